@@ -1,0 +1,77 @@
+"""All feeds and all rules, found by name; and which feed a file is.
+
+Belongs here: what is true of the declarations taken together. A new family is one line in
+``FEEDS``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from ccgi_pipeline.feeds import cde_directory, platform, transcript
+from ccgi_pipeline.feeds.file_rules import FILE_RULES
+from ccgi_pipeline.feeds.spec import FeedSpec, Requirement, Rule, fold
+
+FEEDS: tuple[FeedSpec, ...] = (*cde_directory.FEEDS, *transcript.FEEDS, *platform.FEEDS)
+FEEDS_BY_NAME: Mapping[str, FeedSpec] = {feed.name: feed for feed in FEEDS}
+FAMILIES: Mapping[str, tuple[FeedSpec, ...]] = {
+    family: tuple(feed for feed in FEEDS if feed.family == family)
+    for family in dict.fromkeys(feed.family for feed in FEEDS)
+}
+STATEWIDE_SENDERS: Mapping[str, str] = {"platform": "platform", "cde": "cde_directory"}
+"""Folders of the inbox that are no district's, and the family that each of them sends."""
+
+RULES: Mapping[str, Rule] = {
+    **{rule.id: rule for rule in FILE_RULES},
+    **{rule.id: rule for feed in FEEDS for rule in feed.all_rules.values()},
+}
+
+_DATE = re.compile(r"(?<!\d)(?:20\d{6}|20\d{2}[-_]\d{2}[-_]\d{2})(?!\d)")
+
+
+def date_in_name(file_name: str) -> str:
+    """The digits of the date in a file's name, or an empty string."""
+    found = _DATE.search(file_name)
+    return re.sub(r"\D", "", found.group()) if found else ""
+
+
+def feed_by_name(file_name: str, candidates: Iterable[FeedSpec] = FEEDS) -> FeedSpec | None:
+    """The feed that a file's name speaks of: any case, blank or underscore, district, date.
+
+    The name without extension and date must end with one of the feed's stems; the longest wins.
+    """
+    stem = file_name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    folded = fold(_DATE.sub("", stem))
+    fitting = [
+        (len(fold(known)), feed)
+        for feed in candidates
+        for known in feed.stems
+        if folded.endswith(fold(known))
+    ]
+    return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
+
+
+_ENOUGH_COLUMNS = 0.6
+"""Share of a feed's columns that a header must name before it is taken for that feed's."""
+
+
+def feed_by_header(
+    headers: Sequence[str], candidates: Iterable[FeedSpec] = FEEDS
+) -> FeedSpec | None:
+    """The feed whose columns a header names: all required ones, and most of the others."""
+    present = {fold(header) for header in headers}
+
+    def share(feed: FeedSpec) -> float:
+        known = set(feed.columns_by_folded_name)
+        required = {
+            fold(name)
+            for name, declared in feed.columns.items()
+            if declared.requirement is Requirement.REQUIRED
+        }
+        if not required <= present:
+            return 0.0
+        return len(known & present) / len(known | present)
+
+    best = max(candidates, key=share, default=None)
+    return best if best is not None and share(best) >= _ENOUGH_COLUMNS else None

@@ -1,0 +1,442 @@
+"""The vocabulary in which a feed is declared: columns, rules, relations, and the file itself.
+
+Belongs here: the types that a declaration is made of, and what follows from one declaration alone
+(its columns, its rules). Does not belong here: any particular feed, reading, judging, SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import pandera.polars as pa
+import polars as pl
+
+
+class Requirement(StrEnum):
+    """How badly a column is needed."""
+
+    REQUIRED = "required"
+    RECOMMENDED = "recommended"
+    OPTIONAL = "optional"
+    CONDITIONAL = "conditional"
+
+
+class Severity(StrEnum):
+    """What a broken rule does: only an error keeps the record out."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class ColumnType(StrEnum):
+    """The types that the data dictionary speaks of."""
+
+    STRING = "string"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+
+
+class Lifecycle(StrEnum):
+    """What the absence of a known record from a new file means."""
+
+    SNAPSHOT = "snapshot"
+    """The file is the sender's full set: a record that is not in it is no longer active."""
+    UPSERT = "upsert"
+    """The file adds to what is known: absence means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One value of a code set, with the dates between which it may be used."""
+
+    value: str
+    name: str
+    start: date | None = None
+    end: date | None = None
+
+
+@dataclass(frozen=True)
+class CodeSet:
+    """A dated list of codes, such as CALPADS' race categories."""
+
+    name: str
+    codes: tuple[Code, ...]
+    source: str
+
+    @cached_property
+    def values(self) -> tuple[str, ...]:
+        """Every value that ever was a code."""
+        return tuple(code.value for code in self.codes)
+
+    def retired(self, on: date) -> tuple[str, ...]:
+        """The values that had ended before ``on``."""
+        return tuple(code.value for code in self.codes if code.end is not None and code.end < on)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One thing a file must meet.
+
+    ``passes`` makes, for the date of judgement, a boolean polars expression over the feed's typed
+    columns and its relations' columns; null counts as passed, since a missing or unreadable cell
+    has a rule of its own. Rules of single columns and of bytes need none: the pandera schema or
+    the reader judges them. ``counterexample`` are cells that break the rule when put into a good
+    line; the tests and the dictionary use it.
+    """
+
+    id: str
+    severity: Severity
+    text: str
+    fix: str
+    source: str
+    column: str | None = None
+    passes: Callable[[date], pl.Expr] | None = None
+    counterexample: Mapping[str, str] | None = None
+
+
+class Scope(StrEnum):
+    """Among whose lines a relation looks for its counterpart."""
+
+    DROP = "drop"
+    SENDER = "sender"
+    STATE = "state"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A semi-join that becomes a boolean column named ``name``.
+
+    True where the line's ``column`` is found as ``target_column`` of the feed ``target`` (received
+    now or known before) within ``scope``. ``known_prefix`` limits the judgement to lines whose
+    first so many characters the target knows at all: a directory that does not hold a district
+    says nothing about its schools.
+    """
+
+    name: str
+    target: str
+    column: str
+    target_column: str
+    scope: Scope = Scope.SENDER
+    known_prefix: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a feed, as declared in its pandera model."""
+
+    name: str
+    type: ColumnType
+    dtype: pl.DataType
+    requirement: Requirement
+    length: int | None
+    codes: CodeSet | None
+    pii: bool
+    restricted: bool
+    formats: tuple[str, ...]
+    true_values: tuple[str, ...]
+    false_values: tuple[str, ...]
+    example: str | None
+    description: str
+    source: str
+
+    @property
+    def personal(self) -> bool:
+        """Whether the column may not reach an aggregate."""
+        return self.pii or self.restricted
+
+
+DATE_FORMATS = ("%m/%d/%Y", "%Y-%m-%d")
+TIMESTAMP_FORMATS = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S%.fZ")
+YES = ("Y", "YES", "TRUE", "1")
+NO = ("N", "NO", "FALSE", "0")
+
+
+def column(  # noqa: PLR0913 - a column has this many facts; they are all named
+    description: str,
+    *,
+    requirement: Requirement = Requirement.OPTIONAL,
+    length: int | None = None,
+    pattern: str | None = None,
+    codes: CodeSet | None = None,
+    at_least: float | None = None,
+    pii: bool = False,
+    restricted: bool = False,
+    formats: tuple[str, ...] = (),
+    example: str | None = None,
+    alias: str | None = None,
+    source: str,
+) -> Any:  # noqa: ANN401 - pandera's Field is Any, so that any annotation may take it
+    """Declares one column of a feed inside a ``DataFrameModel``.
+
+    ``pattern`` is the form of the whole cell (a regular expression); a cell that does not have it
+    is of the wrong type. ``formats`` are the date forms that the feed accepts, one per file.
+    ``example`` is a good cell, needed where type and codes do not imply one.
+    """
+    checks: dict[str, Any] = {}
+    if pattern is not None:
+        checks["str_matches"] = f"^(?:{pattern})$"
+    if codes is not None:
+        checks["isin"] = list(codes.values)
+    if length is not None:
+        checks["str_length"] = {"max_value": length}
+    if at_least is not None:
+        checks["ge"] = at_least
+    wanted = requirement in {Requirement.REQUIRED, Requirement.RECOMMENDED}
+    return pa.Field(
+        nullable=not wanted,
+        alias=alias,
+        description=description,
+        metadata={
+            "requirement": requirement,
+            "length": length,
+            "codes": codes,
+            "pii": pii,
+            "restricted": restricted,
+            "formats": formats,
+            "example": example,
+            "source": source,
+        },
+        **checks,
+    )
+
+
+_TYPES: tuple[tuple[type[pl.DataType], ColumnType], ...] = (
+    (pl.Date, ColumnType.DATE),
+    (pl.Datetime, ColumnType.TIMESTAMP),
+    (pl.Decimal, ColumnType.DECIMAL),
+    (pl.Boolean, ColumnType.BOOLEAN),
+    (pl.Int64, ColumnType.INTEGER),
+    (pl.String, ColumnType.STRING),
+)
+_DEFAULT_FORMATS = {ColumnType.DATE: DATE_FORMATS, ColumnType.TIMESTAMP: TIMESTAMP_FORMATS}
+
+# The four kinds of rule that a column can have of its own, by pandera check.
+_KIND_OF_CHECK = {
+    "not_nullable": "REQ",
+    "str_matches": "TYPE",
+    "greater_than_or_equal_to": "TYPE",
+    "isin": "CODE",
+    "str_length": "LEN",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedSpec:
+    """One kind of file: its columns (the pandera model) and what is true of the file itself.
+
+    ``stems`` are the file's usual names without extension, date and district. ``keys`` identify a
+    record within one sender; ``name`` is the table's and the asset's name too; ``prefix`` begins
+    the ids of its rules; ``blank_words`` are cells that say "nothing" in words; a ``required``
+    feed is one without which its family's package means nothing.
+    """
+
+    name: str
+    family: str
+    title: str
+    prefix: str
+    model: type[pa.DataFrameModel]
+    stems: tuple[str, ...]
+    keys: tuple[str, ...]
+    lifecycle: Lifecycle
+    source: str
+    separators: tuple[str, ...] = (",", "^", "\t")
+    quote: str | None = '"'
+    blank_words: tuple[str, ...] = ()
+    required: bool = False
+    repeated_key: Severity = Severity.WARNING
+    rules: tuple[Rule, ...] = ()
+    relations: tuple[Relation, ...] = ()
+
+    @cached_property
+    def schema(self) -> pa.DataFrameSchema:
+        """The pandera schema, each check's ``error`` being the id of the rule it stands for."""
+        schema = self.model.to_schema()
+        for name, declared in schema.columns.items():
+            for check in declared.checks:
+                check.error = self.column_rule_id(_KIND_OF_CHECK[str(check.name)], name)
+        return schema
+
+    @cached_property
+    def columns(self) -> Mapping[str, Column]:
+        """The columns in the order of the specification, by name."""
+        return {name: _column(name, declared) for name, declared in self.schema.columns.items()}
+
+    @cached_property
+    def columns_by_folded_name(self) -> Mapping[str, Column]:
+        """The columns by the form in which headers are compared."""
+        return {fold(name): declared for name, declared in self.columns.items()}
+
+    def column_rule_id(self, kind: str, column_name: str) -> str:
+        """The id of a column's own rule: ``TR-STU-REQ-StateID``."""
+        return f"{self.prefix}-{kind}-{column_name}"
+
+    @property
+    def repeated_key_id(self) -> str:
+        """The id of the rule that no two lines of a file have one key."""
+        return f"{self.prefix}-UNIQUE"
+
+    @cached_property
+    def column_rules(self) -> Mapping[str, Rule]:
+        """The rules that follow from the columns alone, by id."""
+        found: dict[str, Rule] = {}
+        for name, declared in self.schema.columns.items():
+            for rule in _rules_of_column(self, self.columns[name], declared):
+                found[rule.id] = rule
+        repeated = _repeated_key_rule(self)
+        return {**found, repeated.id: repeated}
+
+    @cached_property
+    def all_rules(self) -> Mapping[str, Rule]:
+        """Every rule of this feed by id: its columns' first, then those across columns."""
+        return {**self.column_rules, **{rule.id: rule for rule in self.rules}}
+
+
+def fold(header: str) -> str:
+    """The form in which a header is compared: letters and digits only, lower case."""
+    return "".join(character for character in header.lower() if character.isalnum())
+
+
+def _column(name: str, declared: pa.Column) -> Column:
+    facts: Mapping[str, Any] = declared.metadata or {}
+    given = declared.dtype.type  # an instance, or the class where it takes no parameters
+    dtype = given() if isinstance(given, type) else given
+    kind = next(kind for polars_type, kind in _TYPES if isinstance(dtype, polars_type))
+    return Column(
+        name=name,
+        type=kind,
+        dtype=dtype,
+        requirement=facts["requirement"],
+        length=facts["length"],
+        codes=facts["codes"],
+        pii=facts["pii"],
+        restricted=facts["restricted"],
+        formats=facts["formats"] or _DEFAULT_FORMATS.get(kind, ()),
+        true_values=YES,
+        false_values=NO,
+        example=facts["example"],
+        description=declared.description or "",
+        source=facts["source"],
+    )
+
+
+def _rules_of_column(feed: FeedSpec, declared: Column, schema: pa.Column) -> list[Rule]:
+    """Column rules. A column that the record can do without only ever warns: the value is left out."""
+    required = declared.requirement is Requirement.REQUIRED
+    severity = Severity.ERROR if required else Severity.WARNING
+    left_out = "" if required else " The value was left out; the record was loaded."
+    name = declared.name
+
+    def rule(kind: str, text: str, fix: str, *, at: Severity = severity) -> Rule:
+        return Rule(
+            id=feed.column_rule_id(kind, name),
+            severity=at,
+            text=text,
+            fix=fix,
+            source=declared.source,
+            column=name,
+        )
+
+    rules: list[Rule] = []
+    if not schema.nullable:
+        outcome = "the record cannot be loaded without it" if required else "it is recommended"
+        rules.append(
+            rule("REQ", f"{name} is blank: {outcome}.", f"Fill {name}: {declared.description}")
+        )
+    checks = {str(check.name): check.statistics for check in schema.checks}
+    form = _FORM[declared.type](declared)
+    if "str_matches" in checks or "greater_than_or_equal_to" in checks or form:
+        form = form or declared.description
+        rules.append(
+            rule(
+                "TYPE",
+                f"{name} is not in the form that this file needs.{left_out}",
+                f"Send {name} as {form}",
+            )
+        )
+    if declared.length is not None:
+        rules.append(
+            rule(
+                "LEN",
+                f"{name} is longer than {declared.length} characters.{left_out}",
+                f"Shorten {name} to {declared.length} characters.",
+            )
+        )
+    if declared.codes is not None:
+        rules.append(
+            rule(
+                "CODE",
+                f"{name} is not a code of the set {declared.codes.name}.{left_out}",
+                f"Use one of: {_shown(declared.codes)}.",
+            )
+        )
+        if any(code.end for code in declared.codes.codes):
+            rules.append(
+                Rule(
+                    id=feed.column_rule_id("RETIRED", name),
+                    severity=Severity.WARNING,
+                    text=f"{name} is a code that has been retired.",
+                    fix=f"Use a current code of {declared.codes.name}.",
+                    source=declared.codes.source,
+                    column=name,
+                    passes=_not_retired(declared),
+                )
+            )
+    return rules
+
+
+def _repeated_key_rule(feed: FeedSpec) -> Rule:
+    """Two lines with one key: as an error the first one stands, as a warning the last one does."""
+    keys = ", ".join(feed.keys)
+    stands = "first" if feed.repeated_key is Severity.ERROR else "last"
+    return Rule(
+        id=feed.repeated_key_id,
+        severity=feed.repeated_key,
+        text=f"A line above has the same {keys}: the {stands} one stands.",
+        fix=f"Send one line for each {keys}.",
+        source=feed.source,
+        column=feed.keys[-1],
+    )
+
+
+def _not_retired(declared: Column) -> Callable[[date], pl.Expr]:
+    codes = declared.codes
+    if codes is None:
+        msg = f"{declared.name} has no code set that could have retired codes"
+        raise ValueError(msg)
+    return lambda on: ~pl.col(declared.name).is_in(list(codes.retired(on)))
+
+
+_SHOWN_CODES = 30
+"""Longer code sets are named, not listed: a receipt stays readable."""
+
+
+def _shown(codes: CodeSet) -> str:
+    if len(codes.codes) > _SHOWN_CODES:
+        return f"the {len(codes.codes)} codes of {codes.name} (see the data dictionary)"
+    return ", ".join(f"{code.value} ({code.name})" for code in codes.codes)
+
+
+_DATE_WORDS = {"%m/%d/%Y": "MM/DD/YYYY", "%Y-%m-%d": "YYYY-MM-DD"}
+
+
+def _date_form(declared: Column) -> str:
+    return f"a date, {' or '.join(_DATE_WORDS[form] for form in declared.formats)}."
+
+
+_FORM: Mapping[ColumnType, Callable[[Column], str]] = {
+    ColumnType.STRING: lambda _: "",
+    ColumnType.DATE: _date_form,
+    ColumnType.TIMESTAMP: lambda _: "a UTC time, YYYY-MM-DDTHH:MM:SSZ.",
+    ColumnType.INTEGER: lambda _: "a whole number.",
+    ColumnType.DECIMAL: lambda _: "a number with a decimal point, such as 2.50.",
+    ColumnType.BOOLEAN: lambda _: "Y or N.",
+}

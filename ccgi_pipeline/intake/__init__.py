@@ -1,0 +1,1 @@
+"""From received bytes to text that loses nothing: inbox, archive, zips, encodings, strict reader."""

@@ -1,0 +1,72 @@
+"""The archive: every received file as it came, under its SHA-256, never changed.
+
+Belongs here: storing and finding bytes by content. Does not belong here: what the bytes mean, who
+sent them (the warehouse's ``drops`` table says that).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+_CHUNK = 1 << 20
+
+
+class FileStillGrowingError(Exception):
+    """The file changed while it was read. Transient: the next look takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Files under ``root/ab/abcdef...``: the name is the content's SHA-256 in hex."""
+
+    root: Path
+
+    def path(self, sha256: str) -> Path:
+        """Where the content with this hash stands."""
+        return self.root / sha256[:2] / sha256
+
+    def store(self, source: Path) -> str:
+        """Copies ``source`` in and returns its SHA-256.
+
+        The copy appears under its name only when it is whole and on disk, so a crash leaves
+        nothing that could be taken for it. Raises FileStillGrowingError where the file changed
+        meanwhile.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        before = source.stat()
+        with tempfile.NamedTemporaryFile(dir=self.root, prefix=".part-", delete=False) as part:
+            part_path = Path(part.name)
+            digest = hashlib.sha256()
+            with source.open("rb") as received:
+                while chunk := received.read(_CHUNK):
+                    digest.update(chunk)
+                    part.write(chunk)
+            part.flush()
+            os.fsync(part.fileno())
+        after = source.stat()
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            part_path.unlink()
+            msg = "the file changed while it was read"
+            raise FileStillGrowingError(msg)
+        final = self.path(digest.hexdigest())
+        final.parent.mkdir(exist_ok=True)
+        part_path.chmod(0o444)
+        part_path.replace(final)
+        return digest.hexdigest()
+
+    def read(self, sha256: str) -> bytes:
+        """The content with this hash. Raises ValueError where the disk gave back other bytes."""
+        content = self.path(sha256).read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            msg = f"archived file {sha256} is damaged: restore it from a backup"
+            raise ValueError(msg)
+        return content
+
+    def sweep(self) -> None:
+        """Removes what an interrupted ``store`` left."""
+        for part in self.root.glob(".part-*"):
+            part.unlink()

@@ -1,0 +1,149 @@
+"""The inbox: which files lie there, whose they are, and which of them were delivered together.
+
+Belongs here: the folder's layout (``inbox/<CD code>/<family>/...``) and the identity of a drop.
+Pure but for the listing. Does not belong here: what the files hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ccgi_pipeline.feeds.registry import (
+    FAMILIES,
+    STATEWIDE_SENDERS,
+    date_in_name,
+    feed_by_name,
+)
+from ccgi_pipeline.intake.packages import is_zip
+
+UNKNOWN_FAMILY = "unknown"
+"""The family of files that lie where no family is; they are answered all the same."""
+
+_PARTIAL = re.compile(r"(?i)(\.part|\.filepart|\.tmp|\.crdownload|~)$|^\.|^~\$")
+"""Names that WinSCP, FileZilla, lftp, browsers and editors give to what is not finished."""
+_CD_CODE = re.compile(r"\d{7}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class InboxFile:
+    """One file of the inbox. ``stamp`` changes whenever the file may have changed."""
+
+    path: str
+    sender: str
+    family: str
+    stamp: str
+
+    @property
+    def name(self) -> str:
+        """The name without folders."""
+        return PurePosixPath(self.path).name
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Files of one family that one sender delivered together.
+
+    ``id`` follows from sender, family and content alone: the same bytes are the same drop under
+    any name.
+    """
+
+    id: str
+    sender: str
+    family: str
+    files: tuple[tuple[InboxFile, str], ...]
+    """Each file with the SHA-256 of its content."""
+
+
+def is_cd_code(text: str) -> bool:
+    """Whether ``text`` has the form of a district's CD code."""
+    return _CD_CODE.fullmatch(text) is not None
+
+
+def list_inbox(inbox: Path) -> list[InboxFile]:
+    """Every whole file below ``inbox`` whose sender is known, sorted by path.
+
+    Links are not followed, partial names are passed over.
+    """
+    return sorted(_walk(inbox, inbox))
+
+
+def _walk(folder: Path, inbox: Path) -> Iterator[InboxFile]:
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _PARTIAL.search(entry.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(Path(entry.path), inbox)
+            elif entry.is_file(follow_symlinks=False):
+                path = Path(entry.path).relative_to(inbox).as_posix()
+                owner = owner_of(path)
+                if owner is not None:
+                    facts = entry.stat(follow_symlinks=False)
+                    stamp = (
+                        f"{facts.st_size}-{facts.st_mtime_ns}-{facts.st_ctime_ns}-{facts.st_ino}"
+                    )
+                    yield InboxFile(path, *owner, stamp)
+
+
+def owner_of(path: str) -> tuple[str, str] | None:
+    """Sender and family of a path relative to the inbox, or None where nobody's folder is above."""
+    parts = PurePosixPath(path).parts
+    sender = parts[0]
+    if len(parts) == 1:
+        return None
+    if sender in STATEWIDE_SENDERS:
+        return sender, STATEWIDE_SENDERS[sender]
+    if not is_cd_code(sender):
+        return None
+    for part in parts[1:-1]:
+        if part.lower() in FAMILIES:
+            return sender, part.lower()
+    named = feed_by_name(parts[-1])
+    return sender, named.family if named else UNKNOWN_FAMILY
+
+
+def group_drops(files: Sequence[tuple[InboxFile, str]]) -> list[Drop]:
+    """The drops that newly arrived files make, in the order in which they are to be loaded.
+
+    A zip is a drop. Loose files of one folder are one drop for each date in their names, so that
+    packages of several days that lie side by side stay apart; the older date comes first. Files
+    without a date belong to the newest.
+    """
+    loose = [(file, sha256) for file, sha256 in files if not is_zip(file.name)]
+    zips = [(file, sha256) for file, sha256 in files if is_zip(file.name)]
+    newest: defaultdict[tuple[str, str, str], str] = defaultdict(str)
+    for file, _ in loose:
+        newest[_place(file)] = max(newest[_place(file)], date_in_name(file.name))
+    together: defaultdict[tuple[str, ...], list[tuple[InboxFile, str]]] = defaultdict(list)
+    for file, sha256 in loose:
+        dated = date_in_name(file.name) or newest[_place(file)]
+        together[dated, *_place(file), ""].append((file, sha256))
+    for file, sha256 in zips:
+        together[date_in_name(file.name), *_place(file), file.name].append((file, sha256))
+    return [
+        Drop(
+            id=drop_id(sender, family, (sha256 for _, sha256 in group)),
+            sender=sender,
+            family=family,
+            files=tuple(sorted(group)),
+        )
+        for (_, sender, family, _, _), group in sorted(together.items())
+    ]
+
+
+def _place(file: InboxFile) -> tuple[str, str, str]:
+    return file.sender, file.family, str(PurePosixPath(file.path).parent)
+
+
+def drop_id(sender: str, family: str, contents: Iterable[str]) -> str:
+    """The identity of a drop: 24 hexadecimal digits of a hash over sender, family and contents."""
+    digest = hashlib.sha256("\n".join([sender, family, *sorted(contents)]).encode())
+    return digest.hexdigest()[:24]

@@ -1,0 +1,419 @@
+"""The strict reader: every physical line of a file becomes one record, or one finding.
+
+Belongs here: gate 1. General readers lose lines silently on stray quotes, short rows and damaged
+ends; this one first looks at each line as one string and counts, so that the parser proper is only
+given lines that it cannot misread. Everything stays text. Does not belong here: types and rules
+of a feed's columns (verification).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from ccgi_pipeline.feeds import file_rules
+from ccgi_pipeline.feeds.registry import FEEDS, feed_by_header, feed_by_name
+from ccgi_pipeline.feeds.spec import FeedSpec, Requirement, fold
+from ccgi_pipeline.findings import Finding, findings_frame, line_findings
+from ccgi_pipeline.intake.text import decode
+
+LINE, SPAN = "_line", "_span"
+"""Where a record stands: its first physical line, and how many it covers."""
+
+_LINE_SEPARATORS = "\x1f\x1e\x1d\x1c\x01\x02\x03\x04"
+"""Characters of which one is surely not in a text file: it lets a CSV parser read whole lines."""
+BEGINNING = 1 << 16
+"""Bytes in which a header line surely ends."""
+_LONGEST_RECORD = 20
+"""Physical lines that one quoted cell may span before its quote is taken for a stray one."""
+_PLAIN_HEADER = re.compile(r"[A-Za-z0-9][\w .()/#-]{0,59}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What gate 1 made of one file.
+
+    ``lines`` counts the physical data lines: neither header nor blank ones. ``records`` holds the
+    feed's columns as text with ``_line`` and ``_span``; the spans of its rows and of
+    ``unreadable`` add up to ``lines``. ``findings`` is a frame of ``FINDINGS_SCHEMA``.
+    """
+
+    feed: FeedSpec | None
+    encoding: str
+    lines: int
+    records: pl.DataFrame | None
+    unreadable: int
+    findings: pl.DataFrame
+
+
+def read(content: bytes, file_name: str, candidates: Sequence[FeedSpec] = FEEDS) -> Reading:
+    """Reads one file's bytes; ``candidates`` are the feeds that it may be."""
+    text = decode(content)
+    named = feed_by_name(file_name, candidates)
+    findings = list(text.findings)
+    if text.body is None:
+        return _nothing(named, text.encoding, 0, findings)
+    lines = _physical_lines(text.body)
+    blank = lines.filter(_is_blank())
+    lines = lines.filter(~_is_blank())
+    if lines.is_empty():
+        return _nothing(named, text.encoding, 0, [*findings, Finding(file_rules.EMPTY)])
+    if not blank.is_empty():
+        findings.append(
+            Finding(
+                file_rules.BLANK_LINES,
+                line=blank.item(0, LINE),
+                detail=f"{blank.height} blank lines",
+            )
+        )
+    header = _header(lines.item(0, "text"), named, candidates)
+    if header is None:
+        rule = file_rules.UNRECOGNISED if named is None else file_rules.HEADER
+        line = None if named is None else lines.item(0, LINE)
+        return _nothing(named, text.encoding, lines.height, [*findings, Finding(rule, line=line)])
+    findings.extend(header.findings)
+    lines = lines.slice(1)
+    if header.fatal:
+        return _nothing(header.feed, text.encoding, lines.height, findings)
+    if lines.is_empty():
+        findings.append(Finding(file_rules.HEADER_ONLY))
+    form = _Form(header.separator, header.feed.quote, len(header.columns), header.text)
+    records, unreadable = _records(lines, form, ends_open=not text.body.endswith(b"\n"))
+    return Reading(
+        feed=header.feed,
+        encoding=text.encoding,
+        lines=lines.height,
+        records=_cells_of(records, header),
+        unreadable=unreadable["lines"].sum(),
+        findings=pl.concat(
+            [
+                findings_frame(findings),
+                unreadable.select("rule", LINE, pl.lit(None, dtype=pl.String), "detail").rename(
+                    {LINE: "line", "literal": "column"}
+                ),
+                line_findings(records.filter("extra")[LINE], file_rules.EXTRA_CELLS),
+                line_findings(records.filter(pl.col(SPAN) > 1)[LINE], file_rules.LINE_BREAK),
+            ]
+        ).sort("line", nulls_last=False, maintain_order=True),
+    )
+
+
+def recognise(
+    beginning: bytes, file_name: str, candidates: Sequence[FeedSpec] = FEEDS
+) -> FeedSpec | None:
+    """The feed of a file, by its name or else by its header, from its first bytes."""
+    named = feed_by_name(file_name, candidates)
+    if named is not None:
+        return named
+    body = decode(beginning).body or b""
+    first_line = next((line for line in body.decode().split("\n") if line.strip()), "")
+    header = _header(first_line, None, candidates)
+    return header.feed if header else None
+
+
+def _nothing(feed: FeedSpec | None, encoding: str, lines: int, findings: list[Finding]) -> Reading:
+    return Reading(feed, encoding, lines, None, lines, findings_frame(findings))
+
+
+# --- lines ------------------------------------------------------------------------------------
+
+
+def _is_blank() -> pl.Expr:
+    return pl.col("text").is_null() | (pl.col("text").str.strip_chars() == "")
+
+
+def _physical_lines(body: bytes) -> pl.DataFrame:
+    """Each physical line as one string (``text``), numbered from 1 (``_line``).
+
+    A CSV parser is used as the fastest line splitter there is: with a separator that does not
+    occur, a line is one cell. The count is compared with the line feeds, so nothing can be lost.
+    """
+    expected = body.count(b"\n") + (not body.endswith(b"\n") and bool(body))
+    separator = next((mark for mark in _LINE_SEPARATORS if mark.encode() not in body), None)
+    if not expected:
+        lines = pl.Series("text", [], dtype=pl.String)
+    elif separator is None:
+        lines = pl.Series("text", body.decode().removesuffix("\n").split("\n"))
+    else:
+        lines = pl.read_csv(
+            body,
+            has_header=False,
+            separator=separator,
+            quote_char=None,
+            infer_schema=False,
+            new_columns=["text"],
+        ).to_series()
+    if len(lines) != expected:
+        msg = f"read {len(lines)} of {expected} physical lines"
+        raise AssertionError(msg)
+    return lines.to_frame().with_row_index(LINE, offset=1)
+
+
+# --- header -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The file's columns: for each cell its column's name, or None where it is none of the feed."""
+
+    feed: FeedSpec
+    separator: str
+    text: str
+    columns: tuple[str | None, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def fatal(self) -> bool:
+        return any(found.rule in _FATAL for found in self.findings)
+
+
+_FATAL = (file_rules.COLUMN_MISSING, file_rules.COLUMN_TWICE)
+
+
+def _header(line: str, named: FeedSpec | None, candidates: Sequence[FeedSpec]) -> _Header | None:
+    """The header in ``line``, or None where it is none: a pupil's line must not be taken for one."""
+    best: tuple[int, FeedSpec, str, list[str]] | None = None
+    separators = dict.fromkeys(mark for feed in candidates for mark in feed.separators)
+    for separator in separators:
+        cells = _cells(line, separator)
+        feed = named or feed_by_header(cells, candidates)
+        if feed is None or separator not in feed.separators:
+            continue
+        known = sum(fold(cell) in feed.columns_by_folded_name for cell in cells)
+        if known and (best is None or known > best[0]):
+            best = known, feed, separator, cells
+    if best is None:
+        return None
+    known, feed, separator, cells = best
+    required = [c for c in feed.columns.values() if c.requirement is Requirement.REQUIRED]
+    present = {fold(cell) for cell in cells}
+    if not any(fold(declared.name) in present for declared in required):
+        return None
+    columns = tuple(_column_name(feed, cell) for cell in cells)
+    return _Header(feed, separator, line, columns, tuple(_header_findings(feed, cells, columns)))
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    """The cells of a header line, which people do quote even where the feed has no quotes."""
+    try:
+        cells = next(csv.reader([line], delimiter=separator, strict=True), [])
+    except csv.Error:
+        cells = line.split(separator)
+    return [cell.strip() for cell in cells]
+
+
+def _column_name(feed: FeedSpec, cell: str) -> str | None:
+    declared = feed.columns_by_folded_name.get(fold(cell))
+    return declared.name if declared else None
+
+
+def _header_findings(
+    feed: FeedSpec, cells: list[str], columns: tuple[str | None, ...]
+) -> Iterator[Finding]:
+    for name in dict.fromkeys(name for name in columns if name and columns.count(name) > 1):
+        yield Finding(file_rules.COLUMN_TWICE, line=1, column=name)
+    for position, (cell, name) in enumerate(zip(cells, columns, strict=True), start=1):
+        if name is None:
+            shown = cell if _PLAIN_HEADER.fullmatch(cell) else None
+            yield Finding(
+                file_rules.COLUMN_UNKNOWN, line=1, column=shown, detail=f"column {position}"
+            )
+    for name, declared in feed.columns.items():
+        if name not in columns:
+            missing = declared.requirement is Requirement.REQUIRED
+            rule = file_rules.COLUMN_MISSING if missing else file_rules.COLUMN_ABSENT
+            yield Finding(rule, line=1, column=name)
+
+
+# --- records ----------------------------------------------------------------------------------
+
+_RECORD_SCHEMA = {LINE: pl.UInt32, SPAN: pl.UInt32, "text": pl.String, "extra": pl.Boolean}
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What a line of this file must look like."""
+
+    separator: str
+    quote: str | None
+    cells: int
+    header: str
+
+    @property
+    def quoted_line(self) -> str:
+        """The regular expression of a whole record whose cells may be quoted (RFC 4180)."""
+        quote, separator = re.escape(self.quote or ""), re.escape(self.separator)
+        cell = rf"(?:[^{quote}{separator}]*|{quote}(?:[^{quote}]|{quote}{quote})*{quote})"
+        return rf"(?s)\A{cell}(?:{separator}{cell}){{{self.cells - 1}}}\z"
+
+
+def _records(
+    lines: pl.DataFrame, form: _Form, *, ends_open: bool
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Sorts ``lines`` into records and unreadable lines (``_line``, ``lines``, ``rule``, ``detail``).
+
+    ``ends_open`` says that the file's last line has no line end: if it cannot be read either, the
+    file was cut off there.
+    """
+    has_quote = pl.col("text").str.contains(form.quote, literal=True) if form.quote else pl.lit(0)
+    damage = (
+        pl.when(pl.col("text").str.contains("\x00", literal=True))
+        .then(pl.lit(file_rules.NUL.id))
+        .when(pl.col("text") == form.header)
+        .then(pl.lit(file_rules.REPEATED_HEADER.id))
+    )
+    lines = lines.with_columns(
+        (pl.col("text").str.count_matches(form.separator, literal=True) + 1).alias("cells"),
+        has_quote.cast(pl.Boolean).alias("quoted"),
+        damage.alias("rule"),
+    )
+    damaged = lines.filter(pl.col("rule").is_not_null())
+    whole = lines.filter(pl.col("rule").is_null())
+    plain, ragged = _plain_records(whole.filter(~pl.col("quoted")), form)
+    quoted, broken, taken = _quoted_records(whole, form)
+    unreadable = pl.concat(
+        [
+            _unreadable(damaged, pl.col("rule")),
+            _unreadable(ragged, pl.lit(file_rules.FIELDS.id), _cell_count(form)),
+            _unreadable(broken, pl.lit(file_rules.QUOTES.id)),
+        ]
+    ).filter(~pl.col(LINE).is_in(taken))
+    if ends_open and not lines.is_empty():
+        cut = (pl.col(LINE) == lines.item(-1, LINE)) & pl.col("rule").is_in(
+            [file_rules.FIELDS.id, file_rules.QUOTES.id]
+        )
+        unreadable = unreadable.with_columns(
+            pl.when(cut)
+            .then(pl.lit(file_rules.TRUNCATED.id))
+            .otherwise(pl.col("rule"))
+            .alias("rule")
+        )
+    return pl.concat([plain, quoted]).sort(LINE), unreadable.sort(LINE)
+
+
+def _cell_count(form: _Form) -> pl.Expr:
+    return pl.format("{} cells, the header has {}", pl.col("cells"), pl.lit(form.cells))
+
+
+def _unreadable(lines: pl.DataFrame, rule: pl.Expr, detail: pl.Expr | None = None) -> pl.DataFrame:
+    return lines.select(
+        LINE,
+        pl.lit(1, dtype=pl.UInt32).alias("lines"),
+        rule.alias("rule"),
+        (pl.lit(None, dtype=pl.String) if detail is None else detail).alias("detail"),
+    )
+
+
+def _as_records(lines: pl.DataFrame, text: pl.Expr, *, extra: bool) -> pl.DataFrame:
+    return lines.select(
+        LINE,
+        pl.lit(1, dtype=pl.UInt32).alias(SPAN),
+        text.alias("text"),
+        pl.lit(value=extra).alias("extra"),
+    )
+
+
+def _plain_records(plain: pl.DataFrame, form: _Form) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Records of lines without quotes, and the lines with the wrong number of cells.
+
+    Blank cells beyond the header's last column are dropped and remembered (``extra``).
+    """
+    separator = re.escape(form.separator)
+    trailing = pl.col("text").str.extract(rf"([\s{separator}]*)$")
+    blank_cells = trailing.str.count_matches(form.separator, literal=True)
+    right = pl.col("cells") == form.cells
+    surplus = pl.col("cells").cast(pl.Int64) - form.cells
+    exact = plain.filter(right)
+    other = plain.filter(~right)
+    trimmable = other.filter((surplus > 0) & (blank_cells >= surplus))
+    first_cells = pl.col("text").str.split(form.separator).list.head(form.cells)
+    records = [
+        _as_records(exact, pl.col("text"), extra=False),
+        _as_records(trimmable, first_cells.list.join(form.separator), extra=True),
+    ]
+    return pl.concat(records), other.filter((surplus <= 0) | (blank_cells < surplus))
+
+
+def _quoted_records(
+    whole: pl.DataFrame, form: _Form
+) -> tuple[pl.DataFrame, pl.DataFrame, list[int]]:
+    """Records of lines with quotes, lines whose quotes do not match, and lines that a record took.
+
+    A quoted cell may hold line breaks: a line that is no record by itself is joined with those
+    that follow it, but only while none of them could be a record of its own. So a stray quote
+    costs its own line and never the pupils below it.
+    """
+    lines = whole.filter(pl.col("quoted"))
+    if lines.is_empty():
+        return pl.DataFrame(schema=_RECORD_SCHEMA), lines, []
+    well_formed = pl.col("text").str.contains(form.quoted_line)
+    single = _as_records(lines.filter(well_formed), pl.col("text"), extra=False)
+    broken = lines.filter(~well_formed)
+    if broken.is_empty():
+        return single, broken, []
+    joined, taken = _joined_records(whole, broken[LINE].to_list(), form)
+    started = [start for start, *_ in joined]
+    records = pl.concat([single, pl.DataFrame(joined, schema=_RECORD_SCHEMA, orient="row")])
+    return records, broken.filter(~pl.col(LINE).is_in([*started, *taken])), taken
+
+
+def _joined_records(
+    whole: pl.DataFrame, starts: list[int], form: _Form
+) -> tuple[list[tuple[int, int, str, bool]], list[int]]:
+    """Tries each of ``starts`` as the first line of a record with line breaks in it."""
+    pattern = re.compile(form.quoted_line.replace(r"\z", r"\Z"))
+    joined: list[tuple[int, int, str, bool]] = []
+    taken: list[int] = []
+    for start in starts:
+        if taken and start <= taken[-1]:
+            continue
+        first = whole[LINE].search_sorted(start)
+        window = whole.slice(first, _LONGEST_RECORD)
+        parts: list[str] = []
+        for text, cells in window.select("text", "cells").iter_rows():
+            if cells >= form.cells:
+                break
+            parts.append(text)
+            record = " ".join(part.strip() for part in parts)
+            if len(parts) > 1 and pattern.search(record):
+                joined.append((start, len(parts), record, False))
+                taken.extend(window[LINE].slice(1, len(parts) - 1).to_list())
+                break
+    return joined, taken
+
+
+def _cells_of(records: pl.DataFrame, header: _Header) -> pl.DataFrame:
+    """The records' cells as text under the feed's column names; blank is null, edges stripped."""
+    names = [f"cell{position}" for position in range(len(header.columns))]
+    feed = header.feed
+    if records.is_empty():
+        cells = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    else:
+        quoted = feed.quote and records["text"].str.contains(feed.quote, literal=True).any()
+        cells = pl.read_csv(
+            records["text"].str.join("\n").item().encode(),
+            has_header=False,
+            separator=header.separator,
+            quote_char=feed.quote if quoted else None,
+            infer_schema=False,
+            new_columns=names,
+        )
+    if cells.height != records.height:
+        msg = f"parsed {cells.height} of {records.height} records"
+        raise AssertionError(msg)
+    found = {name: cell for cell, name in zip(names, header.columns, strict=True) if name}
+    blank = ["", *feed.blank_words]
+    return cells.select(
+        records[LINE],
+        records[SPAN],
+        *(
+            pl.col(found[name]).str.strip_chars().replace(blank, [None] * len(blank)).alias(name)
+            if name in found
+            else pl.lit(None, dtype=pl.String).alias(name)
+            for name in feed.columns
+        ),
+    )

@@ -1,0 +1,97 @@
+"""Bytes to text: encodings and line ends, decided once for a whole file.
+
+Belongs here: which encoding a file has and its text with ``\n`` line ends. Does not belong here:
+cells, headers, feeds.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+
+from ccgi_pipeline.feeds import file_rules
+from ccgi_pipeline.findings import Finding
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_SAMPLE = 4096
+"""Bytes that are looked at for UTF-16 without a mark: every second one is NUL in plain text."""
+_MOSTLY = 0.4
+_BARE_CARRIAGE_RETURN = re.compile(rb"\r(?!\n)")
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A file's text as UTF-8 bytes with ``\n`` line ends; ``None`` where it cannot be decoded."""
+
+    body: bytes | None
+    encoding: str
+    findings: tuple[Finding, ...]
+
+
+def decode(content: bytes) -> Text:
+    """The text of ``content``: UTF-8, UTF-16 (with or without mark) or else Windows text."""
+    findings: list[Finding] = []
+    encoding = ""
+    for mark, marked_encoding in _BYTE_ORDER_MARKS:
+        if content.startswith(mark):
+            encoding, content = marked_encoding, content[len(mark) :]
+            findings.append(Finding(file_rules.BYTE_ORDER_MARK))
+            break
+    encoding = encoding or _unmarked_utf16(content) or "utf-8"
+    if encoding == "utf-8":
+        body, encoding = _from_eight_bits(content)
+    else:
+        findings.append(Finding(file_rules.UTF16))
+        try:
+            body = content.decode(encoding).encode()
+        except UnicodeError:
+            body = None
+    if body is None:
+        return Text(None, encoding, (Finding(file_rules.ENCODING),))
+    if encoding == "cp1252":
+        findings.append(Finding(file_rules.WINDOWS_TEXT))
+    body, odd = _with_line_feeds(body)
+    if odd:
+        findings.append(Finding(file_rules.LINE_ENDS))
+    return Text(body, encoding, tuple(findings))
+
+
+def _unmarked_utf16(content: bytes) -> str | None:
+    sample = content[:_SAMPLE]
+    half = max(1, len(sample) // 2)
+    if sample[1::2].count(0) / half > _MOSTLY:
+        return "utf-16-le"
+    if sample[0::2].count(0) / half > _MOSTLY:
+        return "utf-16-be"
+    return None
+
+
+def _from_eight_bits(content: bytes) -> tuple[bytes | None, str]:
+    """Kept as it is where it is UTF-8; else as Windows text, if every byte is a character there."""
+    if content.isascii():
+        return content, "utf-8"
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    else:
+        return content, "utf-8"
+    try:
+        return content.decode("cp1252").encode(), "cp1252"
+    except UnicodeDecodeError:
+        return None, "unknown"
+
+
+def _with_line_feeds(body: bytes) -> tuple[bytes, bool]:
+    """The body with ``\n`` line ends, and whether its line ends were mixed or bare CR."""
+    if b"\r" not in body:
+        return body, False
+    bare_returns = _BARE_CARRIAGE_RETURN.search(body) is not None
+    mixed = bare_returns or _BARE_LINE_FEED.search(body) is not None
+    return body.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), mixed

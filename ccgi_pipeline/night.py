@@ -1,0 +1,228 @@
+"""One night, step by step, without an orchestrator: receive, verify, load, report, answer.
+
+Belongs here: the order of the rooms, and what passes from one to the next. Each step can be run
+again at any time: what it does follows from the archive and the warehouse alone. Does not belong
+here: how any step is done (the rooms), when it is done (defs).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.intake.archive import Archive
+from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
+from ccgi_pipeline.intake.receiving import Received, receive
+from ccgi_pipeline.progress import Step
+from ccgi_pipeline.reports.building import (
+    ReportSettings,
+    aggregate_rows,
+    detail_rows,
+    open_views,
+)
+from ccgi_pipeline.reports.spec import ReportSpec
+from ccgi_pipeline.reports.writing import Outbox, write_report
+from ccgi_pipeline.verification.judging import SENDER
+from ccgi_pipeline.verification.verifying import files_to_verify, verify
+from ccgi_pipeline.warehouse import answering, bookkeeping
+from ccgi_pipeline.warehouse.bookkeeping import Loaded
+from ccgi_pipeline.warehouse.lake import quoted
+from ccgi_pipeline.warehouse.staging import Staging
+
+BATCH_BYTES = 256 << 20
+"""Received bytes that are verified together: enough to make a pandera call cheap, and small enough
+that a night of any size needs the memory of one batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where a night finds what came, keeps what it knows, and puts what it made."""
+
+    inbox: Path
+    outbox: Path
+    warehouse: Path
+
+    @property
+    def archive(self) -> Archive:
+        """The received bytes."""
+        return Archive(self.warehouse / "archive")
+
+    @property
+    def staging(self) -> Staging:
+        """What lies between the steps."""
+        return Staging(self.warehouse / "staging")
+
+    @property
+    def outgoing(self) -> Outbox:
+        """The tree that districts fetch."""
+        return Outbox(self.outbox)
+
+
+def receive_drops(
+    connection: duckdb.DuckDBPyConnection,
+    folders: Folders,
+    on: date,
+    only: str | None = None,
+) -> Received:
+    """Archives what is new in the inbox and stages its drops; ``only`` one sender's, if given."""
+    step = Step("receiving", 0)
+    received = receive(
+        folders.inbox,
+        folders.archive,
+        bookkeeping.remembered_files(connection),
+        bookkeeping.known_drops(connection),
+        only=only,
+        progress=step.advance,
+    )
+    bookkeeping.record_arrivals(connection, received, on)
+    folders.staging.save_drops(received.drops)
+    return received
+
+
+def verify_family(
+    connection: duckdb.DuckDBPyConnection, folders: Folders, family: str, on: date
+) -> pl.DataFrame:
+    """Verifies the staged drops of ``family`` batch by batch; returns its files' outcomes."""
+    staging = folders.staging
+    staging.clear_batches(family)
+    drops = staging.drops(_with_strays(family))
+    step = Step(f"verifying {family}", sum(len(drop.files) for drop in drops))
+    outcomes = []
+
+    def content_of(_: InboxFile, sha256: str) -> bytes:
+        return folders.archive.read(sha256)
+
+    for batch in _batches(drops, folders.archive):
+        verified = verify(
+            files_to_verify(batch, content_of), on, _knowledge(connection), step.advance
+        )
+        staging.save_batch(family, batch, verified)
+        outcomes.append(verified.files)
+    return pl.concat(outcomes) if outcomes else pl.DataFrame()
+
+
+def _with_strays(family: str) -> list[str]:
+    """Files that nobody's folder claims are answered with the directory's family, which is first."""
+    return [family, UNKNOWN_FAMILY] if family == next(iter(FAMILIES)) else [family]
+
+
+def _batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]:
+    """Drops in their order, cut where a batch would grow too large."""
+    batch: list[Drop] = []
+    size = 0
+    for drop in drops:
+        bytes_ = sum(archive.path(sha256).stat().st_size for _, sha256 in drop.files)
+        if batch and (size + bytes_ > BATCH_BYTES or batch[0].family != drop.family):
+            yield batch
+            batch, size = [], 0
+        batch.append(drop)
+        size += bytes_
+    if batch:
+        yield batch
+
+
+def _knowledge(
+    connection: duckdb.DuckDBPyConnection,
+) -> Callable[[str, str], pl.DataFrame]:
+    """What the warehouse knows: active records' senders and one column of them."""
+
+    def known(feed: str, column: str) -> pl.DataFrame:
+        rows = connection.sql(
+            f"SELECT DISTINCT {SENDER}, {quoted(column)} FROM lake.{feed} WHERE _active"
+        ).pl()
+        if feed != "cde_directory":
+            return rows
+        return known_directory(connection).select(pl.lit("cde").alias(SENDER), column)
+
+    return known
+
+
+def known_directory(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """The directory in force: what was received, and what the project ships for the rest."""
+    return directory(
+        connection.sql(
+            f"SELECT {', '.join(DIRECTORY_SCHEMA)} FROM lake.cde_directory WHERE _active"
+        ).pl()
+    )
+
+
+def load_family(
+    connection: duckdb.DuckDBPyConnection, folders: Folders, family: str, on: date
+) -> list[Loaded]:
+    """Loads the verified batches of ``family``, a commit each, and forgets them."""
+    loaded = []
+    batches = list(folders.staging.batch_folders(family))
+    step = Step(f"loading {family}", len(batches))
+    for folder in batches:
+        drops, verified = folders.staging.batch(folder)
+        loaded.append(bookkeeping.load(connection, drops, verified, on))
+        step.advance()
+    folders.staging.clear_batches(family)
+    return loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One file of a report for all districts: its rows in all, and how many files that made."""
+
+    file: str
+    rows: int
+    files: int
+    aggregate: pl.DataFrame | None = None
+
+
+def open_reports(
+    connection: duckdb.DuckDBPyConnection, folders: Folders, on: date, only: str | None = None
+) -> pl.DataFrame:
+    """Prepares the reports' views; returns the districts that get reports."""
+    folders.outgoing.sweep()
+    named = open_views(connection, on)
+    return named if only is None else named.filter(pl.col("cd") == only)
+
+
+def write_reports(
+    connection: duckdb.DuckDBPyConnection,
+    folders: Folders,
+    spec: ReportSpec,
+    named: pl.DataFrame,
+    on: date,
+    settings: ReportSettings,
+) -> list[Written]:
+    """Builds one report for the districts ``named`` and writes its files."""
+    written = []
+    step = Step(f"writing {spec.title}", named.height * len(spec.files))
+    cds = named["cd"].implode()
+    detail = detail_rows(connection, spec).filter(pl.col("cd").is_in(cds))
+    for file in spec.files:
+        if file == "Agg":
+            rows = aggregate_rows(connection, spec, settings).filter(pl.col("cd").is_in(cds))
+        else:
+            rows = detail
+        files = write_report(folders.outgoing, spec, file, rows, named, on, step.advance)
+        written.append(Written(file, rows.height, files, rows if file == "Agg" else None))
+    return written
+
+
+def write_receipts(connection: duckdb.DuckDBPyConnection, folders: Folders, on: date) -> int:
+    """Answers every drop that has no answer yet; returns how many receipts were written."""
+    waiting = answering.unanswered(connection)
+    if not waiting:
+        return 0
+    senders = pl.Series("cd", [drop.sender for drop in waiting], dtype=pl.String)
+    named = districts(known_directory(connection), senders)
+    folder_of = dict(named.select("cd", "folder").iter_rows())
+    step = Step("writing receipts", len(waiting))
+    for answer, files in answering.receipts(connection, waiting):
+        folder = Path(folder_of[answer.sender], "_receipts")
+        for name, content in files:
+            folders.outgoing.write(folder / name, content)
+        step.advance()
+    answering.mark_answered(connection, waiting, on)
+    return len(waiting)

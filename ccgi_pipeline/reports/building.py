@@ -1,0 +1,169 @@
+"""Building: from the warehouse to the rows of each report, for all districts in one pass.
+
+Belongs here: the views that a report's query may use, the aggregate that follows from the detail,
+the words that a cell may hold. Does not belong here: files and folders (writing).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
+from ccgi_pipeline.feeds.codes import RACE_CATEGORY
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.reports.spec import PLACE, ReportSpec, shipped_query
+from ccgi_pipeline.warehouse.lake import quoted
+
+CALIFORNIA = ZoneInfo("America/Los_Angeles")
+_FORMULA_STARTS = r"=+\-@＝＋－＠"  # noqa: RUF001 - full-width signs are meant
+"""A cell that begins with one of these is a formula to a spreadsheet."""
+_CONTROL = r"[\x00-\x1f\x7f\u0085\u2028\u2029]+"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """What the seeds leave open. ``percent_of``: the roster's students of the school and grade, or
+    of the whole school.
+    """
+
+    percent_of: Literal["grade", "school"] = "grade"
+    percent_decimals: int = 1
+
+
+def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
+    """Prepares what the queries use, as of the end of the day ``on`` in California.
+
+    Returns the districts that get reports: those with a roster (``cd``, ``County``, ``District``,
+    ``folder``).
+    """
+    until = datetime.combine(on + timedelta(days=1), time(), CALIFORNIA).astimezone(ZoneInfo("UTC"))
+    for feed in FAMILIES["platform"]:
+        connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW {feed.name.removeprefix('platform_')} AS "
+            f"SELECT * FROM lake.{feed.name} WHERE OccurredAt < TIMESTAMP '{until:%Y-%m-%d %H:%M:%S}'"
+        )
+    connection.execute(
+        "CREATE OR REPLACE TEMP MACRO california_day(moment) AS "
+        "strftime(timezone('America/Los_Angeles', timezone('UTC', moment)), '%Y-%m-%d')"
+    )
+    entries = connection.sql(
+        f"SELECT {', '.join(DIRECTORY_SCHEMA)} FROM lake.cde_directory WHERE _active"
+    ).pl()
+    cd_codes = connection.sql(
+        "SELECT DISTINCT _sender AS cd FROM lake.transcript_student WHERE _active ORDER BY 1"
+    ).pl()["cd"]
+    in_force = directory(entries)
+    named = districts(in_force, cd_codes)
+    races = pl.DataFrame(
+        [(code.value, code.name) for code in RACE_CATEGORY.codes],
+        schema=["code", "name"],
+        orient="row",
+    )
+    for name, frame in (
+        ("directory", in_force),
+        ("district_names", named),
+        ("race_categories", races),
+    ):
+        connection.register("given", frame.to_arrow())
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM given")
+        connection.unregister("given")
+    roster = shipped_query("roster.sql").read_text()
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE roster AS {roster}")
+    return named
+
+
+def detail_rows(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) -> pl.DataFrame:
+    """The rows of the detail file of all districts: ``cd``, then the columns as they are printed.
+
+    Leaves them in the temporary table ``detail`` for ``aggregate_rows``.
+    """
+    query = spec.query.read_text()
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE detail AS {query}")
+    names = [column.name for column in spec.detail_columns]
+    printed = ", ".join(f"{quoted(name)}::VARCHAR AS {quoted(name)}" for name in names)
+    only = _only_for(spec)
+    rows = connection.sql(f"SELECT cd, cds_code, {printed} FROM detail {only}").pl()
+    own = [column.name for column in spec.columns]
+    ordered = rows.sort("cd", "School", "cds_code", "SSID", *own, nulls_last=True)
+    return ordered.select("cd", *names).with_columns(_harmless(names))
+
+
+def aggregate_rows(
+    connection: duckdb.DuckDBPyConnection, spec: ReportSpec, settings: ReportSettings
+) -> pl.DataFrame:
+    """The rows of the aggregate file of all districts, from the ``detail`` that was made last."""
+    names = [column.name for column in spec.aggregate_columns]
+    groups = [*PLACE, *spec.dimensions, "Grade Level"]
+    chosen = ", ".join(quoted(name) for name in ["cd", "cds_code", *groups])
+    roster_part = (
+        'cd, cds_code, "Grade Level"' if settings.percent_of == "grade" else "cd, cds_code"
+    )
+    rows = connection.sql(
+        f"""
+        WITH sizes AS (
+            SELECT {roster_part}, count(*) AS students FROM roster GROUP BY ALL
+        )
+        SELECT {chosen}, count(DISTINCT SSID) AS counted, any_value(sizes.students) AS students
+        FROM detail JOIN sizes USING ({roster_part})
+        {_only_for(spec)}
+        GROUP BY ALL
+        """
+    ).pl()
+    labelled = rows.with_columns(
+        pl.col(name).replace(dict(labels)).alias(name) for name, labels in spec.labels.items()
+    )
+    ordered = labelled.sort(
+        ["cd", "School", "cds_code", *spec.dimensions, "Grade Level"],
+        descending=[False] * (3 + len(spec.dimensions)) + [True],  # the seed's sample: 12 above 11
+        nulls_last=True,
+    )
+    return ordered.select(
+        "cd",
+        *groups,
+        pl.col("counted").cast(pl.String).alias("# of Students"),
+        _percent("counted", "students", settings.percent_decimals).alias("% of Students"),
+    ).select("cd", *(_harmless(names)))
+
+
+def _only_for(spec: ReportSpec) -> str:
+    if spec.only_for is None:
+        return ""
+    if not all(cd.isdigit() for cd in spec.only_for):
+        msg = f"{spec.name}: only_for must name CD codes"
+        raise ValueError(msg)
+    listed = ", ".join(f"'{cd}'" for cd in sorted(spec.only_for))
+    return f"WHERE cd IN ({listed})"
+
+
+def _percent(part: str, whole: str, decimals: int) -> pl.Expr:
+    """``part`` as a share of ``whole`` in percent, half up, without needless zeros: 10, 33.3.
+
+    In whole numbers throughout, so that no machine rounds it another way.
+    """
+    scale = 10**decimals
+    share = (pl.col(part).cast(pl.Int64) * 200 * scale + pl.col(whole)) // (2 * pl.col(whole))
+    digits = share % scale
+    fraction = digits.cast(pl.String).str.zfill(decimals).str.strip_chars_end("0")
+    return (
+        pl.when(digits == 0)
+        .then((share // scale).cast(pl.String))
+        .otherwise(pl.concat_str((share // scale).cast(pl.String), pl.lit("."), fraction))
+    )
+
+
+def _harmless(names: list[str]) -> list[pl.Expr]:
+    """Cells without line breaks, and none that a spreadsheet would take for a formula."""
+    return [
+        pl.col(name)
+        .str.replace_all(_CONTROL, " ")
+        .str.replace(rf"^(\s*[{_FORMULA_STARTS}])", "'$1")
+        .fill_null("")
+        .alias(name)
+        for name in names
+    ]

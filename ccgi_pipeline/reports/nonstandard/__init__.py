@@ -1,0 +1,26 @@
+"""Customized reports of single districts: a spec and its SQL file side by side, in this folder.
+
+To add one: write ``<name>.sql`` here (see ``../sql`` for what it may use), add a ``ReportSpec``
+to ``NONSTANDARD`` with ``folder=nonstandard_folder("<name>")``, ``query=customized_query(...)`` and
+``only_for`` the districts that get it. Nothing else needs to change.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from ccgi_pipeline.reports.spec import ReportSpec
+
+
+def nonstandard_folder(name: str) -> tuple[str, ...]:
+    """Where a customized report lies; a folder each, since they share one file name."""
+    return ("legacy reporting", "nonstandard", name)
+
+
+def customized_query(file_name: str) -> Traversable:
+    """A SQL file of this folder."""
+    return files("ccgi_pipeline.reports.nonstandard").joinpath(file_name)
+
+
+NONSTANDARD: tuple[ReportSpec, ...] = ()

@@ -1,0 +1,176 @@
+"""All reports of the seed's tree, in its order.
+
+Belongs here: one declaration a report. Folder names are the seed's, letter by letter: mind the
+capitals of ``FAFSA Applications`` and the folder nested in one of the same name. Customized
+reports of single districts have a folder of their own (``nonstandard``).
+"""
+
+from __future__ import annotations
+
+from ccgi_pipeline.reports.nonstandard import NONSTANDARD
+from ccgi_pipeline.reports.spec import SEED, ReportColumn, ReportSpec, shipped_query
+
+_DAILY = "daily reporting"
+_LEGACY = "legacy reporting"
+_ACTIVITIES = (_LEGACY, "platform activities")
+
+_APPLICATION_TYPE = ReportColumn(
+    "Application Type",
+    ("platform_college_applications", "ApplicationType"),
+    "CCCApply, Cal State Apply, UC, or FAFSA/CADAA (never which of the two).",
+)
+_APPLICATION_STATUS = ReportColumn(
+    "Application Status",
+    ("platform_college_applications", "ApplicationStatus"),
+    "The newest status known.",
+)
+_COLLEGE_NAME = ReportColumn(
+    "College Name",
+    ("platform_college_applications", "CollegeName"),
+    "College or campus; N/A for financial aid.",
+)
+_MODULE_NAME = ReportColumn("Module Name", ("platform_financial_aid_modules", "ModuleName"))
+_MODULE_STATUS = ReportColumn(
+    "Module Status", ("platform_financial_aid_modules", "ModuleStatus"), "The furthest reached."
+)
+_STATUS_DATE = ReportColumn("Status Date", None, "Day of that status, in California.")
+
+DAILY = (
+    ReportSpec(
+        name="college_and_financial_aid_status",
+        title="College and financial aid status",
+        folder=(_DAILY, "college and financial aid status"),
+        query=shipped_query("applications.sql"),
+        columns=(_APPLICATION_TYPE, _APPLICATION_STATUS, _COLLEGE_NAME, _STATUS_DATE),
+        files=("Detail",),
+    ),
+    ReportSpec(
+        name="financial_aid_module_daily",
+        title="Financial aid modules, daily",
+        folder=(_DAILY, "financial aid module daily"),
+        query=shipped_query("financial_aid_modules.sql"),
+        columns=(_MODULE_NAME, _MODULE_STATUS, _STATUS_DATE),
+        files=("Detail",),
+    ),
+    ReportSpec(
+        name="career_exploration_daily",
+        title="Career exploration, daily",
+        folder=(_DAILY, "career exploration daily"),
+        query=shipped_query("career_exploration.sql"),
+        columns=(
+            ReportColumn("Assessments Started", None, "Assessments that were begun."),
+            ReportColumn("Assessments Completed", None, "Assessments that were finished."),
+            ReportColumn("Careers Favorited", None, "Careers among the favorites now."),
+            ReportColumn("Last Activity Date", None, "Day of the newest of these, in California."),
+        ),
+        files=("Detail",),
+    ),
+)
+
+LEGACY = (
+    ReportSpec(
+        name="account_registrations",
+        title="Account registrations",
+        folder=(_LEGACY, "account registrations"),
+        query=shipped_query("account_registrations.sql"),
+        columns=(
+            ReportColumn("Account Status", None, "Registered or Not Registered."),
+            ReportColumn("Account Type", ("platform_account_registrations", "AccountType")),
+            ReportColumn("Registration Date", None, "Day of the registration, in California."),
+        ),
+        dimensions=("Account Status",),
+    ),
+    ReportSpec(
+        name="applications_and_launches",
+        title="Applications and launches",
+        folder=(_LEGACY, "applications and launches", "applications and launches"),
+        query=shipped_query("applications.sql"),
+        columns=(_APPLICATION_TYPE, _APPLICATION_STATUS, _COLLEGE_NAME),
+        dimensions=("Application Type", "Application Status"),
+        labels={"Application Type": {"FAFSA/CADAA": "FAFSA/CADAA Launch"}},
+        provenance="seed",
+        source=SEED,
+    ),
+    ReportSpec(
+        name="fafsa_applications",
+        title="FAFSA applications",
+        folder=(_LEGACY, "applications and launches", "FAFSA Applications"),
+        query=shipped_query("fafsa_applications.sql"),
+        columns=(_APPLICATION_TYPE, _APPLICATION_STATUS, _STATUS_DATE),
+        dimensions=("Application Type", "Application Status"),
+    ),
+    ReportSpec(
+        name="academic_plans",
+        title="Academic plans",
+        folder=(*_ACTIVITIES, "academic plans"),
+        query=shipped_query("academic_plans.sql"),
+        columns=(
+            ReportColumn("Plan Status", ("platform_academic_plans", "PlanStatus"), "The newest."),
+            ReportColumn("# of Plans", None, "Plans that the student has."),
+            _STATUS_DATE,
+        ),
+        dimensions=("Plan Status",),
+    ),
+    ReportSpec(
+        name="assessments",
+        title="Assessments",
+        folder=(*_ACTIVITIES, "assessments"),
+        query=shipped_query("assessments.sql"),
+        columns=(
+            ReportColumn("Assessment Name", ("platform_assessments", "AssessmentName")),
+            ReportColumn(
+                "Assessment Status",
+                ("platform_assessments", "AssessmentStatus"),
+                "The furthest reached.",
+            ),
+            _STATUS_DATE,
+        ),
+        dimensions=("Assessment Name", "Assessment Status"),
+    ),
+    ReportSpec(
+        name="favorites",
+        title="Favorites",
+        folder=(*_ACTIVITIES, "favorites"),
+        query=shipped_query("favorites.sql"),
+        columns=(
+            ReportColumn("Favorite Type", ("platform_favorites", "FavoriteType")),
+            ReportColumn("Favorite Name", ("platform_favorites", "FavoriteName")),
+            ReportColumn("Date Added", None, "Day on which it was added last, in California."),
+        ),
+        dimensions=("Favorite Type",),
+    ),
+    ReportSpec(
+        name="financial_aid_modules",
+        title="Financial aid modules",
+        folder=(*_ACTIVITIES, "financial aid modules"),
+        query=shipped_query("financial_aid_modules.sql"),
+        columns=(_MODULE_NAME, _MODULE_STATUS, _STATUS_DATE),
+        dimensions=("Module Name", "Module Status"),
+    ),
+    ReportSpec(
+        name="goals",
+        title="Goals",
+        folder=(*_ACTIVITIES, "goals"),
+        query=shipped_query("goals.sql"),
+        columns=(
+            ReportColumn("Goal Type", ("platform_goals", "GoalType")),
+            ReportColumn("Goal Status", ("platform_goals", "GoalStatus"), "The newest."),
+            _STATUS_DATE,
+        ),
+        dimensions=("Goal Type", "Goal Status"),
+    ),
+    ReportSpec(
+        name="journals",
+        title="Journals",
+        folder=(*_ACTIVITIES, "journals"),
+        query=shipped_query("journals.sql"),
+        columns=(
+            ReportColumn("Journal Topic", ("platform_journals", "JournalTopic")),
+            ReportColumn("# of Entries", None, "Entries that the student wrote on it."),
+            ReportColumn("Last Entry Date", None, "Day of the newest entry, in California."),
+        ),
+        dimensions=("Journal Topic",),
+    ),
+)
+
+REPORTS: tuple[ReportSpec, ...] = (*DAILY, *LEGACY, *NONSTANDARD)

@@ -1,0 +1,80 @@
+"""Writing: rows into the tree of the seed, one file a district and report, byte for byte.
+
+Belongs here: paths, file names, CSV (RFC 4180, UTF-8, CRLF). A file appears whole or not at all;
+one that would not change is not touched. Does not belong here: what the rows are (building).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from ccgi_pipeline.reports.spec import ReportSpec
+
+_UNFINISHED = ".writing"
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """The folder from which districts' reports and receipts are delivered."""
+
+    root: Path
+
+    def write(self, path: Path, content: bytes) -> bool:
+        """Puts ``content`` at ``path`` (relative) whole or not at all; says whether it changed."""
+        final = self.root / path
+        if final.is_file() and final.read_bytes() == content:
+            return False
+        unfinished = self.root / _UNFINISHED / path.name
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_bytes(content)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.replace(final)
+        return True
+
+    def sweep(self) -> None:
+        """Removes what an interrupted night left unfinished."""
+        shutil.rmtree(self.root / _UNFINISHED, ignore_errors=True)
+
+
+def report_path(spec: ReportSpec, folder: str, file: str, on: date) -> Path:
+    """Where a district's file of a report lies in the outbox: ``file`` is ``Agg`` or ``Detail``."""
+    return Path(folder, *spec.folder, f"{folder}_{on:%Y%m%d}_{file}.csv")
+
+
+def write_report(  # noqa: PLR0913 - the rows, whose they are, and where they go
+    outbox: Outbox,
+    spec: ReportSpec,
+    file: str,
+    rows: pl.DataFrame,
+    named: pl.DataFrame,
+    on: date,
+    progress: Callable[[], None] = lambda: None,
+) -> int:
+    """Writes one file for each district of ``named`` that gets this report; returns how many.
+
+    ``rows`` are those of all districts (``cd`` first); a district without any gets the header.
+    """
+    header = _csv(pl.DataFrame(schema=dict.fromkeys(rows.columns[1:], pl.String)))
+    by_district = {
+        str(cd): group.drop("cd")
+        for (cd,), group in rows.partition_by("cd", as_dict=True, maintain_order=True).items()
+    }
+    written = 0
+    for cd, folder in named.select("cd", "folder").iter_rows():
+        if spec.only_for is not None and cd not in spec.only_for:
+            continue
+        content = _csv(by_district[cd]) if cd in by_district else header
+        outbox.write(report_path(spec, folder, file, on), content)
+        written += 1
+        progress()
+    return written
+
+
+def _csv(rows: pl.DataFrame) -> bytes:
+    return rows.write_csv(line_terminator="\r\n", quote_style="necessary").encode()

@@ -1,0 +1,132 @@
+"""Checking files offline: the same verification as the night's, over paths, changing nothing.
+
+Belongs here: from paths that somebody names to files to verify. Does not belong here: printing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from ccgi_pipeline.districts import shipped_directory
+from ccgi_pipeline.feeds.registry import FAMILIES, STATEWIDE_SENDERS
+from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, InboxFile, group_drops, is_cd_code
+from ccgi_pipeline.intake.packages import is_zip, members
+from ccgi_pipeline.intake.reader import BEGINNING, recognise
+from ccgi_pipeline.verification.judging import FILE, SENDER
+from ccgi_pipeline.verification.receipts import FileReport
+from ccgi_pipeline.verification.verifying import (
+    Known,
+    Verdict,
+    Verification,
+    drop_verdict,
+    files_to_verify,
+    verify,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The verdict on everything that was checked, and on each file."""
+
+    verdict: Verdict
+    files: tuple[FileReport, ...]
+
+    @property
+    def everything_loads(self) -> bool:
+        """Whether every line of every file can be loaded."""
+        return self.verdict is not Verdict.REJECTED and not any(
+            file.verdict == Verdict.REJECTED or file.fates.get("rejected") for file in self.files
+        )
+
+    @property
+    def nothing_recognised(self) -> bool:
+        """Whether there was nothing to judge."""
+        return all(file.feed is None for file in self.files)
+
+
+def check(
+    paths: Sequence[Path],
+    on: date,
+    family: str | None = None,
+    known: Known | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Check:
+    """Verifies the files at ``paths`` (files, zips, folders) as of ``on``, as the night would.
+
+    Sender and family are read from the path where it has them (``.../3367173/transcript/...``);
+    ``family`` overrides. ``known`` is what a warehouse knows; without one, the shipped directory.
+    """
+    found = [_as_received(path, family) for path in _plain_files(paths)]
+    drops = group_drops([(file, file.path) for file in found])
+    files = files_to_verify(drops, lambda file, _: Path(file.path).read_bytes())
+    verified = verify(files, on, known or shipped_knowledge, progress)
+    if verified.files.is_empty():
+        return Check(Verdict.REJECTED, ())
+    return Check(drop_verdict(verified.files), tuple(_reports(verified)))
+
+
+def _plain_files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(inner for inner in path.rglob("*") if inner.is_file())
+        else:
+            yield path
+
+
+def _as_received(path: Path, family: str | None) -> InboxFile:
+    """The file as if it lay in an inbox; stamps do not matter here."""
+    parts = path.absolute().parts
+    senders = [part for part in parts if is_cd_code(part) or part in STATEWIDE_SENDERS]
+    return InboxFile(
+        path=str(path),
+        sender=senders[-1] if senders else "",
+        family=family or _family(path, parts),
+        stamp="",
+    )
+
+
+def _family(path: Path, parts: Sequence[str]) -> str:
+    named = [part.lower() for part in parts[:-1] if part.lower() in FAMILIES]
+    if named:
+        return named[-1]
+    if is_zip(path.name):
+        return _family_of_zip(path)
+    with path.open("rb") as content:
+        feed = recognise(content.read(BEGINNING), path.name)
+    return feed.family if feed else UNKNOWN_FAMILY
+
+
+def _family_of_zip(path: Path) -> str:
+    """The family of most of the files in a zip that lies in no family's folder."""
+    inside = members(path.name, path.read_bytes())
+    feeds = [recognise(member.content[:BEGINNING], member.name) for member in inside]
+    families = [feed.family for feed in feeds if feed]
+    return max(families, key=families.count, default=UNKNOWN_FAMILY)
+
+
+def _reports(verified: Verification) -> Iterator[FileReport]:
+    findings = verified.findings.partition_by(FILE, as_dict=True, maintain_order=True)
+    none = verified.findings.clear()
+    for row in verified.files.iter_rows(named=True):
+        yield FileReport(
+            path=row["path"],
+            family=row["family"],
+            feed=row["feed"],
+            verdict=row["verdict"],
+            encoding=row["encoding"],
+            lines=row["lines"],
+            fates={"accepted": row["accepted"], "rejected": row["rejected"]},
+            findings=findings.get((row[FILE],), none),
+        )
+
+
+def shipped_knowledge(feed: str, column: str) -> pl.DataFrame:
+    """What is known without a warehouse: the directory that comes with the project."""
+    if feed == "cde_directory":
+        return shipped_directory().select(pl.lit("cde").alias(SENDER), column)
+    return pl.DataFrame(schema={SENDER: pl.String, column: pl.String})

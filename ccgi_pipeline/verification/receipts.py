@@ -1,0 +1,145 @@
+"""Receipts: what a sender gets back for what it sent, and what ``ccgi check`` prints.
+
+Belongs here: findings put into words, per file; the JSON object, the CSV of findings, the text for
+a terminal. No pupil's value is in any of them: a line, a column and a rule lead to it. Does not
+belong here: where receipts are put.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from ccgi_pipeline.feeds.registry import RULES
+
+SHOWN_PER_RULE = 1000
+"""Findings of one rule that a receipt lists for a file: enough to see the pattern, and every
+further one is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """What became of one file: ``fates`` are physical lines per fate and add up to ``lines``.
+
+    ``findings`` is a frame of ``FINDINGS_SCHEMA``.
+    """
+
+    path: str
+    family: str
+    feed: str | None
+    verdict: str
+    encoding: str
+    lines: int
+    fates: Mapping[str, int]
+    findings: pl.DataFrame
+
+
+def file_object(report: FileReport) -> dict[str, Any]:
+    """The JSON object of one file, as receipts and ``ccgi check`` have it."""
+    shown = _shown(report.findings)
+    return {
+        "path": report.path,
+        "family": report.family,
+        "feed": report.feed,
+        "verdict": report.verdict,
+        "encoding": report.encoding,
+        "lines": report.lines,
+        "fates": dict(report.fates),
+        "rules": _rules_broken(report.findings),
+        "findings": [_finding_object(row) for row in shown.iter_rows(named=True)],
+        "findings_omitted": report.findings.height - shown.height,
+    }
+
+
+def _shown(findings: pl.DataFrame) -> pl.DataFrame:
+    return findings.filter(pl.int_range(pl.len()).over("rule") < SHOWN_PER_RULE)
+
+
+def _rules_broken(findings: pl.DataFrame) -> list[dict[str, Any]]:
+    """Each rule once with its count, weightiest first: errors, then what occurs most."""
+    counted = findings.group_by("rule", maintain_order=True).len().rows()
+    weights = {"error": 0, "warning": 1, "info": 2}
+    counted.sort(key=lambda row: (weights[RULES[row[0]].severity], -row[1], row[0]))
+    return [
+        {
+            "rule": rule_id,
+            "severity": str(RULES[rule_id].severity),
+            "count": count,
+            "text": RULES[rule_id].text,
+            "fix": RULES[rule_id].fix,
+            "source": RULES[rule_id].source,
+        }
+        for rule_id, count in counted
+    ]
+
+
+def _finding_object(row: Mapping[str, Any]) -> dict[str, Any]:
+    rule = RULES[row["rule"]]
+    return {
+        "rule": rule.id,
+        "severity": str(rule.severity),
+        "line": row["line"],
+        "column": row["column"],
+        "message": _message(row),
+    }
+
+
+def _message(row: Mapping[str, Any]) -> str:
+    text = RULES[row["rule"]].text
+    return f"{text} ({row['detail']})" if row["detail"] else text
+
+
+def receipt_json(head: Mapping[str, Any], files: Iterable[FileReport]) -> bytes:
+    """The receipt of a drop: ``head`` (drop, verdict, ...) and its files."""
+    receipt = {**head, "files": [file_object(file) for file in files]}
+    return (json.dumps(receipt, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+_CSV_COLUMNS = ("file", "line", "column", "severity", "rule", "what is wrong", "what to change")
+
+
+def receipt_csv(files: Iterable[FileReport]) -> bytes:
+    """One row a finding: where it is, which rule, what to change."""
+    rows: list[Sequence[str]] = []
+    for file in files:
+        shown = _shown(file.findings)
+        for row in shown.iter_rows(named=True):
+            rule = RULES[row["rule"]]
+            line = "" if row["line"] is None else str(row["line"])
+            where = (file.path, line, row["column"] or "")
+            rows.append((*where, str(rule.severity), rule.id, _message(row), rule.fix))
+        omitted = file.findings.height - shown.height
+        if omitted:
+            more = f"{omitted} further findings are not listed; the receipt counts them by rule."
+            rows.append((file.path, "", "", "info", "", more, ""))
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(_CSV_COLUMNS, pl.String), orient="row")
+    return frame.write_csv(line_terminator="\r\n").encode()
+
+
+_FINDINGS_IN_TEXT = 20
+"""A terminal shows this many lines of findings for a file; ``--format json`` has them all."""
+
+
+def as_text(verdict: str, files: Sequence[FileReport]) -> str:
+    """Everything that was checked, for a person at a terminal."""
+    lines: list[str] = []
+    for file in files:
+        fates = ", ".join(f"{count} {fate}" for fate, count in file.fates.items() if count)
+        feed = file.feed or "not recognised"
+        lines.append(f"{file.path}: {file.verdict.replace('_', ' ')}")
+        lines.append(f"  {feed}, {file.encoding or 'not read'}, {file.lines} lines ({fates})")
+        for row in file.findings.head(_FINDINGS_IN_TEXT).iter_rows(named=True):
+            rule = RULES[row["rule"]]
+            where = "file" if row["line"] is None else f"line {row['line']}"
+            column = f", {row['column']}" if row["column"] else ""
+            lines.append(f"  {rule.severity}: {where}{column}: {_message(row)} [{rule.id}]")
+            lines.append(f"    {rule.fix}")
+        hidden = file.findings.height - _FINDINGS_IN_TEXT
+        if hidden > 0:
+            lines.append(f"  ... and {hidden} more findings (--format json lists them)")
+    lines.append(f"verdict: {verdict.replace('_', ' ')}")
+    return "\n".join(lines)

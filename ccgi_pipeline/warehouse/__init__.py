@@ -1,0 +1,1 @@
+"""What is kept: DuckLake tables made from the feeds, upsert by key, and the ledger of every line."""

@@ -1,0 +1,184 @@
+"""Bookkeeping: which bytes came, which drop they made, and what became of every line.
+
+Belongs here: writing and reading our own tables. The ledger is checked where it is written: if the
+fates of a file's lines do not add up to its physical lines, nothing of it is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.intake.inbox import Drop, InboxFile
+from ccgi_pipeline.intake.receiving import Received, Remembered
+from ccgi_pipeline.verification.verifying import Verdict, Verification, drop_verdict
+from ccgi_pipeline.warehouse.lake import transaction
+from ccgi_pipeline.warehouse.loading import load_feed
+
+
+class LedgerError(Exception):
+    """The fates of a file's lines do not add up to the lines received. Permanent: a defect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a load did, in counts: lines per feed and fate (``feed``, ``fate``, ``lines``)."""
+
+    ledger: pl.DataFrame
+    drops: int
+
+
+def remembered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, Remembered]:
+    """For each path that was ever taken, what lay there."""
+    rows = connection.execute("SELECT path, stamp, sha256 FROM received_files").fetchall()
+    return {path: Remembered(stamp, sha256) for path, stamp, sha256 in rows}
+
+
+def known_drops(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """The ids of all drops that were loaded or refused."""
+    rows = connection.execute("SELECT drop_id FROM drops").fetchall()
+    return frozenset(drop_id for (drop_id,) in rows)
+
+
+def record_arrivals(connection: duckdb.DuckDBPyConnection, received: Received, night: date) -> None:
+    """Notes duplicates and touched files; new drops are noted with their load."""
+    if not received.duplicates and not received.touched:
+        return
+    with transaction(connection):
+        _remember(connection, [(file, sha, "") for file, sha in received.touched])
+        for drop in received.duplicates:
+            _remember(connection, [(file, sha, drop.id) for file, sha in drop.files])
+            connection.execute(
+                "INSERT INTO duplicates VALUES (?, ?, ?)", [drop.id, drop.files[0][0].path, night]
+            )
+
+
+def load(
+    connection: duckdb.DuckDBPyConnection,
+    drops: Sequence[Drop],
+    verification: Verification,
+    night: date,
+) -> Loaded:
+    """Loads verified drops of one family and notes them: one commit, all or nothing."""
+    family = drops[0].family
+    with transaction(connection):
+        fates, ended = _load_feeds(connection, family, verification)
+        files = _numbered(verification.files)
+        ledger = _ledger(files, fates)
+        insert(connection, "ledger", ledger)
+        insert(
+            connection,
+            "files",
+            files.join(ended, on="_file", how="left").select(
+                "drop_id",
+                "file_number",
+                "path",
+                "feed",
+                "encoding",
+                "lines",
+                "complete",
+                "verdict",
+                pl.col("no_longer_active").fill_null(0),
+            ),
+        )
+        insert(
+            connection,
+            "findings",
+            verification.findings.join(files.select("_file", "drop_id", "file_number"), on="_file")
+            .sort("drop_id", "file_number", maintain_order=True)
+            .select("drop_id", "file_number", "rule", "line", "column", "detail"),
+        )
+        _insert_drops(connection, drops, verification.files, night)
+        _remember(connection, [(file, sha, d.id) for d in drops for file, sha in d.files])
+    counted = ledger.group_by("feed", "fate").agg(pl.col("lines").sum()).sort("feed", "fate")
+    return Loaded(counted, len(drops))
+
+
+def _load_feeds(
+    connection: duckdb.DuckDBPyConnection, family: str, verification: Verification
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    fates = [pl.DataFrame(schema={"_file": pl.UInt32, "fate": pl.String, "lines": pl.Int64})]
+    ended = [pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64})]
+    for feed in FAMILIES.get(family, ()):
+        if feed.name in verification.accepted:
+            feed_fates, feed_ended = load_feed(connection, feed, verification)
+            fates.append(feed_fates.cast(dict(fates[0].schema)))
+            ended.append(feed_ended.cast(dict(ended[0].schema)))
+    return pl.concat(fates), pl.concat(ended)
+
+
+def _numbered(files: pl.DataFrame) -> pl.DataFrame:
+    """The files with their number within the drop, from 1."""
+    return files.with_columns(
+        pl.col("drop").alias("drop_id"),
+        pl.col("_file").rank("ordinal").over("drop").cast(pl.Int32).alias("file_number"),
+    )
+
+
+def _ledger(files: pl.DataFrame, fates: pl.DataFrame) -> pl.DataFrame:
+    """Lines per file and fate. Raises LedgerError where they do not add up to the lines received."""
+    rejected = files.filter(pl.col("rejected") > 0).select(
+        "_file", pl.lit("rejected").alias("fate"), pl.col("rejected").cast(pl.Int64).alias("lines")
+    )
+    ledger = pl.concat([fates, rejected])
+    sums = files.join(
+        ledger.group_by("_file").agg(pl.col("lines").sum().alias("fated")), on="_file", how="left"
+    )
+    wrong = sums.filter(pl.col("fated").fill_null(0) != pl.col("lines"))
+    if not wrong.is_empty():
+        msg = f"the ledger of {wrong.height} files does not add up to their lines"
+        raise LedgerError(msg)
+    return (
+        files.select("_file", "drop_id", "file_number", "feed")
+        .join(ledger, on="_file")
+        .sort("drop_id", "file_number", "fate")
+        .select("drop_id", "file_number", "feed", "fate", "lines")
+    )
+
+
+def _insert_drops(
+    connection: duckdb.DuckDBPyConnection,
+    drops: Sequence[Drop],
+    files: pl.DataFrame,
+    night: date,
+) -> None:
+    by_drop = dict(
+        (str(name), drop_verdict(group))
+        for (name,), group in files.group_by("drop", maintain_order=True)
+    )
+    latest = connection.execute("SELECT coalesce(max(position), 0) FROM drops").fetchone()
+    first = latest[0] + 1 if latest else 1
+    rows = [
+        (drop.id, drop.sender, drop.family, str(by_drop.get(drop.id, Verdict.REJECTED)), night, p)
+        for p, drop in enumerate(drops, start=first)
+    ]
+    frame = pl.DataFrame(
+        rows, schema=["drop_id", "sender", "family", "verdict", "night", "position"], orient="row"
+    )
+    insert(connection, "drops", frame)
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
+    """Appends ``rows``, whose columns are named as the table's."""
+    connection.register("new_rows", rows.to_arrow())
+    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
+    connection.unregister("new_rows")
+
+
+def _remember(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[tuple[InboxFile, str, str]]
+) -> None:
+    """Notes path, stamp and content of taken files, in place of what was known of the paths."""
+    rows = [(file.path, file.stamp, sha256, drop_id) for file, sha256, drop_id in files]
+    if not rows:
+        return
+    frame = pl.DataFrame(rows, schema=["path", "stamp", "sha256", "drop_id"], orient="row")
+    connection.register("taken", frame.to_arrow())
+    connection.execute("DELETE FROM received_files WHERE path IN (SELECT path FROM taken)")
+    connection.unregister("taken")
+    insert(connection, "received_files", frame)

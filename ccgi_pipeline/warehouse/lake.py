@@ -1,0 +1,157 @@
+"""The warehouse itself: where it lies, how it is opened, which tables it has.
+
+Belongs here: DuckLake on DuckDB (Parquet files and a SQLite catalog in one folder), the tables of
+the feeds and of our own bookkeeping, and the lock that keeps a second writer out. Does not belong
+here: what is written into the tables (loading) or asked of them (reports).
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import polars as pl
+from duckdb_extensions import import_extension
+
+from ccgi_pipeline.feeds.registry import FEEDS
+from ccgi_pipeline.feeds.spec import Column, FeedSpec
+
+_EXTENSIONS = ("ducklake", "sqlite_scanner")
+_SQL_TYPES: tuple[tuple[type[pl.DataType], str], ...] = (
+    (pl.Date, "DATE"),
+    (pl.Datetime, "TIMESTAMP"),
+    (pl.Boolean, "BOOLEAN"),
+    (pl.Int64, "BIGINT"),
+    (pl.String, "VARCHAR"),
+)
+
+BOOKKEEPING: Mapping[str, str] = {
+    "drops": """drop_id VARCHAR, sender VARCHAR, family VARCHAR, verdict VARCHAR,
+        night DATE, position BIGINT""",
+    "received_files": """path VARCHAR, stamp VARCHAR, sha256 VARCHAR, drop_id VARCHAR""",
+    "files": """drop_id VARCHAR, file_number INTEGER, path VARCHAR, feed VARCHAR,
+        encoding VARCHAR, lines BIGINT, complete BOOLEAN, verdict VARCHAR, no_longer_active BIGINT""",
+    "ledger": """drop_id VARCHAR, file_number INTEGER, feed VARCHAR, fate VARCHAR,
+        lines BIGINT""",
+    "findings": """drop_id VARCHAR, file_number INTEGER, rule VARCHAR, line BIGINT,
+        "column" VARCHAR, detail VARCHAR""",
+    "duplicates": "drop_id VARCHAR, path VARCHAR, night DATE",
+    "receipts": "drop_id VARCHAR, night DATE",
+}
+"""Our own tables. ``drops.position`` is the order of loading; ``received_files`` is the memory of
+which bytes lay under which name; ``duplicates`` are drops that came again; ``receipts`` says for which drops the district has its answer."""
+
+TRACKING = {
+    "_sender": "VARCHAR",
+    "_drop": "VARCHAR",
+    "_line": "BIGINT",
+    "_active": "BOOLEAN",
+    "_hash": "UBIGINT",
+}
+"""Columns that every feed's table has besides its own: who sent the record, which line of which drop
+last changed it, whether the sender's newest full set has it, and a hash of its own columns."""
+
+
+class WarehouseBusyError(Exception):
+    """Another night is writing. Transient: try again when it has ended."""
+
+
+def quoted(identifier: str) -> str:
+    """``identifier`` as SQL spells it, whatever it holds."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def sql_type(column: Column) -> str:
+    """The SQL type of a feed's column."""
+    if isinstance(column.dtype, pl.Decimal):
+        return f"DECIMAL({column.dtype.precision}, {column.dtype.scale})"
+    return next(sql for kind, sql in _SQL_TYPES if isinstance(column.dtype, kind))
+
+
+def attach(connection: duckdb.DuckDBPyConnection, folder: Path, *, read_only: bool = False) -> None:
+    """Makes the warehouse in ``folder`` the connection's default catalog, creating it if need be.
+
+    Everything that the connection spills stays in the folder too.
+    """
+    for extension in _EXTENSIONS:
+        import_extension(extension, con=connection)
+        connection.load_extension(extension)
+    folder.mkdir(parents=True, exist_ok=True)
+    options = ", READ_ONLY" if read_only else ""
+    catalog, data = folder / "catalog.sqlite", folder / "tables"
+    connection.execute(f"SET temp_directory = {_literal(folder / 'spill')}")
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(
+        f"ATTACH {_literal(f'ducklake:sqlite:{catalog}')} AS lake (DATA_PATH {_literal(data)}{options})"
+    )
+    connection.execute("USE lake")
+
+
+def _literal(value: Path | str) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def connect(folder: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """A connection of its own to the warehouse in ``folder``."""
+    connection = duckdb.connect(":memory:")
+    attach(connection, folder, read_only=read_only)
+    return connection
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Creates missing tables and adds columns that a feed has gained, in one transaction."""
+    present: dict[str, set[str]] = {}
+    for table, column in connection.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'lake'"
+    ).fetchall():
+        present.setdefault(table, set()).add(column)
+    wanted = {feed.name: feed_table_columns(feed) for feed in FEEDS}
+    with transaction(connection):
+        for table, columns in BOOKKEEPING.items():
+            if table not in present:
+                connection.execute(f"CREATE TABLE {table} ({columns})")
+        for table, typed in wanted.items():
+            if table not in present:
+                body = ", ".join(f"{quoted(name)} {kind}" for name, kind in typed.items())
+                connection.execute(f"CREATE TABLE {table} ({body})")
+                continue
+            for name, kind in typed.items():
+                if name not in present[table]:
+                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
+
+
+def feed_table_columns(feed: FeedSpec) -> dict[str, str]:
+    """Names and SQL types of a feed's table: its own columns first."""
+    own = {name: sql_type(column) for name, column in feed.columns.items()}
+    return {**own, **TRACKING}
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All or nothing: one DuckLake snapshot for everything inside."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Holds the warehouse's lock; it falls with the process, however that ends.
+
+    Raises WarehouseBusyError where another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "writer.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = f"another night is writing to {folder}; try again when it has ended"
+            raise WarehouseBusyError(msg) from None
+        yield

@@ -1,0 +1,229 @@
+"""Loading: accepted lines into their feeds' tables, all districts in one pass, one commit.
+
+Belongs here: what becomes of each accepted line (its fate) and of records that a sender's newest
+full set no longer has. Does not belong here: whether a line is acceptable (verification).
+
+Several drops of a sender may wait in one night. They count as if loaded one after the other: for
+each key the last line stands, earlier ones are ``superseded``; the last complete set decides who
+is active.
+"""
+
+from __future__ import annotations
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle, Severity
+from ccgi_pipeline.verification.verifying import Verification
+from ccgi_pipeline.warehouse.lake import quoted
+
+FATES = (
+    "inserted",
+    "updated",
+    "unchanged",
+    "superseded",
+    "rejected",
+    "unmatched",
+    "removed",
+    "held",
+)
+
+
+def load_feed(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, verification: Verification
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Upserts the feed's accepted lines; to be called inside a transaction.
+
+    Returns the fates (``_file``, ``fate``, ``lines``) and, per file that ended records, how many
+    (``_file``, ``no_longer_active``).
+    """
+    lines = verification.accepted[feed.name]
+    files = _files(feed, verification)
+    connection.register("received_lines", lines.to_arrow())
+    connection.register("received_as", files.to_arrow())
+    try:
+        repeats = _may_repeat(feed, lines, files, verification)
+        _stage(connection, feed, repeats=repeats)
+        known = _is_known(connection, feed)
+        _decide(connection, feed, known=known)
+        fates = connection.sql(
+            "SELECT _file, fate, sum(_span)::BIGINT AS lines FROM decided GROUP BY ALL ORDER BY ALL"
+        ).pl()
+        _write(connection, feed, known=known)
+        ended = pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64})
+        if known and feed.lifecycle is Lifecycle.SNAPSHOT:
+            ended = _end_missing(connection, feed, verification.kept_keys[feed.name])
+    finally:
+        for table in ("staged", "decided"):
+            connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+        connection.unregister("received_lines")
+        connection.unregister("received_as")
+    return fates, ended
+
+
+def _files(feed: FeedSpec, verification: Verification) -> pl.DataFrame:
+    """The feed's files with their drops, and whether each belongs to its sender's last full set.
+
+    ``current``: the file came in the last drop whose files of this feed were all complete, or
+    after it. Lines of older files are history.
+    """
+    files = verification.files.filter(pl.col("feed") == feed.name).select(
+        "_file", "_sender", pl.col("drop").alias("_drop"), "complete"
+    )
+    if feed.lifecycle is not Lifecycle.SNAPSHOT:
+        return files.with_columns(
+            pl.lit(value=True).alias("current"), pl.lit(value=False).alias("full_set")
+        )
+    drops = files.group_by("_sender", "_drop").agg(
+        pl.col("_file").min().alias("first"), pl.col("complete").all()
+    )
+    last_full = drops.filter("complete").group_by("_sender").agg(pl.col("first").max())
+    return files.join(last_full, on="_sender", how="left").select(
+        "_file",
+        "_sender",
+        "_drop",
+        "complete",
+        (pl.col("_file") >= pl.col("first").fill_null(0)).alias("current"),
+        pl.col("first").is_not_null().alias("full_set"),
+    )
+
+
+def _may_repeat(
+    feed: FeedSpec, lines: pl.DataFrame, files: pl.DataFrame, verification: Verification
+) -> bool:
+    """Whether two lines may have one key; ranking all lines is dear, so it is not done for nothing."""
+    found = (verification.findings["rule"] == feed.repeated_key_id).any()
+    within_a_file = feed.repeated_key is not Severity.ERROR and found
+    senders = files.filter(pl.col("_file").is_in(lines["_file"].unique().implode()))["_sender"]
+    return within_a_file or bool(senders.is_duplicated().any())
+
+
+def _own(feed: FeedSpec) -> str:
+    return ", ".join(quoted(name) for name in feed.columns)
+
+
+def _same_key(feed: FeedSpec, left: str, right: str) -> str:
+    same = (f"{left}.{quoted(k)} IS NOT DISTINCT FROM {right}.{quoted(k)}" for k in feed.keys)
+    return " AND ".join([f"{left}._sender = {right}._sender", *same])
+
+
+def _stage(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, *, repeats: bool) -> None:
+    """The lines with hash, drop and rank (1 is the line that stands) in a temporary table."""
+    keys = ", ".join(quoted(key) for key in feed.keys)
+    rank = (
+        f"row_number() OVER (PARTITION BY _sender, {keys} ORDER BY _file DESC, _line DESC)"
+        if repeats
+        else "1"
+    )
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE staged AS
+        SELECT line.*, received_as._drop, received_as.current,
+               hash({_own(feed)}) AS _hash, {rank} AS _rank
+        FROM received_lines AS line JOIN received_as USING (_file, _sender)
+        """
+    )
+
+
+def _is_known(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> bool:
+    """Whether the table has records of any of these senders; a first load needs no join."""
+    return (
+        connection.execute(
+            f"SELECT 1 FROM {feed.name} SEMI JOIN received_as USING (_sender) LIMIT 1"
+        ).fetchone()
+        is not None
+    )
+
+
+def _decide(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, *, known: bool) -> None:
+    """The fate of each staged line, in the temporary table ``decided``."""
+    if not known:
+        connection.execute(
+            """
+            CREATE OR REPLACE TEMP TABLE decided AS
+            SELECT _file, _line, _span,
+                   CASE WHEN _rank > 1 THEN 'superseded' ELSE 'inserted' END AS fate
+            FROM staged
+            """
+        )
+        return
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE decided AS
+        SELECT line._file, line._line, line._span,
+               CASE WHEN line._rank > 1 THEN 'superseded'
+                    WHEN record._hash IS NULL THEN 'inserted'
+                    WHEN record._hash <> line._hash OR record._active <> line.current THEN 'updated'
+                    ELSE 'unchanged' END AS fate
+        FROM staged AS line
+        LEFT JOIN {feed.name} AS record ON {_same_key(feed, "line", "record")}
+        """
+    )
+
+
+def _write(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, *, known: bool) -> None:
+    columns = f"{_own(feed)}, _sender, _drop, _line, _active, _hash"
+    changed = f"""
+        SELECT {_own(feed)}, _sender, _drop, _line, current AS _active, _hash
+        FROM staged SEMI JOIN (SELECT * FROM decided WHERE fate IN ('inserted', 'updated')) AS fated
+        USING (_file, _line)
+    """
+    if not known:
+        connection.execute(f"INSERT INTO {feed.name} ({columns}) {changed} ORDER BY _sender, _line")
+        return
+    assignments = ", ".join(
+        f"{quoted(name)} = line.{quoted(name)}"
+        for name in [*feed.columns, "_drop", "_line", "_active", "_hash"]
+    )
+    values = ", ".join(f"line.{name.strip()}" for name in columns.split(","))
+    connection.execute(
+        f"""
+        MERGE INTO {feed.name} AS record
+        USING ({changed}) AS line ON {_same_key(feed, "line", "record")}
+        WHEN MATCHED THEN UPDATE SET {assignments}
+        WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({values})
+        """
+    )
+
+
+def _end_missing(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, kept_keys: pl.DataFrame
+) -> pl.DataFrame:
+    """Ends the records that their sender's last full set does not have.
+
+    A rejected line that names a record is no reason to end it: the last good record stays.
+    """
+    connection.register("kept_keys", kept_keys.to_arrow())
+    try:
+        connection.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE ended AS
+            SELECT record._sender, {", ".join(f"record.{quoted(key)}" for key in feed.keys)}
+            FROM {feed.name} AS record
+            SEMI JOIN (SELECT _sender FROM received_as WHERE full_set) AS sender USING (_sender)
+            ANTI JOIN (SELECT * FROM staged WHERE current) AS line
+                ON {_same_key(feed, "line", "record")}
+            ANTI JOIN kept_keys AS line ON {_same_key(feed, "line", "record")}
+            WHERE record._active
+            """
+        )
+        counted = connection.sql(
+            """
+            SELECT max(received_as._file)::UINTEGER AS _file,
+                   any_value(left_behind.records) AS no_longer_active
+            FROM (SELECT _sender, count(*) AS records FROM ended GROUP BY ALL) AS left_behind
+            JOIN received_as USING (_sender) GROUP BY _sender ORDER BY ALL
+            """
+        ).pl()
+        if not counted.is_empty():
+            connection.execute(
+                f"""
+                MERGE INTO {feed.name} AS record
+                USING ended AS line ON {_same_key(feed, "line", "record")}
+                WHEN MATCHED THEN UPDATE SET _active = false
+                """
+            )
+    finally:
+        connection.unregister("kept_keys")
+        connection.execute("DROP TABLE IF EXISTS temp.ended")
+    return counted
