@@ -31,7 +31,7 @@ from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.reports.writing import Outbox, write_report
 from ccgi_pipeline.verification.judging import SENDER
 from ccgi_pipeline.verification.verifying import files_to_verify, verify
-from ccgi_pipeline.warehouse import answering, bookkeeping
+from ccgi_pipeline.warehouse import answering, bookkeeping, inspecting, lake
 from ccgi_pipeline.warehouse.bookkeeping import Loaded
 from ccgi_pipeline.warehouse.lake import quoted
 from ccgi_pipeline.warehouse.staging import Staging
@@ -210,12 +210,23 @@ def write_reports(
     return written
 
 
-def write_receipts(connection: duckdb.DuckDBPyConnection, folders: Folders, on: date) -> int:
-    """Answers every drop that has no answer yet; returns how many receipts were written."""
-    waiting = answering.unanswered(connection)
+def close_reports(folders: Folders) -> None:
+    """Leaves nothing in the outbox but what is to be delivered."""
+    folders.outgoing.sweep()
+
+
+def write_receipts(
+    connection: duckdb.DuckDBPyConnection, folders: Folders, on: date, only: str | None = None
+) -> list[str]:
+    """Answers every drop that has no answer yet (``only`` one sender's); returns the senders."""
+    waiting = [
+        answer
+        for answer in answering.unanswered(connection)
+        if only is None or answer.sender == only
+    ]
     if not waiting:
-        return 0
-    senders = pl.Series("cd", [drop.sender for drop in waiting], dtype=pl.String)
+        return []
+    senders = pl.Series("cd", [answer.sender for answer in waiting], dtype=pl.String)
     named = districts(known_directory(connection), senders)
     folder_of = dict(named.select("cd", "folder").iter_rows())
     step = Step("writing receipts", len(waiting))
@@ -224,5 +235,40 @@ def write_receipts(connection: duckdb.DuckDBPyConnection, folders: Folders, on: 
         for name, content in files:
             folders.outgoing.write(folder / name, content)
         step.advance()
+    close_reports(folders)
     answering.mark_answered(connection, waiting, on)
-    return len(waiting)
+    return list(dict.fromkeys(senders))
+
+
+def offline_knowledge(warehouse: Path) -> Callable[[str, str], pl.DataFrame]:
+    """What the warehouse in this folder knows, for a check that changes nothing."""
+    connection = lake.connect(warehouse, read_only=True)
+    return _knowledge(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class NightSummary:
+    """What a night did, in counts, for a person."""
+
+    night: date
+    districts: int
+    students: int
+    verdicts: list[tuple[str, str, int]]
+    fates: list[tuple[str, str, int]]
+    findings: list[tuple[str, str, int, str]]
+    reports: int
+    receipts: int
+
+
+def summary(folders: Folders, on: date) -> NightSummary:
+    """The summary of the night of ``on``, from the warehouse and the outbox."""
+    with lake.connect(folders.warehouse, read_only=True) as connection:
+        counts = inspecting.night_counts(connection, on)
+    reports = folders.outbox.glob(f"*/*reporting/**/*_{on:%Y%m%d}_*.csv")
+    receipts = folders.outbox.glob(f"*/_receipts/{on:%Y%m%d}_*.json")
+    return NightSummary(
+        night=on,
+        reports=sum(1 for _ in reports),
+        receipts=sum(1 for _ in receipts),
+        **counts,
+    )

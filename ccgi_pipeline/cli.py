@@ -1,0 +1,258 @@
+"""The command line: ``ccgi``.
+
+Belongs here: arguments, progress bars, what is printed, exit status. Everything else is done by the
+rooms. Exit status: 0 done, 1 something cannot be loaded or went wrong, 2 nothing could be judged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.progress import listening
+
+EXAMPLE = "\b\n\nExample:\n  {}"
+_SUCCESS, _FAILURE, _NOTHING = 0, 1, 2
+
+
+class Day(click.ParamType[date]):
+    """A date, YYYY-MM-DD."""
+
+    name = "date"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> date:
+        """The date that ``value`` spells."""
+        try:
+            return value if isinstance(value, date) else date.fromisoformat(str(value))
+        except ValueError:
+            self.fail("write the date as YYYY-MM-DD", param, ctx)
+
+
+def _today() -> date:
+    return datetime.now(tz=ZoneInfo("America/Los_Angeles")).date()
+
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+date_option = click.option("--date", "on", type=Day(), help="The day of the night [today].")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ccgi-pipeline")
+def main() -> None:
+    """California's district data sharing: districts' files in, reports and receipts out."""
+
+
+@main.command(epilog=EXAMPLE.format("ccgi demo"))
+@click.option("--data", type=_FOLDER, default=Path("data"), help="Where the demo lives [data].")
+@click.option("--districts", default=6, show_default=True)
+@click.option("--students", default=3000, show_default=True)
+def demo(data: Path, districts: int, students: int) -> None:
+    """Makes a synthetic state and runs one night over it."""
+    from ccgi_pipeline.synthetic import generate  # noqa: PLC0415 - see _run_night
+
+    on = _today()
+    shutil.rmtree(data / "inbox", ignore_errors=True)
+    with _progress_bars():
+        generate(
+            data / "inbox", districts=districts, students=students, seed=1, on=on, defects=0.005
+        )
+    _run_night(data / "inbox", data / "outbox", data / "warehouse", on)
+
+
+@main.command(epilog=EXAMPLE.format("ccgi generate --out inbox --districts 3 --students 2000"))
+@click.option("--out", type=_FOLDER, required=True, help="The inbox to write; it may exist.")
+@click.option("--districts", default=3, show_default=True)
+@click.option("--students", default=1000, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--defects", default=0.0, show_default=True, help="Share of lines with a defect.")
+@date_option
+def generate(  # noqa: PLR0913, PLR0917 - one parameter an option
+    out: Path, districts: int, students: int, seed: int, defects: float, on: date | None
+) -> None:
+    """Writes drops of every family for a synthetic state. Same arguments, same bytes."""
+    from ccgi_pipeline.synthetic import generate as make  # noqa: PLC0415 - see _run_night
+
+    with _progress_bars():
+        made = make(
+            out,
+            districts=districts,
+            students=students,
+            seed=seed,
+            on=on or _today(),
+            defects=defects,
+        )
+    click.echo(f"{made.files} files, {made.students} students, {made.lines} lines in {out}")
+
+
+@main.command(epilog=EXAMPLE.format("ccgi run --inbox in --outbox out --warehouse warehouse"))
+@click.option("--inbox", type=_FOLDER, required=True, help="Where senders' files lie.")
+@click.option("--outbox", type=_FOLDER, required=True, help="Where reports and receipts go.")
+@click.option("--warehouse", type=_FOLDER, required=True, help="What is kept between nights.")
+@date_option
+def run(inbox: Path, outbox: Path, warehouse: Path, on: date | None) -> None:
+    """Runs one night: receives, verifies, loads, reports, answers."""
+    if not inbox.is_dir():
+        raise click.ClickException(f"there is no inbox at {inbox}")  # noqa: EM102 - shown as it is
+    _run_night(inbox, outbox, warehouse, on or _today())
+
+
+def _run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
+    # Dagster takes seconds to import; commands that do not need it do not wait for it.
+    from ccgi_pipeline.running import NightFailedError, run_night  # noqa: PLC0415
+    from ccgi_pipeline.night import Folders, summary  # noqa: PLC0415
+
+    folders = Folders(inbox, outbox, warehouse)
+    try:
+        with _progress_bars():
+            run_night(folders, on)
+    except NightFailedError as failed:
+        raise click.ClickException(str(failed)) from None
+    _print_summary(summary(folders, on), folders.outbox)
+
+
+@main.command(epilog=EXAMPLE.format("ccgi check ToSend/ --family transcript"))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--family", type=click.Choice(list(FAMILIES)), help="What the files are.")
+@click.option("--warehouse", type=_FOLDER, help="Judge with what this warehouse knows.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@date_option
+def check(
+    paths: tuple[Path, ...],
+    family: str | None,
+    warehouse: Path | None,
+    form: str,
+    on: date | None,
+) -> None:
+    """Judges files, zips or folders as the night would, changing nothing.
+
+    Exit status 0: every line can be loaded. 1: a line or a file cannot. 2: nothing to judge.
+    """
+    from ccgi_pipeline.verification import checking, receipts  # noqa: PLC0415 - see _run_night
+
+    missing = [path for path in paths if not path.exists()]
+    for path in missing:
+        click.echo(f"{path}: no such file or folder", err=True)
+    if missing:
+        sys.exit(_NOTHING)
+    known = None
+    if warehouse is not None:
+        from ccgi_pipeline.night import offline_knowledge  # noqa: PLC0415
+
+        known = offline_knowledge(warehouse)
+    checked = checking.check(paths, on or _today(), family, known)
+    if form == "json":
+        answer = {
+            "verdict": str(checked.verdict),
+            "files": [receipts.file_object(file) for file in checked.files],
+        }
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        click.echo(receipts.as_text(checked.verdict, checked.files))
+    if checked.nothing_recognised:
+        sys.exit(_NOTHING)
+    sys.exit(_SUCCESS if checked.everything_loads else _FAILURE)
+
+
+@main.command(epilog=EXAMPLE.format("ccgi dictionary --format json"))
+@click.option("--format", "form", type=click.Choice(["markdown", "json"]), default="markdown")
+def dictionary(form: str) -> None:
+    """Prints every feed, column, rule and report, from their declarations."""
+    from ccgi_pipeline import dictionary as pages  # noqa: PLC0415 - see _run_night
+
+    click.echo(pages.as_json() if form == "json" else pages.as_markdown(), nl=False)
+
+
+@main.command(epilog=EXAMPLE.format("make ui"))
+@click.option("--inbox", type=_FOLDER, default=Path("data/inbox"), show_default=True)
+@click.option("--outbox", type=_FOLDER, default=Path("data/outbox"), show_default=True)
+@click.option("--warehouse", type=_FOLDER, default=Path("data/warehouse"), show_default=True)
+@click.option("--port", default=3000, show_default=True)
+def ui(inbox: Path, outbox: Path, warehouse: Path, port: int) -> None:
+    """Opens the Dagster UI on 127.0.0.1 over a warehouse, with schedule and sensor."""
+    from ccgi_pipeline.running import serve  # noqa: PLC0415 - see _run_night
+    from ccgi_pipeline.night import Folders  # noqa: PLC0415
+
+    inbox.mkdir(parents=True, exist_ok=True)
+    sys.exit(serve(Folders(inbox, outbox, warehouse), port))
+
+
+@contextmanager
+def _progress_bars() -> Iterator[None]:
+    """One bar a step on standard error; plain lines of text where that is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        with listening(_PlainProgress()):
+            yield
+        return
+    bars = Progress(
+        TextColumn("{task.description:<32}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+    tasks = {}
+    with bars:
+
+        def show(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total or None)
+            bars.update(tasks[step], completed=done, total=max(total, done))
+
+        with listening(show):
+            yield
+
+
+class _PlainProgress:
+    """Says each step once when it has ended, for logs."""
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        if total and done == total:
+            click.echo(f"{step}: {done}", err=True)
+
+
+def _print_summary(told: object, outbox: Path) -> None:
+    from ccgi_pipeline.night import NightSummary  # noqa: PLC0415 - see _run_night
+
+    if not isinstance(told, NightSummary):
+        raise TypeError
+    console = Console()
+    console.print(f"\n[bold]The night of {told.night}[/bold]")
+    console.print(f"{told.districts} districts with a roster, {told.students} students")
+    for title, columns, rows in (
+        ("Drops taken", ("family", "verdict", "drops"), told.verdicts),
+        ("Lines received", ("feed", "fate", "lines"), told.fates),
+        ("Findings", ("rule", "severity", "lines", "what is wrong"), told.findings),
+    ):
+        if not rows:
+            console.print(f"{title}: none tonight")
+            continue
+        table = Table(title=title, title_justify="left")
+        for column in columns:
+            table.add_column(column, justify="right" if column in {"lines", "drops"} else "left")
+        for row in rows:
+            table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+        console.print(table)
+    console.print(f"{told.reports:,} report files of {told.night} and {told.receipts:,} receipts")
+    console.print(f"Look at: {outbox}{os.sep}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The end of the night: receipts for senders, and one event per district that sent something.
+
+Belongs here: ``receipts``, and ``district_night``, whose partitions are the districts by CD code.
+The night reports on partitions without running them; running one by hand does one district's whole
+night: takes its new files, loads them, writes its reports and receipts.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from ccgi_pipeline import night as steps
+from ccgi_pipeline.defs.reports import asset_name
+from ccgi_pipeline.defs.resources import NightDate, Warehouse
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.reports.building import ReportSettings
+from ccgi_pipeline.reports.registry import REPORTS
+from ccgi_pipeline.warehouse import inspecting
+
+DISTRICTS = dg.DynamicPartitionsDefinition(name="district")
+FILES_ARE_GOOD = "newest_files_are_good"
+
+
+@dg.asset(
+    group_name="answers",
+    deps=[asset_name(spec) for spec in REPORTS],
+    kinds={"json", "csv"},
+    description="What each sender gets back for each drop: the verdict, what became of every line, "
+    "and which line, column and rule to mend.",
+)
+def receipts(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    night: dg.ResourceParam[NightDate],
+) -> dg.MaterializeResult[None]:
+    """Answers every drop that waits for its receipt, and tells of each district that sent one."""
+    answered = steps.write_receipts(warehouse.connection, warehouse.folders, night.of(context))
+    for status in inspecting.district_statuses(warehouse.connection, answered):
+        _report(context, status)
+    return dg.MaterializeResult(metadata={"receipts": len(answered)})
+
+
+def _report(context: dg.AssetExecutionContext, status: inspecting.DistrictStatus) -> None:
+    context.instance.add_dynamic_partitions(str(DISTRICTS.name), [status.cd])
+    context.log_event(
+        dg.AssetMaterialization("district_night", partition=status.cd, metadata=dict(status.counts))
+    )
+    context.log_event(
+        dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey("district_night"),
+            check_name=FILES_ARE_GOOD,
+            passed=status.good,
+            partition=status.cd,
+            severity=dg.AssetCheckSeverity.ERROR if status.bad else dg.AssetCheckSeverity.WARN,
+            metadata=dict(status.counts),
+        )
+    )
+
+
+@dg.asset(
+    group_name="answers",
+    deps=[receipts],
+    partitions_def=DISTRICTS,
+    kinds={"ducklake", "csv"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            FILES_ARE_GOOD,
+            asset="district_night",
+            partitions_def=DISTRICTS,
+            description="The district's newest drop of each family was accepted. Red: a file was "
+            "refused, and the last good roster stands.",
+        )
+    ],
+    description="The district's night: verdicts and counts of what it sent. Run a partition to do "
+    "one district's night by hand.",
+)
+def district_night(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    night: dg.ResourceParam[NightDate],
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Takes, loads, reports and answers one district."""
+    cd = context.partition_key
+    on = night.of(context)
+    connection, folders = warehouse.connection, warehouse.folders
+    steps.receive_drops(connection, folders, on, only=cd)
+    for family in FAMILIES:
+        steps.verify_family(connection, folders, family, on)
+        steps.load_family(connection, folders, family, on)
+    named = steps.open_reports(connection, folders, on, only=cd)
+    for spec in REPORTS:
+        steps.write_reports(connection, folders, spec, named, on, ReportSettings())
+    steps.close_reports(folders)
+    steps.write_receipts(connection, folders, on, only=cd)
+    (status,) = inspecting.district_statuses(connection, [cd])
+    yield dg.MaterializeResult(metadata=dict(status.counts))
+    yield dg.AssetCheckResult(
+        check_name=FILES_ARE_GOOD, passed=status.good, metadata=dict(status.counts)
+    )

@@ -1,0 +1,204 @@
+"""Per family: its drops verified, then loaded into one table a feed, with the checks on each table.
+
+Belongs here: assets and checks made from the feeds' declarations. All districts go through each
+step together; what one district did wrong is in the ledger, and never stops another.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+import dagster as dg
+import polars as pl
+
+from ccgi_pipeline import night as steps
+from ccgi_pipeline.defs.resources import NightDate, Warehouse
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.spec import Column, FeedSpec, Requirement
+from ccgi_pipeline.warehouse import inspecting
+
+_FIRST = next(iter(FAMILIES))
+"""The directory: other families' rules look into it, so it is loaded before they are verified."""
+
+
+def verified(family: str) -> str:
+    """The name of the asset that verifies ``family``."""
+    return f"verified_{family}"
+
+
+def _verification(family: str) -> dg.AssetsDefinition:
+    depends: list[str] = ["received_drops"]
+    if family != _FIRST:
+        depends += [feed.name for feed in FAMILIES[_FIRST]]
+
+    @dg.asset(
+        name=verified(family),
+        group_name=family,
+        deps=depends,
+        kinds={"polars", "pandera"},
+        description=f"The {family} files of the new drops, read strictly and judged line by line.",
+    )
+    def verify(
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        night: dg.ResourceParam[NightDate],
+    ) -> dg.MaterializeResult[None]:
+        files = steps.verify_family(
+            warehouse.connection, warehouse.folders, family, night.of(context)
+        )
+        if files.is_empty():
+            return dg.MaterializeResult(metadata={"files": 0, "lines": 0})
+        verdicts = dict(files.group_by("verdict").len().sort("verdict").iter_rows())
+        return dg.MaterializeResult(
+            metadata={
+                "files": files.height,
+                "lines": files["lines"].sum(),
+                "accepted lines": files["accepted"].sum(),
+                "rejected lines": files["rejected"].sum(),
+                **{f"files {verdict}": count for verdict, count in verdicts.items()},
+            }
+        )
+
+    return verify
+
+
+def table_schema(feed: FeedSpec) -> dg.TableSchema:
+    """The feed's columns as the UI shows them before the first run."""
+    return dg.TableSchema(columns=[_table_column(c) for c in feed.columns.values()])
+
+
+def _table_column(column: Column) -> dg.TableColumn:
+    return dg.TableColumn(
+        column.name,
+        type=str(column.type),
+        description=column.description,
+        constraints=dg.TableColumnConstraints(
+            nullable=column.requirement is not Requirement.REQUIRED,
+            other=[f"at most {column.length} characters"] if column.length else [],
+        ),
+        tags={"personal": ""} if column.personal else {},
+    )
+
+
+LEDGER_ADDS_UP = "every_line_has_one_fate"
+TABLE_IS_SOUND = "table_matches_its_declaration"
+RULES_ARE_MET = "newest_files_meet_the_rules"
+ROSTERS_STAND = "no_district_lost_its_roster"
+
+
+def _checks(feed: FeedSpec) -> list[dg.AssetCheckSpec]:
+    checks = [
+        dg.AssetCheckSpec(
+            LEDGER_ADDS_UP,
+            asset=feed.name,
+            blocking=True,
+            description="The fates of each file's lines add up to the physical lines received.",
+        ),
+        dg.AssetCheckSpec(
+            TABLE_IS_SOUND,
+            asset=feed.name,
+            blocking=True,
+            description="The table has the declared columns, and each key once.",
+        ),
+        dg.AssetCheckSpec(
+            RULES_ARE_MET,
+            asset=feed.name,
+            description="Each sender's newest file meets every rule. Red: lines were kept out or "
+            "a file was refused. Yellow: only warnings. The receipts say which lines.",
+        ),
+    ]
+    if feed.required and feed.family == "transcript":
+        checks.append(
+            dg.AssetCheckSpec(
+                ROSTERS_STAND,
+                asset=feed.name,
+                blocking=True,
+                description="Every district that ever had an accepted package has active students.",
+            )
+        )
+    return checks
+
+
+def _loading(family: str) -> dg.AssetsDefinition:
+    feeds = FAMILIES[family]
+
+    @dg.multi_asset(
+        name=f"load_{family}",
+        specs=[
+            dg.AssetSpec(
+                feed.name,
+                deps=[verified(family)],
+                group_name=family,
+                kinds={"ducklake", "table"},
+                description=f"{feed.title}.\n\n{(feed.model.__doc__ or '').strip()}\n\n"
+                f"Key: {', '.join(feed.keys)}. Source: {feed.source}.",
+                metadata={"dagster/column_schema": table_schema(feed)},
+            )
+            for feed in feeds
+        ],
+        check_specs=[check for feed in feeds for check in _checks(feed)],
+        description=f"Loads verified {family} lines: upsert by key, one commit.",
+    )
+    def load(
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        night: dg.ResourceParam[NightDate],
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        loaded = steps.load_family(
+            warehouse.connection, warehouse.folders, family, night.of(context)
+        )
+        ledger = pl.concat([inspecting.NO_FATES, *(batch.ledger for batch in loaded)])
+        for feed in feeds:
+            yield from _outcome(warehouse, feed, ledger.filter(pl.col("feed") == feed.name))
+
+    return load
+
+
+def _outcome(
+    warehouse: Warehouse, feed: FeedSpec, ledger: pl.DataFrame
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """What the UI shows of one feed after its load: counts, never a value."""
+    connection = warehouse.connection
+    fates = dict(ledger.group_by("fate").agg(pl.col("lines").sum()).sort("fate").iter_rows())
+    rows = inspecting.active_records(connection, feed)
+    yield dg.MaterializeResult(
+        asset_key=feed.name,
+        metadata={
+            "dagster/row_count": rows,
+            "lines received": sum(fates.values()),
+            **{f"lines {fate}": lines for fate, lines in fates.items()},
+        },
+    )
+    result = partial(dg.AssetCheckResult, asset_key=feed.name)
+    wrong = inspecting.unbalanced_files(connection, feed)
+    yield result(check_name=LEDGER_ADDS_UP, passed=not wrong, metadata={"files": wrong})
+    faults = inspecting.table_faults(connection, feed, changed=not ledger.is_empty())
+    yield result(check_name=TABLE_IS_SOUND, passed=not faults, metadata={"faults": faults})
+    broken = inspecting.broken_rules(connection, feed)
+    errors = broken.filter(pl.col("severity") == "error")
+    yield result(
+        check_name=RULES_ARE_MET,
+        passed=broken.is_empty(),
+        severity=dg.AssetCheckSeverity.WARN if errors.is_empty() else dg.AssetCheckSeverity.ERROR,
+        description=f"{errors.height} rules of weight error and {broken.height - errors.height} "
+        "warnings are broken in the senders' newest files.",
+        metadata={"rules": counts_table(broken)} if not broken.is_empty() else {},
+    )
+    if any(check.name == ROSTERS_STAND for check in _checks(feed)):
+        lost = inspecting.districts_without_roster(connection, feed)
+        yield result(check_name=ROSTERS_STAND, passed=not lost, metadata={"districts": lost})
+
+
+def counts_table(rows: pl.DataFrame) -> dg.TableMetadataValue:
+    """A frame of counts and words as a table in the UI."""
+    return dg.MetadataValue.table(
+        [dg.TableRecord(row) for row in rows.iter_rows(named=True)],
+        schema=dg.TableSchema(
+            columns=[
+                dg.TableColumn(name, "int" if dtype.is_integer() else "string")
+                for name, dtype in rows.schema.items()
+            ]
+        ),
+    )
+
+
+FAMILY_ASSETS = [build(family) for family in FAMILIES for build in (_verification, _loading)]

@@ -1,0 +1,139 @@
+"""One asset a report: its files for all districts, written in one pass.
+
+Belongs here: assets and checks made from the reports' declarations.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+import polars as pl
+
+from ccgi_pipeline import night as steps
+from ccgi_pipeline.defs.resources import NightDate, Warehouse
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.reports.building import ReportSettings
+from ccgi_pipeline.reports.registry import REPORTS
+from ccgi_pipeline.reports.spec import ReportSpec
+
+NOTHING_PERSONAL = "aggregates_hold_no_personal_data"
+EVERY_DISTRICT = "every_district_has_its_files"
+_SSID = r"\d{10}"
+
+
+def asset_name(spec: ReportSpec) -> str:
+    """The report's asset: ``report_goals``."""
+    return f"report_{spec.name}"
+
+
+def feeds_used(spec: ReportSpec) -> list[str]:
+    """The feeds whose tables the report's query reads, besides those of the roster."""
+    query = spec.query.read_text()
+    activities = [
+        feed.name
+        for feed in FAMILIES["platform"]
+        if re.search(rf"\b{feed.name.removeprefix('platform_')}\b", query)
+    ]
+    return ["transcript_student", "cde_directory", *activities]
+
+
+def _spec(spec: ReportSpec) -> dg.AssetSpec:
+    columns = {file: spec.columns_of(file) for file in spec.files}
+    return dg.AssetSpec(
+        asset_name(spec),
+        deps=feeds_used(spec),
+        group_name=spec.group.replace(" ", "_"),
+        kinds={"sql", "csv"},
+        description=f"{spec.title}, for every district with a roster: `{'/'.join(spec.folder)}`. "
+        f"Columns after {spec.source}.",
+        metadata={
+            "dagster/column_schema": dg.TableSchema(
+                columns=[
+                    dg.TableColumn(c.name, description=c.description) for c in columns["Detail"]
+                ]
+            ),
+            "files": ", ".join(spec.files),
+        },
+    )
+
+
+def _checks(spec: ReportSpec) -> list[dg.AssetCheckSpec]:
+    checks = [
+        dg.AssetCheckSpec(
+            EVERY_DISTRICT,
+            asset=asset_name(spec),
+            description="Each district with a roster has each of the report's files.",
+        )
+    ]
+    if "Agg" in spec.files:
+        checks.append(
+            dg.AssetCheckSpec(
+                NOTHING_PERSONAL,
+                asset=asset_name(spec),
+                blocking=True,
+                description="No personal column, and no cell in the form of an SSID.",
+            )
+        )
+    return checks
+
+
+@dg.multi_asset(
+    name="write_reports",
+    specs=[_spec(spec) for spec in REPORTS],
+    check_specs=[check for spec in REPORTS for check in _checks(spec)],
+    can_subset=True,
+    description="Builds each report once for all districts and writes the outbox tree.",
+)
+def reports(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    night: dg.ResourceParam[NightDate],
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Writes the selected reports as of the night."""
+    on = night.of(context)
+    named = steps.open_reports(warehouse.connection, warehouse.folders, on)
+    for spec in REPORTS:
+        if dg.AssetKey(asset_name(spec)) not in context.selected_asset_keys:
+            continue
+        written = steps.write_reports(
+            warehouse.connection, warehouse.folders, spec, named, on, ReportSettings()
+        )
+        yield dg.MaterializeResult(
+            asset_key=asset_name(spec),
+            metadata={
+                "districts": named.height,
+                "files": sum(part.files for part in written),
+                **{f"rows {part.file}": part.rows for part in written},
+            },
+        )
+        yield from _judged(spec, written, named.height)
+    steps.close_reports(warehouse.folders)
+
+
+def _judged(
+    spec: ReportSpec, written: Sequence[steps.Written], districts: int
+) -> Iterator[dg.AssetCheckResult]:
+    wanted = districts if spec.only_for is None else len(spec.only_for)
+    counts = {part.file: part.files for part in written}
+    yield dg.AssetCheckResult(
+        asset_key=asset_name(spec),
+        check_name=EVERY_DISTRICT,
+        passed=all(files == wanted for files in counts.values()),
+        metadata={"districts": wanted, **counts},
+    )
+    aggregate = next((part.aggregate for part in written if part.aggregate is not None), None)
+    if aggregate is not None:
+        personal = [column.name for column in spec.aggregate_columns if column.personal]
+        cells = cells_like_an_ssid(aggregate)
+        yield dg.AssetCheckResult(
+            asset_key=asset_name(spec),
+            check_name=NOTHING_PERSONAL,
+            passed=not personal and not cells,
+            metadata={"personal columns": personal, "cells like an SSID": cells},
+        )
+
+
+def cells_like_an_ssid(rows: pl.DataFrame) -> int:
+    """How many cells of ``rows`` hold ten digits in a row, as an SSID does."""
+    found = rows.select(pl.col(pl.String).exclude("cd").str.contains(_SSID).sum())
+    return int(sum(found.row(0)))

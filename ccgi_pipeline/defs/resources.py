@@ -1,0 +1,86 @@
+"""Resources: where a run's folders are, which night it is, and the warehouse's one connection.
+
+Belongs here: what assets are handed. Folders come from the environment, so that the same
+definitions serve the demo, a production machine and the tests.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+from dagster_duckdb import DuckDBResource
+from pydantic import PrivateAttr
+
+from ccgi_pipeline.night import Folders
+from ccgi_pipeline.reports.building import CALIFORNIA
+from ccgi_pipeline.warehouse import lake
+
+
+class NightDate(dg.ConfigurableResource[None]):
+    """The day that a night is for: a date, or the day on which the run was made, in California."""
+
+    date: str = ""
+
+    def of(self, context: dg.AssetExecutionContext) -> date:
+        """The night of this run; the same for each of its steps."""
+        if self.date:
+            return date.fromisoformat(self.date)
+        record = context.instance.get_run_record_by_id(context.run_id)
+        created = record.create_timestamp if record else datetime.now(tz=CALIFORNIA)
+        return created.astimezone(CALIFORNIA).date()
+
+
+class Warehouse(DuckDBResource):
+    """The folders, and the DuckLake in one of them, open and locked for the length of a run."""
+
+    database: str = ":memory:"
+    inbox: str
+    outbox: str
+    warehouse: str
+    _connection: duckdb.DuckDBPyConnection | None = PrivateAttr(default=None)
+
+    @property
+    def folders(self) -> Folders:
+        """Inbox, outbox and warehouse."""
+        return Folders(Path(self.inbox), Path(self.outbox), Path(self.warehouse))
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The run's connection; the warehouse is its default catalog."""
+        if self._connection is None:
+            msg = "the warehouse is open only while a run is executed"
+            raise RuntimeError(msg)
+        return self._connection
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
+        """Opens the warehouse for one run. Raises WarehouseBusyError where another one writes."""
+        del context
+        folder = Path(self.warehouse)
+        with lake.only_writer(folder), self.get_connection() as connection:
+            lake.attach(connection, folder)
+            lake.prepare(connection)
+            self._connection = connection
+            yield self
+            self._connection = None
+
+
+INBOX, OUTBOX, WAREHOUSE = "CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE"
+"""Environment variables that name the three folders."""
+
+
+@dg.definitions
+def resources() -> dg.Definitions:
+    """The resources by the names that assets ask for, and the executor that keeps them open."""
+    return dg.Definitions(
+        resources={
+            "night": NightDate.configure_at_launch(),
+            "warehouse": Warehouse(
+                inbox=dg.EnvVar(INBOX), outbox=dg.EnvVar(OUTBOX), warehouse=dg.EnvVar(WAREHOUSE)
+            ),
+        },
+        executor=dg.in_process_executor,
+    )

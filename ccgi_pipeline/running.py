@@ -1,0 +1,77 @@
+"""Running the night from a command: the same definitions that the UI runs, in this process.
+
+Belongs here: the instance that keeps a warehouse's run history, and one execution of the job.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from ccgi_pipeline.defs.automation import for_date, night_job
+from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
+from ccgi_pipeline.definitions import defs
+from ccgi_pipeline.night import Folders
+
+_PROJECT = Path(__file__).parents[1]
+
+
+class NightFailedError(Exception):
+    """A step of the night failed, or a blocking check. What was committed before stays."""
+
+
+def dagster_home(warehouse: Path) -> Path:
+    """The folder of the warehouse's own Dagster instance, made ready with the project's settings."""
+    home = warehouse / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    settings = _PROJECT / "dagster.yaml"
+    if settings.exists():
+        shutil.copyfile(settings, home / "dagster.yaml")
+    return home
+
+
+def environment(folders: Folders) -> dict[str, str]:
+    """The environment variables that name ``folders`` to the definitions."""
+    return {
+        INBOX: str(folders.inbox.absolute()),
+        OUTBOX: str(folders.outbox.absolute()),
+        WAREHOUSE: str(folders.warehouse.absolute()),
+    }
+
+
+def run_night(folders: Folders, on: date) -> None:
+    """Runs the job for the night of ``on``. Raises NightFailedError naming the steps that failed."""
+    os.environ.update(environment(folders))
+    home = dagster_home(folders.warehouse)
+    job = defs().resolve_job_def(night_job.name)
+    config = for_date(on.isoformat()).to_config_dict()
+    config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        result = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+        if not result.success:
+            failed = [event.step_key for event in result.all_events if event.is_step_failure]
+            msg = f"failed: {', '.join(str(step) for step in failed) or 'a blocking check'}"
+            raise NightFailedError(msg)
+
+
+def serve(folders: Folders, port: int) -> int:
+    """Serves the UI on 127.0.0.1 with a daemon beside it, until interrupted; the exit status."""
+    home = dagster_home(folders.warehouse)
+    variables = {**os.environ, **environment(folders), "DAGSTER_HOME": str(home.absolute())}
+    workspace = str(_PROJECT / "workspace.yaml")
+    scripts = Path(sys.executable).parent
+    daemon = subprocess.Popen([scripts / "dagster-daemon", "run", "-w", workspace], env=variables)
+    try:
+        return subprocess.call(
+            [scripts / "dagster-webserver", "-h", "127.0.0.1", "-p", str(port), "-w", workspace],
+            env=variables,
+        )
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        daemon.terminate()
+        daemon.wait()

@@ -1,0 +1,215 @@
+"""Inspecting: is the warehouse sound, and what is wrong with the senders' newest files, in counts.
+
+Belongs here: questions whose answers are counts, codes of districts and ids of rules: nothing that
+could be a pupil's. The orchestrator's checks and the printed summary ask them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TypedDict
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.feeds.registry import RULES
+from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.intake.inbox import is_cd_code
+from ccgi_pipeline.warehouse.lake import feed_table_columns, quoted
+
+
+class NightCounts(TypedDict):
+    """Counts of one night."""
+
+    districts: int
+    students: int
+    verdicts: list[tuple[str, str, int]]
+    fates: list[tuple[str, str, int]]
+    findings: list[tuple[str, str, int, str]]
+
+
+NO_FATES = pl.DataFrame(schema={"feed": pl.String, "fate": pl.String, "lines": pl.Int64})
+"""The ledger of a night that loaded nothing."""
+
+
+def active_records(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
+    """How many records of the feed are active."""
+    return _count(connection, f"SELECT count(*) FROM lake.{feed.name} WHERE _active")
+
+
+def unbalanced_files(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
+    """Files of the feed whose fates do not add up to their lines."""
+    return _count(
+        connection,
+        """
+        SELECT count(*) FROM (
+            SELECT files.lines
+            FROM lake.files LEFT JOIN lake.ledger USING (drop_id, file_number)
+            WHERE files.feed = $feed
+            GROUP BY drop_id, file_number, files.lines
+            HAVING coalesce(sum(ledger.lines), 0) <> files.lines
+        )
+        """,
+        feed=feed.name,
+    )
+
+
+def table_faults(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, *, changed: bool
+) -> list[str]:
+    """What is wrong with the feed's table; keys are only looked at where lines were loaded."""
+    wanted = feed_table_columns(feed)
+    present = dict(
+        connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() "
+            "WHERE database_name = 'lake' AND table_name = ?",
+            [feed.name],
+        ).fetchall()
+    )
+    faults = [
+        f"column {name} is {present.get(name, 'missing')}, not {kind}"
+        for name, kind in wanted.items()
+        if present.get(name, "").replace(" ", "") != kind.replace(" ", "")
+    ]
+    if changed:
+        keys = ", ".join(quoted(key) for key in ("_sender", *feed.keys))
+        repeated = _count(
+            connection,
+            f"SELECT count(*) FROM (SELECT 1 FROM lake.{feed.name} GROUP BY {keys} "
+            "HAVING count(*) > 1)",
+        )
+        if repeated:
+            faults.append(f"{repeated} keys occur more than once")
+    return faults
+
+
+_NEWEST = """
+    SELECT drop_id, sender, family, verdict FROM lake.drops
+    QUALIFY row_number() OVER (PARTITION BY sender, family ORDER BY position DESC) = 1
+"""
+
+
+def broken_rules(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> pl.DataFrame:
+    """Rules (errors and warnings) that the senders' newest files of the feed break.
+
+    ``rule``, ``severity``, ``lines``, ``districts``, ``what is wrong``, ``what to change``.
+    """
+    counted = connection.execute(
+        f"""
+        SELECT rule, count(*) AS lines, count(DISTINCT sender) AS districts
+        FROM lake.findings JOIN lake.files USING (drop_id, file_number)
+        JOIN ({_NEWEST}) AS newest USING (drop_id)
+        WHERE files.feed = ?
+        GROUP BY rule ORDER BY lines DESC, rule
+        """,
+        [feed.name],
+    ).fetchall()
+    rows = [
+        (rule, str(RULES[rule].severity), lines, senders, RULES[rule].text, RULES[rule].fix)
+        for rule, lines, senders in counted
+        if RULES[rule].severity != "info"
+    ]
+    schema = {
+        "rule": pl.String,
+        "severity": pl.String,
+        "lines": pl.Int64,
+        "districts": pl.Int64,
+        "what is wrong": pl.String,
+        "what to change": pl.String,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def districts_without_roster(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> list[str]:
+    """CD codes of districts that once sent students and have no active one now."""
+    rows = connection.execute(
+        f"SELECT _sender FROM lake.{feed.name} GROUP BY _sender HAVING NOT bool_or(_active) "
+        "ORDER BY _sender"
+    ).fetchall()
+    return [sender for (sender,) in rows]
+
+
+def _count(connection: duckdb.DuckDBPyConnection, query: str, **values: str) -> int:
+    row = connection.execute(query, values or None).fetchone()
+    return int(row[0]) if row else 0
+
+
+@dataclass(frozen=True, slots=True)
+class DistrictStatus:
+    """How a district's newest drops stand: ``bad`` if one was refused, ``good`` if none lost a line.
+
+    ``counts`` are verdicts and counts for people to read.
+    """
+
+    cd: str
+    good: bool
+    bad: bool
+    counts: Mapping[str, str | int]
+
+
+def district_statuses(
+    connection: duckdb.DuckDBPyConnection, senders: Iterable[str]
+) -> list[DistrictStatus]:
+    """The status of each of ``senders`` that is a district, by CD code."""
+    asked = sorted({sender for sender in senders if is_cd_code(sender)})
+    rows = connection.execute(
+        f"""
+        SELECT sender, family, verdict, coalesce(sum(lines), 0)::BIGINT,
+               coalesce(sum(lines) FILTER (fate = 'rejected'), 0)::BIGINT
+        FROM ({_NEWEST}) AS newest LEFT JOIN lake.ledger USING (drop_id)
+        WHERE list_contains($asked, sender)
+        GROUP BY ALL ORDER BY ALL
+        """,
+        {"asked": asked},
+    ).fetchall()
+    statuses = []
+    for cd in asked:
+        counts: dict[str, str | int] = {}
+        refused = lost = 0
+        for sender, family, verdict, lines, rejected in rows:
+            if sender == cd:
+                counts |= {
+                    f"{family} verdict": verdict,
+                    f"{family} lines": lines,
+                    f"{family} rejected lines": rejected,
+                }
+                refused += verdict in {"rejected", "held"}
+                lost += rejected
+        statuses.append(DistrictStatus(cd, not refused and not lost, bool(refused), counts))
+    return statuses
+
+
+def night_counts(connection: duckdb.DuckDBPyConnection, night: date) -> NightCounts:
+    """What the night of this date brought."""
+    roster = connection.execute(
+        "SELECT count(DISTINCT _sender), count(*) FROM lake.transcript_student WHERE _active"
+    ).fetchone()
+    verdicts = connection.execute(
+        "SELECT family, verdict, count(*) FROM lake.drops WHERE night = ? GROUP BY ALL ORDER BY ALL",
+        [night],
+    ).fetchall()
+    fates = connection.execute(
+        """
+        SELECT coalesce(feed, 'not recognised'), fate, sum(lines)::BIGINT
+        FROM lake.ledger JOIN lake.drops USING (drop_id) WHERE night = ? GROUP BY ALL ORDER BY ALL
+        """,
+        [night],
+    ).fetchall()
+    findings = connection.execute(
+        """
+        SELECT rule, count(*) FROM lake.findings JOIN lake.drops USING (drop_id)
+        WHERE night = ? GROUP BY rule ORDER BY 2 DESC, 1
+        """,
+        [night],
+    ).fetchall()
+    return {
+        "districts": roster[0] if roster else 0,
+        "students": roster[1] if roster else 0,
+        "verdicts": verdicts,
+        "fates": fates,
+        "findings": [
+            (rule, str(RULES[rule].severity), lines, RULES[rule].text) for rule, lines in findings
+        ],
+    }
