@@ -16,8 +16,7 @@ from ccgi_pipeline.reports.building import ReportSettings
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 
-NOTHING_PERSONAL = "aggregates_hold_no_personal_data"
-EVERY_DISTRICT = "every_district_has_its_files"
+REPORT_IS_SOUND = "every_district_has_its_files"
 _SSID = r"\d{10}"
 
 
@@ -57,30 +56,20 @@ def _spec(spec: ReportSpec) -> dg.AssetSpec:
     )
 
 
-def _checks(spec: ReportSpec) -> list[dg.AssetCheckSpec]:
-    checks = [
-        dg.AssetCheckSpec(
-            EVERY_DISTRICT,
-            asset=asset_name(spec),
-            description="Each district with a roster has each of the report's files.",
-        )
-    ]
-    if "Agg" in spec.files:
-        checks.append(
-            dg.AssetCheckSpec(
-                NOTHING_PERSONAL,
-                asset=asset_name(spec),
-                blocking=True,
-                description="No personal column, and no cell in the form of an SSID.",
-            )
-        )
-    return checks
+def _check(spec: ReportSpec) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        REPORT_IS_SOUND,
+        asset=asset_name(spec),
+        blocking=True,
+        description="Each district with a roster has each of the report's files; an aggregate has "
+        "no personal column, and no cell in the form of an SSID.",
+    )
 
 
 @dg.multi_asset(
     name="write_reports",
     specs=[_spec(spec) for spec in REPORTS],
-    check_specs=[check for spec in REPORTS for check in _checks(spec)],
+    check_specs=[_check(spec) for spec in REPORTS],
     can_subset=True,
     description="Builds each report once for all districts and writes the outbox tree.",
 )
@@ -106,31 +95,30 @@ def reports(
                 **{f"rows {part.file}": part.rows for part in written},
             },
         )
-        yield from _judged(spec, written, named.height)
+        yield _judged(spec, written, named.height)
     steps.close_reports(warehouse.folders)
 
 
 def _judged(
     spec: ReportSpec, written: Sequence[steps.Written], districts: int
-) -> Iterator[dg.AssetCheckResult]:
+) -> dg.AssetCheckResult:
     wanted = districts if spec.only_for is None else len(spec.only_for)
     counts = {part.file: part.files for part in written}
-    yield dg.AssetCheckResult(
-        asset_key=asset_name(spec),
-        check_name=EVERY_DISTRICT,
-        passed=all(files == wanted for files in counts.values()),
-        metadata={"districts": wanted, **counts},
+    personal = [column.name for column in spec.aggregate_columns if column.personal]
+    cells = sum(
+        cells_like_an_ssid(part.aggregate) for part in written if part.aggregate is not None
     )
-    aggregate = next((part.aggregate for part in written if part.aggregate is not None), None)
-    if aggregate is not None:
-        personal = [column.name for column in spec.aggregate_columns if column.personal]
-        cells = cells_like_an_ssid(aggregate)
-        yield dg.AssetCheckResult(
-            asset_key=asset_name(spec),
-            check_name=NOTHING_PERSONAL,
-            passed=not personal and not cells,
-            metadata={"personal columns": personal, "cells like an SSID": cells},
-        )
+    return dg.AssetCheckResult(
+        asset_key=asset_name(spec),
+        check_name=REPORT_IS_SOUND,
+        passed=set(counts.values()) == {wanted} and not personal and not cells,
+        metadata={
+            "districts": wanted,
+            **{f"files {file}": files for file, files in counts.items()},
+            "personal columns in the aggregate": personal,
+            "cells like an SSID in the aggregate": cells,
+        },
+    )
 
 
 def cells_like_an_ssid(rows: pl.DataFrame) -> int:
