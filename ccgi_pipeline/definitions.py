@@ -1,7 +1,5 @@
 """The entry point for Dagster: loads everything below ``defs`` and applies policy to all of it once."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import dagster as dg
@@ -13,4 +11,15 @@ OWNERS = ["team:district-data"]
 def defs() -> dg.Definitions:
     """All assets, checks, jobs, schedules and sensors of the project."""
     loaded = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
-    return loaded.map_asset_specs(func=lambda spec: spec.replace_attributes(owners=OWNERS))
+    owned = dg.map_asset_specs(
+        lambda spec: spec.replace_attributes(owners=OWNERS),
+        [asset for asset in loaded.assets or [] if isinstance(asset, dg.AssetsDefinition)],
+    )
+    return dg.Definitions(
+        assets=owned,
+        jobs=loaded.jobs,
+        schedules=loaded.schedules,
+        sensors=loaded.sensors,
+        resources=loaded.resources,
+        executor=loaded.executor,
+    )

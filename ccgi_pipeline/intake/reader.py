@@ -296,7 +296,7 @@ def _records(
 
 
 def _cell_count(form: _Form) -> pl.Expr:
-    return pl.format("{} cells, the header has {}", pl.col("cells"), pl.lit(form.cells))
+    return pl.col("cells").cast(pl.String) + f" cells, the header has {form.cells}"
 
 
 def _unreadable(lines: pl.DataFrame, rule: pl.Expr, detail: pl.Expr | None = None) -> pl.DataFrame:

@@ -1,0 +1,57 @@
+# Everything a newcomer needs: `make run` and `make test` set themselves up.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test ui setup setup-test lint types locks docs clean
+
+## Runs the main job: a synthetic state and one night over it, under data/.
+run: setup
+	$(BIN)/ccgi demo
+
+## Installs what the tests need, then passes them.
+test: setup-test
+	$(MAKE) lint types
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+## Opens the Dagster UI on 127.0.0.1:3000 over the demo's warehouse.
+ui: setup
+	$(BIN)/ccgi ui
+
+setup: .venv/runtime
+
+setup-test: .venv/test
+
+.venv/runtime: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/test: .venv/runtime requirements-test.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
+	touch $@
+
+lint:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types:
+	$(BIN)/mypy
+
+## Writes the generated pages again.
+docs: setup
+	$(BIN)/ccgi dictionary > docs/data-dictionary.md
+
+## Pins the newest versions that pyproject.toml allows.
+locks: setup-test
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --all-build-deps -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --extra test -c requirements.lock -o requirements-test.lock pyproject.toml
+
+clean:
+	rm -rf .venv data .mypy_cache .ruff_cache .pytest_cache .hypothesis
