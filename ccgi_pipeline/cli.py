@@ -81,7 +81,7 @@ def demo(data: Path, districts: int, students: int) -> None:
 @click.option("--seed", default=1, show_default=True)
 @click.option("--defects", default=0.0, show_default=True, help="Share of lines with a defect.")
 @date_option
-def generate(  # noqa: PLR0913, PLR0917 - one parameter an option
+def generate(
     out: Path, districts: int, students: int, seed: int, defects: float, on: date | None
 ) -> None:
     """Writes drops of every family for a synthetic state. Same arguments, same bytes."""
@@ -113,8 +113,8 @@ def run(inbox: Path, outbox: Path, warehouse: Path, on: date | None) -> None:
 
 def _run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
     # Dagster takes seconds to import; commands that do not need it do not wait for it.
-    from ccgi_pipeline.running import NightFailedError, run_night  # noqa: PLC0415
     from ccgi_pipeline.night import Folders, summary  # noqa: PLC0415
+    from ccgi_pipeline.running import NightFailedError, run_night  # noqa: PLC0415
 
     folders = Folders(inbox, outbox, warehouse)
     try:
@@ -179,6 +179,30 @@ def dictionary(form: str) -> None:
     click.echo(pages.as_json() if form == "json" else pages.as_markdown(), nl=False)
 
 
+@main.group()
+def bench() -> None:
+    """Measures the project beside the engine's own floor."""
+
+
+@bench.command("night", epilog=EXAMPLE.format("ccgi bench night --districts 50 --students 100000"))
+@click.option("--districts", default=50, show_default=True)
+@click.option("--students", default=100_000, show_default=True)
+@click.option("--data", type=_FOLDER, default=Path("data/bench"), show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@date_option
+def bench_night(districts: int, students: int, data: Path, form: str, on: date | None) -> None:
+    """A whole night over a synthetic state: seconds, memory, ratio to the floor."""
+    from ccgi_pipeline import bench as benches  # noqa: PLC0415 - see _run_night
+
+    figures = benches.bench_night(data, districts, students, on or _today())
+    if form == "json":
+        click.echo(json.dumps(benches.as_object(figures), indent=2))
+    else:
+        click.echo(benches.as_text(figures))
+
+
 @main.command(epilog=EXAMPLE.format("make ui"))
 @click.option("--inbox", type=_FOLDER, default=Path("data/inbox"), show_default=True)
 @click.option("--outbox", type=_FOLDER, default=Path("data/outbox"), show_default=True)
@@ -186,8 +210,8 @@ def dictionary(form: str) -> None:
 @click.option("--port", default=3000, show_default=True)
 def ui(inbox: Path, outbox: Path, warehouse: Path, port: int) -> None:
     """Opens the Dagster UI on 127.0.0.1 over a warehouse, with schedule and sensor."""
-    from ccgi_pipeline.running import serve  # noqa: PLC0415 - see _run_night
     from ccgi_pipeline.night import Folders  # noqa: PLC0415
+    from ccgi_pipeline.running import serve  # noqa: PLC0415 - see _run_night
 
     inbox.mkdir(parents=True, exist_ok=True)
     sys.exit(serve(Folders(inbox, outbox, warehouse), port))

@@ -1,4 +1,4 @@
-"""The entry point for Dagster: loads everything below ``defs`` and applies policy to all of it once."""
+"""The entry point for Dagster: loads everything below ``defs`` and applies policy to all of it."""
 
 from pathlib import Path
 

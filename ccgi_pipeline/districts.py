@@ -41,7 +41,7 @@ def directory(received: pl.DataFrame) -> pl.DataFrame:
 
 
 def districts(entries: pl.DataFrame, cd_codes: pl.Series) -> pl.DataFrame:
-    """County, name and folder for each of ``cd_codes``: ``cd``, ``County``, ``District``, ``folder``.
+    """``cd``, ``County``, ``District`` and ``folder`` of each of ``cd_codes``.
 
     A district that no directory lists goes by its code. Folders are unique over the whole
     directory, since one district must never find another's reports: where two names fold to one,

@@ -20,13 +20,9 @@ from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
 from ccgi_pipeline.intake.receiving import Received, receive
+from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.progress import Step
-from ccgi_pipeline.reports.building import (
-    ReportSettings,
-    aggregate_rows,
-    detail_rows,
-    open_views,
-)
+from ccgi_pipeline.reports.building import aggregate_rows, detail_rows, open_views
 from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.reports.writing import Outbox, write_report
 from ccgi_pipeline.verification.judging import SENDER
@@ -91,6 +87,7 @@ def verify_family(
 ) -> pl.DataFrame:
     """Verifies the staged drops of ``family`` batch by batch; returns its files' outcomes."""
     staging = folders.staging
+    profiles = read_profiles(folders.warehouse)
     staging.clear_batches(family)
     drops = staging.drops(_with_strays(family))
     step = Step(f"verifying {family}", sum(len(drop.files) for drop in drops))
@@ -102,14 +99,14 @@ def verify_family(
     for batch in _batches(drops, folders.archive):
         verified = verify(
             files_to_verify(batch, content_of), on, _knowledge(connection), step.advance
-        )
+        ).with_consent_as_meant(profiles)
         staging.save_batch(family, batch, verified)
         outcomes.append(verified.files)
     return pl.concat(outcomes) if outcomes else pl.DataFrame()
 
 
 def _with_strays(family: str) -> list[str]:
-    """Files that nobody's folder claims are answered with the directory's family, which is first."""
+    """Files that no family claims are answered with the first family, the directory's."""
     return [family, UNKNOWN_FAMILY] if family == next(iter(FAMILIES)) else [family]
 
 
@@ -193,10 +190,10 @@ def write_reports(
     spec: ReportSpec,
     named: pl.DataFrame,
     on: date,
-    settings: ReportSettings,
 ) -> list[Written]:
     """Builds one report for the districts ``named`` and writes its files."""
     written = []
+    settings = read_profiles(folders.warehouse).reports
     step = Step(f"writing {spec.title}", named.height * len(spec.files))
     cds = named["cd"].implode()
     detail = detail_rows(connection, spec).filter(pl.col("cd").is_in(cds))

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.automation import for_date, night_job
 from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
-from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.night import Folders
 
 _PROJECT = Path(__file__).parents[1]
@@ -25,7 +25,7 @@ class NightFailedError(Exception):
 
 
 def dagster_home(warehouse: Path) -> Path:
-    """The folder of the warehouse's own Dagster instance, made ready with the project's settings."""
+    """The folder of the warehouse's own Dagster instance, with the project's settings."""
     home = warehouse / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     settings = _PROJECT / "dagster.yaml"
@@ -44,11 +44,14 @@ def environment(folders: Folders) -> dict[str, str]:
 
 
 def run_night(folders: Folders, on: date) -> None:
-    """Runs the job for the night of ``on``. Raises NightFailedError naming the steps that failed."""
+    """Runs the job for the night of ``on``.
+
+    Raises NightFailedError naming the steps that failed.
+    """
     os.environ.update(environment(folders))
     home = dagster_home(folders.warehouse)
     job = defs().resolve_job_def(night_job.name)
-    config = for_date(on.isoformat()).to_config_dict()
+    config = for_date(on.isoformat()).to_config_dict()  # type: ignore[no-untyped-call]
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
     with dg.DagsterInstance.from_config(str(home)) as instance:
         result = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)

@@ -1,1 +1,1 @@
-"""Dagster: assets, checks, jobs, schedules, sensors. They gather and act; nothing is decided here."""
+"""Dagster: assets, checks, jobs, schedules, sensors. They gather and act; they decide nothing."""

@@ -13,7 +13,6 @@ from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds.registry import FAMILIES
-from ccgi_pipeline.reports.building import ReportSettings
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse import inspecting
 
@@ -43,7 +42,7 @@ def receipts(
 def _report(context: dg.AssetExecutionContext, status: inspecting.DistrictStatus) -> None:
     context.instance.add_dynamic_partitions(str(DISTRICTS.name), [status.cd])
     context.log_event(
-        dg.AssetMaterialization("district_night", partition=status.cd, metadata=dict(status.counts))
+        dg.AssetMaterialization("district_night", partition=status.cd, metadata=dict(status.words))
     )
     context.log_event(
         dg.AssetCheckEvaluation(
@@ -52,7 +51,7 @@ def _report(context: dg.AssetExecutionContext, status: inspecting.DistrictStatus
             passed=status.good,
             partition=status.cd,
             severity=dg.AssetCheckSeverity.ERROR if status.bad else dg.AssetCheckSeverity.WARN,
-            metadata=dict(status.counts),
+            metadata=dict(status.words),
         )
     )
 
@@ -89,11 +88,11 @@ def district_night(
         steps.load_family(connection, folders, family, on)
     named = steps.open_reports(connection, folders, on, only=cd)
     for spec in REPORTS:
-        steps.write_reports(connection, folders, spec, named, on, ReportSettings())
+        steps.write_reports(connection, folders, spec, named, on)
     steps.close_reports(folders)
     steps.write_receipts(connection, folders, on, only=cd)
     (status,) = inspecting.district_statuses(connection, [cd])
-    yield dg.MaterializeResult(metadata=dict(status.counts))
+    yield dg.MaterializeResult(metadata=dict(status.words))
     yield dg.AssetCheckResult(
-        check_name=FILES_ARE_GOOD, passed=status.good, metadata=dict(status.counts)
+        check_name=FILES_ARE_GOOD, passed=status.good, metadata=dict(status.words)
     )

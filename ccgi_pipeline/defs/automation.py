@@ -20,7 +20,7 @@ from ccgi_pipeline.warehouse import bookkeeping, lake
 night_job = dg.define_asset_job(
     "night",
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets("district_night"),
-    description="One night: receives, verifies, loads, reports and answers, all districts together.",
+    description="One night: receives, verifies, loads, reports and answers, all districts at once.",
 )
 
 

@@ -51,9 +51,9 @@ def _verification(family: str) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 "files": files.height,
-                "lines": files["lines"].sum(),
-                "accepted lines": files["accepted"].sum(),
-                "rejected lines": files["rejected"].sum(),
+                "lines": int(files["lines"].sum()),
+                "accepted lines": int(files["accepted"].sum()),
+                "rejected lines": int(files["rejected"].sum()),
                 **{f"files {verdict}": count for verdict, count in verdicts.items()},
             }
         )

@@ -12,7 +12,6 @@ import polars as pl
 from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds.registry import FAMILIES
-from ccgi_pipeline.reports.building import ReportSettings
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 
@@ -84,9 +83,7 @@ def reports(
     for spec in REPORTS:
         if dg.AssetKey(asset_name(spec)) not in context.selected_asset_keys:
             continue
-        written = steps.write_reports(
-            warehouse.connection, warehouse.folders, spec, named, on, ReportSettings()
-        )
+        written = steps.write_reports(warehouse.connection, warehouse.folders, spec, named, on)
         yield dg.MaterializeResult(
             asset_key=asset_name(spec),
             metadata={

@@ -4,9 +4,9 @@ Belongs here: what assets are handed. Folders come from the environment, so that
 definitions serve the demo, a production machine and the tests.
 """
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -24,12 +24,12 @@ class NightDate(dg.ConfigurableResource[None]):
 
     date: str = ""
 
-    def of(self, context: dg.AssetExecutionContext) -> date:
+    def of(self, context: dg.AssetExecutionContext) -> dt.date:
         """The night of this run; the same for each of its steps."""
         if self.date:
-            return date.fromisoformat(self.date)
+            return dt.date.fromisoformat(self.date)
         record = context.instance.get_run_record_by_id(context.run_id)
-        created = record.create_timestamp if record else datetime.now(tz=CALIFORNIA)
+        created = record.create_timestamp if record else dt.datetime.now(tz=CALIFORNIA)
         return created.astimezone(CALIFORNIA).date()
 
 

@@ -329,7 +329,7 @@ def _column(name: str, declared: pa.Column) -> Column:
 
 
 def _rules_of_column(feed: FeedSpec, declared: Column, schema: pa.Column) -> list[Rule]:
-    """Column rules. A column that the record can do without only ever warns: the value is left out."""
+    """A column's own rules; one that the record can do without warns, and is left out."""
     required = declared.requirement is Requirement.REQUIRED
     severity = Severity.ERROR if required else Severity.WARNING
     left_out = "" if required else " The value was left out; the record was loaded."

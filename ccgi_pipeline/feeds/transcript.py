@@ -130,8 +130,8 @@ class StudentTemplate(pa.DataFrameModel):
     )
     FosterYouth: pl.Boolean = column("Foster youth.", restricted=True, source=STUDENT_SOURCE)
     ParentConsent: pl.Boolean = column(
-        "Parent's decision on sharing. Whether Y means consent or opt-out is set in the "
-        "district's profile (parent_consent_means).",
+        "Parent's decision on sharing, kept as consent. Whether Y means consent or opt-out is "
+        "set in the district's profile (parent_consent_means).",
         requirement=RECOMMENDED,
         restricted=True,
         source=f"{STUDENT_SOURCE}; Aeries sends an opt-out since 26 August 2025",

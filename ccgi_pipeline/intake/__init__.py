@@ -1,1 +1,1 @@
-"""From received bytes to text that loses nothing: inbox, archive, zips, encodings, strict reader."""
+"""From received bytes to text that loses nothing: inbox, archive, zips, strict reader."""

@@ -88,7 +88,7 @@ def read(content: bytes, file_name: str, candidates: Sequence[FeedSpec] = FEEDS)
         encoding=text.encoding,
         lines=lines.height,
         records=_cells_of(records, header),
-        unreadable=unreadable["lines"].sum(),
+        unreadable=int(unreadable["lines"].sum()),
         findings=pl.concat(
             [
                 findings_frame(findings),
@@ -175,7 +175,7 @@ _FATAL = (file_rules.COLUMN_MISSING, file_rules.COLUMN_TWICE)
 
 
 def _header(line: str, named: FeedSpec | None, candidates: Sequence[FeedSpec]) -> _Header | None:
-    """The header in ``line``, or None where it is none: a pupil's line must not be taken for one."""
+    """The header in ``line``, or None: a pupil's line must not be taken for one."""
     best: tuple[int, FeedSpec, str, list[str]] | None = None
     separators = dict.fromkeys(mark for feed in candidates for mark in feed.separators)
     for separator in separators:
@@ -214,19 +214,19 @@ def _column_name(feed: FeedSpec, cell: str) -> str | None:
 def _header_findings(
     feed: FeedSpec, cells: list[str], columns: tuple[str | None, ...]
 ) -> Iterator[Finding]:
-    for name in dict.fromkeys(name for name in columns if name and columns.count(name) > 1):
-        yield Finding(file_rules.COLUMN_TWICE, line=1, column=name)
+    for twice in dict.fromkeys(name for name in columns if name and columns.count(name) > 1):
+        yield Finding(file_rules.COLUMN_TWICE, line=1, column=twice)
     for position, (cell, name) in enumerate(zip(cells, columns, strict=True), start=1):
         if name is None:
             shown = cell if _PLAIN_HEADER.fullmatch(cell) else None
             yield Finding(
                 file_rules.COLUMN_UNKNOWN, line=1, column=shown, detail=f"column {position}"
             )
-    for name, declared in feed.columns.items():
-        if name not in columns:
+    for declared in feed.columns.values():
+        if declared.name not in columns:
             missing = declared.requirement is Requirement.REQUIRED
             rule = file_rules.COLUMN_MISSING if missing else file_rules.COLUMN_ABSENT
-            yield Finding(rule, line=1, column=name)
+            yield Finding(rule, line=1, column=declared.name)
 
 
 # --- records ----------------------------------------------------------------------------------
@@ -254,7 +254,9 @@ class _Form:
 def _records(
     lines: pl.DataFrame, form: _Form, *, ends_open: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Sorts ``lines`` into records and unreadable lines (``_line``, ``lines``, ``rule``, ``detail``).
+    """Sorts ``lines`` into records and unreadable lines.
+
+    The latter have ``_line``, ``lines`` (how many), ``rule`` and ``detail``.
 
     ``ends_open`` says that the file's last line has no line end: if it cannot be read either, the
     file was cut off there.

@@ -53,7 +53,7 @@ def receive(
     only: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Received:
-    """Archives every file of ``inbox`` that is not remembered as it is now, and groups the new ones.
+    """Archives every file of ``inbox`` that is not remembered as it is now, and groups the new.
 
     ``only`` limits the look to one sender; ``progress`` hears the sender of each file taken.
     """
@@ -81,7 +81,7 @@ def receive(
 
 
 def _with_family(file: InboxFile, content: Path) -> InboxFile:
-    """A file that lies in no family's folder and has no known name may still have a known header."""
+    """A file in no family's folder and with no known name may still have a known header."""
     if file.family != UNKNOWN_FAMILY or is_zip(file.name):
         return file
     with content.open("rb") as archived:

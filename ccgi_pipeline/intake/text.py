@@ -1,4 +1,4 @@
-"""Bytes to text: encodings and line ends, decided once for a whole file.
+r"""Bytes to text: encodings and line ends, decided once for a whole file.
 
 Belongs here: which encoding a file has and its text with ``\n`` line ends. Does not belong here:
 cells, headers, feeds.
@@ -7,7 +7,6 @@ cells, headers, feeds.
 from __future__ import annotations
 
 import codecs
-import re
 from dataclasses import dataclass
 
 from ccgi_pipeline.feeds import file_rules
@@ -21,13 +20,11 @@ _BYTE_ORDER_MARKS = (
 _SAMPLE = 4096
 """Bytes that are looked at for UTF-16 without a mark: every second one is NUL in plain text."""
 _MOSTLY = 0.4
-_BARE_CARRIAGE_RETURN = re.compile(rb"\r(?!\n)")
-_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A file's text as UTF-8 bytes with ``\n`` line ends; ``None`` where it cannot be decoded."""
+    r"""A file's text as UTF-8 bytes with ``\n`` line ends; ``None`` where it cannot be decoded."""
 
     body: bytes | None
     encoding: str
@@ -89,9 +86,11 @@ def _from_eight_bits(content: bytes) -> tuple[bytes | None, str]:
 
 
 def _with_line_feeds(body: bytes) -> tuple[bytes, bool]:
-    """The body with ``\n`` line ends, and whether its line ends were mixed or bare CR."""
-    if b"\r" not in body:
+    r"""The body with ``\n`` line ends, and whether its line ends were mixed or bare CR."""
+    returns = body.count(b"\r")
+    if not returns:
         return body, False
-    bare_returns = _BARE_CARRIAGE_RETURN.search(body) is not None
-    mixed = bare_returns or _BARE_LINE_FEED.search(body) is not None
-    return body.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), mixed
+    pairs, feeds = body.count(b"\r\n"), body.count(b"\n")
+    bare_returns, bare_feeds = returns - pairs, feeds - pairs
+    odd = bare_returns > 0 or (pairs > 0 and bare_feeds > 0)
+    return body.replace(b"\r\n", b"\n").replace(b"\r", b"\n"), odd

@@ -6,9 +6,7 @@ the words that a cell may hold. Does not belong here: files and folders (writing
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -17,6 +15,7 @@ import polars as pl
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
 from ccgi_pipeline.feeds.codes import RACE_CATEGORY
 from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.profiles import ReportSettings
 from ccgi_pipeline.reports.spec import PLACE, ReportSpec, shipped_query
 from ccgi_pipeline.warehouse.lake import quoted
 
@@ -24,16 +23,6 @@ CALIFORNIA = ZoneInfo("America/Los_Angeles")
 _FORMULA_STARTS = r"=+\-@＝＋－＠"  # noqa: RUF001 - full-width signs are meant
 """A cell that begins with one of these is a formula to a spreadsheet."""
 _CONTROL = r"[\x00-\x1f\x7f\u0085\u2028\u2029]+"
-
-
-@dataclass(frozen=True, slots=True)
-class ReportSettings:
-    """What the seeds leave open. ``percent_of``: the roster's students of the school and grade, or
-    of the whole school.
-    """
-
-    percent_of: Literal["grade", "school"] = "grade"
-    percent_decimals: int = 1
 
 
 def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
@@ -46,7 +35,8 @@ def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
     for feed in FAMILIES["platform"]:
         connection.execute(
             f"CREATE OR REPLACE TEMP VIEW {feed.name.removeprefix('platform_')} AS "
-            f"SELECT * FROM lake.{feed.name} WHERE OccurredAt < TIMESTAMP '{until:%Y-%m-%d %H:%M:%S}'"
+            f"SELECT * FROM lake.{feed.name} "
+            f"WHERE OccurredAt < TIMESTAMP '{until:%Y-%m-%d %H:%M:%S}'"
         )
     connection.execute(
         "CREATE OR REPLACE TEMP MACRO california_day(moment) AS "

@@ -47,7 +47,7 @@ def report_path(spec: ReportSpec, folder: str, file: str, on: date) -> Path:
     return Path(folder, *spec.folder, f"{folder}_{on:%Y%m%d}_{file}.csv")
 
 
-def write_report(  # noqa: PLR0913 - the rows, whose they are, and where they go
+def write_report(  # noqa: PLR0913, PLR0917 - the rows, whose they are, and where they go
     outbox: Outbox,
     spec: ReportSpec,
     file: str,

@@ -1,1 +1,1 @@
-"""What is wrong with received records: types, columns, rows, files; findings, verdicts, receipts."""
+"""What is wrong with received records: types, columns, rows, files; verdicts and receipts."""

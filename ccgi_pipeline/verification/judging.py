@@ -1,4 +1,4 @@
-"""Gates 2 and 3: each cell by its column's rules, then each line by the rules across cells and files.
+"""Gates 2 and 3: each cell by its column's rules, each line by rules across cells and files.
 
 Belongs here: how rules are applied to one feed's lines, of all districts at once. pandera is the
 judge; because a call of it costs the same for one line as for a hundred thousand, and because most
@@ -110,7 +110,7 @@ def _pandera_failures(
     try:
         schema.validate(suspects, lazy=True)
     except pa.errors.SchemaErrors as refused:
-        cases = refused.failure_cases.select("column", "check", "index")
+        cases: pl.DataFrame = refused.failure_cases.select("column", "check", "index")
     else:
         return pl.DataFrame(schema=FAILURES_SCHEMA)
     if cases["index"].null_count():

@@ -8,7 +8,7 @@ belong here: what loading does with accepted lines.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from functools import partial
@@ -24,6 +24,7 @@ from ccgi_pipeline.findings import FINDINGS_SCHEMA, Finding, findings_frame
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.packages import is_zip, members
 from ccgi_pipeline.intake.reader import LINE, SPAN, Reading, read
+from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.judging import FILE, ROW, SENDER, judge, relation_column
 
 
@@ -72,8 +73,8 @@ FILES_SCHEMA = {
     "complete": pl.Boolean,
     "verdict": pl.String,
 }
-"""One row a file. ``lines`` = ``accepted`` + ``rejected`` physical lines. ``complete``: every line's
-key could be read, so that what is not in the file is known to be gone."""
+"""One row a file. ``lines`` = ``accepted`` + ``rejected`` physical lines. ``complete``: every
+line's key could be read, so that what is not in the file is known to be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +92,29 @@ class Verification:
     accepted: Mapping[str, pl.DataFrame]
     kept_keys: Mapping[str, pl.DataFrame]
 
+    def with_consent_as_meant(self, profiles: Profiles) -> Verification:
+        """ParentConsent as consent, also of districts whose Y says that the parent opted out."""
+        students = self.accepted.get(STUDENT.name)
+        if students is None:
+            return self
+        opting_out = [
+            sender
+            for sender in students[SENDER].unique().sort()
+            if profiles.of(sender).parent_consent_means == "opt_out"
+        ]
+        meant = pl.col("ParentConsent").xor(pl.col(SENDER).is_in(opting_out))
+        accepted = {**self.accepted, STUDENT.name: students.with_columns(meant)}
+        return replace(self, accepted=accepted)
+
 
 Known = Callable[[str, str], pl.DataFrame]
-"""What is known before: for a feed and one of its columns a frame of ``_sender`` and that column."""
+"""What is known before: for a feed and a column of it, a frame of ``_sender`` and that column."""
 
 
 def files_to_verify(
     drops: Sequence[Drop], content_of: Callable[[InboxFile, str], bytes]
 ) -> list[FileToVerify]:
-    """The files of ``drops`` in order, zips opened; ``content_of`` reads a received file's bytes."""
+    """The files of ``drops`` in order, zips opened; ``content_of`` reads a file's bytes."""
     files: list[FileToVerify] = []
     for drop in drops:
         for file, sha256 in drop.files:

@@ -1,1 +1,1 @@
-"""What is kept: DuckLake tables made from the feeds, upsert by key, and the ledger of every line."""
+"""What is kept: DuckLake tables made from the feeds, upsert by key, the ledger of every line."""

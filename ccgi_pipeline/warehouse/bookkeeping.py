@@ -107,8 +107,8 @@ def _load_feeds(
     for feed in FAMILIES.get(family, ()):
         if feed.name in verification.accepted:
             feed_fates, feed_ended = load_feed(connection, feed, verification)
-            fates.append(feed_fates.cast(dict(fates[0].schema)))
-            ended.append(feed_ended.cast(dict(ended[0].schema)))
+            fates.append(feed_fates.cast(fates[0].schema))
+            ended.append(feed_ended.cast(ended[0].schema))
     return pl.concat(fates), pl.concat(ended)
 
 
@@ -121,7 +121,7 @@ def _numbered(files: pl.DataFrame) -> pl.DataFrame:
 
 
 def _ledger(files: pl.DataFrame, fates: pl.DataFrame) -> pl.DataFrame:
-    """Lines per file and fate. Raises LedgerError where they do not add up to the lines received."""
+    """Lines per file and fate. Raises LedgerError where they do not add up to those received."""
     rejected = files.filter(pl.col("rejected") > 0).select(
         "_file", pl.lit("rejected").alias("fate"), pl.col("rejected").cast(pl.Int64).alias("lines")
     )
@@ -147,10 +147,10 @@ def _insert_drops(
     files: pl.DataFrame,
     night: date,
 ) -> None:
-    by_drop = dict(
-        (str(name), drop_verdict(group))
+    by_drop = {
+        str(name): drop_verdict(group)
         for (name,), group in files.group_by("drop", maintain_order=True)
-    )
+    }
     latest = connection.execute("SELECT coalesce(max(position), 0) FROM drops").fetchone()
     first = latest[0] + 1 if latest else 1
     rows = [

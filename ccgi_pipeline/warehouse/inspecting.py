@@ -17,6 +17,7 @@ import polars as pl
 from ccgi_pipeline.feeds.registry import RULES
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake.inbox import is_cd_code
+from ccgi_pipeline.verification.verifying import Verdict
 from ccgi_pipeline.warehouse.lake import feed_table_columns, quoted
 
 
@@ -138,15 +139,15 @@ def _count(connection: duckdb.DuckDBPyConnection, query: str, **values: str) -> 
 
 @dataclass(frozen=True, slots=True)
 class DistrictStatus:
-    """How a district's newest drops stand: ``bad`` if one was refused, ``good`` if none lost a line.
+    """How a district's newest drops stand: ``bad``: one was refused; ``good``: no line was lost.
 
-    ``counts`` are verdicts and counts for people to read.
+    ``words`` says so for each family, with counts.
     """
 
     cd: str
     good: bool
     bad: bool
-    counts: Mapping[str, str | int]
+    words: Mapping[str, str]
 
 
 def district_statuses(
@@ -164,21 +165,17 @@ def district_statuses(
         """,
         {"asked": asked},
     ).fetchall()
-    statuses = []
-    for cd in asked:
-        counts: dict[str, str | int] = {}
-        refused = lost = 0
-        for sender, family, verdict, lines, rejected in rows:
-            if sender == cd:
-                counts |= {
-                    f"{family} verdict": verdict,
-                    f"{family} lines": lines,
-                    f"{family} rejected lines": rejected,
-                }
-                refused += verdict in {"rejected", "held"}
-                lost += rejected
-        statuses.append(DistrictStatus(cd, not refused and not lost, bool(refused), counts))
-    return statuses
+    words: dict[str, dict[str, str]] = {cd: {} for cd in asked}
+    refused: set[str] = set()
+    lost: set[str] = set()
+    for cd, family, verdict, lines, rejected in rows:
+        said = verdict.replace("_", " ")
+        words[cd][family] = f"{said}; {rejected:,} of {lines:,} lines kept out"
+        if verdict in {Verdict.REJECTED, Verdict.HELD}:
+            refused.add(cd)
+        if rejected:
+            lost.add(cd)
+    return [DistrictStatus(cd, cd not in refused | lost, cd in refused, words[cd]) for cd in asked]
 
 
 def night_counts(connection: duckdb.DuckDBPyConnection, night: date) -> NightCounts:
@@ -187,7 +184,8 @@ def night_counts(connection: duckdb.DuckDBPyConnection, night: date) -> NightCou
         "SELECT count(DISTINCT _sender), count(*) FROM lake.transcript_student WHERE _active"
     ).fetchone()
     verdicts = connection.execute(
-        "SELECT family, verdict, count(*) FROM lake.drops WHERE night = ? GROUP BY ALL ORDER BY ALL",
+        "SELECT family, verdict, count(*) FROM lake.drops WHERE night = ? "
+        "GROUP BY ALL ORDER BY ALL",
         [night],
     ).fetchall()
     fates = connection.execute(

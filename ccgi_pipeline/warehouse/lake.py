@@ -33,7 +33,8 @@ BOOKKEEPING: Mapping[str, str] = {
         night DATE, position BIGINT""",
     "received_files": """path VARCHAR, stamp VARCHAR, sha256 VARCHAR, drop_id VARCHAR""",
     "files": """drop_id VARCHAR, file_number INTEGER, path VARCHAR, feed VARCHAR,
-        encoding VARCHAR, lines BIGINT, complete BOOLEAN, verdict VARCHAR, no_longer_active BIGINT""",
+        encoding VARCHAR, lines BIGINT, complete BOOLEAN, verdict VARCHAR,
+        no_longer_active BIGINT""",
     "ledger": """drop_id VARCHAR, file_number INTEGER, feed VARCHAR, fate VARCHAR,
         lines BIGINT""",
     "findings": """drop_id VARCHAR, file_number INTEGER, rule VARCHAR, line BIGINT,
@@ -42,7 +43,8 @@ BOOKKEEPING: Mapping[str, str] = {
     "receipts": "drop_id VARCHAR, night DATE",
 }
 """Our own tables. ``drops.position`` is the order of loading; ``received_files`` is the memory of
-which bytes lay under which name; ``duplicates`` are drops that came again; ``receipts`` says for which drops the district has its answer."""
+which bytes lay under which name; ``duplicates`` are drops that came again; ``receipts`` says for
+which drops the sender has its answer."""
 
 TRACKING = {
     "_sender": "VARCHAR",
@@ -51,8 +53,8 @@ TRACKING = {
     "_active": "BOOLEAN",
     "_hash": "UBIGINT",
 }
-"""Columns that every feed's table has besides its own: who sent the record, which line of which drop
-last changed it, whether the sender's newest full set has it, and a hash of its own columns."""
+"""Columns that every feed's table has besides its own: who sent the record, which line of which
+drop last changed it, whether the sender's newest full set has it, and a hash of its own columns."""
 
 
 class WarehouseBusyError(Exception):
@@ -79,13 +81,16 @@ def attach(connection: duckdb.DuckDBPyConnection, folder: Path, *, read_only: bo
     for extension in _EXTENSIONS:
         import_extension(extension, con=connection)
         connection.load_extension(extension)
+    folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    options = ", READ_ONLY" if read_only else ""
+    # A warehouse that was moved or restored is where it is now, whatever its catalog says.
+    options = ", OVERRIDE_DATA_PATH true" + (", READ_ONLY" if read_only else "")
     catalog, data = folder / "catalog.sqlite", folder / "tables"
     connection.execute(f"SET temp_directory = {_literal(folder / 'spill')}")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute(
-        f"ATTACH {_literal(f'ducklake:sqlite:{catalog}')} AS lake (DATA_PATH {_literal(data)}{options})"
+        f"ATTACH {_literal(f'ducklake:sqlite:{catalog}')} AS lake "
+        f"(DATA_PATH {_literal(data)}{options})"
     )
     connection.execute("USE lake")
 

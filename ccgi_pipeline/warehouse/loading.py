@@ -15,7 +15,7 @@ import polars as pl
 
 from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle, Severity
 from ccgi_pipeline.verification.verifying import Verification
-from ccgi_pipeline.warehouse.lake import quoted
+from ccgi_pipeline.warehouse.lake import TRACKING, quoted
 
 FATES = (
     "inserted",
@@ -41,18 +41,23 @@ def load_feed(
     files = _files(feed, verification)
     connection.register("received_lines", lines.to_arrow())
     connection.register("received_as", files.to_arrow())
+    ended = pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64})
     try:
         repeats = _may_repeat(feed, lines, files, verification)
-        _stage(connection, feed, repeats=repeats)
         known = _is_known(connection, feed)
-        _decide(connection, feed, known=known)
-        fates = connection.sql(
-            "SELECT _file, fate, sum(_span)::BIGINT AS lines FROM decided GROUP BY ALL ORDER BY ALL"
-        ).pl()
-        _write(connection, feed, known=known)
-        ended = pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64})
-        if known and feed.lifecycle is Lifecycle.SNAPSHOT:
-            ended = _end_missing(connection, feed, verification.kept_keys[feed.name])
+        if not known and not repeats:
+            # Nothing to compare with: the first load of a state need not be sorted or joined.
+            fates = _insert_all(connection, feed, lines)
+        else:
+            _stage(connection, feed, repeats=repeats)
+            _decide(connection, feed)
+            fates = connection.sql(
+                "SELECT _file, fate, sum(_span)::BIGINT AS lines FROM decided "
+                "GROUP BY ALL ORDER BY ALL"
+            ).pl()
+            _write_changes(connection, feed)
+            if feed.lifecycle is Lifecycle.SNAPSHOT:
+                ended = _end_missing(connection, feed, verification.kept_keys[feed.name])
     finally:
         for table in ("staged", "decided"):
             connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
@@ -91,15 +96,11 @@ def _files(feed: FeedSpec, verification: Verification) -> pl.DataFrame:
 def _may_repeat(
     feed: FeedSpec, lines: pl.DataFrame, files: pl.DataFrame, verification: Verification
 ) -> bool:
-    """Whether two lines may have one key; ranking all lines is dear, so it is not done for nothing."""
+    """Whether two lines may have one key; ranking all lines is dear, and seldom needed."""
     found = (verification.findings["rule"] == feed.repeated_key_id).any()
     within_a_file = feed.repeated_key is not Severity.ERROR and found
     senders = files.filter(pl.col("_file").is_in(lines["_file"].unique().implode()))["_sender"]
     return within_a_file or bool(senders.is_duplicated().any())
-
-
-def _own(feed: FeedSpec) -> str:
-    return ", ".join(quoted(name) for name in feed.columns)
 
 
 def _same_key(feed: FeedSpec, left: str, right: str) -> str:
@@ -107,26 +108,24 @@ def _same_key(feed: FeedSpec, left: str, right: str) -> str:
     return " AND ".join([f"{left}._sender = {right}._sender", *same])
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, *, repeats: bool) -> None:
-    """The lines with hash, drop and rank (1 is the line that stands) in a temporary table."""
-    keys = ", ".join(quoted(key) for key in feed.keys)
-    rank = (
-        f"row_number() OVER (PARTITION BY _sender, {keys} ORDER BY _file DESC, _line DESC)"
-        if repeats
-        else "1"
+def _record(feed: FeedSpec) -> str:
+    """The columns of a record made of a received line, in the order of ``_columns``."""
+    own = ", ".join(f"line.{quoted(name)}" for name in feed.columns)
+    return (
+        f"{own}, line._sender, received_as._drop, line._line, received_as.current AS _active, "
+        f"hash({own}) AS _hash"
     )
-    connection.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE staged AS
-        SELECT line.*, received_as._drop, received_as.current,
-               hash({_own(feed)}) AS _hash, {rank} AS _rank
-        FROM received_lines AS line JOIN received_as USING (_file, _sender)
-        """
-    )
+
+
+def _columns(feed: FeedSpec) -> list[str]:
+    return [*(quoted(name) for name in feed.columns), *TRACKING]
+
+
+_RECEIVED = "received_lines AS line JOIN received_as USING (_file, _sender)"
 
 
 def _is_known(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> bool:
-    """Whether the table has records of any of these senders; a first load needs no join."""
+    """Whether the table has records of any of these senders."""
     return (
         connection.execute(
             f"SELECT 1 FROM {feed.name} SEMI JOIN received_as USING (_sender) LIMIT 1"
@@ -135,18 +134,41 @@ def _is_known(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> bool:
     )
 
 
-def _decide(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, *, known: bool) -> None:
-    """The fate of each staged line, in the temporary table ``decided``."""
-    if not known:
-        connection.execute(
-            """
-            CREATE OR REPLACE TEMP TABLE decided AS
-            SELECT _file, _line, _span,
-                   CASE WHEN _rank > 1 THEN 'superseded' ELSE 'inserted' END AS fate
-            FROM staged
-            """
-        )
-        return
+def _insert_all(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, lines: pl.DataFrame
+) -> pl.DataFrame:
+    connection.execute(
+        f"INSERT INTO {feed.name} ({', '.join(_columns(feed))}) "
+        f"SELECT {_record(feed)} FROM {_RECEIVED}"
+    )
+    return (
+        lines.group_by("_file")
+        .agg(pl.lit("inserted").alias("fate"), pl.col("_span").sum().alias("lines"))
+        .sort("_file")
+    )
+
+
+def _stage(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, *, repeats: bool) -> None:
+    """Key, place, hash and rank of each line (rank 1 is the line that stands), in ``staged``."""
+    keys = ", ".join(quoted(key) for key in feed.keys)
+    own = ", ".join(quoted(name) for name in feed.columns)
+    rank = (
+        f"row_number() OVER (PARTITION BY _sender, {keys} ORDER BY _file DESC, _line DESC)"
+        if repeats
+        else "1"
+    )
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE staged AS
+        SELECT _sender, {keys}, _file, _line, _span, received_as.current,
+               hash({own}) AS _hash, {rank} AS _rank
+        FROM {_RECEIVED}
+        """
+    )
+
+
+def _decide(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> None:
+    """The fate of each staged line, in ``decided``."""
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE decided AS
@@ -161,27 +183,21 @@ def _decide(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, *, known: boo
     )
 
 
-def _write(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, *, known: bool) -> None:
-    columns = f"{_own(feed)}, _sender, _drop, _line, _active, _hash"
-    changed = f"""
-        SELECT {_own(feed)}, _sender, _drop, _line, current AS _active, _hash
-        FROM staged SEMI JOIN (SELECT * FROM decided WHERE fate IN ('inserted', 'updated')) AS fated
-        USING (_file, _line)
-    """
-    if not known:
-        connection.execute(f"INSERT INTO {feed.name} ({columns}) {changed} ORDER BY _sender, _line")
-        return
-    assignments = ", ".join(
-        f"{quoted(name)} = line.{quoted(name)}"
-        for name in [*feed.columns, "_drop", "_line", "_active", "_hash"]
-    )
-    values = ", ".join(f"line.{name.strip()}" for name in columns.split(","))
+def _write_changes(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> None:
+    columns = _columns(feed)
+    assignments = ", ".join(f"{name} = line.{name}" for name in columns if name != "_sender")
     connection.execute(
         f"""
         MERGE INTO {feed.name} AS record
-        USING ({changed}) AS line ON {_same_key(feed, "line", "record")}
+        USING (
+            SELECT {_record(feed)} FROM {_RECEIVED}
+            SEMI JOIN (
+                SELECT * FROM decided WHERE fate IN ('inserted', 'updated')
+            ) AS changed ON changed._file = line._file AND changed._line = line._line
+        ) AS line ON {_same_key(feed, "line", "record")}
         WHEN MATCHED THEN UPDATE SET {assignments}
-        WHEN NOT MATCHED THEN INSERT ({columns}) VALUES ({values})
+        WHEN NOT MATCHED THEN
+            INSERT ({", ".join(columns)}) VALUES ({", ".join(f"line.{name}" for name in columns)})
         """
     )
 

@@ -1,0 +1,201 @@
+"""Benchmarks: how long the night takes beside the least that any night could take.
+
+Belongs here: ``ccgi bench``. Seconds depend on the machine, so each figure stands beside a floor
+that was measured in the same run: DuckDB alone reading the same files as text into tables, and the
+same bytes written out.
+"""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+
+from ccgi_pipeline.feeds.registry import feed_by_name
+from ccgi_pipeline.night import Folders
+from ccgi_pipeline.running import dagster_home
+from ccgi_pipeline.synthetic import generate
+from ccgi_pipeline.warehouse import lake
+
+_SEED = 1
+_MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class NightFigures:
+    """Seconds, mebibytes and ratios of one benchmark run."""
+
+    districts: int
+    students: int
+    received_mib: float
+    written_mib: float
+    night_s: float
+    steps_s: dict[str, float]
+    outside_steps_s: float
+    peak_mib: float
+    floor_read_s: float
+    floor_write_s: float
+    ratio: float
+    again_s: float
+
+
+def bench_night(folder: Path, districts: int, students: int, on: date) -> NightFigures:
+    """Generates a state in ``folder`` (replaced), runs a night over it, and the floor.
+
+    Each part runs in a process of its own, so that imports are counted and memory is its own.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folders = Folders(folder / "inbox", folder / "outbox", folder / "warehouse")
+    generate(folders.inbox, districts=districts, students=students, seed=_SEED, on=on)
+    night, peak = _command(folders, on)
+    steps = _step_seconds(folders)
+    again, _ = _command(folders, on)
+    floor_read = _floor_read(folders, folder / "floor")
+    floor_write = _floor_write(folders, folder / "copy")
+    return NightFigures(
+        districts=districts,
+        students=students,
+        received_mib=_size(folders.inbox),
+        written_mib=_size(folders.outbox),
+        night_s=night,
+        steps_s=steps,
+        outside_steps_s=night - sum(steps.values()),
+        peak_mib=peak,
+        floor_read_s=floor_read,
+        floor_write_s=floor_write,
+        ratio=night / (floor_read + floor_write),
+        again_s=again,
+    )
+
+
+def _command(folders: Folders, on: date) -> tuple[float, float]:
+    """Wall seconds of ``ccgi run`` and the peak memory (MiB) of any child so far."""
+    started = time.perf_counter()
+    subprocess.run(
+        [
+            Path(sys.executable).with_name("ccgi"),
+            "run",
+            *("--inbox", folders.inbox),
+            *("--outbox", folders.outbox),
+            *("--warehouse", folders.warehouse),
+            *("--date", on.isoformat()),
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return seconds, peak
+
+
+def _step_seconds(folders: Folders) -> dict[str, float]:
+    """Seconds of each step of the newest run, as Dagster recorded them."""
+    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+        (run,) = instance.get_runs(limit=1)
+        return {
+            stats.step_key: stats.end_time - stats.start_time
+            for stats in sorted(
+                instance.get_run_step_stats(run.run_id), key=lambda stats: stats.start_time or 0.0
+            )
+            if stats.start_time is not None and stats.end_time is not None
+        }
+
+
+def _floor_read(folders: Folders, floor: Path) -> float:
+    """Seconds in which DuckDB reads the received files as text into tables of a DuckLake."""
+    by_feed: dict[str, list[str]] = {}
+    with _unpacked(folders.inbox, floor / "unpacked") as files:
+        for path in files:
+            feed = feed_by_name(path.name)
+            if feed is not None:
+                by_feed.setdefault(feed.name, []).append(str(path))
+        with lake.connect(floor / "warehouse") as connection:
+            started = time.perf_counter()
+            for feed_name, paths in by_feed.items():
+                _read_as_text(connection, feed_name, paths)
+            return time.perf_counter() - started
+
+
+def _read_as_text(connection: duckdb.DuckDBPyConnection, table: str, paths: list[str]) -> None:
+    for number, (separator, group) in enumerate(_by_separator(paths).items()):
+        verb = "INSERT INTO" if number else "CREATE TABLE"
+        as_ = "BY NAME" if number else "AS"
+        connection.execute(
+            f"{verb} {table} {as_} SELECT * FROM read_csv($paths, delim=$separator, "
+            "all_varchar=true, header=true, union_by_name=true)",
+            {"paths": group, "separator": separator},
+        )
+
+
+def _by_separator(paths: list[str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for path in paths:
+        with Path(path).open(encoding="utf-8-sig") as file:
+            header = file.readline()
+        groups.setdefault(max(",^\t", key=header.count), []).append(path)
+    return groups
+
+
+@contextmanager
+def _unpacked(inbox: Path, folder: Path) -> Iterator[list[Path]]:
+    """The received files, zips unpacked beforehand: opening them is not the floor's business."""
+    files = []
+    for path in sorted(inbox.rglob("*")):
+        if path.suffix == ".zip":
+            shutil.unpack_archive(path, folder / path.stem)
+            files += sorted((folder / path.stem).rglob("*.*"))
+        elif path.is_file():
+            files.append(path)
+    yield files
+
+
+def _floor_write(folders: Folders, copy: Path) -> float:
+    """Seconds in which the same bytes are written under the same names, and nothing else."""
+    contents = {
+        copy / path.relative_to(folders.outbox): path.read_bytes()
+        for path in folders.outbox.rglob("*")
+        if path.is_file()
+    }
+    started = time.perf_counter()
+    for path, content in contents.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return time.perf_counter() - started
+
+
+def _size(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / _MEBIBYTE
+
+
+def as_object(figures: NightFigures) -> dict[str, object]:
+    """The figures for a machine."""
+    return asdict(figures)
+
+
+def as_text(figures: NightFigures) -> str:
+    """The figures for a person."""
+    floor = figures.floor_read_s + figures.floor_write_s
+    steps = "\n".join(f"    {name:<28}{s:8.1f} s" for name, s in figures.steps_s.items())
+    return (
+        f"{figures.students:,} students in {figures.districts:,} districts: "
+        f"{figures.received_mib:,.0f} MiB received, {figures.written_mib:,.0f} MiB written\n"
+        f"  the night                     {figures.night_s:8.1f} s, "
+        f"peak {figures.peak_mib:,.0f} MiB\n"
+        f"{steps}\n"
+        f"    outside the steps           {figures.outside_steps_s:8.1f} s\n"
+        f"  the floor                     {floor:8.1f} s (reading {figures.floor_read_s:.1f} s, "
+        f"writing {figures.floor_write_s:.1f} s)\n"
+        f"  ratio                         {figures.ratio:8.1f}\n"
+        f"  the same night again          {figures.again_s:8.1f} s"
+    )
