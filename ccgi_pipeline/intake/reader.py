@@ -83,11 +83,13 @@ def read(content: bytes, file_name: str, candidates: Sequence[FeedSpec] = FEEDS)
         findings.append(Finding(file_rules.HEADER_ONLY))
     form = _Form(header.separator, header.feed.quote, len(header.columns), header.text)
     records, unreadable = _records(lines, form, ends_open=not text.body.endswith(b"\n"))
+    as_received = records.height == lines.height and blank.is_empty() and not records["extra"].any()
+    untouched = text.body[text.body.index(b"\n") + 1 :] if as_received and records.height else None
     return Reading(
         feed=header.feed,
         encoding=text.encoding,
         lines=lines.height,
-        records=_cells_of(records, header),
+        records=_cells_of(records, header, untouched),
         unreadable=int(unreadable["lines"].sum()),
         findings=pl.concat(
             [
@@ -388,32 +390,43 @@ def _joined_records(
     return joined, taken
 
 
-def _cells_of(records: pl.DataFrame, header: _Header) -> pl.DataFrame:
-    """The records' cells as text under the feed's column names; blank is null, edges stripped."""
+def _cells_of(records: pl.DataFrame, header: _Header, untouched: bytes | None) -> pl.DataFrame:
+    """The records' cells as text under the feed's column names; blank is null, edges stripped.
+
+    ``untouched`` are the bytes of the file below its header if every line of it is a record as it
+    stands, which spares putting them together again.
+    """
     names = [f"cell{position}" for position in range(len(header.columns))]
     feed = header.feed
+    blank = ["", *feed.blank_words]
+    found = {name: cell for cell, name in zip(names, header.columns, strict=True) if name}
+    text = records["text"]
+    quoted = feed.quote is not None and bool(text.str.contains(feed.quote, literal=True).any())
+    separator = re.escape(header.separator)
+    padded = quoted or text.str.contains(rf"(?:^|{separator})\s|\s(?:{separator}|$)").any()
     if records.is_empty():
         cells = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
     else:
-        quoted = feed.quote and records["text"].str.contains(feed.quote, literal=True).any()
         cells = pl.read_csv(
-            records["text"].str.join("\n").item().encode(),
+            text.str.join("\n").item().encode() if untouched is None else untouched,
             has_header=False,
             separator=header.separator,
             quote_char=feed.quote if quoted else None,
             infer_schema=False,
             new_columns=names,
+            null_values=blank,
         )
     if cells.height != records.height:
         msg = f"parsed {cells.height} of {records.height} records"
         raise AssertionError(msg)
-    found = {name: cell for cell, name in zip(names, header.columns, strict=True) if name}
-    blank = ["", *feed.blank_words]
+    if padded:
+        stripped = pl.all().str.strip_chars()
+        cells = cells.select(stripped.replace(blank, [None] * len(blank)))
     return cells.select(
         records[LINE],
         records[SPAN],
         *(
-            pl.col(found[name]).str.strip_chars().replace(blank, [None] * len(blank)).alias(name)
+            pl.col(found[name]).alias(name)
             if name in found
             else pl.lit(None, dtype=pl.String).alias(name)
             for name in feed.columns
