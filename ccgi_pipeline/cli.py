@@ -10,19 +10,24 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.progress import listening
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.night import NightSummary
 
 EXAMPLE = "\b\n\nExample:\n  {}"
 _SUCCESS, _FAILURE, _NOTHING = 0, 1, 2
@@ -113,16 +118,17 @@ def run(inbox: Path, outbox: Path, warehouse: Path, on: date | None) -> None:
 
 def _run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
     # Dagster takes seconds to import; commands that do not need it do not wait for it.
-    from ccgi_pipeline.night import Folders, summary  # noqa: PLC0415
+    from ccgi_pipeline.night import Folders, last_drop, summary  # noqa: PLC0415
     from ccgi_pipeline.running import NightFailedError, run_night  # noqa: PLC0415
 
     folders = Folders(inbox, outbox, warehouse)
+    before = last_drop(folders)
     try:
         with _progress_bars():
             run_night(folders, on)
     except NightFailedError as failed:
         raise click.ClickException(str(failed)) from None
-    _print_summary(summary(folders, on), folders.outbox)
+    _print_summary(summary(folders, on, before), folders.outbox)
 
 
 @main.command(epilog=EXAMPLE.format("ccgi check ToSend/ --family transcript"))
@@ -252,30 +258,61 @@ class _PlainProgress:
             click.echo(f"{step}: {done}", err=True)
 
 
-def _print_summary(told: object, outbox: Path) -> None:
-    from ccgi_pipeline.night import NightSummary  # noqa: PLC0415 - see _run_night
+_RULES_SHOWN = 12
+"""The summary names the most frequent rules; the receipts have them all."""
+_FATES_SHOWN = ("inserted", "updated", "unchanged", "superseded", "rejected")
 
-    if not isinstance(told, NightSummary):
-        raise TypeError
+
+def _print_summary(told: NightSummary, outbox: Path) -> None:
     console = Console()
     console.print(f"\n[bold]The night of {told.night}[/bold]")
-    console.print(f"{told.districts} districts with a roster, {told.students} students")
-    for title, columns, rows in (
-        ("Drops taken", ("family", "verdict", "drops"), told.verdicts),
-        ("Lines received", ("feed", "fate", "lines"), told.fates),
-        ("Findings", ("rule", "severity", "lines", "what is wrong"), told.findings),
-    ):
-        if not rows:
-            console.print(f"{title}: none tonight")
-            continue
-        table = Table(title=title, title_justify="left")
-        for column in columns:
-            table.add_column(column, justify="right" if column in {"lines", "drops"} else "left")
-        for row in rows:
-            table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-        console.print(table)
-    console.print(f"{told.reports:,} report files of {told.night} and {told.receipts:,} receipts")
-    console.print(f"Look at: {outbox}{os.sep}")
+    console.print(f"{told.districts:,} districts with a roster, {told.students:,} students")
+    if not told.verdicts:
+        console.print("No new drops.")
+    else:
+        _print_table(("drops of", "verdict", "drops"), told.verdicts)
+        _print_table(("lines of", "received", *_FATES_SHOWN), _by_feed(told.fates))
+    if told.findings:
+        _print_table(("rule", "severity", "lines", "what is wrong"), told.findings[:_RULES_SHOWN])
+        more = len(told.findings) - _RULES_SHOWN
+        if more > 0:
+            console.print(f"... and {more} more rules, each in the receipts")
+    console.print(f"\n{told.reports:,} report files of {told.night}, {told.receipts:,} receipts")
+    console.print(f"Reports and receipts: {outbox}{os.sep}<DistrictName>{os.sep}", highlight=False)
+
+
+def _by_feed(fates: list[tuple[str, str, int]]) -> list[tuple[str | int, ...]]:
+    """One row a feed: all lines, then those of each fate."""
+    feeds: dict[str, dict[str, int]] = {}
+    for feed, fate, lines in fates:
+        feeds.setdefault(feed, {})[fate] = lines
+    return [
+        (feed, sum(counts.values()), *(counts.get(fate, 0) for fate in _FATES_SHOWN))
+        for feed, counts in feeds.items()
+    ]
+
+
+def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
+    """A table for people; the last column may wrap, ids and counts never do."""
+    cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
+    numeric = [
+        all(cell.replace(",", "").isdigit() for cell in column)
+        for column in zip(*cells, strict=True)
+    ]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, right in zip(columns, numeric, strict=True):
+        table.add_column(
+            column,
+            justify="right" if right else "left",
+            no_wrap=column != columns[-1] or right,
+        )
+    for row in cells:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+
+
+_WIDE = 140
+"""Columns of a log, where nobody tells the width of a terminal."""
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
+from ccgi_pipeline.errors import UNFORESEEN, value_free
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
@@ -26,7 +27,12 @@ from ccgi_pipeline.reports.building import aggregate_rows, detail_rows, open_vie
 from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.reports.writing import Outbox, write_report
 from ccgi_pipeline.verification.judging import SENDER
-from ccgi_pipeline.verification.verifying import files_to_verify, verify
+from ccgi_pipeline.verification.verifying import (
+    Verification,
+    files_to_verify,
+    refused,
+    verify,
+)
 from ccgi_pipeline.warehouse import answering, bookkeeping, inspecting, lake
 from ccgi_pipeline.warehouse.bookkeeping import Loaded
 from ccgi_pipeline.warehouse.lake import quoted
@@ -61,6 +67,7 @@ class Folders:
         return Outbox(self.outbox)
 
 
+@value_free
 def receive_drops(
     connection: duckdb.DuckDBPyConnection,
     folders: Folders,
@@ -82,6 +89,7 @@ def receive_drops(
     return received
 
 
+@value_free
 def verify_family(
     connection: duckdb.DuckDBPyConnection, folders: Folders, family: str, on: date
 ) -> pl.DataFrame:
@@ -96,13 +104,36 @@ def verify_family(
     def content_of(_: InboxFile, sha256: str) -> bytes:
         return folders.archive.read(sha256)
 
+    def verified(batch: Sequence[Drop]) -> Verification:
+        files = files_to_verify(batch, content_of)
+        return verify(files, on, _knowledge(connection), step.advance)
+
     for batch in _batches(drops, folders.archive):
-        verified = verify(
-            files_to_verify(batch, content_of), on, _knowledge(connection), step.advance
-        ).with_consent_as_meant(profiles)
-        staging.save_batch(family, batch, verified)
-        outcomes.append(verified.files)
+        for part, verification in _isolated(batch, verified):
+            staging.save_batch(family, part, verification.with_consent_as_meant(profiles))
+            outcomes.append(verification.files)
     return pl.concat(outcomes) if outcomes else pl.DataFrame()
+
+
+def _isolated(
+    batch: list[Drop], verified: Callable[[Sequence[Drop]], Verification]
+) -> Iterator[tuple[list[Drop], Verification]]:
+    """Verifies ``batch``; if that fails unforeseen, in halves, until the drop at fault is alone.
+
+    So a drop over which our own code stumbles costs its sender an answer that says so, and no
+    other district its night.
+    """
+    try:
+        verification = verified(batch)
+    except UNFORESEEN:
+        if len(batch) == 1:
+            yield batch, refused(batch)
+            return
+        middle = len(batch) // 2
+        yield from _isolated(batch[:middle], verified)
+        yield from _isolated(batch[middle:], verified)
+        return
+    yield batch, verification
 
 
 def _with_strays(family: str) -> list[str]:
@@ -150,6 +181,7 @@ def known_directory(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     )
 
 
+@value_free
 def load_family(
     connection: duckdb.DuckDBPyConnection, folders: Folders, family: str, on: date
 ) -> list[Loaded]:
@@ -175,6 +207,7 @@ class Written:
     aggregate: pl.DataFrame | None = None
 
 
+@value_free
 def open_reports(
     connection: duckdb.DuckDBPyConnection, folders: Folders, on: date, only: str | None = None
 ) -> pl.DataFrame:
@@ -184,6 +217,7 @@ def open_reports(
     return named if only is None else named.filter(pl.col("cd") == only)
 
 
+@value_free
 def write_reports(
     connection: duckdb.DuckDBPyConnection,
     folders: Folders,
@@ -212,6 +246,7 @@ def close_reports(folders: Folders) -> None:
     folders.outgoing.sweep()
 
 
+@value_free
 def write_receipts(
     connection: duckdb.DuckDBPyConnection, folders: Folders, on: date, only: str | None = None
 ) -> list[str]:
@@ -257,10 +292,18 @@ class NightSummary:
     receipts: int
 
 
-def summary(folders: Folders, on: date) -> NightSummary:
-    """The summary of the night of ``on``, from the warehouse and the outbox."""
+def last_drop(folders: Folders) -> int:
+    """The position of the drop that was loaded last, for ``summary`` to start from."""
+    if not lake.exists(folders.warehouse):
+        return 0
     with lake.connect(folders.warehouse, read_only=True) as connection:
-        counts = inspecting.night_counts(connection, on)
+        return inspecting.last_drop(connection)
+
+
+def summary(folders: Folders, on: date, since: int) -> NightSummary:
+    """What the drops after position ``since`` brought, and what the outbox has of ``on``."""
+    with lake.connect(folders.warehouse, read_only=True) as connection:
+        counts = inspecting.counts_since(connection, since)
     reports = folders.outbox.glob(f"*/*reporting/**/*_{on:%Y%m%d}_*.csv")
     receipts = folders.outbox.glob(f"*/_receipts/{on:%Y%m%d}_*.json")
     return NightSummary(

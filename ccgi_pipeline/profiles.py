@@ -25,11 +25,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from ccgi_pipeline.errors import PermanentError
+
 FILE_NAME = "profiles.toml"
 
 
-class ProfileError(Exception):
-    """The settings file says something that cannot be followed. Permanent: mend the file."""
+class ProfileError(PermanentError):
+    """The settings file says something that cannot be followed: mend the file."""
 
 
 ConsentMeaning = Literal["consent", "opt_out"]

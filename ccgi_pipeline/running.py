@@ -15,12 +15,13 @@ import dagster as dg
 from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.automation import for_date, night_job
 from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
+from ccgi_pipeline.errors import PermanentError
 from ccgi_pipeline.night import Folders
 
 _PROJECT = Path(__file__).parents[1]
 
 
-class NightFailedError(Exception):
+class NightFailedError(PermanentError):
     """A step of the night failed, or a blocking check. What was committed before stays."""
 
 

@@ -82,7 +82,7 @@ def new_drops(
 
 
 def _taken(warehouse: Path) -> dict[str, str]:
-    if not (warehouse / "catalog.sqlite").exists():
+    if not lake.exists(warehouse):
         return {}
     with lake.connect(warehouse, read_only=True) as connection:
         remembered = bookkeeping.remembered_files(connection)

@@ -24,6 +24,12 @@ UNRECOGNISED = _rule(
     "Neither the file's name nor its header is one that we know; nothing was loaded.",
     "Name the file as the data dictionary does, and send its header line.",
 )
+FAULT = _rule(
+    "FILE-FAULT",
+    _E,
+    "The file could not be judged, by a fault of this system; nothing was loaded.",
+    "Nothing needs to be changed: the file is kept, and CCGI has been told.",
+)
 EMPTY = _rule("FILE-EMPTY", _E, "The file is empty.", "Send the file again with its lines.")
 HEADER_ONLY = _rule(
     "FILE-HEADER-ONLY",

@@ -12,11 +12,17 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from ccgi_pipeline.errors import PermanentError, TransientError
+
 _CHUNK = 1 << 20
 
 
-class FileStillGrowingError(Exception):
-    """The file changed while it was read. Transient: the next look takes it."""
+class FileStillGrowingError(TransientError):
+    """The file changed while it was read: the next look takes it."""
+
+
+class ArchiveDamagedError(PermanentError):
+    """The disk gave back other bytes than were stored: restore the file from a backup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,11 @@ class Archive:
         return digest.hexdigest()
 
     def read(self, sha256: str) -> bytes:
-        """The content with this hash. Raises ValueError where the disk gave back other bytes."""
+        """The content with this hash. Raises ArchiveDamagedError where the disk gave another."""
         content = self.path(sha256).read_bytes()
         if hashlib.sha256(content).hexdigest() != sha256:
             msg = f"archived file {sha256} is damaged: restore it from a backup"
-            raise ValueError(msg)
+            raise ArchiveDamagedError(msg)
         return content
 
     def sweep(self) -> None:

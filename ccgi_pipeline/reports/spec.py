@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from ccgi_pipeline.errors import PermanentError
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 
 SEED = "000_05975245813d5fcc.txt"
@@ -57,8 +58,8 @@ COUNTS = (
 )
 
 
-class PersonalColumnError(Exception):
-    """An aggregate was declared with a personal column. Permanent: a defect of the declaration."""
+class PersonalColumnError(PermanentError):
+    """An aggregate was declared with a personal column: a defect of the declaration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

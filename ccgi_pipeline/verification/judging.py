@@ -17,6 +17,7 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
+from ccgi_pipeline.errors import PermanentError
 from ccgi_pipeline.feeds.spec import (
     ColumnType,
     FeedSpec,
@@ -46,7 +47,7 @@ class Judgement:
     failures: pl.DataFrame
 
 
-class JudgeError(Exception):
+class JudgeError(PermanentError):
     """pandera could not judge: a fault of a declaration, never of a file. Carries no values."""
 
 
@@ -236,7 +237,8 @@ def relation_column(
         how="left",
         maintain_order="left",
     )
-    found = matched[relation.name].fill_null(value=False)
+    # A blank or unreadable cell has a rule of its own.
+    found = matched[relation.name].fill_null(value=False) | lines[relation.column].is_null()
     if relation.known_prefix is not None:
         prefix = pl.col(relation.target_column).str.head(relation.known_prefix)
         prefixes = target.select(prefix.unique()).to_series().implode()

@@ -139,6 +139,15 @@ def _of_drop(
     return FileToVerify(number, drop.id, drop.sender, drop.family, path, content, refused)
 
 
+def refused(drops: Sequence[Drop]) -> Verification:
+    """The verification of drops over which our own code stumbled: nothing loaded, all answered."""
+    files = [
+        _of_drop(drop, number, file.path, bytes, file_rules.FAULT)
+        for number, (drop, file) in enumerate((d, file) for d in drops for file, _ in d.files)
+    ]
+    return verify(files, date.min)
+
+
 def nothing_known(_feed: str, column: str) -> pl.DataFrame:
     """The knowledge of someone who has no warehouse."""
     return pl.DataFrame(schema={SENDER: pl.String, column: pl.String})
@@ -276,6 +285,7 @@ def _package_findings(
     rows = [
         (number, rule.id, None, None, None)
         for number, feeds in feeds_of_drop.values()
+        if any(feeds)
         for feed, rule in (
             (MANIFEST, file_rules.PACKAGE_MANIFEST),
             (STUDENT, file_rules.PACKAGE_ROSTER),

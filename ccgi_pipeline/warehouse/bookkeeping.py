@@ -13,6 +13,7 @@ from datetime import date
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.errors import PermanentError
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.receiving import Received, Remembered
@@ -21,8 +22,8 @@ from ccgi_pipeline.warehouse.lake import transaction
 from ccgi_pipeline.warehouse.loading import load_feed
 
 
-class LedgerError(Exception):
-    """The fates of a file's lines do not add up to the lines received. Permanent: a defect."""
+class LedgerError(PermanentError):
+    """The fates of a file's lines do not add up to the lines received: a defect."""
 
 
 @dataclass(frozen=True, slots=True)

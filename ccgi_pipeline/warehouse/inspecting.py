@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import TypedDict
 
 import duckdb
@@ -22,7 +21,7 @@ from ccgi_pipeline.warehouse.lake import feed_table_columns, quoted
 
 
 class NightCounts(TypedDict):
-    """Counts of one night."""
+    """Counts of one run of the night."""
 
     districts: int
     students: int
@@ -178,29 +177,35 @@ def district_statuses(
     return [DistrictStatus(cd, cd not in refused | lost, cd in refused, words[cd]) for cd in asked]
 
 
-def night_counts(connection: duckdb.DuckDBPyConnection, night: date) -> NightCounts:
-    """What the night of this date brought."""
+def last_drop(connection: duckdb.DuckDBPyConnection) -> int:
+    """The position of the drop that was loaded last; 0 before the first."""
+    return _count(connection, "SELECT coalesce(max(position), 0) FROM lake.drops")
+
+
+def counts_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightCounts:
+    """What the drops after the one at ``position`` brought, and the rosters as they are."""
     roster = connection.execute(
         "SELECT count(DISTINCT _sender), count(*) FROM lake.transcript_student WHERE _active"
     ).fetchone()
     verdicts = connection.execute(
-        "SELECT family, verdict, count(*) FROM lake.drops WHERE night = ? "
+        "SELECT family, verdict, count(*) FROM lake.drops WHERE position > ? "
         "GROUP BY ALL ORDER BY ALL",
-        [night],
+        [position],
     ).fetchall()
     fates = connection.execute(
         """
         SELECT coalesce(feed, 'not recognised'), fate, sum(lines)::BIGINT
-        FROM lake.ledger JOIN lake.drops USING (drop_id) WHERE night = ? GROUP BY ALL ORDER BY ALL
+        FROM lake.ledger JOIN lake.drops USING (drop_id) WHERE position > ?
+        GROUP BY ALL ORDER BY ALL
         """,
-        [night],
+        [position],
     ).fetchall()
     findings = connection.execute(
         """
         SELECT rule, count(*) FROM lake.findings JOIN lake.drops USING (drop_id)
-        WHERE night = ? GROUP BY rule ORDER BY 2 DESC, 1
+        WHERE position > ? GROUP BY rule ORDER BY 2 DESC, 1
         """,
-        [night],
+        [position],
     ).fetchall()
     return {
         "districts": roster[0] if roster else 0,

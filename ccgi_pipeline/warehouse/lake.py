@@ -16,6 +16,7 @@ import duckdb
 import polars as pl
 from duckdb_extensions import import_extension
 
+from ccgi_pipeline.errors import TransientError
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.feeds.spec import Column, FeedSpec
 
@@ -57,8 +58,8 @@ TRACKING = {
 drop last changed it, whether the sender's newest full set has it, and a hash of its own columns."""
 
 
-class WarehouseBusyError(Exception):
-    """Another night is writing. Transient: try again when it has ended."""
+class WarehouseBusyError(TransientError):
+    """Another night is writing: try again when it has ended."""
 
 
 def quoted(identifier: str) -> str:
@@ -97,6 +98,11 @@ def attach(connection: duckdb.DuckDBPyConnection, folder: Path, *, read_only: bo
 
 def _literal(value: Path | str) -> str:
     return "'" + str(value).replace("'", "''") + "'"
+
+
+def exists(folder: Path) -> bool:
+    """Whether a warehouse was ever opened in ``folder``."""
+    return (folder / "catalog.sqlite").exists()
 
 
 def connect(folder: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
