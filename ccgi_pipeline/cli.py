@@ -23,8 +23,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ccgi_pipeline.errors import PipelineError
 from ccgi_pipeline.feeds.registry import FAMILIES
-from ccgi_pipeline.progress import listening
+from ccgi_pipeline.progress import Step, listening
 
 if TYPE_CHECKING:
     from ccgi_pipeline.night import NightSummary
@@ -74,7 +75,13 @@ def demo(data: Path, districts: int, students: int) -> None:
     shutil.rmtree(data / "inbox", ignore_errors=True)
     with _progress_bars():
         generate(
-            data / "inbox", districts=districts, students=students, seed=1, on=on, defects=0.005
+            data / "inbox",
+            districts=districts,
+            students=students,
+            seed=1,
+            on=on,
+            defects=0.005,
+            progress=Step("generating districts", districts).advance,
         )
     _run_night(data / "inbox", data / "outbox", data / "warehouse", on)
 
@@ -100,6 +107,7 @@ def generate(
             seed=seed,
             on=on or _today(),
             defects=defects,
+            progress=Step("generating districts", districts).advance,
         )
     click.echo(f"{made.files} files, {made.students} students, {made.lines} lines in {out}")
 
@@ -119,14 +127,14 @@ def run(inbox: Path, outbox: Path, warehouse: Path, on: date | None) -> None:
 def _run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
     # Dagster takes seconds to import; commands that do not need it do not wait for it.
     from ccgi_pipeline.night import Folders, last_drop, summary  # noqa: PLC0415
-    from ccgi_pipeline.running import NightFailedError, run_night  # noqa: PLC0415
+    from ccgi_pipeline.running import run_night  # noqa: PLC0415
 
     folders = Folders(inbox, outbox, warehouse)
     before = last_drop(folders)
     try:
         with _progress_bars():
             run_night(folders, on)
-    except NightFailedError as failed:
+    except PipelineError as failed:
         raise click.ClickException(str(failed)) from None
     _print_summary(summary(folders, on, before), folders.outbox)
 
@@ -277,6 +285,11 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
         more = len(told.findings) - _RULES_SHOWN
         if more > 0:
             console.print(f"... and {more} more rules, each in the receipts")
+    if told.strays:
+        console.print(
+            f"[bold red]{told.strays:,} files of the inbox lie in no sender's folder "
+            "(<CD code>, platform, cde): nobody can be answered for them."
+        )
     console.print(f"\n{told.reports:,} report files of {told.night}, {told.receipts:,} receipts")
     console.print(f"Reports and receipts: {outbox}{os.sep}<DistrictName>{os.sep}", highlight=False)
 

@@ -19,7 +19,7 @@ from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
 from ccgi_pipeline.errors import UNFORESEEN, value_free
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.archive import Archive
-from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
+from ccgi_pipeline.intake.inbox import NOBODY, UNKNOWN_FAMILY, Drop, InboxFile, list_inbox
 from ccgi_pipeline.intake.receiving import Received, receive
 from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.progress import Step
@@ -290,6 +290,7 @@ class NightSummary:
     findings: list[tuple[str, str, int, str]]
     reports: int
     receipts: int
+    strays: int
 
 
 def last_drop(folders: Folders) -> int:
@@ -308,6 +309,7 @@ def summary(folders: Folders, on: date, since: int) -> NightSummary:
     receipts = folders.outbox.glob(f"*/_receipts/{on:%Y%m%d}_*.json")
     return NightSummary(
         night=on,
+        strays=sum(1 for file in list_inbox(folders.inbox) if file.sender == NOBODY),
         reports=sum(1 for _ in reports),
         receipts=sum(1 for _ in receipts),
         **counts,

@@ -17,6 +17,7 @@ from ccgi_pipeline.defs.automation import for_date, night_job
 from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.errors import PermanentError
 from ccgi_pipeline.night import Folders
+from ccgi_pipeline.warehouse import lake
 
 _PROJECT = Path(__file__).parents[1]
 
@@ -47,19 +48,29 @@ def environment(folders: Folders) -> dict[str, str]:
 def run_night(folders: Folders, on: date) -> None:
     """Runs the job for the night of ``on``.
 
-    Raises NightFailedError naming the steps that failed.
+    Raises NightFailedError naming the steps that failed, WarehouseBusyError where another night
+    is on.
     """
     os.environ.update(environment(folders))
-    home = dagster_home(folders.warehouse)
+    with lake.only_writer(folders.warehouse):
+        home = dagster_home(folders.warehouse)
     job = defs().resolve_job_def(night_job.name)
     config = for_date(on.isoformat()).to_config_dict()  # type: ignore[no-untyped-call]
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
     with dg.DagsterInstance.from_config(str(home)) as instance:
+        _end_dead_runs(instance)
         result = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
         if not result.success:
             failed = [event.step_key for event in result.all_events if event.is_step_failure]
             msg = f"failed: {', '.join(str(step) for step in failed) or 'a blocking check'}"
             raise NightFailedError(msg)
+
+
+def _end_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Nobody else writes, so what still counts as running was killed; it would block the queue."""
+    running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+    for run in instance.get_runs(filters=running):
+        instance.report_run_failed(run, "The process that ran this night was killed.")
 
 
 def serve(folders: Folders, port: int) -> int:

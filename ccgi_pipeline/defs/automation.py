@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
-from ccgi_pipeline.intake.inbox import InboxFile, list_inbox
+from ccgi_pipeline.intake.inbox import NOBODY, InboxFile, list_inbox
 from ccgi_pipeline.warehouse import bookkeeping, lake
 
 night_job = dg.define_asset_job(
@@ -51,7 +51,9 @@ def settled(
     return [
         file
         for file in listed
-        if seen.get(file.path) == file.stamp and taken.get(file.path) != file.stamp
+        if file.sender != NOBODY
+        and seen.get(file.path) == file.stamp
+        and taken.get(file.path) != file.stamp
     ]
 
 

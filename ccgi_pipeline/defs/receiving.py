@@ -25,5 +25,6 @@ def received_drops(
             "files": sum(len(drop.files) for drop in received.drops),
             "duplicates": len(received.duplicates),
             "still growing": len(received.growing),
+            "files in no sender's folder": len(received.strays),
         }
     )

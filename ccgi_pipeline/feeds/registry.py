@@ -22,6 +22,12 @@ FAMILIES: Mapping[str, tuple[FeedSpec, ...]] = {
 STATEWIDE_SENDERS: Mapping[str, str] = {"platform": "platform", "cde": "cde_directory"}
 """Folders of the inbox that are no district's, and the family that each of them sends."""
 
+DISTRICT_FAMILIES: Mapping[str, tuple[FeedSpec, ...]] = {
+    family: feeds for family, feeds in FAMILIES.items() if family not in STATEWIDE_SENDERS.values()
+}
+"""What a district may send: it cannot speak for a state-wide sender."""
+DISTRICT_FEEDS = tuple(feed for feeds in DISTRICT_FAMILIES.values() for feed in feeds)
+
 RULES: Mapping[str, Rule] = {
     **{rule.id: rule for rule in FILE_RULES},
     **{rule.id: rule for feed in FEEDS for rule in feed.all_rules.values()},

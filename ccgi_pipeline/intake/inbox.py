@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ccgi_pipeline.feeds.registry import (
-    FAMILIES,
+    DISTRICT_FAMILIES,
+    DISTRICT_FEEDS,
     STATEWIDE_SENDERS,
     date_in_name,
     feed_by_name,
@@ -65,8 +66,12 @@ def is_cd_code(text: str) -> bool:
     return _CD_CODE.fullmatch(text) is not None
 
 
+NOBODY = ""
+"""The sender of files that lie in no sender's folder: nobody can be answered for them."""
+
+
 def list_inbox(inbox: Path) -> list[InboxFile]:
-    """Every whole file below ``inbox`` whose sender is known, sorted by path.
+    """Every whole file below ``inbox``, sorted by path.
 
     Links are not followed, partial names are passed over.
     """
@@ -84,29 +89,23 @@ def _walk(folder: Path, inbox: Path) -> Iterator[InboxFile]:
                 yield from _walk(Path(entry.path), inbox)
             elif entry.is_file(follow_symlinks=False):
                 path = Path(entry.path).relative_to(inbox).as_posix()
-                owner = owner_of(path)
-                if owner is not None:
-                    facts = entry.stat(follow_symlinks=False)
-                    stamp = (
-                        f"{facts.st_size}-{facts.st_mtime_ns}-{facts.st_ctime_ns}-{facts.st_ino}"
-                    )
-                    yield InboxFile(path, *owner, stamp)
+                facts = entry.stat(follow_symlinks=False)
+                stamp = f"{facts.st_size}-{facts.st_mtime_ns}-{facts.st_ctime_ns}-{facts.st_ino}"
+                yield InboxFile(path, *owner_of(path), stamp)
 
 
-def owner_of(path: str) -> tuple[str, str] | None:
-    """Sender and family of a path relative to the inbox, or None where nobody's folder is above."""
+def owner_of(path: str) -> tuple[str, str]:
+    """Sender and family of a path in the inbox; NOBODY where no sender's folder is above it."""
     parts = PurePosixPath(path).parts
     sender = parts[0]
-    if len(parts) == 1:
-        return None
-    if sender in STATEWIDE_SENDERS:
+    if len(parts) > 1 and sender in STATEWIDE_SENDERS:
         return sender, STATEWIDE_SENDERS[sender]
-    if not is_cd_code(sender):
-        return None
+    if len(parts) == 1 or not is_cd_code(sender):
+        return NOBODY, UNKNOWN_FAMILY
     for part in parts[1:-1]:
-        if part.lower() in FAMILIES:
+        if part.lower() in DISTRICT_FAMILIES:
             return sender, part.lower()
-    named = feed_by_name(parts[-1])
+    named = feed_by_name(parts[-1], DISTRICT_FEEDS)
     return sender, named.family if named else UNKNOWN_FAMILY
 
 

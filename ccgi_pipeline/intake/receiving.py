@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ccgi_pipeline.feeds.registry import DISTRICT_FEEDS
 from ccgi_pipeline.intake.archive import Archive, FileStillGrowingError
 from ccgi_pipeline.intake.inbox import (
+    NOBODY,
     UNKNOWN_FAMILY,
     Drop,
     InboxFile,
@@ -37,12 +39,14 @@ class Received:
     ``drops`` are new, in the order in which they are to be loaded. ``duplicates`` have the
     content of a drop that is known. ``touched`` are known files whose stamp changed and whose
     content did not. ``growing`` files changed while they were read: the next look takes them.
+    ``strays`` lie in no sender's folder and stay there: the operator must be told.
     """
 
     drops: tuple[Drop, ...]
     duplicates: tuple[Drop, ...]
     touched: tuple[tuple[InboxFile, str], ...]
     growing: tuple[InboxFile, ...]
+    strays: tuple[InboxFile, ...]
 
 
 def receive(
@@ -61,9 +65,11 @@ def receive(
     arrived: list[tuple[InboxFile, str]] = []
     touched: list[tuple[InboxFile, str]] = []
     growing: list[InboxFile] = []
-    for file in list_inbox(inbox):
+    listed = list_inbox(inbox)
+    strays = tuple(file for file in listed if file.sender == NOBODY)
+    for file in listed:
         before = remembered.get(file.path)
-        if only is not None and file.sender != only:
+        if file.sender == NOBODY or (only is not None and file.sender != only):
             continue
         if before is not None and before.stamp == file.stamp:
             continue
@@ -77,7 +83,8 @@ def receive(
             touched.append((file, sha256))
         else:
             arrived.append((_with_family(file, archive.path(sha256)), sha256))
-    return _sorted_out(arrived, touched, growing, known_drops)
+    drops, duplicates = _sorted_out(arrived, known_drops)
+    return Received(drops, duplicates, tuple(touched), tuple(growing), strays)
 
 
 def _with_family(file: InboxFile, content: Path) -> InboxFile:
@@ -85,16 +92,13 @@ def _with_family(file: InboxFile, content: Path) -> InboxFile:
     if file.family != UNKNOWN_FAMILY or is_zip(file.name):
         return file
     with content.open("rb") as archived:
-        feed = recognise(archived.read(BEGINNING), file.name)
+        feed = recognise(archived.read(BEGINNING), file.name, DISTRICT_FEEDS)
     return file if feed is None else replace(file, family=feed.family)
 
 
 def _sorted_out(
-    arrived: list[tuple[InboxFile, str]],
-    touched: list[tuple[InboxFile, str]],
-    growing: list[InboxFile],
-    known_drops: frozenset[str],
-) -> Received:
+    arrived: list[tuple[InboxFile, str]], known_drops: frozenset[str]
+) -> tuple[tuple[Drop, ...], tuple[Drop, ...]]:
     """New drops apart from those that are known, or that came twice in this very look."""
     drops: dict[str, Drop] = {}
     duplicates: list[Drop] = []
@@ -103,4 +107,4 @@ def _sorted_out(
             duplicates.append(drop)
         else:
             drops[drop.id] = drop
-    return Received(tuple(drops.values()), tuple(duplicates), tuple(touched), tuple(growing))
+    return tuple(drops.values()), tuple(duplicates)

@@ -1,0 +1,191 @@
+"""A synthetic state: every part of the generator put together, district by district.
+
+Belongs here: the order in which an inbox is written, and what is reported about it. Does not
+belong here: any figure or any cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from ccgi_pipeline.feeds import cde_directory, platform, transcript
+from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.synthetic import places
+from ccgi_pipeline.synthetic.activity import activity_lines
+from ccgi_pipeline.synthetic.blocks import Block, blocks
+from ccgi_pipeline.synthetic.chance import Part
+from ccgi_pipeline.synthetic.courses import history
+from ccgi_pipeline.synthetic.defects import plant
+from ccgi_pipeline.synthetic.people import people
+from ccgi_pipeline.synthetic.tests_taken import test_lines
+from ccgi_pipeline.synthetic.transcripts import catalog_lines, course_lines, student_lines
+from ccgi_pipeline.synthetic.writing import (
+    Dialect,
+    FeedFile,
+    as_text,
+    dialect_of,
+    name_of_file,
+    pack,
+)
+
+_HEADER_LINES = 1
+_FAULTY_FEEDS = (transcript.STUDENT, transcript.COURSE_GRADE, *platform.FEEDS)
+"""The feeds into whose lines defects are planted."""
+
+
+class PlantedDefect(NamedTuple):
+    """A defect: the file (relative to the inbox), its physical line, the rule that must fire.
+
+    A file in a zip has the zip's path before its own. The header is line 1.
+    """
+
+    path: str
+    line: int
+    rule_id: str
+
+
+@dataclass(frozen=True)
+class GeneratedState:
+    """What was written: files (a zip counts as one), students, data lines, planted defects."""
+
+    files: int
+    students: int
+    lines: int
+    defects: tuple[PlantedDefect, ...] = field(repr=False)
+
+
+@dataclass
+class _Ledger:
+    """What has been written so far."""
+
+    out: Path
+    seed: int
+    on: date
+    share_of_defects: float
+    files: int = 0
+    lines: int = 0
+    defects: list[PlantedDefect] = field(default_factory=list)
+
+    def append(self, file: FeedFile, frame: pl.DataFrame, shown: str, block: Block) -> None:
+        """Writes a block's lines of one feed; ``shown`` is the file's path in the inbox."""
+        cells = as_text(frame, file.feed)
+        self.lines += cells.height
+        if not self.share_of_defects or file.feed not in _FAULTY_FEEDS:
+            file.append(cells)
+            return
+        rng = block.stream(Part.DEFECTS, _FAULTY_FEEDS.index(file.feed))
+        planted = plant(cells, file.feed, rng, self.share_of_defects)
+        self.lines += planted.cells.height - cells.height
+        lines = (planted.rows + file.lines + _HEADER_LINES + 1).tolist()
+        self.defects += map(PlantedDefect, [shown] * len(lines), lines, planted.rule_ids)
+        file.append(planted.cells, planted.short, planted.missing)
+
+
+def generate(  # noqa: PLR0913 - what a state is made of; all but the place are named
+    out: Path,
+    *,
+    districts: int,
+    students: int,
+    seed: int,
+    on: date,
+    defects: float = 0.0,
+    progress: Callable[[str], None] | None = None,
+) -> GeneratedState:
+    """Writes the inbox of a synthetic state to ``out``: the same arguments give the same bytes.
+
+    Args:
+        out: the inbox; made if it does not exist. Files of the same names are replaced.
+        districts: how many districts send files; CCGI's own two examples come first.
+        students: how many students of grades 6 to 12 they have in all.
+        seed: chooses one of many states; 0 or more.
+        on: the day on which the files are sent. Its school year is the current one.
+        defects: share (0 to 1) of student, course and platform lines that get one defect each.
+        progress: called with a sentence after each district.
+
+    Raises:
+        ValueError: there are fewer students than districts, or more districts than names.
+    """
+    if not 0 <= defects <= 1:
+        msg = f"defects is a share between 0 and 1, not {defects}"
+        raise ValueError(msg)
+    sizes = places.sizes(districts, students, seed)
+    ledger = _Ledger(out, seed, on, defects)
+    statewide = _statewide_files(out, on)
+    for place, size in zip(places.places(districts), sizes.tolist(), strict=True):
+        _write_district(ledger, place, size, statewide)
+        if progress:
+            progress(f"{place.name}: {size:,} students")
+    _write_directory(ledger, districts)
+    ledger.files += sum(file.lines > 0 for file in statewide.values())
+    return GeneratedState(ledger.files, students, ledger.lines, tuple(ledger.defects))
+
+
+def _statewide_files(out: Path, on: date) -> dict[str, FeedFile]:
+    folder = out / "platform"
+    folder.mkdir(parents=True, exist_ok=True)
+    return {
+        feed.name: FeedFile(folder / f"{feed.stems[0]}_{on:%Y%m%d}.csv", feed)
+        for feed in platform.FEEDS
+    }
+
+
+def _write_district(
+    ledger: _Ledger, place: places.Place, students: int, statewide: dict[str, FeedFile]
+) -> None:
+    """One district's package, and its students' lines in the state-wide files."""
+    dialect = dialect_of(place.ordinal)
+    folder = ledger.out / place.cd_code / "transcript"
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {
+        feed.name: FeedFile(
+            folder / name_of_file(feed, place.file_name, ledger.on, dialect), feed, dialect
+        )
+        for feed in transcript.FEEDS
+    }
+    package = folder / f"{place.file_name}_{ledger.on:%Y%m%d}.zip" if dialect.zipped else None
+
+    def add(feed: FeedSpec, frame: pl.DataFrame, block: Block) -> None:
+        file = files.get(feed.name) or statewide[feed.name]
+        inside = package if feed.name in files else None
+        shown = (inside / file.path.name if inside else file.path).relative_to(ledger.out)
+        ledger.append(file, frame, shown.as_posix(), block)
+
+    for block in blocks(place, students, ledger.seed, ledger.on):
+        roster = people(block)
+        taken = history(block, roster)
+        add(transcript.STUDENT, student_lines(block, roster, taken), block)
+        add(transcript.COURSE_GRADE, course_lines(block, roster, taken), block)
+        add(transcript.TEST_GRADE, test_lines(block, roster, taken), block)
+        for feed, events in activity_lines(block, roster):
+            add(feed, events, block)
+        if not block.number:
+            add(transcript.COURSE_CATALOG, catalog_lines(place, ledger.on), block)
+    _write_manifest(ledger, files)
+    written = [file.path for file in files.values() if file.lines]
+    if package:
+        pack(written, package, ledger.on)
+    ledger.files += 1 if package else len(written)
+
+
+def _write_manifest(ledger: _Ledger, files: dict[str, FeedFile]) -> None:
+    manifest = files[transcript.MANIFEST.name]
+    names = [file.path.name for file in files.values() if file.lines]
+    manifest.append(pl.DataFrame({"FileName": names}))
+    ledger.lines += manifest.lines
+
+
+def _write_directory(ledger: _Ledger, districts: int) -> None:
+    feed = cde_directory.FEED
+    folder = ledger.out / "cde" / feed.family
+    folder.mkdir(parents=True, exist_ok=True)
+    (separator,) = feed.separators
+    file = FeedFile(folder / f"{feed.stems[0]}.txt", feed, Dialect(separator=separator))
+    file.append(places.directory(districts))
+    ledger.lines += file.lines
+    ledger.files += 1

@@ -1,0 +1,154 @@
+"""Planted defects, and that there are none where none were asked for."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ccgi_pipeline.feeds import file_rules, platform, transcript
+from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
+from ccgi_pipeline.feeds.registry import RULES, feed_by_name
+from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.synthetic import PlantedDefect
+from ccgi_pipeline.synthetic.defects import plant
+from ccgi_pipeline.verification.checking import check
+
+if TYPE_CHECKING:
+    from ccgi_pipeline_tests.synthetic.conftest import Inbox
+
+FEEDS = (DIRECTORY, *transcript.FEEDS, *platform.FEEDS)
+
+
+def planted_cells(
+    inbox: Inbox,
+) -> Iterator[tuple[FeedSpec, list[str], list[list[str]], PlantedDefect]]:
+    """Each planted defect with its feed, the cells of its line, and its file's lines."""
+    rows: dict[str, list[list[str]]] = {}
+    for path, text in inbox.texts.items():
+        header = text.splitlines()[0]
+        separator = max(",^\t", key=header.count)
+        rows[path] = list(csv.reader(text.splitlines(), delimiter=separator))
+    for defect in inbox.state.defects:
+        feed = feed_by_name(defect.path)
+        assert feed is not None
+        yield feed, rows[defect.path][defect.line - 1], rows[defect.path], defect
+
+
+def is_broken(
+    feed: FeedSpec, cells: list[str], lines: list[list[str]], defect: PlantedDefect
+) -> bool:
+    """Whether the line really has the defect, by looks alone."""
+    if defect.rule_id == file_rules.FIELDS.id:
+        return 0 < len(cells) < len(feed.columns)
+    if defect.rule_id == feed.repeated_key_id:
+        return cells == lines[defect.line - 2]
+    kind, column = defect.rule_id.removeprefix(f"{feed.prefix}-").split("-", 1)
+    cell = dict(zip(feed.columns, cells, strict=True))[column]
+    if kind == "REQ":
+        return not cell
+    if kind == "CODE":
+        codes = feed.columns[column].codes
+        return codes is not None and cell not in codes.values
+    looks = {
+        "StateID": len(cell) == 9,
+        "SSID": len(cell) == 9,
+        "CDSCode": len(cell) == 13,
+        "PrimaryCDSCode": len(cell) == 13,
+        "DateOfBirth": cell[4:5] == "-",
+        "OccurredAt": cell[2:3] == "/",
+    }
+    return looks[column]
+
+
+def test_every_defect_is_on_the_line_that_was_recorded(faulty: Inbox) -> None:
+    assert len(faulty.state.defects) > 1000
+    for feed, cells, lines, defect in planted_cells(faulty):
+        assert is_broken(feed, cells, lines, defect), (defect.path, defect.line, defect.rule_id)
+
+
+def test_every_kind_of_defect_is_planted_in_every_kind_of_file(faulty: Inbox) -> None:
+    rule_ids = {defect.rule_id for defect in faulty.state.defects}
+    assert rule_ids <= set(RULES)
+    assert rule_ids >= {
+        file_rules.FIELDS.id,
+        "TR-STU-UNIQUE",
+        "TR-STU-TYPE-PrimaryCDSCode",
+        "TR-STU-TYPE-StateID",
+        "TR-STU-TYPE-DateOfBirth",
+        "TR-STU-CODE-GradeLevel",
+        "TR-STU-CODE-RaceCode1",
+        "TR-CRS-TYPE-CDSCode",
+        "TR-CRS-TYPE-StateID",
+        "TR-CRS-CODE-GradeLevel",
+        "PL-ACC-TYPE-SSID",
+        "PL-FAV-TYPE-OccurredAt",
+    }
+    for feed in (transcript.STUDENT, transcript.COURSE_GRADE, *platform.FEEDS):
+        assert any(rule_id.startswith(f"{feed.prefix}-REQ-") for rule_id in rule_ids), feed.name
+    files = {feed.name for feed, *_ in planted_cells(faulty)}
+    assert files == {
+        feed.name for feed in (transcript.STUDENT, transcript.COURSE_GRADE, *platform.FEEDS)
+    }
+
+
+def test_a_line_has_one_defect_at_most_and_the_share_is_the_one_asked_for(faulty: Inbox) -> None:
+    places = Counter((defect.path, defect.line) for defect in faulty.state.defects)
+    assert set(places.values()) == {1}
+    lines = sum(
+        len(text.splitlines()) - 1
+        for feed in (transcript.STUDENT, transcript.COURSE_GRADE, *platform.FEEDS)
+        for text in faulty.texts_of(feed).values()
+    )
+    assert len(places) / lines == pytest.approx(0.1, abs=0.01)
+
+
+def test_every_line_can_have_a_defect_and_the_last_is_never_cut_short() -> None:
+    columns = transcript.COURSE_GRADE.columns
+    cells = pl.DataFrame({name: ["0x"] * 2000 for name in columns})
+    planted = plant(cells, transcript.COURSE_GRADE, np.random.default_rng(1), 1.0)
+    assert planted.rows.tolist() == list(range(2000))
+    assert planted.rule_ids.count(file_rules.FIELDS.id) == len(planted.short) > 0
+    for seed in range(50):
+        last = plant(cells.head(1), transcript.COURSE_GRADE, np.random.default_rng(seed), 1.0)
+        assert last.rule_ids != [file_rules.FIELDS.id]
+
+
+@pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
+def test_a_clean_state_repeats_no_key_and_uses_codes_of_the_sets_only(
+    clean: Inbox, feed: FeedSpec
+) -> None:
+    lines = clean.lines(feed)
+    assert lines.select(pl.struct("sender", *feed.keys).is_unique().all()).item()
+    for name, declared in feed.columns.items():
+        cells = lines[name].drop_nulls()
+        if declared.codes is not None:
+            assert set(cells) <= set(declared.codes.values), name
+        if not feed.schema.columns[name].nullable:
+            assert len(cells) == lines.height, name
+
+
+def test_no_rule_fires_on_a_clean_state_but_the_note_on_byte_order_marks(clean: Inbox) -> None:
+    checked = check([clean.root], clean.on)
+    assert sum(file.lines for file in checked.files) == clean.state.lines
+    assert checked.everything_loads
+    fired = {rule for file in checked.files for rule in file.findings["rule"]}
+    assert fired == {file_rules.BYTE_ORDER_MARK.id}
+
+
+def test_the_recorded_rule_fires_at_every_planted_defect(faulty: Inbox) -> None:
+    checked = check([faulty.root], faulty.on)
+    found = {
+        (Path(file.path).relative_to(faulty.root).as_posix(), line, rule)
+        for file in checked.files
+        for rule, line in file.findings.select("rule", "line").iter_rows()
+    }
+    assert {tuple(defect) for defect in faulty.state.defects} <= found
+    consequences = {rule for *_, rule in found - {tuple(d) for d in faulty.state.defects}}
+    assert consequences <= {"TR-CRS-STUDENT", "TR-TST-STUDENT", file_rules.BYTE_ORDER_MARK.id}
