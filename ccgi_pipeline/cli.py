@@ -285,6 +285,11 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
         more = len(told.findings) - _RULES_SHOWN
         if more > 0:
             console.print(f"... and {more} more rules, each in the receipts")
+    if told.events_outside_rosters:
+        console.print(
+            f"{told.events_outside_rosters:,} platform events of students outside every roster: "
+            "kept, and in no report"
+        )
     if told.strays:
         console.print(
             f"[bold red]{told.strays:,} files of the inbox lie in no sender's folder "

@@ -291,6 +291,7 @@ class NightSummary:
     reports: int
     receipts: int
     strays: int
+    events_outside_rosters: int
 
 
 def last_drop(folders: Folders) -> int:

@@ -159,6 +159,7 @@ def _outcome(
         metadata={
             "dagster/row_count": rows,
             "lines received": sum(fates.values()),
+            **_outside_rosters(warehouse, feed),
             **{f"lines {fate}": lines for fate, lines in fates.items()},
         },
     )
@@ -183,6 +184,13 @@ def _outcome(
     if any(check.name == ROSTERS_STAND for check in _checks(feed)):
         lost = inspecting.districts_without_roster(connection, feed)
         yield result(check_name=ROSTERS_STAND, passed=not lost, metadata={"districts": lost})
+
+
+def _outside_rosters(warehouse: Warehouse, feed: FeedSpec) -> dict[str, int]:
+    if feed.family != "platform":
+        return {}
+    events = inspecting.events_outside_rosters(warehouse.connection, feed)
+    return {"events of students outside the rosters": events}
 
 
 def counts_table(rows: pl.DataFrame) -> dg.TableMetadataValue:

@@ -13,7 +13,7 @@ from typing import TypedDict
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.feeds.registry import RULES
+from ccgi_pipeline.feeds.registry import FAMILIES, RULES
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake.inbox import is_cd_code
 from ccgi_pipeline.verification.verifying import Verdict
@@ -28,6 +28,7 @@ class NightCounts(TypedDict):
     verdicts: list[tuple[str, str, int]]
     fates: list[tuple[str, str, int]]
     findings: list[tuple[str, str, int, str]]
+    events_outside_rosters: int
 
 
 NO_FATES = pl.DataFrame(schema={"feed": pl.String, "fate": pl.String, "lines": pl.Int64})
@@ -37,6 +38,15 @@ NO_FATES = pl.DataFrame(schema={"feed": pl.String, "fate": pl.String, "lines": p
 def active_records(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
     """How many records of the feed are active."""
     return _count(connection, f"SELECT count(*) FROM lake.{feed.name} WHERE _active")
+
+
+def events_outside_rosters(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
+    """Events of students who are in no district's roster: kept, and in no report."""
+    return _count(
+        connection,
+        f"SELECT count(*) FROM lake.{feed.name} WHERE SSID NOT IN "
+        "(SELECT StateID FROM lake.transcript_student WHERE _active)",
+    )
 
 
 def unbalanced_files(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
@@ -215,4 +225,7 @@ def counts_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightC
         "findings": [
             (rule, str(RULES[rule].severity), lines, RULES[rule].text) for rule, lines in findings
         ],
+        "events_outside_rosters": sum(
+            events_outside_rosters(connection, feed) for feed in FAMILIES["platform"]
+        ),
     }
