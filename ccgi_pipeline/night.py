@@ -142,15 +142,18 @@ def _with_strays(family: str) -> list[str]:
 
 
 def _batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]:
-    """Drops in their order, cut where a batch would grow too large."""
+    """Drops in their order, cut where a batch would grow too large, or a sender come twice."""
     batch: list[Drop] = []
+    senders: set[str] = set()
     size = 0
     for drop in drops:
         bytes_ = sum(archive.path(sha256).stat().st_size for _, sha256 in drop.files)
-        if batch and (size + bytes_ > BATCH_BYTES or batch[0].family != drop.family):
+        other_family = bool(batch) and batch[0].family != drop.family
+        if batch and (drop.sender in senders or other_family or size + bytes_ > BATCH_BYTES):
             yield batch
-            batch, size = [], 0
+            batch, senders, size = [], set(), 0
         batch.append(drop)
+        senders.add(drop.sender)
         size += bytes_
     if batch:
         yield batch

@@ -3,9 +3,8 @@
 Belongs here: what becomes of each accepted line (its fate) and of records that a sender's newest
 full set no longer has. Does not belong here: whether a line is acceptable (verification).
 
-Several drops of a sender may wait in one night. They count as if loaded one after the other: for
-each key the last line stands, earlier ones are ``superseded``; the last complete set decides who
-is active.
+A load takes at most one drop of each sender, so that several drops of one sender are what they
+make one after the other.
 """
 
 from __future__ import annotations
@@ -67,30 +66,16 @@ def load_feed(
 
 
 def _files(feed: FeedSpec, verification: Verification) -> pl.DataFrame:
-    """The feed's files with their drops, and whether each belongs to its sender's last full set.
+    """The feed's files with their drops; ``full_set``: together they are all that the sender has.
 
-    ``current``: the file came in the last drop whose files of this feed were all complete, or
-    after it. Lines of older files are history.
+    Raises ValueError where a sender has more than one drop.
     """
-    files = verification.files.filter(pl.col("feed") == feed.name).select(
-        "_file", "_sender", pl.col("drop").alias("_drop"), "complete"
-    )
-    if feed.lifecycle is not Lifecycle.SNAPSHOT:
-        return files.with_columns(
-            pl.lit(value=True).alias("current"), pl.lit(value=False).alias("full_set")
-        )
-    drops = files.group_by("_sender", "_drop").agg(
-        pl.col("_file").min().alias("first"), pl.col("complete").all()
-    )
-    last_full = drops.filter("complete").group_by("_sender").agg(pl.col("first").max())
-    return files.join(last_full, on="_sender", how="left").select(
-        "_file",
-        "_sender",
-        "_drop",
-        "complete",
-        (pl.col("_file") >= pl.col("first").fill_null(0)).alias("current"),
-        pl.col("first").is_not_null().alias("full_set"),
-    )
+    files = verification.files.filter(pl.col("feed") == feed.name)
+    if files.group_by("_sender").agg(pl.col("drop").n_unique())["drop"].max() not in {None, 1}:
+        msg = "a load takes at most one drop of each sender"
+        raise ValueError(msg)
+    full = pl.lit(feed.lifecycle is Lifecycle.SNAPSHOT) & pl.col("complete").all().over("_sender")
+    return files.select("_file", "_sender", pl.col("drop").alias("_drop"), full.alias("full_set"))
 
 
 def _may_repeat(
@@ -112,8 +97,7 @@ def _record(feed: FeedSpec) -> str:
     """The columns of a record made of a received line, in the order of ``_columns``."""
     own = ", ".join(f"line.{quoted(name)}" for name in feed.columns)
     return (
-        f"{own}, line._sender, received_as._drop, line._line, received_as.current AS _active, "
-        f"hash({own}) AS _hash"
+        f"{own}, line._sender, received_as._drop, line._line, true AS _active, hash({own}) AS _hash"
     )
 
 
@@ -160,7 +144,7 @@ def _stage(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, *, repeats: bo
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE staged AS
-        SELECT _sender, {keys}, _file, _line, _span, received_as.current,
+        SELECT _sender, {keys}, _file, _line, _span,
                hash({own}) AS _hash, {rank} AS _rank
         FROM {_RECEIVED}
         """
@@ -175,7 +159,7 @@ def _decide(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> None:
         SELECT line._file, line._line, line._span,
                CASE WHEN line._rank > 1 THEN 'superseded'
                     WHEN record._hash IS NULL THEN 'inserted'
-                    WHEN record._hash <> line._hash OR record._active <> line.current THEN 'updated'
+                    WHEN record._hash <> line._hash OR NOT record._active THEN 'updated'
                     ELSE 'unchanged' END AS fate
         FROM staged AS line
         LEFT JOIN {feed.name} AS record ON {_same_key(feed, "line", "record")}
@@ -205,7 +189,7 @@ def _write_changes(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> Non
 def _end_missing(
     connection: duckdb.DuckDBPyConnection, feed: FeedSpec, kept_keys: pl.DataFrame
 ) -> pl.DataFrame:
-    """Ends the records that their sender's last full set does not have.
+    """Ends the records that their sender's full set does not have.
 
     A rejected line that names a record is no reason to end it: the last good record stays.
     """
@@ -217,8 +201,7 @@ def _end_missing(
             SELECT record._sender, {", ".join(f"record.{quoted(key)}" for key in feed.keys)}
             FROM {feed.name} AS record
             SEMI JOIN (SELECT _sender FROM received_as WHERE full_set) AS sender USING (_sender)
-            ANTI JOIN (SELECT * FROM staged WHERE current) AS line
-                ON {_same_key(feed, "line", "record")}
+            ANTI JOIN staged AS line ON {_same_key(feed, "line", "record")}
             ANTI JOIN kept_keys AS line ON {_same_key(feed, "line", "record")}
             WHERE record._active
             """
