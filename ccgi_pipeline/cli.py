@@ -144,7 +144,11 @@ def _run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
 @click.option("--family", type=click.Choice(list(FAMILIES)), help="What the files are.")
 @click.option("--warehouse", type=_FOLDER, help="Judge with what this warehouse knows.")
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "html"]),
+    default="text",
+    show_default=True,
 )
 @date_option
 def check(
@@ -177,6 +181,8 @@ def check(
             "files": [receipts.file_object(file) for file in checked.files],
         }
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    elif form == "html":
+        click.echo(receipts.as_html("Check before sending", checked.verdict, checked.files))
     else:
         click.echo(receipts.as_text(checked.verdict, checked.files))
     if checked.nothing_recognised:

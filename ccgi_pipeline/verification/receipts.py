@@ -1,8 +1,8 @@
 """Receipts: what a sender gets back for what it sent, and what ``ccgi check`` prints.
 
-Belongs here: findings put into words, per file; the JSON object, the CSV of findings, the text for
-a terminal. No pupil's value is in any of them: a line, a column and a rule lead to it. Does not
-belong here: where receipts are put.
+Belongs here: findings put into words, per file: the JSON object, the CSV of findings, the page,
+the text for a terminal. No pupil's value is in any of them: a line, a column and a rule lead to
+it. Does not belong here: where receipts are put.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files as files_of_package
 from typing import Any
 
 import polars as pl
+from jinja2 import Environment
 
 from ccgi_pipeline.feeds.registry import RULES
 
@@ -118,6 +120,32 @@ def receipt_csv(files: Iterable[FileReport]) -> bytes:
             rows.append((file.path, "", "", "info", "", more, ""))
     frame = pl.DataFrame(rows, schema=dict.fromkeys(_CSV_COLUMNS, pl.String), orient="row")
     return frame.write_csv(line_terminator="\r\n").encode()
+
+
+_LINES_ON_PAGE = 10
+"""A page names the first lines of each rule; the CSV names them all."""
+
+
+def as_html(title: str, verdict: str, files: Sequence[FileReport]) -> str:
+    """One page that needs nothing else: verdict, ledger, rules by weight, first lines, fixes."""
+    template = files_of_package("ccgi_pipeline.verification").joinpath("page.html.jinja")
+    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        template.read_text()
+    )
+    shown = []
+    for file in files:
+        told = file_object(file)
+        first = {
+            rule: lines[:_LINES_ON_PAGE]
+            for rule, lines in file.findings.drop_nulls("line")
+            .group_by("rule", maintain_order=True)
+            .agg("line")
+            .iter_rows()
+        }
+        for rule in told["rules"]:
+            rule["lines"] = first.get(rule["rule"], [])
+        shown.append(told)
+    return page.render(title=title, verdict=verdict, files=shown)
 
 
 _FINDINGS_IN_TEXT = 20
