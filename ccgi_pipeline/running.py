@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import dagster as dg
 from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.automation import for_date, night_job
 from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
-from ccgi_pipeline.errors import PermanentError
+from ccgi_pipeline.errors import PermanentError, PipelineError
 from ccgi_pipeline.night import Folders
 from ccgi_pipeline.warehouse import lake
 
@@ -61,9 +62,23 @@ def run_night(folders: Folders, on: date) -> None:
         _end_dead_runs(instance)
         result = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
         if not result.success:
-            failed = [event.step_key for event in result.all_events if event.is_step_failure]
-            msg = f"failed: {', '.join(str(step) for step in failed) or 'a blocking check'}"
-            raise NightFailedError(msg)
+            failed = [_told(event) for event in result.all_events if event.is_step_failure]
+            raise NightFailedError("\n".join(failed) or "a blocking check failed")
+
+
+def _told(event: dg.DagsterEvent) -> str:
+    """The step that failed, and why where the reason is an error of ours."""
+    error = event.step_failure_data.error
+    cause = error.cause if error and error.cause else error
+    ours = {kind.__name__ for kind in _all_kinds(PipelineError)}
+    why = f": {cause.message.strip()}" if cause and cause.cls_name in ours else ""
+    return f"{event.step_key} failed{why}"
+
+
+def _all_kinds(of: type[PipelineError]) -> Iterator[type[PipelineError]]:
+    for kind in of.__subclasses__():
+        yield kind
+        yield from _all_kinds(kind)
 
 
 def _end_dead_runs(instance: dg.DagsterInstance) -> None:

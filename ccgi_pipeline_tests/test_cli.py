@@ -1,0 +1,169 @@
+"""The command line as its users meet it: exit statuses, JSON, help, no value printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ccgi_pipeline.cli import main
+from ccgi_pipeline.feeds.transcript import STUDENT
+from ccgi_pipeline_tests.files import as_bytes
+from ccgi_pipeline_tests.night.inboxes import PALM_SPRINGS, PALM_SPRINGS_HIGH, put, student
+from ccgi_pipeline_tests.night.nights import bytes_below
+
+STUDENTS = [student(f"100000000{number}", PALM_SPRINGS_HIGH) for number in range(5)]
+PATH = f"{PALM_SPRINGS}/transcript/StudentTemplate_20261120.csv"
+
+
+def ccgi(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def checked(folder: Path, *arguments: str) -> Result:
+    return ccgi("check", folder, "--date", "2026-11-22", *arguments)
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    put(tmp_path, PATH, as_bytes(STUDENT, STUDENTS))
+    return tmp_path
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    lines = [*STUDENTS[:4], {**STUDENTS[4], "StateID": "12345", "LastName": "Canaryname"}]
+    put(tmp_path, PATH, as_bytes(STUDENT, lines))
+    return tmp_path
+
+
+def test_a_good_file_exits_0(good: Path) -> None:
+    result = checked(good)
+    assert result.exit_code == 0, result.output
+    assert result.output.endswith("verdict: accepted\n")
+
+
+def test_a_line_that_cannot_be_loaded_exits_1_and_is_named(broken: Path) -> None:
+    result = checked(broken)
+    assert result.exit_code == 1
+    assert "line 6, StateID" in result.output
+    assert "TR-STU-TYPE-StateID" in result.output
+
+
+@pytest.mark.parametrize("form", ["text", "json", "html"])
+def test_no_value_of_a_file_is_printed(broken: Path, form: str) -> None:
+    result = checked(broken, "--format", form)
+    assert "TR-STU-TYPE-StateID" in result.output
+    for cell in ("12345", "Canaryname", "1000000000"):
+        assert cell not in result.output
+
+
+def test_a_path_that_is_not_there_exits_2(tmp_path: Path) -> None:
+    assert checked(tmp_path / "nowhere").exit_code == 2
+
+
+def test_files_that_no_feed_knows_exit_2(tmp_path: Path) -> None:
+    put(tmp_path, "notes.txt", b"hello\n")
+    assert checked(tmp_path).exit_code == 2
+
+
+def test_an_empty_folder_exits_2(tmp_path: Path) -> None:
+    assert checked(tmp_path).exit_code == 2
+
+
+def test_the_json_has_the_shape_that_the_design_promises(broken: Path) -> None:
+    answer = json.loads(checked(broken, "--format", "json").output)
+    assert answer["verdict"] == "accepted_with_findings"
+    (file,) = answer["files"]
+    assert file["path"].endswith(PATH)
+    assert file["family"] == "transcript"
+    assert file["feed"] == "transcript_student"
+    assert file["encoding"] == "utf-8"
+    assert file["lines"] == sum(file["fates"].values()) == 5
+    assert file["fates"] == {"accepted": 4, "rejected": 1}
+    assert file["findings_omitted"] == 0
+    (error,) = [found for found in file["findings"] if found["severity"] == "error"]
+    assert error == {
+        "rule": "TR-STU-TYPE-StateID",
+        "severity": "error",
+        "line": 6,
+        "column": "StateID",
+        "message": "StateID is not in the form that this file needs.",
+    }
+
+
+def test_checking_changes_nothing(broken: Path) -> None:
+    before = bytes_below(broken)
+    checked(broken)
+    assert bytes_below(broken) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["demo"],
+        ["generate"],
+        ["run"],
+        ["check"],
+        ["dictionary"],
+        ["ui"],
+        ["bench", "night"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_shows_an_example(command: list[str]) -> None:
+    result = ccgi(*command, "--help")
+    assert result.exit_code == 0
+    assert "Example:" in result.output
+
+
+def test_every_command_is_covered_by_the_example_test() -> None:
+    assert set(main.commands) == {
+        "demo",
+        "generate",
+        "run",
+        "check",
+        "dictionary",
+        "ui",
+        "bench",
+    }
+
+
+def test_generating_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        arguments = ("--districts", "2", "--students", "40", "--date", "2026-11-22")
+        result = ccgi("generate", "--out", tmp_path / name, *arguments)
+        assert result.exit_code == 0, result.output
+    assert bytes_below(tmp_path / "one") == bytes_below(tmp_path / "two")
+    assert len(bytes_below(tmp_path / "one")) > 10
+
+
+def test_a_night_without_an_inbox_says_so(tmp_path: Path) -> None:
+    result = ccgi("run", *_folders(tmp_path))
+    assert result.exit_code == 1
+    assert "there is no inbox" in result.output
+
+
+def test_a_wrong_profile_is_named_with_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "warehouse").mkdir()
+    (tmp_path / "warehouse" / "profiles.toml").write_text("[defaults]\nconsent = 1\n")
+    result = ccgi("run", *_folders(tmp_path))
+    assert result.exit_code == 1
+    assert "consent is no setting" in result.output
+
+
+def test_a_date_that_is_none_is_refused(good: Path) -> None:
+    result = ccgi("check", good, "--date", "22.11.2026")
+    assert result.exit_code == 2
+    assert "YYYY-MM-DD" in result.output
+
+
+def _folders(root: Path) -> list[str | Path]:
+    return [
+        *("--inbox", root / "inbox"),
+        *("--outbox", root / "outbox"),
+        *("--warehouse", root / "warehouse"),
+    ]
