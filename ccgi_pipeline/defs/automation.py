@@ -13,7 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from ccgi_pipeline.defs.resources import NightDate, Warehouse
+from ccgi_pipeline.defs.resources import NightDate, NightFolders
 from ccgi_pipeline.intake.inbox import NOBODY, InboxFile, list_inbox
 from ccgi_pipeline.warehouse import bookkeeping, lake
 
@@ -63,20 +63,20 @@ def settled(
     description="Starts a night when new files lie in the inbox and stood still for two looks.",
 )
 def new_drops(
-    context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Warehouse]
+    context: dg.SensorEvaluationContext, folders: dg.ResourceParam[NightFolders]
 ) -> dg.SensorResult | dg.SkipReason:
     """Looks into the inbox."""
-    folders = warehouse.folders
-    listed = list_inbox(folders.inbox)
+    paths = folders.paths
+    listed = list_inbox(paths.inbox)
     seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
     cursor = json.dumps({file.path: file.stamp for file in listed})
-    new = settled(listed, seen, _taken(folders.warehouse))
+    new = settled(listed, seen, _taken(paths.warehouse))
     if not new:
         context.update_cursor(cursor)
         return dg.SkipReason(f"{len(listed)} files in the inbox, none of them new and at rest")
     identity = hashlib.sha256()
     for file in new:
-        content = (folders.inbox / file.path).read_bytes()
+        content = (paths.inbox / file.path).read_bytes()
         identity.update(f"{file.path}\0{hashlib.sha256(content).hexdigest()}\n".encode())
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=identity.hexdigest())], cursor=cursor

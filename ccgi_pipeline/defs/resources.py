@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -31,6 +32,19 @@ class NightDate(dg.ConfigurableResource[None]):
         record = context.instance.get_run_record_by_id(context.run_id)
         created = record.create_timestamp if record else dt.datetime.now(tz=CALIFORNIA)
         return created.astimezone(CALIFORNIA).date()
+
+
+class NightFolders(dg.ConfigurableResource[None]):
+    """The three folders, for who only looks: nothing is opened, nothing locked."""
+
+    inbox: str
+    outbox: str
+    warehouse: str
+
+    @property
+    def paths(self) -> Folders:
+        """Inbox, outbox and warehouse."""
+        return Folders(Path(self.inbox), Path(self.outbox), Path(self.warehouse))
 
 
 class Warehouse(DuckDBResource):
@@ -75,12 +89,16 @@ INBOX, OUTBOX, WAREHOUSE = "CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE"
 @dg.definitions
 def resources() -> dg.Definitions:
     """The resources by the names that assets ask for, and the executor that keeps them open."""
+    places: dict[str, Any] = {
+        "inbox": dg.EnvVar(INBOX),
+        "outbox": dg.EnvVar(OUTBOX),
+        "warehouse": dg.EnvVar(WAREHOUSE),
+    }
     return dg.Definitions(
         resources={
             "night": NightDate.configure_at_launch(),
-            "warehouse": Warehouse(
-                inbox=dg.EnvVar(INBOX), outbox=dg.EnvVar(OUTBOX), warehouse=dg.EnvVar(WAREHOUSE)
-            ),
+            "folders": NightFolders(**places),
+            "warehouse": Warehouse(**places),
         },
         executor=dg.in_process_executor,
     )

@@ -1,0 +1,113 @@
+"""The definitions as a whole: they load, and tell all about an asset before the first run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+
+from ccgi_pipeline.definitions import defs
+from ccgi_pipeline.defs.automation import every_night
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
+from ccgi_pipeline.reports.registry import REPORTS
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dg.Definitions:
+    return defs()
+
+
+@pytest.fixture(scope="module")
+def specs(loaded: dg.Definitions) -> dict[str, dg.AssetSpec]:
+    return {
+        spec.key.to_user_string(): spec
+        for asset in loaded.assets or []
+        if isinstance(asset, dg.AssetsDefinition)
+        for spec in asset.specs
+    }
+
+
+def test_there_is_an_asset_for_every_feed_family_and_report(
+    specs: dict[str, dg.AssetSpec],
+) -> None:
+    assert set(specs) == {
+        "received_drops",
+        *(f"verified_{family}" for family in FAMILIES),
+        *(feed.name for feed in FEEDS),
+        *(f"report_{report.name}" for report in REPORTS),
+        "receipts",
+        "district_night",
+    }
+
+
+def test_every_asset_says_what_it_is_whose_it_is_and_of_which_kind(
+    specs: dict[str, dg.AssetSpec],
+) -> None:
+    for spec in specs.values():
+        assert spec.description
+        assert spec.owners
+        assert spec.kinds
+        assert spec.group_name not in {None, "default"}
+
+
+@pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
+def test_a_feeds_columns_are_shown_before_the_first_run(
+    specs: dict[str, dg.AssetSpec], feed: object
+) -> None:
+    shown = specs[feed.name].metadata["dagster/column_schema"]
+    assert [(c.name, c.type) for c in shown.columns] == [
+        (column.name, str(column.type)) for column in feed.columns.values()
+    ]
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.name)
+def test_a_report_comes_after_the_tables_that_its_query_reads(
+    specs: dict[str, dg.AssetSpec], report: object
+) -> None:
+    depends = {dep.asset_key.to_user_string() for dep in specs[f"report_{report.name}"].deps}
+    assert {"transcript_student", "cde_directory"} <= depends
+    assert any(name.startswith("platform_") for name in depends)
+
+
+def test_the_night_does_everything_but_single_districts(loaded: dg.Definitions) -> None:
+    job = loaded.resolve_job_def("night")
+    selected = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
+    assert "receipts" in selected
+    assert "district_night" not in selected
+
+
+def test_the_schedule_asks_for_the_day_that_ended_at_midnight() -> None:
+    tick = datetime(2026, 11, 23, 2, tzinfo=ZoneInfo("America/Los_Angeles"))
+    request = every_night(dg.build_schedule_context(scheduled_execution_time=tick))
+    assert request.run_key == "2026-11-22"
+    assert request.run_config["resources"]["night"]["config"]["date"] == "2026-11-22"
+
+
+def test_dagster_validates_the_workspace(tmp_path: Path) -> None:
+    validated = subprocess.run(
+        [
+            Path(sys.executable).with_name("dagster"),
+            *("definitions", "validate", "-w", PROJECT / "workspace.yaml"),
+        ],
+        cwd=PROJECT,
+        env={
+            "DAGSTER_HOME": str(tmp_path),
+            "PATH": "/usr/bin:/bin",
+            "CCGI_INBOX": str(tmp_path / "inbox"),
+            "CCGI_OUTBOX": str(tmp_path / "outbox"),
+            "CCGI_WAREHOUSE": str(tmp_path / "warehouse"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert validated.returncode == 0, validated.stdout + validated.stderr
+    for word in ("DeprecationWarning", "PreviewWarning", "BetaWarning"):
+        assert word not in validated.stderr

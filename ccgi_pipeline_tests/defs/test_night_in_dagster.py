@@ -1,0 +1,207 @@
+"""The night as Dagster runs it: what is recorded, what is red, and what is nowhere to be found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from ccgi_pipeline.definitions import defs
+from ccgi_pipeline.defs.answers import DISTRICTS, FILES_ARE_GOOD
+from ccgi_pipeline.defs.automation import for_date
+from ccgi_pipeline.defs.feeds import ROSTERS_STAND, RULES_ARE_MET, TABLE_IS_SOUND
+from ccgi_pipeline.defs.reports import cells_like_an_ssid
+from ccgi_pipeline.night import Folders
+from ccgi_pipeline.running import NightFailedError, dagster_home, environment, run_night
+from ccgi_pipeline.synthetic import generate
+from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline_tests.night.inboxes import (
+    HAYWARD,
+    HAYWARD_HIGH,
+    PALM_SPRINGS,
+    PALM_SPRINGS_HIGH,
+    put_roster,
+    student,
+    students,
+)
+from ccgi_pipeline_tests.night.nights import ON, bytes_below, folders_in, writing
+
+GOOD, BAD = HAYWARD, PALM_SPRINGS
+
+
+@dataclass
+class Night:
+    """A warehouse with its Dagster instance after one night."""
+
+    folders: Folders
+    instance: dg.DagsterInstance
+
+    def check(self, asset: str, name: str, partition: str | None = None) -> dict[str, object]:
+        """Passed, severity and metadata of the newest evaluation of a check."""
+        key = dg.AssetCheckKey(dg.AssetKey(asset), name)
+        history = self.instance.event_log_storage.get_asset_check_execution_history(key, 100)
+        evaluations = [record.event.dagster_event.event_specific_data for record in history]
+        evaluation = next(e for e in evaluations if partition in {None, e.partition})
+        return {
+            "passed": evaluation.passed,
+            "severity": evaluation.severity,
+            "metadata": evaluation.metadata,
+        }
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
+    """Two good districts; then one of them sends a file that cannot be read."""
+    root = tmp_path_factory.mktemp("dagster")
+    folders = folders_in(root)
+    put_roster(folders.inbox, GOOD, students(["1000000001", "1000000002"], HAYWARD_HIGH))
+    put_roster(folders.inbox, BAD, [student("2000000001", PALM_SPRINGS_HIGH)])
+    run_night(folders, ON)
+    broken = folders.inbox / BAD / "transcript" / "StudentTemplate_20261122.csv"
+    broken.write_bytes(b"this,is,no,header\n1,2,3,4\n")
+    run_night(folders, ON)
+    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+        yield Night(folders, instance)
+
+
+def test_both_nights_are_recorded_as_successful_runs(night: Night) -> None:
+    runs = night.instance.get_runs()
+    assert [(run.job_name, run.status) for run in runs] == [
+        ("night", dg.DagsterRunStatus.SUCCESS)
+    ] * 2
+
+
+def test_each_district_that_sent_something_is_a_partition_with_its_verdict(night: Night) -> None:
+    assert night.instance.get_dynamic_partitions(DISTRICTS.name) == sorted([GOOD, BAD])
+    records = night.instance.fetch_materializations(dg.AssetKey("district_night"), 10).records
+    by_district = {record.partition_key: record.asset_materialization for record in records[::-1]}
+    verdict = by_district[BAD].metadata["transcript"].text
+    assert verdict == "rejected; 2 of 2 lines kept out"
+    assert by_district[GOOD].metadata["transcript"].text.startswith("accepted;")
+
+
+def test_at_most_one_materialization_is_recorded_for_a_district_and_night(night: Night) -> None:
+    records = night.instance.fetch_materializations(dg.AssetKey("district_night"), 100).records
+    nights = [(record.run_id, record.partition_key) for record in records]
+    assert len(nights) == len(set(nights)) == 3
+
+
+def test_the_district_with_the_bad_file_is_red_and_the_other_is_not(night: Night) -> None:
+    bad = night.check("district_night", FILES_ARE_GOOD, BAD)
+    assert (bad["passed"], bad["severity"]) == (False, dg.AssetCheckSeverity.ERROR)
+    assert night.check("district_night", FILES_ARE_GOOD, GOOD)["passed"]
+
+
+def test_a_failed_check_leads_to_the_rule_and_the_count(night: Night) -> None:
+    check = night.check("transcript_student", RULES_ARE_MET)
+    assert (check["passed"], check["severity"]) == (False, dg.AssetCheckSeverity.ERROR)
+    (record,) = check["metadata"]["rules"].records
+    assert record.data["rule"] == "FILE-HEADER"
+    assert record.data["lines"] == 1
+    assert record.data["what to change"]
+
+
+@pytest.mark.parametrize("name", [TABLE_IS_SOUND, ROSTERS_STAND])
+def test_the_blocking_checks_are_green_all_the_same(night: Night, name: str) -> None:
+    assert night.check("transcript_student", name)["passed"]
+
+
+def test_the_bad_district_keeps_its_last_good_roster_in_its_reports(night: Night) -> None:
+    path = "legacy reporting/account registrations/PalmSpringsUnified_20261122_Detail.csv"
+    assert "2000000001" in (night.folders.outbox / "PalmSpringsUnified" / path).read_text()
+
+
+def test_row_counts_and_fates_are_recorded_as_counts(night: Night) -> None:
+    asset = dg.AssetKey("transcript_student")
+    first = night.instance.fetch_materializations(asset, 10).records[-1].asset_materialization
+    assert first.metadata["dagster/row_count"].value == 3
+    assert first.metadata["lines inserted"].value == 3
+
+
+def test_no_value_of_a_pupil_is_anywhere_in_dagsters_storage(tmp_path: Path) -> None:
+    folders = folders_in(tmp_path)
+    generate(folders.inbox, districts=2, students=80, seed=3, on=ON, defects=0.2)
+    run_night(folders, ON)
+    with writing(folders) as connection:
+        pupils = connection.execute(
+            "SELECT DISTINCT StateID, LastName, LocalStudentID FROM transcript_student"
+        ).pl()
+    long_enough = {
+        value
+        for column in pupils.columns
+        for value in pupils[column].drop_nulls()
+        if len(value) > 6
+    }
+    assert len(long_enough) > 80
+    stored = b"\n".join(bytes_below(dagster_home(folders.warehouse)).values())
+    assert b"transcript_student" in stored  # the search would find what is there
+    leaked = [value for value in long_enough if value.encode() in stored]
+    assert not leaked
+
+
+def test_a_line_lost_from_the_ledger_stops_the_night_before_any_report(tmp_path: Path) -> None:
+    folders = folders_in(tmp_path)
+    put_roster(folders.inbox, GOOD, students(["1000000001", "1000000002"], HAYWARD_HIGH))
+    run_night(folders, ON)
+    reports = bytes_below(folders.outbox)
+    with writing(folders) as connection, lake.transaction(connection):
+        connection.execute("DELETE FROM ledger WHERE feed = 'transcript_student'")
+    tomorrow = date(2026, 11, 23)
+    with pytest.raises(NightFailedError, match="failed"):
+        run_night(folders, tomorrow)
+    assert bytes_below(folders.outbox) == reports
+
+
+@dg.job(name="night")
+def _killed_job() -> None:
+    """What a killed process leaves of itself in the history."""
+
+
+def test_a_night_that_was_killed_does_not_count_as_running_for_ever(tmp_path: Path) -> None:
+    folders = folders_in(tmp_path)
+    home = str(dagster_home(folders.warehouse))
+    with dg.DagsterInstance.from_config(home) as instance:
+        dead = instance.create_run_for_job(_killed_job)
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "night"), dead.run_id)
+        assert instance.get_run_by_id(dead.run_id).status is dg.DagsterRunStatus.STARTED
+    run_night(folders, ON)
+    with dg.DagsterInstance.from_config(home) as instance:
+        assert instance.get_run_by_id(dead.run_id).status is dg.DagsterRunStatus.FAILURE
+
+
+def test_one_district_can_be_run_by_hand_and_touches_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = folders_in(tmp_path)
+    put_roster(folders.inbox, GOOD, students(["1000000001"], HAYWARD_HIGH))
+    put_roster(folders.inbox, BAD, [student("2000000001", PALM_SPRINGS_HIGH)])
+    for name, value in environment(folders).items():
+        monkeypatch.setenv(name, value)
+    loaded = defs()
+    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+        instance.add_dynamic_partitions(DISTRICTS.name, [GOOD])
+        result = dg.materialize(
+            [asset for asset in loaded.assets if _is_district_night(asset)],
+            instance=instance,
+            partition_key=GOOD,
+            resources=loaded.resources,
+            run_config=for_date("2026-11-22"),
+        )
+    assert result.success
+    assert {path.name for path in folders.outbox.iterdir()} == {"HaywardUnified"}
+
+
+def _is_district_night(asset: object) -> bool:
+    return isinstance(asset, dg.AssetsDefinition) and asset.keys == {dg.AssetKey("district_night")}
+
+
+def test_a_cell_in_the_form_of_an_ssid_is_found_in_an_aggregate() -> None:
+    rows = pl.DataFrame({"cd": ["3367173"], "School": ["High"], "# of Students": ["10"]})
+    assert cells_like_an_ssid(rows) == 0
+    leaking = rows.with_columns(pl.lit("No 1234567890").alias("School"))
+    assert cells_like_an_ssid(leaking) == 1
