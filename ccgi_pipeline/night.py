@@ -17,7 +17,7 @@ import polars as pl
 
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
 from ccgi_pipeline.errors import UNFORESEEN, value_free
-from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import NOBODY, UNKNOWN_FAMILY, Drop, InboxFile, list_inbox
 from ccgi_pipeline.intake.receiving import Received, receive
@@ -104,12 +104,14 @@ def verify_family(
     def content_of(_: InboxFile, sha256: str) -> bytes:
         return folders.archive.read(sha256)
 
+    knowledge = _Knowledge(connection)
+
     def verified(batch: Sequence[Drop]) -> Verification:
-        files = files_to_verify(batch, content_of)
-        return verify(files, on, _knowledge(connection), step.advance)
+        return verify(files_to_verify(batch, content_of), on, knowledge.known, step.advance)
 
     for batch in _batches(drops, folders.archive):
         for part, verification in _isolated(batch, verified):
+            knowledge.learn(verification)
             staging.save_batch(family, part, verification.with_consent_as_meant(profiles))
             outcomes.append(verification.files)
     return pl.concat(outcomes) if outcomes else pl.DataFrame()
@@ -159,20 +161,35 @@ def _batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]:
         yield batch
 
 
-def _knowledge(
-    connection: duckdb.DuckDBPyConnection,
-) -> Callable[[str, str], pl.DataFrame]:
-    """What the warehouse knows: active records' senders and one column of them."""
+_TARGETS = {
+    (relation.target, relation.target_column)
+    for feed in FEEDS
+    for relation in feed.relations
+    if relation.target in FEEDS_BY_NAME
+}
 
-    def known(feed: str, column: str) -> pl.DataFrame:
-        rows = connection.sql(
-            f"SELECT DISTINCT {SENDER}, {quoted(column)} FROM lake.{feed} WHERE _active"
-        ).pl()
-        if feed != "cde_directory":
-            return rows
-        return known_directory(connection).select(pl.lit("cde").alias(SENDER), column)
 
-    return known
+class _Knowledge:
+    """What relations may look up: the warehouse's active records, the night's earlier batches."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._learnt: dict[tuple[str, str], list[pl.DataFrame]] = {key: [] for key in _TARGETS}
+
+    def learn(self, verification: Verification) -> None:
+        """Remembers what later batches may refer to."""
+        for (feed, column), frames in self._learnt.items():
+            frames.append(verification.named(feed, column))
+
+    def known(self, feed: str, column: str) -> pl.DataFrame:
+        """Senders and cells of one column of a feed."""
+        if feed == "cde_directory":
+            stored = known_directory(self._connection).select(pl.lit("cde").alias(SENDER), column)
+        else:
+            stored = self._connection.sql(
+                f"SELECT DISTINCT {SENDER}, {quoted(column)} FROM lake.{feed} WHERE _active"
+            ).pl()
+        return pl.concat([stored, *self._learnt[feed, column]])
 
 
 def known_directory(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
@@ -278,7 +295,7 @@ def write_receipts(
 def offline_knowledge(warehouse: Path) -> Callable[[str, str], pl.DataFrame]:
     """What the warehouse in this folder knows, for a check that changes nothing."""
     connection = lake.connect(warehouse, read_only=True)
-    return _knowledge(connection)
+    return _Knowledge(connection).known
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,15 @@ class Verification:
     accepted: Mapping[str, pl.DataFrame]
     kept_keys: Mapping[str, pl.DataFrame]
 
+    def named(self, feed: str, column: str) -> pl.DataFrame:
+        """The senders and cells of a column in lines that were accepted or name a record."""
+        found = [
+            frame.select(SENDER, column).drop_nulls()
+            for frames in (self.accepted, self.kept_keys)
+            if (frame := frames.get(feed)) is not None and column in frame.columns
+        ]
+        return pl.concat([nothing_known(feed, column), *found])
+
     def with_consent_as_meant(self, profiles: Profiles) -> Verification:
         """ParentConsent as consent, also of districts whose Y says that the parent opted out."""
         students = self.accepted.get(STUDENT.name)
