@@ -64,7 +64,7 @@ def main() -> None:
 
 
 @main.command(epilog=EXAMPLE.format("ccgi demo"))
-@click.option("--data", type=_FOLDER, default=Path("data"), help="Where the demo lives [data].")
+@click.option("--data", type=_FOLDER, default=Path("data/demo"), help="The demo's folder.")
 @click.option("--districts", default=6, show_default=True)
 @click.option("--students", default=3000, show_default=True)
 def demo(data: Path, districts: int, students: int) -> None:
@@ -142,7 +142,11 @@ def _run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
 @main.command(epilog=EXAMPLE.format("ccgi check ToSend/ --family transcript"))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--family", type=click.Choice(list(FAMILIES)), help="What the files are.")
-@click.option("--warehouse", type=_FOLDER, help="Judge with what this warehouse knows.")
+@click.option(
+    "--warehouse",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="Judge with what this warehouse knows.",
+)
 @click.option(
     "--format",
     "form",
@@ -224,9 +228,9 @@ def bench_night(districts: int, students: int, data: Path, form: str, on: date |
 
 
 @main.command(epilog=EXAMPLE.format("make ui"))
-@click.option("--inbox", type=_FOLDER, default=Path("data/inbox"), show_default=True)
-@click.option("--outbox", type=_FOLDER, default=Path("data/outbox"), show_default=True)
-@click.option("--warehouse", type=_FOLDER, default=Path("data/warehouse"), show_default=True)
+@click.option("--inbox", type=_FOLDER, default=Path("data/demo/inbox"), show_default=True)
+@click.option("--outbox", type=_FOLDER, default=Path("data/demo/outbox"), show_default=True)
+@click.option("--warehouse", type=_FOLDER, default=Path("data/demo/warehouse"), show_default=True)
 @click.option("--port", default=3000, show_default=True)
 def ui(inbox: Path, outbox: Path, warehouse: Path, port: int) -> None:
     """Opens the Dagster UI on 127.0.0.1 over a warehouse, with schedule and sensor."""

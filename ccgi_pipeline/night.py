@@ -7,6 +7,7 @@ here: how any step is done (the rooms), when it is done (defs).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -16,7 +17,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
-from ccgi_pipeline.errors import UNFORESEEN, value_free
+from ccgi_pipeline.errors import UNFORESEEN, kind_and_place, value_free
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import NOBODY, UNKNOWN_FAMILY, Drop, InboxFile, list_inbox
@@ -37,6 +38,8 @@ from ccgi_pipeline.warehouse import answering, bookkeeping, inspecting, lake
 from ccgi_pipeline.warehouse.bookkeeping import Loaded
 from ccgi_pipeline.warehouse.lake import quoted
 from ccgi_pipeline.warehouse.staging import Staging
+
+_LOG = logging.getLogger(__name__)
 
 BATCH_BYTES = 256 << 20
 """Received bytes that are verified together: enough to make a pandera call cheap, and small enough
@@ -80,7 +83,7 @@ def receive_drops(
         folders.inbox,
         folders.archive,
         bookkeeping.remembered_files(connection),
-        bookkeeping.known_drops(connection),
+        bookkeeping.drop_history(connection),
         only=only,
         progress=step.advance,
     )
@@ -97,7 +100,8 @@ def verify_family(
     staging = folders.staging
     profiles = read_profiles(folders.warehouse)
     staging.clear_batches(family)
-    drops = staging.drops(_with_strays(family))
+    known = bookkeeping.known_drops(connection)
+    drops = [drop for drop in staging.drops(_with_strays(family)) if drop.id not in known]
     step = Step(f"verifying {family}", sum(len(drop.files) for drop in drops))
     outcomes = []
 
@@ -127,8 +131,11 @@ def _isolated(
     """
     try:
         verification = verified(batch)
-    except UNFORESEEN:
+    except (OSError, duckdb.Error):
+        raise  # the machine's fault, not the drop's: all of it is taken again
+    except UNFORESEEN as error:
         if len(batch) == 1:
+            _LOG.error("drop %s could not be judged: %s", batch[0].id, kind_and_place(error))
             yield batch, refused(batch)
             return
         middle = len(batch) // 2
@@ -211,9 +218,11 @@ def load_family(
     step = Step(f"loading {family}", len(batches))
     for folder in batches:
         drops, verified = folders.staging.batch(folder)
-        loaded.append(bookkeeping.load(connection, drops, verified, on))
+        known = bookkeeping.known_drops(connection)
+        if not known.issuperset(drop.id for drop in drops):
+            loaded.append(bookkeeping.load(connection, drops, verified, on))
+        folders.staging.clear_batch(folder)
         step.advance()
-    folders.staging.clear_batches(family)
     return loaded
 
 
@@ -259,6 +268,28 @@ def write_reports(
         files = write_report(folders.outgoing, spec, file, rows, named, on, step.advance)
         written.append(Written(file, rows.height, files, rows if file == "Agg" else None))
     return written
+
+
+def districts_of(spec: ReportSpec, named: pl.DataFrame) -> pl.DataFrame:
+    """The districts of ``named`` that get this report."""
+    return named if spec.only_for is None else named.filter(pl.col("cd").is_in(spec.only_for))
+
+
+@value_free
+def pupils_in_aggregates(connection: duckdb.DuckDBPyConnection, written: Sequence[Written]) -> int:
+    """How many students' SSIDs stand in a cell of an aggregate that was just written."""
+    aggregates = [part.aggregate for part in written if part.aggregate is not None]
+    cells = [frame.select(pl.col(pl.String).exclude("cd")).unpivot() for frame in aggregates]
+    if not cells:
+        return 0
+    numbers = pl.concat(cells)["value"].str.extract_all("[0-9]{10}").explode().drop_nulls()
+    connection.register("numbers", numbers.alias("SSID").to_frame().to_arrow())
+    found = connection.execute(
+        "SELECT count(DISTINCT SSID) FROM numbers SEMI JOIN roster USING (SSID)"
+    )
+    row = found.fetchone()
+    connection.unregister("numbers")
+    return int(row[0]) if row else 0
 
 
 def close_reports(folders: Folders) -> None:

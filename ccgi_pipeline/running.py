@@ -71,8 +71,13 @@ def _told(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
     cause = error.cause if error and error.cause else error
     ours = {kind.__name__ for kind in _all_kinds(PipelineError)}
-    why = f": {cause.message.strip()}" if cause and cause.cls_name in ours else ""
-    return f"{event.step_key} failed{why}"
+    if cause is None or cause.cls_name not in {*ours, _CHECK_FAILED}:
+        return f"{event.step_key} failed"
+    return f"{event.step_key} failed: {cause.message.strip().split(': ', 1)[-1]}"
+
+
+_CHECK_FAILED = "DagsterAssetCheckFailedError"
+"""Dagster's word for a red blocking check; its message names the check."""
 
 
 def _all_kinds(of: type[PipelineError]) -> Iterator[type[PipelineError]]:
@@ -91,6 +96,8 @@ def _end_dead_runs(instance: dg.DagsterInstance) -> None:
 def serve(folders: Folders, port: int) -> int:
     """Serves the UI on 127.0.0.1 with a daemon beside it, until interrupted; the exit status."""
     home = dagster_home(folders.warehouse)
+    with dg.DagsterInstance.from_config(str(home)) as instance, lake.only_writer(folders.warehouse):
+        _end_dead_runs(instance)
     variables = {**os.environ, **environment(folders), "DAGSTER_HOME": str(home.absolute())}
     workspace = str(_PROJECT / "workspace.yaml")
     scripts = Path(sys.executable).parent

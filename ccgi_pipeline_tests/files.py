@@ -138,7 +138,7 @@ _BY_TYPE: Mapping[ColumnType, Callable[[Column, int], str]] = {
     ColumnType.BOOLEAN: lambda *_: "Y",
 }
 
-_CDS_CODE = "\\d{14}"
+_CDS_CODE = "[0-9]{14}"
 
 
 def school_of(sender: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ccgi_pipeline import night as steps
+from ccgi_pipeline.defs.feeds import counts_table
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds.registry import FAMILIES
@@ -21,10 +22,21 @@ DISTRICTS = dg.DynamicPartitionsDefinition(name="district")
 FILES_ARE_GOOD = "newest_files_are_good"
 
 
+DROPS_ARE_ACCEPTED = "newest_drops_were_accepted"
+
+
 @dg.asset(
     group_name="answers",
     deps=[asset_name(spec) for spec in REPORTS],
     kinds={"json", "csv"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            DROPS_ARE_ACCEPTED,
+            asset="receipts",
+            description="The newest drop of every sender and family was accepted, at least in "
+            "part. Red: nothing of it was loaded, or not the file that it is about.",
+        )
+    ],
     description="What each sender gets back for each drop: the verdict, what became of every line, "
     "and which line, column and rule to mend.",
 )
@@ -32,12 +44,18 @@ def receipts(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     night: dg.ResourceParam[NightDate],
-) -> dg.MaterializeResult[None]:
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Answers every drop that waits for its receipt, and tells of each district that sent one."""
     answered = steps.write_receipts(warehouse.connection, warehouse.folders, night.of(context))
     for status in inspecting.district_statuses(warehouse.connection, answered):
         _report(context, status)
-    return dg.MaterializeResult(metadata={"receipts": len(answered)})
+    yield dg.MaterializeResult(metadata={"receipts": len(answered)})
+    refused = inspecting.refused_drops(warehouse.connection)
+    yield dg.AssetCheckResult(
+        check_name=DROPS_ARE_ACCEPTED,
+        passed=refused.is_empty(),
+        metadata={} if refused.is_empty() else {"refused": counts_table(refused)},
+    )
 
 
 def _report(context: dg.AssetExecutionContext, status: inspecting.DistrictStatus) -> None:
@@ -51,10 +69,14 @@ def _report(context: dg.AssetExecutionContext, status: inspecting.DistrictStatus
             check_name=FILES_ARE_GOOD,
             passed=status.good,
             partition=status.cd,
-            severity=dg.AssetCheckSeverity.ERROR if status.bad else dg.AssetCheckSeverity.WARN,
+            severity=_severity(status),
             metadata=dict(status.words),
         )
     )
+
+
+def _severity(status: inspecting.DistrictStatus) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if status.bad else dg.AssetCheckSeverity.WARN
 
 
 def _files_are_good() -> dg.AssetCheckSpec:
@@ -101,5 +123,8 @@ def district_night(
     (status,) = inspecting.district_statuses(connection, [cd])
     yield dg.MaterializeResult(metadata=dict(status.words))
     yield dg.AssetCheckResult(
-        check_name=FILES_ARE_GOOD, passed=status.good, metadata=dict(status.words)
+        check_name=FILES_ARE_GOOD,
+        passed=status.good,
+        severity=_severity(status),
+        metadata=dict(status.words),
     )

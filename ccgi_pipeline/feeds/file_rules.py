@@ -175,7 +175,7 @@ PACKAGE_MANIFEST = _rule(
 )
 PACKAGE_ROSTER = _rule(
     "TR-PKG-ROSTER",
-    _W,
+    _I,
     "The package has no StudentTemplate; the roster of the last one stays.",
     "Send StudentTemplate with every package.",
 )

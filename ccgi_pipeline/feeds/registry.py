@@ -33,7 +33,7 @@ RULES: Mapping[str, Rule] = {
     **{rule.id: rule for feed in FEEDS for rule in feed.all_rules.values()},
 }
 
-_DATE = re.compile(r"(?<!\d)(?:20\d{6}|20\d{2}[-_]\d{2}[-_]\d{2})(?!\d)")
+_DATE = re.compile(r"(?<!\d)(?:20\d{6}|20\d{2}[-_]\d{2}[-_]\d{2})(?!\d)", re.ASCII)
 
 
 def date_in_name(file_name: str) -> str:

@@ -178,12 +178,13 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
     """Declares one column of a feed inside a ``DataFrameModel``.
 
     ``pattern`` is the form of the whole cell (a regular expression); a cell that does not have it
-    is of the wrong type. ``formats`` are the date forms that the feed accepts, one per file.
+    is of the wrong type. ``formats`` are the date forms that the feed accepts.
     ``example`` is a good cell, needed where type and codes do not imply one.
     """
     checks: dict[str, Any] = {}
     if pattern is not None:
-        checks["str_matches"] = f"^(?:{pattern})$"
+        # In polars \\d is a digit of any script; a code has those of ASCII.
+        checks["str_matches"] = f"^(?:{pattern})$".replace(r"\d", "[0-9]")
     if codes is not None:
         checks["isin"] = list(codes.values)
     if length is not None:

@@ -466,7 +466,9 @@ STUDENT = FeedSpec(
             fix="Never send social security numbers: send the district's own student number.",
             source="003_80ea49bdfce89710.txt: social security numbers are not permitted",
             column="LocalStudentID",
-            passes=lambda _: ~pl.col("LocalStudentID").str.contains(r"^\d{3}-\d{2}-\d{4}$"),
+            passes=lambda _: (
+                ~pl.col("LocalStudentID").str.contains(r"^[0-9]{3}-[0-9]{2}-[0-9]{4}$")
+            ),
             counterexample={"LocalStudentID": "078-05-1120"},
         ),
     ),
@@ -510,7 +512,10 @@ COURSE_GRADE = FeedSpec(
             source=COURSE_SOURCE,
             column="SchoolYear",
             passes=lambda on: (
-                ((_first_year() + 1) % 100 == pl.col("SchoolYear").str.tail(2).cast(pl.Int32))
+                (
+                    (_first_year() + 1) % 100
+                    == pl.col("SchoolYear").str.tail(2).cast(pl.Int32, strict=False)
+                )
                 & (_first_year() < _spring_year(on))
             ),
             counterexample={"SchoolYear": "2023-25"},

@@ -28,7 +28,7 @@ UNKNOWN_FAMILY = "unknown"
 
 _PARTIAL = re.compile(r"(?i)(\.part|\.filepart|\.tmp|\.crdownload|~)$|^\.|^~\$")
 """Names that WinSCP, FileZilla, lftp, browsers and editors give to what is not finished."""
-_CD_CODE = re.compile(r"\d{7}")
+_CD_CODE = re.compile(r"[0-9]{7}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,6 +39,11 @@ class InboxFile:
     sender: str
     family: str
     stamp: str
+
+    @property
+    def shown(self) -> str:
+        """The path in letters: a name may be bytes that are none."""
+        return self.path.encode(errors="replace").decode()
 
     @property
     def name(self) -> str:
@@ -66,6 +71,11 @@ def is_cd_code(text: str) -> bool:
     return _CD_CODE.fullmatch(text) is not None
 
 
+def passed_over(name: str) -> bool:
+    """Whether a file or folder of this name is not, or not yet, one that somebody sent."""
+    return _PARTIAL.search(name) is not None
+
+
 NOBODY = ""
 """The sender of files that lie in no sender's folder: nobody can be answered for them."""
 
@@ -83,7 +93,7 @@ def _walk(folder: Path, inbox: Path) -> Iterator[InboxFile]:
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if _PARTIAL.search(entry.name):
+            if passed_over(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 yield from _walk(Path(entry.path), inbox)
@@ -109,6 +119,10 @@ def owner_of(path: str) -> tuple[str, str]:
     return sender, named.family if named else UNKNOWN_FAMILY
 
 
+_NEWEST = "99999999"
+"""Where no name says a date, what arrived now is the newest."""
+
+
 def group_drops(files: Sequence[tuple[InboxFile, str]]) -> list[Drop]:
     """The drops that newly arrived files make, in the order in which they are to be loaded.
 
@@ -123,10 +137,12 @@ def group_drops(files: Sequence[tuple[InboxFile, str]]) -> list[Drop]:
         newest[_place(file)] = max(newest[_place(file)], date_in_name(file.name))
     together: defaultdict[tuple[str, ...], list[tuple[InboxFile, str]]] = defaultdict(list)
     for file, sha256 in loose:
-        dated = date_in_name(file.name) or newest[_place(file)]
+        dated = date_in_name(file.name) or newest[_place(file)] or _NEWEST
         together[dated, *_place(file), ""].append((file, sha256))
     for file, sha256 in zips:
-        together[date_in_name(file.name), *_place(file), file.name].append((file, sha256))
+        together[date_in_name(file.name) or _NEWEST, *_place(file), file.name].append(
+            (file, sha256)
+        )
     return [
         Drop(
             id=drop_id(sender, family, (sha256 for _, sha256 in group)),
@@ -144,5 +160,6 @@ def _place(file: InboxFile) -> tuple[str, str, str]:
 
 def drop_id(sender: str, family: str, contents: Iterable[str]) -> str:
     """The identity of a drop: 24 hexadecimal digits of a hash over sender, family and contents."""
-    digest = hashlib.sha256("\n".join([sender, family, *sorted(contents)]).encode())
+    named = "\n".join([sender, family, *sorted(contents)])
+    digest = hashlib.sha256(named.encode(errors="surrogateescape"))
     return digest.hexdigest()[:24]

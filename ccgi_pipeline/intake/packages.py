@@ -7,8 +7,10 @@ lead anywhere; it is judged all the same, because a zip that tries is not one to
 from __future__ import annotations
 
 import io
+import lzma
 import stat
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -24,6 +26,18 @@ RATIO_LIMIT = 200
 _RATIO_FROM = 16 << 20
 """Small files may pack well; the ratio only matters where memory is at stake."""
 _CHUNK = 1 << 20
+_BROKEN = (
+    zipfile.BadZipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    IndexError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+"""What the standard library raises over damaged zips, as found by damaging them."""
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 """What operating systems put into zips unasked."""
 
@@ -49,7 +63,7 @@ def members(file_name: str, content: bytes) -> list[Member]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as package:
             return _zip_members(file_name, package)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, OSError):
+    except _BROKEN:
         return [Member(file_name, refused=file_rules.ZIP_BROKEN)]
 
 
@@ -57,17 +71,24 @@ def _zip_members(file_name: str, package: zipfile.ZipFile) -> list[Member]:
     entries = [
         entry
         for entry in package.infolist()
-        if not entry.is_dir() and not set(PurePosixPath(entry.filename).parts) & set(_LITTER)
+        if not _is_folder(entry) and not set(PurePosixPath(entry.filename).parts) & set(_LITTER)
     ]
     if len(entries) > MEMBER_LIMIT or sum(entry.file_size for entry in entries) > SIZE_LIMIT:
         return [Member(file_name, refused=file_rules.ZIP_TOO_LARGE)]
+    if not entries:
+        return [Member(file_name, refused=file_rules.EMPTY)]
     return [_zip_member(package, entry) for entry in entries]
+
+
+def _is_folder(entry: zipfile.ZipInfo) -> bool:
+    return entry.filename.endswith("/")
 
 
 def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
     path = PurePosixPath(entry.filename.replace("\\", "/"))
     refused: Rule | None = None
-    if path.is_absolute() or ".." in path.parts or stat.S_ISLNK(entry.external_attr >> 16):
+    leads_out = path.is_absolute() or ".." in path.parts or ":" in entry.filename
+    if leads_out or not path.name or stat.S_ISLNK(entry.external_attr >> 16):
         refused = file_rules.ZIP_NAME
     elif path.suffix.lower() == ".zip":
         refused = file_rules.ZIP_NESTED

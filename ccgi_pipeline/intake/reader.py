@@ -9,6 +9,7 @@ of a feed's columns (verification).
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,11 +27,8 @@ LINE, SPAN = "_line", "_span"
 
 _LINE_SEPARATORS = "\x1f\x1e\x1d\x1c\x01\x02\x03\x04"
 """Characters of which one is surely not in a text file: it lets a CSV parser read whole lines."""
-BEGINNING = 1 << 16
-"""Bytes in which a header line surely ends."""
 _LONGEST_RECORD = 20
 """Physical lines that one quoted cell may span before its quote is taken for a stray one."""
-_PLAIN_HEADER = re.compile(r"[A-Za-z0-9][\w .()/#-]{0,59}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ def read(content: bytes, file_name: str, candidates: Sequence[FeedSpec] = FEEDS)
                 detail=f"{blank.height} blank lines",
             )
         )
-    header = _header(lines.item(0, "text"), named, candidates)
+    header = _header(lines.item(0, LINE), lines.item(0, "text"), named, candidates)
     if header is None:
         rule = file_rules.UNRECOGNISED if named is None else file_rules.HEADER
         line = None if named is None else lines.item(0, LINE)
@@ -113,7 +111,7 @@ def recognise(
         return named
     body = decode(beginning).body or b""
     first_line = next((line for line in body.decode().split("\n") if line.strip()), "")
-    header = _header(first_line, None, candidates)
+    header = _header(1, first_line, None, candidates)
     return header.feed if header else None
 
 
@@ -176,7 +174,9 @@ class _Header:
 _FATAL = (file_rules.COLUMN_MISSING, file_rules.COLUMN_TWICE)
 
 
-def _header(line: str, named: FeedSpec | None, candidates: Sequence[FeedSpec]) -> _Header | None:
+def _header(
+    number: int, line: str, named: FeedSpec | None, candidates: Sequence[FeedSpec]
+) -> _Header | None:
     """The header in ``line``, or None: a pupil's line must not be taken for one."""
     best: tuple[int, FeedSpec, str, list[str]] | None = None
     separators = dict.fromkeys(mark for feed in candidates for mark in feed.separators)
@@ -196,7 +196,7 @@ def _header(line: str, named: FeedSpec | None, candidates: Sequence[FeedSpec]) -
     if not any(fold(declared.name) in present for declared in required):
         return None
     columns = tuple(_column_name(feed, cell) for cell in cells)
-    return _Header(feed, separator, line, columns, tuple(_header_findings(feed, cells, columns)))
+    return _Header(feed, separator, line, columns, tuple(_header_findings(feed, columns, number)))
 
 
 def _cells(line: str, separator: str) -> list[str]:
@@ -214,21 +214,19 @@ def _column_name(feed: FeedSpec, cell: str) -> str | None:
 
 
 def _header_findings(
-    feed: FeedSpec, cells: list[str], columns: tuple[str | None, ...]
+    feed: FeedSpec, columns: tuple[str | None, ...], line: int
 ) -> Iterator[Finding]:
     for twice in dict.fromkeys(name for name in columns if name and columns.count(name) > 1):
-        yield Finding(file_rules.COLUMN_TWICE, line=1, column=twice)
-    for position, (cell, name) in enumerate(zip(cells, columns, strict=True), start=1):
+        yield Finding(file_rules.COLUMN_TWICE, line=line, column=twice)
+    for position, name in enumerate(columns, start=1):
         if name is None:
-            shown = cell if _PLAIN_HEADER.fullmatch(cell) else None
-            yield Finding(
-                file_rules.COLUMN_UNKNOWN, line=1, column=shown, detail=f"column {position}"
-            )
+            # Its name stays unsaid: in a file without a proper header it may be a pupil's.
+            yield Finding(file_rules.COLUMN_UNKNOWN, line=line, detail=f"column {position}")
     for declared in feed.columns.values():
         if declared.name not in columns:
             missing = declared.requirement is Requirement.REQUIRED
             rule = file_rules.COLUMN_MISSING if missing else file_rules.COLUMN_ABSENT
-            yield Finding(rule, line=1, column=declared.name)
+            yield Finding(rule, line=line, column=declared.name)
 
 
 # --- records ----------------------------------------------------------------------------------
@@ -245,12 +243,12 @@ class _Form:
     cells: int
     header: str
 
-    @property
-    def quoted_line(self) -> str:
+    def quoted_line(self, *, any_cells: bool = False) -> str:
         """The regular expression of a whole record whose cells may be quoted (RFC 4180)."""
         quote, separator = re.escape(self.quote or ""), re.escape(self.separator)
         cell = rf"(?:[^{quote}{separator}]*|{quote}(?:[^{quote}]|{quote}{quote})*{quote})"
-        return rf"(?s)\A{cell}(?:{separator}{cell}){{{self.cells - 1}}}\z"
+        more = "*" if any_cells else f"{{{self.cells - 1}}}"
+        return rf"(?s)\A{cell}(?:{separator}{cell}){more}\z"
 
 
 def _records(
@@ -278,17 +276,18 @@ def _records(
     damaged = lines.filter(pl.col("rule").is_not_null())
     whole = lines.filter(pl.col("rule").is_null())
     plain, ragged = _plain_records(whole.filter(~pl.col("quoted")), form)
-    quoted, broken, taken = _quoted_records(whole, form)
+    quoted = _quoted_records(whole, form)
     unreadable = pl.concat(
         [
             _unreadable(damaged, pl.col("rule")),
             _unreadable(ragged, pl.lit(file_rules.FIELDS.id), _cell_count(form)),
-            _unreadable(broken, pl.lit(file_rules.QUOTES.id)),
+            _unreadable(quoted.ragged, pl.lit(file_rules.FIELDS.id), _cell_count(form)),
+            _unreadable(quoted.broken, pl.lit(file_rules.QUOTES.id)),
         ]
-    ).filter(~pl.col(LINE).is_in(taken))
+    ).filter(~pl.col(LINE).is_in(quoted.taken))
     if ends_open and not lines.is_empty():
         cut = (pl.col(LINE) == lines.item(-1, LINE)) & pl.col("rule").is_in(
-            [file_rules.FIELDS.id, file_rules.QUOTES.id]
+            [file_rules.FIELDS.id, file_rules.QUOTES.id, file_rules.NUL.id]
         )
         unreadable = unreadable.with_columns(
             pl.when(cut)
@@ -296,7 +295,7 @@ def _records(
             .otherwise(pl.col("rule"))
             .alias("rule")
         )
-    return pl.concat([plain, quoted]).sort(LINE), unreadable.sort(LINE)
+    return pl.concat([plain, quoted.records]).sort(LINE), unreadable.sort(LINE)
 
 
 def _cell_count(form: _Form) -> pl.Expr:
@@ -342,34 +341,67 @@ def _plain_records(plain: pl.DataFrame, form: _Form) -> tuple[pl.DataFrame, pl.D
     return pl.concat(records), other.filter((surplus <= 0) | (blank_cells < surplus))
 
 
-def _quoted_records(
-    whole: pl.DataFrame, form: _Form
-) -> tuple[pl.DataFrame, pl.DataFrame, list[int]]:
-    """Records of lines with quotes, lines whose quotes do not match, and lines that a record took.
+@dataclass(frozen=True, slots=True)
+class _Quoted:
+    """What became of lines with quotes: ``taken`` are those that a record above took in."""
+
+    records: pl.DataFrame
+    ragged: pl.DataFrame
+    broken: pl.DataFrame
+    taken: list[int]
+
+
+def _quoted_records(whole: pl.DataFrame, form: _Form) -> _Quoted:
+    """Sorts the lines with quotes into records, ragged lines and lines whose quotes do not match.
 
     A quoted cell may hold line breaks: a line that is no record by itself is joined with those
-    that follow it, but only while none of them could be a record of its own. So a stray quote
-    costs its own line and never the pupils below it.
+    that follow it, but only while together they do not have the separators of two records. So a
+    stray quote costs its own line and never the pupils below it.
     """
     lines = whole.filter(pl.col("quoted"))
     if lines.is_empty():
-        return pl.DataFrame(schema=_RECORD_SCHEMA), lines, []
-    well_formed = pl.col("text").str.contains(form.quoted_line)
+        return _Quoted(pl.DataFrame(schema=_RECORD_SCHEMA), lines, lines, [])
+    well_formed = pl.col("text").str.contains(form.quoted_line())
     single = _as_records(lines.filter(well_formed), pl.col("text"), extra=False)
-    broken = lines.filter(~well_formed)
-    if broken.is_empty():
-        return single, broken, []
+    other = lines.filter(~well_formed)
+    if other.is_empty():
+        return _Quoted(single, other, other, [])
+    closed = pl.col("text").str.contains(form.quoted_line(any_cells=True))
+    trimmed, ragged = _trimmed_records(other.filter(closed), form)
+    broken = other.filter(~closed)
     joined, taken = _joined_records(whole, broken[LINE].to_list(), form)
     started = [start for start, *_ in joined]
-    records = pl.concat([single, pl.DataFrame(joined, schema=_RECORD_SCHEMA, orient="row")])
-    return records, broken.filter(~pl.col(LINE).is_in([*started, *taken])), taken
+    records = [single, trimmed, pl.DataFrame(joined, schema=_RECORD_SCHEMA, orient="row")]
+    broken = broken.filter(~pl.col(LINE).is_in([*started, *taken]))
+    return _Quoted(pl.concat(records), ragged, broken, taken)
+
+
+def _trimmed_records(closed: pl.DataFrame, form: _Form) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Lines whose quotes match but whose cells are too many or too few: records, and the rest.
+
+    Blank cells beyond the header's last column are dropped, as in lines without quotes.
+    """
+    rows: list[tuple[int, int, str, bool]] = []
+    counts: list[int] = []
+    for number, text in closed.select(LINE, "text").iter_rows():
+        cells = next(csv.reader([text], delimiter=form.separator, quotechar=form.quote))
+        counts.append(len(cells))
+        if len(cells) > form.cells and not "".join(cells[form.cells :]).strip():
+            kept = io.StringIO()
+            csv.writer(kept, delimiter=form.separator, lineterminator="").writerow(
+                cells[: form.cells]
+            )
+            rows.append((number, 1, kept.getvalue(), True))
+    trimmed = pl.DataFrame(rows, schema=_RECORD_SCHEMA, orient="row")
+    counted = closed.with_columns(pl.Series("cells", counts, dtype=pl.UInt32))
+    return trimmed, counted.filter(~pl.col(LINE).is_in(trimmed[LINE].implode()))
 
 
 def _joined_records(
     whole: pl.DataFrame, starts: list[int], form: _Form
 ) -> tuple[list[tuple[int, int, str, bool]], list[int]]:
     """Tries each of ``starts`` as the first line of a record with line breaks in it."""
-    pattern = re.compile(form.quoted_line.replace(r"\z", r"\Z"))
+    pattern = re.compile(form.quoted_line().replace(r"\z", r"\Z"))
     joined: list[tuple[int, int, str, bool]] = []
     taken: list[int] = []
     for start in starts:
@@ -378,8 +410,10 @@ def _joined_records(
         first = whole[LINE].search_sorted(start)
         window = whole.slice(first, _LONGEST_RECORD)
         parts: list[str] = []
+        separators = 0
         for text, cells in window.select("text", "cells").iter_rows():
-            if cells >= form.cells:
+            separators += cells - 1
+            if separators >= 2 * (form.cells - 1):
                 break
             parts.append(text)
             record = " ".join(part.strip() for part in parts)

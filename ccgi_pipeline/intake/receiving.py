@@ -6,11 +6,11 @@ what is in the files.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ccgi_pipeline.feeds.registry import DISTRICT_FEEDS
 from ccgi_pipeline.intake.archive import Archive, FileStillGrowingError
 from ccgi_pipeline.intake.inbox import (
     NOBODY,
@@ -20,8 +20,7 @@ from ccgi_pipeline.intake.inbox import (
     group_drops,
     list_inbox,
 )
-from ccgi_pipeline.intake.packages import is_zip
-from ccgi_pipeline.intake.reader import BEGINNING, recognise
+from ccgi_pipeline.intake.recognising import family_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,14 @@ class Remembered:
 
     stamp: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropHistory:
+    """The drops that are done with, and each sender's newest of a family (by sender and family)."""
+
+    drops: frozenset[str] = frozenset()
+    newest: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ def receive(
     inbox: Path,
     archive: Archive,
     remembered: Mapping[str, Remembered],
-    known_drops: frozenset[str],
+    history: DropHistory,
     only: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Received:
@@ -68,7 +75,7 @@ def receive(
     listed = list_inbox(inbox)
     strays = tuple(file for file in listed if file.sender == NOBODY)
     for file in listed:
-        before = remembered.get(file.path)
+        before = remembered.get(file.shown)
         if file.sender == NOBODY or (only is not None and file.sender != only):
             continue
         if before is not None and before.stamp == file.stamp:
@@ -83,28 +90,41 @@ def receive(
             touched.append((file, sha256))
         else:
             arrived.append((_with_family(file, archive.path(sha256)), sha256))
-    drops, duplicates = _sorted_out(arrived, known_drops)
+    drops, duplicates = _sorted_out(arrived, history)
     return Received(drops, duplicates, tuple(touched), tuple(growing), strays)
 
 
 def _with_family(file: InboxFile, content: Path) -> InboxFile:
     """A file in no family's folder and with no known name may still have a known header."""
-    if file.family != UNKNOWN_FAMILY or is_zip(file.name):
+    if file.family != UNKNOWN_FAMILY:
         return file
-    with content.open("rb") as archived:
-        feed = recognise(archived.read(BEGINNING), file.name, DISTRICT_FEEDS)
-    return file if feed is None else replace(file, family=feed.family)
+    return replace(file, family=family_of(content, file.name, file.sender))
 
 
 def _sorted_out(
-    arrived: list[tuple[InboxFile, str]], known_drops: frozenset[str]
+    arrived: list[tuple[InboxFile, str]], history: DropHistory
 ) -> tuple[tuple[Drop, ...], tuple[Drop, ...]]:
-    """New drops apart from those that are known, or that came twice in this very look."""
-    drops: dict[str, Drop] = {}
+    """New drops apart from those that came before.
+
+    Only what a sender sent last is a duplicate when it comes again: to send an older package once
+    more after a newer one is to go back to it. It becomes a drop of its own.
+    """
+    newest = dict(history.newest)
+    times = Counter(_content(known) for known in history.drops)
+    drops: list[Drop] = []
     duplicates: list[Drop] = []
     for drop in group_drops(arrived):
-        if drop.id in known_drops or drop.id in drops:
-            duplicates.append(drop)
-        else:
-            drops[drop.id] = drop
-    return tuple(drops.values()), tuple(duplicates)
+        place = drop.sender, drop.family
+        if _content(newest.get(place, "")) == drop.id:
+            duplicates.append(replace(drop, id=newest[place]))
+            continue
+        times[drop.id] += 1
+        again = times[drop.id] > 1
+        drops.append(replace(drop, id=f"{drop.id}-{times[drop.id]}") if again else drop)
+        newest[place] = drops[-1].id
+    return tuple(drops), tuple(duplicates)
+
+
+def _content(drop_id: str) -> str:
+    """The part of a drop's id that follows from its content; the rest counts its comings."""
+    return drop_id.split("-", 1)[0]

@@ -45,14 +45,13 @@ def decode(content: bytes) -> Text:
         body, encoding = _from_eight_bits(content)
     else:
         findings.append(Finding(file_rules.UTF16))
-        try:
-            body = content.decode(encoding).encode()
-        except UnicodeError:
-            body = None
+        body = _decoded(content, encoding)
     if body is None:
         return Text(None, encoding, (Finding(file_rules.ENCODING),))
     if encoding == "cp1252":
         findings.append(Finding(file_rules.WINDOWS_TEXT))
+    while body.startswith(codecs.BOM_UTF8):
+        body = body.removeprefix(codecs.BOM_UTF8)
     body, odd = _with_line_feeds(body)
     if odd:
         findings.append(Finding(file_rules.LINE_ENDS))
@@ -73,16 +72,32 @@ def _from_eight_bits(content: bytes) -> tuple[bytes | None, str]:
     """Kept as it is where it is UTF-8; else as Windows text, if every byte is a character there."""
     if content.isascii():
         return content, "utf-8"
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    else:
-        return content, "utf-8"
+    body = _decoded(content, "utf-8")
+    if body is not None:
+        return body, "utf-8"
     try:
         return content.decode("cp1252").encode(), "cp1252"
     except UnicodeDecodeError:
         return None, "unknown"
+
+
+def _decoded(content: bytes, encoding: str) -> bytes | None:
+    """The content as UTF-8, or None where it is not in ``encoding``.
+
+    A file that was cut within a letter is still in it: a NUL stands for the rest of the letter, so
+    that the reader gives up that line and no other.
+    """
+    try:
+        return content.decode(encoding).encode()
+    except UnicodeDecodeError as error:
+        if len(content) - error.start > _LONGEST_LETTER or error.reason not in _CUT_OFF:
+            return None
+        return content[: error.start].decode(encoding).encode() + b"\x00"
+
+
+_LONGEST_LETTER = 4
+_CUT_OFF = ("unexpected end of data", "truncated data")
+"""What Python says of a letter of which the end is missing."""
 
 
 def _with_line_feeds(body: bytes) -> tuple[bytes, bool]:

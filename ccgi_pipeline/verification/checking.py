@@ -14,9 +14,16 @@ import polars as pl
 
 from ccgi_pipeline.districts import shipped_directory
 from ccgi_pipeline.feeds.registry import FAMILIES, STATEWIDE_SENDERS
-from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, InboxFile, group_drops, is_cd_code
-from ccgi_pipeline.intake.packages import is_zip, members
-from ccgi_pipeline.intake.reader import BEGINNING, recognise
+from ccgi_pipeline.intake.inbox import (
+    NOBODY,
+    UNKNOWN_FAMILY,
+    InboxFile,
+    group_drops,
+    is_cd_code,
+    owner_of,
+    passed_over,
+)
+from ccgi_pipeline.intake.recognising import family_of
 from ccgi_pipeline.verification.judging import FILE, SENDER
 from ccgi_pipeline.verification.receipts import FileReport
 from ccgi_pipeline.verification.verifying import (
@@ -73,7 +80,11 @@ def check(
 def _plain_files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from sorted(inner for inner in path.rglob("*") if inner.is_file())
+            yield from sorted(
+                inner
+                for inner in path.rglob("*")
+                if inner.is_file() and not any(map(passed_over, inner.relative_to(path).parts))
+            )
         else:
             yield path
 
@@ -81,32 +92,15 @@ def _plain_files(paths: Sequence[Path]) -> Iterator[Path]:
 def _as_received(path: Path, family: str | None) -> InboxFile:
     """The file as if it lay in an inbox; stamps do not matter here."""
     parts = path.absolute().parts
-    senders = [part for part in parts if is_cd_code(part) or part in STATEWIDE_SENDERS]
-    return InboxFile(
-        path=str(path),
-        sender=senders[-1] if senders else "",
-        family=family or _family(path, parts),
-        stamp="",
-    )
-
-
-def _family(path: Path, parts: Sequence[str]) -> str:
-    named = [part.lower() for part in parts[:-1] if part.lower() in FAMILIES]
-    if named:
-        return named[-1]
-    if is_zip(path.name):
-        return _family_of_zip(path)
-    with path.open("rb") as content:
-        feed = recognise(content.read(BEGINNING), path.name)
-    return feed.family if feed else UNKNOWN_FAMILY
-
-
-def _family_of_zip(path: Path) -> str:
-    """The family of most of the files in a zip that lies in no family's folder."""
-    inside = members(path.name, path.read_bytes())
-    feeds = [recognise(member.content[:BEGINNING], member.name) for member in inside]
-    families = [feed.family for feed in feeds if feed]
-    return max(families, key=families.count, default=UNKNOWN_FAMILY)
+    senders = [n for n, part in enumerate(parts) if is_cd_code(part) or part in STATEWIDE_SENDERS]
+    if senders and senders[-1] < len(parts) - 1:
+        sender, placed = owner_of("/".join(parts[senders[-1] :]))
+    else:
+        named = [part.lower() for part in parts[:-1] if part.lower() in FAMILIES]
+        sender, placed = NOBODY, named[-1] if named else UNKNOWN_FAMILY
+    if family is None and placed == UNKNOWN_FAMILY:
+        placed = family_of(path, path.name, sender)
+    return InboxFile(path=str(path), sender=sender, family=family or placed, stamp="")
 
 
 def _reports(verified: Verification) -> Iterator[FileReport]:

@@ -25,6 +25,7 @@ from ccgi_pipeline.feeds.spec import (
     Requirement,
     Rule,
     Scope,
+    Severity,
 )
 from ccgi_pipeline.verification.parsing import typed
 
@@ -65,7 +66,10 @@ def judge(
     lines, cell_failures = judge_cells(feed, records)
     lines = lines.hstack([known(relation, lines).to_series() for relation in feed.relations])
     line_failures = judge_lines(feed, lines, on)
-    repeated = _repeated_keys(feed, lines)
+    errors = [rule.id for rule in feed.all_rules.values() if rule.severity is Severity.ERROR]
+    rejected = pl.concat([cell_failures, line_failures]).filter(pl.col("rule").is_in(errors))[ROW]
+    # A line that is not loaded does not stand in the way of its own correction further down.
+    repeated = _repeated_keys(feed, lines.filter(~pl.col(ROW).is_in(rejected.implode())))
     return Judgement(
         lines.drop(relation.name for relation in feed.relations),
         pl.concat([cell_failures, line_failures, repeated]),

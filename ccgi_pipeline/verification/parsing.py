@@ -13,8 +13,8 @@ import polars as pl
 from ccgi_pipeline.feeds.spec import Column, ColumnType
 
 _DATE_SHAPES = {
-    "%m/%d/%Y": r"^\d{1,2}/\d{1,2}/\d{4}$",
-    "%Y-%m-%d": r"^\d{4}-\d{2}-\d{2}$",
+    "%m/%d/%Y": r"^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}$",
+    "%Y-%m-%d": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
 }
 """Without these, a two-digit year would be read as one of the first century."""
 
@@ -44,7 +44,7 @@ def _timestamp(declared: Column) -> pl.Expr:
 
 
 def _integer(declared: Column) -> pl.Expr:
-    return pl.col(declared.name).str.extract(r"^(-?\d{1,18})$").cast(pl.Int64)
+    return pl.col(declared.name).str.extract(r"^(-?[0-9]{1,18})$").cast(pl.Int64)
 
 
 def _decimal(declared: Column) -> pl.Expr:
@@ -54,7 +54,7 @@ def _decimal(declared: Column) -> pl.Expr:
         raise TypeError(msg)
     scale = declared.dtype.scale
     whole = (declared.dtype.precision or 38) - scale
-    number = rf"^(-?\d{{1,{whole}}}(?:\.\d{{0,{scale}}})?)\d*$"
+    number = rf"^(-?[0-9]{{1,{whole}}}(?:\.[0-9]{{0,{scale}}})?)[0-9]*$"
     return pl.col(declared.name).str.extract(number).cast(declared.dtype, strict=False)
 
 

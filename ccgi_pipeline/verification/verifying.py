@@ -129,12 +129,12 @@ def files_to_verify(
         for file, sha256 in drop.files:
             if is_zip(file.name):
                 for member in members(file.name, content_of(file, sha256)):
-                    path = f"{file.path}/{member.name}" if member.name != file.name else file.path
+                    path = f"{file.shown}/{member.name}" if member.name != file.name else file.shown
                     content = partial(_same, member.content)
                     files.append(_of_drop(drop, len(files), path, content, member.refused))
             else:
                 content = partial(content_of, file, sha256)
-                files.append(_of_drop(drop, len(files), file.path, content, None))
+                files.append(_of_drop(drop, len(files), file.shown, content, None))
     return files
 
 
@@ -151,7 +151,7 @@ def _of_drop(
 def refused(drops: Sequence[Drop]) -> Verification:
     """The verification of drops over which our own code stumbled: nothing loaded, all answered."""
     files = [
-        _of_drop(drop, number, file.path, bytes, file_rules.FAULT)
+        _of_drop(drop, number, file.shown, bytes, file_rules.FAULT)
         for number, (drop, file) in enumerate((d, file) for d in drops for file, _ in d.files)
     ]
     return verify(files, date.min)
@@ -181,7 +181,7 @@ def verify(
     for feed in FEEDS:
         judged.judge(feed)
     findings += [*judged.findings, _package_findings(files, readings)]
-    all_findings = pl.concat(findings).sort(FILE, "line", nulls_last=False, maintain_order=True)
+    all_findings = pl.concat(findings).sort(FILE, "line", "rule", "column", nulls_last=False)
     return Verification(
         _outcomes(files, readings, judged, all_findings),
         all_findings,

@@ -14,9 +14,10 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.errors import PermanentError
+from ccgi_pipeline.feeds.file_rules import FAULT
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
-from ccgi_pipeline.intake.receiving import Received, Remembered
+from ccgi_pipeline.intake.receiving import DropHistory, Received, Remembered
 from ccgi_pipeline.verification.verifying import Verdict, Verification, drop_verdict
 from ccgi_pipeline.warehouse.lake import transaction
 from ccgi_pipeline.warehouse.loading import load_feed
@@ -40,10 +41,26 @@ def remembered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, Remembe
     return {path: Remembered(stamp, sha256) for path, stamp, sha256 in rows}
 
 
+_AT_FAULT = f"SELECT drop_id FROM findings WHERE rule = '{FAULT.id}'"
+
+
 def known_drops(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
-    """The ids of all drops that were loaded or refused."""
-    rows = connection.execute("SELECT drop_id FROM drops").fetchall()
-    return frozenset(drop_id for (drop_id,) in rows)
+    """The ids of all drops that are done with; one that met a fault of ours is not."""
+    return drop_history(connection).drops
+
+
+def drop_history(connection: duckdb.DuckDBPyConnection) -> DropHistory:
+    """All drops that are done with, and each sender's newest of a family."""
+    rows = connection.execute(
+        f"""
+        SELECT drop_id, sender, family
+        FROM drops ANTI JOIN ({_AT_FAULT}) USING (drop_id) ORDER BY position
+        """
+    ).fetchall()
+    return DropHistory(
+        frozenset(drop_id for drop_id, *_ in rows),
+        {(sender, family): drop_id for drop_id, sender, family in rows},
+    )
 
 
 def record_arrivals(connection: duckdb.DuckDBPyConnection, received: Received, night: date) -> None:
@@ -55,7 +72,7 @@ def record_arrivals(connection: duckdb.DuckDBPyConnection, received: Received, n
         for drop in received.duplicates:
             _remember(connection, [(file, sha, drop.id) for file, sha in drop.files])
             connection.execute(
-                "INSERT INTO duplicates VALUES (?, ?, ?)", [drop.id, drop.files[0][0].path, night]
+                "INSERT INTO duplicates VALUES (?, ?, ?)", [drop.id, drop.files[0][0].shown, night]
             )
 
 
@@ -67,7 +84,9 @@ def load(
 ) -> Loaded:
     """Loads verified drops of one family and notes them: one commit, all or nothing."""
     family = drops[0].family
+    faults = _at_fault(verification)
     with transaction(connection):
+        _forget(connection, [drop.id for drop in drops])
         fates, ended = _load_feeds(connection, family, verification)
         files = _numbered(verification.files)
         ledger = _ledger(files, fates)
@@ -95,9 +114,26 @@ def load(
             .select("drop_id", "file_number", "rule", "line", "column", "detail"),
         )
         _insert_drops(connection, drops, verification.files, night)
-        _remember(connection, [(file, sha, d.id) for d in drops for file, sha in d.files])
+        # What met a fault of ours is not remembered, so that the next night takes it again.
+        done = [drop for drop in drops if drop.id not in faults]
+        _remember(connection, [(file, sha, d.id) for d in done for file, sha in d.files])
     counted = ledger.group_by("feed", "fate").agg(pl.col("lines").sum()).sort("feed", "fate")
     return Loaded(counted, len(drops))
+
+
+def _at_fault(verification: Verification) -> frozenset[str]:
+    """The drops over which our own code stumbled."""
+    faulty = verification.findings.filter(pl.col("rule") == FAULT.id).select("_file")
+    drops = verification.files.join(faulty, on="_file", how="semi")["drop"]
+    return frozenset(drops)
+
+
+def _forget(connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]) -> None:
+    """Takes back what an earlier night noted of drops that it could not judge."""
+    for table in ("drops", "files", "ledger", "findings", "receipts"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE list_contains($ids, drop_id)", {"ids": list(drop_ids)}
+        )
 
 
 def _load_feeds(
@@ -175,7 +211,7 @@ def _remember(
     connection: duckdb.DuckDBPyConnection, files: Sequence[tuple[InboxFile, str, str]]
 ) -> None:
     """Notes path, stamp and content of taken files, in place of what was known of the paths."""
-    rows = [(file.path, file.stamp, sha256, drop_id) for file, sha256, drop_id in files]
+    rows = [(file.shown, file.stamp, sha256, drop_id) for file, sha256, drop_id in files]
     if not rows:
         return
     frame = pl.DataFrame(rows, schema=["path", "stamp", "sha256", "drop_id"], orient="row")

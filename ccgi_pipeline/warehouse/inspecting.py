@@ -146,6 +146,16 @@ def _count(connection: duckdb.DuckDBPyConnection, query: str, **values: str) -> 
     return int(row[0]) if row else 0
 
 
+def refused_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Senders whose newest drop of a family was refused: ``sender``, ``family``, ``verdict``."""
+    return connection.execute(
+        f"""
+        SELECT sender, family, verdict FROM ({_NEWEST}) AS newest
+        WHERE verdict IN ('{Verdict.REJECTED}', '{Verdict.HELD}') ORDER BY ALL
+        """
+    ).pl()
+
+
 @dataclass(frozen=True, slots=True)
 class DistrictStatus:
     """How a district's newest drops stand: ``bad``: one was refused; ``good``: no line was lost.

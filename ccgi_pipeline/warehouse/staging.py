@@ -42,9 +42,13 @@ class Staging:
         """Forgets what was verified of ``family``."""
         shutil.rmtree(self.root / family, ignore_errors=True)
 
+    def clear_batch(self, folder: Path) -> None:
+        """Forgets one batch."""
+        shutil.rmtree(folder)
+
     def save_batch(self, family: str, drops: Sequence[Drop], verified: Verification) -> None:
         """Adds a batch of verified drops."""
-        number = len(self.batch_folders(family))
+        number = len(self.batch_folders(family))  # batches are only added to an empty family
         folder = self.root / family / f"batch-{number:05d}"
         for kind, frames in (("accepted", verified.accepted), ("kept_keys", verified.kept_keys)):
             (folder / kind).mkdir(parents=True)

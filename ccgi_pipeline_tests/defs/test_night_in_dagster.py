@@ -11,11 +11,11 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from ccgi_pipeline import night as steps
 from ccgi_pipeline.definitions import defs
-from ccgi_pipeline.defs.answers import DISTRICTS, FILES_ARE_GOOD
+from ccgi_pipeline.defs.answers import DISTRICTS, DROPS_ARE_ACCEPTED, FILES_ARE_GOOD
 from ccgi_pipeline.defs.automation import for_date
 from ccgi_pipeline.defs.feeds import ROSTERS_STAND, RULES_ARE_MET, TABLE_IS_SOUND
-from ccgi_pipeline.defs.reports import cells_like_an_ssid
 from ccgi_pipeline.night import Folders
 from ccgi_pipeline.running import NightFailedError, dagster_home, environment, run_night
 from ccgi_pipeline.synthetic import generate
@@ -29,7 +29,7 @@ from ccgi_pipeline_tests.night.inboxes import (
     student,
     students,
 )
-from ccgi_pipeline_tests.night.nights import ON, bytes_below, folders_in, writing
+from ccgi_pipeline_tests.night.nights import ON, bytes_below, folders_in, take_and_load, writing
 
 GOOD, BAD = HAYWARD, PALM_SPRINGS
 
@@ -200,8 +200,35 @@ def _is_district_night(asset: object) -> bool:
     return isinstance(asset, dg.AssetsDefinition) and asset.keys == {dg.AssetKey("district_night")}
 
 
-def test_a_cell_in_the_form_of_an_ssid_is_found_in_an_aggregate() -> None:
-    rows = pl.DataFrame({"cd": ["3367173"], "School": ["High"], "# of Students": ["10"]})
-    assert cells_like_an_ssid(rows) == 0
-    leaking = rows.with_columns(pl.lit("No 1234567890").alias("School"))
-    assert cells_like_an_ssid(leaking) == 1
+def test_an_ssid_of_the_roster_is_found_in_an_aggregate_and_other_numbers_are_not(
+    tmp_path: Path,
+) -> None:
+    folders = folders_in(tmp_path)
+    put_roster(folders.inbox, GOOD, students(["1000000001"], HAYWARD_HIGH))
+    with writing(folders) as connection:
+        take_and_load(connection, folders)
+        steps.open_reports(connection, folders, ON)
+        rows = pl.DataFrame({"cd": [GOOD], "School": ["call 5551234567"], "n": ["1"]})
+        written = [steps.Written("Agg", 1, 1, rows)]
+        assert steps.pupils_in_aggregates(connection, written) == 0
+        leaking = rows.with_columns(pl.lit("No 1000000001").alias("School"))
+        written = [steps.Written("Agg", 1, 1, leaking)]
+        assert steps.pupils_in_aggregates(connection, written) == 1
+
+
+def test_a_step_that_runs_again_loads_nothing_twice(tmp_path: Path) -> None:
+    folders = folders_in(tmp_path)
+    put_roster(folders.inbox, GOOD, students(["1000000001"], HAYWARD_HIGH))
+    with writing(folders) as connection:
+        take_and_load(connection, folders)
+        for _ in range(2):
+            steps.verify_family(connection, folders, "transcript", ON)
+            assert steps.load_family(connection, folders, "transcript", ON) == []
+        assert connection.execute("SELECT count(*) FROM drops").fetchone() == (1,)
+
+
+def test_a_refused_drop_of_any_sender_is_red_on_the_receipts(night: Night) -> None:
+    check = night.check("receipts", DROPS_ARE_ACCEPTED)
+    assert not check["passed"]
+    (record,) = check["metadata"]["refused"].records
+    assert record.data == {"sender": BAD, "family": "transcript", "verdict": "rejected"}

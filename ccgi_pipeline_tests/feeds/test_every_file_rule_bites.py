@@ -1,0 +1,224 @@
+"""Every rule of bytes, names and packages finds what it is there to find, and nothing else does.
+
+Belongs here: one way to break each ``FILE-...`` and ``TR-PKG-...`` rule in a good transcript
+package, and everything that is then found in the whole package.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import zipfile
+from collections.abc import Callable, Mapping
+from functools import cache
+
+import polars as pl
+import pytest
+
+from ccgi_pipeline.feeds import file_rules
+from ccgi_pipeline.feeds.spec import FeedSpec, Rule, Severity
+from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, MANIFEST, TEST_GRADE
+from ccgi_pipeline.verification.verifying import Verification, refused
+from ccgi_pipeline_tests.files import (
+    Place,
+    as_bytes,
+    broken_rules,
+    delivered,
+    good_file,
+    good_lines,
+    good_set,
+    usual_name,
+    verified,
+)
+
+VICTIM = usual_name(TEST_GRADE)
+"""The file that is damaged: nothing else in the package speaks of it."""
+PACKAGE = "package.zip"
+
+Sent = dict[str, bytes]
+
+
+def _edited(edit: Callable[[list[bytes]], object]) -> Sent:
+    """The package with the victim's physical lines (with their ends) changed by ``edit``."""
+    lines = good_file(TEST_GRADE).splitlines(keepends=True)
+    edit(lines)
+    return _with(b"".join(lines))
+
+
+def _with(content: bytes, name: str = VICTIM) -> Sent:
+    return {**good_set("transcript"), name: content}
+
+
+def _line(number: int, old: bytes, new: bytes) -> Sent:
+    """The package with ``old`` replaced once in the victim's physical line ``number``."""
+
+    def edit(lines: list[bytes]) -> None:
+        assert old in lines[number - 1]
+        lines[number - 1] = lines[number - 1].replace(old, new, 1)
+
+    return _edited(edit)
+
+
+def _with_header(feed: FeedSpec, *names: str) -> Sent:
+    lines = [dict.fromkeys(names, "x") | line for line in good_lines(feed)]
+    cells = [",".join(line[name] for name in names) for line in lines]
+    return _with("\n".join([",".join(names), *cells, ""]).encode(), usual_name(feed))
+
+
+def _zipped(add: Callable[[zipfile.ZipFile], object] = lambda _: None) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as package:
+        for name, content in good_set("transcript").items():
+            package.writestr(name, content)
+        add(package)
+    return packed.getvalue()
+
+
+def _locked() -> bytes:
+    """A zip whose last member says that it is encrypted."""
+    content = bytearray(_zipped(lambda package: package.writestr("Secret.csv", b"x")))
+    content[content.rindex(b"PK\x01\x02") + 8] |= 1
+    content[content.rindex(b"PK\x03\x04") + 6] |= 1
+    return bytes(content)
+
+
+_LAST = 7
+"""The victim's last physical line."""
+Way = tuple[Callable[[], Sent | Verification], list[Place]]
+"""What is sent (or, where no file can bring it about, the night itself), and all that is found."""
+
+
+def _at(rule: str, line: int | None = None, column: str | None = None, name: str = VICTIM) -> Place:
+    return (name, rule, line, column)
+
+
+_COLUMNS = tuple(TEST_GRADE.columns)
+_CATALOG = tuple(COURSE_CATALOG.columns)
+_WAYS: Mapping[str, Way] = {
+    "FILE-UNRECOGNISED": (
+        lambda: _with(b"hello,world\n1,2\n", "Notes.csv"),
+        [_at("FILE-UNRECOGNISED", name="Notes.csv")],
+    ),
+    "FILE-FAULT": (
+        lambda: refused(delivered({VICTIM: good_file(TEST_GRADE)}, "transcript")),
+        [_at("FILE-FAULT")],
+    ),
+    "FILE-EMPTY": (lambda: _with(b""), [_at("FILE-EMPTY")]),
+    "FILE-HEADER-ONLY": (
+        lambda: _with(",".join(_COLUMNS).encode() + b"\n"),
+        [_at("FILE-HEADER-ONLY")],
+    ),
+    "FILE-HEADER": (lambda: _edited(lambda lines: lines.pop(0)), [_at("FILE-HEADER", 1)]),
+    "FILE-COLUMN-MISSING": (
+        lambda: _with_header(TEST_GRADE, *_COLUMNS[:-1]),
+        [_at("FILE-COLUMN-MISSING", 1, _COLUMNS[-1])],
+    ),
+    "FILE-COLUMN-ABSENT": (
+        lambda: _with_header(COURSE_CATALOG, *_CATALOG[:-1]),
+        [_at("FILE-COLUMN-ABSENT", 1, _CATALOG[-1], usual_name(COURSE_CATALOG))],
+    ),
+    "FILE-COLUMN-UNKNOWN": (
+        lambda: _with_header(TEST_GRADE, *_COLUMNS, "Colour"),
+        [_at("FILE-COLUMN-UNKNOWN", 1)],
+    ),
+    "FILE-COLUMN-TWICE": (
+        lambda: _with_header(TEST_GRADE, *_COLUMNS, _COLUMNS[1]),
+        [_at("FILE-COLUMN-TWICE", 1, _COLUMNS[1])],
+    ),
+    "FILE-ENCODING": (lambda: _line(4, b"TestName", b"\x81"), [_at("FILE-ENCODING")]),
+    "FILE-CP1252": (lambda: _line(4, b"TestName", b"Espa\xf1ol"), [_at("FILE-CP1252")]),
+    "FILE-UTF16": (
+        lambda: _with(good_file(TEST_GRADE).decode().encode("utf-16-le")),
+        [_at("FILE-UTF16")],
+    ),
+    "FILE-BOM": (lambda: _with(codecs.BOM_UTF8 + good_file(TEST_GRADE)), [_at("FILE-BOM")]),
+    "FILE-LINE-ENDS": (lambda: _line(4, b"\n", b"\r\n"), [_at("FILE-LINE-ENDS")]),
+    "FILE-BLANK-LINES": (
+        lambda: _edited(lambda lines: lines.insert(3, b"\n")),
+        [_at("FILE-BLANK-LINES", 4)],
+    ),
+    "FILE-NUL": (lambda: _line(4, b"TestName", b"Test\x00Name"), [_at("FILE-NUL", 4)]),
+    "FILE-FIELDS": (lambda: _line(4, b",", b""), [_at("FILE-FIELDS", 4)]),
+    "FILE-TRUNCATED": (
+        lambda: _with(good_file(TEST_GRADE)[:-13]),
+        [_at("FILE-TRUNCATED", _LAST)],
+    ),
+    "FILE-EXTRA-CELLS": (lambda: _line(4, b"\n", b",\n"), [_at("FILE-EXTRA-CELLS", 4)]),
+    "FILE-QUOTES": (lambda: _line(4, b"TestName", b'Test"Name'), [_at("FILE-QUOTES", 4)]),
+    "FILE-LINE-BREAK": (
+        lambda: _line(4, b"TestName 2", b'"Test\nName"'),
+        [_at("FILE-LINE-BREAK", 4)],
+    ),
+    "FILE-REPEATED-HEADER": (
+        lambda: _edited(lambda lines: lines.insert(3, lines[0])),
+        [_at("FILE-REPEATED-HEADER", 4)],
+    ),
+    "FILE-ZIP-BROKEN": (
+        lambda: {PACKAGE: _zipped()[:-30]},
+        [_at("FILE-ZIP-BROKEN", name=PACKAGE)],
+    ),
+    "FILE-ZIP-NAME": (
+        lambda: {PACKAGE: _zipped(lambda package: package.writestr("../up.csv", b"x"))},
+        [_at("FILE-ZIP-NAME", name="up.csv")],
+    ),
+    "FILE-ZIP-NESTED": (
+        lambda: {PACKAGE: _zipped(lambda package: package.writestr("inner.zip", _zipped()))},
+        [_at("FILE-ZIP-NESTED", name="inner.zip")],
+    ),
+    "FILE-ZIP-TOO-LARGE": (
+        lambda: {PACKAGE: _zipped(lambda package: package.writestr("big.csv", bytes(1 << 25)))},
+        [_at("FILE-ZIP-TOO-LARGE", name="big.csv")],
+    ),
+    "FILE-ZIP-ENCRYPTED": (
+        lambda: {PACKAGE: _locked()},
+        [_at("FILE-ZIP-ENCRYPTED", name="Secret.csv")],
+    ),
+    "TR-PKG-MANIFEST": (
+        lambda: {name: sent for name, sent in good_set("transcript").items() if "Man" not in name},
+        [_at("TR-PKG-MANIFEST", name=usual_name(COURSE_CATALOG))],
+    ),
+    "TR-PKG-ROSTER": (
+        lambda: {
+            usual_name(COURSE_CATALOG): good_file(COURSE_CATALOG),
+            usual_name(MANIFEST): as_bytes(MANIFEST, good_lines(MANIFEST)[2::2]),
+        },
+        [_at("TR-PKG-ROSTER", name=usual_name(COURSE_CATALOG))],
+    ),
+}
+"""For each rule the files that break it, and all that is found in them."""
+
+
+@cache
+def _night(rule_id: str) -> Verification:
+    sent = _WAYS[rule_id][0]()
+    return sent if isinstance(sent, Verification) else verified(sent, "transcript")
+
+
+@pytest.mark.parametrize("rule", file_rules.FILE_RULES, ids=lambda rule: rule.id)
+def test_a_damaged_package_is_found_by_its_rule_and_by_no_other(rule: Rule):
+    _, expected = _WAYS[rule.id]
+    assert rule.id in [place[1] for place in expected]
+    assert sorted(broken_rules(_night(rule.id)), key=str) == sorted(expected, key=str)
+
+
+@pytest.mark.parametrize("rule", file_rules.FILE_RULES, ids=lambda rule: rule.id)
+def test_damage_of_one_file_leaves_the_rest_of_the_package_accepted(rule: Rule):
+    _, expected = _WAYS[rule.id]
+    files = _night(rule.id).files
+    damaged = [name for name, *_ in expected]
+    others = files.filter(~pl.col("path").str.split("/").list.last().is_in(damaged))
+    assert set(others.select("verdict", "rejected").iter_rows()) <= {("accepted", 0)}
+    assert (files["accepted"] + files["rejected"]).to_list() == files["lines"].to_list()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [rule for rule in file_rules.FILE_RULES if rule.severity is not Severity.ERROR],
+    ids=lambda rule: rule.id,
+)
+def test_a_file_rule_that_is_no_error_costs_no_line(rule: Rule):
+    assert _night(rule.id).files["rejected"].sum() == 0
+
+
+def test_every_file_rule_has_a_way_to_break_it():
+    assert sorted(_WAYS) == sorted(rule.id for rule in file_rules.FILE_RULES)

@@ -1,0 +1,105 @@
+"""The archive: content under its own hash, whole or not at all.
+
+Belongs here: storing and reading back, and what a crash, a damaged disk or a growing file does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from ccgi_pipeline.intake.archive import Archive, ArchiveDamagedError, FileStillGrowingError
+
+CONTENT = b"StateID\n0000000001\n"
+
+
+class GrowingPath(type(Path())):  # type: ignore[misc]
+    """A path to a real file to which its sender adds bytes just after somebody opened it."""
+
+    def open(self, *args: Any, **more: Any) -> IO[Any]:  # noqa: ANN401 - as Path.open has it
+        opened = super().open(*args, **more)
+        with Path(self).open("ab") as sender:
+            sender.write(b"0000000002\n")
+        return opened
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(tmp_path / "archive")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "received.csv"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def _stored(archive: Archive) -> list[Path]:
+    return [path for path in archive.root.rglob("*") if path.is_file()]
+
+
+def test_content_is_stored_under_its_hash_and_read_back(archive: Archive, source: Path):
+    sha256 = archive.store(source)
+    assert sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert archive.read(sha256) == CONTENT
+    assert _stored(archive) == [archive.path(sha256)]
+
+
+def test_the_received_file_stays_as_it_is(archive: Archive, source: Path):
+    archive.store(source)
+    assert source.read_bytes() == CONTENT
+
+
+def test_the_same_content_under_two_names_is_stored_once(archive: Archive, source: Path):
+    other = source.with_name("again.csv")
+    other.write_bytes(CONTENT)
+    assert archive.store(source) == archive.store(other)
+    assert len(_stored(archive)) == 1
+
+
+def test_a_file_larger_than_one_piece_is_stored_whole(archive: Archive, source: Path):
+    content = bytes(range(256)) * (3 << 12)
+    source.write_bytes(content)
+    assert archive.read(archive.store(source)) == content
+
+
+def test_stored_content_cannot_be_written_to_by_accident(archive: Archive, source: Path):
+    assert archive.path(archive.store(source)).stat().st_mode & 0o222 == 0
+
+
+def test_damaged_content_is_never_handed_out(archive: Archive, source: Path):
+    path = archive.path(archive.store(source))
+    path.chmod(0o644)
+    path.write_bytes(CONTENT.replace(b"1", b"2"))
+    with pytest.raises(ArchiveDamagedError) as refused:
+        archive.read(path.name)
+    assert "0000000002" not in str(refused.value)
+
+
+def test_damaged_content_is_mended_when_the_same_file_comes_again(archive: Archive, source: Path):
+    path = archive.path(archive.store(source))
+    path.chmod(0o644)
+    path.write_bytes(b"")
+    assert archive.read(archive.store(source)) == CONTENT
+
+
+def test_a_file_that_grows_while_it_is_read_is_not_stored(archive: Archive, source: Path):
+    with pytest.raises(FileStillGrowingError):
+        archive.store(GrowingPath(source))
+    assert _stored(archive) == []
+
+
+def test_what_a_crash_left_is_swept_and_nothing_else(archive: Archive, source: Path):
+    sha256 = archive.store(source)
+    (archive.root / ".part-x1y2").write_bytes(CONTENT[:5])
+    archive.sweep()
+    assert _stored(archive) == [archive.path(sha256)]
+
+
+def test_an_archive_that_does_not_exist_yet_can_be_swept(archive: Archive):
+    archive.sweep()
+    assert not archive.root.exists()

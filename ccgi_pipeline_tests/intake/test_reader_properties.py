@@ -1,0 +1,135 @@
+"""What the strict reader promises for every file, looked for with files made at random.
+
+Belongs here: properties. Records that Python's csv module writes are read back as they were; no
+bytes whatever make the reader fail or lose count.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
+from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, STUDENT, TEST_GRADE
+from ccgi_pipeline.intake.reader import LINE, SPAN, Reading, read
+from ccgi_pipeline_tests.files import as_bytes, good_file, good_lines, usual_name
+from ccgi_pipeline_tests.intake.changes import CHANGES, PROFILE, Change, mutated
+
+_LETTERS = st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufeff")
+"""Everything that can stand in a line of text; a byte order mark has tests of its own."""
+_WORDS = st.text(st.one_of(st.sampled_from(" \",^\t'éß李"), _LETTERS), max_size=12)
+_NOT_BLANK = _WORDS.filter(str.strip)
+_COLUMNS = list(COURSE_CATALOG.columns)
+_RECORDS = st.lists(st.tuples(_NOT_BLANK, *[_WORDS] * (len(_COLUMNS) - 1)), min_size=1, max_size=8)
+
+
+@PROFILE
+@given(
+    records=_RECORDS,
+    separator=st.sampled_from(COURSE_CATALOG.separators),
+    line_end=st.sampled_from(["\n", "\r\n"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+def test_what_the_csv_module_writes_is_read_back_as_it_was(
+    records: list[tuple[str, ...]], separator: str, line_end: str, quoting: int
+):
+    lines = [dict(zip(_COLUMNS, record, strict=True)) for record in records]
+    content = as_bytes(
+        COURSE_CATALOG, lines, separator=separator, line_end=line_end, quoting=quoting
+    )
+    reading = read(content, "CourseCatalog.csv")
+    assert reading.records is not None
+    expected = [tuple(cell.strip() or None for cell in record) for record in records]
+    assert reading.records.select(_COLUMNS).rows() == expected
+    assert reading.records[LINE].to_list() == list(range(2, len(records) + 2))
+    assert reading.findings.is_empty()
+
+
+def _assert_every_line_is_accounted_for(reading: Reading) -> None:
+    readable = 0 if reading.records is None else reading.records[SPAN].sum()
+    assert readable + reading.unreadable == reading.lines
+    assert (reading.findings["line"].drop_nulls() > 0).all()
+    if reading.unreadable:
+        assert not reading.findings.is_empty()
+
+
+@PROFILE
+@given(content=st.binary(max_size=400), feed=st.sampled_from(FEEDS))
+def test_no_bytes_make_the_reader_fail_or_lose_count(content: bytes, feed: FeedSpec):
+    reading = read(content, usual_name(feed), FAMILIES[feed.family])
+    _assert_every_line_is_accounted_for(reading)
+
+
+@PROFILE
+@given(rest=st.binary(max_size=400), feed=st.sampled_from(FEEDS))
+def test_no_bytes_after_a_header_make_the_reader_fail_or_lose_count(rest: bytes, feed: FeedSpec):
+    header = as_bytes(feed, [])
+    _assert_every_line_is_accounted_for(read(header + rest, usual_name(feed)))
+
+
+@settings(PROFILE, max_examples=120)
+@given(changes=CHANGES, feed=st.sampled_from(FEEDS))
+def test_no_change_of_a_good_file_makes_the_reader_fail_or_lose_count(
+    changes: list[Change], feed: FeedSpec
+):
+    content = mutated(good_file(feed), changes)
+    reading = read(content, usual_name(feed), FAMILIES[feed.family])
+    _assert_every_line_is_accounted_for(reading)
+
+
+_BLANK = re.compile(r"[^\S\x1c-\x1f]")
+"""Unicode's white space; Python counts four control characters more."""
+
+
+@settings(PROFILE, max_examples=120)
+@given(changes=CHANGES)
+def test_the_lines_of_a_changed_file_are_those_that_an_editor_counts(
+    changes: list[Change],
+):
+    content = mutated(good_file(TEST_GRADE), changes)
+    reading = read(content, usual_name(TEST_GRADE))
+    if reading.encoding != "utf-8" or b"\xef\xbb\xbf" in content:
+        return
+    physical = re.split("\r\n|\r|\n", content.decode())
+    filled = [line for line in physical if _BLANK.sub("", line)]
+    headless = {"FILE-HEADER", "FILE-UNRECOGNISED", "FILE-EMPTY"} & set(reading.findings["rule"])
+    assert reading.lines == len(filled) - (not headless)
+
+
+_HURTS = st.dictionaries(
+    st.integers(1, 8),
+    st.lists(st.tuples(st.integers(0, 400), st.booleans()), min_size=1, max_size=4),
+    min_size=1,
+    max_size=4,
+)
+"""Some data lines of eight, with the places at which a quote is put in, or a separator taken out."""
+
+
+@settings(PROFILE, max_examples=150)
+@given(hurts=_HURTS, feed=st.sampled_from([TEST_GRADE, COURSE_CATALOG, STUDENT]))
+def test_quotes_and_separators_gone_wrong_cost_no_line_but_their_own(
+    hurts: dict[int, list[tuple[int, bool]]], feed: FeedSpec
+):
+    good = good_lines(feed, 8)
+    lines = as_bytes(feed, good).splitlines()
+    for number, places in hurts.items():
+        for place, quote in places:
+            at = place % len(lines[number])
+            if quote:
+                lines[number] = lines[number][:at] + b'"' + lines[number][at:]
+            else:
+                head, _, tail = lines[number][at:].partition(b",")
+                lines[number] = lines[number][:at] + head + tail
+    reading = read(b"\n".join([*lines, b""]), usual_name(feed), FAMILIES[feed.family])
+    _assert_every_line_is_accounted_for(reading)
+    assert reading.records is not None
+    read_back = {row[LINE]: row for row in reading.records.rows(named=True)}
+    for number, line in enumerate(good, start=1):
+        if number not in hurts:
+            kept = read_back[number + 1]
+            assert {name: kept[name] for name in feed.columns} == line
+            assert kept[SPAN] == 1

@@ -1,0 +1,206 @@
+"""The strict reader on files that are good, or odd in one way of their own.
+
+Belongs here: single cases of encodings, marks, widths and names that no list of damage covers.
+"""
+
+from __future__ import annotations
+
+import codecs
+
+import pytest
+
+from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
+from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, MANIFEST, STUDENT, TEST_GRADE
+from ccgi_pipeline.intake.reader import LINE, Reading, read, recognise
+from ccgi_pipeline_tests.files import as_bytes, good_file, good_lines
+
+NAME = "TestGrade.csv"
+HEADER = b"StateID,TestName,TestDate\n"
+
+
+def _rules(reading: Reading) -> list[tuple[str, int | None]]:
+    return list(reading.findings.select("rule", "line").iter_rows())
+
+
+def _column(reading: Reading, name: str) -> list[str | None]:
+    assert reading.records is not None
+    return reading.records[name].to_list()
+
+
+def test_leading_zeros_of_codes_are_kept():
+    reading = read(HEADER + b"0012345678,007,01/02/2026\n", NAME)
+    assert reading.records is not None
+    row = reading.records.select("StateID", "TestName", "TestDate").row(0)
+    assert row == ("0012345678", "007", "01/02/2026")
+
+
+def test_blanks_around_a_cell_are_taken_off_and_those_inside_are_kept():
+    reading = read(HEADER + b' 0012345678 ,"  New  York ",01/02/2026\n', NAME)
+    assert _column(reading, "TestName") == ["New  York"]
+
+
+@pytest.mark.parametrize("cell", [b"", b'""', b"   ", b'"  "'])
+def test_a_blank_cell_is_nothing_in_any_spelling(cell: bytes):
+    reading = read(HEADER + b"0012345678," + cell + b",01/02/2026\n", NAME)
+    assert _column(reading, "TestName") == [None]
+
+
+def test_words_that_say_nothing_are_nothing_where_the_feed_says_so():
+    directory = FEEDS_BY_NAME["cde_directory"]
+    lines = [{**line, "School": "No Data"} for line in good_lines(directory, 2)]
+    assert _column(read(as_bytes(directory, lines), "pubschls.txt"), "School") == [None, None]
+
+
+@pytest.mark.parametrize("word", ["NULL", "NA", "null", "None", "nan", "#N/A", "true", "1e5"])
+def test_words_that_other_readers_take_for_nothing_or_for_numbers_stay_words(word: str):
+    reading = read(HEADER + f"0012345678,{word},01/02/2026\n".encode(), NAME)
+    assert _column(reading, "TestName") == [word]
+
+
+def test_a_line_of_nothing_but_separators_is_a_record_and_not_a_blank_line():
+    reading = read(HEADER + b",,\n0012345678,x,01/02/2026\n", NAME)
+    assert reading.lines == 2
+    assert _column(reading, "StateID") == [None, "0012345678"]
+
+
+def test_control_characters_of_every_kind_do_not_move_a_line():
+    marks = "\x1f\x1e\x1d\x1c\x01\x02\x03\x04\x0b\x0c\x85\u2028"
+    body = f"0000000001,a{marks}b,01/02/2026\n0000000002,c,01/02/2026\n".encode()
+    reading = read(HEADER + body, NAME)
+    assert _column(reading, "TestName") == [f"a{marks}b", "c"]
+    assert _rules(reading) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xef\xbb\xbf\xef\xbb\xbf", b"\xef\xbb\xbf", b"\xff\xfe", b"\xff\xfe\xff\xfe", b"\xfe\xff"],
+    ids=["two of UTF-8", "UTF-8", "UTF-16", "two of UTF-16", "big end first"],
+)
+def test_byte_order_marks_alone_are_an_empty_file(content: bytes):
+    reading = read(content, NAME)
+    assert ("FILE-EMPTY", None) in _rules(reading)
+    assert reading.lines == 0
+
+
+def test_two_byte_order_marks_do_not_hide_the_header():
+    mark = b"\xef\xbb\xbf"
+    reading = read(mark + mark + good_file(TEST_GRADE), NAME)
+    assert len(_column(reading, "StateID")) == reading.lines == 6
+
+
+def test_a_byte_order_mark_in_the_middle_is_no_end_of_the_file():
+    reading = read("FileName\n\ufeff\nStudentTemplate.csv\n".encode(), "Manifest.csv")
+    assert reading.lines == 2
+    assert _column(reading, "FileName")[1] == "StudentTemplate.csv"
+
+
+@pytest.mark.parametrize("more", [b"", b",01/02/2026", b",01/02/2026,"])
+def test_a_cell_longer_than_any_real_one_costs_at_most_its_line(more: bytes):
+    long = b'"0000000001","' + b"x" * 200_000 + b'"' + more + b"\n"
+    reading = read(HEADER + long + b"0000000002,b,01/02/2026\n", NAME)
+    assert _column(reading, "StateID")[-1] == "0000000002"
+    assert reading.lines == 2
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark"),
+    [("utf-8", b""), ("utf-16-le", codecs.BOM_UTF16_LE), ("utf-16-be", codecs.BOM_UTF16_BE)],
+    ids=["utf-8", "utf-16, little end first", "utf-16, big end first"],
+)
+def test_a_file_cut_within_a_letter_keeps_the_other_lines(encoding: str, mark: bytes):
+    lines = [{**line, "TestName": "Español"} for line in good_lines(TEST_GRADE, 3)]
+    whole = as_bytes(TEST_GRADE, lines).decode().encode(encoding)
+    cut = mark + whole[: whole.rindex("ñ".encode(encoding)) + 1]
+    reading = read(cut, NAME)
+    assert _column(reading, "TestName") == ["Español", "Español"]
+    assert reading.encoding == encoding
+    assert ("FILE-TRUNCATED", 4) in _rules(reading)
+
+
+def test_a_cut_in_a_quoted_cell_is_a_file_that_breaks_off():
+    reading = read(HEADER + b'0000000001,a,01/02/2026\n0000000002,"b', NAME)
+    assert _rules(reading) == [("FILE-TRUNCATED", 3)]
+
+
+def test_a_line_break_in_a_cell_may_hold_blank_lines():
+    body = b'0000000001,"one\n\n two",01/02/2026\n0000000002,c,01/02/2026\n'
+    reading = read(HEADER + body, NAME)
+    assert reading.records is not None
+    assert reading.records["_span"].sum() + reading.unreadable == reading.lines
+    assert _column(reading, "TestName")[-1] == "c"
+    assert reading.records[LINE].to_list()[-1] == 5
+
+
+def test_a_quote_far_above_takes_no_later_line_with_it():
+    lines = as_bytes(TEST_GRADE, good_lines(TEST_GRADE, 3000)).splitlines(keepends=True)
+    lines[1] = lines[1].replace(b"TestName", b'"TestName')
+    lines[-1] = lines[-1].replace(b"TestName", b'Test"Name')
+    reading = read(b"".join(lines), NAME)
+    assert _rules(reading) == [("FILE-QUOTES", 2), ("FILE-QUOTES", 3001)]
+    assert reading.records is not None
+    assert reading.records.height == 2998
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'"StateID","TestName","TestDate"\n',
+        b" StateID , TestName , TestDate \n",
+        b"STATE_ID,Test Name,test-date\n",
+        b"StateID^TestName^TestDate\n",
+        b"StateID\tTestName\tTestDate\n",
+    ],
+)
+def test_a_header_may_be_quoted_spaced_or_separated_otherwise(header: bytes):
+    mark = next(mark for mark in "^\t," if mark.encode() in header)
+    row = mark.join(["0000000001", "a", "01/02/2026"]).encode()
+    assert _column(read(header + row + b"\n", NAME), "StateID") == ["0000000001"]
+
+
+def test_the_numbers_of_lines_are_those_of_a_text_editor():
+    reading = read(b"\n\n" + HEADER + b"\n0000000001,a,01/02/2026\n\nx\n", NAME)
+    assert reading.records is not None
+    assert reading.records[LINE].to_list() == [5]
+    assert ("FILE-FIELDS", 7) in _rules(reading)
+
+
+def test_findings_about_the_header_stand_where_the_header_is():
+    reading = read(b"\n\nStateID,TestName,TestDate,Colour\n0000000001,a,01/02/2026,x\n", NAME)
+    assert ("FILE-COLUMN-UNKNOWN", 3) in _rules(reading)
+
+
+def test_columns_without_a_name_are_left_out_and_move_no_cell():
+    header = b"StateID,,TestName,TestDate,\n"
+    reading = read(header + b"0000000001,x,a,01/02/2026,\n", NAME)
+    assert _column(reading, "TestName") == ["a"]
+    assert _column(reading, "TestDate") == ["01/02/2026"]
+    found = reading.findings.select("rule", "column", "detail").rows()
+    assert found == [
+        ("FILE-COLUMN-UNKNOWN", None, "column 2"),
+        ("FILE-COLUMN-UNKNOWN", None, "column 5"),
+    ]
+
+
+def test_an_unquoted_comma_in_a_name_costs_its_line_and_moves_no_cell():
+    body = b"0000000001,Smith, John,01/02/2026\n0000000002,b,01/02/2026\n"
+    reading = read(HEADER + body, NAME)
+    assert _column(reading, "TestName") == ["b"]
+    assert _rules(reading) == [("FILE-FIELDS", 2)]
+
+
+def test_a_file_with_an_unknown_name_is_known_by_its_header():
+    assert read(good_file(STUDENT), "export (3).csv").feed is STUDENT
+    assert recognise(good_file(COURSE_CATALOG)[:4096], "export (3).csv") is COURSE_CATALOG
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "cp1252"])
+def test_a_file_is_known_by_a_beginning_that_ends_within_a_letter(encoding: str):
+    letters = "é" if encoding == "cp1252" else "😀"
+    text = good_file(STUDENT).decode() + letters * 3
+    beginning = text.encode(encoding)
+    assert recognise(beginning[: -2 if encoding.startswith("utf-16") else -1], "x.csv") is STUDENT
+
+
+def test_a_manifest_keeps_the_separators_in_its_names():
+    reading = read(b'FileName\n"Palm Springs, Student.csv"\n', "Manifest.csv", (MANIFEST,))
+    assert _column(reading, "FileName") == ["Palm Springs, Student.csv"]

@@ -1,0 +1,195 @@
+"""Receipts: what a sender is told, as JSON, as CSV and at a terminal.
+
+Belongs here: the words and counts of findings. That no pupil's value is among them is tested
+next door.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from html import unescape
+
+import polars as pl
+import pytest
+
+from ccgi_pipeline.feeds.registry import RULES
+from ccgi_pipeline.findings import FINDINGS_SCHEMA
+from ccgi_pipeline.verification.receipts import (
+    SHOWN_PER_RULE,
+    FileReport,
+    as_html,
+    as_text,
+    file_object,
+    receipt_csv,
+    receipt_json,
+)
+
+_Row = tuple[str, int | None, str | None, str | None]
+REQ: _Row = ("TR-STU-REQ-StateID", 7, "StateID", None)
+AGE: _Row = ("TR-STU-AGE", 8, "DateOfBirth", None)
+SHORT: _Row = ("FILE-FIELDS", 9, None, "3 cells, the header has 43")
+MARK: _Row = ("FILE-BOM", None, None, None)
+
+
+def _report(*findings: _Row, path: str = "3367173/transcript/StudentTemplate.csv") -> FileReport:
+    return FileReport(
+        path=path,
+        family="transcript",
+        feed="transcript_student",
+        verdict="accepted_with_findings",
+        encoding="utf-8",
+        lines=12,
+        fates={"accepted": 10, "rejected": 2, "held": 0},
+        findings=pl.DataFrame(findings, schema=FINDINGS_SCHEMA, orient="row"),
+    )
+
+
+def _many(count: int, rule: str = "TR-STU-AGE") -> FileReport:
+    return _report(*((rule, line, None, None) for line in range(2, count + 2)))
+
+
+def test_the_object_of_a_file_has_its_facts():
+    told = file_object(_report())
+    assert {key: told[key] for key in ("path", "family", "feed", "verdict", "encoding")} == {
+        "path": "3367173/transcript/StudentTemplate.csv",
+        "family": "transcript",
+        "feed": "transcript_student",
+        "verdict": "accepted_with_findings",
+        "encoding": "utf-8",
+    }
+    assert told["lines"] == sum(told["fates"].values()) == 12
+    assert told["findings"] == told["rules"] == []
+    assert told["findings_omitted"] == 0
+
+
+def test_a_finding_is_told_with_rule_severity_place_and_message():
+    assert file_object(_report(REQ, SHORT))["findings"] == [
+        {
+            "rule": "TR-STU-REQ-StateID",
+            "severity": "error",
+            "line": 7,
+            "column": "StateID",
+            "message": RULES["TR-STU-REQ-StateID"].text,
+        },
+        {
+            "rule": "FILE-FIELDS",
+            "severity": "error",
+            "line": 9,
+            "column": None,
+            "message": f"{RULES['FILE-FIELDS'].text} (3 cells, the header has 43)",
+        },
+    ]
+
+
+def test_broken_rules_are_counted_the_weightiest_first():
+    told = file_object(_report(MARK, AGE, AGE, AGE, REQ, SHORT, SHORT))["rules"]
+    assert [(rule["rule"], rule["severity"], rule["count"]) for rule in told] == [
+        ("FILE-FIELDS", "error", 2),
+        ("TR-STU-REQ-StateID", "error", 1),
+        ("TR-STU-AGE", "warning", 3),
+        ("FILE-BOM", "info", 1),
+    ]
+    assert all(rule["text"] and rule["fix"] and rule["source"] for rule in told)
+
+
+@pytest.mark.parametrize(
+    ("count", "omitted"),
+    [(0, 0), (1, 0), (SHOWN_PER_RULE, 0), (SHOWN_PER_RULE + 1, 1), (SHOWN_PER_RULE * 2 + 5, 1005)],
+)
+def test_findings_beyond_a_thousand_of_one_rule_are_counted(count: int, omitted: int):
+    told = file_object(_many(count))
+    assert len(told["findings"]) == count - omitted
+    assert told["findings_omitted"] == omitted
+    assert sum(rule["count"] for rule in told["rules"]) == count
+
+
+def test_one_rules_many_findings_leave_room_for_the_others():
+    flood = [("TR-STU-AGE", line, None, None) for line in range(2, SHOWN_PER_RULE + 50)]
+    told = file_object(_report(*flood, REQ))
+    assert "TR-STU-REQ-StateID" in [finding["rule"] for finding in told["findings"]]
+
+
+def test_a_receipt_is_json_with_its_head_and_its_files():
+    content = receipt_json({"drop": "abc", "verdict": "accepted"}, [_report(REQ), _report()])
+    told = json.loads(content)
+    assert (told["drop"], told["verdict"], len(told["files"])) == ("abc", "accepted", 2)
+    assert content.endswith(b"}\n")
+
+
+def test_letters_in_a_receipt_are_letters():
+    content = receipt_json({}, [_report(path="3367173/Español, niños.csv")])
+    assert "Español, niños.csv" in content.decode()
+
+
+def _rows(*reports: FileReport) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(receipt_csv(reports).decode(), newline="")))
+
+
+def test_the_csv_has_a_row_for_each_finding_with_its_fix():
+    rows = _rows(_report(REQ, MARK), _report(SHORT, path='odd, "name".csv'))
+    assert [(row["file"], row["line"], row["column"], row["rule"]) for row in rows] == [
+        ("3367173/transcript/StudentTemplate.csv", "7", "StateID", "TR-STU-REQ-StateID"),
+        ("3367173/transcript/StudentTemplate.csv", "", "", "FILE-BOM"),
+        ('odd, "name".csv', "9", "", "FILE-FIELDS"),
+    ]
+    assert [row["severity"] for row in rows] == ["error", "info", "error"]
+    assert [row["what to change"] for row in rows] == [RULES[row["rule"]].fix for row in rows]
+
+
+def test_the_csv_says_how_many_findings_it_leaves_out():
+    rows = _rows(_many(SHOWN_PER_RULE + 3))
+    assert len(rows) == SHOWN_PER_RULE + 1
+    assert rows[-1]["what is wrong"].startswith("3 further findings")
+
+
+def test_the_csv_ends_its_lines_as_spreadsheets_do():
+    content = receipt_csv([_report(REQ)])
+    assert content.count(b"\r\n") == content.count(b"\n") == 2
+
+
+def test_a_csv_without_findings_has_its_header():
+    assert receipt_csv([_report()]).startswith(b"file,line,column,severity,rule,")
+
+
+def test_the_terminal_is_told_verdicts_fates_and_fixes():
+    text = as_text("accepted_with_findings", [_report(REQ, MARK)])
+    assert "3367173/transcript/StudentTemplate.csv: accepted with findings" in text
+    assert "12 lines (10 accepted, 2 rejected)" in text
+    assert "error: line 7, StateID: StateID is blank" in text
+    assert RULES["TR-STU-REQ-StateID"].fix in text
+    assert "info: file: " in text
+    assert text.endswith("verdict: accepted with findings")
+
+
+def test_the_terminal_is_not_flooded():
+    text = as_text("rejected", [_many(500)])
+    assert len(text.splitlines()) < 60
+    assert "480 more findings" in text
+
+
+def test_the_page_says_what_is_wrong_where_and_what_to_change():
+    page = as_html("Check of 20 November", "rejected", [_report(REQ, SHORT, MARK)])
+    assert "<title>Check of 20 November</title>" in page
+    assert RULES["TR-STU-REQ-StateID"].fix in unescape(page)
+    assert "line 7" in page
+    assert "10 accepted, 2 rejected" in page
+
+
+def test_the_page_names_the_first_lines_of_a_rule_and_counts_them_all():
+    page = as_html("Check", "rejected", [_many(2500)])
+    assert "line 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …" in page
+    assert "2,500&times;" in page
+
+
+def test_the_page_has_no_markup_from_a_name():
+    page = as_html("<i>t</i>", "accepted", [_report(path="<script>alert(1)</script>.csv")])
+    assert "<script>" not in page
+    assert "<i>" not in page
+
+
+def test_the_page_needs_nothing_from_elsewhere():
+    page = as_html("Check", "accepted", [_report()])
+    assert "http" not in page
+    assert "src=" not in page

@@ -1,0 +1,160 @@
+"""The warehouse itself: one writer, tables made from the declarations, a folder that can be moved.
+
+Belongs here: opening, preparing and locking a warehouse. Does not belong here: what is loaded into
+it (``test_loading``, ``test_bookkeeping``).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ccgi_pipeline.errors import TransientError
+from ccgi_pipeline.feeds.registry import FEEDS, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.warehouse import inspecting, lake
+
+_HOLD = """
+import sys
+from pathlib import Path
+from ccgi_pipeline.warehouse.lake import only_writer
+with only_writer(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+"""A program that holds a warehouse's lock until its standard input ends."""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that is writing to the warehouse in ``tmp_path``."""
+    command = [sys.executable, "-c", _HOLD, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.usefixtures("holder")
+def test_a_second_writer_is_told_that_the_warehouse_is_busy(tmp_path: Path):
+    with pytest.raises(lake.WarehouseBusyError), lake.only_writer(tmp_path):
+        pass
+
+
+def test_the_lock_falls_with_a_writer_that_is_killed(holder: subprocess.Popen[str], tmp_path: Path):
+    holder.kill()
+    holder.wait()
+    with lake.only_writer(tmp_path):
+        assert (tmp_path / "writer.lock").exists()
+
+
+def test_a_busy_warehouse_may_be_free_later():
+    assert issubclass(lake.WarehouseBusyError, TransientError)
+
+
+@pytest.mark.usefixtures("holder")
+def test_a_reader_needs_no_lock(tmp_path: Path):
+    with lake.connect(tmp_path) as connection:
+        lake.prepare(connection)
+    with lake.connect(tmp_path, read_only=True) as reader:
+        assert reader.execute("SELECT count(*) FROM drops").fetchone() == (0,)
+
+
+def test_a_reader_cannot_write(tmp_path: Path):
+    with lake.connect(tmp_path) as connection:
+        lake.prepare(connection)
+    with (
+        lake.connect(tmp_path, read_only=True) as reader,
+        pytest.raises(duckdb.Error, match="read-only"),
+    ):
+        reader.execute("INSERT INTO receipts VALUES ('d', DATE '2026-11-22')")
+
+
+@pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
+def test_a_feeds_table_has_the_columns_that_its_declaration_says(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec
+):
+    columns = connection.execute(f"DESCRIBE {feed.name}").fetchall()
+    names = [name for name, *_ in columns]
+    assert names == [*feed.columns, "_sender", "_drop", "_line", "_active", "_hash"]
+    assert inspecting.table_faults(connection, feed, changed=True) == []
+
+
+def test_preparing_adds_a_column_that_a_feed_gained_and_keeps_what_is_there(tmp_path: Path):
+    feed = FEEDS_BY_NAME["transcript_student"]
+    with lake.connect(tmp_path) as connection:
+        lake.prepare(connection)
+        connection.execute("ALTER TABLE transcript_student DROP COLUMN DateOfBirth")
+        connection.execute(
+            "INSERT INTO transcript_student (StateID, _sender) VALUES ('1234567890', '3367173')"
+        )
+        assert inspecting.table_faults(connection, feed, changed=True) == [
+            "column DateOfBirth is missing, not DATE"
+        ]
+        lake.prepare(connection)
+        assert inspecting.table_faults(connection, feed, changed=True) == []
+        row = connection.execute("SELECT StateID, DateOfBirth FROM transcript_student").fetchall()
+    assert row == [("1234567890", None)]
+
+
+def test_preparing_twice_changes_nothing(connection: duckdb.DuckDBPyConnection):
+    counted = "SELECT count(*) FROM ducklake_snapshots('lake')"
+    before = connection.execute(counted).fetchone()
+    lake.prepare(connection)
+    assert connection.execute(counted).fetchone() == before
+
+
+def test_what_fails_inside_a_transaction_leaves_nothing(connection: duckdb.DuckDBPyConnection):
+    def half_done() -> None:
+        with lake.transaction(connection):
+            connection.execute("INSERT INTO receipts VALUES ('half', DATE '2026-11-22')")
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        half_done()
+    found = connection.execute("SELECT * FROM receipts WHERE drop_id = 'half'").fetchall()
+    assert found == []
+
+
+def _one_answer(folder: Path) -> None:
+    with lake.connect(folder) as connection:
+        lake.prepare(connection)
+        connection.execute("INSERT INTO receipts VALUES ('answered', DATE '2026-11-22')")
+
+
+def _answers(folder: Path) -> list[tuple[str, date]]:
+    with lake.connect(folder, read_only=True) as connection:
+        return connection.execute("SELECT * FROM receipts").fetchall()
+
+
+def test_a_warehouse_that_was_moved_is_where_it_is_now(tmp_path: Path):
+    _one_answer(tmp_path / "old")
+    (tmp_path / "old").rename(tmp_path / "new")
+    with lake.connect(tmp_path / "new") as connection:
+        connection.execute("INSERT INTO receipts VALUES ('later', DATE '2026-11-23')")
+    assert len(_answers(tmp_path / "new")) == 2
+    assert not (tmp_path / "old").exists()
+
+
+def test_a_warehouse_may_be_named_by_a_relative_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    _one_answer(tmp_path / "warehouse")
+    assert _answers(Path("warehouse")) == [("answered", date(2026, 11, 22))]
+
+
+def test_names_with_quotes_in_them_stay_names(tmp_path: Path):
+    folder = tmp_path / "O'Neil's \"warehouse\""
+    _one_answer(folder)
+    assert _answers(folder) == [("answered", date(2026, 11, 22))]
+    assert lake.quoted('a"b') == '"a""b"'
