@@ -94,7 +94,7 @@ def test_the_lines_of_a_changed_file_are_those_that_an_editor_counts(
     reading = read(content, usual_name(TEST_GRADE))
     if reading.encoding != "utf-8" or b"\xef\xbb\xbf" in content:
         return
-    physical = re.split("\r\n|\r|\n", content.decode())
+    physical = re.split("\r\n|\r|\n", content.decode(errors="replace"))
     filled = [line for line in physical if _BLANK.sub("", line)]
     headless = {"FILE-HEADER", "FILE-UNRECOGNISED", "FILE-EMPTY"} & set(reading.findings["rule"])
     assert reading.lines == len(filled) - (not headless)
@@ -106,7 +106,7 @@ _HURTS = st.dictionaries(
     min_size=1,
     max_size=4,
 )
-"""Some data lines of eight, with the places at which a quote is put in, or a separator taken out."""
+"""Some lines of eight, with the places at which a quote is put in or a separator taken out."""
 
 
 @settings(PROFILE, max_examples=150)

@@ -88,10 +88,12 @@ def test_two_byte_order_marks_do_not_hide_the_header():
     assert len(_column(reading, "StateID")) == reading.lines == 6
 
 
-def test_a_byte_order_mark_in_the_middle_is_no_end_of_the_file():
-    reading = read("FileName\n\ufeff\nStudentTemplate.csv\n".encode(), "Manifest.csv")
-    assert reading.lines == 2
-    assert _column(reading, "FileName")[1] == "StudentTemplate.csv"
+@pytest.mark.parametrize("last", ["", "\n", "\nStudentTemplate.csv", "a\n"])
+def test_a_byte_order_mark_after_the_header_is_no_end_of_the_file(last: str):
+    reading = read(f"FileName\n\ufeff{last}".encode(), "Manifest.csv")
+    assert reading.records is not None
+    assert reading.records["_span"].sum() + reading.unreadable == reading.lines
+    assert [cell for cell in _column(reading, "FileName") if cell] == last.split()
 
 
 @pytest.mark.parametrize("more", [b"", b",01/02/2026", b",01/02/2026,"])

@@ -14,7 +14,7 @@ from ccgi_pipeline.feeds.platform import GOALS
 from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import list_inbox
-from ccgi_pipeline.intake.receiving import Received, Remembered, receive
+from ccgi_pipeline.intake.receiving import DropHistory, Received, Remembered, receive
 from ccgi_pipeline_tests.files import DISTRICT, good_file
 from ccgi_pipeline_tests.intake.test_archive import GrowingPath
 
@@ -26,20 +26,21 @@ class Inbox:
         self.path = root / "inbox"
         self.archive = Archive(root / "archive")
         self._remembered: dict[str, Remembered] = {}
-        self._drops: dict[str, bool] = {}
-        self._newest: dict[tuple[str, str], str] = {}
+        self._history = DropHistory()
 
     def put(self, path: str, content: bytes) -> None:
         (self.path / path).parent.mkdir(parents=True, exist_ok=True)
         (self.path / path).write_bytes(content)
 
     def night(self, only: str | None = None, inbox: Path | None = None) -> Received:
-        received = receive(inbox or self.path, self.archive, self._remembered, self._drops, only)
-        for drop in received.drops:
-            older = self._newest.get((drop.sender, drop.family))
-            self._drops |= {older: False} if older else {}
-            self._drops[drop.id] = True
-            self._newest[drop.sender, drop.family] = drop.id
+        received = receive(inbox or self.path, self.archive, self._remembered, self._history, only)
+        self._history = DropHistory(
+            self._history.drops | {drop.id for drop in received.drops},
+            {
+                **self._history.newest,
+                **{(drop.sender, drop.family): drop.id for drop in received.drops},
+            },
+        )
         taken = (pair for drop in (*received.drops, *received.duplicates) for pair in drop.files)
         for file, sha256 in [*received.touched, *taken]:
             self._remembered[file.shown] = Remembered(file.stamp, sha256)
@@ -185,5 +186,5 @@ def test_progress_hears_of_each_file_that_is_taken(inbox: Inbox):
     inbox.put(f"{FOLDER}/a.csv", b"one")
     inbox.put("0110017/transcript/b.csv", b"two")
     heard: list[str] = []
-    receive(inbox.path, inbox.archive, {}, {}, progress=heard.append)
+    receive(inbox.path, inbox.archive, {}, DropHistory(), progress=heard.append)
     assert heard == ["0110017", DISTRICT]
