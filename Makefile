@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: run test ui setup setup-test lint types locks docs clean
 
-## Runs the main job: a synthetic state and one night over it, under data/.
+## Runs the main job: a synthetic state and one night over it, under data/demo.
 run: setup
 	$(BIN)/ccgi demo
 
