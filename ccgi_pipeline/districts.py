@@ -72,7 +72,10 @@ def folder_name(district: str) -> str:
 
 
 def _folders(named: pl.DataFrame) -> pl.Series:
-    names = pl.Series("folder", [folder_name(name) for name in named["District"]])
+    names = pl.Series(
+        "folder",
+        [folder_name(name) or cd for name, cd in named.select("District", "cd").iter_rows()],
+    )
     counties = pl.Series([folder_name(name) for name in named["County"]])
     for addition in (counties, named["cd"]):
         shared = names.str.to_lowercase().is_duplicated()

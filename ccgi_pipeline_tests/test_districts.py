@@ -38,6 +38,10 @@ def test_a_folder_is_the_name_without_blanks_and_punctuation(district: str, fold
     assert folder_name(district) == folder
 
 
+def test_a_name_without_letters_leaves_the_code_as_the_folder() -> None:
+    assert folders(("10111110000000", "Fresno", "学区", None)) == ["1011111"]
+
+
 def test_two_districts_of_one_name_never_share_a_folder() -> None:
     assert folders(
         ("10111110000000", "Fresno", "Washington Unified", None),

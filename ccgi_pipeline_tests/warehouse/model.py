@@ -151,10 +151,10 @@ class Sender:
         for file, strokes in enumerate(plan, start=1):
             fates[drop, file] = Counter()
             keys: set[int] = set()
-            loaded = 0
+            accepted: set[int] = set()
             for line, stroke in enumerate(strokes, start=2):
                 key = getattr(stroke, "key", None)
-                repeated = key in keys and self.snapshot
+                repeated = key in accepted and self.snapshot
                 if key is None:
                     complete = False
                 else:
@@ -162,12 +162,12 @@ class Sender:
                 if not isinstance(stroke, Good) or repeated:
                     fates[drop, file]["rejected"] += 1
                     continue
-                loaded += 1
+                accepted.add(stroke.key)
                 if stroke.key in stands:
                     fates[drop, stands[stroke.key][0]]["superseded"] += 1
                 stands[stroke.key] = (file, line, stroke.value)
             named |= keys
-            complete = complete and loaded > 0
+            complete = complete and bool(accepted)
         for key, (file, line, value) in stands.items():
             if before.get(key) == (value, True):
                 fates[drop, file]["unchanged"] += 1
