@@ -25,6 +25,8 @@ from ccgi_pipeline.intake.text import decode
 LINE, SPAN = "_line", "_span"
 """Where a record stands: its first physical line, and how many it covers."""
 
+csv.field_size_limit(1 << 30)  # a longer cell is no reason to fail: a rule of its column tells it
+
 _LINE_SEPARATORS = "\x1f\x1e\x1d\x1c\x01\x02\x03\x04"
 """Characters of which one is surely not in a text file: it lets a CSV parser read whole lines."""
 _LONGEST_RECORD = 20
@@ -54,7 +56,8 @@ def read(content: bytes, file_name: str, candidates: Sequence[FeedSpec] = FEEDS)
     named = feed_by_name(file_name, candidates)
     findings = list(text.findings)
     if text.body is None:
-        return _nothing(named, text.encoding, 0, findings)
+        lines_below_header = max(0, len(content.splitlines()) - 1)
+        return _nothing(named, text.encoding, lines_below_header, findings)
     lines = _physical_lines(text.body)
     blank = lines.filter(_is_blank())
     lines = lines.filter(~_is_blank())
@@ -123,7 +126,9 @@ def _nothing(feed: FeedSpec | None, encoding: str, lines: int, findings: list[Fi
 
 
 def _is_blank() -> pl.Expr:
-    return pl.col("text").is_null() | (pl.col("text").str.strip_chars() == "")
+    """A line of white space; a stray byte order mark is no more than that."""
+    text = pl.col("text")
+    return text.is_null() | (text.str.strip_chars().str.strip_chars("\ufeff") == "")
 
 
 def _physical_lines(body: bytes) -> pl.DataFrame:

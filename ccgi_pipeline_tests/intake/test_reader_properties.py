@@ -71,7 +71,7 @@ def test_no_bytes_after_a_header_make_the_reader_fail_or_lose_count(rest: bytes,
     _assert_every_line_is_accounted_for(read(header + rest, usual_name(feed)))
 
 
-@settings(PROFILE, max_examples=120)
+@settings(PROFILE, max_examples=80)
 @given(changes=CHANGES, feed=st.sampled_from(FEEDS))
 def test_no_change_of_a_good_file_makes_the_reader_fail_or_lose_count(
     changes: list[Change], feed: FeedSpec
@@ -85,7 +85,7 @@ _BLANK = re.compile(r"[^\S\x1c-\x1f]")
 """Unicode's white space; Python counts four control characters more."""
 
 
-@settings(PROFILE, max_examples=120)
+@settings(PROFILE, max_examples=80)
 @given(changes=CHANGES)
 def test_the_lines_of_a_changed_file_are_those_that_an_editor_counts(
     changes: list[Change],
@@ -109,7 +109,7 @@ _HURTS = st.dictionaries(
 """Some lines of eight, with the places at which a quote is put in or a separator taken out."""
 
 
-@settings(PROFILE, max_examples=150)
+@settings(PROFILE, max_examples=80)
 @given(hurts=_HURTS, feed=st.sampled_from([TEST_GRADE, COURSE_CATALOG, STUDENT]))
 def test_quotes_and_separators_gone_wrong_cost_no_line_but_their_own(
     hurts: dict[int, list[tuple[int, bool]]], feed: FeedSpec

@@ -97,7 +97,7 @@ _WEIGHT = ("TYPE", "LEN", "CODE", "REQ")
 
 
 @pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
-@settings(PROFILE, max_examples=3)
+@settings(PROFILE, max_examples=2)
 @given(seed=st.integers(0, 2**32))
 def test_the_quick_pass_finds_what_pandera_finds_on_all_lines(feed: FeedSpec, seed: int):
     records = _damaged(feed, seed)
@@ -121,7 +121,7 @@ def test_the_quick_pass_finds_what_pandera_finds_on_all_lines(feed: FeedSpec, se
 
 
 @pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
-@settings(PROFILE, max_examples=3)
+@settings(PROFILE, max_examples=2)
 @given(seed=st.integers(0, 2**32))
 def test_the_quick_pass_suspects_a_line_if_and_only_if_pandera_refuses_it(
     feed: FeedSpec, seed: int

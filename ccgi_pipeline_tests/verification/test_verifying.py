@@ -70,7 +70,7 @@ def _transcripts(**files: bytes) -> Verification:
 # --- fates ----------------------------------------------------------------------------------------
 
 
-@settings(PROFILE, max_examples=100)
+@settings(PROFILE, max_examples=60)
 @given(
     feed=st.sampled_from(FEEDS),
     changes=CHANGES,
