@@ -120,7 +120,7 @@ def _letters_of_utf_8(feed: FeedSpec) -> Case:
 
 def _undecodable(feed: FeedSpec) -> Case:
     content = _edited(feed, {HURT: lambda line: b"\x81\xc3" + line})
-    return Case(content, {}, [("ENCODING", None)], 0, "unknown")
+    return Case(content, {}, [("ENCODING", None)], _count(feed), "unknown")
 
 
 # --- line ends and blank lines --------------------------------------------------------------------
