@@ -141,14 +141,26 @@ def _loading(family: str) -> dg.AssetsDefinition:
             warehouse.connection, warehouse.folders, family, night.of(context)
         )
         ledger = pl.concat([inspecting.NO_FATES, *(batch.ledger for batch in loaded)])
+        unbalanced = inspecting.unbalanced_files(warehouse.connection)
+        broken = inspecting.broken_rules(warehouse.connection)
         for feed in feeds:
-            yield from _outcome(warehouse, feed, ledger.filter(pl.col("feed") == feed.name))
+            yield from _outcome(
+                warehouse,
+                feed,
+                ledger.filter(pl.col("feed") == feed.name),
+                unbalanced.get(feed.name, 0),
+                broken.filter(pl.col("feed") == feed.name).drop("feed"),
+            )
 
     return load
 
 
 def _outcome(
-    warehouse: Warehouse, feed: FeedSpec, ledger: pl.DataFrame
+    warehouse: Warehouse,
+    feed: FeedSpec,
+    ledger: pl.DataFrame,
+    unbalanced: int,
+    broken: pl.DataFrame,
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """What the UI shows of one feed after its load: counts, never a value."""
     connection = warehouse.connection
@@ -164,14 +176,12 @@ def _outcome(
         },
     )
     result = partial(dg.AssetCheckResult, asset_key=feed.name)
-    unbalanced = inspecting.unbalanced_files(connection, feed)
     faults = inspecting.table_faults(connection, feed, changed=not ledger.is_empty())
     yield result(
         check_name=TABLE_IS_SOUND,
         passed=not unbalanced and not faults,
         metadata={"files whose ledger does not add up": unbalanced, "faults": faults},
     )
-    broken = inspecting.broken_rules(connection, feed)
     errors = broken.filter(pl.col("severity") == "error")
     yield result(
         check_name=RULES_ARE_MET,
