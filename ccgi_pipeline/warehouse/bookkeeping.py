@@ -68,7 +68,7 @@ def record_arrivals(connection: duckdb.DuckDBPyConnection, received: Received, n
     if not received.duplicates and not received.touched:
         return
     with transaction(connection):
-        _remember(connection, [(file, sha, "") for file, sha in received.touched])
+        _restamp(connection, [file for file, _ in received.touched])
         for drop in received.duplicates:
             _remember(connection, [(file, sha, drop.id) for file, sha in drop.files])
             connection.execute(
@@ -205,6 +205,18 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame
     connection.register("new_rows", rows.to_arrow())
     connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
     connection.unregister("new_rows")
+
+
+def _restamp(connection: duckdb.DuckDBPyConnection, files: Sequence[InboxFile]) -> None:
+    """Notes the new stamps of known files; which drop they made stays noted."""
+    rows = [(file.shown, file.stamp) for file in files]
+    stamps = pl.DataFrame(rows, schema={"path": pl.String, "stamp": pl.String}, orient="row")
+    connection.register("stamps", stamps.to_arrow())
+    connection.execute(
+        "UPDATE received_files SET stamp = stamps.stamp FROM stamps "
+        "WHERE received_files.path = stamps.path"
+    )
+    connection.unregister("stamps")
 
 
 def _remember(

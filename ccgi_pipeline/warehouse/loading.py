@@ -16,17 +16,6 @@ from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle, Severity
 from ccgi_pipeline.verification.verifying import Verification
 from ccgi_pipeline.warehouse.lake import TRACKING, quoted
 
-FATES = (
-    "inserted",
-    "updated",
-    "unchanged",
-    "superseded",
-    "rejected",
-    "unmatched",
-    "removed",
-    "held",
-)
-
 
 def load_feed(
     connection: duckdb.DuckDBPyConnection, feed: FeedSpec, verification: Verification

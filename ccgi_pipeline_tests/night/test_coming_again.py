@@ -45,6 +45,20 @@ def test_the_same_content_again_is_a_duplicate_and_changes_nothing(tmp_path: Pat
     assert verdicts(folders) == ["accepted", "duplicate"]
 
 
+def test_a_touched_file_is_still_known_by_the_drop_that_it_made(tmp_path: Path) -> None:
+    folders = folders_in(tmp_path)
+    path = put_roster(folders.inbox, HAYWARD, students(MANY, HAYWARD_HIGH))
+    run_night(folders)
+    before = {row[0]: row for row in lake_rows(folders.warehouse)["received_files"]}
+    path.touch()
+    run_night(folders)
+    after = {row[0]: row for row in lake_rows(folders.warehouse)["received_files"]}
+    name = path.relative_to(folders.inbox).as_posix()
+    assert after[name][1] != before[name][1]
+    assert after[name][2:] == before[name][2:]
+    assert len(lake_rows(folders.warehouse)["drops"]) == 1
+
+
 def test_sending_an_older_package_once_more_goes_back_to_it(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     transcript = folders.inbox / HAYWARD / "transcript"
