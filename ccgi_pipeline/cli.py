@@ -126,17 +126,16 @@ def run(inbox: Path, outbox: Path, warehouse: Path, on: date | None) -> None:
 
 def _run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
     # Dagster takes seconds to import; commands that do not need it do not wait for it.
-    from ccgi_pipeline.night import Folders, last_drop, summary  # noqa: PLC0415
+    from ccgi_pipeline.night import Folders  # noqa: PLC0415
     from ccgi_pipeline.running import run_night  # noqa: PLC0415
 
     folders = Folders(inbox, outbox, warehouse)
-    before = last_drop(folders)
     try:
         with _progress_bars():
-            run_night(folders, on)
+            told = run_night(folders, on)
     except PipelineError as failed:
         raise click.ClickException(str(failed)) from None
-    _print_summary(summary(folders, on, before), folders.outbox)
+    _print_summary(told, folders.outbox)
 
 
 @main.command(epilog=EXAMPLE.format("ccgi check ToSend/ --family transcript"))

@@ -21,7 +21,7 @@ from ccgi_pipeline.errors import UNFORESEEN, kind_and_place, value_free
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import NOBODY, UNKNOWN_FAMILY, Drop, InboxFile, list_inbox
-from ccgi_pipeline.intake.receiving import Received, receive
+from ccgi_pipeline.intake.receiving import Received, anything_new, receive
 from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.progress import Step
 from ccgi_pipeline.reports.building import aggregate_rows, detail_rows, open_views
@@ -345,18 +345,34 @@ class NightSummary:
     events_outside_rosters: int
 
 
-def last_drop(folders: Folders) -> int:
-    """The position of the drop that was loaded last, for ``summary`` to start from."""
+@dataclass(frozen=True, slots=True)
+class Before:
+    """How things stand before a night: ``last_drop`` is the position of the drop loaded last.
+
+    ``quiet``: nothing came since, and the ledger adds up.
+    """
+
+    last_drop: int = 0
+    quiet: bool = False
+
+
+def before_the_night(folders: Folders) -> Before:
+    """Where the ledger ends, and whether the inbox holds a file that is not known as it is.
+
+    A file that a killed night did not load, or that met a fault of ours, is not known.
+    """
     if not lake.exists(folders.warehouse):
-        return 0
+        return Before()
     with lake.connect(folders.warehouse, read_only=True) as connection:
-        return inspecting.last_drop(connection)
+        known = bookkeeping.remembered_files(connection)
+        news = anything_new(folders.inbox, known) or inspecting.unbalanced_files(connection)
+        return Before(inspecting.last_drop(connection), quiet=not news)
 
 
-def summary(folders: Folders, on: date, since: int) -> NightSummary:
-    """What the drops after position ``since`` brought, and what the outbox has of ``on``."""
+def summary(folders: Folders, on: date, before: Before) -> NightSummary:
+    """What the drops since ``before`` brought, and what the outbox has of ``on``."""
     with lake.connect(folders.warehouse, read_only=True) as connection:
-        counts = inspecting.counts_since(connection, since)
+        counts = inspecting.counts_since(connection, before.last_drop)
     reports = folders.outbox.glob(f"*/*reporting/**/*_{on:%Y%m%d}_*.csv")
     receipts = folders.outbox.glob(f"*/_receipts/{on:%Y%m%d}_*.json")
     return NightSummary(

@@ -14,10 +14,10 @@ from pathlib import Path
 import dagster as dg
 
 from ccgi_pipeline.definitions import defs
-from ccgi_pipeline.defs.automation import for_date, night_job
+from ccgi_pipeline.defs.automation import DAILY_ASSETS, for_date, night_job
 from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.errors import PermanentError, PipelineError
-from ccgi_pipeline.night import Folders
+from ccgi_pipeline.night import Folders, NightSummary, before_the_night, summary
 from ccgi_pipeline.warehouse import lake
 
 _PROJECT = Path(__file__).parents[1]
@@ -46,8 +46,8 @@ def environment(folders: Folders) -> dict[str, str]:
     }
 
 
-def run_night(folders: Folders, on: date) -> None:
-    """Runs the job for the night of ``on``.
+def run_night(folders: Folders, on: date) -> NightSummary:
+    """Runs the job for the night of ``on``; a quiet one, only what a new day changes.
 
     Raises NightFailedError naming the steps that failed, WarehouseBusyError where another night
     is on.
@@ -55,15 +55,22 @@ def run_night(folders: Folders, on: date) -> None:
     os.environ.update(environment(folders))
     with lake.only_writer(folders.warehouse):
         home = dagster_home(folders.warehouse)
+        before = before_the_night(folders)
     job = defs().resolve_job_def(night_job.name)
     config = for_date(on.isoformat()).to_config_dict()  # type: ignore[no-untyped-call]
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
     with dg.DagsterInstance.from_config(str(home)) as instance:
         _end_dead_runs(instance)
-        result = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+        result = job.execute_in_process(
+            instance=instance,
+            run_config=config,
+            raise_on_error=False,
+            asset_selection=[*DAILY_ASSETS] if before.quiet else None,
+        )
         if not result.success:
             failed = [_told(event) for event in result.all_events if event.is_step_failure]
             raise NightFailedError("\n".join(failed) or "a blocking check failed")
+    return summary(folders, on, before)
 
 
 def _told(event: dg.DagsterEvent) -> str:

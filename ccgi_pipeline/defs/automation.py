@@ -13,8 +13,10 @@ from pathlib import Path
 
 import dagster as dg
 
+from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
 from ccgi_pipeline.intake.inbox import NOBODY, InboxFile, list_inbox
+from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse import bookkeeping, lake
 
 night_job = dg.define_asset_job(
@@ -22,6 +24,12 @@ night_job = dg.define_asset_job(
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets("district_night"),
     description="One night: receives, verifies, loads, reports and answers, all districts at once.",
 )
+
+DAILY_ASSETS = tuple(
+    dg.AssetKey(name) for name in ("received_drops", *map(asset_name, REPORTS), "receipts")
+)
+"""What a night makes even if no file came: the day of the reports is another. What was loaded
+before is as it was, and so are the checks on it."""
 
 
 @dg.schedule(

@@ -94,6 +94,15 @@ def receive(
     return Received(drops, duplicates, tuple(touched), tuple(growing), strays)
 
 
+def anything_new(inbox: Path, remembered: Mapping[str, Remembered]) -> bool:
+    """Whether some sender's file is not remembered as it is now."""
+    return any(
+        (before := remembered.get(file.shown)) is None or before.stamp != file.stamp
+        for file in list_inbox(inbox)
+        if file.sender != NOBODY
+    )
+
+
 def _with_family(file: InboxFile, content: Path) -> InboxFile:
     """A file in no family's folder and with no known name may still have a known header."""
     if file.family != UNKNOWN_FAMILY:

@@ -16,6 +16,7 @@ from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.answers import DISTRICTS, DROPS_ARE_ACCEPTED, FILES_ARE_GOOD
 from ccgi_pipeline.defs.automation import for_date
 from ccgi_pipeline.defs.feeds import ROSTERS_STAND, RULES_ARE_MET, TABLE_IS_SOUND
+from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.night import Folders
 from ccgi_pipeline.running import NightFailedError, dagster_home, environment, run_night
 from ccgi_pipeline.synthetic import generate
@@ -155,6 +156,25 @@ def test_a_line_lost_from_the_ledger_stops_the_night_before_any_report(tmp_path:
     with pytest.raises(NightFailedError, match="failed"):
         run_night(folders, tomorrow)
     assert bytes_below(folders.outbox) == reports
+
+
+def test_a_quiet_night_writes_its_reports_and_loads_no_feed_again(tmp_path: Path) -> None:
+    folders = folders_in(tmp_path)
+    put_roster(folders.inbox, GOOD, students(["1000000001", "1000000002"], HAYWARD_HIGH))
+    run_night(folders, ON)
+    tomorrow = date(2026, 11, 23)
+    told = run_night(folders, tomorrow)
+    assert (told.verdicts, told.reports) == ([], 21)
+    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+        (newest, _) = instance.get_runs()
+        made = {
+            record.asset_key.to_user_string()
+            for record in instance.get_records_for_run(
+                newest.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+            ).records
+        }
+    assert {"received_drops", "report_goals", "receipts"} <= made
+    assert not made & {feed.name for feed in FEEDS}
 
 
 @dg.job(name="night")

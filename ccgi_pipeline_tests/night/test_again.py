@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ccgi_pipeline.night import Folders, last_drop, summary
+from ccgi_pipeline.night import Before, Folders, before_the_night, summary
 from ccgi_pipeline.warehouse import bookkeeping, lake
 from ccgi_pipeline_tests.night.damage import zipped
 from ccgi_pipeline_tests.night.inboxes import (
@@ -95,7 +95,7 @@ def _stamps(folder: Path) -> dict[Path, tuple[int, int]]:
 
 def test_a_night_without_news_loads_nothing_and_touches_no_file(first_night: Folders):
     rows, stamps = lake_rows(first_night.warehouse), _stamps(first_night.outbox)
-    before = last_drop(first_night)
+    before = before_the_night(first_night)
     assert run_night(first_night) == []
     assert lake_rows(first_night.warehouse) == rows
     assert _stamps(first_night.outbox) == stamps
@@ -254,7 +254,7 @@ def test_the_same_bytes_of_two_senders_are_two_drops(odd_night: Folders):
 
 
 def test_files_in_no_senders_folder_are_told_to_the_operator(odd_night: Folders):
-    assert summary(odd_night, ON, 0).strays == 2
+    assert summary(odd_night, ON, Before()).strays == 2
 
 
 @pytest.mark.parametrize("name", _UNFINISHED)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
-from ccgi_pipeline.night import last_drop, summary
+from ccgi_pipeline.night import before_the_night, summary
 from ccgi_pipeline.warehouse import inspecting, lake
 from ccgi_pipeline_tests.night.inboxes import (
     HAYWARD,
@@ -48,7 +48,7 @@ def test_events_of_students_outside_the_rosters_are_kept_counted_and_in_no_repor
     folders = folders_in(tmp_path)
     put_roster(folders.inbox, HAYWARD, students([_HERE], HAYWARD_HIGH))
     put_events(folders.inbox, _applied(_HERE, _NOBODYS, _NOBODYS))
-    before = last_drop(folders)
+    before = before_the_night(folders)
     run_night(folders)
     assert len(lake_rows(folders.warehouse)[_APPLICATIONS.name]) == 3
     with lake.connect(folders.warehouse, read_only=True) as connection:
