@@ -20,6 +20,7 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+import polars as pl
 
 from ccgi_pipeline.feeds.registry import feed_by_name
 from ccgi_pipeline.night import Folders
@@ -78,18 +79,85 @@ def bench_night(folder: Path, districts: int, students: int, on: date) -> NightF
     )
 
 
+@dataclass(frozen=True, slots=True)
+class CheckFigures:
+    """Seconds, mebibytes and ratio of ``ccgi check`` on one large file."""
+
+    lines: int
+    file_mib: float
+    check_s: float
+    peak_mib: float
+    floor_read_s: float
+    ratio: float
+
+
+def bench_check(folder: Path, lines: int, on: date) -> CheckFigures:
+    """Checks a file of so many attendance lines (made in ``folder``, replaced), and the floor.
+
+    The floor is DuckDB reading the same file as text into a table in memory.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    path = folder / "attendance_periods.txt"
+    _attendance(lines, on).write_csv(path, separator="\t")
+    check, peak = _timed("check", path, "--family", "foster_focus", "--date", on.isoformat())
+    with duckdb.connect() as connection:
+        started = time.perf_counter()
+        _read_as_text(connection, "attendance", [str(path)])
+        floor = time.perf_counter() - started
+    return CheckFigures(
+        lines=lines,
+        file_mib=_size(folder),
+        check_s=check,
+        peak_mib=peak,
+        floor_read_s=floor,
+        ratio=check / floor,
+    )
+
+
+_SCHOOL_DAYS = 180
+
+
+def _attendance(lines: int, on: date) -> pl.DataFrame:
+    """Attendance periods without a fault: 180 days of as many students as it takes."""
+    number = pl.int_range(lines, dtype=pl.Int64)
+    student, day = number // _SCHOOL_DAYS, number % _SCHOOL_DAYS
+    school = pl.lit("33671733335130")
+    columns = {
+        "SystemID": pl.lit("3367173"),
+        "UniqueID": pl.format("ATP{}", number),
+        "SSID": (9_100_000_000 + student).cast(pl.String),
+        "SchoolDate": pl.lit(on) - pl.duration(days=day),
+        "PeriodsEnrolled": pl.lit(6),
+        "PeriodsAttended": 6 - number % 7 // 6,
+        "SchoolCDSCode": school,
+        "SISSchoolCode": pl.lit("110"),
+        "SchoolYear": pl.lit(None, dtype=pl.String),
+        "SISLocalID": pl.format("L{}", student),
+        "LastName": pl.format("Last{}", student % 1000),
+        "FirstName": pl.format("First{}", student % 700),
+    }
+    return pl.select(number=number).select(
+        expression.alias(name) for name, expression in columns.items()
+    )
+
+
 def _command(folders: Folders, on: date) -> tuple[float, float]:
     """Wall seconds of ``ccgi run`` and the peak memory (MiB) of any child so far."""
+    return _timed(
+        "run",
+        *("--inbox", folders.inbox),
+        *("--outbox", folders.outbox),
+        *("--warehouse", folders.warehouse),
+        *("--date", on.isoformat()),
+    )
+
+
+def _timed(*arguments: str | Path) -> tuple[float, float]:
+    """Wall seconds of a command of ours, and the peak memory (MiB) of any child so far."""
     started = time.perf_counter()
     subprocess.run(
-        [
-            Path(sys.executable).with_name("ccgi"),
-            "run",
-            *("--inbox", folders.inbox),
-            *("--outbox", folders.outbox),
-            *("--warehouse", folders.warehouse),
-            *("--date", on.isoformat()),
-        ],
+        [Path(sys.executable).with_name("ccgi"), *arguments],
         check=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -178,9 +246,20 @@ def _size(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / _MEBIBYTE
 
 
-def as_object(figures: NightFigures) -> dict[str, object]:
+def as_object(figures: NightFigures | CheckFigures) -> dict[str, object]:
     """The figures for a machine."""
     return asdict(figures)
+
+
+def check_as_text(figures: CheckFigures) -> str:
+    """The figures of a check for a person."""
+    return (
+        f"{figures.lines:,} attendance lines, {figures.file_mib:,.0f} MiB\n"
+        f"  ccgi check                    {figures.check_s:8.1f} s, "
+        f"peak {figures.peak_mib:,.0f} MiB\n"
+        f"  the floor (reading as text)   {figures.floor_read_s:8.1f} s\n"
+        f"  ratio                         {figures.ratio:8.1f}"
+    )
 
 
 def as_text(figures: NightFigures) -> str:

@@ -25,6 +25,7 @@ from rich.table import Table
 
 from ccgi_pipeline.errors import PipelineError
 from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.profiles import profiles_in, read_profiles
 from ccgi_pipeline.progress import Step, listening
 
 if TYPE_CHECKING:
@@ -144,7 +145,12 @@ def _run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
 @click.option(
     "--warehouse",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="Judge with what this warehouse knows.",
+    help="Judge with what this warehouse knows, and with its profiles.",
+)
+@click.option(
+    "--profiles",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="Judge with the settings in this profiles.toml.",
 )
 @click.option(
     "--format",
@@ -158,6 +164,7 @@ def check(
     paths: tuple[Path, ...],
     family: str | None,
     warehouse: Path | None,
+    profiles: Path | None,
     form: str,
     on: date | None,
 ) -> None:
@@ -172,12 +179,17 @@ def check(
         click.echo(f"{path}: no such file or folder", err=True)
     if missing:
         sys.exit(_NOTHING)
-    known = None
-    if warehouse is not None:
-        from ccgi_pipeline.night import offline_knowledge  # noqa: PLC0415
+    known, settings = None, None
+    try:
+        if warehouse is not None:
+            from ccgi_pipeline.night import offline_knowledge  # noqa: PLC0415
 
-        known = offline_knowledge(warehouse)
-    checked = checking.check(paths, on or _today(), family, known)
+            known, settings = offline_knowledge(warehouse), read_profiles(warehouse)
+        if profiles is not None:
+            settings = profiles_in(profiles)
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    checked = checking.check(paths, on or _today(), family, known, settings)
     if form == "json":
         answer = {
             "verdict": str(checked.verdict),
@@ -224,6 +236,24 @@ def bench_night(districts: int, students: int, data: Path, form: str, on: date |
         click.echo(json.dumps(benches.as_object(figures), indent=2))
     else:
         click.echo(benches.as_text(figures))
+
+
+@bench.command("check", epilog=EXAMPLE.format("ccgi bench check --lines 1000000"))
+@click.option("--lines", default=1_000_000, show_default=True)
+@click.option("--data", type=_FOLDER, default=Path("data/bench-check"), show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@date_option
+def bench_check(lines: int, data: Path, form: str, on: date | None) -> None:
+    """One large Foster Focus file: seconds, memory, ratio to the floor."""
+    from ccgi_pipeline import bench as benches  # noqa: PLC0415
+
+    figures = benches.bench_check(data, lines, on or _today())
+    if form == "json":
+        click.echo(json.dumps(benches.as_object(figures), indent=2))
+    else:
+        click.echo(benches.check_as_text(figures))
 
 
 @main.command(epilog=EXAMPLE.format("make ui"))

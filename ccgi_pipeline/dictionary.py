@@ -35,6 +35,7 @@ def _feed_object(feed: FeedSpec) -> dict[str, Any]:
         "separators": list(feed.separators),
         "quote": feed.quote,
         "keys": list(feed.keys),
+        "unique_id": feed.unique_id,
         "lifecycle": str(feed.lifecycle),
         "source": feed.source,
         "columns": [_column_object(column) for column in feed.columns.values()],
@@ -50,6 +51,7 @@ def _column_object(column: Column) -> dict[str, Any]:
         "length": column.length,
         "pii": column.pii,
         "restricted": column.restricted,
+        "foster": column.foster,
         "codes": list(column.codes.values) if column.codes else None,
         "description": column.description,
         "source": column.source,
@@ -124,6 +126,8 @@ def _feed_page(feed: FeedSpec) -> list[str]:
     )
     names = ", ".join(f"`{stem}`" for stem in feed.stems)
     keys = ", ".join(f"`{key}`" for key in feed.keys)
+    if feed.unique_id:
+        keys = f"`{feed.unique_id}` where the district's are permanent, else {keys}"
     source = f"Source: {feed.source}."
     return [
         f"### `{feed.name}`",

@@ -18,7 +18,9 @@ import polars as pl
 
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
 from ccgi_pipeline.errors import UNFORESEEN, kind_and_place, value_free
-from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, linking
+from ccgi_pipeline.feeds.foster_focus.comparing import CHILD
+from ccgi_pipeline.feeds.registry import COMPARISONS, FAMILIES, FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import NOBODY, UNKNOWN_FAMILY, Drop, InboxFile, list_inbox
 from ccgi_pipeline.intake.receiving import Received, anything_new, receive
@@ -27,10 +29,14 @@ from ccgi_pipeline.progress import Step
 from ccgi_pipeline.reports.building import aggregate_rows, detail_rows, open_views
 from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.reports.writing import Outbox, write_report
-from ccgi_pipeline.verification.judging import SENDER
+from ccgi_pipeline.verification.as_meant import as_meant
+from ccgi_pipeline.verification.facts import SENDER
+from ccgi_pipeline.verification.receipts import child_match_csv
 from ccgi_pipeline.verification.verifying import (
+    Known,
     Verification,
     files_to_verify,
+    nothing_known,
     refused,
     verify,
 )
@@ -111,12 +117,13 @@ def verify_family(
     knowledge = _Knowledge(connection)
 
     def verified(batch: Sequence[Drop]) -> Verification:
-        return verify(files_to_verify(batch, content_of), on, knowledge.known, step.advance)
+        files = files_to_verify(batch, content_of)
+        return verify(files, on, knowledge.known, profiles, step.advance)
 
     for batch in _batches(drops, folders.archive):
         for part, verification in _isolated(batch, verified):
             knowledge.learn(verification)
-            staging.save_batch(family, part, verification.with_consent_as_meant(profiles))
+            staging.save_batch(family, part, as_meant(verification, profiles, on))
             outcomes.append(verification.files)
     return pl.concat(outcomes) if outcomes else pl.DataFrame()
 
@@ -168,35 +175,60 @@ def _batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]:
         yield batch
 
 
-_TARGETS = {
-    (relation.target, relation.target_column)
-    for feed in FEEDS
-    for relation in feed.relations
-    if relation.target in FEEDS_BY_NAME
+_LOOKED_UP = {
+    *(
+        (relation.target, (relation.target_column,))
+        for feed in FEEDS
+        for relation in feed.relations
+        if relation.target in FEEDS_BY_NAME
+    ),
+    *(
+        (target, columns)
+        for comparisons in COMPARISONS.values()
+        for _, across in comparisons
+        for target, columns in across.sees.items()
+        if target in FEEDS_BY_NAME
+    ),
 }
+"""Feeds and columns of them that rules look up in other lines."""
 
 
 class _Knowledge:
-    """What relations may look up: the warehouse's active records, the night's earlier batches."""
+    """What rules may look up: the warehouse's active records, the night's earlier batches."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
-        self._learnt: dict[tuple[str, str], list[pl.DataFrame]] = {key: [] for key in _TARGETS}
+        self._learnt: dict[tuple[str, tuple[str, ...]], list[pl.DataFrame]] = {
+            looked_up: [] for looked_up in _LOOKED_UP
+        }
 
     def learn(self, verification: Verification) -> None:
         """Remembers what later batches may refer to."""
-        for (feed, column), frames in self._learnt.items():
-            frames.append(verification.named(feed, column))
+        for (feed, columns), frames in self._learnt.items():
+            frames.append(verification.named(feed, columns).unique())
 
-    def known(self, feed: str, column: str) -> pl.DataFrame:
-        """Senders and cells of one column of a feed."""
+    def known(
+        self, feed: str, columns: tuple[str, ...], senders: Sequence[str] | None
+    ) -> pl.DataFrame:
+        """Senders and cells of columns of a feed."""
         if feed == "cde_directory":
-            stored = known_directory(self._connection).select(pl.lit("cde").alias(SENDER), column)
+            stored = known_directory(self._connection).select(pl.lit("cde").alias(SENDER), *columns)
         else:
-            stored = self._connection.sql(
-                f"SELECT DISTINCT {SENDER}, {quoted(column)} FROM lake.{feed} WHERE _active"
+            listed = ", ".join(map(quoted, columns))
+            of_senders = "" if senders is None else "AND list_contains($senders, _sender)"
+            # A student without a child of Foster Focus is in no table, and yet was sent.
+            of_students = feed == DEMOGRAPHICS.name and set(columns) <= set(CHILD)
+            more = f"UNION SELECT {SENDER}, {listed} FROM lake.unmatched" if of_students else ""
+            stored = self._connection.execute(
+                f"SELECT DISTINCT {SENDER}, {listed} FROM "
+                f"(SELECT {SENDER}, {listed} FROM lake.{feed} WHERE _active {more}) "
+                f"WHERE true {of_senders}",
+                None if senders is None else {"senders": list(senders)},
             ).pl()
-        return pl.concat([stored, *self._learnt[feed, column]])
+        learnt = pl.concat([nothing_known(feed, columns), *self._learnt[feed, columns]])
+        if senders is not None:
+            learnt = learnt.filter(pl.col(SENDER).is_in(list(senders)))
+        return pl.concat([stored.cast(learnt.schema), learnt])
 
 
 def known_directory(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
@@ -215,12 +247,13 @@ def load_family(
     """Loads the verified batches of ``family``, a commit each, and forgets them."""
     loaded = []
     batches = list(folders.staging.batch_folders(family))
+    profiles = read_profiles(folders.warehouse)
     step = Step(f"loading {family}", len(batches))
     for folder in batches:
         drops, verified = folders.staging.batch(folder)
         known = bookkeeping.known_drops(connection)
         if not known.issuperset(drop.id for drop in drops):
-            loaded.append(bookkeeping.load(connection, drops, verified, on))
+            loaded.append(bookkeeping.load(connection, drops, verified, on, profiles))
         folders.staging.clear_batch(folder)
         step.advance()
     return loaded
@@ -323,7 +356,30 @@ def write_receipts(
     return list(dict.fromkeys(senders))
 
 
-def offline_knowledge(warehouse: Path) -> Callable[[str, str], pl.DataFrame]:
+@value_free
+def write_child_match(
+    connection: duckdb.DuckDBPyConnection, folders: Folders, on: date, only: str | None = None
+) -> dict[str, int]:
+    """Writes the child match report of each district that sends foster youth.
+
+    Returns how many students have no child, by the id of the reason.
+    """
+    rows = answering.students_without_child(connection)
+    if only is not None:
+        rows = [row for row in rows if row.cd == only]
+    senders = pl.Series("cd", [row.cd for row in rows], dtype=pl.String)
+    named = districts(known_directory(connection), senders)
+    folder_of = dict(named.select("cd", "folder").iter_rows())
+    for row in rows:
+        name = f"{on:%Y%m%d}_foster_focus_child_match.csv"
+        path = Path(folder_of[row.cd], "_receipts", name)
+        folders.outgoing.write(path, child_match_csv(row.students))
+    close_reports(folders)
+    reasons = [student.rule for row in rows for student in row.students]
+    return {rule.id: reasons.count(rule.id) for rule in linking.REASONS}
+
+
+def offline_knowledge(warehouse: Path) -> Known:
     """What the warehouse in this folder knows, for a check that changes nothing."""
     connection = lake.connect(warehouse, read_only=True)
     return _Knowledge(connection).known

@@ -12,16 +12,27 @@ Example::
     [defaults]
     parent_consent_means = "consent"
 
+    [foster_focus]
+    age_limit = 19
+
     [districts.3367173]
     parent_consent_means = "opt_out"
+
+    [districts.3367173.foster_focus]
+    unique_ids_are_permanent = true
+    close_enrollments_on = "06-12"
+
+    [districts.3367173.foster_focus.file_names]
+    enrollment_history = "ENR_EXPORT"
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -49,11 +60,93 @@ class ReportSettings:
     percent_decimals: int = 1
 
 
+POLICE_WORDS = (
+    "police", "policing", "policeman", "policemen", "policewoman",
+    "law enforcement", "sheriff", "deputy sheriff", "peace officer", "resource officer", "SRO",
+    "highway patrol", "CHP", "arrest", "arrested", "arrests", "handcuffed", "probation officer",
+    "juvenile hall", "juvenile probation",
+)  # fmt: skip
+"""Words and phrases by which a record mentions police involvement. Whole words only: a "policy"
+and an "academic probation" are the school's own affair."""
+
+
+@dataclass(frozen=True, slots=True)
+class FosterFocusSettings:
+    """What holds for the Foster Focus link of all districts.
+
+    ``age_limit``: a child is linked through this age, in years; it moves with AB 12.
+    ``inactive_months``: so long after its status ended a child is still linked.
+    """
+
+    age_limit: int = 19
+    inactive_months: int = 6
+    police_words: tuple[str, ...] = POLICE_WORDS
+
+
+@dataclass(frozen=True, slots=True)
+class FosterFocusProfile:
+    """What the Foster Focus extracts of one district do not say themselves.
+
+    ``strict``: blanks that mean "still open" are refused too. ``nine_digit_local_ids``: local ids
+    of nine digits are the district's, not social security numbers. ``close_enrollments_on``: month
+    and day on which enrollments left open at the end of a school year are closed.
+    ``elementary_through_grade``: up to this grade attendance is by day. ``self_contained_schools``:
+    local codes of schools where it always is. ``tests_in_sis``: tests that the student system
+    holds. ``first_school_day``, ``last_school_day``, ``no_school``: the school calendar.
+    ``file_names``: per extract another name of its file. ``sites``, ``gpa_types``,
+    ``score_types``, ``tests``: what the district's own codes stand for.
+    """
+
+    unique_ids_are_permanent: bool = False
+    strict: bool = False
+    nine_digit_local_ids: bool = False
+    close_enrollments_on: str | None = None
+    elementary_through_grade: int = 5
+    self_contained_schools: tuple[str, ...] = ()
+    tests_in_sis: tuple[str, ...] = ()
+    first_school_day: date | None = None
+    last_school_day: date | None = None
+    no_school: tuple[date, ...] = ()
+    file_names: Mapping[str, str] = field(default_factory=dict)
+    sites: Mapping[str, str] = field(default_factory=dict)
+    gpa_types: Mapping[str, str] = field(default_factory=dict)
+    score_types: Mapping[str, str] = field(default_factory=dict)
+    tests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def school_days(self) -> list[date]:
+        """The days of the school calendar, if there is one: weekdays but for those named."""
+        if self.first_school_day is None or self.last_school_day is None:
+            return []
+        count = (self.last_school_day - self.first_school_day).days + 1
+        days = (self.first_school_day + timedelta(days=n) for n in range(count))
+        return [d for d in days if d.weekday() < _SATURDAY and d not in self.no_school]
+
+
+_SATURDAY = 5
+
+
 @dataclass(frozen=True, slots=True)
 class DistrictProfile:
-    """One district's settings. ``parent_consent_means``: what Y in ParentConsent says."""
+    """One district's settings.
+
+    ``parent_consent_means``: what Y in ParentConsent says. ``school_year_starts``: month and day
+    on which the school year turns.
+    """
 
     parent_consent_means: ConsentMeaning = "consent"
+    school_year_starts: str = "07-01"
+    foster_focus: FosterFocusProfile = field(default_factory=FosterFocusProfile)
+
+    def school_year(self, on: date) -> int:
+        """The school year of a day, named by the year in which it ends."""
+        return on.year + ((on.month, on.day) >= month_and_day(self.school_year_starts))
+
+
+def month_and_day(written: str) -> tuple[int, int]:
+    """``06-12`` as month and day."""
+    month, day = written.split("-")
+    return int(month), int(day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +154,7 @@ class Profiles:
     """The settings of all districts."""
 
     reports: ReportSettings = field(default_factory=ReportSettings)
+    foster_focus: FosterFocusSettings = field(default_factory=FosterFocusSettings)
     defaults: DistrictProfile = field(default_factory=DistrictProfile)
     districts: Mapping[str, DistrictProfile] = field(default_factory=dict)
 
@@ -68,15 +162,19 @@ class Profiles:
         """The profile of the district with this CD code."""
         return self.districts.get(cd, self.defaults)
 
+    def with_permanent_ids(self, senders: Iterable[str]) -> list[str]:
+        """Those of ``senders`` whose unique IDs are permanent."""
+        return [s for s in senders if self.of(s).foster_focus.unique_ids_are_permanent]
+
 
 def read_profiles(warehouse: Path) -> Profiles:
-    """The profiles of a warehouse; defaults where it has no file.
-
-    Raises ProfileError naming what in the file is wrong.
-    """
+    """The profiles of a warehouse; defaults where it has no file. Raises ProfileError."""
     path = warehouse / FILE_NAME
-    if not path.exists():
-        return Profiles()
+    return profiles_in(path) if path.exists() else Profiles()
+
+
+def profiles_in(path: Path) -> Profiles:
+    """The profiles that a file holds. Raises ProfileError naming what in the file is wrong."""
     try:
         given = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
@@ -86,37 +184,105 @@ def read_profiles(warehouse: Path) -> Profiles:
 
 
 def _profiles(given: Mapping[str, Any], path: Path) -> Profiles:
-    _only(given, {"reports", "defaults", "districts"}, str(path))
+    _only(given, {"reports", "foster_focus", "defaults", "districts"}, str(path))
     districts: Mapping[str, Any] = given.get("districts", {})
     for cd in districts:
         if not re.fullmatch(r"\d{7}", cd):
             msg = f"{path}: [districts.{cd}]: name districts by their 7-digit CD code"
             raise ProfileError(msg)
-    defaults = _district(given.get("defaults", {}), {}, f"{path}: [defaults]")
+    defaults = given.get("defaults", {})
     return Profiles(
         reports=_reports(given.get("reports", {}), f"{path}: [reports]"),
-        defaults=defaults,
+        foster_focus=_foster_settings(given.get("foster_focus", {}), f"{path}: [foster_focus]"),
+        defaults=_district(defaults, {}, f"{path}: [defaults]"),
         districts={
-            cd: _district(settings, given.get("defaults", {}), f"{path}: [districts.{cd}]")
+            cd: _district(settings, defaults, f"{path}: [districts.{cd}]")
             for cd, settings in districts.items()
         },
     )
 
 
 def _reports(given: Mapping[str, Any], where: str) -> ReportSettings:
-    _only(given, {known.name for known in fields(ReportSettings)}, where)
+    _only(given, _names(ReportSettings), where)
     settings = ReportSettings(**given)
     _one_of(settings.percent_of, get_args(PercentOf), f"{where} percent_of")
     _one_of(settings.percent_decimals, (0, 1, 2), f"{where} percent_decimals")
     return settings
 
 
+def _foster_settings(given: Mapping[str, Any], where: str) -> FosterFocusSettings:
+    _only(given, _names(FosterFocusSettings), where)
+    settings = FosterFocusSettings(**_of_types(FosterFocusSettings, given, where))
+    if not all(word.strip() for word in settings.police_words):
+        msg = f"{where} police_words must be words"
+        raise ProfileError(msg)
+    return settings
+
+
 def _district(given: Mapping[str, Any], defaults: Mapping[str, Any], where: str) -> DistrictProfile:
-    _only(given, {known.name for known in fields(DistrictProfile)}, where)
-    profile = DistrictProfile(**{**defaults, **given})
+    _only(given, _names(DistrictProfile), where)
+    settings = {**defaults, **given}
+    link = {**defaults.get("foster_focus", {}), **given.get("foster_focus", {})}
+    settings["foster_focus"] = _foster_profile(link, f"{where} foster_focus")
+    profile = DistrictProfile(**settings)
     meanings = get_args(ConsentMeaning)
     _one_of(profile.parent_consent_means, meanings, f"{where} parent_consent_means")
+    _day(profile.school_year_starts, f"{where} school_year_starts")
     return profile
+
+
+def _foster_profile(given: Mapping[str, Any], where: str) -> FosterFocusProfile:
+    _only(given, _names(FosterFocusProfile), where)
+    profile = FosterFocusProfile(**_of_types(FosterFocusProfile, given, where))
+    if profile.close_enrollments_on is not None:
+        _day(profile.close_enrollments_on, f"{where} close_enrollments_on")
+    if (profile.first_school_day is None) != (profile.last_school_day is None):
+        msg = f"{where} needs both first_school_day and last_school_day, or neither"
+        raise ProfileError(msg)
+    return profile
+
+
+_KINDS: Mapping[str, tuple[type, str]] = {
+    "bool": (bool, "true or false"),
+    "int": (int, "a whole number"),
+    "str | None": (str, "a text"),
+    "date | None": (date, "a date such as 2026-08-17, without quotation marks"),
+    "tuple[str, ...]": (str, "a list of texts"),
+    "tuple[date, ...]": (date, "a list of dates such as 2026-11-26"),
+    "Mapping[str, str]": (str, "a table of texts"),
+}
+
+
+def _of_types(kind: type, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """``given`` as the fields of a dataclass want it. Raises ProfileError naming one that fails."""
+    made = {}
+    for name, value in given.items():
+        declared = str(next(known.type for known in fields(kind) if known.name == name))
+        wanted, words = _KINDS[declared]
+        parts = [value]
+        if declared.startswith("tuple"):
+            parts = value if isinstance(value, list) else [None]
+            value = tuple(parts)  # noqa: PLW2901 - TOML has lists, a frozen setting has none
+        elif declared.startswith("Mapping"):
+            parts = [*value.values()] if isinstance(value, dict) else [None]
+        if not all(type(part) is wanted for part in parts):
+            msg = f"{where} {name} must be {words}"
+            raise ProfileError(msg)
+        made[name] = value
+    return made
+
+
+def _names(kind: type) -> set[str]:
+    return {known.name for known in fields(kind)}
+
+
+def _day(written: object, where: str) -> None:
+    try:
+        month, day = month_and_day(str(written))
+        date(2001, month, day)
+    except ValueError:
+        msg = f'{where} must be a month and a day such as "06-12"'
+        raise ProfileError(msg) from None
 
 
 def _only(given: Mapping[str, Any], known: set[str], where: str) -> None:

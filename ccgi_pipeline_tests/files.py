@@ -21,17 +21,22 @@ from re import _parser as patterns
 
 import polars as pl
 
+from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.spec import Column, ColumnType, FeedSpec, Scope
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops
+from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.checking import shipped_knowledge
-from ccgi_pipeline.verification.judging import FILE, SENDER
+from ccgi_pipeline.verification.facts import SENDER
+from ccgi_pipeline.verification.judging import FILE
 from ccgi_pipeline.verification.verifying import (
     Known,
     Verification,
     files_to_verify,
+    nothing_known,
     verify,
 )
+from ccgi_pipeline_tests.foster_focus import Line, foster_line
 
 ON = date(2026, 11, 20)
 """The night of all tests: in the school year 2026-27."""
@@ -39,8 +44,6 @@ DISTRICT = "3367173"
 """Palm Springs Unified, which the shipped directory lists with the school of ``school_of``."""
 LINES = 6
 """Lines of a good file: enough that one can be broken which no other file speaks of."""
-
-Line = dict[str, str]
 
 _BASE_DATE = date(2010, 3, 1)
 """A student born then is in high school on ``ON``."""
@@ -135,7 +138,8 @@ _BY_TYPE: Mapping[ColumnType, Callable[[Column, int], str]] = {
     ColumnType.TIMESTAMP: _in_form,
     ColumnType.INTEGER: lambda _, number: str(number + 1),
     ColumnType.DECIMAL: lambda *_: "3.25",
-    ColumnType.BOOLEAN: lambda *_: "Y",
+    ColumnType.YEAR: lambda *_: "2027",
+    ColumnType.BOOLEAN: lambda declared, _: declared.true_values[0],
 }
 
 _CDS_CODE = "[0-9]{14}"
@@ -188,6 +192,8 @@ def good_lines(feed: FeedSpec, count: int = LINES, sender: str | None = None) ->
     if feed.name == "transcript_manifest":
         return [{"FileName": usual_name(other)} for other in FAMILIES[feed.family]]
     sender = sender or sender_of(feed.family)
+    if feed.family == foster_focus.FAMILY:
+        return [foster_line(feed, number, sender, school_of(sender)) for number in range(count)]
     fitting = {**_FITTING.get(feed.name, {}), **_related(feed, sender)}
     return [
         {
@@ -284,13 +290,16 @@ def verified(
     *,
     sender: str | None = None,
     known: Known = shipped_knowledge,
+    profiles: Profiles | None = None,
 ) -> Verification:
     """What verification makes of ``sent`` on the night ``ON``."""
     drops = delivered(sent, family, sender)
-    return verify(files_to_verify(drops, lambda _, name: sent[name]), ON, known)
+    return verify(files_to_verify(drops, lambda _, name: sent[name]), ON, known, profiles)
 
 
-def verified_together(by_sender: Mapping[str, Mapping[str, bytes]], family: str) -> Verification:
+def verified_together(
+    by_sender: Mapping[str, Mapping[str, bytes]], family: str, profiles: Profiles | None = None
+) -> Verification:
     """What verification makes of the deliveries of many senders in one night.
 
     The directory knows the school of each of them and nothing else.
@@ -298,14 +307,13 @@ def verified_together(by_sender: Mapping[str, Mapping[str, bytes]], family: str)
     drops = [drop for sender, sent in by_sender.items() for drop in delivered(sent, family, sender)]
     files = files_to_verify(drops, lambda file, name: by_sender[file.sender][name])
 
-    def known(feed: str, column: str) -> pl.DataFrame:
-        schools = [school_of(sender) for sender in by_sender] if feed == "cde_directory" else []
-        return pl.DataFrame(
-            {SENDER: ["cde"] * len(schools), column: schools},
-            schema={SENDER: pl.String, column: pl.String},
-        )
+    def known(feed: str, columns: tuple[str, ...], senders: Sequence[str] | None) -> pl.DataFrame:
+        if feed != "cde_directory":
+            return nothing_known(feed, columns, senders)
+        schools = [school_of(sender) for sender in by_sender]
+        return pl.DataFrame({SENDER: "cde", **dict.fromkeys(columns, schools)})
 
-    return verify(files, ON, known)
+    return verify(files, ON, known, profiles)
 
 
 Place = tuple[str, str, int | None, str | None]

@@ -1,8 +1,8 @@
 """The end of the night: receipts for senders, and one event per district that sent something.
 
-Belongs here: ``receipts``, and ``district_night``, whose partitions are the districts by CD code.
-The night reports on partitions without running them; running one by hand does one district's whole
-night: takes its new files, loads them, writes its reports and receipts.
+Belongs here: ``receipts``, the child match report, and ``district_night``, whose partitions are the
+districts by CD code. The night reports on partitions without running them; running one by hand does
+one district's whole night: takes its new files, loads them, writes its reports and receipts.
 """
 
 import warnings
@@ -14,7 +14,8 @@ from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.feeds import counts_table
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
-from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds import foster_focus
+from ccgi_pipeline.feeds.registry import FAMILIES, RULES
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse import inspecting
 
@@ -93,9 +94,32 @@ def _files_are_good() -> dg.AssetCheckSpec:
         )
 
 
+CHILD_MATCH = "foster_focus_child_match"
+
+
+@dg.asset(
+    name=CHILD_MATCH,
+    group_name="answers",
+    deps=[feed.name for feed in FAMILIES[foster_focus.FAMILY]],
+    kinds={"csv"},
+    description="The daily child match report of each district that sends foster youth: which "
+    "students are linked to no child of Foster Focus, and why. Nothing of theirs is loaded.",
+)
+def child_match(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    night: dg.ResourceParam[NightDate],
+) -> dg.MaterializeResult[None]:
+    """Writes the reports, and counts the reasons."""
+    connection, folders = warehouse.connection, warehouse.folders
+    reasons = steps.write_child_match(connection, folders, night.of(context))
+    counts = {f"students: {RULES[rule].text}": count for rule, count in reasons.items()}
+    return dg.MaterializeResult(metadata=counts)
+
+
 @dg.asset(
     group_name="answers",
-    deps=[receipts],
+    deps=[receipts, CHILD_MATCH],
     partitions_def=DISTRICTS,
     kinds={"ducklake", "csv"},
     check_specs=[_files_are_good()],
@@ -119,6 +143,7 @@ def district_night(
     for spec in REPORTS:
         steps.write_reports(connection, folders, spec, named, on)
     steps.close_reports(folders)
+    steps.write_child_match(connection, folders, on, only=cd)
     steps.write_receipts(connection, folders, on, only=cd)
     (status,) = inspecting.district_statuses(connection, [cd])
     yield dg.MaterializeResult(metadata=dict(status.words))

@@ -12,12 +12,10 @@ import polars as pl
 
 from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
-from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.registry import FAMILIES, REFERENCE_FAMILIES
 from ccgi_pipeline.feeds.spec import Column, FeedSpec, Requirement
+from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.warehouse import inspecting
-
-_FIRST = next(iter(FAMILIES))
-"""The directory: other families' rules look into it, so it is loaded before they are verified."""
 
 
 def verified(family: str) -> str:
@@ -27,8 +25,8 @@ def verified(family: str) -> str:
 
 def _verification(family: str) -> dg.AssetsDefinition:
     depends: list[str] = ["received_drops"]
-    if family != _FIRST:
-        depends += [feed.name for feed in FAMILIES[_FIRST]]
+    if family not in REFERENCE_FAMILIES:
+        depends += [feed.name for first in REFERENCE_FAMILIES for feed in FAMILIES[first]]
 
     @dg.asset(
         name=verified(family),
@@ -176,7 +174,12 @@ def _outcome(
         },
     )
     result = partial(dg.AssetCheckResult, asset_key=feed.name)
-    faults = inspecting.table_faults(connection, feed, changed=not ledger.is_empty())
+    faults = inspecting.table_faults(
+        connection,
+        feed,
+        changed=not ledger.is_empty(),
+        profiles=read_profiles(warehouse.folders.warehouse),
+    )
     yield result(
         check_name=TABLE_IS_SOUND,
         passed=not unbalanced and not faults,

@@ -11,6 +11,7 @@ import dagster as dg
 from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.reports.foster_privacy import foster_data_read
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 
@@ -59,7 +60,8 @@ def _check(spec: ReportSpec) -> dg.AssetCheckSpec:
         asset=asset_name(spec),
         blocking=True,
         description="Each district with a roster has each of the report's files; an aggregate has "
-        "no personal column, and no SSID of a student of the roster.",
+        "no personal column, and no SSID of a student of the roster; the query reads no table and "
+        "no column of foster youth.",
     )
 
 
@@ -101,14 +103,16 @@ def _judged(
 ) -> dg.AssetCheckResult:
     counts = {part.file: part.files for part in written}
     personal = [column.name for column in spec.aggregate_columns if column.personal]
+    foster = foster_data_read(spec)
     return dg.AssetCheckResult(
         asset_key=asset_name(spec),
         check_name=REPORT_IS_SOUND,
-        passed=set(counts.values()) == {wanted} and not personal and not cells,
+        passed=set(counts.values()) == {wanted} and not (personal or cells or foster),
         metadata={
             "districts": wanted,
             **{f"files {file}": files for file, files in counts.items()},
             "personal columns in the aggregate": personal,
             "SSIDs of the roster in the aggregate": cells,
+            "foster data in the query": foster,
         },
     )

@@ -247,6 +247,98 @@ TERM = CodeSet(
     source=f"CCGI CourseGradeTemplate as student systems produce it; {CALPADS_CODE_SETS}",
 )
 
+EXIT_REASON = CodeSet(
+    "CALPADS Student Exit Category",
+    (
+        *_names(
+            {
+                "E125": "Prior completer special education",
+                "E130": "Died",
+                "E140": "No known enrollment, truant",
+                "E170": "Secondary enrollment exit",
+                "E230": "Completer exit",
+                "E300": "Expelled, no known enrollment",
+                "E400": "Other or unknown",
+                "E410": "Medical reasons",
+                "E450": "Prekindergarten to grade 6 exit",
+                "N470": "No show",
+                "T160": "Transfer to a California school, regular",
+                "T165": "Transfer for special, disciplinary reasons or judgment",
+                "T180": "Transfer to a private school",
+                "T200": "Transfer to another state",
+                "T240": "Transfer out of the United States",
+                "T260": "In adult education",
+                "T280": "In college",
+                "T370": "Transfer to an institution with a high school diploma program",
+                "T380": "Transfer to an institution without such a program",
+            }
+        ),
+        Code("E150", "Mid-year enrollment update", start=date(2014, 7, 1)),
+        Code("E155", "Year-end exit, same school", start=date(2014, 5, 1)),
+        Code("T167", "Transfer to an alternative program", start=date(2010, 7, 1)),
+        Code("E490", "Summer or intersession exit", end=date(2014, 6, 30)),
+        Code("N420", "No show, same school", end=date(2014, 8, 16)),
+        Code("T270", "Dropped from adult education", end=date(2018, 6, 30)),
+        Code("T310", "In a health facility", end=date(2018, 6, 30)),
+        Code("T460", "Home schooling", end=date(2018, 6, 30)),
+    ),
+    source=f"{CALPADS_CODE_SETS}; CALPADS Data Guide v11.0, appendix C",
+)
+
+COMPLETION_STATUS = CodeSet(
+    "CALPADS School Completion Status",
+    (
+        Code("100", "Graduated, standard high school diploma"),
+        Code("104", "Requirements met, CAHSEE not passed", end=date(2014, 8, 15)),
+        Code("106", "Graduated, CAHSEE modified or waived", end=date(2015, 8, 15)),
+        Code("108", "Graduated, CAHSEE exempt", end=date(2015, 8, 15)),
+        Code("120", "Students with disabilities, certificate of completion"),
+        Code("250", "Adult education high school diploma"),
+        Code("320", "High school equivalency certificate (GED)"),
+        Code("330", "Passed CHSPE"),
+        Code("360", "Completed grade 12 without the requirements"),
+        Code("480", "Promoted within California public schools"),
+        Code("485", "Promoted out of California public schools", start=date(2020, 7, 1)),
+    ),
+    source="CALPADS Valid Code Combinations v12.0 (CDE, 1 July 2020); Data Guide v11.0",
+)
+
+DISABILITY_CATEGORY = CodeSet(
+    "CALPADS Disability Category",
+    _names(
+        {
+            "210": "Intellectual disability",
+            "220": "Hard of hearing",
+            "230": "Deafness or hearing impairment",
+            "240": "Speech or language impairment",
+            "250": "Visual impairment",
+            "260": "Emotional disturbance",
+            "270": "Orthopedic impairment",
+            "280": "Other health impairment",
+            "281": "Established medical disability",
+            "290": "Specific learning disability",
+            "300": "Deaf-blindness",
+            "310": "Multiple disabilities",
+            "320": "Autism",
+            "330": "Traumatic brain injury",
+        }
+    ),
+    source=CALPADS_CODE_SETS,
+)
+
+GRADE_AS_SENT = CodeSet(
+    "Grade level as student systems write it",
+    (
+        *(Code(f"{grade}", f"Grade {grade}") for grade in range(1, 10)),
+        Code("K", "Kindergarten"),
+        Code("0", "Kindergarten"),
+        Code("00", "Kindergarten"),
+        Code("PK", "Prekindergarten"),
+        *GRADE_LEVEL.codes,
+    ),
+    source=f"004_78ee2f4a74f86cc5.txt: 'K' or a numeric value; {GRADE_LEVEL.source}",
+)
+
 COUNTY_NAMES = {
     "01": "Alameda",
     "02": "Alpine",

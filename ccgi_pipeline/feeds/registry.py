@@ -9,17 +9,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from ccgi_pipeline.feeds import cde_directory, platform, transcript
+from ccgi_pipeline.feeds import cde_directory, foster_focus, foster_focus_cps, platform, transcript
 from ccgi_pipeline.feeds.file_rules import FILE_RULES
-from ccgi_pipeline.feeds.spec import FeedSpec, Requirement, Rule, fold
+from ccgi_pipeline.feeds.foster_focus.linking import LINKING_RULES
+from ccgi_pipeline.feeds.spec import Across, FeedSpec, Requirement, Rule, fold
 
-FEEDS: tuple[FeedSpec, ...] = (*cde_directory.FEEDS, *transcript.FEEDS, *platform.FEEDS)
+FEEDS: tuple[FeedSpec, ...] = (
+    *cde_directory.FEEDS,
+    *foster_focus_cps.FEEDS,
+    *transcript.FEEDS,
+    *platform.FEEDS,
+    *foster_focus.FEEDS,
+)
 FEEDS_BY_NAME: Mapping[str, FeedSpec] = {feed.name: feed for feed in FEEDS}
 FAMILIES: Mapping[str, tuple[FeedSpec, ...]] = {
     family: tuple(feed for feed in FEEDS if feed.family == family)
     for family in dict.fromkeys(feed.family for feed in FEEDS)
 }
-STATEWIDE_SENDERS: Mapping[str, str] = {"platform": "platform", "cde": "cde_directory"}
+REFERENCE_FAMILIES = (cde_directory.FEED.family, foster_focus_cps.FEED.family)
+"""Families that others are judged by or linked to: they are loaded first."""
+STATEWIDE_SENDERS: Mapping[str, str] = {
+    "platform": "platform",
+    "cde": cde_directory.FEED.family,
+    foster_focus_cps.SENDER: foster_focus_cps.FEED.family,
+}
 """Folders of the inbox that are no district's, and the family that each of them sends."""
 
 DISTRICT_FAMILIES: Mapping[str, tuple[FeedSpec, ...]] = {
@@ -30,8 +43,21 @@ DISTRICT_FEEDS = tuple(feed for feeds in DISTRICT_FAMILIES.values() for feed in 
 
 RULES: Mapping[str, Rule] = {
     **{rule.id: rule for rule in FILE_RULES},
+    **{rule.id: rule for rule in LINKING_RULES},
     **{rule.id: rule for feed in FEEDS for rule in feed.all_rules.values()},
 }
+
+COMPARISONS: Mapping[str, tuple[tuple[Rule, Across], ...]] = {
+    feed.name: tuple(
+        (rule, across)
+        for other in FAMILIES[feed.family]
+        for rule in other.rules
+        for across in rule.across
+        if across.lines_of == feed.name
+    )
+    for feed in FEEDS
+}
+"""Per feed the rules that are judged on its lines by looking at others."""
 
 _DATE = re.compile(r"(?<!\d)(?:20\d{6}|20\d{2}[-_]\d{2}[-_]\d{2})(?!\d)", re.ASCII)
 

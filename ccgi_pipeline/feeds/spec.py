@@ -7,7 +7,7 @@ Belongs here: the types that a declaration is made of, and what follows from one
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
@@ -41,6 +41,7 @@ class ColumnType(StrEnum):
     DATE = "date"
     TIMESTAMP = "timestamp"
     INTEGER = "integer"
+    YEAR = "year"
     DECIMAL = "decimal"
     BOOLEAN = "boolean"
 
@@ -77,9 +78,30 @@ class CodeSet:
         """Every value that ever was a code."""
         return tuple(code.value for code in self.codes)
 
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """The same, of a set whose codes are numbers."""
+        return tuple(map(int, self.values))
+
     def retired(self, on: date) -> tuple[str, ...]:
         """The values that had ended before ``on``."""
         return tuple(code.value for code in self.codes if code.end is not None and code.end < on)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Across:
+    """A comparison that becomes a boolean column of the lines of the feed ``lines_of``.
+
+    ``sees`` names the feeds to compare with, and the columns of them that are needed: what the
+    sender sends of them now, or sent before if it sends none. ``holds`` is given the lines and
+    those frames (each with ``_sender`` and the profile's facts) and answers for each line; null
+    where nothing can be said. A finding points at ``column``.
+    """
+
+    lines_of: str
+    column: str
+    holds: Callable[[pl.DataFrame, Mapping[str, pl.DataFrame]], pl.Series]
+    sees: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +109,12 @@ class Rule:
     """One thing a file must meet.
 
     ``passes`` makes, for the date of judgement, a boolean polars expression over the feed's typed
-    columns and its relations' columns; null counts as passed, since a missing or unreadable cell
-    has a rule of its own. Rules of single columns and of bytes need none: the pandera schema or
-    the reader judges them. ``counterexample`` are cells that break the rule when put into a good
-    line; the tests and the dictionary use it.
+    columns, its relations' columns and the profile's facts; null counts as passed, since a missing
+    or unreadable cell has a rule of its own. ``across`` are the lines on which the rule is judged
+    by looking at other lines too; they may be another feed's, where what is missing in this file
+    shows. Rules of single columns and of bytes need neither: the pandera schema or the reader
+    judges them. ``counterexample`` are cells that break the rule when put into a good line; the
+    tests use it.
     """
 
     id: str
@@ -100,6 +124,7 @@ class Rule:
     source: str
     column: str | None = None
     passes: Callable[[date], pl.Expr] | None = None
+    across: tuple[Across, ...] = ()
     counterexample: Mapping[str, str] | None = None
 
 
@@ -141,9 +166,12 @@ class Column:
     codes: CodeSet | None
     pii: bool
     restricted: bool
+    foster: bool
     formats: tuple[str, ...]
     true_values: tuple[str, ...]
     false_values: tuple[str, ...]
+    blank: Severity
+    blank_rule: str | None
     example: str | None
     description: str
     source: str
@@ -151,13 +179,13 @@ class Column:
     @property
     def personal(self) -> bool:
         """Whether the column may not reach an aggregate."""
-        return self.pii or self.restricted
+        return self.pii or self.restricted or self.foster
 
 
 DATE_FORMATS = ("%m/%d/%Y", "%Y-%m-%d")
 TIMESTAMP_FORMATS = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S%.fZ")
-YES = ("Y", "YES", "TRUE", "1")
-NO = ("N", "NO", "FALSE", "0")
+YES, NO = ("Y", "YES", "TRUE", "1"), ("N", "NO", "FALSE", "0")
+ONE, ZERO = ("1",), ("0",)
 
 
 def column(  # noqa: PLR0913 - a column has this many facts; they are all named
@@ -167,10 +195,16 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
     length: int | None = None,
     pattern: str | None = None,
     codes: CodeSet | None = None,
+    numbers: bool = False,
     at_least: float | None = None,
     pii: bool = False,
     restricted: bool = False,
+    foster: bool = False,
     formats: tuple[str, ...] = (),
+    year: bool = False,
+    bit: bool = False,
+    blank: Severity | None = None,
+    blank_rule: str | None = None,
     example: str | None = None,
     alias: str | None = None,
     source: str,
@@ -178,7 +212,10 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
     """Declares one column of a feed inside a ``DataFrameModel``.
 
     ``pattern`` is the form of the whole cell (a regular expression); a cell that does not have it
-    is of the wrong type. ``formats`` are the date forms that the feed accepts.
+    is of the wrong type. ``formats`` are the date forms that the feed accepts. ``numbers``: the
+    codes are numbers. ``year``: four digits; ``bit``: 1 or 0. ``blank``: how much a blank weighs,
+    if other than the requirement says; ``blank_rule``: the id of the feed's rule that a blank
+    breaks, where the source has one.
     ``example`` is a good cell, needed where type and codes do not imply one.
     """
     checks: dict[str, Any] = {}
@@ -186,7 +223,7 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
         # In polars \\d is a digit of any script; a code has those of ASCII.
         checks["str_matches"] = f"^(?:{pattern})$".replace(r"\d", "[0-9]")
     if codes is not None:
-        checks["isin"] = list(codes.values)
+        checks["isin"] = list(codes.numbers if numbers else codes.values)
     if length is not None:
         checks["str_length"] = {"max_value": length}
     if at_least is not None:
@@ -202,7 +239,12 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
             "codes": codes,
             "pii": pii,
             "restricted": restricted,
+            "foster": foster,
             "formats": formats,
+            "year": year,
+            "bit": bit,
+            "blank": blank,
+            "blank_rule": blank_rule,
             "example": example,
             "source": source,
         },
@@ -238,6 +280,12 @@ class FeedSpec:
     record within one sender; ``name`` is the table's and the asset's name too; ``prefix`` begins
     the ids of its rules; ``blank_words`` are cells that say "nothing" in words; a ``required``
     feed is one without which its family's package means nothing.
+
+    ``unique_id`` is the column that alone identifies a record of a sender whose profile says that
+    it is permanent. A new record that agrees with a known one in ``near_keys`` and not in ``keys``
+    may be its correction. ``repeats_told_by``: the rule of the source that repeated keys break.
+    ``one_date_form``: a file has its dates in one form. ``foster``: whoever is in the file is a
+    foster youth, so nothing of it may reach a report of CCGI.
     """
 
     name: str
@@ -254,6 +302,11 @@ class FeedSpec:
     blank_words: tuple[str, ...] = ()
     required: bool = False
     repeated_key: Severity = Severity.WARNING
+    unique_id: str | None = None
+    near_keys: tuple[str, ...] = ()
+    repeats_told_by: str | None = None
+    one_date_form: bool = False
+    foster: bool = False
     rules: tuple[Rule, ...] = ()
     relations: tuple[Relation, ...] = ()
 
@@ -269,7 +322,10 @@ class FeedSpec:
     @cached_property
     def columns(self) -> Mapping[str, Column]:
         """The columns in the order of the specification, by name."""
-        return {name: _column(name, declared) for name, declared in self.schema.columns.items()}
+        return {
+            name: _column(name, declared, feed_is_foster=self.foster)
+            for name, declared in self.schema.columns.items()
+        }
 
     @cached_property
     def columns_by_folded_name(self) -> Mapping[str, Column]:
@@ -279,6 +335,15 @@ class FeedSpec:
     def column_rule_id(self, kind: str, column_name: str) -> str:
         """The id of a column's own rule: ``TR-STU-REQ-StateID``."""
         return f"{self.prefix}-{kind}-{column_name}"
+
+    def blank_rule_id(self, column_name: str) -> str:
+        """The id of the rule that a blank cell of the column breaks."""
+        return self.columns[column_name].blank_rule or self.column_rule_id("REQ", column_name)
+
+    @property
+    def knows_profile(self) -> bool:
+        """Whether the feed's rules may use what the district's profile says."""
+        return self.unique_id is not None
 
     @property
     def repeated_key_id(self) -> str:
@@ -306,23 +371,27 @@ def fold(header: str) -> str:
     return "".join(character for character in header.lower() if character.isalnum())
 
 
-def _column(name: str, declared: pa.Column) -> Column:
+def _column(name: str, declared: pa.Column, *, feed_is_foster: bool) -> Column:
     facts: Mapping[str, Any] = declared.metadata or {}
     given = declared.dtype.type  # an instance, or the class where it takes no parameters
     dtype = given() if isinstance(given, type) else given
     kind = next(kind for polars_type, kind in _TYPES if isinstance(dtype, polars_type))
+    required = facts["requirement"] is Requirement.REQUIRED
     return Column(
         name=name,
-        type=kind,
+        type=ColumnType.YEAR if facts["year"] else kind,
         dtype=dtype,
         requirement=facts["requirement"],
         length=facts["length"],
         codes=facts["codes"],
         pii=facts["pii"],
         restricted=facts["restricted"],
+        foster=facts["foster"] or feed_is_foster,
         formats=facts["formats"] or _DEFAULT_FORMATS.get(kind, ()),
-        true_values=YES,
-        false_values=NO,
+        true_values=ONE if facts["bit"] else YES,
+        false_values=ZERO if facts["bit"] else NO,
+        blank=facts["blank"] or (Severity.ERROR if required else Severity.WARNING),
+        blank_rule=facts["blank_rule"],
         example=facts["example"],
         description=declared.description or "",
         source=facts["source"],
@@ -347,11 +416,11 @@ def _rules_of_column(feed: FeedSpec, declared: Column, schema: pa.Column) -> lis
         )
 
     rules: list[Rule] = []
-    if not schema.nullable:
-        outcome = "the record cannot be loaded without it" if required else "it is recommended"
-        rules.append(
-            rule("REQ", f"{name} is blank: {outcome}.", f"Fill {name}: {declared.description}")
-        )
+    if not schema.nullable and declared.blank_rule is None:
+        needed = declared.blank is Severity.ERROR
+        outcome = "the record cannot be loaded without it" if needed else "it is recommended"
+        text, fix = f"{name} is blank: {outcome}.", f"Fill {name}: {declared.description}"
+        rules.append(rule("REQ", text, fix, at=declared.blank))
     checks = {str(check.name): check.statistics for check in schema.checks}
     form = _FORM[declared.type](declared)
     if "str_matches" in checks or "greater_than_or_equal_to" in checks or form:
@@ -439,5 +508,8 @@ _FORM: Mapping[ColumnType, Callable[[Column], str]] = {
     ColumnType.TIMESTAMP: lambda _: "a UTC time, YYYY-MM-DDTHH:MM:SSZ.",
     ColumnType.INTEGER: lambda _: "a whole number.",
     ColumnType.DECIMAL: lambda _: "a number with a decimal point, such as 2.50.",
-    ColumnType.BOOLEAN: lambda _: "Y or N.",
+    ColumnType.YEAR: lambda _: "a year of four digits.",
+    ColumnType.BOOLEAN: lambda declared: (
+        f"{declared.true_values[0]} or {declared.false_values[0]}."
+    ),
 }

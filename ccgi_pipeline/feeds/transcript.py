@@ -128,7 +128,9 @@ class StudentTemplate(pa.DataFrameModel):
     LanguageCode: str = column(
         "Language of that certification.", codes=codes.LANGUAGE, source=STUDENT_SOURCE
     )
-    FosterYouth: pl.Boolean = column("Foster youth.", restricted=True, source=STUDENT_SOURCE)
+    FosterYouth: pl.Boolean = column(
+        "Foster youth. Reaches no report.", restricted=True, foster=True, source=STUDENT_SOURCE
+    )
     ParentConsent: pl.Boolean = column(
         "Parent's decision on sharing, kept as consent. Whether Y means consent or opt-out is "
         "set in the district's profile (parent_consent_means).",

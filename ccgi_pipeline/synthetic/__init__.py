@@ -3,9 +3,11 @@
 The way through the house is the way of the data: ``places`` (districts and schools), ``people``
 (their students), ``courses`` (what these took, with what marks), ``transcripts`` and
 ``tests_taken`` (how the district's files say so), ``activity`` (what they did on the platform),
-``defects`` (what goes wrong in real files), ``writing`` (text, separators, files) and ``state``,
-which calls them all. Figures and names are data in ``shares``, ``names``, ``place_names``,
-``course_list``, ``activity_list``, ``colleges`` and the package's register of real districts.
+``foster_focus`` (the extracts about those of them who are foster youth), ``defects`` (what goes
+wrong in real files), ``writing`` (text, separators, files) and ``state``, which calls them all.
+Figures and names are data in ``shares``, ``names``, ``place_names``, ``course_list``,
+``activity_list``, ``colleges``, ``foster_focus.lists`` and the package's register of real
+districts.
 
 Belongs here: making files that look like received ones. Does not belong here: reading or judging
 them, and what a file must be; names, order, forms and codes come from ``feeds``. The same

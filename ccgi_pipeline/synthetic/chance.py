@@ -32,6 +32,12 @@ class Part(IntEnum):
     STRANGERS = 6
     ACTIVITY = 7
     DEFECTS = 8
+    FOSTER_YOUTH = 9
+    FOSTER_SCHOOLING = 10
+    FOSTER_ATTENDANCE = 11
+    FOSTER_BEHAVIOR = 12
+    FOSTER_TESTS = 13
+    FOSTER_REGISTER = 14
 
 
 def stream(seed: int, cd_code: str, part: Part, *within: int) -> np.random.Generator:
@@ -62,7 +68,12 @@ def look_up(
 ) -> pl.Series:
     """The values (text) of ``table`` at ``positions``."""
     values = table if isinstance(table, pl.Series) else pl.Series(table, dtype=pl.String)
-    return values.gather(pl.Series(positions))
+    return values[pl.Series(positions)]  # three times as fast as gather where there are few
+
+
+def repeated(value: str, count: int) -> pl.Series:
+    """``value`` (text) so many times; faster than polars' own where that is few."""
+    return pl.Series([value]).new_from_index(0, count)
 
 
 def only_where(flags: Flags, values: pl.Series) -> pl.Series:
@@ -114,6 +125,7 @@ def identifiers(rng: np.random.Generator, count: int) -> pl.Series:
     words = rng.integers(0, _FOUR_DIGITS, size=(8, count), dtype=np.uint16)
     words[3] = words[3] & 0x0FFF | 0x4000
     words[4] = words[4] & 0x3FFF | 0x8000
-    parts = pl.DataFrame({str(n): look_up(_hexadecimal(), word) for n, word in enumerate(words)})
+    digits = look_up(_hexadecimal(), words.ravel())
+    parts = pl.DataFrame({str(n): digits.slice(n * count, count) for n in range(len(words))})
     # In one piece, because polars 2.1.0 panics where it puts literals beside pieces of a column.
     return parts.rechunk().select(pl.format("{}{}-{}-{}-{}-{}{}{}", *parts.columns)).to_series()

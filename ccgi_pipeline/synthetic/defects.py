@@ -13,7 +13,14 @@ import numpy as np
 import polars as pl
 
 from ccgi_pipeline.feeds import file_rules
-from ccgi_pipeline.feeds.spec import Column, ColumnType, FeedSpec, Requirement, Severity
+from ccgi_pipeline.feeds.spec import (
+    DATE_FORMATS,
+    Column,
+    ColumnType,
+    FeedSpec,
+    Requirement,
+    Severity,
+)
 from ccgi_pipeline.synthetic.chance import Integers
 
 _SSID_COLUMNS = ("StateID", "SSID")
@@ -59,7 +66,11 @@ def plant(cells: pl.DataFrame, feed: FeedSpec, rng: np.random.Generator, share: 
     faults = list(_faults(feed))
     repeatable = feed.repeated_key is Severity.ERROR
     rule_ids = np.array(
-        [*(fault.rule_id for fault in faults), file_rules.FIELDS.id, feed.repeated_key_id]
+        [
+            *(fault.rule_id for fault in faults),
+            file_rules.FIELDS.id,
+            feed.repeats_told_by or feed.repeated_key_id,
+        ]
     )
     short_kind, repeated_kind = len(faults), len(faults) + 1
     possible = np.column_stack(
@@ -102,7 +113,7 @@ def _faults(feed: FeedSpec) -> Iterator[Fault]:
     """The faults of single cells that a file of ``feed`` can have, from its declared columns."""
     required = [c for c in feed.columns.values() if c.requirement is Requirement.REQUIRED]
     for declared in required:
-        rule_id = feed.column_rule_id("REQ", declared.name)
+        rule_id = feed.blank_rule_id(declared.name)
         blank = pl.lit(None, dtype=pl.String)
         yield Fault(rule_id, declared.name, _filled(declared), blank, 1 / len(required))
     for declared in feed.columns.values():
@@ -118,7 +129,8 @@ def _faults(feed: FeedSpec) -> Iterator[Fault]:
         elif declared.name == _RACE_COLUMN:
             yield Fault(no_code, declared.name, _filled(declared), pl.lit(_RETIRED_RACE))
         elif declared.type in _OTHER_FORMS and declared.requirement is Requirement.REQUIRED:
-            pattern, form = _OTHER_FORMS[declared.type]
+            known = declared.formats == DATE_FORMATS
+            pattern, form = _NO_FORM if known else _OTHER_FORMS[declared.type]
             yield Fault(
                 wrong_form, declared.name, _filled(declared), cell.str.replace(pattern, form)
             )
@@ -133,3 +145,5 @@ _OTHER_FORMS = {
     ColumnType.TIMESTAMP: (r"^(\d{4})-(\d\d)-(\d\d)T(\d\d:\d\d).*$", "${2}/${3}/${1} ${4}"),
 }
 """What a declared form looks like, and the form that another system would write."""
+_NO_FORM = (r"^(\d+)[-/](\d+)[-/](\d+)$", "${1}${2}${3}")
+"""The same where both forms of dates are taken: digits alone are neither."""

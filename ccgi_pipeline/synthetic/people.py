@@ -36,7 +36,7 @@ from ccgi_pipeline.synthetic.places import FIRST_GRADE, LAST_GRADE
 _AGE_IN_GRADE_0 = 6
 """Who turns 6 in the year after 1 September is in kindergarten by then (Education Code 48000)."""
 _BORN_AFTER = (9, 2)
-_FIRST_DAY = (8, 12)
+FIRST_DAY = (8, 12)
 _SENIORS = 12
 _CERTIFIED_FROM = 10
 _FULL_GRADE = 0.4
@@ -167,7 +167,7 @@ def _births(block: Block, rng: np.random.Generator, grade: Integers) -> pl.Serie
 
 def _enrollment(block: Block, rng: np.random.Generator) -> tuple[pl.Series, pl.Series]:
     """First and last day of the enrollment; most began with the year, nearly all are open."""
-    first_day = date(first_year(block.on), *_FIRST_DAY)
+    first_day = date(first_year(block.on), *FIRST_DAY)
     if block.on < first_day:
         first_day = first_day.replace(year=first_day.year - 1)
     days = (block.on - first_day).days

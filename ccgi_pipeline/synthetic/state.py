@@ -14,7 +14,13 @@ from typing import NamedTuple
 
 import polars as pl
 
-from ccgi_pipeline.feeds import cde_directory, platform, transcript
+from ccgi_pipeline.feeds import (
+    cde_directory,
+    foster_focus,
+    foster_focus_cps,
+    platform,
+    transcript,
+)
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.synthetic import places
 from ccgi_pipeline.synthetic.activity import activity_lines
@@ -22,6 +28,7 @@ from ccgi_pipeline.synthetic.blocks import Block, blocks
 from ccgi_pipeline.synthetic.chance import Part
 from ccgi_pipeline.synthetic.courses import history
 from ccgi_pipeline.synthetic.defects import plant
+from ccgi_pipeline.synthetic.foster_focus import foster_lines
 from ccgi_pipeline.synthetic.people import people
 from ccgi_pipeline.synthetic.tests_taken import test_lines
 from ccgi_pipeline.synthetic.transcripts import catalog_lines, course_lines, student_lines
@@ -30,13 +37,21 @@ from ccgi_pipeline.synthetic.writing import (
     FeedFile,
     as_text,
     dialect_of,
+    foster_dialect_of,
     name_of_file,
     pack,
 )
 
 _HEADER_LINES = 1
-_FAULTY_FEEDS = (transcript.STUDENT, transcript.COURSE_GRADE, *platform.FEEDS)
-"""The feeds into whose lines defects are planted."""
+_FAULTY_FEEDS = (
+    transcript.STUDENT,
+    transcript.COURSE_GRADE,
+    *platform.FEEDS,
+    *(feed for feed in foster_focus.FEEDS if feed is not foster_focus.BEHAVIOR),
+)
+"""The feeds into whose lines defects are planted; new ones go to the end, since the place of a
+feed here chooses its random numbers. Behavior is none of them: no rule fires at a line that
+mentions police involvement."""
 
 
 class PlantedDefect(NamedTuple):
@@ -74,7 +89,7 @@ class _Ledger:
 
     def append(self, file: FeedFile, frame: pl.DataFrame, shown: str, block: Block) -> None:
         """Writes a block's lines of one feed; ``shown`` is the file's path in the inbox."""
-        cells = as_text(frame, file.feed)
+        cells = as_text(frame, file.feed, file.dialect.date_form)
         self.lines += cells.height
         if not self.share_of_defects or file.feed not in _FAULTY_FEEDS:
             file.append(cells)
@@ -105,7 +120,8 @@ def generate(  # noqa: PLR0913 - what a state is made of; all but the place are 
         students: how many students of grades 6 to 12 they have in all.
         seed: chooses one of many states; 0 or more.
         on: the day on which the files are sent. Its school year is the current one.
-        defects: share (0 to 1) of student, course and platform lines that get one defect each.
+        defects: share (0 to 1) of student, course, platform and Foster Focus lines that get one
+            defect each.
         progress: called with a sentence after each district.
 
     Raises:
@@ -127,12 +143,13 @@ def generate(  # noqa: PLR0913 - what a state is made of; all but the place are 
 
 
 def _statewide_files(out: Path, on: date) -> dict[str, FeedFile]:
-    folder = out / "platform"
-    folder.mkdir(parents=True, exist_ok=True)
-    return {
-        feed.name: FeedFile(folder / f"{feed.stems[0]}_{on:%Y%m%d}.csv", feed)
+    activity = {
+        feed.name: FeedFile(out / "platform" / f"{feed.stems[0]}_{on:%Y%m%d}.csv", feed)
         for feed in platform.FEEDS
     }
+    feed = foster_focus_cps.FEED
+    register = out / foster_focus_cps.SENDER / feed.family / f"{feed.stems[0]}.txt"
+    return {**activity, feed.name: FeedFile(register, feed, Dialect(separator=feed.separators[0]))}
 
 
 def _write_district(
@@ -141,7 +158,6 @@ def _write_district(
     """One district's package, and its students' lines in the state-wide files."""
     dialect = dialect_of(place.ordinal)
     folder = ledger.out / place.cd_code / "transcript"
-    folder.mkdir(parents=True, exist_ok=True)
     files = {
         feed.name: FeedFile(
             folder / name_of_file(feed, place.file_name, ledger.on, dialect), feed, dialect
@@ -149,9 +165,10 @@ def _write_district(
         for feed in transcript.FEEDS
     }
     package = folder / f"{place.file_name}_{ledger.on:%Y%m%d}.zip" if dialect.zipped else None
+    extracts = _foster_files(ledger.out, place)
 
     def add(feed: FeedSpec, frame: pl.DataFrame, block: Block) -> None:
-        file = files.get(feed.name) or statewide[feed.name]
+        file = files.get(feed.name) or extracts.get(feed.name) or statewide[feed.name]
         inside = package if feed.name in files else None
         shown = (inside / file.path.name if inside else file.path).relative_to(ledger.out)
         ledger.append(file, frame, shown.as_posix(), block)
@@ -164,6 +181,8 @@ def _write_district(
         add(transcript.TEST_GRADE, test_lines(block, roster, taken), block)
         for feed, events in activity_lines(block, roster):
             add(feed, events, block)
+        for feed, lines in foster_lines(block, roster, taken):
+            add(feed, lines, block)
         if not block.number:
             add(transcript.COURSE_CATALOG, catalog_lines(place, ledger.on), block)
     _write_manifest(ledger, files)
@@ -171,6 +190,17 @@ def _write_district(
     if package:
         pack(written, package, ledger.on)
     ledger.files += 1 if package else len(written)
+    ledger.files += sum(file.lines > 0 for file in extracts.values())
+
+
+def _foster_files(out: Path, place: places.Place) -> dict[str, FeedFile]:
+    """The district's extracts, under names that stay the same from night to night."""
+    folder = out / place.cd_code / foster_focus.FAMILY
+    dialect = foster_dialect_of(place.ordinal)
+    return {
+        feed.name: FeedFile(folder / f"{feed.stems[0].replace(' ', '_')}.txt", feed, dialect)
+        for feed in foster_focus.FEEDS
+    }
 
 
 def _write_manifest(ledger: _Ledger, files: dict[str, FeedFile]) -> None:
@@ -183,7 +213,6 @@ def _write_manifest(ledger: _Ledger, files: dict[str, FeedFile]) -> None:
 def _write_directory(ledger: _Ledger, districts: int) -> None:
     feed = cde_directory.FEED
     folder = ledger.out / "cde" / feed.family
-    folder.mkdir(parents=True, exist_ok=True)
     (separator,) = feed.separators
     file = FeedFile(folder / f"{feed.stems[0]}.txt", feed, Dialect(separator=separator))
     file.append(places.directory(districts))

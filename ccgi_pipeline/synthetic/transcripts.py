@@ -30,7 +30,7 @@ _NO_CREDITS = "0.00"
 _NO_SCHOOL_CODE = "111111"
 """What is sent where a school's College Board code is not known."""
 
-_POINTS = np.array(
+POINTS = np.array(
     [{"F": 0, "D": 1, "C": 2, "B": 3, "A": 4}[mark[0]] for mark in MARKS], dtype=np.int64
 )
 _HONORS = np.array([course.indicator is not None for course in COURSES])
@@ -45,13 +45,13 @@ def student_lines(block: Block, people: People, history: History) -> pl.DataFram
     weighted = block.place.ordinal % 3 == 1
     finished = (history.mark != IN_PROGRESS) & (history.grade >= _HIGH_SCHOOL)
     honors = _HONORS[history.course] & (history.mark >= LOWEST_C)
-    points: Integers = _POINTS[history.mark] + (honors & weighted)
+    points: Integers = POINTS[history.mark] + (honors & weighted)
     gpa = _average(history, people, points, finished)
     of_middle_years = (history.grade > _HIGH_SCHOOL) & (history.grade < LAST_GRADE)
     cal_grant = _average(
         history,
         people,
-        _POINTS[history.mark],
+        POINTS[history.mark],
         finished & of_middle_years & ~_PHYSICAL_EDUCATION[history.course],
     )
     return people.cells.with_columns(
@@ -66,12 +66,19 @@ def student_lines(block: Block, people: People, history: History) -> pl.DataFram
 
 def _average(history: History, people: People, points: Integers, counted: Flags) -> pl.Series:
     """Mean ``points`` of each student's ``counted`` lines, as text cut to two decimals."""
-    who = history.student[counted]
-    lines = np.bincount(who, minlength=len(people.grade))
-    total = np.bincount(who, weights=points[counted], minlength=len(people.grade))
+    return averages(history.student[counted], points[counted], len(people.grade))
+
+
+def averages(of: Integers, points: Integers, count: int) -> pl.Series:
+    """Mean ``points`` of each of ``count``, as text cut to two decimals; ``of`` says whose."""
+    lines = np.bincount(of, minlength=count)
+    total = np.bincount(of, weights=points, minlength=count)
     hundredths = (100 * total.astype(np.int64)) // np.maximum(lines, 1)
-    texts = [f"{value // 100}.{value % 100:02d}" for value in range(501)]
-    return only_where(lines > 0, look_up(texts, hundredths))
+    return only_where(lines > 0, look_up(_HUNDREDTHS, hundredths))
+
+
+_HUNDREDTHS = pl.Series([f"{value // 100}.{value % 100:02d}" for value in range(501)])
+"""Every average that there can be, as text."""
 
 
 # --- course history ---------------------------------------------------------------------------

@@ -27,13 +27,17 @@ _LINE_FEED = ord("\n")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one sender's system writes its files; every form is one that a reader must take."""
+    """How one sender's system writes its files; every form is one that a reader must take.
+
+    ``date_form``: how dates are written, where it is not as their columns declare first.
+    """
 
     separator: str = ","
     line_end: str = "\n"
     byte_order_mark: bool = False
     lower_case_names: bool = False
     zipped: bool = False
+    date_form: str | None = None
 
 
 PLAIN = Dialect()
@@ -54,11 +58,22 @@ def dialect_of(ordinal: int) -> Dialect:
     return _DIALECTS.get(ordinal % _ROUND, PLAIN)
 
 
+def foster_dialect_of(ordinal: int) -> Dialect:
+    """How the district ``ordinal`` writes Foster Focus extracts: two date forms, two line ends."""
+    return Dialect(
+        separator="\t",
+        line_end="\r\n" if ordinal // 2 % 2 else "\n",
+        date_form="%m/%d/%Y" if ordinal % 2 else "%Y-%m-%d",
+    )
+
+
 # --- text -------------------------------------------------------------------------------------
 
 
-def as_text(frame: pl.DataFrame, feed: FeedSpec) -> pl.DataFrame:
+def as_text(frame: pl.DataFrame, feed: FeedSpec, date_form: str | None = None) -> pl.DataFrame:
     """The columns of ``feed`` as text, in its order and forms; columns not in ``frame`` are blank.
+
+    Dates are written in ``date_form``, or else in the first one that the column declares.
 
     Raises:
         ValueError: ``frame`` has a column that ``feed`` does not declare.
@@ -67,19 +82,22 @@ def as_text(frame: pl.DataFrame, feed: FeedSpec) -> pl.DataFrame:
     if unknown:
         msg = f"{feed.name} has no column {', '.join(sorted(unknown))}"
         raise ValueError(msg)
+    schema = frame.schema
     return frame.select(
-        _text_of(declared, frame.schema[name])
-        if name in frame.columns
+        _text_of(declared, schema[name], date_form)
+        if name in schema
         else pl.lit(None, dtype=pl.String).alias(name)
         for name, declared in feed.columns.items()
     )
 
 
-def _text_of(declared: Column, dtype: pl.DataType) -> pl.Expr:
+def _text_of(declared: Column, dtype: pl.DataType, date_form: str | None) -> pl.Expr:
     cell = pl.col(declared.name)
     if dtype == pl.String:
         return cell
-    if declared.type in {ColumnType.DATE, ColumnType.TIMESTAMP}:
+    if dtype == pl.Date:
+        return cell.dt.to_string(date_form or declared.formats[0])
+    if declared.type is ColumnType.TIMESTAMP:
         return cell.dt.to_string(declared.formats[0])
     if declared.type is ColumnType.BOOLEAN:
         yes, no = declared.true_values[0], declared.false_values[0]
@@ -98,7 +116,7 @@ def name_of_file(feed: FeedSpec, district: str, on: date, dialect: Dialect) -> s
 
 
 class FeedFile:
-    """A file of one feed that grows block by block; without a line it is not even made.
+    """A file of one feed that grows block by block; without a line not even its folder is made.
 
     ``lines`` counts the data lines so far; the header is not one of them.
     """
@@ -118,6 +136,8 @@ class FeedFile:
         content = self._encoded(cells)
         if short is not None and missing is not None and len(short):
             content = self._cut(content, short, missing)
+        if not self.lines:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab" if self.lines else "wb") as file:
             if not self.lines:
                 file.write(self._head())

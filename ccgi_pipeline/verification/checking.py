@@ -24,7 +24,9 @@ from ccgi_pipeline.intake.inbox import (
     passed_over,
 )
 from ccgi_pipeline.intake.recognising import family_of
-from ccgi_pipeline.verification.judging import FILE, SENDER
+from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.verification.facts import SENDER
+from ccgi_pipeline.verification.judging import FILE
 from ccgi_pipeline.verification.receipts import FileReport
 from ccgi_pipeline.verification.verifying import (
     Known,
@@ -32,6 +34,7 @@ from ccgi_pipeline.verification.verifying import (
     Verification,
     drop_verdict,
     files_to_verify,
+    nothing_known,
     verify,
 )
 
@@ -61,17 +64,19 @@ def check(
     on: date,
     family: str | None = None,
     known: Known | None = None,
+    profiles: Profiles | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Check:
     """Verifies the files at ``paths`` (files, zips, folders) as of ``on``, as the night would.
 
     Sender and family are read from the path where it has them (``.../3367173/transcript/...``);
     ``family`` overrides. ``known`` is what a warehouse knows; without one, the shipped directory.
+    ``profiles`` are the districts' settings.
     """
     found = [_as_received(path, family) for path in _plain_files(paths)]
     drops = group_drops([(file, file.path) for file in found])
     files = files_to_verify(drops, lambda file, _: Path(file.path).read_bytes())
-    verified = verify(files, on, known or shipped_knowledge, progress)
+    verified = verify(files, on, known or shipped_knowledge, profiles, progress)
     if verified.files.is_empty():
         return Check(Verdict.REJECTED, ())
     return Check(drop_verdict(verified.files), tuple(_reports(verified)))
@@ -114,13 +119,19 @@ def _reports(verified: Verification) -> Iterator[FileReport]:
             verdict=row["verdict"],
             encoding=row["encoding"],
             lines=row["lines"],
-            fates={"accepted": row["accepted"], "rejected": row["rejected"]},
+            fates={
+                "accepted": row["accepted"],
+                "rejected": row["rejected"],
+                **({"removed": row["removed"]} if row["removed"] else {}),
+            },
             findings=findings.get((row[FILE],), none),
         )
 
 
-def shipped_knowledge(feed: str, column: str) -> pl.DataFrame:
+def shipped_knowledge(
+    feed: str, columns: tuple[str, ...], senders: Sequence[str] | None = None
+) -> pl.DataFrame:
     """What is known without a warehouse: the directory that comes with the project."""
     if feed == "cde_directory":
-        return shipped_directory().select(pl.lit("cde").alias(SENDER), column)
-    return pl.DataFrame(schema={SENDER: pl.String, column: pl.String})
+        return shipped_directory().select(pl.lit("cde").alias(SENDER), *columns)
+    return nothing_known(feed, columns, senders)

@@ -18,7 +18,9 @@ import pandera.polars as pa
 import polars as pl
 
 from ccgi_pipeline.errors import PermanentError
+from ccgi_pipeline.feeds.registry import COMPARISONS, RULES
 from ccgi_pipeline.feeds.spec import (
+    Across,
     ColumnType,
     FeedSpec,
     Relation,
@@ -27,21 +29,22 @@ from ccgi_pipeline.feeds.spec import (
     Scope,
     Severity,
 )
-from ccgi_pipeline.verification.parsing import typed
+from ccgi_pipeline.verification.facts import SENDER
+from ccgi_pipeline.verification.parsing import typed_lines
 
-FILE, SENDER = "_file", "_sender"
-"""Columns that say where a line comes from: the file's number in this night, the sender's code."""
-ROW = "_row"
+FILE, ROW = "_file", "_row"
+"""Columns that say which line it is: the file's number in this night, and the line's among all
+lines of its feed."""
 
-FAILURES_SCHEMA = {ROW: pl.UInt32, "rule": pl.String}
+FAILURES_SCHEMA = {ROW: pl.UInt32, "rule": pl.String, "column": pl.String}
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """Lines of one feed, typed, with every cell left out that failed its own rule.
 
-    ``failures`` has a row (``_row``, ``rule``) for each rule that a line breaks; ``_row`` counts
-    the lines of ``lines`` from 0.
+    ``failures`` has a row (``_row``, ``rule``, ``column``) for each rule that a line breaks;
+    ``_row`` counts the lines of ``lines`` from 0.
     """
 
     lines: pl.DataFrame
@@ -52,44 +55,56 @@ class JudgeError(PermanentError):
     """pandera could not judge: a fault of a declaration, never of a file. Carries no values."""
 
 
+Related = Callable[[Relation, pl.DataFrame], pl.DataFrame]
+"""For a relation and typed lines, its boolean column: a frame of one column, line by line."""
+Seen = Callable[[str, tuple[str, ...], pl.DataFrame], pl.DataFrame]
+"""For a feed, columns of it and typed lines of another: what their senders have of that feed."""
+
+
 def judge(
     feed: FeedSpec,
-    records: pl.DataFrame,
-    known: Callable[[Relation, pl.DataFrame], pl.DataFrame],
+    typed_lines: Judgement,
+    related: Related,
+    seen: Seen,
     on: date,
 ) -> Judgement:
-    """Judges the text ``records`` of one feed as of the date ``on``.
+    """Judges the ``typed_lines`` of one feed as of the date ``on``.
 
-    ``known`` gives, for a relation and the typed lines, the boolean column of that relation (a
-    frame of one column, in the order of the lines).
+    Where the feed's rules need the profile, its facts stand beside the lines (``facts``).
     """
-    lines, cell_failures = judge_cells(feed, records)
-    lines = lines.hstack([known(relation, lines).to_series() for relation in feed.relations])
-    line_failures = judge_lines(feed, lines, on)
-    errors = [rule.id for rule in feed.all_rules.values() if rule.severity is Severity.ERROR]
-    rejected = pl.concat([cell_failures, line_failures]).filter(pl.col("rule").is_in(errors))[ROW]
+    own = typed_lines.lines.columns
+    lines = typed_lines.lines.hstack(
+        [related(relation, typed_lines.lines).to_series() for relation in feed.relations]
+    )
+    compared = lines.select(
+        ROW, *(_comparison(number, *pair, lines, seen) for number, pair in _comparisons(feed))
+    )
+    failures = [
+        typed_lines.failures,
+        judge_lines(feed, lines, on),
+        _failed_comparisons(feed, compared),
+    ]
+    errors = [rule.id for rule in RULES.values() if rule.severity is Severity.ERROR]
+    rejected = pl.concat(failures).filter(pl.col("rule").is_in(errors))[ROW]
     # A line that is not loaded does not stand in the way of its own correction further down.
     repeated = _repeated_keys(feed, lines.filter(~pl.col(ROW).is_in(rejected.implode())))
-    return Judgement(
-        lines.drop(relation.name for relation in feed.relations),
-        pl.concat([cell_failures, line_failures, repeated]),
-    )
+    if feed.repeats_told_by:
+        told = pl.concat(failures).filter(pl.col("rule") == feed.repeats_told_by)
+        repeated = repeated.join(told, on=ROW, how="anti")
+    return Judgement(lines.select(own), pl.concat([*failures, repeated]))
 
 
 # --- gate 2: cells ----------------------------------------------------------------------------
 
 
-def judge_cells(feed: FeedSpec, records: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The typed lines and the column rules that they break."""
-    columns = feed.columns
-    parsed = records.with_row_index(ROW).with_columns(
-        typed(declared) for declared in columns.values()
-    )
+def judge_cells(feed: FeedSpec, records: pl.DataFrame) -> Judgement:
+    """Types the text ``records`` of a feed, and finds the column rules that they break."""
+    parsed = typed_lines(feed, records.with_row_index(ROW))
     unparsed = _unparsed(feed, records, parsed)
     suspects = parsed.filter(~pl.all_horizontal(cell_expectations(feed)))
     failures = pl.concat([unparsed, _pandera_failures(feed.schema, suspects, feed)])
     failures = _without_consequences(feed, failures)
-    return _without_failed_cells(feed, parsed, failures), failures
+    return Judgement(_without_failed_cells(parsed, failures), failures)
 
 
 def _unparsed(feed: FeedSpec, records: pl.DataFrame, parsed: pl.DataFrame) -> pl.DataFrame:
@@ -98,12 +113,14 @@ def _unparsed(feed: FeedSpec, records: pl.DataFrame, parsed: pl.DataFrame) -> pl
     for name, declared in feed.columns.items():
         if declared.type is not ColumnType.STRING:
             lost = records[name].is_not_null() & parsed[name].is_null()
-            failures.append(_failures(parsed[ROW].filter(lost), feed.column_rule_id("TYPE", name)))
+            rule_id = feed.column_rule_id("TYPE", name)
+            failures.append(_failures(parsed[ROW].filter(lost), rule_id, name))
     return pl.concat(failures)
 
 
-def _failures(rows: pl.Series, rule_id: str) -> pl.DataFrame:
-    return pl.DataFrame({ROW: rows, "rule": [rule_id] * len(rows)}, schema=FAILURES_SCHEMA)
+def _failures(rows: pl.Series, rule_id: str, column: str | None) -> pl.DataFrame:
+    told = {ROW: rows, "rule": [rule_id] * len(rows), "column": [column] * len(rows)}
+    return pl.DataFrame(told, schema=FAILURES_SCHEMA)
 
 
 def _pandera_failures(
@@ -122,46 +139,39 @@ def _pandera_failures(
         wrong = cases.filter(pl.col("index").is_null()).select("column", "check").rows()
         msg = f"pandera could not judge {feed.name}: {wrong}"
         raise JudgeError(msg) from None
-    blank = pl.concat_str(pl.lit(f"{feed.prefix}-REQ-"), "column")
+    blank = {name: feed.blank_rule_id(name) for name in feed.columns}
+    told_by_blank = pl.col("column").replace_strict(blank, default=None, return_dtype=pl.String)
     return cases.select(
         suspects[ROW].gather(cases["index"]),
-        pl.when(pl.col("check") == "not_nullable").then(blank).otherwise("check").alias("rule"),
+        pl.when(pl.col("check") == "not_nullable")
+        .then(told_by_blank)
+        .otherwise("check")
+        .alias("rule"),
+        "column",
     )
 
 
 def _without_consequences(feed: FeedSpec, failures: pl.DataFrame) -> pl.DataFrame:
     """One rule a cell: what is of the wrong type is neither blank nor too long nor no code."""
     order = {
-        rule_id: rank
+        feed.column_rule_id(kind, name): rank
         for name in feed.columns
-        for rank, rule_id in enumerate(
-            feed.column_rule_id(kind, name) for kind in ("TYPE", "LEN", "CODE", "REQ")
-        )
+        for rank, kind in enumerate(("TYPE", "LEN", "CODE"))
     }
-    column_of = {rule.id: rule.column for rule in feed.column_rules.values()}
+    rank = pl.col("rule").replace_strict(order, default=9, return_dtype=pl.Int8)
     return (
-        failures.with_columns(
-            pl.col("rule").replace_strict(column_of, return_dtype=pl.String).alias("column"),
-            pl.col("rule").replace_strict(order, default=9, return_dtype=pl.Int8).alias("rank"),
-        )
-        .sort(ROW, "column", "rank")
+        failures.sort(ROW, "column", rank)
         .unique([ROW, "column"], keep="first", maintain_order=True)
         .select(FAILURES_SCHEMA.keys())
     )
 
 
-def _without_failed_cells(
-    feed: FeedSpec, parsed: pl.DataFrame, failures: pl.DataFrame
-) -> pl.DataFrame:
+def _without_failed_cells(parsed: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
     """Cells that failed their own rule become null: the rules that follow shall not see them."""
-    cells = []
-    for rule_id in failures["rule"].unique(maintain_order=True):
-        column = feed.column_rules[rule_id].column or ""
-        failed = failures.filter(pl.col("rule") == rule_id)[ROW].implode()
-        cells.append(pl.when(~pl.col(ROW).is_in(failed)).then(pl.col(column)).alias(column))
-    for cell in cells:  # one after the other: a column may fail by several rules
-        parsed = parsed.with_columns(cell)
-    return parsed
+    return parsed.with_columns(
+        pl.when(~pl.col(ROW).is_in(failed[ROW].implode())).then(pl.col(str(name))).alias(str(name))
+        for (name,), failed in failures.group_by("column", maintain_order=True)
+    )
 
 
 # The vectorised pass: pandera's own checks, as polars expressions of the same statistics.
@@ -196,10 +206,46 @@ def judge_lines(feed: FeedSpec, lines: pl.DataFrame, on: date) -> pl.DataFrame:
         return pl.DataFrame(schema=FAILURES_SCHEMA)
     answers = lines.select(ROW, *(_answer(rule, on) for rule in rules))
     suspects = answers.filter(~pl.all_horizontal(rule.id for rule in rules))
-    schema = pa.DataFrameSchema(
-        {rule.id: pa.Column(pl.Boolean, pa.Check.eq(value=True, error=rule.id)) for rule in rules}
+    columns = {rule.id: rule.column for rule in rules}
+    found = _pandera_failures(_all_true([rule.id for rule in rules]), suspects, feed)
+    return found.with_columns(
+        pl.col("rule").replace_strict(columns, return_dtype=pl.String).alias("column")
     )
-    return _pandera_failures(schema, suspects, feed)
+
+
+def _all_true(names: list[str]) -> pa.DataFrameSchema:
+    """A schema that asks each of the boolean columns to be true, and names the column if not."""
+    return pa.DataFrameSchema(
+        {name: pa.Column(pl.Boolean, pa.Check.eq(value=True, error=name)) for name in names}
+    )
+
+
+def _comparisons(feed: FeedSpec) -> list[tuple[str, tuple[Rule, Across]]]:
+    """The comparisons on the feed's lines, each with the name of its boolean column."""
+    return [(f"{number}", pair) for number, pair in enumerate(COMPARISONS[feed.name])]
+
+
+def _comparison(
+    name: str, rule: Rule, across: Across, lines: pl.DataFrame, seen: Seen
+) -> pl.Series:
+    del rule
+    others = {feed: seen(feed, columns, lines) for feed, columns in across.sees.items()}
+    return across.holds(lines, others).fill_null(value=True).alias(name)
+
+
+def _failed_comparisons(feed: FeedSpec, compared: pl.DataFrame) -> pl.DataFrame:
+    pairs = dict(_comparisons(feed))
+    if not pairs:
+        return pl.DataFrame(schema=FAILURES_SCHEMA)
+    suspects = compared.filter(~pl.all_horizontal([*pairs]))
+    found = _pandera_failures(_all_true([*pairs]), suspects, feed)
+    rules = {name: rule.id for name, (rule, _) in pairs.items()}
+    columns = {name: across.column for name, (_, across) in pairs.items()}
+    return found.select(
+        ROW,
+        pl.col("rule").replace_strict(rules, return_dtype=pl.String),
+        pl.col("rule").replace_strict(columns, return_dtype=pl.String).alias("column"),
+    )
 
 
 def _answer(rule: Rule, on: date) -> pl.Expr:
@@ -216,10 +262,21 @@ def _repeated_keys(feed: FeedSpec, lines: pl.DataFrame) -> pl.DataFrame:
     """
     required = [n for n in feed.keys if feed.columns[n].requirement is Requirement.REQUIRED]
     keyed = lines.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in required))
-    key = pl.struct(FILE, *feed.keys)
+    key = pl.struct(FILE, *_key(feed))
     suspects = keyed.filter(key.hash().is_duplicated())
     repeated = suspects.filter(~key.is_first_distinct())
-    return _failures(repeated[ROW], feed.repeated_key_id)
+    return _failures(repeated[ROW], feed.repeated_key_id, feed.keys[-1])
+
+
+def _key(feed: FeedSpec) -> list[pl.Expr]:
+    """What identifies a record: its unique ID where the sender's is permanent, else the keys."""
+    if feed.unique_id is None:
+        return [pl.col(name) for name in feed.keys]
+    by_id = pl.col("_by_id") & pl.col(feed.unique_id).is_not_null()
+    return [
+        pl.when(by_id).then(feed.unique_id).alias(feed.unique_id),
+        *(pl.when(~by_id).then(name).alias(name) for name in feed.keys),
+    ]
 
 
 def relation_column(

@@ -6,11 +6,11 @@ here: what a value may be (judging).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
-from ccgi_pipeline.feeds.spec import Column, ColumnType
+from ccgi_pipeline.feeds.spec import Column, ColumnType, FeedSpec
 
 _DATE_SHAPES = {
     "%m/%d/%Y": r"^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}$",
@@ -19,8 +19,45 @@ _DATE_SHAPES = {
 """Without these, a two-digit year would be read as one of the first century."""
 
 
-def typed(declared: Column) -> pl.Expr:
-    """The column's typed values; null where the cell is blank or cannot be parsed."""
+_FORM_OF_FILE = "_date_form"
+
+
+def typed_lines(feed: FeedSpec, records: pl.DataFrame) -> pl.DataFrame:
+    """The typed lines; a cell is null where it is blank or cannot be parsed."""
+    columns = list(feed.columns.values())
+    if not feed.one_date_form:
+        return records.with_columns(typed(declared) for declared in columns)
+    formed = records.with_columns(_date_form(columns).over("_file").alias(_FORM_OF_FILE))
+    return formed.with_columns(typed(declared, one_form=True) for declared in columns).drop(
+        _FORM_OF_FILE
+    )
+
+
+def _date_form(columns: Sequence[Column]) -> pl.Expr:
+    """The form in which most dates of a file are written."""
+    dates = [declared for declared in columns if declared.type is ColumnType.DATE]
+    forms = dict.fromkeys(form for declared in dates for form in declared.formats)
+    counts = [
+        pl.sum_horizontal(
+            pl.col(declared.name).str.contains(_DATE_SHAPES[form]).sum() for declared in dates
+        ).alias(form)
+        for form in forms
+    ]
+    names = list(forms)
+    if not dates:
+        return pl.lit(None, dtype=pl.String)
+    chosen: pl.Expr = pl.lit(names[0])
+    most = counts[0]
+    for name, count in zip(names[1:], counts[1:], strict=True):
+        chosen = pl.when(count > most).then(pl.lit(name)).otherwise(chosen)
+        most = pl.max_horizontal(most, count)
+    return chosen
+
+
+def typed(declared: Column, *, one_form: bool = False) -> pl.Expr:
+    """The column's typed values; ``one_form``: dates only in the form of their file."""
+    if one_form and declared.type is ColumnType.DATE:
+        return _date(declared, of_file=True).alias(declared.name)
     return _PARSERS[declared.type](declared).alias(declared.name)
 
 
@@ -28,10 +65,15 @@ def _string(declared: Column) -> pl.Expr:
     return pl.col(declared.name)
 
 
-def _date(declared: Column) -> pl.Expr:
+def _date(declared: Column, *, of_file: bool = False) -> pl.Expr:
     text = pl.col(declared.name)
+
+    def written_in(form: str) -> pl.Expr:
+        shaped = text.str.contains(_DATE_SHAPES[form])
+        return shaped & (pl.col(_FORM_OF_FILE) == form) if of_file else shaped
+
     return pl.coalesce(
-        pl.when(text.str.contains(_DATE_SHAPES[form])).then(text).str.to_date(form, strict=False)
+        pl.when(written_in(form)).then(text).str.to_date(form, strict=False)
         for form in declared.formats
     )
 
@@ -45,6 +87,10 @@ def _timestamp(declared: Column) -> pl.Expr:
 
 def _integer(declared: Column) -> pl.Expr:
     return pl.col(declared.name).str.extract(r"^(-?[0-9]{1,18})$").cast(pl.Int64)
+
+
+def _year(declared: Column) -> pl.Expr:
+    return pl.col(declared.name).str.extract(r"^([0-9]{4})$").cast(pl.Int64)
 
 
 def _decimal(declared: Column) -> pl.Expr:
@@ -73,6 +119,7 @@ _PARSERS: Mapping[ColumnType, Callable[[Column], pl.Expr]] = {
     ColumnType.DATE: _date,
     ColumnType.TIMESTAMP: _timestamp,
     ColumnType.INTEGER: _integer,
+    ColumnType.YEAR: _year,
     ColumnType.DECIMAL: _decimal,
     ColumnType.BOOLEAN: _boolean,
 }

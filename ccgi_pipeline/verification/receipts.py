@@ -101,6 +101,51 @@ def receipt_json(head: Mapping[str, Any], files: Iterable[FileReport]) -> bytes:
     return (json.dumps(receipt, indent=2, ensure_ascii=False) + "\n").encode()
 
 
+@dataclass(frozen=True, slots=True)
+class StudentWithoutChild:
+    """A student who is linked to no child of Foster Focus, and why (``rule``, an id).
+
+    ``line`` is that of the demographics extract; None if the student was not in the last one.
+    ``field`` names the field in which a child differs who is nearly the student.
+    """
+
+    system_id: str
+    local_id: str
+    line: int | None
+    rule: str
+    field: str | None
+
+
+_CHILD_MATCH_COLUMNS = (
+    "SystemID",
+    "SISLocalID",
+    "line",
+    "rule",
+    "reason",
+    "field",
+    "what to change",
+)
+
+
+def child_match_csv(students: Iterable[StudentWithoutChild]) -> bytes:
+    """The child match report of one district: one row a student."""
+    return _csv(
+        _CHILD_MATCH_COLUMNS,
+        (
+            (
+                student.system_id,
+                student.local_id,
+                str(student.line or ""),
+                student.rule,
+                RULES[student.rule].text,
+                student.field or "",
+                RULES[student.rule].fix,
+            )
+            for student in students
+        ),
+    )
+
+
 _CSV_COLUMNS = ("file", "line", "column", "severity", "rule", "what is wrong", "what to change")
 
 
@@ -118,8 +163,14 @@ def receipt_csv(files: Iterable[FileReport]) -> bytes:
         if omitted:
             more = f"{omitted} further findings are not listed; the receipt counts them by rule."
             rows.append((file.path, "", "", "info", "", more, ""))
-    frame = pl.DataFrame(rows, schema=dict.fromkeys(_CSV_COLUMNS, pl.String), orient="row")
-    return frame.write_csv(line_terminator="\r\n").encode()
+    return _csv(_CSV_COLUMNS, rows)
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    """A CSV file in which no cell is a formula to a spreadsheet."""
+    frame = pl.DataFrame([*rows], schema=dict.fromkeys(columns, pl.String), orient="row")
+    harmless = frame.with_columns(pl.all().str.replace(r"^(\s*[=+\-@])", "'$1"))
+    return harmless.write_csv(line_terminator="\r\n").encode()
 
 
 _LINES_ON_PAGE = 10

@@ -8,7 +8,7 @@ belong here: what loading does with accepted lines.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import partial
@@ -16,16 +16,40 @@ from pathlib import PurePosixPath
 
 import polars as pl
 
-from ccgi_pipeline.feeds import file_rules
-from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, RULES
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle, Relation, Requirement, Rule, Severity
+from ccgi_pipeline.feeds import file_rules, foster_focus
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME, RULES
+from ccgi_pipeline.feeds.spec import (
+    FeedSpec,
+    Lifecycle,
+    Relation,
+    Requirement,
+    Rule,
+    Severity,
+    fold,
+)
 from ccgi_pipeline.feeds.transcript import FILES_OF_DROP, MANIFEST, STUDENT
 from ccgi_pipeline.findings import FINDINGS_SCHEMA, Finding, findings_frame
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.packages import is_zip, members
 from ccgi_pipeline.intake.reader import LINE, SPAN, Reading, read
 from ccgi_pipeline.profiles import Profiles
-from ccgi_pipeline.verification.judging import FILE, ROW, SENDER, judge, relation_column
+from ccgi_pipeline.verification.facts import (
+    CALENDAR,
+    FACTS_SCHEMA,
+    SENDER,
+    calendars,
+    facts,
+)
+from ccgi_pipeline.verification.judging import (
+    FILE,
+    ROW,
+    Judgement,
+    judge,
+    judge_cells,
+    relation_column,
+)
+from ccgi_pipeline.verification.parsing import typed_lines
+from ccgi_pipeline.verification.police import mentions_police
 
 
 class Verdict(StrEnum):
@@ -70,11 +94,13 @@ FILES_SCHEMA = {
     "lines": pl.UInt32,
     "accepted": pl.UInt32,
     "rejected": pl.UInt32,
+    "removed": pl.UInt32,
     "complete": pl.Boolean,
     "verdict": pl.String,
 }
-"""One row a file. ``lines`` = ``accepted`` + ``rejected`` physical lines. ``complete``: every
-line's key could be read, so that what is not in the file is known to be gone."""
+"""One row a file. ``lines`` = ``accepted`` + ``rejected`` + ``removed`` physical lines (the last
+mention police involvement). ``complete``: every line's key could be read, so that what is not in
+the file is known to be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +109,8 @@ class Verification:
 
     ``files``: a frame of ``FILES_SCHEMA``. ``findings``: ``FINDINGS_SCHEMA`` with ``_file`` first.
     ``accepted``: per feed its typed lines with ``_file``, ``_sender``, ``_line``, ``_span``.
-    ``kept_keys``: per snapshot feed the keys of lines that were rejected yet name a record: that
-    record is not gone.
+    ``kept_keys``: per snapshot feed (and of foster youth) the keys of lines that were rejected
+    yet name a record: that record is not gone.
     """
 
     files: pl.DataFrame
@@ -92,32 +118,19 @@ class Verification:
     accepted: Mapping[str, pl.DataFrame]
     kept_keys: Mapping[str, pl.DataFrame]
 
-    def named(self, feed: str, column: str) -> pl.DataFrame:
-        """The senders and cells of a column in lines that were accepted or name a record."""
+    def named(self, feed: str, columns: tuple[str, ...]) -> pl.DataFrame:
+        """The senders and cells of columns in lines that were accepted or name a record."""
         found = [
-            frame.select(SENDER, column).drop_nulls()
+            frame.select(SENDER, *columns)
             for frames in (self.accepted, self.kept_keys)
-            if (frame := frames.get(feed)) is not None and column in frame.columns
+            if (frame := frames.get(feed)) is not None and set(columns) <= set(frame.columns)
         ]
-        return pl.concat([nothing_known(feed, column), *found])
-
-    def with_consent_as_meant(self, profiles: Profiles) -> Verification:
-        """ParentConsent as consent, also of districts whose Y says that the parent opted out."""
-        students = self.accepted.get(STUDENT.name)
-        if students is None:
-            return self
-        opting_out = [
-            sender
-            for sender in students[SENDER].unique().sort()
-            if profiles.of(sender).parent_consent_means == "opt_out"
-        ]
-        meant = pl.col("ParentConsent").xor(pl.col(SENDER).is_in(opting_out))
-        accepted = {**self.accepted, STUDENT.name: students.with_columns(meant)}
-        return replace(self, accepted=accepted)
+        return pl.concat([nothing_known(feed, columns), *found])
 
 
-Known = Callable[[str, str], pl.DataFrame]
-"""What is known before: for a feed and a column of it, a frame of ``_sender`` and that column."""
+Known = Callable[[str, tuple[str, ...], Sequence[str] | None], pl.DataFrame]
+"""What is known before: of a feed, columns of it and some senders (all if None), a frame of
+``_sender`` and those columns, each combination once."""
 
 
 def files_to_verify(
@@ -157,27 +170,36 @@ def refused(drops: Sequence[Drop]) -> Verification:
     return verify(files, date.min)
 
 
-def nothing_known(_feed: str, column: str) -> pl.DataFrame:
+def nothing_known(
+    feed: str, columns: tuple[str, ...], _senders: Sequence[str] | None = None
+) -> pl.DataFrame:
     """The knowledge of someone who has no warehouse."""
-    return pl.DataFrame(schema={SENDER: pl.String, column: pl.String})
+    declared = FEEDS_BY_NAME[feed].columns
+    return pl.DataFrame(
+        schema={SENDER: pl.String, **{name: declared[name].dtype for name in columns}}
+    )
 
 
 def verify(
     files: Sequence[FileToVerify],
     on: date,
     known: Known = nothing_known,
+    profiles: Profiles | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Verification:
     """Verifies ``files`` as of the date ``on``; ``progress`` hears each file's name when read."""
+    profiles = profiles or Profiles()
     readings: dict[int, Reading] = {}
     for file in files:
-        readings[file.number] = _read(file)
+        readings[file.number] = _read(file, profiles)
         progress(file.name)
     findings = [
         reading.findings.select(pl.lit(number, dtype=pl.UInt32).alias(FILE), pl.all())
         for number, reading in readings.items()
     ]
-    judged = _Judged(files, readings, on, known)
+    judged = _Judged(files, readings, on, known, profiles)
+    for feed in FEEDS:
+        judged.take(feed)
     for feed in FEEDS:
         judged.judge(feed)
     findings += [*judged.findings, _package_findings(files, readings)]
@@ -190,15 +212,28 @@ def verify(
     )
 
 
-def _read(file: FileToVerify) -> Reading:
+def _read(file: FileToVerify, profiles: Profiles) -> Reading:
     if file.refused is not None:
         refusal = findings_frame([Finding(file.refused)])
         return Reading(None, "", 0, None, 0, refusal)
-    return read(file.content(), file.name, FAMILIES.get(file.family, ()))
+    candidates = FAMILIES.get(file.family, ())
+    named = _named_by_profile(file, profiles)
+    return read(file.content(), file.name, [named] if named else candidates)
+
+
+def _named_by_profile(file: FileToVerify, profiles: Profiles) -> FeedSpec | None:
+    """The extract whose file has this name by the district's profile."""
+    if file.family != foster_focus.FAMILY:
+        return None
+    stem = fold(PurePosixPath(file.name).stem)
+    for extract, name in profiles.of(file.sender).foster_focus.file_names.items():
+        if fold(PurePosixPath(name).stem) == stem:
+            return FEEDS_BY_NAME[f"{foster_focus.FAMILY}_{extract}"]
+    return None
 
 
 class _Judged:
-    """Feed after feed: the lines that later feeds' relations look at are kept on the way."""
+    """Feed after feed, first the cells of all lines, then what lines of several feeds must be."""
 
     def __init__(
         self,
@@ -206,29 +241,69 @@ class _Judged:
         readings: Mapping[int, Reading],
         on: date,
         known: Known,
+        profiles: Profiles,
     ) -> None:
         self._files = {file.number: file for file in files}
         self._readings = readings
         self._on = on
         self._known = known
-        self._lines: dict[str, pl.DataFrame] = {}
+        self._profiles = profiles
+        self._facts = facts(profiles, {file.sender for file in files}, on)
+        self._typed: dict[str, Judgement] = {}
+        self._set_aside: dict[str, pl.DataFrame] = {}
+        self.removed: dict[int, int] = {}
         self.accepted: dict[str, pl.DataFrame] = {}
         self.kept_keys: dict[str, pl.DataFrame] = {}
         self.findings: list[pl.DataFrame] = []
 
-    def judge(self, feed: FeedSpec) -> None:
-        """Judges all lines of ``feed`` in one pass."""
+    def take(self, feed: FeedSpec) -> None:
+        """Types all lines of ``feed`` in one pass, without those that may not be kept."""
         records = self._records(feed)
         if records is None:
             return
-        judgement = judge(feed, records, self._relation, self._on)
+        if feed is foster_focus.BEHAVIOR:
+            records = self._without_police(feed, records)
+        typed = judge_cells(feed, records)
+        # A column that the file does not have is told once, not once a line.
+        failures = typed.failures.with_columns(typed.lines[FILE].gather(typed.failures[ROW]))
+        failures = failures.join(self._absent_columns(feed), on=[FILE, "column"], how="anti")
+        lines = typed.lines
+        if feed.knows_profile:
+            lines = lines.join(self._facts, on=SENDER, how="left", maintain_order="left")
+        self._typed[feed.name] = Judgement(lines, failures.drop(FILE))
+
+    def _without_police(self, feed: FeedSpec, records: pl.DataFrame) -> pl.DataFrame:
+        words = self._profiles.foster_focus.police_words
+        if not words:
+            return records
+        mentioned = mentions_police(("PenaltyTypeCode", "PenaltyTypeDesc"), words)
+        removed = records.filter(mentioned)
+        self.removed.update(removed.group_by(FILE).agg(pl.col(SPAN).sum()).iter_rows())
+        # Other extracts may speak of the same day: that no incident explains it would be untrue,
+        # and a hint at what was removed.
+        self._set_aside[feed.name] = typed_lines(feed, removed)
+        return records.filter(~mentioned)
+
+    def _absent_columns(self, feed: FeedSpec) -> pl.DataFrame:
+        absent = [
+            reading.findings.filter(pl.col("rule") == file_rules.COLUMN_ABSENT.id).select(
+                pl.lit(number, dtype=pl.UInt32).alias(FILE), "column"
+            )
+            for number, reading in self._readings.items()
+            if reading.feed is feed
+        ]
+        return pl.concat(absent)
+
+    def judge(self, feed: FeedSpec) -> None:
+        """Judges all lines of ``feed`` in one pass."""
+        if feed.name not in self._typed:
+            return
+        judgement = judge(feed, self._typed[feed.name], self._related, self._seen, self._on)
         failures = judgement.failures.with_columns(
             pl.col("rule").replace_strict(_SEVERITY, return_dtype=pl.String).alias("severity"),
-            pl.col("rule").replace_strict(_COLUMN, return_dtype=pl.String).alias("column"),
         )
         errors = failures.filter(pl.col("severity") == Severity.ERROR)[ROW].unique().implode()
-        lines = judgement.lines
-        self._lines[feed.name] = lines
+        lines = judgement.lines.drop([*FACTS_SCHEMA.keys() - {SENDER}], strict=False)
         self.accepted[feed.name] = lines.filter(~pl.col(ROW).is_in(errors)).drop(ROW)
         self.findings.append(
             failures.select(
@@ -239,7 +314,7 @@ class _Judged:
                 pl.lit(None, dtype=pl.String).alias("detail"),
             )
         )
-        if feed.lifecycle is Lifecycle.SNAPSHOT:
+        if feed.lifecycle is Lifecycle.SNAPSHOT or feed is foster_focus.DEMOGRAPHICS:
             rejected = lines.filter(pl.col(ROW).is_in(errors))
             self.kept_keys[feed.name] = rejected.select(FILE, SENDER, SPAN, *feed.keys)
 
@@ -256,15 +331,36 @@ class _Judged:
         ]
         return pl.concat(frames) if frames else None
 
-    def _relation(self, relation: Relation, lines: pl.DataFrame) -> pl.DataFrame:
-        column = relation.target_column
+    def _related(self, relation: Relation, lines: pl.DataFrame) -> pl.DataFrame:
+        columns = (relation.target_column,)
         if relation.target == FILES_OF_DROP:
             targets = [self._names_in_drop()]
         else:
-            targets = [self._known(relation.target, column)]
-            if relation.target in self._lines:
-                targets.append(self._lines[relation.target].select(SENDER, column).drop_nulls())
+            targets = [self._known(relation.target, columns, None)]
+            if relation.target in self._typed:
+                targets.append(self._typed[relation.target].lines.select(SENDER, *columns))
         return relation_column(relation, lines, targets)
+
+    def _seen(self, feed: str, columns: tuple[str, ...], lines: pl.DataFrame) -> pl.DataFrame:
+        """What the senders of ``lines`` send of ``feed`` now, or sent before if they do not."""
+        senders = lines[SENDER].unique().to_list()
+        if feed == CALENDAR:
+            return calendars(self._profiles, senders)
+        now = {
+            self._files[number].sender
+            for number, reading in self._readings.items()
+            if reading.feed is FEEDS_BY_NAME[feed] and _has_records(reading)
+        }
+        frames = []
+        if feed in self._typed:
+            frames.append(self._typed[feed].lines.select(SENDER, *columns))
+        if feed in self._set_aside:
+            frames.append(self._set_aside[feed].select(SENDER, *columns))
+        before = sorted(set(senders) - now)
+        if before:
+            frames.append(self._known(feed, columns, before))
+        seen = pl.concat(frames).unique() if frames else nothing_known(feed, columns)
+        return seen.join(self._facts, on=SENDER, how="left")
 
     def _names_in_drop(self) -> pl.DataFrame:
         rows = [
@@ -278,8 +374,12 @@ class _Judged:
         return pl.DataFrame(rows, schema={FILE: pl.UInt32, "FileName": pl.String}, orient="row")
 
 
+def _has_records(reading: Reading) -> bool:
+    """What a sender sent before stands where a file has no line that could be read."""
+    return reading.records is not None and not reading.records.is_empty()
+
+
 _SEVERITY = {rule.id: str(rule.severity) for rule in RULES.values()}
-_COLUMN = {rule.id: rule.column for rule in RULES.values()}
 
 
 def _package_findings(
@@ -325,7 +425,7 @@ def _outcomes(
     rows = []
     for file in files:
         reading = readings[file.number]
-        loaded = accepted.get(file.number, 0)
+        loaded, removed = accepted.get(file.number, 0), judged.removed.get(file.number, 0)
         complete = bool(loaded) and not reading.unreadable and file.number not in keyless
         rows.append(
             (
@@ -338,7 +438,8 @@ def _outcomes(
                 reading.encoding,
                 reading.lines,
                 loaded,
-                reading.lines - loaded,
+                reading.lines - loaded - removed,
+                removed,
                 complete,
                 _file_verdict(worst.get(file.number, 0), loaded),
             )

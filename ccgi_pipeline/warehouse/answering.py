@@ -13,8 +13,14 @@ from datetime import date
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.feeds.foster_focus import FAMILY
 from ccgi_pipeline.findings import FINDINGS_SCHEMA
-from ccgi_pipeline.verification.receipts import FileReport, receipt_csv, receipt_json
+from ccgi_pipeline.verification.receipts import (
+    FileReport,
+    StudentWithoutChild,
+    receipt_csv,
+    receipt_json,
+)
 from ccgi_pipeline.verification.verifying import Verdict
 from ccgi_pipeline.warehouse.bookkeeping import insert
 
@@ -152,3 +158,29 @@ def mark_answered(
     ]
     frame = pl.DataFrame(rows, schema={"drop_id": pl.String, "night": pl.Date}, orient="row")
     insert(connection, "receipts", frame)
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutChild:
+    """The students of one district who are linked to no child of Foster Focus."""
+
+    cd: str
+    students: tuple[StudentWithoutChild, ...]
+
+
+def students_without_child(connection: duckdb.DuckDBPyConnection) -> list[WithoutChild]:
+    """For each district that ever sent foster youth its students without a child, maybe none."""
+    rows = connection.execute(
+        f"""
+        SELECT senders.sender, "SystemID", "SISLocalID", line, rule, field
+        FROM (SELECT DISTINCT sender FROM drops WHERE family = '{FAMILY}') AS senders
+        LEFT JOIN unmatched ON unmatched._sender = senders.sender
+        ORDER BY ALL
+        """
+    ).fetchall()
+    by_district: dict[str, list[StudentWithoutChild]] = {}
+    for cd, system_id, *told in rows:
+        students = by_district.setdefault(cd, [])
+        if system_id is not None:
+            students.append(StudentWithoutChild(system_id, *told))
+    return [WithoutChild(cd, tuple(students)) for cd, students in by_district.items()]

@@ -14,13 +14,19 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.errors import PermanentError
+from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.feeds.file_rules import FAULT
+from ccgi_pipeline.feeds.foster_focus.linking import CORRECTION
+from ccgi_pipeline.feeds.foster_focus_cps import FEED as CHILDREN
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.receiving import DropHistory, Received, Remembered
+from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.verifying import Verdict, Verification, drop_verdict
 from ccgi_pipeline.warehouse.lake import transaction
-from ccgi_pipeline.warehouse.loading import load_feed
+from ccgi_pipeline.warehouse.linking import STUDENT, Linked, link
+from ccgi_pipeline.warehouse.loading import FeedLoad, load_feed
+from ccgi_pipeline.warehouse.lookups import refresh
 
 
 class LedgerError(PermanentError):
@@ -36,16 +42,29 @@ class Loaded:
 
 
 def remembered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, Remembered]:
-    """For each path that was ever taken, what lay there."""
-    rows = connection.execute("SELECT path, stamp, sha256 FROM received_files").fetchall()
+    """For each path that was ever taken, what lay there, but for what is to be taken again."""
+    rows = connection.execute(
+        f"""
+        SELECT path, stamp, sha256
+        FROM received_files ANTI JOIN ({_TO_TAKE_AGAIN}) USING (drop_id)
+        """
+    ).fetchall()
     return {path: Remembered(stamp, sha256) for path, stamp, sha256 in rows}
 
 
-_AT_FAULT = f"SELECT drop_id FROM findings WHERE rule = '{FAULT.id}'"
+_TO_TAKE_AGAIN = f"""
+    SELECT drop_id FROM findings WHERE rule = '{FAULT.id}'
+    UNION
+    SELECT drop_id FROM ledger JOIN drops USING (drop_id)
+    WHERE fate = 'unmatched'
+        AND position < (SELECT max(position) FROM drops WHERE family = '{CHILDREN.family}')
+"""
+"""Drops that met a fault of ours, and those of which some lines had no child when the register of
+children was an older one."""
 
 
 def known_drops(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
-    """The ids of all drops that are done with; one that met a fault of ours is not."""
+    """The ids of all drops that are done with."""
     return drop_history(connection).drops
 
 
@@ -54,7 +73,7 @@ def drop_history(connection: duckdb.DuckDBPyConnection) -> DropHistory:
     rows = connection.execute(
         f"""
         SELECT drop_id, sender, family
-        FROM drops ANTI JOIN ({_AT_FAULT}) USING (drop_id) ORDER BY position
+        FROM drops ANTI JOIN ({_TO_TAKE_AGAIN}) USING (drop_id) ORDER BY position
         """
     ).fetchall()
     return DropHistory(
@@ -81,16 +100,31 @@ def load(
     drops: Sequence[Drop],
     verification: Verification,
     night: date,
+    profiles: Profiles | None = None,
 ) -> Loaded:
     """Loads verified drops of one family and notes them: one commit, all or nothing."""
     family = drops[0].family
+    profiles = profiles or Profiles()
     faults = _at_fault(verification)
     with transaction(connection):
         _forget(connection, [drop.id for drop in drops])
-        fates, ended = _load_feeds(connection, family, verification)
-        files = _numbered(verification.files)
-        ledger = _ledger(files, fates)
+        fates, found = [], [verification.findings]
+        if family == foster_focus.FAMILY:
+            linked = link(connection, verification, night, profiles.foster_focus)
+            _note_links(connection, linked)
+            refresh(connection, profiles, [drop.sender for drop in drops])
+            fates.append(linked.fates)
+            found.append(linked.findings)
+            verification = linked.verification
+        by_id = frozenset(profiles.with_permanent_ids(drop.sender for drop in drops))
+        loads = _load_feeds(connection, family, verification, by_id)
+        fates += [load.fates for load in loads]
+        found += [_corrections(load) for load in loads]
+        verified = _as_found(verification.files, _files_of(found[1:]))
+        files = _numbered(verified)
+        ledger = _ledger(files, pl.concat([_NO_FATES, *fates]))
         insert(connection, "ledger", ledger)
+        ended = pl.concat([_NONE_ENDED, *(load.ended for load in loads)])
         insert(
             connection,
             "files",
@@ -106,19 +140,70 @@ def load(
                 pl.col("no_longer_active").fill_null(0),
             ),
         )
+        schema = verification.findings.schema
+        findings = pl.concat(part.select(schema.names()).cast(schema) for part in found)
         insert(
             connection,
             "findings",
-            verification.findings.join(files.select("_file", "drop_id", "file_number"), on="_file")
+            findings.join(files.select("_file", "drop_id", "file_number"), on="_file")
             .sort("drop_id", "file_number", maintain_order=True)
             .select("drop_id", "file_number", "rule", "line", "column", "detail"),
         )
-        _insert_drops(connection, drops, verification.files, night)
+        _insert_drops(connection, drops, verified, night)
         # What met a fault of ours is not remembered, so that the next night takes it again.
         done = [drop for drop in drops if drop.id not in faults]
         _remember(connection, [(file, sha, d.id) for d in done for file, sha in d.files])
     counted = ledger.group_by("feed", "fate").agg(pl.col("lines").sum()).sort("feed", "fate")
     return Loaded(counted, len(drops))
+
+
+_NO_FATES = pl.DataFrame(schema={"_file": pl.UInt32, "fate": pl.String, "lines": pl.Int64})
+_NONE_ENDED = pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64})
+
+
+def _files_of(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat([_NO_FATES.select("_file"), *(part.select("_file") for part in found)])
+
+
+def _as_found(files: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:
+    """The verdicts of ``files`` where loading has found something in some of them (``_file``)."""
+    found = pl.col("_file").is_in(later["_file"].unique().implode())
+    accepted = pl.col("verdict") == Verdict.ACCEPTED
+    with_findings = pl.lit(str(Verdict.ACCEPTED_WITH_FINDINGS))
+    return files.with_columns(
+        pl.when(found & accepted).then(with_findings).otherwise("verdict").alias("verdict")
+    )
+
+
+def _corrections(load: FeedLoad) -> pl.DataFrame:
+    """The findings that tell of possible corrections."""
+    return load.corrections.select(
+        "_file",
+        pl.lit(CORRECTION.id).alias("rule"),
+        "line",
+        pl.lit("SISSchoolCode").alias("column"),
+        pl.lit(None, dtype=pl.String).alias("detail"),
+    )
+
+
+def _note_links(connection: duckdb.DuckDBPyConnection, linked: Linked) -> None:
+    """Notes who has a child and who has none, in place of what was known of these students.
+
+    A student without a child is in no table of a feed: until the next demographics, this is what is
+    known of them.
+    """
+    answered = pl.concat([frame.select(STUDENT) for frame in (linked.matched, linked.unmatched)])
+    for table, rows in (("child_links", linked.matched), ("unmatched", linked.unmatched)):
+        connection.register("answered", answered.to_arrow())
+        connection.execute(
+            f"""
+            DELETE FROM {table} WHERE list_contains($senders, _sender)
+                OR (_sender, "SystemID", "SISLocalID") IN (FROM answered)
+            """,
+            {"senders": linked.senders_with_demographics},
+        )
+        connection.unregister("answered")
+        insert(connection, table, rows)
 
 
 def _at_fault(verification: Verification) -> frozenset[str]:
@@ -137,16 +222,16 @@ def _forget(connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]) -> N
 
 
 def _load_feeds(
-    connection: duckdb.DuckDBPyConnection, family: str, verification: Verification
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    fates = [pl.DataFrame(schema={"_file": pl.UInt32, "fate": pl.String, "lines": pl.Int64})]
-    ended = [pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64})]
-    for feed in FAMILIES.get(family, ()):
-        if feed.name in verification.accepted:
-            feed_fates, feed_ended = load_feed(connection, feed, verification)
-            fates.append(feed_fates.cast(fates[0].schema))
-            ended.append(feed_ended.cast(ended[0].schema))
-    return pl.concat(fates), pl.concat(ended)
+    connection: duckdb.DuckDBPyConnection,
+    family: str,
+    verification: Verification,
+    by_unique_id: frozenset[str],
+) -> list[FeedLoad]:
+    return [
+        load_feed(connection, feed, verification, by_unique_id)
+        for feed in FAMILIES.get(family, ())
+        if feed.name in verification.accepted
+    ]
 
 
 def _numbered(files: pl.DataFrame) -> pl.DataFrame:
@@ -159,10 +244,13 @@ def _numbered(files: pl.DataFrame) -> pl.DataFrame:
 
 def _ledger(files: pl.DataFrame, fates: pl.DataFrame) -> pl.DataFrame:
     """Lines per file and fate. Raises LedgerError where they do not add up to those received."""
-    rejected = files.filter(pl.col("rejected") > 0).select(
-        "_file", pl.lit("rejected").alias("fate"), pl.col("rejected").cast(pl.Int64).alias("lines")
-    )
-    ledger = pl.concat([fates, rejected])
+    not_accepted = [
+        files.filter(pl.col(fate) > 0).select(
+            "_file", pl.lit(fate).alias("fate"), pl.col(fate).cast(pl.Int64).alias("lines")
+        )
+        for fate in ("rejected", "removed")
+    ]
+    ledger = pl.concat([fates, *not_accepted])
     sums = files.join(
         ledger.group_by("_file").agg(pl.col("lines").sum().alias("fated")), on="_file", how="left"
     )

@@ -16,8 +16,10 @@ import polars as pl
 from ccgi_pipeline.feeds.registry import FAMILIES, RULES
 from ccgi_pipeline.feeds.spec import FeedSpec, Severity
 from ccgi_pipeline.intake.inbox import is_cd_code
+from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.verifying import Verdict
-from ccgi_pipeline.warehouse.lake import feed_table_columns, quoted
+from ccgi_pipeline.warehouse.lake import feed_table_columns
+from ccgi_pipeline.warehouse.loading import Key
 
 
 class NightCounts(TypedDict):
@@ -69,7 +71,11 @@ def unbalanced_files(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 def table_faults(
-    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, *, changed: bool
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    *,
+    changed: bool,
+    profiles: Profiles | None = None,
 ) -> list[str]:
     """What is wrong with the feed's table; keys are only looked at where lines were loaded."""
     wanted = feed_table_columns(feed)
@@ -86,15 +92,32 @@ def table_faults(
         if present.get(name, "").replace(" ", "") != kind.replace(" ", "")
     ]
     if changed:
-        keys = ", ".join(quoted(key) for key in ("_sender", *feed.keys))
-        repeated = _count(
-            connection,
-            f"SELECT count(*) FROM (SELECT 1 FROM lake.{feed.name} GROUP BY {keys} "
-            "HAVING count(*) > 1)",
-        )
+        repeated = _repeated_keys(connection, feed, profiles or Profiles())
         if repeated:
             faults.append(f"{repeated} keys occur more than once")
     return faults
+
+
+def _repeated_keys(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, profiles: Profiles
+) -> int:
+    """How many keys more than one record has, of whichever kind its sender's keys are."""
+    by_unique_id: list[str] = []
+    if feed.unique_id is not None:
+        rows = connection.execute(f"SELECT DISTINCT _sender FROM lake.{feed.name}").fetchall()
+        by_unique_id = profiles.with_permanent_ids(sender for (sender,) in rows)
+    groups = [(Key.of_columns(feed), "NOT list_contains($senders, _sender)")]
+    if by_unique_id:
+        groups.append((Key.of_unique_id(feed), "list_contains($senders, _sender)"))
+    return sum(
+        _count(
+            connection,
+            f"SELECT count(*) FROM (SELECT 1 FROM lake.{feed.name} AS record WHERE {senders} "
+            f"GROUP BY _sender, {', '.join(key.of('record'))} HAVING count(*) > 1)",
+            senders=by_unique_id,
+        )
+        for key, senders in groups
+    )
 
 
 _NEWEST = """
@@ -144,7 +167,7 @@ def districts_without_roster(connection: duckdb.DuckDBPyConnection, feed: FeedSp
     return [sender for (sender,) in rows]
 
 
-def _count(connection: duckdb.DuckDBPyConnection, query: str, **values: str) -> int:
+def _count(connection: duckdb.DuckDBPyConnection, query: str, **values: object) -> int:
     row = connection.execute(query, values or None).fetchone()
     return int(row[0]) if row else 0
 

@@ -42,10 +42,17 @@ BOOKKEEPING: Mapping[str, str] = {
         "column" VARCHAR, detail VARCHAR""",
     "duplicates": "drop_id VARCHAR, path VARCHAR, night DATE",
     "receipts": "drop_id VARCHAR, night DATE",
+    "child_links": """_sender VARCHAR, "SystemID" VARCHAR, "SISLocalID" VARCHAR,
+        "ChildID" VARCHAR""",
+    "unmatched": """_sender VARCHAR, "SystemID" VARCHAR, "SISLocalID" VARCHAR, drop_id VARCHAR,
+        line BIGINT, rule VARCHAR, field VARCHAR""",
+    "foster_lookups": "_sender VARCHAR, kind VARCHAR, code VARCHAR, meaning VARCHAR",
 }
 """Our own tables. ``drops.position`` is the order of loading; ``received_files`` is the memory of
 which bytes lay under which name; ``duplicates`` are drops that came again; ``receipts`` says for
-which drops the sender has its answer."""
+which drops the sender has its answer. ``child_links`` and ``unmatched`` are the students of the
+senders' newest Foster Focus drops, with the children they were linked to or the reason why not.
+``foster_lookups`` says what a district's own codes stand for."""
 
 TRACKING = {
     "_sender": "VARCHAR",

@@ -9,6 +9,8 @@ make one after the other.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import duckdb
 import polars as pl
 
@@ -17,19 +19,118 @@ from ccgi_pipeline.verification.verifying import Verification
 from ccgi_pipeline.warehouse.lake import TRACKING, quoted
 
 
+@dataclass(frozen=True, slots=True)
+class FeedLoad:
+    """What a load did with the lines of one feed.
+
+    ``fates``: ``_file``, ``fate``, ``lines``. ``ended``: per file that ended records how many
+    (``_file``, ``no_longer_active``). ``corrections``: lines that may correct a record which still
+    stands (``_file``, ``line``).
+    """
+
+    fates: pl.DataFrame
+    ended: pl.DataFrame
+    corrections: pl.DataFrame
+
+
+_NOTHING = FeedLoad(
+    pl.DataFrame(schema={"_file": pl.UInt32, "fate": pl.String, "lines": pl.Int64}),
+    pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64}),
+    pl.DataFrame(schema={"_file": pl.UInt32, "line": pl.Int64}),
+)
+
+
 def load_feed(
-    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, verification: Verification
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    verification: Verification,
+    by_unique_id: frozenset[str] = frozenset(),
+) -> FeedLoad:
     """Upserts the feed's accepted lines; to be called inside a transaction.
 
-    Returns the fates (``_file``, ``fate``, ``lines``) and, per file that ended records, how many
-    (``_file``, ``no_longer_active``).
+    ``by_unique_id``: senders whose records are known by their unique ID, where the feed has one.
     """
-    lines = verification.accepted[feed.name]
     files = _files(feed, verification)
+    senders = pl.col("_sender").is_in(sorted(by_unique_id) if feed.unique_id else [])
+    loads = [
+        _load_group(connection, feed, key, verification, files.filter(group))
+        for key, group in (
+            (Key.of_columns(feed), ~senders),
+            (Key.of_unique_id(feed), senders),
+        )
+        if not files.filter(group).is_empty()
+    ]
+    return FeedLoad(
+        *(
+            pl.concat([getattr(_NOTHING, part), *(getattr(load, part) for load in loads)])
+            for part in ("fates", "ended", "corrections")
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What identifies a record within its sender, as SQL: ``{0}`` stands for the table's alias."""
+
+    expressions: tuple[str, ...]
+    near: tuple[str, ...] = ()
+
+    @classmethod
+    def of_columns(cls, feed: FeedSpec) -> Key:
+        """The feed's key columns."""
+        return cls(
+            tuple(f"{{0}}.{quoted(name)}" for name in feed.keys),
+            tuple(f"{{0}}.{quoted(name)}" for name in feed.near_keys),
+        )
+
+    @classmethod
+    def of_unique_id(cls, feed: FeedSpec) -> Key:
+        """The unique ID; where it is blank, the key columns."""
+        unique_id = f"{{0}}.{quoted(feed.unique_id or '')}"
+        return cls(
+            (
+                unique_id,
+                *(
+                    f"CASE WHEN {unique_id} IS NULL THEN {{0}}.{quoted(name)} END"
+                    for name in feed.keys
+                ),
+            )
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the key's columns in temporary tables."""
+        return [f"_key{number}" for number in range(len(self.expressions))]
+
+    def of(self, alias: str) -> list[str]:
+        """The key's expressions over a table."""
+        return [expression.format(alias) for expression in self.expressions]
+
+    def named(self, alias: str) -> str:
+        """The key of a table as a list of columns."""
+        pairs = zip(self.of(alias), self.names, strict=True)
+        return ", ".join(f"{expression} AS {name}" for expression, name in pairs)
+
+    def same(self, keyed: str, table: str) -> str:
+        """That a temporary table's ``keyed`` line and a record of ``table`` are of one key."""
+        pairs = zip(self.names, self.of(table), strict=True)
+        same = (f"{keyed}.{name} IS NOT DISTINCT FROM {there}" for name, there in pairs)
+        return " AND ".join([f"{keyed}._sender = {table}._sender", *same])
+
+
+def _load_group(
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    key: Key,
+    verification: Verification,
+    files: pl.DataFrame,
+) -> FeedLoad:
+    """Loads the lines of senders whose records have the same kind of key."""
+    lines = verification.accepted[feed.name]
+    lines = lines.filter(pl.col("_file").is_in(files["_file"].implode()))
     connection.register("received_lines", lines.to_arrow())
     connection.register("received_as", files.to_arrow())
-    ended = pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64})
+    ended, corrections = _NOTHING.ended, _NOTHING.corrections
     try:
         repeats = _may_repeat(feed, lines, files, verification)
         known = _is_known(connection, feed)
@@ -37,21 +138,29 @@ def load_feed(
             # Nothing to compare with: the first load of a state need not be sorted or joined.
             fates = _insert_all(connection, feed, lines)
         else:
-            _stage(connection, feed, repeats=repeats)
-            _decide(connection, feed)
+            if feed.unique_id is not None:
+                _forget_older_of_one_key(connection, feed, key)
+            _stage(connection, feed, key, repeats=repeats)
+            _decide(connection, feed, key)
             fates = connection.sql(
                 "SELECT _file, fate, sum(_span)::BIGINT AS lines FROM decided "
                 "GROUP BY ALL ORDER BY ALL"
             ).pl()
-            _write_changes(connection, feed)
+            if key.near:
+                corrections = _possible_corrections(connection, feed, key)
+            _write_changes(connection, feed, key)
             if feed.lifecycle is Lifecycle.SNAPSHOT:
-                ended = _end_missing(connection, feed, verification.kept_keys[feed.name])
+                ended = _end_missing(connection, feed, key, verification.kept_keys[feed.name])
     finally:
         for table in ("staged", "decided"):
             connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
         connection.unregister("received_lines")
         connection.unregister("received_as")
-    return fates, ended
+    return FeedLoad(
+        fates.cast(_NOTHING.fates.schema),
+        ended.cast(_NOTHING.ended.schema),
+        corrections.cast(_NOTHING.corrections.schema),
+    )
 
 
 def _files(feed: FeedSpec, verification: Verification) -> pl.DataFrame:
@@ -71,15 +180,11 @@ def _may_repeat(
     feed: FeedSpec, lines: pl.DataFrame, files: pl.DataFrame, verification: Verification
 ) -> bool:
     """Whether two lines may have one key; ranking all lines is dear, and seldom needed."""
-    found = (verification.findings["rule"] == feed.repeated_key_id).any()
+    told_by = [feed.repeated_key_id, *filter(None, [feed.repeats_told_by])]
+    found = verification.findings["rule"].is_in(told_by).any()
     within_a_file = feed.repeated_key is not Severity.ERROR and found
     senders = files.filter(pl.col("_file").is_in(lines["_file"].unique().implode()))["_sender"]
     return within_a_file or bool(senders.is_duplicated().any())
-
-
-def _same_key(feed: FeedSpec, left: str, right: str) -> str:
-    same = (f"{left}.{quoted(k)} IS NOT DISTINCT FROM {right}.{quoted(k)}" for k in feed.keys)
-    return " AND ".join([f"{left}._sender = {right}._sender", *same])
 
 
 def _record(feed: FeedSpec) -> str:
@@ -121,26 +226,50 @@ def _insert_all(
     )
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, *, repeats: bool) -> None:
+def _forget_older_of_one_key(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key
+) -> None:
+    """Leaves the newest of several records that have become one.
+
+    That happens once, when a district's unique IDs turn out to be permanent, or not to be.
+    """
+    connection.execute(
+        f"""
+        DELETE FROM {feed.name} WHERE rowid IN (
+            SELECT record.rowid FROM {feed.name} AS record
+            LEFT JOIN drops ON drops.drop_id = record._drop
+            SEMI JOIN received_as ON received_as._sender = record._sender
+            QUALIFY row_number() OVER (
+                PARTITION BY record._sender, {", ".join(key.of("record"))}
+                ORDER BY record._active DESC, drops.position DESC NULLS FIRST, record._line DESC
+            ) > 1
+        )
+        """
+    )
+
+
+def _stage(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key, *, repeats: bool
+) -> None:
     """Key, place, hash and rank of each line (rank 1 is the line that stands), in ``staged``."""
-    keys = ", ".join(quoted(key) for key in feed.keys)
     own = ", ".join(quoted(name) for name in feed.columns)
     rank = (
-        f"row_number() OVER (PARTITION BY _sender, {keys} ORDER BY _file DESC, _line DESC)"
+        f"row_number() OVER (PARTITION BY _sender, {', '.join(key.of('line'))} "
+        "ORDER BY _file DESC, _line DESC)"
         if repeats
         else "1"
     )
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE staged AS
-        SELECT _sender, {keys}, _file, _line, _span,
+        SELECT _sender, {key.named("line")}, _file, _line, _span,
                hash({own}) AS _hash, {rank} AS _rank
         FROM {_RECEIVED}
         """
     )
 
 
-def _decide(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> None:
+def _decide(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key) -> None:
     """The fate of each staged line, in ``decided``."""
     connection.execute(
         f"""
@@ -151,23 +280,41 @@ def _decide(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> None:
                     WHEN record._hash <> line._hash OR NOT record._active THEN 'updated'
                     ELSE 'unchanged' END AS fate
         FROM staged AS line
-        LEFT JOIN {feed.name} AS record ON {_same_key(feed, "line", "record")}
+        LEFT JOIN {feed.name} AS record ON {key.same("line", "record")}
         """
     )
 
 
-def _write_changes(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> None:
+def _possible_corrections(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key
+) -> pl.DataFrame:
+    """New lines near to a known record that is not sent any more: perhaps its correction."""
+    near = " AND ".join(f"{name.format('line')} = {name.format('record')}" for name in key.near)
+    return connection.sql(
+        f"""
+        SELECT DISTINCT line._file, line._line AS line
+        FROM received_lines AS line
+        SEMI JOIN (SELECT * FROM decided WHERE fate = 'inserted') AS fresh
+            ON fresh._file = line._file AND fresh._line = line._line
+        JOIN {feed.name} AS record ON record._sender = line._sender AND {near} AND record._active
+        WHERE NOT EXISTS (SELECT 1 FROM staged WHERE {key.same("staged", "record")})
+        ORDER BY ALL
+        """
+    ).pl()
+
+
+def _write_changes(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key) -> None:
     columns = _columns(feed)
     assignments = ", ".join(f"{name} = line.{name}" for name in columns if name != "_sender")
     connection.execute(
         f"""
         MERGE INTO {feed.name} AS record
         USING (
-            SELECT {_record(feed)} FROM {_RECEIVED}
+            SELECT {_record(feed)}, {key.named("line")} FROM {_RECEIVED}
             SEMI JOIN (
                 SELECT * FROM decided WHERE fate IN ('inserted', 'updated')
             ) AS changed ON changed._file = line._file AND changed._line = line._line
-        ) AS line ON {_same_key(feed, "line", "record")}
+        ) AS line ON {key.same("line", "record")}
         WHEN MATCHED THEN UPDATE SET {assignments}
         WHEN NOT MATCHED THEN
             INSERT ({", ".join(columns)}) VALUES ({", ".join(f"line.{name}" for name in columns)})
@@ -176,7 +323,7 @@ def _write_changes(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> Non
 
 
 def _end_missing(
-    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, kept_keys: pl.DataFrame
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key, kept_keys: pl.DataFrame
 ) -> pl.DataFrame:
     """Ends the records that their sender's full set does not have.
 
@@ -187,11 +334,12 @@ def _end_missing(
         connection.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE ended AS
-            SELECT record._sender, {", ".join(f"record.{quoted(key)}" for key in feed.keys)}
+            SELECT record._sender, {key.named("record")}
             FROM {feed.name} AS record
             SEMI JOIN (SELECT _sender FROM received_as WHERE full_set) AS sender USING (_sender)
-            ANTI JOIN staged AS line ON {_same_key(feed, "line", "record")}
-            ANTI JOIN kept_keys AS line ON {_same_key(feed, "line", "record")}
+            ANTI JOIN staged AS line ON {key.same("line", "record")}
+            ANTI JOIN (SELECT _sender, {key.named("kept_keys")} FROM kept_keys) AS line
+                ON {key.same("line", "record")}
             WHERE record._active
             """
         )
@@ -207,7 +355,7 @@ def _end_missing(
             connection.execute(
                 f"""
                 MERGE INTO {feed.name} AS record
-                USING ended AS line ON {_same_key(feed, "line", "record")}
+                USING ended AS line ON {key.same("line", "record")}
                 WHEN MATCHED THEN UPDATE SET _active = false
                 """
             )

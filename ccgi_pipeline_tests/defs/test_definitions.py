@@ -43,6 +43,7 @@ def test_there_is_an_asset_for_every_feed_family_and_report(
         *(feed.name for feed in FEEDS),
         *(f"report_{report.name}" for report in REPORTS),
         "receipts",
+        "foster_focus_child_match",
         "district_night",
     }
 

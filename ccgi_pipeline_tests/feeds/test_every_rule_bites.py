@@ -3,23 +3,29 @@
 Belongs here: tests made from the declarations alone. One line of a good set of files is broken in
 the way of one rule; that rule speaks, at that line, and no other. A new feed is tested by being
 declared. The sets of one family are verified in one night, each from a sender of its own, so every
-test also sees that no district answers for another.
+test also sees that no district answers for another. Does not belong here: rules that one line
+cannot break by itself; they are listed here (``LOOKING_FURTHER``) and tested in modules of their
+own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 
 import pytest
 
+from ccgi_pipeline.feeds import foster_focus
+from ccgi_pipeline.feeds.foster_focus.comparing import CHILD
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME, RULES
-from ccgi_pipeline.feeds.spec import Column, ColumnType, FeedSpec, Rule, Severity
+from ccgi_pipeline.feeds.spec import Column, ColumnType, FeedSpec, Requirement, Rule, Severity
 from ccgi_pipeline.verification.verifying import Verification
 from ccgi_pipeline_tests.files import (
     ON,
     Line,
+    Place,
     as_bytes,
     broken_rules,
     good_file,
@@ -37,14 +43,30 @@ _BROKEN = -2
 """Which line is broken: neither the first (other files speak of it) nor the last."""
 
 
+Cells = Callable[[str], Line]
+"""Makes cells for the lines of a sender."""
+
+
 @dataclass(frozen=True)
 class Way:
-    """One way to break ``rule`` of ``feed``; ``cells`` makes the bad cells for a sender's lines."""
+    """One way to break ``rule`` of ``feed``; ``cells`` makes the bad cells.
+
+    ``told`` is the rule that speaks, at ``column``: the same one, unless a cell that breaks it is
+    not of the right form either.
+    """
 
     feed: FeedSpec
     rule: Rule
     sender: str
-    cells: Callable[[str], Line]
+    cells: Cells
+    column: str | None
+    told: Rule
+
+    def __str__(self) -> str:
+        named = (
+            self.column is None or self.column in self.rule.id or self.column == self.rule.column
+        )
+        return self.rule.id if named else f"{self.rule.id} {self.column}"
 
     def lines(self) -> list[Line]:
         lines = good_lines(self.feed, sender=self.sender)
@@ -56,11 +78,45 @@ class Way:
         """The physical line that is broken; the header is line 1."""
         return 2 + len(self.lines()) + _BROKEN
 
+    @property
+    def place(self) -> Place:
+        """Where the rule speaks."""
+        return usual_name(self.feed), self.told.id, self.line, self.column
+
+    @property
+    def cell(self) -> tuple[str, int | None, str | None]:
+        """Which cell is broken: file name, line and column."""
+        name, _, line, column = self.place
+        return name, line, column
+
+    @property
+    def besides(self) -> set[Place]:
+        """What else is said of the same cell: only of columns whose blank may be right.
+
+        Such a blank is told as one even where another rule calls it wrong, and a cell that its own
+        rule refuses is a blank to the rules that follow.
+        """
+        declared = self.feed.columns.get(self.column or "")
+        if (
+            declared is None
+            or declared.requirement is not Requirement.REQUIRED
+            or declared.blank is Severity.ERROR
+        ):
+            return set()
+        same_cell = {rule.id for rule in self.feed.rules if rule.column == self.column}
+        told = {self.feed.blank_rule_id(declared.name)} if self.told.id in same_cell else same_cell
+        return {(usual_name(self.feed), rule, self.line, self.column) for rule in told}
+
     def sent(self) -> dict[str, bytes]:
         """The broken file among the good files that could notice."""
-        company = {
-            usual_name(feed): good_file(feed, sender=self.sender) for feed in _company(self.feed)
-        }
+        return self._among(_company(self.feed))
+
+    def sent_among_all(self) -> dict[str, bytes]:
+        """The broken file among the good files of its whole family."""
+        return self._among(FAMILIES[self.feed.family])
+
+    def _among(self, feeds: Sequence[FeedSpec]) -> dict[str, bytes]:
+        company = {usual_name(feed): good_file(feed, sender=self.sender) for feed in feeds}
         return {**company, usual_name(self.feed): as_bytes(self.feed, self.lines())}
 
 
@@ -86,39 +142,87 @@ def _unparsable(_: FeedSpec, column: Column) -> str:
         ColumnType.DATE: "31/31/2010",
         ColumnType.TIMESTAMP: "yesterday",
         ColumnType.INTEGER: "seven",
+        ColumnType.YEAR: "2026-27",
         ColumnType.DECIMAL: "three",
         ColumnType.BOOLEAN: "perhaps",
     }[column.type]
 
 
 def _too_long(feed: FeedSpec, column: Column) -> str:
-    """A cell of one character too many whose form is right."""
+    """A cell of one character too many, whose form is right if the form allows so many."""
     pattern = pattern_of(feed, column.name) or ".+"
-    texts = (matching(pattern, 1, size) for size in range(column.length + 2))
-    return next(text for text in texts if len(text) == column.length + 1)
+    size = column.length + 1
+    texts = (matching(pattern, 1, repeated) for repeated in range(size + 1))
+    return next((text for text in texts if len(text) == size), "1" * size)
+
+
+def _no_code(_: FeedSpec, column: Column) -> str:
+    return f"{max(column.codes.numbers) + 1}" if column.type is ColumnType.INTEGER else "~"
 
 
 _KINDS: Mapping[str, Callable[[FeedSpec, Column], str]] = {
-    "REQ": lambda *_: "",
     "TYPE": _unparsable,
     "LEN": _too_long,
-    "CODE": lambda *_: "~",
+    "CODE": _no_code,
     "RETIRED": lambda _, column: column.codes.retired(ON)[0],
 }
-"""How a cell breaks each kind of rule that a column has of its own."""
+"""How a cell breaks each kind of rule that a column has of its own, besides being blank."""
+
+_FOR_A_BLANK: Mapping[str, Line] = {"FF-ENR-REQ-ExitReason": {"ExitDate": ""}}
+"""Cells beside a blank that make it one which is only a warning: the enrollment is still open."""
+
+LOOKING_FURTHER = {
+    # judged by other lines, other extracts or the profile: test_verify_data_meets
+    "FF-DEM-1", "FF-DEM-2", "FF-DEM-3",
+    "FF-ENR-1", "FF-ENR-2", "FF-ENR-3", "FF-ENR-5", "FF-ENR-6", "FF-ENR-7",
+    "FF-ATP-2", "FF-ATP-3", "FF-ATP-4", "FF-ATP-5",
+    "FF-ATX-1", "FF-ATX-3",
+    "FF-TST-4",
+    "FF-SPE-2", "FF-SPE-3",
+    "FF-BEH-2", "FF-BEH-4", "FF-BEH-6",
+    "FF-TRN-2", "FF-TRN-4", "FF-TRN-5",
+    # the same, of the running text: test_foster_focus_other_rules
+    "FF-DEM-EXIT", "FF-DEM-STRICT-ExitDate", "FF-ENR-STRICT-ExitReason",
+    "FF-ATP-CHILD", "FF-ATX-CHILD", "FF-TST-CHILD", "FF-GPA-CHILD", "FF-BEH-CHILD", "FF-TRN-CHILD",
+    # told by the source's own rule unless a profile says that unique IDs are permanent: there too
+    "FF-ATP-UNIQUE", "FF-ATX-UNIQUE", "FF-SPE-UNIQUE", "FF-BEH-UNIQUE",
+}  # fmt: skip
+"""Rules that no single line breaks by itself; the modules named test them."""
 
 
-def _broken_rules_of(feed: FeedSpec) -> list[tuple[Rule, Callable[[str], Line]]]:
-    """Each rule of ``feed`` with the cells that break it, for the sender of the lines."""
-    broken = [
-        (rule, partial(_always, {name: break_cell(feed, column)}))
-        for name, column in feed.columns.items()
-        for kind, break_cell in _KINDS.items()
-        if (rule := feed.column_rules.get(feed.column_rule_id(kind, name)))
-    ]
-    broken.append((feed.all_rules[feed.repeated_key_id], partial(_first_keys, feed)))
-    broken += [(rule, partial(_counterexample, rule)) for rule in feed.rules]
-    return broken
+def _broken_rules_of(feed: FeedSpec) -> Iterator[tuple[Rule, Cells, str | None, Rule]]:
+    """Each rule of ``feed`` with the cells that break it, and the column and rule that tell it."""
+    for column in feed.columns.values():
+        blank = feed.all_rules.get(feed.blank_rule_id(column.name))
+        if blank is not None and (column.blank_rule or blank.id in feed.column_rules):
+            cells = {column.name: "", **_FOR_A_BLANK.get(blank.id, {})}
+            yield blank, partial(_always, cells), column.name, blank
+        for kind, break_cell in _KINDS.items():
+            rule = feed.column_rules.get(feed.column_rule_id(kind, column.name))
+            if rule is not None:
+                cell = break_cell(feed, column)
+                told = _of_wrong_form(feed, column, cell) or rule
+                yield rule, partial(_always, {column.name: cell}), column.name, told
+        for check in feed.schema.columns[column.name].checks:
+            if check.name == "greater_than_or_equal_to":
+                rule = feed.column_rules[feed.column_rule_id("TYPE", column.name)]
+                cell = f"{check.statistics['min_value'] - 1}"
+                yield rule, partial(_always, {column.name: cell}), column.name, rule
+    repeated = feed.all_rules[feed.repeats_told_by or feed.repeated_key_id]
+    column_of = {across.lines_of: across.column for across in repeated.across}
+    at = column_of.get(feed.name, repeated.column)
+    yield repeated, partial(_first_keys, feed), at, repeated
+    for rule in feed.rules:
+        if rule.counterexample is not None:
+            yield rule, partial(_counterexample, rule), rule.column, rule
+
+
+def _of_wrong_form(feed: FeedSpec, column: Column, cell: str) -> Rule | None:
+    """The rule of the column's form, if it has a pattern that ``cell`` does not match."""
+    pattern = pattern_of(feed, column.name)
+    if pattern is None or re.search(pattern, cell):
+        return None
+    return feed.column_rules[feed.column_rule_id("TYPE", column.name)]
 
 
 def _always(cells: Line, _: str) -> Line:
@@ -136,9 +240,9 @@ def _counterexample(rule: Rule, sender: str) -> Line:
 
 
 _WAYS = [
-    Way(feed, rule, f"33{number:05d}", cells)
-    for number, (feed, rule, cells) in enumerate(
-        (feed, rule, cells) for feed in FEEDS for rule, cells in _broken_rules_of(feed)
+    Way(feed, rule, f"33{number:05d}", cells, column, told)
+    for number, (feed, rule, cells, column, told) in enumerate(
+        (feed, *way) for feed in FEEDS for way in _broken_rules_of(feed)
     )
 ]
 
@@ -159,29 +263,78 @@ def test_a_good_set_of_files_breaks_no_rule(family: str):
     assert verification.files["complete"].all()
 
 
-@pytest.mark.parametrize("way", _WAYS, ids=lambda way: way.rule.id)
+@pytest.mark.parametrize("way", _WAYS, ids=str)
 def test_a_broken_line_is_found_by_its_rule_at_its_place_and_by_no_other(way: Way):
     night = _night(way.feed.family)
     weighty = [
         place
         for place in broken_rules(night, way.sender)
-        if RULES[place[1]].severity is not Severity.INFO or place[1] == way.rule.id
+        if RULES[place[1]].severity is not Severity.INFO or place[1] == way.told.id
     ]
-    assert weighty == [(usual_name(way.feed), way.rule.id, way.line, way.rule.column)]
+    assert [place for place in weighty if place not in way.besides] == [way.place]
 
 
-@pytest.mark.parametrize("way", _WAYS, ids=lambda way: way.rule.id)
+@pytest.mark.parametrize("way", _WAYS, ids=str)
 def test_an_error_keeps_its_line_out_and_a_warning_does_not(way: Way):
     file = outcome(_night(way.feed.family), usual_name(way.feed), way.sender)
-    assert file["rejected"] == (way.rule.severity is Severity.ERROR)
+    assert file["rejected"] == (way.told.severity is Severity.ERROR)
     assert file["accepted"] + file["rejected"] == file["lines"] == len(way.lines())
 
 
 def test_every_declared_rule_of_a_feed_has_a_way_to_break_it():
-    declared = [rule_id for feed in FEEDS for rule_id in feed.all_rules]
-    assert sorted(way.rule.id for way in _WAYS) == sorted(declared)
+    declared = {rule_id for feed in FEEDS for rule_id in feed.all_rules}
+    broken = {way.rule.id for way in _WAYS}
+    assert broken | LOOKING_FURTHER == declared
+    assert broken & LOOKING_FURTHER == set()
 
 
 def test_no_two_rules_share_an_id():
     declared = [rule_id for feed in FEEDS for rule_id in feed.all_rules]
     assert len(declared) == len(set(declared))
+
+
+# --- extracts that are compared -------------------------------------------------------------------
+
+
+def _leaves_a_blank(way: Way) -> bool:
+    """Whether the broken cell is blank, or refused by its own rule and so a blank to the others."""
+    refusing = {way.feed.column_rule_id(kind, f"{way.column}") for kind in ("TYPE", "LEN", "CODE")}
+    return way.told.id in refusing or way.cells(way.sender).get(f"{way.column}") == ""
+
+
+_LOOKED_AT = {
+    (seen, column)
+    for feed in foster_focus.FEEDS
+    for rule in feed.rules
+    for across in rule.across
+    for seen, columns in across.sees.items()
+    for column in columns
+}
+"""Feeds and columns that the rules of other extracts look at."""
+_BLANKS = list(
+    {
+        (way.feed.name, way.column): way
+        for way in _WAYS
+        if (way.feed.name, way.column) in _LOOKED_AT and _leaves_a_blank(way)
+    }.values()
+)
+
+
+@cache
+def _night_of_whole_sets() -> Verification:
+    together = {way.sender: way.sent_among_all() for way in _BLANKS}
+    return verified_together(together, foster_focus.FAMILY)
+
+
+@pytest.mark.parametrize("way", _BLANKS, ids=str)
+def test_a_cell_that_says_nothing_keeps_no_line_of_another_extract_out(way: Way):
+    """But for special education, which may only hold students of demographics."""
+    errors = [
+        place
+        for place in broken_rules(_night_of_whole_sets(), way.sender)
+        if RULES[place[1]].severity is Severity.ERROR
+    ]
+    elsewhere = [place for place in errors if (place[0], *place[2:]) != way.cell]
+    hides_the_student = way.feed is foster_focus.DEMOGRAPHICS and way.column in CHILD
+    lost = (usual_name(foster_focus.SPECIAL_EDUCATION), "FF-SPE-2", way.line, "SISLocalID")
+    assert elsewhere == ([lost] if hides_the_student else [])

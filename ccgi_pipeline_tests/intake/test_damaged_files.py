@@ -1,8 +1,9 @@
 """The strict reader on damaged files: each kind of damage, on feeds of every shape.
 
 Belongs here: damage done to a good file, with the lines that must survive it, the lines that are
-lost and the finding at each place. Every case holds the same promise: no line vanishes, no cell
-moves to another column, and what is not damaged reads as it was written.
+lost and the finding at each place; for the extracts of Foster Focus the verdict, too. Every case
+holds the same promise: no line vanishes, no cell moves to another column, and what is not damaged
+reads as it was written.
 """
 
 from __future__ import annotations
@@ -11,13 +12,26 @@ import codecs
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import pytest
 
+from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.spec import ColumnType, FeedSpec
 from ccgi_pipeline.intake.reader import LINE, SPAN, read
-from ccgi_pipeline_tests.files import Line, as_bytes, good_file, good_lines, usual_name
+from ccgi_pipeline.verification.verifying import Verification
+from ccgi_pipeline_tests.files import (
+    Line,
+    as_bytes,
+    broken_rules,
+    good_file,
+    good_lines,
+    outcome,
+    pattern_of,
+    usual_name,
+    verified,
+)
 
 COUNT = 8
 """Data lines of the good file; they stand in the physical lines 2 to 9."""
@@ -81,7 +95,10 @@ def _separator(feed: FeedSpec) -> bytes:
 def _words(feed: FeedSpec) -> str:
     """A column of the feed that may hold any words, or else any text column."""
     texts = [name for name, column in feed.columns.items() if column.type is ColumnType.STRING]
-    return next((name for name in texts if feed.columns[name].codes is None), texts[0])
+    free = (
+        name for name in texts if feed.columns[name].codes is None and not pattern_of(feed, name)
+    )
+    return next(free, texts[0])
 
 
 def _with_cell(feed: FeedSpec, column: str, cell: str) -> list[Line]:
@@ -186,6 +203,11 @@ def _spelled_otherwise(feed: FeedSpec) -> Case:
     return Case(spelled + b"\n" + rest, _numbered(lines), lines=len(lines))
 
 
+def _in_capitals(feed: FeedSpec) -> Case:
+    header, rest = good_file(feed, COUNT).split(b"\n", 1)
+    return Case(header.upper() + b"\n" + rest, _all(feed), lines=_count(feed))
+
+
 def _wrong_separator(feed: FeedSpec) -> Case:
     content = good_file(feed, COUNT).replace(_separator(feed), b";")
     return Case(content, {}, [("HEADER", 1)], _count(feed) + 1)
@@ -278,6 +300,14 @@ def _opened_in_one_line_and_closed_in_the_next(feed: FeedSpec) -> Case:
 
 def _quotes_without_a_meaning(feed: FeedSpec) -> Case:
     lines = _with_cell(feed, _words(feed), 'the 5" "disk')
+    return Case(as_bytes(feed, lines), _numbered(lines), lines=_count(feed))
+
+
+def _quotes_that_would_join_two_lines(feed: FeedSpec) -> Case:
+    lines = good_lines(feed, COUNT)
+    column = _words(feed)
+    lines[_HURT] = {**lines[_HURT], column: '"opened'}
+    lines[_HURT + 1] = {**lines[_HURT + 1], column: 'closed"'}
     return Case(as_bytes(feed, lines), _numbered(lines), lines=_count(feed))
 
 
@@ -378,6 +408,7 @@ _DAMAGE: Mapping[str, tuple[Damage, Callable[[FeedSpec], bool]]] = {
     "no header": (_no_header, _any),
     "columns in another order": (_reordered, _any),
     "a header spelled otherwise": (_spelled_otherwise, _any),
+    "a header in capitals": (_in_capitals, _any),
     "a wrong separator": (_wrong_separator, _with_several_columns),
     "another separator that is allowed": (_other_separators, _any),
     "an empty file": (_empty, _any),
@@ -398,6 +429,7 @@ _DAMAGE: Mapping[str, tuple[Damage, Callable[[FeedSpec], bool]]] = {
         _with_quotes_and_several_columns,
     ),
     "quotes where they mean nothing": (_quotes_without_a_meaning, _without_quotes),
+    "quotes that would join two lines": (_quotes_that_would_join_two_lines, _without_quotes),
     "everything quoted": (_everything_quoted, _with_quotes),
     "separators and quotes in a cell": (_separators_and_quotes_in_a_cell, _with_quotes),
     "a line break in the first cell": (
@@ -423,8 +455,11 @@ _DAMAGE: Mapping[str, tuple[Damage, Callable[[FeedSpec], bool]]] = {
 
 
 def _of_every_shape() -> list[FeedSpec]:
-    """Of each family the feeds with the fewest, the fewest but several, and the most columns."""
-    chosen: dict[str, FeedSpec] = {}
+    """Of each family the feeds with the fewest, the fewest but several, and the most columns.
+
+    Of Foster Focus all nine: no other feed has tabs and no quotes.
+    """
+    chosen: dict[str, FeedSpec] = {feed.name: feed for feed in foster_focus.FEEDS}
     for feeds in FAMILIES.values():
         by_width = sorted(feeds, key=lambda feed: len(feed.columns))
         several = [feed for feed in by_width if _with_several_columns(feed)]
@@ -455,3 +490,75 @@ def test_a_damaged_file_loses_what_is_damaged_and_nothing_else(feed: FeedSpec, d
     assert {row[LINE]: row[SPAN] for row in rows} == {n: case.spans.get(n, 1) for n in case.kept}
     assert reading.lines == case.lines
     assert sum(row[SPAN] for row in rows) + reading.unreadable == reading.lines
+
+
+# --- what verification makes of it ----------------------------------------------------------------
+
+_REJECTED = {
+    "bytes that are no text",
+    "no header",
+    "a wrong separator",
+    "an empty file",
+    "only blank lines",
+}
+_UNHARMED = {
+    "a byte order mark",
+    "letters of UTF-8",
+    "CRLF",
+    "CR only",
+    "mixed line ends",
+    "no end of the last line",
+    "blank lines inside",
+    "blank lines at both ends",
+    "columns in another order",
+    "a header spelled otherwise",
+    "a header in capitals",
+    "another separator that is allowed",
+    "quotes where they mean nothing",
+    "quotes that would join two lines",
+}
+"""Of the damage that an extract of Foster Focus can have; the rest is accepted with findings."""
+
+_EXTRACTS = [
+    (feed, kind)
+    for kind, (_, possible) in _DAMAGE.items()
+    for feed in foster_focus.FEEDS
+    if possible(feed)
+]
+
+
+def _name(feed: FeedSpec, kind: str) -> str:
+    return f"{_EXTRACTS.index((feed, kind))}_{usual_name(feed)}"
+
+
+@cache
+def _night() -> Verification:
+    """The damaged extracts of one district, verified together: all are about the same students."""
+    sent = {_name(feed, kind): _DAMAGE[kind][0](feed).content for feed, kind in _EXTRACTS}
+    return verified(sent, foster_focus.FAMILY)
+
+
+@pytest.mark.parametrize(
+    ("feed", "kind"), _EXTRACTS, ids=[f"{feed.name}: {kind}" for feed, kind in _EXTRACTS]
+)
+def test_a_damaged_extract_is_accounted_for_line_by_line(feed: FeedSpec, kind: str):
+    case = _DAMAGE[kind][0](feed)
+    name = _name(feed, kind)
+    file = outcome(_night(), name)
+    found = [place[1:3] for place in broken_rules(_night()) if place[0] == name]
+    assert file["feed"] == feed.name
+    assert file["lines"] == case.lines == file["accepted"] + file["rejected"]
+    assert file["removed"] == 0
+    assert file["accepted"] == len(case.kept)
+    assert found == [(f"FILE-{rule}", line) for rule, line in case.found]
+    assert file["verdict"] == (
+        "rejected"
+        if kind in _REJECTED
+        else "accepted"
+        if kind in _UNHARMED
+        else "accepted_with_findings"
+    )
+
+
+def test_the_kinds_whose_verdict_is_named_are_kinds_of_damage():
+    assert _DAMAGE.keys() >= _REJECTED | _UNHARMED

@@ -62,11 +62,12 @@ def take_and_load(
 def report_and_answer(
     connection: duckdb.DuckDBPyConnection, folders: Folders, on: date = ON
 ) -> None:
-    """The second half of a night: writes reports and receipts."""
+    """The second half of a night: writes reports, child match reports and receipts."""
     named = steps.open_reports(connection, folders, on)
     for spec in REPORTS:
         steps.write_reports(connection, folders, spec, named, on)
     steps.close_reports(folders)
+    steps.write_child_match(connection, folders, on)
     steps.write_receipts(connection, folders, on)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccgi_pipeline.feeds import platform, transcript
+from ccgi_pipeline.feeds import foster_focus, foster_focus_cps, platform, transcript
 from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
 from ccgi_pipeline.feeds.registry import feed_by_name
 from ccgi_pipeline.synthetic import generate
@@ -71,7 +71,13 @@ def test_two_districts_are_those_of_the_sample_reports(tmp_path: Path) -> None:
         for part in parts
     }
     activity = {f"platform/{feed.stems[0]}_20261122.csv" for feed in platform.FEEDS}
-    assert set(tree(tmp_path)) == {*packages, *activity, "cde/cde_directory/pubschls.txt"}
+    statewide = {
+        *activity,
+        "cde/cde_directory/pubschls.txt",
+        "foster_focus_cps/foster_focus_cps/children.txt",
+    }
+    written = {path for path in tree(tmp_path) if "/foster_focus/" not in path}
+    assert written == {*packages, *statewide}
 
 
 def test_every_header_is_that_of_the_declaration(clean: Inbox) -> None:
@@ -84,7 +90,13 @@ def test_every_header_is_that_of_the_declaration(clean: Inbox) -> None:
 
 
 def test_every_feed_has_files(clean: Inbox) -> None:
-    feeds = (DIRECTORY, *transcript.FEEDS, *platform.FEEDS)
+    feeds = (
+        DIRECTORY,
+        *transcript.FEEDS,
+        *platform.FEEDS,
+        *foster_focus.FEEDS,
+        *foster_focus_cps.FEEDS,
+    )
     assert {feed.name: bool(clean.texts_of(feed)) for feed in feeds} == {
         feed.name: True for feed in feeds
     }

@@ -18,16 +18,16 @@ from ccgi_pipeline.feeds.platform import GOALS
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.feeds.spec import Column, FeedSpec, Relation, Requirement, Scope
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, COURSE_GRADE, STUDENT
+from ccgi_pipeline.verification.facts import SENDER
 from ccgi_pipeline.verification.judging import (
     FILE,
     ROW,
-    SENDER,
     cell_expectations,
     judge,
     judge_cells,
     relation_column,
 )
-from ccgi_pipeline.verification.parsing import typed
+from ccgi_pipeline.verification.parsing import typed_lines
 from ccgi_pipeline_tests.files import DISTRICT, ON, Line, good_lines, pattern_of, school_of
 from ccgi_pipeline_tests.intake.changes import PROFILE
 
@@ -71,7 +71,7 @@ def _damaged(feed: FeedSpec, seed: int, count: int = 25) -> pl.DataFrame:
 
 
 def _typed(feed: FeedSpec, records: pl.DataFrame) -> pl.DataFrame:
-    return records.with_row_index(ROW).with_columns(typed(c) for c in feed.columns.values())
+    return typed_lines(feed, records.with_row_index(ROW))
 
 
 def _pandera_on_all_lines(feed: FeedSpec, lines: pl.DataFrame) -> set[tuple[int, str, str]]:
@@ -111,10 +111,10 @@ def test_the_quick_pass_finds_what_pandera_finds_on_all_lines(feed: FeedSpec, se
     one_a_cell: dict[tuple[int, str], str] = {}
     for row, column, kind in sorted(found, key=lambda case: _WEIGHT.index(case[2])):
         one_a_cell.setdefault((row, column), kind)
-    _, failures = judge_cells(feed, records)
+    failures = judge_cells(feed, records).failures
     judged = {
-        (row, feed.column_rules[rule].column): _kind(feed, feed.column_rules[rule].column, rule)
-        for row, rule in failures.rows()
+        (row, column): "REQ" if rule == feed.blank_rule_id(column) else _kind(feed, column, rule)
+        for row, rule, column in failures.rows()
     }
     assert judged == one_a_cell
     assert failures.height == len(judged)
@@ -134,18 +134,18 @@ def test_the_quick_pass_suspects_a_line_if_and_only_if_pandera_refuses_it(
 @pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
 def test_a_cell_that_failed_is_left_out_and_every_other_one_is_kept(feed: FeedSpec):
     records = _damaged(feed, seed=7)
-    lines, failures = judge_cells(feed, records)
-    failed = {(row, feed.column_rules[rule].column) for row, rule in failures.rows()}
+    judged = judge_cells(feed, records)
+    failed = {(row, column) for row, _, column in judged.failures.rows()}
     expected = _typed(feed, records)
     for name in feed.columns:
         kept = [None if (r, name) in failed else v for r, v in enumerate(expected[name])]
-        assert lines[name].to_list() == kept
+        assert judged.lines[name].to_list() == kept
 
 
 def test_pandera_lets_every_value_of_a_lazy_frame_pass_and_so_is_never_given_one():
     bad = _records([{**good_lines(STUDENT)[0], "StateID": "12"}], STUDENT)
     STUDENT.schema.validate(_typed(STUDENT, bad).lazy(), lazy=True).collect()
-    _, failures = judge_cells(STUDENT, bad)
+    failures = judge_cells(STUDENT, bad).failures
     assert failures["rule"].to_list() == ["TR-STU-TYPE-StateID"]
 
 
@@ -156,8 +156,17 @@ def _everything_known(relation: Relation, lines: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame({relation.name: [True] * lines.height})
 
 
+def _nothing_seen(*_: object) -> pl.DataFrame:
+    pytest.fail("these feeds are compared with no other")
+
+
+def _judged(feed: FeedSpec, records: pl.DataFrame) -> list[tuple[int, str]]:
+    judged = judge(feed, judge_cells(feed, records), _everything_known, _nothing_seen, ON)
+    return judged.failures.select(ROW, "rule").rows()
+
+
 def _found(feed: FeedSpec, lines: list[Line]) -> list[tuple[int, str]]:
-    return judge(feed, _records(lines, feed), _everything_known, ON).failures.rows()
+    return _judged(feed, _records(lines, feed))
 
 
 _ZEROS = {"Arabic": "\u0660", "full width": "\uff10", "bold": "\U0001d7ce", "Devanagari": "\u0966"}
@@ -183,7 +192,7 @@ def _in_other_digits(cell: str, zero: str) -> str:
 def test_digits_of_other_scripts_are_no_digits_of_a_code(feed: FeedSpec, column: str, zero: str):
     line = good_lines(feed)[0]
     records = _records([{**line, column: _in_other_digits(line[column], zero)}], feed)
-    _, failures = judge_cells(feed, records)
+    failures = judge_cells(feed, records).failures
     assert failures["rule"].to_list() == [feed.column_rule_id("TYPE", column)]
 
 
@@ -228,7 +237,7 @@ def test_a_pattern_holds_for_the_whole_cell(feed: FeedSpec, column: Column, adde
     good = good_lines(feed)[0]
     assert re.fullmatch(pattern_of(feed, column.name) or "", good[column.name])
     line = {**good, column.name: added.format(good[column.name])}
-    _, failures = judge_cells(feed, _records([line], feed))
+    failures = judge_cells(feed, _records([line], feed)).failures
     assert feed.column_rule_id("TYPE", column.name) in failures["rule"].to_list()
 
 
@@ -241,10 +250,9 @@ def test_a_line_without_its_key_repeats_no_other():
 def test_the_same_key_in_two_files_is_not_repeated():
     records = _records(good_lines(STUDENT, 1) * 2, STUDENT)
     apart = records.with_columns(pl.int_range(2, dtype=pl.UInt32).alias(FILE))
-    _, together = judge_cells(STUDENT, records)
-    assert together.is_empty()
-    assert judge(STUDENT, records, _everything_known, ON).failures.rows() == [(1, "TR-STU-UNIQUE")]
-    assert judge(STUDENT, apart, _everything_known, ON).failures.is_empty()
+    assert judge_cells(STUDENT, records).failures.is_empty()
+    assert _judged(STUDENT, records) == [(1, "TR-STU-UNIQUE")]
+    assert _judged(STUDENT, apart) == []
 
 
 # --- relations ------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ _TYPED: Mapping[ColumnType, Callable[[FeedSpec, str, int], str]] = {
     ).format(number + 1),
     ColumnType.TIMESTAMP: lambda _, __, number: f"2999-01-01T07:31:53.{number:03d}Z",
     ColumnType.INTEGER: lambda _, __, number: f"7531{number}",
+    ColumnType.YEAR: lambda *_: "7531",
     ColumnType.DECIMAL: lambda _, __, number: f"7531.{number}",
     ColumnType.BOOLEAN: lambda *_: "Y",
 }

@@ -6,7 +6,7 @@ tested with the feeds, single kinds of damage with intake.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import polars as pl
@@ -24,6 +24,7 @@ from ccgi_pipeline.feeds.transcript import (
     TEST_GRADE,
 )
 from ccgi_pipeline.profiles import DistrictProfile, Profiles
+from ccgi_pipeline.verification.as_meant import as_meant
 from ccgi_pipeline.verification.verifying import (
     FILES_SCHEMA,
     Verification,
@@ -32,6 +33,7 @@ from ccgi_pipeline.verification.verifying import (
 )
 from ccgi_pipeline_tests.files import (
     DISTRICT,
+    ON,
     Line,
     as_bytes,
     broken_rules,
@@ -111,7 +113,7 @@ def test_accepted_lines_are_those_that_were_sent(family: str):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_zip_is_judged_as_its_loose_files_are(family: str):
-    broken = {name: content.replace(b"0", b"?", 2) for name, content in good_set(family).items()}
+    broken = {name: content.replace(b"0", b"?", 9) for name, content in good_set(family).items()}
     loose = verified(broken, family)
     packed = verified({"package.zip": zipped(broken, "export/")}, family)
     assert broken_rules(loose) != []
@@ -243,12 +245,12 @@ def test_a_line_that_cannot_be_loaded_does_not_stand_in_the_way_of_its_correctio
 # --- across files and senders ---------------------------------------------------------------------
 
 
-def _students_known(feed: str, column: str) -> pl.DataFrame:
-    cells = ["0000000077"] if (feed, column) == ("transcript_student", "StateID") else []
-    return pl.DataFrame(
-        {"_sender": [DISTRICT] * len(cells), column: cells},
-        schema={"_sender": pl.String, column: pl.String},
-    )
+def _students_known(
+    feed: str, columns: tuple[str, ...], senders: Sequence[str] | None
+) -> pl.DataFrame:
+    if (feed, columns) == ("transcript_student", ("StateID",)):
+        return pl.DataFrame({"_sender": [DISTRICT], "StateID": ["0000000077"]})
+    return nothing_known(feed, columns, senders)
 
 
 def test_a_course_of_a_student_who_is_known_from_before_is_no_finding():
@@ -326,5 +328,5 @@ def test_a_parents_answer_is_kept_as_consent(
 ):
     profiles = Profiles(districts={DISTRICT: DistrictProfile(parent_consent_means=meaning)})
     sent = _student_file({"ParentConsent": "Y"}, {"ParentConsent": "N"}, {"ParentConsent": ""})
-    meant = _transcripts(student=sent).with_consent_as_meant(profiles)
+    meant = as_meant(_transcripts(student=sent), profiles, ON)
     assert meant.accepted[STUDENT.name]["ParentConsent"].to_list() == expected
