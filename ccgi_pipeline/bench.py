@@ -22,11 +22,15 @@ import dagster as dg
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.eligibility.evaluating import evaluate_all
+from ccgi_pipeline.eligibility.history import from_transcripts
+from ccgi_pipeline.eligibility.systems import systems_on
 from ccgi_pipeline.feeds.registry import feed_by_name
 from ccgi_pipeline.night import Folders
 from ccgi_pipeline.running import dagster_home
 from ccgi_pipeline.synthetic import generate
 from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline.warehouse.eligible import BATCH_LINES
 
 _SEED = 1
 _MEBIBYTE = 1 << 20
@@ -114,6 +118,94 @@ def bench_check(folder: Path, lines: int, on: date) -> CheckFigures:
         ratio=check / floor,
     )
 
+
+@dataclass(frozen=True, slots=True)
+class EligibilityFigures:
+    """Seconds, mebibytes and ratio of evaluating two systems."""
+
+    students: int
+    course_lines: int
+    evaluation_s: float
+    peak_mib: float
+    floor_s: float
+    ratio: float
+
+
+def bench_eligibility(folder: Path, students: int) -> EligibilityFigures:
+    """Evaluates so many students with 40 course lines each (made in ``folder``), and the floor.
+
+    The floor is DuckDB counting the same lines by student and area. Both read the same Parquet
+    file; the evaluation does so in batches, as the night does.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    path = str(folder / "courses.parquet")
+    with duckdb.connect() as connection:
+        connection.execute("SET preserve_insertion_order = false")
+        connection.execute(
+            f"COPY ({_COURSE_LINES}) TO '{path}' (FORMAT parquet)",
+            {"lines": students * _LINES_A_STUDENT},
+        )
+        started = time.perf_counter()
+        connection.execute(
+            "CREATE TABLE counted AS SELECT student, SubjectArea, count(*), sum(CreditsAttempted) "
+            "FROM read_parquet($path) GROUP BY ALL",
+            {"path": path},
+        )
+        floor = time.perf_counter() - started
+        started = time.perf_counter()
+        for first in range(0, students, _STUDENTS_A_BATCH):
+            last = min(first + _STUDENTS_A_BATCH, students)
+            lines = connection.execute(
+                "SELECT * FROM read_parquet($path) WHERE student BETWEEN $first AND $last",
+                {"path": path, "first": _student(first), "last": _student(last - 1)},
+            ).pl()
+            courses = from_transcripts(lines)
+            named = pl.DataFrame({"student": [_student(number) for number in range(first, last)]})
+            seniors = named.with_columns(pl.lit(12).cast(pl.Int8).alias("grade"))
+            evaluate_all(courses, seniors, systems_on(date(2026, 11, 1)))
+        evaluation = time.perf_counter() - started
+    return EligibilityFigures(
+        students=students,
+        course_lines=students * _LINES_A_STUDENT,
+        evaluation_s=evaluation,
+        peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        floor_s=floor,
+        ratio=evaluation / floor,
+    )
+
+
+_LINES_A_STUDENT = 40
+_STUDENTS_A_BATCH = BATCH_LINES // _LINES_A_STUDENT
+
+
+def _student(number: int) -> str:
+    return f"3367173{number:010d}"
+
+
+_COURSE_LINES = """
+    SELECT
+        printf('3367173%010d', line // 40) AS student,
+        false AS IsWorkInProgress,
+        printf('%02d', 9 + line % 40 // 10) AS GradeLevel,
+        printf('%d-%02d', 2023 + line % 40 // 10, 24 + line % 40 // 10) AS SchoolYear,
+        NULL::VARCHAR AS TermDescription,
+        CASE line % 2 WHEN 0 THEN 'S1' ELSE 'S2' END AS Term,
+        printf('C%02d', line % 40 // 2) AS LocalCourseID,
+        ['World History', 'English 9', 'Algebra 1', 'Biology', 'Spanish 1',
+         'US History', 'English 10', 'Geometry', 'Chemistry', 'Spanish 2',
+         'Government', 'English 11', 'Algebra 2', 'Physics', 'Spanish 3',
+         'Psychology', 'English 12', 'Precalculus', 'Art 1', 'Band'][line % 40 // 2 + 1]
+            AS TranscriptAbbreviation,
+        ['A', 'B', 'C', 'D', 'E', 'A', 'B', 'C', 'D', 'E',
+         'A', 'B', 'C', 'D', 'E', 'G', 'B', 'C', 'F', 'F'][line % 40 // 2 + 1] AS SubjectArea,
+        CASE hash(line) % 10 WHEN 0 THEN 'AP' END AS AcademicIndicator,
+        NULL::VARCHAR AS DualEnrollmentIndicator,
+        5.0::DECIMAL(10, 4) AS CreditsAttempted,
+        ['A', 'A-', 'B+', 'B', 'B-', 'C', 'C+', 'D', 'F', 'A'][(hash(line, 1) % 10 + 1)::INT]
+            AS CourseGrade
+    FROM range($lines) AS lines(line)
+"""
 
 _SCHOOL_DAYS = 180
 
@@ -246,9 +338,20 @@ def _size(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / _MEBIBYTE
 
 
-def as_object(figures: NightFigures | CheckFigures) -> dict[str, object]:
+def as_object(figures: NightFigures | CheckFigures | EligibilityFigures) -> dict[str, object]:
     """The figures for a machine."""
     return asdict(figures)
+
+
+def eligibility_as_text(figures: EligibilityFigures) -> str:
+    """The figures of an evaluation for a person."""
+    return (
+        f"{figures.students:,} students, {figures.course_lines:,} course lines, two systems\n"
+        f"  the evaluation                {figures.evaluation_s:8.1f} s, "
+        f"peak {figures.peak_mib:,.0f} MiB\n"
+        f"  the floor (a plain group-by)  {figures.floor_s:8.1f} s\n"
+        f"  ratio                         {figures.ratio:8.1f}"
+    )
 
 
 def check_as_text(figures: CheckFigures) -> str:

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -23,12 +23,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ccgi_pipeline.eligibility.systems import AREAS, YEAR, YEARS_WANTED
 from ccgi_pipeline.errors import PipelineError
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.profiles import profiles_in, read_profiles
 from ccgi_pipeline.progress import Step, listening
 
 if TYPE_CHECKING:
+    from ccgi_pipeline.eligibility.explaining import Explanation
+    from ccgi_pipeline.eligibility.systems import System
     from ccgi_pipeline.night import NightSummary
 
 EXAMPLE = "\b\n\nExample:\n  {}"
@@ -214,6 +217,95 @@ def dictionary(form: str) -> None:
     click.echo(pages.as_json() if form == "json" else pages.as_markdown(), nl=False)
 
 
+@main.command(epilog=EXAMPLE.format("ccgi explain 1234567890 --warehouse data/demo/warehouse"))
+@click.argument("ssid")
+@click.option(
+    "--warehouse", type=click.Path(file_okay=False, exists=True, path_type=Path), required=True
+)
+@click.option("--system", type=click.Choice(["UC", "CSU"]), help="One system only.")
+@click.option(
+    "--foster-focus",
+    is_flag=True,
+    help="From the Foster Focus transcripts, for who may see them.",
+)
+@date_option
+def explain(
+    ssid: str, warehouse: Path, system: str | None, on: date | None, *, foster_focus: bool
+) -> None:
+    """Shows how the CSU and UC eligibility of one student is estimated, course by course."""
+    from ccgi_pipeline.eligibility.explaining import explain as explained  # noqa: PLC0415
+    from ccgi_pipeline.eligibility.systems import systems_on  # noqa: PLC0415
+    from ccgi_pipeline.warehouse import eligible, lake  # noqa: PLC0415
+
+    with lake.connect(warehouse, read_only=True) as connection:
+        found = eligible.histories_of(connection, ssid, from_foster_extracts=foster_focus)
+    if not found:
+        click.echo("No district has this student now.", err=True)
+        sys.exit(_FAILURE)
+    for student in found:
+        for wanted in systems_on(on or _today()):
+            if system in {None, wanted.name}:
+                told = explained(student.courses, student.grade, wanted)
+                _print_explanation(student.cd, wanted, told, student.names)
+
+
+def _print_explanation(
+    cd: str, system: System, told: Explanation, names: Mapping[str, str]
+) -> None:
+    console = Console()
+    result = told.result
+    console.print(f"\n[bold]{system.name}: {result['status']}[/bold] (district {cd}, an estimate)")
+    _print_table(
+        (
+            "year",
+            "grade",
+            "part",
+            "area",
+            "course",
+            "read as",
+            "points",
+            "units",
+            "counts",
+            "average",
+        ),
+        [
+            (
+                str(row["school_year"]),
+                str(row["grade"]),
+                row["part"] or "",
+                row["area"],
+                names.get(row["course"], row["course"]),
+                row["kind"]
+                or row["discipline"]
+                or " ".join(str(part) for part in (row["language"], row["level"]) if part),
+                "" if row["points"] is None else str(row["points"]),
+                row["units"],
+                row["counts"],
+                row["average"] or "",
+            )
+            for row in told.courses.iter_rows(named=True)
+        ],
+    )
+    units, points = result["gpa_units"], result["gpa_points"]
+    average = f"{points * 100 // units / 100:.2f}" if units else "none yet"
+    console.print(f"Average: {average} ({points} points on {units} units; of honors 8 semesters at")
+    console.print("most, 4 of them in grade 10)")
+    _print_table(
+        ("area", "years", "complete", "in progress"),
+        [
+            (
+                area,
+                f"{result[f'years_{area}'] / YEAR:g} of {YEARS_WANTED[area]}",
+                "yes" if result[f"complete_{area}"] else "no",
+                f"{result[f'in_progress_{area}'] / YEAR:g}",
+            )
+            for area in AREAS
+        ],
+    )
+    for reason in result["reasons"]:
+        console.print(f"* {reason}")
+
+
 @main.group()
 def bench() -> None:
     """Measures the project beside the engine's own floor."""
@@ -254,6 +346,23 @@ def bench_check(lines: int, data: Path, form: str, on: date | None) -> None:
         click.echo(json.dumps(benches.as_object(figures), indent=2))
     else:
         click.echo(benches.check_as_text(figures))
+
+
+@bench.command("eligibility", epilog=EXAMPLE.format("ccgi bench eligibility"))
+@click.option("--students", default=500_000, show_default=True)
+@click.option("--data", type=_FOLDER, default=Path("data/bench-eligibility"), show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def bench_eligibility(students: int, data: Path, form: str) -> None:
+    """CSU and UC eligibility of many students: seconds, memory, ratio to the floor."""
+    from ccgi_pipeline import bench as benches  # noqa: PLC0415
+
+    figures = benches.bench_eligibility(data, students)
+    if form == "json":
+        click.echo(json.dumps(benches.as_object(figures), indent=2))
+    else:
+        click.echo(benches.eligibility_as_text(figures))
 
 
 @main.command(epilog=EXAMPLE.format("make ui"))
@@ -307,7 +416,9 @@ class _PlainProgress:
 
 _RULES_SHOWN = 12
 """The summary names the most frequent rules; the receipts have them all."""
-_FATES_SHOWN = ("inserted", "updated", "unchanged", "superseded", "rejected")
+_USUAL_FATES = ("inserted", "updated", "unchanged", "superseded", "rejected")
+_RARE_FATES = ("unmatched", "removed")
+"""Shown where there are any."""
 
 
 def _print_summary(told: NightSummary, outbox: Path) -> None:
@@ -318,7 +429,9 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
         console.print("No new drops.")
     else:
         _print_table(("drops of", "verdict", "drops"), told.verdicts)
-        _print_table(("lines of", "received", *_FATES_SHOWN), _by_feed(told.fates))
+        rare = [fate for fate in _RARE_FATES if any(fate == found for _, found, _ in told.fates)]
+        fates = [*_USUAL_FATES, *rare]
+        _print_table(("lines of", "received", *fates), _by_feed(told.fates, fates))
     if told.findings:
         _print_table(("rule", "severity", "lines", "what is wrong"), told.findings[:_RULES_SHOWN])
         more = len(told.findings) - _RULES_SHOWN
@@ -338,13 +451,15 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
     console.print(f"Reports and receipts: {outbox}{os.sep}<DistrictName>{os.sep}", highlight=False)
 
 
-def _by_feed(fates: list[tuple[str, str, int]]) -> list[tuple[str | int, ...]]:
-    """One row a feed: all lines, then those of each fate."""
+def _by_feed(
+    fates: list[tuple[str, str, int]], shown: Sequence[str]
+) -> list[tuple[str | int, ...]]:
+    """One row a feed: all lines, then those of each fate ``shown``."""
     feeds: dict[str, dict[str, int]] = {}
     for feed, fate, lines in fates:
         feeds.setdefault(feed, {})[fate] = lines
     return [
-        (feed, sum(counts.values()), *(counts.get(fate, 0) for fate in _FATES_SHOWN))
+        (feed, sum(counts.values()), *(counts.get(fate, 0) for fate in shown))
         for feed, counts in feeds.items()
     ]
 

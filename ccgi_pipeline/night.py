@@ -40,7 +40,7 @@ from ccgi_pipeline.verification.verifying import (
     refused,
     verify,
 )
-from ccgi_pipeline.warehouse import answering, bookkeeping, inspecting, lake
+from ccgi_pipeline.warehouse import answering, bookkeeping, eligible, inspecting, lake
 from ccgi_pipeline.warehouse.bookkeeping import Loaded
 from ccgi_pipeline.warehouse.lake import quoted
 from ccgi_pipeline.warehouse.staging import Staging
@@ -257,6 +257,17 @@ def load_family(
         folders.staging.clear_batch(folder)
         step.advance()
     return loaded
+
+
+@value_free
+def evaluate_eligibility(
+    connection: duckdb.DuckDBPyConnection, folders: Folders, on: date
+) -> pl.DataFrame:
+    """Evaluates every student of every roster; returns ``system``, ``status``, ``students``."""
+    step = Step("evaluating eligibility", 1)
+    counted = eligible.evaluate_rosters(connection, on, read_profiles(folders.warehouse))
+    step.advance()
+    return counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class ProfileError(PermanentError):
 
 ConsentMeaning = Literal["consent", "opt_out"]
 PercentOf = Literal["grade", "school"]
+Residency = Literal["resident", "nonresident"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +132,12 @@ class DistrictProfile:
     """One district's settings.
 
     ``parent_consent_means``: what Y in ParentConsent says. ``school_year_starts``: month and day
-    on which the school year turns.
+    on which the school year turns. ``residency``: which averages CSU and UC want of its students.
     """
 
     parent_consent_means: ConsentMeaning = "consent"
     school_year_starts: str = "07-01"
+    residency: Residency = "resident"
     foster_focus: FosterFocusProfile = field(default_factory=FosterFocusProfile)
 
     def school_year(self, on: date) -> int:
@@ -227,6 +229,7 @@ def _district(given: Mapping[str, Any], defaults: Mapping[str, Any], where: str)
     profile = DistrictProfile(**settings)
     meanings = get_args(ConsentMeaning)
     _one_of(profile.parent_consent_means, meanings, f"{where} parent_consent_means")
+    _one_of(profile.residency, get_args(Residency), f"{where} residency")
     _day(profile.school_year_starts, f"{where} school_year_starts")
     return profile
 

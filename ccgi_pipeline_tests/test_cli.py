@@ -108,8 +108,11 @@ def test_checking_changes_nothing(broken: Path) -> None:
         ["run"],
         ["check"],
         ["dictionary"],
+        ["explain"],
         ["ui"],
         ["bench", "night"],
+        ["bench", "check"],
+        ["bench", "eligibility"],
     ],
     ids=" ".join,
 )
@@ -126,6 +129,7 @@ def test_every_command_is_covered_by_the_example_test() -> None:
         "run",
         "check",
         "dictionary",
+        "explain",
         "ui",
         "bench",
     }

@@ -139,6 +139,7 @@ def district_night(
     for family in FAMILIES:
         steps.verify_family(connection, folders, family, on)
         steps.load_family(connection, folders, family, on)
+    steps.evaluate_eligibility(connection, folders, on)
     named = steps.open_reports(connection, folders, on, only=cd)
     for spec in REPORTS:
         steps.write_reports(connection, folders, spec, named, on)

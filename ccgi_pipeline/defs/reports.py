@@ -15,6 +15,33 @@ from ccgi_pipeline.reports.foster_privacy import foster_data_read
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 
+ELIGIBILITY = "eligibility"
+
+
+@dg.asset(
+    name=ELIGIBILITY,
+    group_name="eligibility",
+    deps=["transcript_student", "transcript_course_grade"],
+    kinds={"polars", "ducklake"},
+    description="How far each student of a roster is on the way to CSU and UC: an estimate of this "
+    "project from the course history (docs/eligibility.md).",
+)
+def eligibility(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    night: dg.ResourceParam[NightDate],
+) -> dg.MaterializeResult[None]:
+    """Evaluates all rosters."""
+    counted = steps.evaluate_eligibility(warehouse.connection, warehouse.folders, night.of(context))
+    students = counted["students"].sum() // max(1, counted["system"].n_unique())
+    return dg.MaterializeResult(
+        metadata={
+            "students": int(students),
+            **{f"{system}: {status}": n for system, status, n in counted.iter_rows()},
+        }
+    )
+
+
 REPORT_IS_SOUND = "every_district_has_its_files"
 
 
@@ -31,7 +58,8 @@ def feeds_used(spec: ReportSpec) -> list[str]:
         for feed in FAMILIES["platform"]
         if re.search(rf"\b{feed.name.removeprefix('platform_')}\b", query)
     ]
-    return ["transcript_student", "cde_directory", *activities]
+    evaluated = [ELIGIBILITY] if re.search(r"\beligibility\b", query) else []
+    return ["transcript_student", "cde_directory", *activities, *evaluated]
 
 
 def _spec(spec: ReportSpec) -> dg.AssetSpec:

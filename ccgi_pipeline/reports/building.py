@@ -13,6 +13,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
+from ccgi_pipeline.eligibility.systems import AREAS, YEAR
 from ccgi_pipeline.feeds.codes import RACE_CATEGORY
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.profiles import ReportSettings
@@ -20,6 +21,16 @@ from ccgi_pipeline.reports.spec import PLACE, ReportSpec, shipped_query
 from ccgi_pipeline.warehouse.lake import quoted
 
 CALIFORNIA = ZoneInfo("America/Los_Angeles")
+_YEARS_IN_WORDS = (
+    "CREATE OR REPLACE TEMP MACRO years_in_words(units) AS "
+    f"rtrim(rtrim(printf('%.2f', units / {YEAR}.0), '0'), '.')"
+)
+"""Years without needless zeros: 11, 11.5."""
+_AREAS_NOT_COMPLETE = (
+    "CREATE OR REPLACE TEMP MACRO areas_not_complete(result) AS concat_ws(' ', "
+    + ", ".join(f"CASE WHEN NOT result.complete_{area} THEN '{area}' END" for area in AREAS)
+    + ")"
+)
 _FORMULA_STARTS = r"=+\-@＝＋－＠"  # noqa: RUF001 - full-width signs are meant
 """A cell that begins with one of these is a formula to a spreadsheet."""
 _CONTROL = r"[\x00-\x1f\x7f\u0085\u2028\u2029]+"
@@ -42,6 +53,9 @@ def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
         "CREATE OR REPLACE TEMP MACRO california_day(moment) AS "
         "strftime(timezone('America/Los_Angeles', timezone('UTC', moment)), '%Y-%m-%d')"
     )
+    connection.execute("CREATE OR REPLACE TEMP VIEW eligibility AS SELECT * FROM lake.eligibility")
+    connection.execute(_YEARS_IN_WORDS)
+    connection.execute(_AREAS_NOT_COMPLETE)
     entries = connection.sql(
         f"SELECT {', '.join(DIRECTORY_SCHEMA)} FROM lake.cde_directory WHERE _active"
     ).pl()

@@ -173,4 +173,56 @@ LEGACY = (
     ),
 )
 
-REPORTS: tuple[ReportSpec, ...] = (*DAILY, *LEGACY, *NONSTANDARD)
+_ESTIMATE = "an estimate of this project, which the universities may not share"
+
+
+def _eligibility(system: str, folder: str) -> ReportSpec:
+    mark = ("transcript_course_grade", "CourseGrade")
+    return ReportSpec(
+        name=f"{system.lower()}_eligibility",
+        title=f"{system} eligibility, {_ESTIMATE}",
+        folder=(_LEGACY, folder),
+        query=shipped_query(f"{system.lower()}_eligibility.sql"),
+        columns=(
+            ReportColumn(
+                f"{system} Eligibility",
+                None,
+                "Meets, On track, Close, Not on track or Insufficient data (docs/eligibility.md).",
+            ),
+            ReportColumn(f"{system} GPA", mark, "Average of A-G marks, cut after two decimals."),
+            ReportColumn("A-G Years Completed", mark, "Of 15."),
+            ReportColumn("A-G Years In Progress", mark, "Years of the courses under way."),
+            ReportColumn("Areas Not Complete", mark, "Letters of the areas."),
+            ReportColumn("Reasons", mark, "What is missing, in words."),
+        ),
+        dimensions=(f"{system} Eligibility",),
+    )
+
+
+ELIGIBILITY = (
+    _eligibility("CSU", "csu_eligibility"),
+    ReportSpec(
+        name="csu_eligibility_and_applied",
+        title=f"CSU eligibility and applications, {_ESTIMATE}",
+        folder=(_LEGACY, "csu eligibility and applied"),
+        query=shipped_query("csu_eligibility_and_applied.sql"),
+        columns=(
+            ReportColumn("CSU Eligibility", None, "As in the report csu_eligibility."),
+            ReportColumn(
+                "CSU GPA",
+                ("transcript_course_grade", "CourseGrade"),
+                "Average of A-G marks, cut after two decimals.",
+            ),
+            ReportColumn(
+                "Cal State Apply Status",
+                ("platform_college_applications", "ApplicationStatus"),
+                "The furthest that an application has come; Not Applied where there is none.",
+            ),
+            ReportColumn("# of Campuses", None, "Campuses applied to."),
+        ),
+        dimensions=("CSU Eligibility", "Cal State Apply Status"),
+    ),
+    _eligibility("UC", "uc eligibility"),
+)
+
+REPORTS: tuple[ReportSpec, ...] = (*DAILY, *LEGACY, *ELIGIBILITY, *NONSTANDARD)

@@ -16,6 +16,7 @@ import duckdb
 import polars as pl
 from duckdb_extensions import import_extension
 
+from ccgi_pipeline.eligibility.systems import AREAS
 from ccgi_pipeline.errors import TransientError
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.feeds.spec import Column, FeedSpec
@@ -47,12 +48,30 @@ BOOKKEEPING: Mapping[str, str] = {
     "unmatched": """_sender VARCHAR, "SystemID" VARCHAR, "SISLocalID" VARCHAR, drop_id VARCHAR,
         line BIGINT, rule VARCHAR, field VARCHAR""",
     "foster_lookups": "_sender VARCHAR, kind VARCHAR, code VARCHAR, meaning VARCHAR",
+    "eligibility": ", ".join(
+        f'"{name}" {kind}'
+        for name, kind in {
+            "_sender": "VARCHAR",
+            "SSID": "VARCHAR",
+            "system": "VARCHAR",
+            "status": "VARCHAR",
+            "average": "VARCHAR",
+            "gpa_points": "BIGINT",
+            "gpa_units": "BIGINT",
+            **{f"years_{area}": "BIGINT" for area in AREAS},
+            "years": "BIGINT",
+            **{f"complete_{area}": "BOOLEAN" for area in AREAS},
+            **{f"in_progress_{area}": "BIGINT" for area in AREAS},
+            "reasons": "VARCHAR[]",
+        }.items()
+    ),
 }
 """Our own tables. ``drops.position`` is the order of loading; ``received_files`` is the memory of
 which bytes lay under which name; ``duplicates`` are drops that came again; ``receipts`` says for
 which drops the sender has its answer. ``child_links`` and ``unmatched`` are the students of the
 senders' newest Foster Focus drops, with the children they were linked to or the reason why not.
-``foster_lookups`` says what a district's own codes stand for."""
+``foster_lookups`` says what a district's own codes stand for. ``eligibility`` is the newest result
+of each student of a roster and each system; years are in sixtieths."""
 
 TRACKING = {
     "_sender": "VARCHAR",

@@ -44,6 +44,7 @@ def test_there_is_an_asset_for_every_feed_family_and_report(
         *(f"report_{report.name}" for report in REPORTS),
         "receipts",
         "foster_focus_child_match",
+        "eligibility",
         "district_night",
     }
 
@@ -74,7 +75,7 @@ def test_a_report_comes_after_the_tables_that_its_query_reads(
 ) -> None:
     depends = {dep.asset_key.to_user_string() for dep in specs[f"report_{report.name}"].deps}
     assert {"transcript_student", "cde_directory"} <= depends
-    assert any(name.startswith("platform_") for name in depends)
+    assert any(name.startswith("platform_") or name == "eligibility" for name in depends)
 
 
 def test_the_night_does_everything_but_single_districts(loaded: dg.Definitions) -> None:

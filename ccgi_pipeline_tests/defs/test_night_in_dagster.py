@@ -164,7 +164,7 @@ def test_a_quiet_night_writes_its_reports_and_loads_no_feed_again(tmp_path: Path
     run_night(folders, ON)
     tomorrow = date(2026, 11, 23)
     told = run_night(folders, tomorrow)
-    assert (told.verdicts, told.reports) == ([], 21)
+    assert (told.verdicts, told.reports) == ([], 27)
     with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
         (newest, _) = instance.get_runs()
         made = {

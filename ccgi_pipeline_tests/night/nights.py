@@ -63,6 +63,7 @@ def report_and_answer(
     connection: duckdb.DuckDBPyConnection, folders: Folders, on: date = ON
 ) -> None:
     """The second half of a night: writes reports, child match reports and receipts."""
+    steps.evaluate_eligibility(connection, folders, on)
     named = steps.open_reports(connection, folders, on)
     for spec in REPORTS:
         steps.write_reports(connection, folders, spec, named, on)

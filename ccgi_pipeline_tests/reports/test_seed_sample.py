@@ -98,6 +98,10 @@ legacy reporting/applications and launches/FAFSA Applications/{0}_20261122_Agg.c
 legacy reporting/applications and launches/FAFSA Applications/{0}_20261122_Detail.csv
 legacy reporting/applications and launches/applications and launches/{0}_20261122_Agg.csv
 legacy reporting/applications and launches/applications and launches/{0}_20261122_Detail.csv
+legacy reporting/csu eligibility and applied/{0}_20261122_Agg.csv
+legacy reporting/csu eligibility and applied/{0}_20261122_Detail.csv
+legacy reporting/csu_eligibility/{0}_20261122_Agg.csv
+legacy reporting/csu_eligibility/{0}_20261122_Detail.csv
 legacy reporting/platform activities/academic plans/{0}_20261122_Agg.csv
 legacy reporting/platform activities/academic plans/{0}_20261122_Detail.csv
 legacy reporting/platform activities/assessments/{0}_20261122_Agg.csv
@@ -110,6 +114,8 @@ legacy reporting/platform activities/goals/{0}_20261122_Agg.csv
 legacy reporting/platform activities/goals/{0}_20261122_Detail.csv
 legacy reporting/platform activities/journals/{0}_20261122_Agg.csv
 legacy reporting/platform activities/journals/{0}_20261122_Detail.csv
+legacy reporting/uc eligibility/{0}_20261122_Agg.csv
+legacy reporting/uc eligibility/{0}_20261122_Detail.csv
 """
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -20,7 +22,7 @@ from ccgi_pipeline.feeds import foster_focus, foster_focus_cps
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, drop_id
 from ccgi_pipeline.profiles import DistrictProfile, FosterFocusProfile, Profiles
 from ccgi_pipeline.verification.verifying import files_to_verify, verify
-from ccgi_pipeline.warehouse import bookkeeping
+from ccgi_pipeline.warehouse import bookkeeping, lake
 from ccgi_pipeline_tests.files import ON, as_bytes, school_of
 from ccgi_pipeline_tests.foster_focus import Line, foster_line
 
@@ -200,6 +202,14 @@ def _ledgers(connection: duckdb.DuckDBPyConnection) -> dict[str, Counter[str]]:
     for drop, fate, lines in rows:
         found.setdefault(drop, Counter())[fate] += lines
     return found
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A warehouse of its own: its districts have profiles that other tests know nothing of."""
+    with lake.connect(tmp_path) as opened:
+        lake.prepare(opened)
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,47 @@
+"""The grade point average: which marks count, what they weigh, honors points.
+
+Belongs here: docs/eligibility.md, section 4. As whole numbers throughout, so that nothing is ever
+rounded. Does not belong here: which average is wanted (systems).
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ccgi_pipeline.eligibility.systems import (
+    COLLEGE_COURSE_UNITS,
+    HONORS_UNITS,
+    HONORS_UNITS_IN_10,
+)
+
+
+def averages(courses: pl.DataFrame) -> pl.DataFrame:
+    """``student``, ``gpa_points`` and ``gpa_units`` of every student with a mark in the window."""
+    grade, summer = pl.col("grade"), pl.col("summer")
+    in_10 = ((grade == 9) & summer) | (grade == 10)  # noqa: PLR2004 - grades
+    in_window = in_10 | (grade == 11)  # noqa: PLR2004
+    weight = pl.when("college").then(COLLEGE_COURSE_UNITS).otherwise(pl.col("units")).cast(pl.Int64)
+    honored = pl.col("honors") & (pl.col("points") >= 2)  # noqa: PLR2004 - A, B or C
+    return (
+        courses.filter(in_window & pl.col("points").is_not_null())
+        .select(
+            "student",
+            weight.alias("weight"),
+            (pl.col("points") * weight).alias("points"),
+            pl.when(honored & in_10).then(weight).otherwise(0).alias("honors_10"),
+            pl.when(honored & ~in_10).then(weight).otherwise(0).alias("honors_11"),
+        )
+        .group_by("student")
+        .agg(pl.all().sum())
+        .select(
+            "student",
+            (
+                pl.col("points")
+                + pl.min_horizontal(
+                    pl.min_horizontal("honors_10", HONORS_UNITS_IN_10) + pl.col("honors_11"),
+                    HONORS_UNITS,
+                )
+            ).alias("gpa_points"),
+            pl.col("weight").alias("gpa_units"),
+        )
+    )

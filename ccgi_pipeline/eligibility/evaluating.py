@@ -1,0 +1,300 @@
+"""The result: each student's status in one system, and why.
+
+Belongs here: how years and average become a status (docs/eligibility.md, section 5), and the words
+for what is missing. Does not belong here: the rules of years (subjects) and averages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+import numpy as np
+import polars as pl
+
+from ccgi_pipeline.eligibility.attempts import standing
+from ccgi_pipeline.eligibility.averages import averages
+from ccgi_pipeline.eligibility.history import COURSES_SCHEMA
+from ccgi_pipeline.eligibility.subjects import (
+    Flags,
+    Subjects,
+    Units,
+    in_progress,
+    subjects,
+    with_columns_of_kinds,
+    with_validated_parts,
+)
+from ccgi_pipeline.eligibility.systems import (
+    AREA_NAMES,
+    AREAS,
+    BENCHMARKS,
+    YEAR,
+    YEARS_SHORT_WHEN_CLOSE,
+    YEARS_WANTED,
+    System,
+)
+
+__all__ = ["COURSES_SCHEMA", "RESULTS_SCHEMA", "evaluate", "evaluate_all", "shown_average"]
+
+MEETS, ON_TRACK, CLOSE = "Meets", "On track", "Close"
+NOT_ON_TRACK, INSUFFICIENT = "Not on track", "Insufficient data"
+STATUSES = (MEETS, ON_TRACK, CLOSE, NOT_ON_TRACK, INSUFFICIENT)
+
+RESULTS_SCHEMA: Mapping[str, pl.DataType] = {
+    "student": pl.String(),
+    "system": pl.String(),
+    "status": pl.String(),
+    "gpa_points": pl.Int64(),
+    "gpa_units": pl.Int64(),
+    **{f"years_{area}": pl.Int64() for area in AREAS},
+    "years": pl.Int64(),
+    **{f"complete_{area}": pl.Boolean() for area in AREAS},
+    **{f"in_progress_{area}": pl.Int64() for area in AREAS},
+    "reasons": pl.List(pl.String()),
+}
+"""One row a student. Years are in sixtieths; the average is ``gpa_points / gpa_units``."""
+
+_LAST_YEAR = 12
+_FIRST_YEAR = 9
+
+
+def evaluate(courses: pl.DataFrame, students: pl.DataFrame, system: System) -> pl.DataFrame:
+    """The result of each of ``students`` (``student``, ``grade``) from ``courses``.
+
+    ``courses`` is a frame of ``COURSES_SCHEMA``; those of others than ``students`` are ignored.
+    Returns a frame of ``RESULTS_SCHEMA`` in the order of ``students``.
+    """
+    return evaluate_all(courses, students, (system,))
+
+
+def evaluate_all(
+    courses: pl.DataFrame, students: pl.DataFrame, systems: Sequence[System]
+) -> pl.DataFrame:
+    """As ``evaluate``, for several systems, one after the other."""
+    numbers = students.select("student", pl.int_range(pl.len(), dtype=pl.UInt32).alias("place"))
+    known = courses.join(numbers, on="student").drop("student").rename({"place": "student"})
+    stands = standing(with_columns_of_kinds(known).with_row_index("number"))
+    count = students.height
+    average = (
+        pl.DataFrame({"student": np.arange(count, dtype=np.uint32)})
+        .join(averages(stands), on="student", how="left", maintain_order="left")
+        .fill_null(0)
+    )
+    going = in_progress(stands, count, AREAS)
+    measured = students.select("student", pl.col("grade").cast(pl.Int32)).with_columns(
+        average["gpa_points"].cast(pl.Int64),
+        average["gpa_units"].cast(pl.Int64),
+        *(_column(f"in_progress_{area}", going[area]) for area in AREAS),
+        pl.Series("has_lines", _have_lines(known, count)),
+    )
+    to_come = _to_come(stands)
+    return pl.concat(_evaluated(stands, to_come, measured, system) for system in systems)
+
+
+def _evaluated(
+    stands: pl.DataFrame, to_come: pl.DataFrame, measured: pl.DataFrame, system: System
+) -> pl.DataFrame:
+    """The results in one system, from the courses that stand and what was ``measured`` of them."""
+    count = measured.height
+    earned = with_validated_parts(stands, system)
+    now = subjects(earned, count, system)
+    before = subjects(earned.filter(pl.col("grade") < _LAST_YEAR), count, system).years
+    hoped = subjects(_as_if_passed(earned, to_come), count, system).all_complete
+    judged = measured.with_columns(
+        pl.lit(system.name).alias("system"),
+        *(_column(f"years_{area}", now.units[area]) for area in AREAS),
+        _column("years", now.years),
+        *(pl.Series(f"complete_{area}", now.complete[area]) for area in AREAS),
+        *(pl.Series(_lacks(words), flags) for words, flags in _all_lacking(now)),
+        _column("before_last_year", before),
+        pl.Series("complete", now.all_complete),
+        pl.Series("hoped", hoped),
+    )
+    judged = judged.with_columns(
+        _status(system).alias("status"), _reasons(system, now, judged).alias("reasons")
+    )
+    return judged.select(pl.col(name).cast(dtype) for name, dtype in RESULTS_SCHEMA.items())
+
+
+def _as_if_passed(courses: pl.DataFrame, to_come: pl.DataFrame) -> pl.DataFrame:
+    """Work in progress as if it had ended well, courses of a year taken to their end."""
+    whole = pl.col("units") + pl.col("to_come").fill_null(0)
+    return courses.join(to_come, on="number", how="left").with_columns(
+        (pl.col("earned") | pl.col("in_progress")).alias("earned"),
+        (pl.col("passed") | pl.col("in_progress")).alias("passed"),
+        pl.when("in_progress").then(whole).otherwise("units").alias("units"),
+    )
+
+
+_BEFORE_THE_LAST_PART = r"^(?:S1|T[12]|Q[1-3]|H[1-5])$"
+_HALF_A_YEAR_LONG = "government"
+
+
+def _to_come(courses: pl.DataFrame) -> pl.DataFrame:
+    """What the rest of the school year brings of a course that is under way (by ``number``)."""
+    course = ["student", "course", "school_year"]
+    under_way = (
+        courses.filter(
+            pl.col("in_progress")
+            & pl.col("part").str.contains(_BEFORE_THE_LAST_PART)
+            & (pl.col("kind").fill_null("") != _HALF_A_YEAR_LONG)
+        )
+        .sort(*course, "order", "part", "number")
+        .unique(course, keep="last")
+    )
+    known = (
+        courses.join(under_way, on=course, how="semi")
+        .group_by(course)
+        .agg(pl.col("units").sum().alias("known"))
+    )
+    return under_way.join(known, on=course).select(
+        "number", (YEAR - pl.col("known")).clip(lower_bound=0).alias("to_come")
+    )
+
+
+def _column(name: str, units: Units) -> pl.Series:
+    return pl.Series(name, units.astype(np.int64))
+
+
+def _have_lines(courses: pl.DataFrame, students: int) -> Flags:
+    found: Flags = np.zeros(students, dtype=np.bool_)
+    found[courses["student"].unique().to_numpy()] = True
+    return found
+
+
+# --- status -----------------------------------------------------------------------------------
+
+
+def _at_least(wanted: Fraction) -> pl.Expr:
+    """Whether the average reaches ``wanted``, compared as a fraction; false without a mark."""
+    reached = pl.col("gpa_points") * wanted.denominator >= pl.col("gpa_units") * wanted.numerator
+    return reached & (pl.col("gpa_units") > 0)
+
+
+def _early_enough(system: System) -> pl.Expr:
+    return pl.col("before_last_year") >= system.before_last_year * YEAR
+
+
+def _status(system: System) -> pl.Expr:
+    grade = pl.col("grade").fill_null(_LAST_YEAR)
+    benchmark = (
+        pl.when(grade < _FIRST_YEAR)
+        .then(0)
+        .otherwise(
+            grade.clip(_FIRST_YEAR, _LAST_YEAR).replace_strict(
+                dict(BENCHMARKS), return_dtype=pl.Int32
+            )
+        )
+    )
+    no_mark = pl.col("gpa_units") == 0
+    enough_years = pl.col("years") >= benchmark * YEAR
+    can_finish = (grade < _LAST_YEAR) | (pl.col("hoped") & _early_enough(system))
+    on_track = (_at_least(system.wanted) | no_mark) & enough_years & can_finish
+    nearly = pl.col("years") >= (benchmark - YEARS_SHORT_WHEN_CLOSE) * YEAR
+    close = (_at_least(system.close) | no_mark) & nearly
+    meets = pl.col("complete") & _early_enough(system) & _at_least(system.wanted)
+    return (
+        pl.when(~pl.col("has_lines"))
+        .then(pl.lit(INSUFFICIENT))
+        .when(meets)
+        .then(pl.lit(MEETS))
+        .when(on_track)
+        .then(pl.lit(ON_TRACK))
+        .when(close)
+        .then(pl.lit(CLOSE))
+        .otherwise(pl.lit(NOT_ON_TRACK))
+    )
+
+
+# --- reasons ----------------------------------------------------------------------------------
+
+
+def _reasons(system: System, now: Subjects, measured: pl.DataFrame) -> pl.Expr:
+    """What is missing, in plain words; an empty list where nothing is."""
+    found = [
+        *(
+            _area_reason(system, area, [words for words, _ in now.lacking.get(area, [])], measured)
+            for area in AREAS
+        ),
+        _average_reason(system),
+    ]
+    if system.before_last_year:
+        found.append(_early_reason(system))
+    listed = pl.concat_list(found).list.drop_nulls()
+    return (
+        pl.when(pl.col("has_lines"))
+        .then(listed)
+        .otherwise(pl.concat_list(pl.lit("No A-G course is in the course history.")))
+    )
+
+
+def _all_lacking(now: Subjects) -> list[tuple[str, Flags]]:
+    return [pair for lacking in now.lacking.values() for pair in lacking]
+
+
+def _lacks(words: str) -> str:
+    """The name of the column that says who lacks what ``words`` say."""
+    return f"lacks {words}"
+
+
+def _area_reason(system: System, area: str, further: list[str], measured: pl.DataFrame) -> pl.Expr:
+    wanted = YEARS_WANTED[area] * YEAR
+    missing = wanted - pl.col(f"years_{area}")
+    words = {wanted - units: _years(wanted - units) for units in measured[f"years_{area}"].unique()}
+    of_one = area == "E" or (area == "F" and system.one_discipline)
+    kind = f", {'of one language' if area == 'E' else 'of one discipline'}" if of_one else ""
+    lacks = pl.concat_str(
+        [pl.when(pl.col(_lacks(text))).then(pl.lit(text)) for text in further] or [pl.lit("")],
+        separator="; ",
+        ignore_nulls=True,
+    )
+    named = f"area {area} ({AREA_NAMES[area]})"
+    years = pl.concat_str(
+        pl.lit("Needs "),
+        missing.replace_strict(words, default="", return_dtype=pl.String),
+        pl.lit(f" of {named}{kind}"),
+        pl.when(lacks != "").then(pl.concat_str(pl.lit(": "), lacks)).otherwise(pl.lit("")),
+        pl.lit("."),
+    )
+    only_further = pl.concat_str(pl.lit(f"A{named[1:]} still needs "), lacks, pl.lit("."))
+    return pl.when(missing > 0).then(years).when(lacks != "").then(only_further)
+
+
+def _years(units: int) -> str:
+    """``90`` as ``1.5 more years``."""
+    if units == YEAR:
+        return "one more year"
+    if units == YEAR // 2:
+        return "half a year more"
+    return f"{round(units / YEAR, 2):g} more years"
+
+
+def shown_average() -> pl.Expr:
+    """The average with two decimals, cut and never rounded up; blank without a mark."""
+    hundredths = pl.col("gpa_points") * 100 // pl.col("gpa_units")
+    text = pl.concat_str(
+        (hundredths // 100).cast(pl.String),
+        pl.lit("."),
+        (hundredths % 100).cast(pl.String).str.zfill(2),
+    )
+    return pl.when(pl.col("gpa_units") > 0).then(text)
+
+
+def _average_reason(system: System) -> pl.Expr:
+    wanted = f"{float(system.wanted):.2f}"
+    below = pl.concat_str(
+        pl.lit("The grade point average of "), shown_average(), pl.lit(f" is below {wanted}.")
+    )
+    return (
+        pl.when(pl.col("gpa_units") == 0)
+        .then(pl.lit("No mark of grades 10 and 11 for the grade point average yet."))
+        .when(~_at_least(system.wanted))
+        .then(below)
+    )
+
+
+def _early_reason(system: System) -> pl.Expr:
+    wanted = system.before_last_year
+    return pl.when(~_early_enough(system) & (pl.col("grade") >= _LAST_YEAR)).then(
+        pl.lit(f"Had fewer than the {wanted} years wanted by the end of grade 11.")
+    )

@@ -1,0 +1,31 @@
+-- Each student's way to CSU beside the furthest that an application to Cal State Apply has come.
+WITH newest AS (
+    SELECT
+        SSID, CollegeName,
+        arg_max(ApplicationStatus, (OccurredAt, EventID)) AS status
+    FROM college_applications
+    WHERE ApplicationType = 'Cal State Apply'
+    GROUP BY ALL
+),
+
+furthest AS (
+    SELECT
+        SSID,
+        arg_max(status, list_position(['Launched', 'In Progress', 'Submitted', 'Completed'], status))
+            AS status,
+        count(DISTINCT CollegeName) AS campuses
+    FROM newest
+    GROUP BY ALL
+)
+
+SELECT
+    roster.*,
+    eligibility.status AS "CSU Eligibility",
+    eligibility.average AS "CSU GPA",
+    coalesce(furthest.status, 'Not Applied') AS "Cal State Apply Status",
+    coalesce(furthest.campuses, 0) AS "# of Campuses"
+FROM roster
+JOIN eligibility
+    ON eligibility._sender = roster.cd AND eligibility.SSID = roster.SSID
+    AND eligibility.system = 'CSU'
+LEFT JOIN furthest ON furthest.SSID = roster.SSID

@@ -1,0 +1,152 @@
+"""The three eligibility reports: from a course history to the files that a district finds.
+
+Belongs here: whole nights over a few students. The rules of eligibility are tested in
+``ccgi_pipeline_tests/eligibility``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ccgi_pipeline.cli import main
+from ccgi_pipeline.feeds.transcript import COURSE_GRADE
+from ccgi_pipeline.night import Folders
+from ccgi_pipeline_tests.files import as_bytes
+from ccgi_pipeline_tests.night.inboxes import (
+    PALM_SPRINGS,
+    PALM_SPRINGS_HIGH,
+    application,
+    course,
+    put_events,
+    put_roster,
+    student,
+)
+from ccgi_pipeline_tests.night.nights import ON, Outbox, folders_in, lake_rows, run_night
+
+READY, BEHIND, NEW = "1000000001", "1000000002", "1000000003"
+
+_YEARS = {
+    "09": ["B English 9", "C Algebra 1", "D Biology", "E Spanish 1", "F Drawing"],
+    "10": ["A World History", "B English 10", "C Geometry", "D Chemistry", "E Spanish 2"],
+    "11": ["A US History", "B English 11", "C Algebra 2", "D Physics", "E Spanish 3"],
+    "12": ["B English 12"],
+}
+"""A course of study that has everything; physics and Spanish 3 spill over into G."""
+
+
+def _history(ssid: str, grades: dict[str, list[str]], mark: str = "A") -> list[dict[str, str]]:
+    return [
+        course(
+            ssid,
+            PALM_SPRINGS_HIGH,
+            f"{grade}{number}",
+            GradeLevel=grade,
+            SchoolYear=f"{2014 + int(grade)}-{15 + int(grade)}",
+            Term="FY",
+            SubjectArea=named[0],
+            TranscriptAbbreviation=named[2:],
+            CourseGrade=mark,
+        )
+        for grade, courses in grades.items()
+        for number, named in enumerate(courses)
+    ]
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """One student who is through, one who is behind, one without a course."""
+    folders = folders_in(tmp_path_factory.mktemp("eligibility"))
+    roster = [student(ssid, PALM_SPRINGS_HIGH, "12") for ssid in (READY, BEHIND, NEW)]
+    put_roster(folders.inbox, PALM_SPRINGS, roster)
+    behind = {grade: courses[:2] for grade, courses in _YEARS.items() if grade != "12"}
+    lines = [*_history(READY, _YEARS), *_history(BEHIND, behind, "D")]
+    path = folders.inbox / PALM_SPRINGS / "transcript" / "CourseGradeTemplate_20261122.csv"
+    path.write_bytes(as_bytes(COURSE_GRADE, lines))
+    put_events(folders.inbox, [application(READY, "Cal State Apply", "Submitted", "CSU Chico")])
+    run_night(folders)
+    return folders
+
+
+def _rows(night: Folders, folder: str, file: str = "Detail") -> list[dict[str, str]]:
+    path = f"legacy reporting/{folder}"
+    header, *rows = Outbox(night.outbox).report("PalmSpringsUnified", path, file)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("folder", "system"), [("csu_eligibility", "CSU"), ("uc eligibility", "UC")]
+)
+def test_each_student_of_the_roster_has_a_status_an_average_and_years(
+    night: Folders, folder: str, system: str
+):
+    told = {
+        row["SSID"]: (
+            row[f"{system} Eligibility"],
+            row[f"{system} GPA"],
+            row["A-G Years Completed"],
+            row["Areas Not Complete"],
+        )
+        for row in _rows(night, folder)
+    }
+    assert told == {
+        READY: ("Meets", "4.00", "15", ""),
+        BEHIND: ("Not on track", "1.00", "0", "A B C D E F G"),
+        NEW: ("Insufficient data", "", "0", "A B C D E F G"),
+    }
+
+
+def test_the_reasons_say_what_is_missing_in_words(night: Folders):
+    (reasons,) = [row["Reasons"] for row in _rows(night, "uc eligibility") if row["SSID"] == BEHIND]
+    assert "Needs 3 more years of area C (mathematics): geometry" in reasons
+    assert "The grade point average of 1.00 is below 3.00." in reasons
+
+
+def test_the_aggregate_counts_students_by_status(night: Folders):
+    counts = {
+        row["CSU Eligibility"]: row["# of Students"]
+        for row in _rows(night, "csu_eligibility", "Agg")
+    }
+    assert counts == {"Insufficient data": "1", "Meets": "1", "Not on track": "1"}
+
+
+def test_eligibility_is_crossed_with_the_application_to_csu(night: Folders):
+    crossed = {
+        row["SSID"]: (row["CSU Eligibility"], row["Cal State Apply Status"], row["# of Campuses"])
+        for row in _rows(night, "csu eligibility and applied")
+    }
+    assert crossed[READY] == ("Meets", "Submitted", "1")
+    assert crossed[BEHIND] == ("Not on track", "Not Applied", "0")
+
+
+def test_a_night_that_changes_nothing_writes_no_result_again(night: Folders):
+    files = sorted((night.warehouse / "tables" / "main" / "eligibility").rglob("*.parquet"))
+    before = lake_rows(night.warehouse)["eligibility"]
+    run_night(night)
+    assert lake_rows(night.warehouse)["eligibility"] == before
+    assert files == sorted((night.warehouse / "tables" / "main" / "eligibility").rglob("*.parquet"))
+
+
+def test_an_operator_can_have_the_calculation_explained(night: Folders):
+    arguments = ["explain", READY, "--warehouse", str(night.warehouse), "--date", f"{ON}"]
+    told = CliRunner().invoke(main, arguments)
+    assert told.exit_code == 0
+    assert "UC: Meets" in told.output
+    assert "CSU: Meets" in told.output
+    assert "Geometry" in told.output
+    unknown = CliRunner().invoke(main, [*arguments[:1], "9999999999", *arguments[2:]])
+    assert unknown.exit_code == 1
+
+
+def test_a_district_of_nonresidents_is_measured_by_their_average(tmp_path: Path):
+    folders = folders_in(tmp_path)
+    folders.warehouse.mkdir()
+    (folders.warehouse / "profiles.toml").write_text('[defaults]\nresidency = "nonresident"\n')
+    put_roster(folders.inbox, PALM_SPRINGS, [student(READY, PALM_SPRINGS_HIGH, "12")])
+    path = folders.inbox / PALM_SPRINGS / "transcript" / "CourseGradeTemplate_20261122.csv"
+    path.write_bytes(as_bytes(COURSE_GRADE, _history(READY, _YEARS, "B")))
+    run_night(folders)
+    (uc,), (csu,) = (_rows(folders, folder) for folder in ("uc eligibility", "csu_eligibility"))
+    assert (uc["UC Eligibility"], csu["CSU Eligibility"]) == ("Close", "Meets")
