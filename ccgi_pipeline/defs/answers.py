@@ -15,7 +15,7 @@ from ccgi_pipeline.defs.feeds import counts_table
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds import foster_focus
-from ccgi_pipeline.feeds.registry import FAMILIES, RULES
+from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse import inspecting
 
@@ -103,7 +103,8 @@ CHILD_MATCH = "foster_focus_child_match"
     deps=[feed.name for feed in FAMILIES[foster_focus.FAMILY]],
     kinds={"csv"},
     description="The daily child match report of each district that sends foster youth: which "
-    "students are linked to no child of Foster Focus, and why. Nothing of theirs is loaded.",
+    "students are linked to no child of Foster Focus, and why (counts by the reason's rule). "
+    "Nothing of theirs is loaded.",
 )
 def child_match(
     context: dg.AssetExecutionContext,
@@ -113,8 +114,8 @@ def child_match(
     """Writes the reports, and counts the reasons."""
     connection, folders = warehouse.connection, warehouse.folders
     reasons = steps.write_child_match(connection, folders, night.of(context))
-    counts = {f"students: {RULES[rule].text}": count for rule, count in reasons.items()}
-    return dg.MaterializeResult(metadata=counts)
+    without = {"students without a child": sum(reasons.values())}
+    return dg.MaterializeResult(metadata={**without, **reasons})
 
 
 @dg.asset(

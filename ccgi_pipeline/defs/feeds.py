@@ -12,7 +12,7 @@ import polars as pl
 
 from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
-from ccgi_pipeline.feeds.registry import FAMILIES, REFERENCE_FAMILIES
+from ccgi_pipeline.feeds.registry import FAMILIES, families_before
 from ccgi_pipeline.feeds.spec import Column, FeedSpec, Requirement
 from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.warehouse import inspecting
@@ -25,8 +25,7 @@ def verified(family: str) -> str:
 
 def _verification(family: str) -> dg.AssetsDefinition:
     depends: list[str] = ["received_drops"]
-    if family not in REFERENCE_FAMILIES:
-        depends += [feed.name for first in REFERENCE_FAMILIES for feed in FAMILIES[first]]
+    depends += [feed.name for first in families_before(family) for feed in FAMILIES[first]]
 
     @dg.asset(
         name=verified(family),

@@ -10,8 +10,19 @@ import polars as pl
 
 _COURSE = ("student", "course")
 _PART = (*_COURSE, "part")
-_IN_TIME = ("school_year", "order", "passed", "points", "units", "area", "grade")
-"""The order of attempts; of equal ones lower points first. What follows only makes it complete."""
+_P_LIES_BETWEEN = 1.5
+"""Where a pass without points stands among attempts of one term: above D, below C."""
+
+
+def _in_time() -> list[pl.Expr]:
+    """The order of attempts; of equal ones lower points first. The rest only completes it."""
+    return [
+        pl.col("school_year"),
+        pl.col("order"),
+        pl.col("points").cast(pl.Float32).fill_null(_P_LIES_BETWEEN),
+        *map(pl.col, ("units", "honors", "college", "area", "kind", "language", "level")),
+        *map(pl.col, ("discipline", "grade")),
+    ]
 
 
 def standing(courses: pl.DataFrame) -> pl.DataFrame:
@@ -23,8 +34,7 @@ def standing(courses: pl.DataFrame) -> pl.DataFrame:
     several = courses.filter(is_attempt & part.is_duplicated())
     if several.is_empty():
         return courses
-    several = several.sort(*_PART, *_IN_TIME, nulls_last=False)
-    several = several.filter(pl.struct(_PART).is_duplicated() & is_attempt)
+    several = several.sort(*_PART, *_in_time(), nulls_last=False)
     number = pl.int_range(pl.len()).over(_PART)
     passed_second = pl.col("passed").slice(1, 1).first().over(_PART).fill_null(value=False)
     takes_its_place = ~pl.col("passed").first().over(_PART) & passed_second
@@ -33,29 +43,37 @@ def standing(courses: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_parts_of_summer(courses: pl.DataFrame) -> pl.DataFrame:
-    """Summer lines as attempts at the parts of their course that did not pass before."""
+    """Summer lines as attempts at the parts of their course that did not pass before.
+
+    In rounds: the first summer line of every course, then the second; there are few.
+    """
     attempt = ~pl.col("in_progress") & pl.col("part").is_not_null()
     summer = courses.filter(attempt & pl.col("summer"))
-    if summer.is_empty():
+    regular = courses.filter(attempt & ~pl.col("summer")).join(summer, on=_COURSE, how="semi")
+    if regular.is_empty():
         return courses
-    failed = (
-        courses.filter(attempt & ~pl.col("summer") & ~pl.col("passed"))
-        .sort(*_COURSE, "school_year", "order", "part")
-        .unique(_PART, keep="first", maintain_order=True)
-        .select(
-            *_COURSE,
-            pl.col("part").alias("failed_part"),
-            pl.col("school_year").alias("failed_in"),
-            pl.int_range(pl.len()).over(_COURSE).alias("place"),
+    summer = summer.sort(*_COURSE, *_in_time(), nulls_last=False).select(
+        "number", *_COURSE, "school_year", pl.int_range(pl.len()).over(_COURSE).alias("round")
+    )
+    # In the order in which each part was first attempted.
+    parts = regular.sort(*_COURSE, "school_year", "order", "part").select(
+        *_PART, pl.col("school_year").alias("attempted_in"), "passed"
+    )
+    taken: list[pl.DataFrame] = []
+    for number in summer["round"].unique().sort():
+        now = summer.filter(pl.col("round") == number)
+        open_parts = (
+            now.join(parts, on=_COURSE, maintain_order="left_right")
+            .filter(pl.col("attempted_in") <= pl.col("school_year"))
+            .group_by("number", *_PART, maintain_order=True)
+            .agg(pl.col("passed").any())
+            .filter(~pl.col("passed"))
         )
-    )
-    placed = (
-        summer.sort(*_COURSE, *_IN_TIME, nulls_last=False)
-        .with_columns(pl.int_range(pl.len()).over(_COURSE).alias("place"))
-        .join(failed, on=[*_COURSE, "place"])
-        .filter(pl.col("failed_in") <= pl.col("school_year"))
-        .select("number", "failed_part")
-    )
-    return courses.join(placed, on="number", how="left", maintain_order="left").with_columns(
-        pl.coalesce("failed_part", "part").alias("part")
-    ).drop("failed_part")  # fmt: skip
+        for earlier in taken:
+            open_parts = open_parts.join(earlier, on=_PART, how="anti", maintain_order="left")
+        chosen = open_parts.unique("number", keep="first", maintain_order=True)
+        taken.append(chosen.select("number", *_PART))
+    found = pl.concat(taken).select("number", pl.col("part").alias("failed_part"))
+    joined = courses.join(found, on="number", how="left", maintain_order="left")
+    part = pl.coalesce("failed_part", "part").alias("part")
+    return joined.with_columns(part).drop("failed_part")

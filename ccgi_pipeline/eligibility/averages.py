@@ -21,7 +21,7 @@ def averages(courses: pl.DataFrame) -> pl.DataFrame:
     in_10 = ((grade == 9) & summer) | (grade == 10)  # noqa: PLR2004 - grades
     in_window = in_10 | (grade == 11)  # noqa: PLR2004
     weight = pl.when("college").then(COLLEGE_COURSE_UNITS).otherwise(pl.col("units")).cast(pl.Int64)
-    honored = pl.col("honors") & (pl.col("points") >= 2)  # noqa: PLR2004 - A, B or C
+    honored = (pl.col("honors") | pl.col("college")) & (pl.col("points") >= 2)  # noqa: PLR2004 - A, B or C
     return (
         courses.filter(in_window & pl.col("points").is_not_null())
         .select(

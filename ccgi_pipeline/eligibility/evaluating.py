@@ -73,7 +73,8 @@ def evaluate_all(
     """As ``evaluate``, for several systems, one after the other."""
     numbers = students.select("student", pl.int_range(pl.len(), dtype=pl.UInt32).alias("place"))
     known = courses.join(numbers, on="student").drop("student").rename({"place": "student"})
-    stands = standing(with_columns_of_kinds(known).with_row_index("number"))
+    numbered = with_columns_of_kinds(known).with_row_index("number")
+    stands = standing(numbered)
     count = students.height
     average = (
         pl.DataFrame({"student": np.arange(count, dtype=np.uint32)})
@@ -87,28 +88,38 @@ def evaluate_all(
         *(_column(f"in_progress_{area}", going[area]) for area in AREAS),
         pl.Series("has_lines", _have_lines(known, count)),
     )
-    to_come = _to_come(stands)
-    return pl.concat(_evaluated(stands, to_come, measured, system) for system in systems)
+    # Nothing that came later counts for the years by the end of grade 11, not even a repeat.
+    early = standing(numbered.filter(pl.col("grade") < _LAST_YEAR))
+    hoped = _as_if_passed(stands)
+    return pl.concat(_evaluated(stands, early, hoped, measured, system) for system in systems)
 
 
 def _evaluated(
-    stands: pl.DataFrame, to_come: pl.DataFrame, measured: pl.DataFrame, system: System
+    stands: pl.DataFrame,
+    early: pl.DataFrame,
+    hoped: pl.DataFrame,
+    measured: pl.DataFrame,
+    system: System,
 ) -> pl.DataFrame:
-    """The results in one system, from the courses that stand and what was ``measured`` of them."""
-    count = measured.height
-    earned = with_validated_parts(stands, system)
-    now = subjects(earned, count, system)
-    before = subjects(earned.filter(pl.col("grade") < _LAST_YEAR), count, system).years
-    hoped = subjects(_as_if_passed(earned, to_come), count, system).all_complete
+    """The results in one system.
+
+    ``early``: what stands of the lines by the end of grade 11; ``hoped``: what would if all work in
+    progress ended well.
+    """
+
+    def subjects_of(courses: pl.DataFrame) -> Subjects:
+        return subjects(with_validated_parts(courses, system), measured.height, system)
+
+    now = subjects_of(stands)
     judged = measured.with_columns(
         pl.lit(system.name).alias("system"),
         *(_column(f"years_{area}", now.units[area]) for area in AREAS),
         _column("years", now.years),
         *(pl.Series(f"complete_{area}", now.complete[area]) for area in AREAS),
         *(pl.Series(_lacks(words), flags) for words, flags in _all_lacking(now)),
-        _column("before_last_year", before),
+        _column("before_last_year", subjects_of(early).years),
         pl.Series("complete", now.all_complete),
-        pl.Series("hoped", hoped),
+        pl.Series("hoped", subjects_of(hoped).all_complete),
     )
     judged = judged.with_columns(
         _status(system).alias("status"), _reasons(system, now, judged).alias("reasons")
@@ -116,13 +127,17 @@ def _evaluated(
     return judged.select(pl.col(name).cast(dtype) for name, dtype in RESULTS_SCHEMA.items())
 
 
-def _as_if_passed(courses: pl.DataFrame, to_come: pl.DataFrame) -> pl.DataFrame:
+def _as_if_passed(courses: pl.DataFrame) -> pl.DataFrame:
     """Work in progress as if it had ended well, courses of a year taken to their end."""
-    whole = pl.col("units") + pl.col("to_come").fill_null(0)
-    return courses.join(to_come, on="number", how="left").with_columns(
-        (pl.col("earned") | pl.col("in_progress")).alias("earned"),
-        (pl.col("passed") | pl.col("in_progress")).alias("passed"),
-        pl.when("in_progress").then(whole).otherwise("units").alias("units"),
+    units = pl.col("units") + pl.col("to_come").fill_null(0)
+    return (
+        courses.join(_to_come(courses), on="number", how="left")
+        .with_columns(
+            (pl.col("passed") | pl.col("in_progress")).alias("passed"),
+            units.cast(courses.schema["units"]).alias("units"),
+            pl.lit(value=False).alias("in_progress"),
+        )
+        .drop("to_come")
     )
 
 
@@ -190,6 +205,7 @@ def _status(system: System) -> pl.Expr:
     enough_years = pl.col("years") >= benchmark * YEAR
     can_finish = (grade < _LAST_YEAR) | (pl.col("hoped") & _early_enough(system))
     on_track = (_at_least(system.wanted) | no_mark) & enough_years & can_finish
+    on_track = on_track | (grade < _FIRST_YEAR)
     nearly = pl.col("years") >= (benchmark - YEARS_SHORT_WHEN_CLOSE) * YEAR
     close = (_at_least(system.close) | no_mark) & nearly
     meets = pl.col("complete") & _early_enough(system) & _at_least(system.wanted)

@@ -111,7 +111,12 @@ def from_foster_focus(lines: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("FY"))
         .otherwise(numbered)
     )
-    area = pl.col("UCCSUApprovedCourse").str.to_uppercase().str.extract("^(?:GA-?)?([A-G])[A-O]?$")
+    area = (
+        pl.col("UCCSUApprovedCourse")
+        .str.to_uppercase()
+        .str.extract("^([A-F]$|G(?:[A-O])?$)")
+        .str.head(1)
+    )
     no = pl.lit(value=False)
     return _courses(
         lines.select(

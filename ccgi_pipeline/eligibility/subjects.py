@@ -130,7 +130,6 @@ def with_validated_parts(courses: pl.DataFrame, system: System) -> pl.DataFrame:
     last = (
         courses.filter("passed")
         .join(not_passed, on=["student", "course", "school_year"], how="semi")
-        .filter(validates)
         .with_columns(numbered.alias("term"))
         .group_by(course)
         .agg(pl.col("part").str.tail(1).max().alias("last_passed"))
@@ -245,18 +244,19 @@ def _history(of: _Of, system: System) -> list[tuple[str, Flags]]:
 
 
 def _sciences(of: _Of, system: System) -> list[tuple[str, Flags]]:
-    from_g = system.gives_from_g
-    have = [
-        of("D", *group) + (of("G", *group) if from_g else 0) >= YEAR for group in system.sciences
+    lacks = [np.maximum(YEAR - of("D", *group), 0) for group in system.sciences]
+    if not system.gives_from_g:
+        enough = np.sum([lack == 0 for lack in lacks], axis=0) >= system.sciences_needed
+        named = ", ".join(system.science_names)
+        return [(f"a year in each of {system.sciences_needed} of {named}", _not(enough))]
+    # Each may be made up for from G, all of them together by no more than a year.
+    in_g = [of("G", *group) for group in system.sciences]
+    made_up = [lack <= there for lack, there in zip(lacks, in_g, strict=True)]
+    too_much = np.sum(lacks, axis=0) > YEAR
+    return [
+        (f"a year of {name}", _not(there & ~(too_much & (lack > 0))))
+        for name, there, lack in zip(system.science_names, made_up, lacks, strict=True)
     ]
-    if system.sciences_needed == len(system.sciences):
-        return [
-            (f"a year of {name}", _not(there))
-            for name, there in zip(system.science_names, have, strict=True)
-        ]
-    enough = np.sum(have, axis=0) >= system.sciences_needed
-    named = ", ".join(system.science_names)
-    return [(f"a year in each of {system.sciences_needed} of {named}", _not(enough))]
 
 
 def _not(flags: npt.NDArray[np.bool_]) -> Flags:

@@ -26,8 +26,20 @@ FAMILIES: Mapping[str, tuple[FeedSpec, ...]] = {
     family: tuple(feed for feed in FEEDS if feed.family == family)
     for family in dict.fromkeys(feed.family for feed in FEEDS)
 }
-REFERENCE_FAMILIES = (cde_directory.FEED.family, foster_focus_cps.FEED.family)
-"""Families that others are judged by or linked to: they are loaded first."""
+_LINKED_TO = {foster_focus.FAMILY: foster_focus_cps.FEED.family}
+
+
+def families_before(family: str) -> list[str]:
+    """The other families by which ``family`` is judged or to which it is linked, to load first."""
+    targets = {relation.target for feed in FAMILIES[family] for relation in feed.relations}
+    return [
+        other
+        for other, feeds in FAMILIES.items()
+        if other != family
+        and (other == _LINKED_TO.get(family) or targets & {feed.name for feed in feeds})
+    ]
+
+
 STATEWIDE_SENDERS: Mapping[str, str] = {
     "platform": "platform",
     "cde": cde_directory.FEED.family,

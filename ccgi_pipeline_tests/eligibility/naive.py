@@ -47,7 +47,7 @@ YEARS_SHORT_AND_CLOSE = 2
 NOT_THE_LAST = set(TERMS_IN_ORDER) - {"S2", "T3", "Q4", "H6"}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Mark:
     """One mark for one part of a course."""
 
@@ -160,10 +160,14 @@ def _parts_of_one_course(taken: list[Mark]) -> list[list[Mark]]:
     return [*regular.values(), *only_in_summer.values()]
 
 
-def _moment(mark: Mark) -> tuple[int, int, float, int]:
-    """School year and term; of equal ones lower points first (P after D), then fewer units."""
+def _moment(mark: Mark) -> tuple[int | float | str, ...]:
+    """School year and term; of equal ones lower points first (P after D), then fewer units, then
+    without honors. What follows only makes the order complete.
+    """
     points = 1.5 if mark.points is None else mark.points
-    return mark.school_year, mark.order, points, mark.units
+    equal = (mark.units, mark.honors, mark.college, mark.area, mark.kind or "")
+    names = (mark.language or "", mark.level or 0, mark.discipline or "", mark.grade)
+    return (mark.school_year, mark.order, points, *equal, *names)
 
 
 def _failed_until(school_year: int, part: list[Mark]) -> bool:
@@ -227,13 +231,7 @@ def tally(standing: list[Mark], system: str) -> Tally:
     has["G"] += sum(beyond.values())
 
     if system == "CSU":
-        science_of_g = electives.of(*BIOLOGICAL, *PHYSICAL)
-        for_science = min(YEAR, science_of_g, max(0, WANTED["D"] - has["D"]))
-        has["D"] += for_science
-        has["G"] -= for_science
-        for_history = min(YEAR, max(0, has["G"] - WANTED["G"]), max(0, WANTED["A"] - has["A"]))
-        has["A"] += for_history
-        has["G"] -= for_history
+        _fill_up_from_g(has, electives)
 
     years = {area: min(has[area], WANTED[area]) for area in AREAS}
     complete = {area: years[area] == WANTED[area] for area in AREAS}
@@ -246,6 +244,17 @@ def tally(standing: list[Mark], system: str) -> Tally:
     else:
         complete["D"] &= _both_sciences(science, electives)
     return Tally(years, complete)
+
+
+def _fill_up_from_g(has: dict[str, int], electives: Kinds) -> None:
+    """Science of the electives for D, then what the electives have too much for A."""
+    science = electives.of(*BIOLOGICAL, *PHYSICAL)
+    for_science = min(YEAR, science, max(0, WANTED["D"] - has["D"]))
+    has["D"] += for_science
+    has["G"] -= for_science
+    for_history = min(YEAR, max(0, has["G"] - WANTED["G"]), max(0, WANTED["A"] - has["A"]))
+    has["A"] += for_history
+    has["G"] -= for_history
 
 
 class Kinds:

@@ -1453,8 +1453,11 @@ LINES_CASES = [
             line(10, "G", "Psychology", "S2", "B"),
         ],
         {
-            **{"A": 1, "B": Fraction(1, 3), "C": Fraction(1, 4)},
-            **{"D": Fraction(1, 6), "G": Fraction(1, 2)},
+            "A": 1,
+            "B": Fraction(1, 3),
+            "C": Fraction(1, 4),
+            "D": Fraction(1, 6),
+            "G": Fraction(1, 2),
         },
         "3",
         NOT_ON_TRACK,

@@ -1,0 +1,215 @@
+"""From the sender's words to courses that can be compared: terms, marks, names, areas.
+
+Belongs here: what one line of a course history is read as. What courses are good for is tested by
+the worked cases.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from ccgi_pipeline.eligibility.courses import with_kinds
+from ccgi_pipeline.eligibility.history import (
+    COURSES_SCHEMA,
+    from_foster_focus,
+    from_transcripts,
+)
+from ccgi_pipeline.feeds.foster_focus import TRANSCRIPTS
+from ccgi_pipeline.feeds.transcript import COURSE_GRADE
+from ccgi_pipeline_tests.files import as_bytes, good_lines, usual_name, verified
+
+Course = dict[str, object]
+
+
+def _line(**cells: object) -> Course:
+    usual: Course = {
+        "student": "s",
+        "LocalCourseID": "C1",
+        "TranscriptAbbreviation": "Geometry",
+        "SubjectArea": "C",
+        "Term": "S1",
+        "TermDescription": None,
+        "GradeLevel": "10",
+        "SchoolYear": "2025-26",
+        "CreditsAttempted": 5.0,
+        "CourseGrade": "B",
+        "IsWorkInProgress": False,
+        "AcademicIndicator": None,
+        "DualEnrollmentIndicator": None,
+    }
+    return {**usual, **cells}
+
+
+def _read(**cells: object) -> list[Course]:
+    text = dict.fromkeys(
+        ("SubjectArea", "Term", "TermDescription", "GradeLevel", "CourseGrade", "SchoolYear",
+         "AcademicIndicator", "DualEnrollmentIndicator", "TranscriptAbbreviation"), pl.String
+    )  # fmt: skip
+    overrides = {**text, "CreditsAttempted": pl.Float64}
+    return from_transcripts(pl.DataFrame([_line(**cells)], schema_overrides=overrides)).rows(
+        named=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("term", "units"),
+    [("FY", 60), ("F", 60), ("S2", 30), ("T3", 20), ("Q1", 15), ("H6", 10)],
+)
+def test_a_term_is_its_share_of_a_year(term: str, units: int):
+    assert _read(Term=term)[0]["units"] == units
+
+
+@pytest.mark.parametrize(
+    ("credits_", "units"), [(5.0, 30), (10.0, 60), (2.5, 15), (20.0, 60), (None, 30)]
+)
+def test_without_a_term_and_in_summer_credits_say_how_much(credits_: float | None, units: int):
+    assert _read(Term=None, CreditsAttempted=credits_)[0]["units"] == units
+    (summer,) = _read(Term="SS1", CreditsAttempted=credits_)
+    assert (summer["units"], summer["summer"]) == (units, True)
+
+
+@pytest.mark.parametrize(
+    ("mark", "points", "passed"),
+    [("A+", 4, True), ("b-", 3, True), (" C- ", 2, True), ("D+", 1, False), ("F", 0, False)],
+)
+def test_plus_and_minus_are_ignored(mark: str, points: int, *, passed: bool):
+    (course,) = _read(CourseGrade=mark)
+    assert (course["points"], course["passed"]) == (points, passed)
+
+
+@pytest.mark.parametrize(
+    ("year", "term", "counts"),
+    [
+        ("2019-20", "S1", False),
+        ("2019-20", "S2", True),
+        ("2019-20", "Q3", True),
+        ("2019-20", "SS", True),
+        ("2020-21", "S1", True),
+        ("2020-21", "SS", True),
+        ("2021-22", "S1", False),
+        ("2018-19", "S2", False),
+    ],
+)
+def test_pass_marks_count_from_winter_2020_to_summer_2021(year: str, term: str, *, counts: bool):
+    found = _read(SchoolYear=year, Term=term, CourseGrade="P")
+    assert [(c["passed"], c["points"]) for c in found] == ([(True, None)] if counts else [])
+
+
+@pytest.mark.parametrize("mark", ["W", "I", "NM", "Z", "AB", ""])
+def test_other_marks_count_for_nothing(mark: str):
+    assert _read(CourseGrade=mark) == []
+
+
+def test_work_in_progress_has_no_points_whatever_its_mark():
+    (course,) = _read(IsWorkInProgress=True, CourseGrade="A")
+    assert (course["in_progress"], course["points"], course["passed"]) == (True, None, False)
+    assert _read(IsWorkInProgress=True, CourseGrade="WIP")[0]["in_progress"]
+
+
+@pytest.mark.parametrize(
+    ("grade", "area", "counts"),
+    [
+        ("09", "A", True), ("12", "G", True), ("08", "C", True), ("07", "E", True),
+        ("08", "A", False), ("06", "C", False), ("KN", "C", False), ("10", "Z", False),
+        ("10", None, False),
+    ],
+)  # fmt: skip
+def test_only_a_g_courses_of_the_right_grades_count(grade: str, area: str | None, *, counts: bool):
+    assert bool(_read(GradeLevel=grade, SubjectArea=area)) == counts
+
+
+def test_ap_ib_honors_and_college_courses_have_an_honors_point():
+    assert [bool(_read(AcademicIndicator=kind)[0]["honors"]) for kind in ("AP", "ib", "H")] == [
+        True
+    ] * 3
+    (college,) = _read(DualEnrollmentIndicator="Y")
+    assert (college["honors"], college["college"]) == (True, True)
+    assert not _read()[0]["honors"]
+
+
+@pytest.mark.parametrize(
+    ("area", "name", "read_as"),
+    [
+        ("A", "US History", "us_history"),
+        ("A", "AP U.S. HIST", "us_history"),
+        ("A", "APUSH", "us_history"),
+        ("A", "Wrld Hist/World History H", "world_history"),
+        ("A", "AP European Hist", "world_history"),
+        ("A", "Am Govt/Civics", "government"),
+        ("A", "Economics", None),
+        ("B", "ELD 3", "esl"),
+        ("B", "AP English Lit", None),
+        ("C", "ALG I", "algebra_1"),
+        ("C", "Algebra 2/Trig", "precalculus"),
+        ("C", "Algebra II H", "algebra_2"),
+        ("C", "Geometry", "geometry"),
+        ("C", "Pre-Calculus", "precalculus"),
+        ("C", "AP Calculus BC", "calculus"),
+        ("C", "AP Statistics", "statistics"),
+        ("C", "Integrated Math II", "integrated_2"),
+        ("C", "IM 3", "integrated_3"),
+        ("C", "Math Mystery", None),
+        ("D", "The Living Earth", "biology"),
+        ("D", "AP Bio", "biology"),
+        ("D", "Chemistry in the Earth System", "chemistry"),
+        ("D", "Physics of the Universe", "physics"),
+        ("D", "Marine Biology", "other_biological"),
+        ("G", "Earth Science", "other_physical"),
+        ("G", "Psychology", None),
+    ],
+)
+def test_a_name_says_which_kind_of_course_it_is(area: str, name: str, read_as: str | None):
+    frame = pl.DataFrame({"area": [area], "name": [name]})
+    assert with_kinds(frame)["kind"].to_list() == [read_as]
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "level"),
+    [
+        ("Spanish 1", "spanish", 1),
+        ("SPAN II H", "spanish", 2),
+        ("AP Spanish Language", "spanish", 4),
+        ("AP Spanish Lit", "spanish", 5),
+        ("Mandarin 3", "mandarin", 3),
+        ("ASL 2", "american_sign_language", 2),
+        ("Spanish for Native Speakers", "spanish", 2),
+        ("World Language", None, None),
+    ],
+)
+def test_a_name_says_language_and_level(name: str, language: str | None, level: int | None):
+    frame = with_kinds(pl.DataFrame({"area": ["E"], "name": [name]}))
+    assert frame.select("language", "level").row(0) == (language, level)
+
+
+def test_courses_of_accepted_lines_have_the_declared_columns():
+    sent = {usual_name(COURSE_GRADE): as_bytes(COURSE_GRADE, good_lines(COURSE_GRADE))}
+    accepted = verified(sent, "transcript").accepted[COURSE_GRADE.name]
+    courses = from_transcripts(accepted.with_columns(pl.lit("s").alias("student")))
+    assert dict(courses.schema) == dict(COURSES_SCHEMA)
+    assert courses.height == len(good_lines(COURSE_GRADE))
+
+
+@pytest.mark.parametrize(
+    ("approved", "area"),
+    [("C", "C"), ("G", "G"), ("GA", "G"), ("GO", "G"), ("", None), ("Y", None)],
+)
+def test_foster_focus_transcripts_are_a_second_source(approved: str, area: str | None):
+    line = {
+        "student": "s",
+        "CourseNumber": "E1",
+        "CourseDescript": "Geometry",
+        "SubjectDescript": "Math",
+        "UCCSUApprovedCourse": approved or None,
+        "TermDescript": "Sem 2",
+        "Grade": "9",
+        "SchYear": 2025,
+        "GradCratt": 5.0,
+        "markAwd1": "B",
+    }
+    found = from_foster_focus(
+        pl.DataFrame([line], schema_overrides={"UCCSUApprovedCourse": pl.String})
+    )
+    told = found.select("area", "part", "units", "school_year", "points").rows()
+    assert told == ([(area, "S2", 30, 2025, 3)] if area else [])
+    assert set(line) - {"student"} <= set(TRANSCRIPTS.columns)
