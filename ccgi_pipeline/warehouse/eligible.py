@@ -19,7 +19,7 @@ from ccgi_pipeline.eligibility.systems import System, systems_on
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.warehouse.lake import quoted, transaction
 
-BATCH_LINES = 4_000_000
+BATCH_LINES = 1_000_000
 """Course lines that are evaluated together: a night of any size needs the memory of one batch."""
 
 COURSE_COLUMNS = (

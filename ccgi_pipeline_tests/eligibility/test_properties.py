@@ -7,7 +7,6 @@ in one call. Does not belong here: single rules (test_worked_cases), the figures
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
@@ -23,6 +22,7 @@ from ccgi_pipeline_tests.eligibility.naive import (
     WANTED,
     Mark,
     after_repeats,
+    attempts_at_each_part,
     in_window,
 )
 from ccgi_pipeline_tests.eligibility.notation import courses_frame, students_frame
@@ -134,24 +134,22 @@ def _with_a_better_mark(history: History, chance: Random) -> History | None:
 def _may_lose(marks: list[Mark], mark: Mark, changed: list[Mark]) -> bool:
     """Whether a pass in place of ``mark`` changes which other attempts stand, not to the better.
 
-    A failed first attempt that passes takes the place of the better mark of its repeat, or leaves
-    a summer line without a part to repeat, which then stands by itself. A failed repeat that passes
-    may bring its mark into the window of the average where the first attempt was not.
+    A failed first attempt that passes takes the place of the better mark of its repeat. A failed
+    repeat that passes may bring its mark into the window of the average where the first attempt
+    was not. Either may leave a summer line without a part to repeat, which then stands by itself.
     """
-    before, after = _standing(marks), _standing(changed)
-    changed_ones = [other for other in changed if other not in marks]
-    came = [other for other in after - before if other not in map(_by_itself, changed_ones)]
-    others = [other for other in before - after if other != _by_itself(mark)]
-    if came:
-        return True
-    if not others:
-        return False
-    (other,) = others
-    return other.passed or (in_window(mark) and not in_window(other))
+    for first, *others in attempts_at_each_part(marks):
+        if others and _by_itself(first) == _by_itself(mark):
+            return True
+        repeats = any(_by_itself(other) == _by_itself(mark) for other in others)
+        if repeats and in_window(mark) and not in_window(first):
+            return True
+    came = _standing(changed) - _standing(marks)
+    return any(_by_itself(other) in came for other in marks)
 
 
-def _standing(marks: list[Mark]) -> Counter[Mark]:
-    return Counter(map(_by_itself, after_repeats(marks)))
+def _standing(marks: list[Mark]) -> set[Mark]:
+    return set(map(_by_itself, after_repeats(marks)))
 
 
 def _by_itself(mark: Mark) -> Mark:
