@@ -162,14 +162,21 @@ def _run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
     default="text",
     show_default=True,
 )
+@click.option(
+    "--show-values",
+    is_flag=True,
+    help="Put the cell into each finding. They are pupils' data: for your own screen only.",
+)
 @date_option
-def check(
+def check(  # noqa: PLR0913 - one for each option
     paths: tuple[Path, ...],
     family: str | None,
     warehouse: Path | None,
     profiles: Path | None,
     form: str,
     on: date | None,
+    *,
+    show_values: bool,
 ) -> None:
     """Judges files, zips or folders as the night would, changing nothing.
 
@@ -192,7 +199,9 @@ def check(
             settings = profiles_in(profiles)
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
-    checked = checking.check(paths, on or _today(), family, known, settings)
+    checked = checking.check(
+        paths, on or _today(), family, known, settings, show_values=show_values
+    )
     if form == "json":
         answer = {
             "verdict": str(checked.verdict),

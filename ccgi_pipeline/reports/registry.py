@@ -185,7 +185,7 @@ def _eligibility(system: str, folder: str) -> ReportSpec:
         query=shipped_query(f"{system.lower()}_eligibility.sql"),
         columns=(
             ReportColumn(
-                f"{system} Eligibility",
+                f"{system} Eligibility (Estimate)",
                 None,
                 "Meets, On track, Close, Not on track or Insufficient data (docs/eligibility.md).",
             ),
@@ -195,7 +195,7 @@ def _eligibility(system: str, folder: str) -> ReportSpec:
             ReportColumn("Areas Not Complete", mark, "Letters of the areas."),
             ReportColumn("Reasons", mark, "What is missing, in words."),
         ),
-        dimensions=(f"{system} Eligibility",),
+        dimensions=(f"{system} Eligibility (Estimate)",),
     )
 
 
@@ -207,7 +207,7 @@ ELIGIBILITY = (
         folder=(_LEGACY, "csu eligibility and applied"),
         query=shipped_query("csu_eligibility_and_applied.sql"),
         columns=(
-            ReportColumn("CSU Eligibility", None, "As in the report csu_eligibility."),
+            ReportColumn("CSU Eligibility (Estimate)", None, "As in the report csu_eligibility."),
             ReportColumn(
                 "CSU GPA",
                 ("transcript_course_grade", "CourseGrade"),
@@ -220,7 +220,7 @@ ELIGIBILITY = (
             ),
             ReportColumn("# of Campuses", None, "Campuses applied to."),
         ),
-        dimensions=("CSU Eligibility", "Cal State Apply Status"),
+        dimensions=("CSU Eligibility (Estimate)", "Cal State Apply Status"),
     ),
     _eligibility("UC", "uc eligibility"),
 )

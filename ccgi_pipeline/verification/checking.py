@@ -6,14 +6,14 @@ Belongs here: from paths that somebody names to files to verify. Does not belong
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import polars as pl
 
 from ccgi_pipeline.districts import shipped_directory
-from ccgi_pipeline.feeds.registry import FAMILIES, STATEWIDE_SENDERS
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, STATEWIDE_SENDERS
 from ccgi_pipeline.intake.inbox import (
     NOBODY,
     UNKNOWN_FAMILY,
@@ -23,12 +23,14 @@ from ccgi_pipeline.intake.inbox import (
     owner_of,
     passed_over,
 )
+from ccgi_pipeline.intake.reader import LINE, read
 from ccgi_pipeline.intake.recognising import family_of
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.facts import SENDER
 from ccgi_pipeline.verification.judging import FILE
 from ccgi_pipeline.verification.receipts import FileReport
 from ccgi_pipeline.verification.verifying import (
+    FileToVerify,
     Known,
     Verdict,
     Verification,
@@ -59,19 +61,22 @@ class Check:
         return all(file.feed is None for file in self.files)
 
 
-def check(
+def check(  # noqa: PLR0913 - all but the first two are named
     paths: Sequence[Path],
     on: date,
     family: str | None = None,
     known: Known | None = None,
     profiles: Profiles | None = None,
+    *,
+    show_values: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Check:
     """Verifies the files at ``paths`` (files, zips, folders) as of ``on``, as the night would.
 
     Sender and family are read from the path where it has them (``.../3367173/transcript/...``);
     ``family`` overrides. ``known`` is what a warehouse knows; without one, the shipped directory.
-    ``profiles`` are the districts' settings.
+    ``profiles`` are the districts' settings. ``show_values`` puts the cell into each finding about
+    one: for who mends the file, on a screen of their own.
     """
     found = [_as_received(path, family) for path in _plain_files(paths)]
     drops = group_drops([(file, file.path) for file in found])
@@ -79,7 +84,33 @@ def check(
     verified = verify(files, on, known or shipped_knowledge, profiles, progress)
     if verified.files.is_empty():
         return Check(Verdict.REJECTED, ())
+    if show_values:
+        verified = replace(verified, findings=_with_values(verified, files))
     return Check(drop_verdict(verified.files), tuple(_reports(verified)))
+
+
+def _with_values(verified: Verification, files: Sequence[FileToVerify]) -> pl.DataFrame:
+    """The findings with the cell that each is about in its detail."""
+    findings = verified.findings.with_row_index("place")
+    feeds = dict(verified.files.select(FILE, "feed").drop_nulls().iter_rows())
+    cells = []
+    for file in files:
+        about = findings.filter((pl.col(FILE) == file.number) & pl.col("column").is_not_null())
+        if about.is_empty() or file.number not in feeds:
+            continue
+        records = read(file.content(), file.name, [FEEDS_BY_NAME[feeds[file.number]]]).records
+        if records is not None:
+            by_cell = records.unpivot(index=LINE, variable_name="column", value_name="value")
+            line = pl.col("line").cast(pl.UInt32)
+            cells.append(about.with_columns(line.alias(LINE)).join(by_cell, on=[LINE, "column"]))
+    if not cells:
+        return verified.findings
+    values = pl.concat(cells).drop_nulls("value").select("place", "value")
+    shown = pl.concat_str("detail", pl.concat_str(pl.lit("the cell is: "), "value"), separator="; ",
+                          ignore_nulls=True)  # fmt: skip
+    detail = pl.when(pl.col("value").is_not_null()).then(shown).otherwise("detail").alias("detail")
+    joined = findings.join(values, on="place", how="left", maintain_order="left")
+    return joined.with_columns(detail).drop("place", "value")
 
 
 def _plain_files(paths: Sequence[Path]) -> Iterator[Path]:

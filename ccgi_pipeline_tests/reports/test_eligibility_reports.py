@@ -84,7 +84,7 @@ def test_each_student_of_the_roster_has_a_status_an_average_and_years(
 ):
     told = {
         row["SSID"]: (
-            row[f"{system} Eligibility"],
+            row[f"{system} Eligibility (Estimate)"],
             row[f"{system} GPA"],
             row["A-G Years Completed"],
             row["Areas Not Complete"],
@@ -106,7 +106,7 @@ def test_the_reasons_say_what_is_missing_in_words(night: Folders):
 
 def test_the_aggregate_counts_students_by_status(night: Folders):
     counts = {
-        row["CSU Eligibility"]: row["# of Students"]
+        row["CSU Eligibility (Estimate)"]: row["# of Students"]
         for row in _rows(night, "csu_eligibility", "Agg")
     }
     assert counts == {"Insufficient data": "1", "Meets": "1", "Not on track": "1"}
@@ -114,7 +114,11 @@ def test_the_aggregate_counts_students_by_status(night: Folders):
 
 def test_eligibility_is_crossed_with_the_application_to_csu(night: Folders):
     crossed = {
-        row["SSID"]: (row["CSU Eligibility"], row["Cal State Apply Status"], row["# of Campuses"])
+        row["SSID"]: (
+            row["CSU Eligibility (Estimate)"],
+            row["Cal State Apply Status"],
+            row["# of Campuses"],
+        )
         for row in _rows(night, "csu eligibility and applied")
     }
     assert crossed[READY] == ("Meets", "Submitted", "1")
@@ -149,4 +153,7 @@ def test_a_district_of_nonresidents_is_measured_by_their_average(tmp_path: Path)
     path.write_bytes(as_bytes(COURSE_GRADE, _history(READY, _YEARS, "B")))
     run_night(folders)
     (uc,), (csu,) = (_rows(folders, folder) for folder in ("uc eligibility", "csu_eligibility"))
-    assert (uc["UC Eligibility"], csu["CSU Eligibility"]) == ("Close", "Meets")
+    assert (uc["UC Eligibility (Estimate)"], csu["CSU Eligibility (Estimate)"]) == (
+        "Close",
+        "Meets",
+    )

@@ -205,3 +205,15 @@ def test_progress_hears_of_every_file(tmp_path: Path):
     heard: list[str] = []
     check([_put(tmp_path / "sent", good_set("transcript"))], ON, progress=heard.append)
     assert sorted(heard) == sorted(good_set("transcript"))
+
+
+def test_values_are_shown_to_who_asks_for_them_and_to_nobody_else(tmp_path: Path):
+    lines = good_lines(STUDENT)
+    lines[2] = {**lines[2], "GradeLevel": "Zebra"}
+    folder = _put(tmp_path, {ROSTER: as_bytes(STUDENT, lines)})
+    silent = str(file_object(check([folder], ON).files[0]))
+    assert "TR-STU-CODE-GradeLevel" in silent
+    assert "Zebra" not in silent
+    shown = file_object(check([folder], ON, show_values=True).files[0])
+    (told,) = [found for found in shown["findings"] if found["rule"] == "TR-STU-CODE-GradeLevel"]
+    assert (told["line"], told["message"].endswith("(the cell is: Zebra)")) == (4, True)

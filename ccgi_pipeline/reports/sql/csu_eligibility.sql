@@ -1,7 +1,7 @@
 -- Each student's way to CSU, as this project estimates it from the course history.
 SELECT
     roster.*,
-    eligibility.status AS "CSU Eligibility",
+    eligibility.status AS "CSU Eligibility (Estimate)",
     eligibility.average AS "CSU GPA",
     years_in_words(eligibility.years) AS "A-G Years Completed",
     years_in_words(

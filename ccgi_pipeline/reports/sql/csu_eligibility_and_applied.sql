@@ -20,7 +20,7 @@ furthest AS (
 
 SELECT
     roster.*,
-    eligibility.status AS "CSU Eligibility",
+    eligibility.status AS "CSU Eligibility (Estimate)",
     eligibility.average AS "CSU GPA",
     coalesce(furthest.status, 'Not Applied') AS "Cal State Apply Status",
     coalesce(furthest.campuses, 0) AS "# of Campuses"

@@ -1,7 +1,7 @@
 -- Each student's way to UC, as this project estimates it from the course history.
 SELECT
     roster.*,
-    eligibility.status AS "UC Eligibility",
+    eligibility.status AS "UC Eligibility (Estimate)",
     eligibility.average AS "UC GPA",
     years_in_words(eligibility.years) AS "A-G Years Completed",
     years_in_words(
