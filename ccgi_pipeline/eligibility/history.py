@@ -155,7 +155,8 @@ def _courses(lines: pl.DataFrame) -> pl.DataFrame:
     credits_ = [mark for mark, plain in marks.items() if plain in _PASS_MARKS]
     credit = (pl.col("mark").is_in(credits_) & pass_counts).fill_null(value=False)
     passed = (points >= _PASSING_POINTS).fill_null(value=False) | credit
-    by_credits = (pl.col("credits") * _UNITS_A_CREDIT).floor().clip(0, 60).fill_null(30)
+    given = pl.when(pl.col("credits") > 0).then("credits")
+    by_credits = (given * _UNITS_A_CREDIT).floor().clip(0, 60).fill_null(30)
     grade = pl.col("grade").cast(pl.Int8, strict=False)
     named = lines.with_columns(
         grade.alias("grade"),

@@ -337,14 +337,13 @@ def _arts(courses: pl.DataFrame, students: int, *, one: bool) -> _Chosen:
 
 
 def _chosen(sums: pl.DataFrame, name: str, students: int, wanted: int) -> _Chosen:
-    """Per student the row with most ``total`` (then ``earned``, then by name)."""
+    """Per student the row with most ``total`` as far as it is wanted.
+
+    Of equal ones the one with less earned, which leaves more for G; then by name.
+    """
+    most = pl.min_horizontal("total", wanted)
     best = sums.sort(
-        "student",
-        "total",
-        "earned",
-        name,
-        descending=[False, True, True, False],
-        nulls_last=False,
+        "student", most, "earned", name, descending=[False, True, False, False], nulls_last=False
     ).unique("student", keep="first", maintain_order=True)
     rows = best["student"].to_numpy()
     counted = _zeros(students)

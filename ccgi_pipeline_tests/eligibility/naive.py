@@ -219,7 +219,10 @@ def tally(standing: list[Mark], system: str) -> Tally:
     beyond["E"] = sum(language.earned_units() for language in languages.values())
     has["E"] = 0
     if languages:
-        counted = max(languages.values(), key=lambda it: (it.all_units(), it.earned_units()))
+        counted = max(
+            languages.values(),
+            key=lambda it: (min(WANTED["E"], it.all_units()), -it.earned_units()),
+        )
         has["E"] = counted.all_units()
         beyond["E"] -= min(WANTED["E"], counted.earned_units())
     if system == "CSU":

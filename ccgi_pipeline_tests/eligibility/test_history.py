@@ -61,7 +61,7 @@ def test_a_term_is_its_share_of_a_year(term: str, units: int):
 
 
 @pytest.mark.parametrize(
-    ("credits_", "units"), [(5.0, 30), (10.0, 60), (2.5, 15), (20.0, 60), (None, 30)]
+    ("credits_", "units"), [(5.0, 30), (10.0, 60), (2.5, 15), (20.0, 60), (0.0, 30), (None, 30)]
 )
 def test_without_a_term_and_in_summer_credits_say_how_much(credits_: float | None, units: int):
     assert _read(Term=None, CreditsAttempted=credits_)[0]["units"] == units

@@ -1101,6 +1101,13 @@ CASES = [
         grade=8,
     ),
     Case(
+        "an eighth grader who fails a summer course of high school is on track",
+        "3.5",
+        ["9 C algebra_1 SS:F"],
+        both(ON_TRACK, "0", 0, lacks=AREAS),
+        grade=8,
+    ),
+    Case(
         "a tenth grader with three years and no mark in the window is on track",
         "3.5",
         ["9 B - FY:C", "9 C algebra_1 FY:C", "9 D biology FY:C", "10 B - FY:WIP"],
