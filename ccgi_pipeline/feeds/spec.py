@@ -172,6 +172,7 @@ class Column:
     false_values: tuple[str, ...]
     blank: Severity
     blank_rule: str | None
+    blank_until: str | None
     example: str | None
     description: str
     source: str
@@ -205,6 +206,7 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
     bit: bool = False,
     blank: Severity | None = None,
     blank_rule: str | None = None,
+    blank_until: str | None = None,
     example: str | None = None,
     alias: str | None = None,
     source: str,
@@ -215,7 +217,7 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
     is of the wrong type. ``formats`` are the date forms that the feed accepts. ``numbers``: the
     codes are numbers. ``year``: four digits; ``bit``: 1 or 0. ``blank``: how much a blank weighs,
     if other than the requirement says; ``blank_rule``: the id of the feed's rule that a blank
-    breaks, where the source has one.
+    breaks, where the source has one; ``blank_until``: what has to have happened before it is due.
     ``example`` is a good cell, needed where type and codes do not imply one.
     """
     checks: dict[str, Any] = {}
@@ -245,6 +247,7 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
             "bit": bit,
             "blank": blank,
             "blank_rule": blank_rule,
+            "blank_until": blank_until,
             "example": example,
             "source": source,
         },
@@ -392,6 +395,7 @@ def _column(name: str, declared: pa.Column, *, feed_is_foster: bool) -> Column:
         false_values=ZERO if facts["bit"] else NO,
         blank=facts["blank"] or (Severity.ERROR if required else Severity.WARNING),
         blank_rule=facts["blank_rule"],
+        blank_until=facts["blank_until"],
         example=facts["example"],
         description=declared.description or "",
         source=facts["source"],
@@ -420,6 +424,9 @@ def _rules_of_column(feed: FeedSpec, declared: Column, schema: pa.Column) -> lis
         needed = declared.blank is Severity.ERROR
         outcome = "the record cannot be loaded without it" if needed else "it is recommended"
         text, fix = f"{name} is blank: {outcome}.", f"Fill {name}: {declared.description}"
+        if declared.blank_until:
+            text = f"{name} is blank, as it may be until {declared.blank_until}."
+            fix = f"Fill {name} once {declared.blank_until}."
         rules.append(rule("REQ", text, fix, at=declared.blank))
     checks = {str(check.name): check.statistics for check in schema.checks}
     form = _FORM[declared.type](declared)

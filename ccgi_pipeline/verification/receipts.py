@@ -18,6 +18,7 @@ from jinja2 import Environment
 
 from ccgi_pipeline.feeds.registry import RULES
 
+_WEIGHTS = {"error": 0, "warning": 1, "info": 2}
 SHOWN_PER_RULE = 1000
 """Findings of one rule that a receipt lists for a file: enough to see the pattern, and every
 further one is counted."""
@@ -64,8 +65,7 @@ def _shown(findings: pl.DataFrame) -> pl.DataFrame:
 def _rules_broken(findings: pl.DataFrame) -> list[dict[str, Any]]:
     """Each rule once with its count, weightiest first: errors, then what occurs most."""
     counted = findings.group_by("rule", maintain_order=True).len().rows()
-    weights = {"error": 0, "warning": 1, "info": 2}
-    counted.sort(key=lambda row: (weights[RULES[row[0]].severity], -row[1], row[0]))
+    counted.sort(key=lambda row: (_WEIGHTS[RULES[row[0]].severity], -row[1], row[0]))
     return [
         {
             "rule": rule_id,
@@ -199,26 +199,50 @@ def as_html(title: str, verdict: str, files: Sequence[FileReport]) -> str:
     return page.render(title=title, verdict=verdict, files=shown)
 
 
-_FINDINGS_IN_TEXT = 20
-"""A terminal shows this many lines of findings for a file; ``--format json`` has them all."""
+_RULES_IN_TEXT = 20
+_LINES_IN_TEXT = 10
+"""A terminal shows so many rules of a file, and lines of a rule; ``--format json`` has them all."""
 
 
 def as_text(verdict: str, files: Sequence[FileReport]) -> str:
-    """Everything that was checked, for a person at a terminal."""
+    """Everything that was checked, for a person at a terminal: errors first, each fault once."""
     lines: list[str] = []
     for file in files:
         fates = ", ".join(f"{count} {fate}" for fate, count in file.fates.items() if count)
         feed = file.feed or "not recognised"
         lines.append(f"{file.path}: {file.verdict.replace('_', ' ')}")
         lines.append(f"  {feed}, {file.encoding or 'not read'}, {file.lines} lines ({fates})")
-        for row in file.findings.head(_FINDINGS_IN_TEXT).iter_rows(named=True):
-            rule = RULES[row["rule"]]
-            where = "file" if row["line"] is None else f"line {row['line']}"
-            column = f", {row['column']}" if row["column"] else ""
-            lines.append(f"  {rule.severity}: {where}{column}: {_message(row)} [{rule.id}]")
+        told = _faults(file.findings)
+        for fault in told[:_RULES_IN_TEXT]:
+            rule = RULES[fault["rule"]]
+            column = f", {fault['column']}" if fault["column"] else ""
+            lines.append(
+                f"  {rule.severity}: {_places(fault)}{column}: {_message(fault)} [{rule.id}]"
+            )
             lines.append(f"    {rule.fix}")
-        hidden = file.findings.height - _FINDINGS_IN_TEXT
-        if hidden > 0:
+        hidden = sum(fault["count"] for fault in told[_RULES_IN_TEXT:])
+        if hidden:
             lines.append(f"  ... and {hidden} more findings (--format json lists them)")
     lines.append(f"verdict: {verdict.replace('_', ' ')}")
     return "\n".join(lines)
+
+
+def _faults(findings: pl.DataFrame) -> list[dict[str, Any]]:
+    """Rule, column and detail of each fault with its first lines and their count."""
+    weights = {rule.id: _WEIGHTS[rule.severity] for rule in RULES.values()}
+    return (
+        findings.group_by("rule", "column", "detail", maintain_order=True)
+        .agg(pl.col("line").head(_LINES_IN_TEXT), pl.len().alias("count"))
+        .sort(pl.col("rule").replace_strict(weights, return_dtype=pl.Int8), maintain_order=True)
+        .rows(named=True)
+    )
+
+
+def _places(fault: Mapping[str, Any]) -> str:
+    """``line 7``, ``lines 7, 9``, or ``500 lines (2, 3, ...)``."""
+    listed = ", ".join(str(line) for line in fault["line"] if line is not None)
+    if not listed:
+        return "file"
+    if fault["count"] > _LINES_IN_TEXT:
+        return f"{fault['count']} lines ({listed}, ...)"
+    return f"line{'s' if fault['count'] > 1 else ''} {listed}"

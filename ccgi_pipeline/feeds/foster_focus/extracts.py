@@ -179,6 +179,7 @@ class Demographics(pa.DataFrameModel):
         "is strict.",
         requirement=REQUIRED,
         blank=Severity.WARNING,
+        blank_until="the student has left",
         source=_page(6),
     )
     SISLocalID: str = _local_id(6)
@@ -208,6 +209,7 @@ class EnrollmentHistory(pa.DataFrameModel):
         "Last day of enrollment in the school or term; blank while it is open.",
         requirement=RECOMMENDED,
         blank=_USUAL_WHILE_OPEN,
+        blank_until="the enrollment has ended",
         source=_page(7),
     )
     EntryReason: str = column(
@@ -223,6 +225,7 @@ class EnrollmentHistory(pa.DataFrameModel):
         requirement=REQUIRED,
         length=250,
         blank=Severity.WARNING,
+        blank_until="the enrollment has ended",
         example="T160",
         source=_page(7),
     )
@@ -243,6 +246,7 @@ class EnrollmentHistory(pa.DataFrameModel):
         requirement=RECOMMENDED,
         length=50,
         blank=_USUAL_WHILE_OPEN,
+        blank_until="the student has completed school",
         example="100",
         source=_page(7),
     )
@@ -379,6 +383,7 @@ class SpecialEducation(pa.DataFrameModel):
         length=50,
         restricted=True,
         blank=_USUAL_WHILE_OPEN,
+        blank_until="the student has left special education",
         source=_page(13),
     )
     SEDescript: str = column(
@@ -577,5 +582,6 @@ class Transcripts(pa.DataFrameModel):
         requirement=REQUIRED,
         length=10,
         blank=Severity.INFO,
+        blank_until="UC and CSU have approved the course",
         source=_page(17),
     )
