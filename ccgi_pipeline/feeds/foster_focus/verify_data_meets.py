@@ -9,7 +9,7 @@ the running text (other_rules).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import polars as pl
 
@@ -482,38 +482,17 @@ ATTENDANCE_EXCEPTIONS = (
 # --- test scores ------------------------------------------------------------------------------
 
 
-def _agrees_on(day: str, cell: str) -> Across:
-    """Whether the line's ``cell`` is that of the enrollment on its date ``day``."""
-    target = cell.replace("SisSchoolCode", "SISSchoolCode")
-    graded = cell == "Grade"
+Enrollments = Callable[[pl.DataFrame, pl.DataFrame, str], pl.DataFrame]
+
+
+def _agrees(lines_of: str, cell: str, then: Enrollments, when: str) -> Across:
+    """Whether the line has the ``cell`` of one of the enrollments at its date or year ``when``."""
+    compared = grade if cell == "Grade" else pl.col
 
     def holds(lines: pl.DataFrame, seen: Seen) -> pl.Series:
-        then = enrolled_on(lines, seen[ENR], day)
-        return agrees(
-            lines,
-            then,
-            grade(cell) if graded else pl.col(cell),
-            grade(f"then_{target}") if graded else pl.col(f"then_{target}"),
-        )
+        enrollments = then(lines, seen[ENR], when)
+        return agrees(lines, enrollments, compared(cell), compared(f"then_{cell}"))
 
-    lines_of = {"TestDate": TST, "CalculationDate": GPA}[day]
-    return Across(lines_of=lines_of, column=cell, sees={ENR: (*_ENROLLED, target)}, holds=holds)
-
-
-def _agrees_in(year: str, cell: str) -> Across:
-    """Whether the line's ``cell`` is that of an enrollment of its school year."""
-    graded = cell == "Grade"
-
-    def holds(lines: pl.DataFrame, seen: Seen) -> pl.Series:
-        then = enrolled_in_year(lines, seen[ENR], year)
-        return agrees(
-            lines,
-            then,
-            grade(cell) if graded else pl.col(cell),
-            grade(f"then_{cell}") if graded else pl.col(f"then_{cell}"),
-        )
-
-    lines_of = GPA if year == "SchoolYear" else TRN
     return Across(lines_of=lines_of, column=cell, sees={ENR: (*_ENROLLED, cell)}, holds=holds)
 
 
@@ -540,7 +519,7 @@ TEST_SCORES = (
         "The score has no grade level, or another one than the enrollment on the day of the test.",
         "Fill Grade with the grade in which the student was on that day.",
         column="Grade",
-        across=(_agrees_on("TestDate", "Grade"),),
+        across=(_agrees(TST, "Grade", enrolled_on, "TestDate"),),
     ),
     _rule(
         "TST-3",
@@ -549,7 +528,7 @@ TEST_SCORES = (
         "the test.",
         "Fill SchoolCDSCode with the school in which the student was on that day.",
         column="SchoolCDSCode",
-        across=(_agrees_on("TestDate", "SchoolCDSCode"),),
+        across=(_agrees(TST, "SchoolCDSCode", enrolled_on, "TestDate"),),
     ),
     _rule(
         "TST-4",
@@ -656,7 +635,7 @@ GPAS = (
         "The average has no grade level, or none that the student had in that school year.",
         "Fill Grade with the grade level at the time.",
         column="Grade",
-        across=(_agrees_in("SchoolYear", "Grade"),),
+        across=(_agrees(GPA, "Grade", enrolled_in_year, "SchoolYear"),),
     ),
     _rule(
         "GPA-4",
@@ -665,7 +644,7 @@ GPAS = (
         "enrolled in that school year.",
         "Fill SISSchoolCode with the school where the average was earned.",
         column="SISSchoolCode",
-        across=(_agrees_in("SchoolYear", "SISSchoolCode"),),
+        across=(_agrees(GPA, "SISSchoolCode", enrolled_in_year, "SchoolYear"),),
     ),
     _rule(
         "GPA-5",
@@ -674,7 +653,7 @@ GPAS = (
         "in that school year.",
         "Fill SchoolCDSCode with the school where the average was earned.",
         column="SchoolCDSCode",
-        across=(_agrees_in("SchoolYear", "SchoolCDSCode"),),
+        across=(_agrees(GPA, "SchoolCDSCode", enrolled_in_year, "SchoolYear"),),
     ),
 )
 
@@ -829,7 +808,7 @@ TRANSCRIPTS = (
         "Grade is none that the student had in the school year of the mark.",
         "Send the grade level at the time of the mark, and for marks of another district its CDS "
         "code or name as the school.",
-        across=(_agrees_in("SchYear", "Grade"),),
+        across=(_agrees(TRN, "Grade", enrolled_in_year, "SchYear"),),
     ),
     _rule(
         "TRN-3",
