@@ -3,6 +3,7 @@
 Belongs here: the instance that keeps a warehouse's run history, and one execution of the job.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -17,7 +18,8 @@ from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.automation import DAILY_ASSETS, for_date, night_job
 from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.errors import PermanentError, PipelineError
-from ccgi_pipeline.night import Folders, NightSummary, before_the_night, summary
+from ccgi_pipeline.night import Before, Folders, NightSummary, before_the_night, summary
+from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.warehouse import lake
 
 _PROJECT = Path(__file__).parents[1]
@@ -49,6 +51,7 @@ def environment(folders: Folders) -> dict[str, str]:
 def run_night(folders: Folders, on: date) -> NightSummary:
     """Runs the job for the night of ``on``; a quiet one, only what a new day changes.
 
+    Where a quiet night was run before and its reports lie as they were written, nothing is run.
     Raises NightFailedError naming the steps that failed, WarehouseBusyError where another night
     is on.
     """
@@ -56,6 +59,8 @@ def run_night(folders: Folders, on: date) -> NightSummary:
     with lake.only_writer(folders.warehouse):
         home = dagster_home(folders.warehouse)
         before = before_the_night(folders)
+        if before.quiet and _as_we_left_it(folders, on, before):
+            return summary(folders, on, before)
     job = defs().resolve_job_def(night_job.name)
     config = for_date(on.isoformat()).to_config_dict()  # type: ignore[no-untyped-call]
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -70,7 +75,38 @@ def run_night(folders: Folders, on: date) -> NightSummary:
         if not result.success:
             failed = [_told(event) for event in result.all_events if event.is_step_failure]
             raise NightFailedError("\n".join(failed) or "a blocking check failed")
+    _remember(folders, on)
     return summary(folders, on, before)
+
+
+_LEFT = "reported.sha256"
+"""What a night leaves in the warehouse folder, to know its own work again."""
+
+
+def _as_we_left_it(folders: Folders, on: date, before: Before) -> bool:
+    left = folders.warehouse / _LEFT
+    return left.exists() and left.read_text() == _fingerprint(folders, on, before)
+
+
+def _remember(folders: Folders, on: date) -> None:
+    fingerprint = _fingerprint(folders, on, before_the_night(folders))
+    (folders.warehouse / _LEFT).write_text(fingerprint)
+
+
+def _fingerprint(folders: Folders, on: date, before: Before) -> str:
+    """Of all that the reports of ``on`` hang on, code and settings included, and of their files."""
+    package = Path(__file__).parent
+    files = [
+        *(path for path in package.rglob("*") if path.suffix in {".py", ".sql", ".jinja", ".tsv"}),
+        *folders.outbox.glob(f"*/*reporting/**/*_{on:%Y%m%d}_*.csv"),
+        *folders.outbox.glob(f"*/_receipts/{on:%Y%m%d}_*"),
+        *folders.warehouse.glob(PROFILES),
+    ]
+    digest = hashlib.sha256(f"{on} {before.last_drop}".encode())
+    for path in sorted(files):
+        stat = path.stat()
+        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="replace"))
+    return digest.hexdigest()
 
 
 def _told(event: dg.DagsterEvent) -> str:

@@ -177,6 +177,29 @@ def test_a_quiet_night_writes_its_reports_and_loads_no_feed_again(tmp_path: Path
     assert not made & {feed.name for feed in FEEDS}
 
 
+def _runs(folders: Folders) -> int:
+    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+        return len(instance.get_runs())
+
+
+def test_a_night_whose_work_lies_as_it_left_it_is_not_run_again(tmp_path: Path) -> None:
+    folders = folders_in(tmp_path)
+    put_roster(folders.inbox, GOOD, students(["1000000001", "1000000002"], HAYWARD_HIGH))
+    first = run_night(folders, ON)
+    reports = bytes_below(folders.outbox)
+    again = run_night(folders, ON)
+    assert _runs(folders) == 1
+    assert (again.students, again.reports, again.verdicts) == (first.students, first.reports, [])
+    lost = next(folders.outbox.glob("*/daily reporting/*/*.csv"))
+    lost.unlink()
+    run_night(folders, ON)
+    assert _runs(folders) == 2
+    assert bytes_below(folders.outbox) == reports
+    (folders.warehouse / "profiles.toml").write_text('[reports]\npercent_of = "school"\n')
+    run_night(folders, ON)
+    assert _runs(folders) == 3
+
+
 @dg.job(name="night")
 def _killed_job() -> None:
     """What a killed process leaves of itself in the history."""
