@@ -14,7 +14,7 @@ from pathlib import Path
 import dagster as dg
 
 from ccgi_pipeline.defs.answers import CHILD_MATCH
-from ccgi_pipeline.defs.reports import asset_name
+from ccgi_pipeline.defs.reports import ELIGIBILITY, asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
 from ccgi_pipeline.intake.inbox import NOBODY, InboxFile, list_inbox
 from ccgi_pipeline.reports.registry import REPORTS
@@ -28,10 +28,10 @@ night_job = dg.define_asset_job(
 
 DAILY_ASSETS = tuple(
     dg.AssetKey(name)
-    for name in ("received_drops", *map(asset_name, REPORTS), CHILD_MATCH, "receipts")
+    for name in ("received_drops", ELIGIBILITY, *map(asset_name, REPORTS), CHILD_MATCH, "receipts")
 )
-"""What a night makes even if no file came: the day of the reports is another. What was loaded
-before is as it was, and so are the checks on it."""
+"""What a night makes even if no file came: the day of the reports is another, and the night before
+may have been stopped after its loads. What was loaded is as it was, and so are the checks on it."""
 
 
 @dg.schedule(

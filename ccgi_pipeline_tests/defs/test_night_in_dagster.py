@@ -173,7 +173,7 @@ def test_a_quiet_night_writes_its_reports_and_loads_no_feed_again(tmp_path: Path
                 newest.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
             ).records
         }
-    assert {"received_drops", "report_goals", "receipts"} <= made
+    assert {"received_drops", "eligibility", "report_goals", "receipts"} <= made
     assert not made & {feed.name for feed in FEEDS}
 
 
