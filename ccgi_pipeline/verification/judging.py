@@ -77,7 +77,7 @@ def judge(
         [related(relation, typed_lines.lines).to_series() for relation in feed.relations]
     )
     compared = lines.select(
-        ROW, *(_comparison(number, *pair, lines, seen) for number, pair in _comparisons(feed))
+        ROW, *(_comparison(name, across, lines, seen) for name, (_, across) in _comparisons(feed))
     )
     failures = [
         typed_lines.failures,
@@ -225,10 +225,7 @@ def _comparisons(feed: FeedSpec) -> list[tuple[str, tuple[Rule, Across]]]:
     return [(f"{number}", pair) for number, pair in enumerate(COMPARISONS[feed.name])]
 
 
-def _comparison(
-    name: str, rule: Rule, across: Across, lines: pl.DataFrame, seen: Seen
-) -> pl.Series:
-    del rule
+def _comparison(name: str, across: Across, lines: pl.DataFrame, seen: Seen) -> pl.Series:
     others = {feed: seen(feed, columns, lines) for feed, columns in across.sees.items()}
     return across.holds(lines, others).fill_null(value=True).alias(name)
 
