@@ -21,6 +21,7 @@ from ccgi_pipeline.errors import UNFORESEEN, kind_and_place, value_free
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, linking
 from ccgi_pipeline.feeds.foster_focus.comparing import CHILD
 from ccgi_pipeline.feeds.registry import COMPARISONS, FAMILIES, FEEDS, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.spec import SENDER
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import NOBODY, UNKNOWN_FAMILY, Drop, InboxFile, list_inbox
 from ccgi_pipeline.intake.receiving import Received, anything_new, receive
@@ -30,7 +31,6 @@ from ccgi_pipeline.reports.building import aggregate_rows, detail_rows, open_vie
 from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.reports.writing import Outbox, write_report
 from ccgi_pipeline.verification.as_meant import as_meant
-from ccgi_pipeline.verification.facts import SENDER
 from ccgi_pipeline.verification.receipts import child_match_csv
 from ccgi_pipeline.verification.verifying import (
     Known,

@@ -23,12 +23,10 @@ import polars as pl
 
 from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, STATEWIDE_SENDERS
-from ccgi_pipeline.feeds.spec import Column, ColumnType, FeedSpec, Scope
+from ccgi_pipeline.feeds.spec import FILE, SENDER, Column, ColumnType, FeedSpec, Scope
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.checking import shipped_knowledge
-from ccgi_pipeline.verification.facts import SENDER
-from ccgi_pipeline.verification.judging import FILE
 from ccgi_pipeline.verification.verifying import (
     Known,
     Verification,

@@ -16,6 +16,12 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
+FILE, ROW, SENDER = "_file", "_row", "_sender"
+"""Columns that say where a line comes from: the file's number in this night, the line's number
+among all lines of its feed, the sender's code."""
+CALENDAR = "profile_calendar"
+"""The name under which rules see the school days of each sender (``_sender``, ``SchoolDate``)."""
+
 
 class Requirement(StrEnum):
     """How badly a column is needed."""

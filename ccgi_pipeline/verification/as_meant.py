@@ -12,9 +12,9 @@ from datetime import date
 import polars as pl
 
 from ccgi_pipeline.feeds.foster_focus import ENROLLMENT_HISTORY
+from ccgi_pipeline.feeds.spec import SENDER
 from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline.profiles import Profiles, month_and_day
-from ccgi_pipeline.verification.facts import SENDER
 from ccgi_pipeline.verification.verifying import Verification
 
 

@@ -14,6 +14,7 @@ import polars as pl
 
 from ccgi_pipeline.districts import shipped_directory
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, STATEWIDE_SENDERS
+from ccgi_pipeline.feeds.spec import FILE, SENDER
 from ccgi_pipeline.intake.inbox import (
     NOBODY,
     UNKNOWN_FAMILY,
@@ -26,8 +27,6 @@ from ccgi_pipeline.intake.inbox import (
 from ccgi_pipeline.intake.reader import LINE, read
 from ccgi_pipeline.intake.recognising import family_of
 from ccgi_pipeline.profiles import Profiles
-from ccgi_pipeline.verification.facts import SENDER
-from ccgi_pipeline.verification.judging import FILE
 from ccgi_pipeline.verification.receipts import FileReport
 from ccgi_pipeline.verification.verifying import (
     FileToVerify,

@@ -11,11 +11,8 @@ from datetime import date
 
 import polars as pl
 
+from ccgi_pipeline.feeds.spec import SENDER
 from ccgi_pipeline.profiles import Profiles, month_and_day
-
-SENDER = "_sender"
-CALENDAR = "profile_calendar"
-"""The name under which rules see the school days of each sender (``_sender``, ``SchoolDate``)."""
 
 FACTS_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     SENDER: pl.String,

@@ -20,6 +20,9 @@ import polars as pl
 from ccgi_pipeline.errors import PermanentError
 from ccgi_pipeline.feeds.registry import COMPARISONS, RULES
 from ccgi_pipeline.feeds.spec import (
+    FILE,
+    ROW,
+    SENDER,
     Across,
     ColumnType,
     FeedSpec,
@@ -29,12 +32,7 @@ from ccgi_pipeline.feeds.spec import (
     Scope,
     Severity,
 )
-from ccgi_pipeline.verification.facts import SENDER
 from ccgi_pipeline.verification.parsing import typed_lines
-
-FILE, ROW = "_file", "_row"
-"""Columns that say which line it is: the file's number in this night, and the line's among all
-lines of its feed."""
 
 FAILURES_SCHEMA = {ROW: pl.UInt32, "rule": pl.String, "column": pl.String}
 

@@ -19,6 +19,10 @@ import polars as pl
 from ccgi_pipeline.feeds import file_rules, foster_focus
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME, RULES
 from ccgi_pipeline.feeds.spec import (
+    CALENDAR,
+    FILE,
+    ROW,
+    SENDER,
     FeedSpec,
     Lifecycle,
     Relation,
@@ -33,21 +37,8 @@ from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.packages import is_zip, members
 from ccgi_pipeline.intake.reader import LINE, SPAN, Reading, read
 from ccgi_pipeline.profiles import Profiles
-from ccgi_pipeline.verification.facts import (
-    CALENDAR,
-    FACTS_SCHEMA,
-    SENDER,
-    calendars,
-    facts,
-)
-from ccgi_pipeline.verification.judging import (
-    FILE,
-    ROW,
-    Judgement,
-    judge,
-    judge_cells,
-    relation_column,
-)
+from ccgi_pipeline.verification.facts import FACTS_SCHEMA, calendars, facts
+from ccgi_pipeline.verification.judging import Judgement, judge, judge_cells, relation_column
 from ccgi_pipeline.verification.parsing import typed_lines
 from ccgi_pipeline.verification.police import mentions_police
 

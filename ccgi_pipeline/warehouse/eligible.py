@@ -13,11 +13,11 @@ from datetime import date
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.eligibility.evaluating import RESULTS_SCHEMA, evaluate_all, shown_average
+from ccgi_pipeline.eligibility.evaluating import evaluate_all, shown_average
 from ccgi_pipeline.eligibility.history import from_foster_focus, from_transcripts
 from ccgi_pipeline.eligibility.systems import System, systems_on
 from ccgi_pipeline.profiles import Profiles
-from ccgi_pipeline.warehouse.lake import quoted, transaction
+from ccgi_pipeline.warehouse.lake import ELIGIBILITY_SCHEMA, quoted, transaction
 
 BATCH_LINES = 1_000_000
 """Course lines that are evaluated together: a night of any size needs the memory of one batch."""
@@ -38,9 +38,6 @@ COURSE_COLUMNS = (
 )
 """What the evaluation needs of a course line."""
 
-_KEPT = ("_sender", "SSID", "average", *(name for name in RESULTS_SCHEMA if name != "student"))
-_SCHEMA = dict.fromkeys(_KEPT[:3], pl.String()) | {name: RESULTS_SCHEMA[name] for name in _KEPT[3:]}
-
 
 def evaluate_rosters(
     connection: duckdb.DuckDBPyConnection, on: date, profiles: Profiles
@@ -50,7 +47,7 @@ def evaluate_rosters(
         _evaluated(connection, senders, systems)
         for senders, systems in _batches(connection, on, profiles)
     ]
-    results = pl.concat([pl.DataFrame(schema=_SCHEMA), *parts])
+    results = pl.concat([pl.DataFrame(schema=dict(ELIGIBILITY_SCHEMA)), *parts])
     _keep(connection, results)
     counted = results.group_by("system", "status").agg(pl.len().alias("students"))
     return counted.sort("system", "status")
@@ -113,7 +110,7 @@ def _evaluated(
     return (
         results.join(named, on="student", maintain_order="left")
         .with_columns(shown_average().alias("average"))
-        .select(_KEPT)
+        .select(ELIGIBILITY_SCHEMA.keys())
     )
 
 
@@ -121,7 +118,7 @@ def _keep(connection: duckdb.DuckDBPyConnection, results: pl.DataFrame) -> None:
     """Replaces the results where they are others; a night that changed nothing writes nothing."""
     connection.register("results", results.to_arrow())
     try:
-        names = ", ".join(quoted(name) for name in _KEPT)
+        names = ", ".join(quoted(name) for name in ELIGIBILITY_SCHEMA)
         same = connection.execute(
             f"""
             SELECT (SELECT count(*) FROM results) = (SELECT count(*) FROM lake.eligibility)

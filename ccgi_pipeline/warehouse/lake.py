@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 from duckdb_extensions import import_extension
 
-from ccgi_pipeline.eligibility.systems import AREAS
+from ccgi_pipeline.eligibility.evaluating import RESULTS_SCHEMA
 from ccgi_pipeline.errors import TransientError
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.feeds.spec import Column, FeedSpec
@@ -29,6 +29,19 @@ _SQL_TYPES: tuple[tuple[type[pl.DataType], str], ...] = (
     (pl.Int64, "BIGINT"),
     (pl.String, "VARCHAR"),
 )
+
+
+def _sql(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.List):
+        return "VARCHAR[]"
+    return next(sql for kind, sql in _SQL_TYPES if isinstance(dtype, kind))
+
+
+ELIGIBILITY_SCHEMA: Mapping[str, pl.DataType] = {
+    **dict.fromkeys(("_sender", "SSID", "average"), pl.String()),
+    **{name: dtype for name, dtype in RESULTS_SCHEMA.items() if name != "student"},
+}
+"""A result with the student's district and number, and the average as it is shown."""
 
 BOOKKEEPING: Mapping[str, str] = {
     "drops": """drop_id VARCHAR, sender VARCHAR, family VARCHAR, verdict VARCHAR,
@@ -49,21 +62,7 @@ BOOKKEEPING: Mapping[str, str] = {
         line BIGINT, rule VARCHAR, field VARCHAR""",
     "foster_lookups": "_sender VARCHAR, kind VARCHAR, code VARCHAR, meaning VARCHAR",
     "eligibility": ", ".join(
-        f'"{name}" {kind}'
-        for name, kind in {
-            "_sender": "VARCHAR",
-            "SSID": "VARCHAR",
-            "system": "VARCHAR",
-            "status": "VARCHAR",
-            "average": "VARCHAR",
-            "gpa_points": "BIGINT",
-            "gpa_units": "BIGINT",
-            **{f"years_{area}": "BIGINT" for area in AREAS},
-            "years": "BIGINT",
-            **{f"complete_{area}": "BOOLEAN" for area in AREAS},
-            **{f"in_progress_{area}": "BIGINT" for area in AREAS},
-            "reasons": "VARCHAR[]",
-        }.items()
+        f'"{name}" {_sql(dtype)}' for name, dtype in ELIGIBILITY_SCHEMA.items()
     ),
 }
 """Our own tables. ``drops.position`` is the order of loading; ``received_files`` is the memory of
@@ -97,7 +96,7 @@ def sql_type(column: Column) -> str:
     """The SQL type of a feed's column."""
     if isinstance(column.dtype, pl.Decimal):
         return f"DECIMAL({column.dtype.precision}, {column.dtype.scale})"
-    return next(sql for kind, sql in _SQL_TYPES if isinstance(column.dtype, kind))
+    return _sql(column.dtype)
 
 
 def attach(connection: duckdb.DuckDBPyConnection, folder: Path, *, read_only: bool = False) -> None:

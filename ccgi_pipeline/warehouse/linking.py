@@ -16,11 +16,10 @@ import polars as pl
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, FEEDS
 from ccgi_pipeline.feeds.foster_focus.comparing import CHILD
 from ccgi_pipeline.feeds.foster_focus_cps import FEED as CHILDREN
+from ccgi_pipeline.feeds.spec import FILE, SENDER
 from ccgi_pipeline.intake.reader import LINE, SPAN
 from ccgi_pipeline.profiles import FosterFocusSettings
 from ccgi_pipeline.verification.child_match import FIELDS, child_match
-from ccgi_pipeline.verification.facts import SENDER
-from ccgi_pipeline.verification.judging import FILE
 from ccgi_pipeline.verification.verifying import Verification
 from ccgi_pipeline.warehouse.lake import quoted
 

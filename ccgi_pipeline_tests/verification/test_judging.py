@@ -16,12 +16,18 @@ from hypothesis import strategies as st
 
 from ccgi_pipeline.feeds.platform import GOALS
 from ccgi_pipeline.feeds.registry import FEEDS
-from ccgi_pipeline.feeds.spec import Column, FeedSpec, Relation, Requirement, Scope
-from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, COURSE_GRADE, STUDENT
-from ccgi_pipeline.verification.facts import SENDER
-from ccgi_pipeline.verification.judging import (
+from ccgi_pipeline.feeds.spec import (
     FILE,
     ROW,
+    SENDER,
+    Column,
+    FeedSpec,
+    Relation,
+    Requirement,
+    Scope,
+)
+from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, COURSE_GRADE, STUDENT
+from ccgi_pipeline.verification.judging import (
     cell_expectations,
     judge,
     judge_cells,

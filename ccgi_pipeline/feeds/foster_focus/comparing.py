@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-SENDER, FILE, ROW = "_sender", "_file", "_row"
+from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER
+
 CHILD = ("SystemID", "SISLocalID")
 """A student within one sender; all nine extracts have both."""
 

@@ -15,10 +15,7 @@ import polars as pl
 
 from ccgi_pipeline.feeds.foster_focus.comparing import (
     CHILD,
-    FILE,
     HIGH_SCHOOL,
-    ROW,
-    SENDER,
     agrees,
     answered,
     enrolled_in_year,
@@ -32,7 +29,16 @@ from ccgi_pipeline.feeds.foster_focus.comparing import (
 )
 from ccgi_pipeline.feeds.foster_focus.extracts import SEED, SpecialEducation
 from ccgi_pipeline.feeds.foster_focus.normalised_tests import normalised_test
-from ccgi_pipeline.feeds.spec import Across, Requirement, Rule, Severity
+from ccgi_pipeline.feeds.spec import (
+    CALENDAR,
+    FILE,
+    ROW,
+    SENDER,
+    Across,
+    Requirement,
+    Rule,
+    Severity,
+)
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 Seen = Mapping[str, pl.DataFrame]
@@ -46,7 +52,6 @@ SPE = "foster_focus_special_education"
 GPA = "foster_focus_gpa"
 BEH = "foster_focus_behavior"
 TRN = "foster_focus_transcripts"
-CALENDAR = "profile_calendar"
 
 _ENROLLED = (*CHILD, "EntryDate", "ExitDate")
 _PAGES = {
