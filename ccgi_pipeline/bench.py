@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -87,6 +87,7 @@ def bench_night(folder: Path, districts: int, students: int, on: date) -> NightF
 class CheckFigures:
     """Seconds, mebibytes and ratio of ``ccgi check`` on one large file."""
 
+    file: str
     lines: int
     file_mib: float
     check_s: float
@@ -95,21 +96,23 @@ class CheckFigures:
     ratio: float
 
 
-def bench_check(folder: Path, lines: int, on: date) -> CheckFigures:
-    """Checks a file of so many attendance lines (made in ``folder``, replaced), and the floor.
+def bench_check(folder: Path, family: str, lines: int, on: date) -> CheckFigures:
+    """Checks a large file of ``family`` (made in ``folder``, replaced), and the floor.
 
     The floor is DuckDB reading the same file as text into a table in memory.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    path = folder / "attendance_periods.txt"
-    _attendance(lines, on).write_csv(path, separator="\t")
-    check, peak = _timed("check", path, "--family", "foster_focus", "--date", on.isoformat())
+    name, made = LARGE_FILES[family]
+    path = folder / name
+    made(lines, on).write_csv(path, separator="\t" if path.suffix == ".txt" else ",")
+    check, peak = _timed("check", path, "--family", family, "--date", on.isoformat())
     with duckdb.connect() as connection:
         started = time.perf_counter()
-        _read_as_text(connection, "attendance", [str(path)])
+        _read_as_text(connection, "received", [str(path)])
         floor = time.perf_counter() - started
     return CheckFigures(
+        file=name,
         lines=lines,
         file_mib=_size(folder),
         check_s=check,
@@ -232,6 +235,39 @@ def _attendance(lines: int, on: date) -> pl.DataFrame:
     return pl.select(number=number).select(
         expression.alias(name) for name, expression in columns.items()
     )
+
+
+_STUDENTS_OF_A_CLASS = 28
+
+
+def _enrollments(lines: int, on: date) -> pl.DataFrame:
+    """OneRoster enrollments without a fault: classes of one teacher and 27 students."""
+    number = pl.int_range(lines, dtype=pl.Int64)
+    class_, place = number // _STUDENTS_OF_A_CLASS, number % _STUDENTS_OF_A_CLASS
+    teacher, student = place == 0, (number * 2_654_435_761) % max(1, lines // 6)
+    user = pl.when(teacher).then(pl.format("T{}", class_ // 5)).otherwise(pl.format("S{}", student))
+    columns = {
+        "sourcedId": pl.format("E-{}-{}", class_, place),
+        "status": pl.lit(None, dtype=pl.String),
+        "dateLastModified": pl.lit(None, dtype=pl.String),
+        "classSourcedId": pl.format("C{}", class_),
+        "schoolSourcedId": pl.format("O{}", class_ // 200),
+        "userSourcedId": user,
+        "role": pl.when(teacher).then(pl.lit("teacher")).otherwise(pl.lit("student")),
+        "primary": pl.when(teacher).then(pl.lit("true")),
+        "beginDate": pl.lit(date(on.year, 8, 15)),
+        "endDate": pl.lit(date(on.year + 1, 6, 10)),
+    }
+    return pl.select(number=number).select(
+        expression.alias(name) for name, expression in columns.items()
+    )
+
+
+LARGE_FILES: Mapping[str, tuple[str, Callable[[int, date], pl.DataFrame]]] = {
+    "foster_focus": ("attendance_periods.txt", _attendance),
+    "oneroster": ("enrollments.csv", _enrollments),
+}
+"""The largest file that a family has, and how a good one is made."""
 
 
 def _command(folders: Folders, on: date) -> tuple[float, float]:
@@ -357,7 +393,7 @@ def eligibility_as_text(figures: EligibilityFigures) -> str:
 def check_as_text(figures: CheckFigures) -> str:
     """The figures of a check for a person."""
     return (
-        f"{figures.lines:,} attendance lines, {figures.file_mib:,.0f} MiB\n"
+        f"{figures.file}: {figures.lines:,} lines, {figures.file_mib:,.0f} MiB\n"
         f"  ccgi check                    {figures.check_s:8.1f} s, "
         f"peak {figures.peak_mib:,.0f} MiB\n"
         f"  the floor (reading as text)   {figures.floor_read_s:8.1f} s\n"

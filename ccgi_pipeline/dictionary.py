@@ -117,7 +117,9 @@ def as_markdown() -> str:
 
 
 def _feed_page(feed: FeedSpec) -> list[str]:
-    separators = ", ".join({",": "comma", "^": "caret", "\t": "tab"}[s] for s in feed.separators)
+    separators = ", ".join(
+        {",": "comma", "^": "caret", ";": "semicolon", "\t": "tab"}[s] for s in feed.separators
+    )
     quotes = "cells may be quoted" if feed.quote else "a quotation mark is data"
     absence = (
         "A file is the sender's full set: a record that is not in it is no longer active."

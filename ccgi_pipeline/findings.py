@@ -1,8 +1,8 @@
 """Findings: the places where a rule is not met.
 
 Belongs here: the one frame in which every room hands findings on, and how to make it. A finding
-has no room for a pupil's value: ``detail`` holds counts and column names only. Severity, words and
-fix belong to the rule and are looked up when somebody reads the finding.
+has no room for a pupil's value: ``detail`` holds counts and column names only. Words and fix belong
+to the rule and are looked up when somebody reads the finding.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ FINDINGS_SCHEMA = {
     "detail": pl.String,
 }
 """One row a finding; ``line`` is the physical line (the header is 1), null for the whole file."""
+WEIGHED_SCHEMA = {**FINDINGS_SCHEMA, "severity": pl.String}
+"""The same once it is known how much each weighs to who sent the file."""
 
 
 @dataclass(frozen=True, slots=True)

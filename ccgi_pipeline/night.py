@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import polars as pl
 
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
 from ccgi_pipeline.errors import UNFORESEEN, kind_and_place, value_free
+from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, linking
 from ccgi_pipeline.feeds.foster_focus.comparing import CHILD
 from ccgi_pipeline.feeds.registry import COMPARISONS, FAMILIES, FEEDS, FEEDS_BY_NAME
@@ -31,16 +32,24 @@ from ccgi_pipeline.reports.building import aggregate_rows, detail_rows, open_vie
 from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.reports.writing import Outbox, write_report
 from ccgi_pipeline.verification.as_meant import as_meant
+from ccgi_pipeline.verification.opening import files_to_verify
 from ccgi_pipeline.verification.receipts import child_match_csv
 from ccgi_pipeline.verification.verifying import (
     Known,
     Verification,
-    files_to_verify,
     nothing_known,
     refused,
     verify,
 )
-from ccgi_pipeline.warehouse import answering, bookkeeping, eligible, inspecting, lake
+from ccgi_pipeline.warehouse import (
+    answering,
+    bookkeeping,
+    eligible,
+    holds,
+    inspecting,
+    lake,
+    rosters,
+)
 from ccgi_pipeline.warehouse.bookkeeping import Loaded
 from ccgi_pipeline.warehouse.lake import quoted
 from ccgi_pipeline.warehouse.staging import Staging
@@ -85,6 +94,8 @@ def receive_drops(
 ) -> Received:
     """Archives what is new in the inbox and stages its drops; ``only`` one sender's, if given."""
     step = Step("receiving", 0)
+    holds.expire(connection, on)
+    approved = [d for d in holds.approved_drops(connection) if only in {None, d.sender}]
     received = receive(
         folders.inbox,
         folders.archive,
@@ -94,6 +105,9 @@ def receive_drops(
         progress=step.advance,
     )
     bookkeeping.record_arrivals(connection, received, on)
+    arrived = {drop.id for drop in received.drops}
+    again = tuple(drop for drop in approved if drop.id not in arrived)
+    received = replace(received, drops=(*again, *received.drops))
     folders.staging.save_drops(received.drops)
     return received
 
@@ -177,7 +191,7 @@ def _batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]:
 
 _LOOKED_UP = {
     *(
-        (relation.target, (relation.target_column,))
+        (relation.target, relation.target_columns)
         for feed in FEEDS
         for relation in feed.relations
         if relation.target in FEEDS_BY_NAME
@@ -256,7 +270,18 @@ def load_family(
             loaded.append(bookkeeping.load(connection, drops, verified, on, profiles))
         folders.staging.clear_batch(folder)
         step.advance()
+    if family == oneroster.FAMILY:
+        rosters.make_views(connection)
+        rosters.note_schools(connection, _known_schools(connection))
     return loaded
+
+
+def _known_schools(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """The directory in force, with the NCES ids that a received one has."""
+    nces = connection.sql(
+        "SELECT CDSCode, NCESDist, NCESSchool FROM lake.cde_directory WHERE _active"
+    ).pl()
+    return known_directory(connection).join(nces, on="CDSCode", how="left", maintain_order="left")
 
 
 @value_free
@@ -430,9 +455,14 @@ def before_the_night(folders: Folders) -> Before:
     """
     if not lake.exists(folders.warehouse):
         return Before()
+    lake.bring_up_to_date(folders.warehouse)
     with lake.connect(folders.warehouse, read_only=True) as connection:
         known = bookkeeping.remembered_files(connection)
-        news = anything_new(folders.inbox, known) or inspecting.unbalanced_files(connection)
+        news = (
+            anything_new(folders.inbox, known)
+            or holds.approved_drops(connection)
+            or inspecting.unbalanced_files(connection)
+        )
         return Before(inspecting.last_drop(connection), quiet=not news)
 
 

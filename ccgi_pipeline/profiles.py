@@ -24,6 +24,15 @@ Example::
 
     [districts.3367173.foster_focus.file_names]
     enrollment_history = "ENR_EXPORT"
+
+    [districts.3367173.oneroster]
+    date_form = "MM/DD/YYYY"
+
+    [districts.3367173.guard]
+    share = 0.25
+
+    [districts.3367173.severities]
+    OR-USR-GRADES = "info"
 """
 
 from __future__ import annotations
@@ -37,6 +46,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ccgi_pipeline.errors import PermanentError
+from ccgi_pipeline.feeds.registry import RULES
+from ccgi_pipeline.feeds.spec import Severity
 
 FILE_NAME = "profiles.toml"
 
@@ -127,18 +138,57 @@ class FosterFocusProfile:
 _SATURDAY = 5
 
 
+ModeOfFiles = Literal["by_file", "bulk", "delta"]
+DateForm = Literal["YYYY-MM-DD", "MM/DD/YYYY"]
+
+
+@dataclass(frozen=True, slots=True)
+class OneRosterProfile:
+    """What holds for the OneRoster files of one district.
+
+    ``strict``: they are held to the specification's letter. ``mode``: what every file is, where
+    manifest and lines cannot be trusted to say. ``date_form``: another form of dates that its
+    system writes. ``adds_only``: no record is ever ended for not being in a file.
+    """
+
+    strict: bool = False
+    mode: ModeOfFiles = "by_file"
+    date_form: DateForm = "YYYY-MM-DD"
+    adds_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GuardProfile:
+    """How much of what is known a full set may end before an operator is asked.
+
+    ``share``: of the active records of a file, and of a school. ``at_least``: fewer records of a
+    file do not count, nor fewer than ``school_at_least`` of a school: small numbers change all the
+    time. (Of OneRoster's small files half is too much, however few.) ``approval_days``: so long an
+    approval holds.
+    """
+
+    share: float = 0.10
+    at_least: int = 5
+    school_at_least: int = 20
+    approval_days: int = 7
+
+
 @dataclass(frozen=True, slots=True)
 class DistrictProfile:
     """One district's settings.
 
     ``parent_consent_means``: what Y in ParentConsent says. ``school_year_starts``: month and day
     on which the school year turns. ``residency``: which averages CSU and UC want of its students.
+    ``severities``: per rule's id how much it weighs, where other than usual.
     """
 
     parent_consent_means: ConsentMeaning = "consent"
     school_year_starts: str = "07-01"
     residency: Residency = "resident"
     foster_focus: FosterFocusProfile = field(default_factory=FosterFocusProfile)
+    oneroster: OneRosterProfile = field(default_factory=OneRosterProfile)
+    guard: GuardProfile = field(default_factory=GuardProfile)
+    severities: Mapping[str, str] = field(default_factory=dict)
 
     def school_year(self, on: date) -> int:
         """The school year of a day, named by the year in which it ends."""
@@ -226,6 +276,9 @@ def _district(given: Mapping[str, Any], defaults: Mapping[str, Any], where: str)
     settings = {**defaults, **given}
     link = {**defaults.get("foster_focus", {}), **given.get("foster_focus", {})}
     settings["foster_focus"] = _foster_profile(link, f"{where} foster_focus")
+    for name, read in (("oneroster", _oneroster), ("guard", _guard), ("severities", _severities)):
+        merged = {**defaults.get(name, {}), **given.get(name, {})}
+        settings[name] = read(merged, f"{where} {name}")
     profile = DistrictProfile(**settings)
     meanings = get_args(ConsentMeaning)
     _one_of(profile.parent_consent_means, meanings, f"{where} parent_consent_means")
@@ -245,9 +298,38 @@ def _foster_profile(given: Mapping[str, Any], where: str) -> FosterFocusProfile:
     return profile
 
 
+def _oneroster(given: Mapping[str, Any], where: str) -> OneRosterProfile:
+    _only(given, _names(OneRosterProfile), where)
+    profile = OneRosterProfile(**_of_types(OneRosterProfile, given, where))
+    _one_of(profile.mode, get_args(ModeOfFiles), f"{where} mode")
+    _one_of(profile.date_form, get_args(DateForm), f"{where} date_form")
+    return profile
+
+
+def _guard(given: Mapping[str, Any], where: str) -> GuardProfile:
+    _only(given, _names(GuardProfile), where)
+    profile = GuardProfile(**_of_types(GuardProfile, given, where))
+    if not 0 <= profile.share <= 1:
+        msg = f"{where} share must be between 0 (ask always) and 1 (never ask)"
+        raise ProfileError(msg)
+    return profile
+
+
+def _severities(given: Mapping[str, Any], where: str) -> Mapping[str, str]:
+    for rule, severity in given.items():
+        if rule not in RULES:
+            msg = f"{where}: {rule} is no rule; the data dictionary has them all"
+            raise ProfileError(msg)
+        _one_of(severity, tuple(str(known) for known in Severity), f"{where} {rule}")
+    return dict(given)
+
+
 _KINDS: Mapping[str, tuple[type, str]] = {
     "bool": (bool, "true or false"),
     "int": (int, "a whole number"),
+    "float": (float, "a number such as 0.10"),
+    "ModeOfFiles": (str, "a text"),
+    "DateForm": (str, "a text"),
     "str | None": (str, "a text"),
     "date | None": (date, "a date such as 2026-08-17, without quotation marks"),
     "tuple[str, ...]": (str, "a list of texts"),

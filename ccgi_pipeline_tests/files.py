@@ -21,20 +21,21 @@ from re import _parser as patterns
 
 import polars as pl
 
-from ccgi_pipeline.feeds import foster_focus
+from ccgi_pipeline.feeds import foster_focus, oneroster
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.spec import FILE, SENDER, Column, ColumnType, FeedSpec, Scope
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.checking import shipped_knowledge
+from ccgi_pipeline.verification.opening import files_to_verify
 from ccgi_pipeline.verification.verifying import (
     Known,
     Verification,
-    files_to_verify,
     nothing_known,
     verify,
 )
 from ccgi_pipeline_tests.foster_focus import Line, foster_line
+from ccgi_pipeline_tests.oneroster import manifest_lines, oneroster_lines
 
 ON = date(2026, 11, 20)
 """The night of all tests: in the school year 2026-27."""
@@ -189,7 +190,11 @@ def good_lines(feed: FeedSpec, count: int = LINES, sender: str | None = None) ->
     """
     if feed.name == "transcript_manifest":
         return [{"FileName": usual_name(other)} for other in FAMILIES[feed.family]]
+    if feed is oneroster.MANIFEST:
+        return manifest_lines()
     sender = sender or sender_of(feed.family)
+    if feed.family == oneroster.FAMILY:
+        return oneroster_lines(feed, count)
     if feed.family == foster_focus.FAMILY:
         return [foster_line(feed, number, sender, school_of(sender)) for number in range(count)]
     fitting = {**_FITTING.get(feed.name, {}), **_related(feed, sender)}

@@ -109,6 +109,10 @@ def test_checking_changes_nothing(broken: Path) -> None:
         ["check"],
         ["dictionary"],
         ["explain"],
+        ["hold", "list"],
+        ["hold", "show"],
+        ["hold", "approve"],
+        ["hold", "discard"],
         ["ui"],
         ["bench", "night"],
         ["bench", "check"],
@@ -130,6 +134,7 @@ def test_every_command_is_covered_by_the_example_test() -> None:
         "check",
         "dictionary",
         "explain",
+        "hold",
         "ui",
         "bench",
     }

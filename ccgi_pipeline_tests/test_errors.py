@@ -9,7 +9,8 @@ import pytest
 from ccgi_pipeline import night
 from ccgi_pipeline.errors import PermanentError, UnexpectedError, value_free
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
-from ccgi_pipeline.verification.verifying import Verification, files_to_verify, refused, verify
+from ccgi_pipeline.verification.opening import files_to_verify
+from ccgi_pipeline.verification.verifying import Verification, refused, verify
 from ccgi_pipeline_tests.files import ON
 
 CANARY = "Canaryname 1234567890"

@@ -12,10 +12,11 @@ import polars as pl
 
 from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
+from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.feeds.registry import FAMILIES, families_before
 from ccgi_pipeline.feeds.spec import Column, FeedSpec, Requirement
 from ccgi_pipeline.profiles import read_profiles
-from ccgi_pipeline.warehouse import inspecting
+from ccgi_pipeline.warehouse import inspecting, rosters
 
 
 def verified(family: str) -> str:
@@ -79,6 +80,7 @@ def _table_column(column: Column) -> dg.TableColumn:
 TABLE_IS_SOUND = "table_is_sound"
 RULES_ARE_MET = "newest_files_meet_the_rules"
 ROSTERS_STAND = "no_district_lost_its_roster"
+ROSTERS_AGREE = "students_are_those_of_the_transcripts"
 
 
 def _checks(feed: FeedSpec) -> list[dg.AssetCheckSpec]:
@@ -97,6 +99,15 @@ def _checks(feed: FeedSpec) -> list[dg.AssetCheckSpec]:
             "a file was refused. Yellow: only warnings. The receipts say which lines.",
         ),
     ]
+    if feed is oneroster.USERS:
+        checks.append(
+            dg.AssetCheckSpec(
+                ROSTERS_AGREE,
+                asset=feed.name,
+                description="The students of each school in OneRoster are those of its district's "
+                "transcript roster. Yellow: more than a tenth of some school's are in one only.",
+            )
+        )
     if feed.required and feed.family == "transcript":
         checks.append(
             dg.AssetCheckSpec(
@@ -193,9 +204,33 @@ def _outcome(
         "warnings are broken in the senders' newest files.",
         metadata={"rules": counts_table(broken)} if not broken.is_empty() else {},
     )
+    if feed is oneroster.USERS:
+        yield _agreement(warehouse)
     if any(check.name == ROSTERS_STAND for check in _checks(feed)):
         lost = inspecting.districts_without_roster(connection, feed)
         yield result(check_name=ROSTERS_STAND, passed=not lost, metadata={"districts": lost})
+
+
+_SCHOOLS_SHOWN = 100
+
+
+def _agreement(warehouse: Warehouse) -> dg.AssetCheckResult:
+    """How OneRoster's students and the transcripts' agree, by school."""
+    covered = rosters.coverage(warehouse.connection)
+    apart = rosters.disagreeing(covered)
+    counts = covered.drop("district", "school").sum().row(0, named=True)
+    return dg.AssetCheckResult(
+        asset_key=oneroster.USERS.name,
+        check_name=ROSTERS_AGREE,
+        passed=apart.is_empty(),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            **{f"students {words}": int(count or 0) for words, count in counts.items()},
+            "schools": covered.height,
+            "schools that disagree": apart.height,
+            **({"disagreeing": counts_table(apart.head(_SCHOOLS_SHOWN))} if apart.height else {}),
+        },
+    )
 
 
 def _outside_rosters(warehouse: Warehouse, feed: FeedSpec) -> dict[str, int]:

@@ -167,6 +167,13 @@ ZIP_ENCRYPTED = _rule(
     "The zip is locked with a password; it was not read.",
     "Send the zip without a password: SFTP encrypts it on the way.",
 )
+HELD = _rule(
+    "FILE-HELD",
+    _E,
+    "Nothing of this drop was loaded: it would end far more records than a day does, so CCGI has "
+    "to approve it first. What was known before stays.",
+    "If the file is wrong, send the right one. If it is right, let CCGI know.",
+)
 PACKAGE_MANIFEST = _rule(
     "TR-PKG-MANIFEST",
     _I,

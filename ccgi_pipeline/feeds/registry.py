@@ -9,9 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from ccgi_pipeline.feeds import cde_directory, foster_focus, foster_focus_cps, platform, transcript
+from ccgi_pipeline.feeds import (
+    cde_directory,
+    foster_focus,
+    foster_focus_cps,
+    oneroster,
+    platform,
+    transcript,
+)
 from ccgi_pipeline.feeds.file_rules import FILE_RULES
 from ccgi_pipeline.feeds.foster_focus.linking import LINKING_RULES
+from ccgi_pipeline.feeds.oneroster import header_rules, package_rules
 from ccgi_pipeline.feeds.spec import Across, FeedSpec, Requirement, Rule, fold
 
 FEEDS: tuple[FeedSpec, ...] = (
@@ -20,6 +28,7 @@ FEEDS: tuple[FeedSpec, ...] = (
     *transcript.FEEDS,
     *platform.FEEDS,
     *foster_focus.FEEDS,
+    *oneroster.FEEDS,
 )
 FEEDS_BY_NAME: Mapping[str, FeedSpec] = {feed.name: feed for feed in FEEDS}
 FAMILIES: Mapping[str, tuple[FeedSpec, ...]] = {
@@ -56,6 +65,7 @@ DISTRICT_FEEDS = tuple(feed for feeds in DISTRICT_FAMILIES.values() for feed in 
 RULES: Mapping[str, Rule] = {
     **{rule.id: rule for rule in FILE_RULES},
     **{rule.id: rule for rule in LINKING_RULES},
+    **{rule.id: rule for rule in (*header_rules.RULES, *package_rules.RULES)},
     **{rule.id: rule for feed in FEEDS for rule in feed.all_rules.values()},
 }
 
@@ -83,17 +93,25 @@ def date_in_name(file_name: str) -> str:
 def feed_by_name(file_name: str, candidates: Iterable[FeedSpec] = FEEDS) -> FeedSpec | None:
     """The feed that a file's name speaks of: any case, blank or underscore, district, date.
 
-    The name without extension and date must end with one of the feed's stems; the longest wins.
+    The name without extension and date must end with one of the feed's stems; the longest wins. A
+    name that two families have speaks of neither.
     """
-    stem = file_name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    folded = fold(_DATE.sub("", stem))
+    stem = folded_stem(file_name)
     fitting = [
         (len(fold(known)), feed)
         for feed in candidates
         for known in feed.stems
-        if folded.endswith(fold(known))
+        if stem.endswith(fold(known))
     ]
-    return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
+    longest = max((length for length, _ in fitting), default=0)
+    named = {feed.name: feed for length, feed in fitting if length == longest}
+    return next(iter(named.values())) if len(named) == 1 else None
+
+
+def folded_stem(file_name: str) -> str:
+    """A file's name without folders, extension and date, as names are compared."""
+    stem = file_name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    return fold(_DATE.sub("", stem))
 
 
 _ENOUGH_COLUMNS = 0.6
@@ -107,15 +125,16 @@ def feed_by_header(
     present = {fold(header) for header in headers}
 
     def share(feed: FeedSpec) -> float:
-        known = set(feed.columns_by_folded_name)
+        by_name = feed.columns_by_folded_name
+        named = {by_name[header].name for header in present & set(by_name)}
         required = {
-            fold(name)
+            name
             for name, declared in feed.columns.items()
-            if declared.requirement is Requirement.REQUIRED
+            if declared.requirement is Requirement.REQUIRED and not declared.editions
         }
-        if not required <= present:
+        if not required <= named:
             return 0.0
-        return len(known & present) / len(known | present)
+        return len(named) / (len(feed.columns) + len(present) - len(named))
 
     best = max(candidates, key=share, default=None)
     return best if best is not None and share(best) >= _ENOUGH_COLUMNS else None

@@ -6,7 +6,8 @@ Belongs here: the types that a declaration is made of, and what follows from one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -119,8 +120,11 @@ class Rule:
     or unreadable cell has a rule of its own. ``across`` are the lines on which the rule is judged
     by looking at other lines too; they may be another feed's, where what is missing in this file
     shows. Rules of single columns and of bytes need neither: the pandera schema or the reader
-    judges them. ``counterexample`` are cells that break the rule when put into a good line; the
-    tests use it.
+    judges them. ``strict``: how much it weighs to a district that is held to the specification's
+    letter, if other than ``severity``. ``missing``: the relation whose missing counterpart breaks
+    the rule; it is told once, with a count of the lines that hang on it. ``of_blank``: it speaks of
+    a blank, and a cell that its own rule refused is none. ``counterexample`` are cells that break
+    the rule when put into a good line; the tests use it.
     """
 
     id: str
@@ -131,6 +135,9 @@ class Rule:
     column: str | None = None
     passes: Callable[[date], pl.Expr] | None = None
     across: tuple[Across, ...] = ()
+    strict: Severity | None = None
+    missing: Relation | None = None
+    of_blank: bool = False
     counterexample: Mapping[str, str] | None = None
 
 
@@ -149,7 +156,10 @@ class Relation:
     True where the line's ``column`` is found as ``target_column`` of the feed ``target`` (received
     now or known before) within ``scope``. ``known_prefix`` limits the judgement to lines whose
     first so many characters the target knows at all: a directory that does not hold a district
-    says nothing about its schools.
+    says nothing about its schools. ``many``: the cell is a list, of which every item must be found.
+    ``target_is``: a column of the target, and what it must hold for a line to count as found.
+    ``replaces``: what was known of the target counts no more once a full set of it is received, and
+    nothing is judged where nothing of it is received or known.
     """
 
     name: str
@@ -158,6 +168,37 @@ class Relation:
     target_column: str
     scope: Scope = Scope.SENDER
     known_prefix: int | None = None
+    many: bool = False
+    target_is: tuple[str, str] | None = None
+    replaces: bool = False
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """The columns of the target that are looked up."""
+        kind = (self.target_is[0],) if self.target_is else ()
+        return (self.target_column, *kind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderRules:
+    """Rules about a header of a feed whose specification fixes it to the letter.
+
+    ``separator``: it is another than the feed's first one; ``order``: the columns are in another
+    order; ``case``: a name is spelled in another case; ``absent``, ``unknown``: as of any file;
+    ``renamed``: a name that an older version had; ``foreign``: a header of another product's file,
+    known by one of the names ``foreign_marks``. Columns whose names begin with ``extension`` are
+    the sender's own; they come last (``order``).
+    """
+
+    separator: Rule
+    order: Rule
+    case: Rule
+    absent: Rule
+    unknown: Rule
+    renamed: Rule
+    foreign: Rule
+    foreign_marks: tuple[str, ...] = ()
+    extension: str = "metadata."
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +217,11 @@ class Column:
     formats: tuple[str, ...]
     true_values: tuple[str, ...]
     false_values: tuple[str, ...]
+    exact: tuple[str, ...]
+    also: Mapping[str, str]
+    listed: bool
+    editions: tuple[str, ...]
+    former: tuple[str, ...]
     blank: Severity
     blank_rule: str | None
     blank_until: str | None
@@ -187,6 +233,10 @@ class Column:
     def personal(self) -> bool:
         """Whether the column may not reach an aggregate."""
         return self.pii or self.restricted or self.foster
+
+    def expected_in(self, edition: str) -> bool:
+        """Whether files of this edition of the feed have the column."""
+        return not self.editions or not edition or edition in self.editions
 
 
 DATE_FORMATS = ("%m/%d/%Y", "%Y-%m-%d")
@@ -210,6 +260,13 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
     formats: tuple[str, ...] = (),
     year: bool = False,
     bit: bool = False,
+    exact: bool = False,
+    also: Mapping[str, str] | None = None,
+    listed: bool = False,
+    extended: bool = False,
+    editions: tuple[str, ...] = (),
+    former: tuple[str, ...] = (),
+    wrong: Severity | None = None,
     blank: Severity | None = None,
     blank_rule: str | None = None,
     blank_until: str | None = None,
@@ -221,16 +278,24 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
 
     ``pattern`` is the form of the whole cell (a regular expression); a cell that does not have it
     is of the wrong type. ``formats`` are the date forms that the feed accepts. ``numbers``: the
-    codes are numbers. ``year``: four digits; ``bit``: 1 or 0. ``blank``: how much a blank weighs,
-    if other than the requirement says; ``blank_rule``: the id of the feed's rule that a blank
-    breaks, where the source has one; ``blank_until``: what has to have happened before it is due.
-    ``example`` is a good cell, needed where type and codes do not imply one.
+    codes are numbers. ``year``: four digits; ``bit``: 1 or 0. ``exact``: the specification has
+    codes (or ``true``, ``false``) to the letter; another case, or one of the words ``also`` (in
+    lower case, with the code that each stands for), is understood and told. ``listed``: a list with
+    commas, whose codes a rule of the feed judges; ``extended``: terms of the sender's own
+    (``ext:…``) are permitted too. ``editions``: the versions of the file that have the column, if
+    not all; ``former``: its names in older ones. ``wrong``, ``blank``: how much a wrong cell or a
+    blank weighs, if other than the requirement says; ``blank_rule``: the id of the feed's rule that
+    a blank breaks, where the source has one; ``blank_until``: what has to have happened before it
+    is due. ``example`` is a good cell, needed where type and codes do not imply one.
     """
     checks: dict[str, Any] = {}
     if pattern is not None:
         # In polars \\d is a digit of any script; a code has those of ASCII.
         checks["str_matches"] = f"^(?:{pattern})$".replace(r"\d", "[0-9]")
-    if codes is not None:
+    if codes is not None and extended:
+        permitted = "|".join([*map(re.escape, codes.values), _EXTENSION])
+        checks["str_matches"] = f"^(?:{permitted})$"
+    elif codes is not None and not listed:
         checks["isin"] = list(codes.numbers if numbers else codes.values)
     if length is not None:
         checks["str_length"] = {"max_value": length}
@@ -238,7 +303,7 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
         checks["ge"] = at_least
     wanted = requirement in {Requirement.REQUIRED, Requirement.RECOMMENDED}
     return pa.Field(
-        nullable=not wanted,
+        nullable=not wanted or bool(editions),
         alias=alias,
         description=description,
         metadata={
@@ -251,6 +316,12 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
             "formats": formats,
             "year": year,
             "bit": bit,
+            "exact": exact,
+            "also": also or {},
+            "listed": listed,
+            "editions": editions,
+            "former": former,
+            "wrong": wrong,
             "blank": blank,
             "blank_rule": blank_rule,
             "blank_until": blank_until,
@@ -260,6 +331,9 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
         **checks,
     )
 
+
+_EXTENSION = r"ext:[0-9A-Za-z._-]+"
+"""A term of a sender's own, as OneRoster 1.2 permits it in most vocabularies."""
 
 _TYPES: tuple[tuple[type[pl.DataType], ColumnType], ...] = (
     (pl.Date, ColumnType.DATE),
@@ -294,7 +368,11 @@ class FeedSpec:
     it is permanent. A new record that agrees with a known one in ``near_keys`` and not in ``keys``
     may be its correction. ``repeats_told_by``: the rule of the source that repeated keys break.
     ``one_date_form``: a file has its dates in one form. ``foster``: whoever is in the file is a
-    foster youth, so nothing of it may reach a report of CCGI.
+    foster youth, so nothing of it may reach a report of CCGI. ``headers``: what the specification
+    says of the header's letters; ``edition_marks``: columns by which a header shows the version of
+    its file. ``gone``: a column, and the value by which a line says that its record is no more;
+    such files may hold changes only. ``guarded``: a full set that would end too many records waits
+    for an operator. ``school``: the column that names the record's school.
     """
 
     name: str
@@ -316,6 +394,11 @@ class FeedSpec:
     repeats_told_by: str | None = None
     one_date_form: bool = False
     foster: bool = False
+    headers: HeaderRules | None = None
+    edition_marks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    gone: tuple[str, str] | None = None
+    guarded: bool = False
+    school: str | None = None
     rules: tuple[Rule, ...] = ()
     relations: tuple[Relation, ...] = ()
 
@@ -324,8 +407,14 @@ class FeedSpec:
         """The pandera schema, each check's ``error`` being the id of the rule it stands for."""
         schema = self.model.to_schema()
         for name, declared in schema.columns.items():
+            codes = (declared.metadata or {})["codes"]
             for check in declared.checks:
-                check.error = self.column_rule_id(_KIND_OF_CHECK[str(check.name)], name)
+                kind = (
+                    "CODE"
+                    if codes and check.name == "str_matches"
+                    else _KIND_OF_CHECK[str(check.name)]
+                )
+                check.error = self.column_rule_id(kind, name)
         return schema
 
     @cached_property
@@ -338,8 +427,11 @@ class FeedSpec:
 
     @cached_property
     def columns_by_folded_name(self) -> Mapping[str, Column]:
-        """The columns by the form in which headers are compared."""
-        return {fold(name): declared for name, declared in self.columns.items()}
+        """The columns by the form in which headers are compared, former names included."""
+        former = {
+            fold(name): declared for declared in self.columns.values() for name in declared.former
+        }
+        return {**former, **{fold(name): declared for name, declared in self.columns.items()}}
 
     def column_rule_id(self, kind: str, column_name: str) -> str:
         """The id of a column's own rule: ``TR-STU-REQ-StateID``."""
@@ -352,7 +444,19 @@ class FeedSpec:
     @property
     def knows_profile(self) -> bool:
         """Whether the feed's rules may use what the district's profile says."""
-        return self.unique_id is not None
+        return self.unique_id is not None or self.may_be_changes
+
+    @property
+    def may_be_changes(self) -> bool:
+        """Whether a file may hold changes only, and its rules know whether it does."""
+        return self.gone is not None
+
+    def edition_of(self, header: Collection[str], otherwise: str) -> str:
+        """The edition that a header (folded names) shows, or else ``otherwise``."""
+        for edition, marks in self.edition_marks.items():
+            if not {fold(mark) for mark in marks}.isdisjoint(header):
+                return edition
+        return otherwise
 
     @property
     def repeated_key_id(self) -> str:
@@ -399,6 +503,11 @@ def _column(name: str, declared: pa.Column, *, feed_is_foster: bool) -> Column:
         formats=facts["formats"] or _DEFAULT_FORMATS.get(kind, ()),
         true_values=ONE if facts["bit"] else YES,
         false_values=ZERO if facts["bit"] else NO,
+        exact=_exact(facts, kind),
+        also=facts["also"],
+        listed=facts["listed"],
+        editions=facts["editions"],
+        former=facts["former"],
         blank=facts["blank"] or (Severity.ERROR if required else Severity.WARNING),
         blank_rule=facts["blank_rule"],
         blank_until=facts["blank_until"],
@@ -408,14 +517,31 @@ def _column(name: str, declared: pa.Column, *, feed_is_foster: bool) -> Column:
     )
 
 
+def _exact(facts: Mapping[str, Any], kind: ColumnType) -> tuple[str, ...]:
+    """The only cells that are written as the specification has it."""
+    if not facts["exact"]:
+        return ()
+    return ("true", "false") if kind is ColumnType.BOOLEAN else facts["codes"].values
+
+
 def _rules_of_column(feed: FeedSpec, declared: Column, schema: pa.Column) -> list[Rule]:
     """A column's own rules; one that the record can do without warns, and is left out."""
     required = declared.requirement is Requirement.REQUIRED
-    severity = Severity.ERROR if required else Severity.WARNING
-    left_out = "" if required else " The value was left out; the record was loaded."
+    severity = (schema.metadata or {})["wrong"] or (
+        Severity.ERROR if required else Severity.WARNING
+    )
+    kept_out = severity is Severity.ERROR
+    left_out = "" if kept_out else " The value was left out; the record was loaded."
     name = declared.name
 
-    def rule(kind: str, text: str, fix: str, *, at: Severity = severity) -> Rule:
+    def rule(
+        kind: str,
+        text: str,
+        fix: str,
+        *,
+        at: Severity = severity,
+        passes: Callable[[date], pl.Expr] | None = None,
+    ) -> Rule:
         return Rule(
             id=feed.column_rule_id(kind, name),
             severity=at,
@@ -423,26 +549,44 @@ def _rules_of_column(feed: FeedSpec, declared: Column, schema: pa.Column) -> lis
             fix=fix,
             source=declared.source,
             column=name,
+            strict=Severity.ERROR if feed.headers and at is Severity.WARNING else None,
+            of_blank=kind == "REQ" and passes is not None,
+            passes=passes,
         )
 
     rules: list[Rule] = []
-    if not schema.nullable and declared.blank_rule is None:
+    wanted = declared.requirement in {Requirement.REQUIRED, Requirement.RECOMMENDED}
+    if wanted and declared.blank_rule is None:
         needed = declared.blank is Severity.ERROR
         outcome = "the record cannot be loaded without it" if needed else "it is recommended"
         text, fix = f"{name} is blank: {outcome}.", f"Fill {name}: {declared.description}"
         if declared.blank_until:
             text = f"{name} is blank, as it may be until {declared.blank_until}."
             fix = f"Fill {name} once {declared.blank_until}."
-        rules.append(rule("REQ", text, fix, at=declared.blank))
+        passes = _filled_if_expected(declared) if declared.editions else None
+        rules.append(rule("REQ", text, fix, at=declared.blank, passes=passes))
     checks = {str(check.name): check.statistics for check in schema.checks}
     form = _FORM[declared.type](declared)
-    if "str_matches" in checks or "greater_than_or_equal_to" in checks or form:
+    if (
+        ("str_matches" in checks and not declared.codes)
+        or "greater_than_or_equal_to" in checks
+        or form
+    ):
         form = form or declared.description
         rules.append(
             rule(
                 "TYPE",
                 f"{name} is not in the form that this file needs.{left_out}",
                 f"Send {name} as {form}",
+            )
+        )
+    if declared.exact:
+        rules.append(
+            rule(
+                "FORM",
+                f"{name} is not spelled as the specification has it; it was understood.",
+                f"Use exactly one of: {_listed(declared.exact)}.",
+                at=Severity.WARNING,
             )
         )
     if declared.length is not None:
@@ -453,7 +597,7 @@ def _rules_of_column(feed: FeedSpec, declared: Column, schema: pa.Column) -> lis
                 f"Shorten {name} to {declared.length} characters.",
             )
         )
-    if declared.codes is not None:
+    if declared.codes is not None and not declared.listed:
         rules.append(
             rule(
                 "CODE",
@@ -490,6 +634,12 @@ def _repeated_key_rule(feed: FeedSpec) -> Rule:
     )
 
 
+def _filled_if_expected(declared: Column) -> Callable[[date], pl.Expr]:
+    """That the column is filled in lines of the editions that have it."""
+    filled = pl.col(declared.name).is_not_null()
+    return lambda _: filled | ~pl.col("_edition").is_in(declared.editions)
+
+
 def _not_retired(declared: Column) -> Callable[[date], pl.Expr]:
     codes = declared.codes
     if codes is None:
@@ -505,7 +655,14 @@ _SHOWN_CODES = 30
 def _shown(codes: CodeSet) -> str:
     if len(codes.codes) > _SHOWN_CODES:
         return f"the {len(codes.codes)} codes of {codes.name} (see the data dictionary)"
-    return ", ".join(f"{code.value} ({code.name})" for code in codes.codes)
+    return _listed(
+        code.value if code.value == code.name else f"{code.value} ({code.name})"
+        for code in codes.codes
+    )
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)
 
 
 _DATE_WORDS = {"%m/%d/%Y": "MM/DD/YYYY", "%Y-%m-%d": "YYYY-MM-DD"}

@@ -49,6 +49,7 @@ class Member:
     name: str
     content: bytes = field(repr=False, default=b"")
     refused: Rule | None = None
+    in_folder: bool = False
 
 
 def is_zip(file_name: str) -> bool:
@@ -101,7 +102,7 @@ def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
         elif content.startswith(b"PK\x03\x04"):
             refused = file_rules.ZIP_NESTED
         else:
-            return Member(path.name, content)
+            return Member(path.name, content, in_folder=len(path.parts) > 1)
     return Member(path.name, refused=refused)
 
 

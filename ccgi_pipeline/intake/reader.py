@@ -12,7 +12,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -40,6 +40,8 @@ class Reading:
     ``lines`` counts the physical data lines: neither header nor blank ones. ``records`` holds the
     feed's columns as text with ``_line`` and ``_span``; the spans of its rows and of
     ``unreadable`` add up to ``lines``. ``findings`` is a frame of ``FINDINGS_SCHEMA``.
+    ``edition``: the version of the file that its header shows, if it shows one. ``left_alone``:
+    lines of a file that is none of ours to read.
     """
 
     feed: FeedSpec | None
@@ -48,10 +50,20 @@ class Reading:
     records: pl.DataFrame | None
     unreadable: int
     findings: pl.DataFrame
+    edition: str = ""
+    left_alone: int = 0
 
 
-def read(content: bytes, file_name: str, candidates: Sequence[FeedSpec] = FEEDS) -> Reading:
-    """Reads one file's bytes; ``candidates`` are the feeds that it may be."""
+def read(
+    content: bytes,
+    file_name: str,
+    candidates: Sequence[FeedSpec] = FEEDS,
+    edition: str = "",
+) -> Reading:
+    """Reads one file's bytes; ``candidates`` are the feeds that it may be.
+
+    ``edition``: the version that the file has if its header does not show another.
+    """
     text = decode(content)
     named = feed_by_name(file_name, candidates)
     findings = list(text.findings)
@@ -59,8 +71,9 @@ def read(content: bytes, file_name: str, candidates: Sequence[FeedSpec] = FEEDS)
         lines_below_header = max(0, len(content.splitlines()) - 1)
         return _nothing(named, text.encoding, lines_below_header, findings)
     lines = _physical_lines(text.body)
-    blank = lines.filter(_is_blank())
-    lines = lines.filter(~_is_blank())
+    is_blank = lines.select(_is_blank()).to_series()
+    blank = lines.filter(is_blank)
+    lines = lines.filter(~is_blank) if blank.height else lines
     if lines.is_empty():
         return _nothing(named, text.encoding, 0, [*findings, Finding(file_rules.EMPTY)])
     if not blank.is_empty():
@@ -71,7 +84,8 @@ def read(content: bytes, file_name: str, candidates: Sequence[FeedSpec] = FEEDS)
                 detail=f"{blank.height} blank lines",
             )
         )
-    header = _header(lines.item(0, LINE), lines.item(0, "text"), named, candidates)
+    number, first = lines.item(0, LINE), lines.item(0, "text")
+    header = _header(number, first, named, candidates, edition)
     if header is None:
         rule = file_rules.UNRECOGNISED if named is None else file_rules.HEADER
         line = None if named is None else lines.item(0, LINE)
@@ -79,7 +93,8 @@ def read(content: bytes, file_name: str, candidates: Sequence[FeedSpec] = FEEDS)
     findings.extend(header.findings)
     lines = lines.slice(1)
     if header.fatal:
-        return _nothing(header.feed, text.encoding, lines.height, findings)
+        nothing = _nothing(header.feed, text.encoding, lines.height, findings)
+        return replace(nothing, edition=header.edition)
     if lines.is_empty():
         findings.append(Finding(file_rules.HEADER_ONLY))
     form = _Form(header.separator, header.feed.quote, len(header.columns), header.text)
@@ -102,6 +117,17 @@ def read(content: bytes, file_name: str, candidates: Sequence[FeedSpec] = FEEDS)
                 line_findings(records.filter(pl.col(SPAN) > 1)[LINE], file_rules.LINE_BREAK),
             ]
         ).sort("line", nulls_last=False, maintain_order=True),
+        edition=header.edition,
+    )
+
+
+def count_lines(content: bytes) -> Reading:
+    """The reading of a file whose lines are counted and left alone."""
+    text = decode(content)
+    lines = _physical_lines(text.body or b"").filter(~_is_blank()).height
+    below_header = max(0, lines - 1)
+    return Reading(
+        None, text.encoding, below_header, None, 0, findings_frame([]), left_alone=below_header
     )
 
 
@@ -127,8 +153,7 @@ def _nothing(feed: FeedSpec | None, encoding: str, lines: int, findings: list[Fi
 
 def _is_blank() -> pl.Expr:
     """A line of white space; a stray byte order mark is no more than that."""
-    text = pl.col("text")
-    return text.is_null() | (text.str.strip_chars().str.strip_chars("\ufeff") == "")
+    return pl.col("text").str.contains(r"^[\s\x{feff}]*$").fill_null(value=True)
 
 
 def _physical_lines(body: bytes) -> pl.DataFrame:
@@ -169,18 +194,24 @@ class _Header:
     separator: str
     text: str
     columns: tuple[str | None, ...]
+    edition: str
     findings: tuple[Finding, ...]
 
     @property
     def fatal(self) -> bool:
-        return any(found.rule in _FATAL for found in self.findings)
+        foreign = self.feed.headers.foreign if self.feed.headers else None
+        return any(found.rule in (*_FATAL, foreign) for found in self.findings)
 
 
 _FATAL = (file_rules.COLUMN_MISSING, file_rules.COLUMN_TWICE)
 
 
 def _header(
-    number: int, line: str, named: FeedSpec | None, candidates: Sequence[FeedSpec]
+    number: int,
+    line: str,
+    named: FeedSpec | None,
+    candidates: Sequence[FeedSpec],
+    edition: str = "",
 ) -> _Header | None:
     """The header in ``line``, or None: a pupil's line must not be taken for one."""
     best: tuple[int, FeedSpec, str, list[str]] | None = None
@@ -196,12 +227,16 @@ def _header(
     if best is None:
         return None
     known, feed, separator, cells = best
-    required = [c for c in feed.columns.values() if c.requirement is Requirement.REQUIRED]
-    present = {fold(cell) for cell in cells}
-    if not any(fold(declared.name) in present for declared in required):
-        return None
     columns = tuple(_column_name(feed, cell) for cell in cells)
-    return _Header(feed, separator, line, columns, tuple(_header_findings(feed, columns, number)))
+    required = [c for c in feed.columns.values() if c.requirement is Requirement.REQUIRED]
+    if not any(declared.name in columns for declared in required):
+        return None
+    edition = feed.edition_of({fold(cell) for cell in cells}, edition)
+    findings = [
+        *_header_findings(feed, columns, cells, edition, number),
+        *_letter_findings(feed, separator, columns, cells, number),
+    ]
+    return _Header(feed, separator, line, columns, edition, tuple(findings))
 
 
 def _cells(line: str, separator: str) -> list[str]:
@@ -219,19 +254,61 @@ def _column_name(feed: FeedSpec, cell: str) -> str | None:
 
 
 def _header_findings(
-    feed: FeedSpec, columns: tuple[str | None, ...], line: int
+    feed: FeedSpec,
+    columns: tuple[str | None, ...],
+    cells: Sequence[str],
+    edition: str,
+    line: int,
 ) -> Iterator[Finding]:
+    """Columns that are there twice, that are none of the feed's, that are missing."""
+    absent, unknown, own = file_rules.COLUMN_ABSENT, file_rules.COLUMN_UNKNOWN, None
+    if feed.headers:
+        absent, unknown, own = feed.headers.absent, feed.headers.unknown, feed.headers.extension
     for twice in dict.fromkeys(name for name in columns if name and columns.count(name) > 1):
         yield Finding(file_rules.COLUMN_TWICE, line=line, column=twice)
-    for position, name in enumerate(columns, start=1):
-        if name is None:
+    for position, (name, cell) in enumerate(zip(columns, cells, strict=True), start=1):
+        if name is None and not (own and cell.startswith(own)):
             # Its name stays unsaid: in a file without a proper header it may be a pupil's.
-            yield Finding(file_rules.COLUMN_UNKNOWN, line=line, detail=f"column {position}")
+            yield Finding(unknown, line=line, detail=f"column {position}")
     for declared in feed.columns.values():
-        if declared.name not in columns:
+        if declared.name not in columns and declared.expected_in(edition or _CURRENT):
             missing = declared.requirement is Requirement.REQUIRED
-            rule = file_rules.COLUMN_MISSING if missing else file_rules.COLUMN_ABSENT
+            rule = file_rules.COLUMN_MISSING if missing else absent
             yield Finding(rule, line=line, column=declared.name)
+
+
+_CURRENT = "1.1"
+"""The edition of a file that shows none, where a feed has editions."""
+
+
+def _letter_findings(
+    feed: FeedSpec,
+    separator: str,
+    columns: tuple[str | None, ...],
+    cells: Sequence[str],
+    line: int,
+) -> Iterator[Finding]:
+    """What the specification's letter says of a header, where it says anything."""
+    rules = feed.headers
+    if rules is None:
+        return
+    if not {fold(mark) for mark in rules.foreign_marks}.isdisjoint(map(fold, cells)):
+        yield Finding(rules.foreign, line=line)
+        return
+    if separator != feed.separators[0]:
+        yield Finding(rules.separator, line=line)
+    for name, cell in zip(columns, cells, strict=True):
+        if name is not None and name != cell:
+            renamed = fold(name) != fold(cell)
+            yield Finding(rules.renamed if renamed else rules.case, line=line, column=name)
+    places = [list(feed.columns).index(name) for name in columns if name]
+    own = [
+        not name and cell.startswith(rules.extension)
+        for name, cell in zip(columns, cells, strict=True)
+    ]
+    own_first = any(mine and any(columns[n:]) for n, mine in enumerate(own))
+    if places != sorted(places) or own_first:
+        yield Finding(rules.order, line=line)
 
 
 # --- records ----------------------------------------------------------------------------------
@@ -328,7 +405,8 @@ def _as_records(lines: pl.DataFrame, text: pl.Expr, *, extra: bool) -> pl.DataFr
 def _plain_records(plain: pl.DataFrame, form: _Form) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Records of lines without quotes, and the lines with the wrong number of cells.
 
-    Blank cells beyond the header's last column are dropped and remembered (``extra``).
+    Blank cells beyond the header's last column are dropped and remembered (``extra``), unless the
+    line looks as if a comma of its text had made one cell two: it has a blank behind it.
     """
     separator = re.escape(form.separator)
     trailing = pl.col("text").str.extract(rf"([\s{separator}]*)$")
@@ -337,13 +415,15 @@ def _plain_records(plain: pl.DataFrame, form: _Form) -> tuple[pl.DataFrame, pl.D
     surplus = pl.col("cells").cast(pl.Int64) - form.cells
     exact = plain.filter(right)
     other = plain.filter(~right)
-    trimmable = other.filter((surplus > 0) & (blank_cells >= surplus))
+    in_text = pl.col("text").str.contains(rf"{separator} [^\s{separator}]")
+    trims = (surplus > 0) & (blank_cells >= surplus) & ~in_text
+    trimmable = other.filter(trims)
     first_cells = pl.col("text").str.split(form.separator).list.head(form.cells)
     records = [
         _as_records(exact, pl.col("text"), extra=False),
         _as_records(trimmable, first_cells.list.join(form.separator), extra=True),
     ]
-    return pl.concat(records), other.filter((surplus <= 0) | (blank_cells < surplus))
+    return pl.concat(records), other.filter(~trims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +509,17 @@ def _joined_records(
     return joined, taken
 
 
+def _has_blanks(content: bytes | None) -> bool:
+    """Whether there is a character beside which one must look for the edge of a cell.
+
+    Line ends are none; a tab may be a separator, and characters beyond ASCII may be blank.
+    """
+    return content is None or not content.isascii() or any(sign in content for sign in _BLANKS)
+
+
+_BLANKS = (b" ", b"\t", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\x1f")
+
+
 def _cells_of(records: pl.DataFrame, header: _Header, untouched: bytes | None) -> pl.DataFrame:
     """The records' cells as text under the feed's column names; blank is null, edges stripped.
 
@@ -442,7 +533,10 @@ def _cells_of(records: pl.DataFrame, header: _Header, untouched: bytes | None) -
     text = records["text"]
     quoted = feed.quote is not None and bool(text.str.contains(feed.quote, literal=True).any())
     separator = re.escape(header.separator)
-    padded = quoted or text.str.contains(rf"(?:^|{separator})\s|\s(?:{separator}|$)").any()
+    padded = quoted or (
+        _has_blanks(untouched)
+        and text.str.contains(rf"(?:^|{separator})\s|\s(?:{separator}|$)").any()
+    )
     if records.is_empty():
         cells = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
     else:

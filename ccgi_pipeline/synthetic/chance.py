@@ -38,6 +38,7 @@ class Part(IntEnum):
     FOSTER_BEHAVIOR = 12
     FOSTER_TESTS = 13
     FOSTER_REGISTER = 14
+    ONEROSTER = 15
 
 
 def stream(seed: int, cd_code: str, part: Part, *within: int) -> np.random.Generator:

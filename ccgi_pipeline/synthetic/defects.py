@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ccgi_pipeline.feeds import file_rules
+from ccgi_pipeline.feeds import file_rules, oneroster
 from ccgi_pipeline.feeds.spec import (
     DATE_FORMATS,
     Column,
@@ -30,6 +30,9 @@ _RACE_COLUMN = "RaceCode1"
 _RETIRED_RACE = "500"
 """Hispanic, when it still was a race: systems that were never updated send it."""
 _MOST_CELLS_MISSING = 2
+
+_REFERRED_TO = (oneroster.USERS,)
+"""Feeds to whose lines others refer: a line without its id would make those wrong too."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,17 @@ class Planted:
     missing: Integers
 
 
-def plant(cells: pl.DataFrame, feed: FeedSpec, rng: np.random.Generator, share: float) -> Planted:
-    """Puts one fault into each of a ``share`` (0 to 1) of the lines of ``cells`` (text)."""
+def plant(
+    cells: pl.DataFrame, feed: FeedSpec, rng: np.random.Generator, share: float, mark: str = ""
+) -> Planted:
+    """Puts one fault into each of a ``share`` (0 to 1) of the lines of ``cells`` (text).
+
+    ``mark`` tells records that there are not from those that other files speak of.
+    """
     lines = cells.height
     hit = np.flatnonzero(rng.random(lines) < share)
-    faults = list(_faults(feed))
-    repeatable = feed.repeated_key is Severity.ERROR
+    faults = list(_faults(feed, mark))
+    repeatable = cells.select(_repeatable(feed)).to_series().to_numpy()
     rule_ids = np.array(
         [
             *(fault.rule_id for fault in faults),
@@ -79,8 +87,9 @@ def plant(cells: pl.DataFrame, feed: FeedSpec, rng: np.random.Generator, share: 
                 fault.possible.fill_null(value=False).alias(str(n))
                 for n, fault in enumerate(faults)
             ).to_numpy()[hit],
-            hit < lines - 1,  # a short last line would look like a broken transfer
-            np.full(len(hit), repeatable),
+            # A short last line would look like a broken transfer.
+            (hit < lines - 1) & (feed not in _REFERRED_TO),
+            repeatable[hit],
         ]
     )
     weights = np.array([*(fault.weight for fault in faults), 1.0, 1.0])
@@ -103,15 +112,27 @@ def plant(cells: pl.DataFrame, feed: FeedSpec, rng: np.random.Generator, share: 
     )
 
 
+def _repeatable(feed: FeedSpec) -> pl.Expr:
+    """Whether a line can come twice, and no rule but that about keys fires."""
+    if feed is oneroster.ENROLLMENTS:
+        return pl.col("role").eq_missing(_STUDENT)  # two primary teachers are another fault
+    return pl.repeat(feed.repeated_key is Severity.ERROR, pl.len(), dtype=pl.Boolean)
+
+
 def _flags(length: int, positions: Integers) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     flags = np.zeros(length, dtype=np.bool_)
     flags[positions] = True
     return flags
 
 
-def _faults(feed: FeedSpec) -> Iterator[Fault]:
+def _faults(feed: FeedSpec, mark: str) -> Iterator[Fault]:
     """The faults of single cells that a file of ``feed`` can have, from its declared columns."""
-    required = [c for c in feed.columns.values() if c.requirement is Requirement.REQUIRED]
+    required = [
+        c
+        for c in feed.columns.values()
+        if c.requirement is Requirement.REQUIRED
+        and not (feed in _REFERRED_TO and c.name in feed.keys)
+    ]
     for declared in required:
         rule_id = feed.blank_rule_id(declared.name)
         blank = pl.lit(None, dtype=pl.String)
@@ -134,6 +155,10 @@ def _faults(feed: FeedSpec) -> Iterator[Fault]:
             yield Fault(
                 wrong_form, declared.name, _filled(declared), cell.str.replace(pattern, form)
             )
+    if feed is oneroster.USERS:
+        yield from _faults_of_users(mark)
+    elif feed is oneroster.ENROLLMENTS:
+        yield from _faults_of_enrollments(mark)
 
 
 def _filled(declared: Column) -> pl.Expr:
@@ -147,3 +172,58 @@ _OTHER_FORMS = {
 """What a declared form looks like, and the form that another system would write."""
 _NO_FORM = (r"^(\d+)[-/](\d+)[-/](\d+)$", "${1}${2}${3}")
 """The same where both forms of dates are taken: digits alone are neither."""
+
+
+# --- OneRoster --------------------------------------------------------------------------------
+
+_STUDENT = "student"
+_AMERICAN = (r"^(\d{4})-(\d\d)-(\d\d)$", "${2}/${3}/${1}")
+"""A declared date, and how spreadsheets write it."""
+_LONG_AGO = "2001-09-04"
+
+
+def _instead(rule_id: str, said: str, wrong: str) -> Fault:
+    """Another word than the one that was ``said``."""
+    column = rule_id.rsplit("-", 1)[1]
+    return Fault(rule_id, column, pl.col(column) == said, pl.lit(wrong))
+
+
+def _to_nowhere(rule_id: str, mark: str) -> Fault:
+    """A reference to a record that there is not: another one each time, since each is told once."""
+    column = rule_id.rsplit("-", 1)[1]
+    nowhere = pl.concat_str(pl.lit("nowhere-"), "sourcedId", pl.lit(mark))
+    return Fault(rule_id, column, pl.col(column).is_not_null(), nowhere)
+
+
+def _status(prefix: str) -> Iterator[Fault]:
+    """A status in a file that is none of changes, and none in one that is."""
+    status, blank = pl.col("status"), pl.lit(None, dtype=pl.String)
+    yield Fault(f"{prefix}-BULK-status", "status", status.is_null(), pl.lit("active"))
+    yield Fault(f"{prefix}-DELTA-status", "status", status.is_not_null(), blank)
+
+
+def _faults_of_users(mark: str) -> Iterator[Fault]:
+    grades, password = pl.col("grades"), pl.lit("changeme", dtype=pl.String)
+    short = grades.str.starts_with("0")
+    yield _instead("OR-USR-CODE-role", _STUDENT, "pupil")
+    yield _instead("OR-USR-FORM-enabledUser", "true", "TRUE")
+    yield _instead("OR-USR-TYPE-enabledUser", "true", "enabled")
+    yield Fault("OR-USR-CODE-grades", "grades", grades.is_not_null(), pl.lit("Freshman"))
+    yield Fault("OR-USR-FORM-grades", "grades", short, grades.str.tail(1))
+    yield Fault("OR-USR-PASSWORD", "password", pl.col("password").is_null(), password)
+    yield _to_nowhere("OR-USR-REF-orgSourcedIds", mark)
+    yield _to_nowhere("OR-USR-REF-agentSourcedIds", mark)
+    yield from _status("OR-USR")
+
+
+def _faults_of_enrollments(mark: str) -> Iterator[Fault]:
+    begin, dated = pl.col("beginDate"), pl.col("beginDate").is_not_null()
+    yield _instead("OR-ENR-CODE-role", _STUDENT, "aide")
+    yield _instead("OR-ENR-FORM-primary", "true", "TRUE")
+    yield Fault("OR-ENR-PRIMARY-ROLE", "primary", pl.col("role") == _STUDENT, pl.lit("true"))
+    yield Fault("OR-ENR-TYPE-beginDate", "beginDate", dated, begin.str.replace(*_AMERICAN))
+    yield Fault("OR-ENR-TERM", "beginDate", dated, pl.lit(_LONG_AGO))
+    yield _to_nowhere("OR-ENR-REF-classSourcedId", mark)
+    yield _to_nowhere("OR-ENR-REF-schoolSourcedId", mark)
+    yield _to_nowhere("OR-ENR-REF-userSourcedId", mark)
+    yield from _status("OR-ENR")

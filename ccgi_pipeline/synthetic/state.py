@@ -18,6 +18,7 @@ from ccgi_pipeline.feeds import (
     cde_directory,
     foster_focus,
     foster_focus_cps,
+    oneroster,
     platform,
     transcript,
 )
@@ -29,6 +30,7 @@ from ccgi_pipeline.synthetic.chance import Part
 from ccgi_pipeline.synthetic.courses import history
 from ccgi_pipeline.synthetic.defects import plant
 from ccgi_pipeline.synthetic.foster_focus import foster_lines
+from ccgi_pipeline.synthetic.oneroster import Drops, roster_lines
 from ccgi_pipeline.synthetic.people import people
 from ccgi_pipeline.synthetic.tests_taken import test_lines
 from ccgi_pipeline.synthetic.transcripts import catalog_lines, course_lines, student_lines
@@ -48,6 +50,8 @@ _FAULTY_FEEDS = (
     transcript.COURSE_GRADE,
     *platform.FEEDS,
     *(feed for feed in foster_focus.FEEDS if feed is not foster_focus.BEHAVIOR),
+    oneroster.USERS,
+    oneroster.ENROLLMENTS,
 )
 """The feeds into whose lines defects are planted; new ones go to the end, since the place of a
 feed here chooses its random numbers. Behavior is none of them: no rule fires at a line that
@@ -83,22 +87,30 @@ class _Ledger:
     seed: int
     on: date
     share_of_defects: float
+    days: int
     files: int = 0
     lines: int = 0
     defects: list[PlantedDefect] = field(default_factory=list)
 
-    def append(self, file: FeedFile, frame: pl.DataFrame, shown: str, block: Block) -> None:
-        """Writes a block's lines of one feed; ``shown`` is the file's path in the inbox."""
+    def append(
+        self, file: FeedFile, frame: pl.DataFrame, shown: Path, block: Block, days_ago: int = 0
+    ) -> None:
+        """Writes a block's lines of one feed; ``shown`` is the file's path in the inbox.
+
+        ``days_ago``: when the file was sent, if not on the day of all others.
+        """
         cells = as_text(frame, file.feed, file.dialect.date_form)
         self.lines += cells.height
         if not self.share_of_defects or file.feed not in _FAULTY_FEEDS:
             file.append(cells)
             return
-        rng = block.stream(Part.DEFECTS, _FAULTY_FEEDS.index(file.feed))
-        planted = plant(cells, file.feed, rng, self.share_of_defects)
+        within, mark = ((days_ago,), f"-{days_ago}") if days_ago else ((), "")
+        rng = block.stream(Part.DEFECTS, _FAULTY_FEEDS.index(file.feed), *within)
+        planted = plant(cells, file.feed, rng, self.share_of_defects, mark)
         self.lines += planted.cells.height - cells.height
         lines = (planted.rows + file.lines + _HEADER_LINES + 1).tolist()
-        self.defects += map(PlantedDefect, [shown] * len(lines), lines, planted.rule_ids)
+        path = shown.relative_to(self.out).as_posix()
+        self.defects += map(PlantedDefect, [path] * len(lines), lines, planted.rule_ids)
         file.append(planted.cells, planted.short, planted.missing)
 
 
@@ -110,6 +122,7 @@ def generate(  # noqa: PLR0913 - what a state is made of; all but the place are 
     seed: int,
     on: date,
     defects: float = 0.0,
+    days: int = 1,
     progress: Callable[[str], None] | None = None,
 ) -> GeneratedState:
     """Writes the inbox of a synthetic state to ``out``: the same arguments give the same bytes.
@@ -120,18 +133,24 @@ def generate(  # noqa: PLR0913 - what a state is made of; all but the place are 
         students: how many students of grades 6 to 12 they have in all.
         seed: chooses one of many states; 0 or more.
         on: the day on which the files are sent. Its school year is the current one.
-        defects: share (0 to 1) of student, course, platform and Foster Focus lines that get one
-            defect each.
+        defects: share (0 to 1) of student, course, platform and Foster Focus lines, and of lines
+            of OneRoster users and enrollments, that get one defect each.
+        days: on how many consecutive days OneRoster sets are sent, the last being ``on``: what is
+            sent on that day does not depend on it.
         progress: called with a sentence after each district.
 
     Raises:
-        ValueError: there are fewer students than districts, or more districts than names.
+        ValueError: there are fewer students than districts, or more districts than names, or no
+            day.
     """
     if not 0 <= defects <= 1:
         msg = f"defects is a share between 0 and 1, not {defects}"
         raise ValueError(msg)
+    if days < 1:
+        msg = f"days must be 1 or more, not {days}"
+        raise ValueError(msg)
     sizes = places.sizes(districts, students, seed)
-    ledger = _Ledger(out, seed, on, defects)
+    ledger = _Ledger(out, seed, on, defects, days)
     statewide = _statewide_files(out, on)
     for place, size in zip(places.places(districts), sizes.tolist(), strict=True):
         _write_district(ledger, place, size, statewide)
@@ -166,12 +185,13 @@ def _write_district(
     }
     package = folder / f"{place.file_name}_{ledger.on:%Y%m%d}.zip" if dialect.zipped else None
     extracts = _foster_files(ledger.out, place)
+    drops = Drops(ledger.out, place, ledger.on, ledger.days)
 
     def add(feed: FeedSpec, frame: pl.DataFrame, block: Block) -> None:
         file = files.get(feed.name) or extracts.get(feed.name) or statewide[feed.name]
         inside = package if feed.name in files else None
-        shown = (inside / file.path.name if inside else file.path).relative_to(ledger.out)
-        ledger.append(file, frame, shown.as_posix(), block)
+        shown = inside / file.path.name if inside else file.path
+        ledger.append(file, frame, shown, block)
 
     for block in blocks(place, students, ledger.seed, ledger.on):
         roster = people(block)
@@ -183,6 +203,11 @@ def _write_district(
             add(feed, events, block)
         for feed, lines in foster_lines(block, roster, taken):
             add(feed, lines, block)
+        for feed, lines in roster_lines(block, roster, taken, drops.way, ledger.days):
+            for day in drops.days:
+                ago = (ledger.on - day.on).days
+                file, shown = day.files[feed.name], day.shown(feed)
+                ledger.append(file, day.lines(lines), shown, block, ago)
         if not block.number:
             add(transcript.COURSE_CATALOG, catalog_lines(place, ledger.on), block)
     _write_manifest(ledger, files)
@@ -191,6 +216,9 @@ def _write_district(
         pack(written, package, ledger.on)
     ledger.files += 1 if package else len(written)
     ledger.files += sum(file.lines > 0 for file in extracts.values())
+    for files_of_day, lines_of_manifest in drops.close():
+        ledger.files += files_of_day
+        ledger.lines += lines_of_manifest
 
 
 def _foster_files(out: Path, place: places.Place) -> dict[str, FeedFile]:

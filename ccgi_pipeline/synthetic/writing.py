@@ -118,13 +118,17 @@ def name_of_file(feed: FeedSpec, district: str, on: date, dialect: Dialect) -> s
 class FeedFile:
     """A file of one feed that grows block by block; without a line not even its folder is made.
 
-    ``lines`` counts the data lines so far; the header is not one of them.
+    ``lines`` counts the data lines so far; the header is not one of them. ``columns`` are those
+    that files of the ``edition`` have.
     """
 
-    def __init__(self, path: Path, feed: FeedSpec, dialect: Dialect = PLAIN) -> None:
+    def __init__(
+        self, path: Path, feed: FeedSpec, dialect: Dialect = PLAIN, edition: str = ""
+    ) -> None:
         self.path = path
         self.feed = feed
         self.dialect = dialect
+        self.columns = [c.name for c in feed.columns.values() if c.expected_in(edition)]
         self.lines = 0
 
     def append(
@@ -133,6 +137,8 @@ class FeedFile:
         """Writes ``cells`` (text); the rows ``short`` lack their last ``missing`` cells."""
         if cells.is_empty():
             return
+        if len(self.columns) < len(self.feed.columns):
+            cells = cells.select(self.columns)
         content = self._encoded(cells)
         if short is not None and missing is not None and len(short):
             content = self._cut(content, short, missing)
@@ -145,7 +151,7 @@ class FeedFile:
         self.lines += cells.height
 
     def _head(self) -> bytes:
-        header = self.dialect.separator.join(self.feed.columns) + self.dialect.line_end
+        header = self.dialect.separator.join(self.columns) + self.dialect.line_end
         mark = codecs.BOM_UTF8 if self.dialect.byte_order_mark else b""
         return mark + header.encode()
 
@@ -174,11 +180,17 @@ class FeedFile:
         return bytes(kept)
 
 
-def pack(files: list[Path], target: Path, on: date) -> None:
-    """Moves ``files`` into the zip ``target``; its bytes follow from theirs and the date alone."""
-    with zipfile.ZipFile(target, "w") as package:
+def pack(
+    files: list[Path], target: Path, on: date, *, folder: str = "", level: int | None = None
+) -> None:
+    """Moves ``files`` into the zip ``target``; its bytes follow from theirs and the date alone.
+
+    ``folder``: where they lie in it; ``level``: how hard it is tried to make it small (1 to 9).
+    """
+    with zipfile.ZipFile(target, "w", compresslevel=level) as package:
         for path in files:
-            entry = zipfile.ZipInfo(path.name, (on.year, on.month, on.day, 0, 0, 0))
+            name = f"{folder}/{path.name}" if folder else path.name
+            entry = zipfile.ZipInfo(name, (on.year, on.month, on.day, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3
             entry.external_attr = 0o644 << 16

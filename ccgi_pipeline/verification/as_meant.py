@@ -11,6 +11,7 @@ from datetime import date
 
 import polars as pl
 
+from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.feeds.foster_focus import ENROLLMENT_HISTORY
 from ccgi_pipeline.feeds.spec import SENDER
 from ccgi_pipeline.feeds.transcript import STUDENT
@@ -27,6 +28,12 @@ def as_meant(verification: Verification, profiles: Profiles, on: date) -> Verifi
         accepted[ENROLLMENT_HISTORY.name] = _with_closing_dates(
             accepted[ENROLLMENT_HISTORY.name], profiles, on
         )
+    for feed in oneroster.FEEDS:
+        if feed.name in accepted and "password" in feed.columns:
+            # Nobody here has a use for one: what is not kept cannot leak.
+            accepted[feed.name] = accepted[feed.name].with_columns(
+                password=pl.lit(None, dtype=pl.String)
+            )
     return replace(verification, accepted=accepted)
 
 

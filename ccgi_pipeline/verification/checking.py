@@ -27,14 +27,13 @@ from ccgi_pipeline.intake.inbox import (
 from ccgi_pipeline.intake.reader import LINE, read
 from ccgi_pipeline.intake.recognising import family_of
 from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.verification.opening import FileToVerify, files_to_verify
 from ccgi_pipeline.verification.receipts import FileReport
 from ccgi_pipeline.verification.verifying import (
-    FileToVerify,
     Known,
     Verdict,
     Verification,
     drop_verdict,
-    files_to_verify,
     nothing_known,
     verify,
 )
@@ -152,7 +151,7 @@ def _reports(verified: Verification) -> Iterator[FileReport]:
             fates={
                 "accepted": row["accepted"],
                 "rejected": row["rejected"],
-                **({"removed": row["removed"]} if row["removed"] else {}),
+                **{fate: row[fate] for fate in ("removed", "left_alone") if row[fate]},
             },
             findings=findings.get((row[FILE],), none),
         )

@@ -10,7 +10,7 @@ leave this module.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -18,7 +18,7 @@ import pandera.polars as pa
 import polars as pl
 
 from ccgi_pipeline.errors import PermanentError
-from ccgi_pipeline.feeds.registry import COMPARISONS, RULES
+from ccgi_pipeline.feeds.registry import COMPARISONS
 from ccgi_pipeline.feeds.spec import (
     FILE,
     ROW,
@@ -30,8 +30,8 @@ from ccgi_pipeline.feeds.spec import (
     Requirement,
     Rule,
     Scope,
-    Severity,
 )
+from ccgi_pipeline.verification.causes import MISSING_SCHEMA, items_of
 from ccgi_pipeline.verification.parsing import typed_lines
 
 FAILURES_SCHEMA = {ROW: pl.UInt32, "rule": pl.String, "column": pl.String}
@@ -42,11 +42,13 @@ class Judgement:
     """Lines of one feed, typed, with every cell left out that failed its own rule.
 
     ``failures`` has a row (``_row``, ``rule``, ``column``) for each rule that a line breaks;
-    ``_row`` counts the lines of ``lines`` from 0.
+    ``_row`` counts the lines of ``lines`` from 0. ``missing``: for those that break it by naming
+    what is not there, which record of which feed that is (``MISSING_SCHEMA``).
     """
 
     lines: pl.DataFrame
     failures: pl.DataFrame
+    missing: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MISSING_SCHEMA))
 
 
 class JudgeError(PermanentError):
@@ -54,7 +56,10 @@ class JudgeError(PermanentError):
 
 
 Related = Callable[[Relation, pl.DataFrame], pl.DataFrame]
-"""For a relation and typed lines, its boolean column: a frame of one column, line by line."""
+"""For a relation and typed lines, line by line, its boolean column and, where a rule asks for it,
+what is missing."""
+Severe = Callable[[pl.DataFrame, pl.DataFrame], pl.Series]
+"""For failures and the lines that they are of, the rows that are kept out."""
 Seen = Callable[[str, tuple[str, ...], pl.DataFrame], pl.DataFrame]
 """For a feed, columns of it and typed lines of another: what their senders have of that feed."""
 
@@ -64,6 +69,7 @@ def judge(
     typed_lines: Judgement,
     related: Related,
     seen: Seen,
+    severe: Severe,
     on: date,
 ) -> Judgement:
     """Judges the ``typed_lines`` of one feed as of the date ``on``.
@@ -72,24 +78,48 @@ def judge(
     """
     own = typed_lines.lines.columns
     lines = typed_lines.lines.hstack(
-        [related(relation, typed_lines.lines).to_series() for relation in feed.relations]
+        [
+            column
+            for relation in feed.relations
+            for column in related(relation, typed_lines.lines).get_columns()
+        ]
     )
     compared = lines.select(
         ROW, *(_comparison(name, across, lines, seen) for name, (_, across) in _comparisons(feed))
     )
+    of_lines = judge_lines(feed, lines, on)
+    # A cell that its own rule refused is no blank.
+    of_blanks = [rule.id for rule in feed.all_rules.values() if rule.of_blank]
+    told = of_lines.filter(pl.col("rule").is_in(of_blanks))
+    told = told.join(typed_lines.failures, on=[ROW, "column"], how="semi")
     failures = [
         typed_lines.failures,
-        judge_lines(feed, lines, on),
+        of_lines.join(told, on=[ROW, "rule"], how="anti"),
         _failed_comparisons(feed, compared),
     ]
-    errors = [rule.id for rule in RULES.values() if rule.severity is Severity.ERROR]
-    rejected = pl.concat(failures).filter(pl.col("rule").is_in(errors))[ROW]
+    rejected = severe(pl.concat(failures), lines)
     # A line that is not loaded does not stand in the way of its own correction further down.
     repeated = _repeated_keys(feed, lines.filter(~pl.col(ROW).is_in(rejected.implode())))
     if feed.repeats_told_by:
         told = pl.concat(failures).filter(pl.col("rule") == feed.repeats_told_by)
         repeated = repeated.join(told, on=ROW, how="anti")
-    return Judgement(lines.select(own), pl.concat([*failures, repeated]))
+    return Judgement(
+        lines.select(own),
+        pl.concat([*failures, repeated]),
+        _missing(feed, lines, pl.concat(failures)),
+    )
+
+
+def _missing(feed: FeedSpec, lines: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
+    """What it is that lines name and nobody has."""
+    found = [pl.DataFrame(schema=MISSING_SCHEMA)]
+    for rule in feed.rules:
+        broken = failures.filter(pl.col("rule") == rule.id)
+        if rule.missing is not None and not broken.is_empty():
+            item = lines[_missing_item(rule.missing)].gather(broken[ROW]).alias("item")
+            target = pl.lit(rule.missing.target).alias("target")
+            found.append(broken.select(ROW, "rule", target, item))
+    return pl.concat(found)
 
 
 # --- gate 2: cells ----------------------------------------------------------------------------
@@ -102,7 +132,8 @@ def judge_cells(feed: FeedSpec, records: pl.DataFrame) -> Judgement:
     suspects = parsed.filter(~pl.all_horizontal(cell_expectations(feed)))
     failures = pl.concat([unparsed, _pandera_failures(feed.schema, suspects, feed)])
     failures = _without_consequences(feed, failures)
-    return Judgement(_without_failed_cells(parsed, failures), failures)
+    misspelt = _misspelt(feed, records, parsed).join(failures, on=[ROW, "column"], how="anti")
+    return Judgement(_without_failed_cells(parsed, failures), pl.concat([failures, misspelt]))
 
 
 def _unparsed(feed: FeedSpec, records: pl.DataFrame, parsed: pl.DataFrame) -> pl.DataFrame:
@@ -113,6 +144,21 @@ def _unparsed(feed: FeedSpec, records: pl.DataFrame, parsed: pl.DataFrame) -> pl
             lost = records[name].is_not_null() & parsed[name].is_null()
             rule_id = feed.column_rule_id("TYPE", name)
             failures.append(_failures(parsed[ROW].filter(lost), rule_id, name))
+    return pl.concat(failures)
+
+
+def _misspelt(feed: FeedSpec, records: pl.DataFrame, parsed: pl.DataFrame) -> pl.DataFrame:
+    """Cells that were understood, though the specification has them otherwise."""
+    failures = [pl.DataFrame(schema=FAILURES_SCHEMA)]
+    for name, declared in feed.columns.items():
+        if declared.exact:
+            boolean = declared.type is ColumnType.BOOLEAN
+            as_sent = (
+                ~records[name].is_in(declared.exact) if boolean else records[name] != parsed[name]
+            )
+            rule_id = feed.column_rule_id("FORM", name)
+            rows = parsed[ROW].filter(as_sent & parsed[name].is_not_null())
+            failures.append(_failures(rows, rule_id, name))
     return pl.concat(failures)
 
 
@@ -274,6 +320,10 @@ def _key(feed: FeedSpec) -> list[pl.Expr]:
     ]
 
 
+def _missing_item(relation: Relation) -> str:
+    return f"{relation.name}, missing"
+
+
 def relation_column(
     relation: Relation, lines: pl.DataFrame, targets: Iterable[pl.DataFrame]
 ) -> pl.DataFrame:
@@ -284,11 +334,10 @@ def relation_column(
     """
     scope = {Scope.DROP: [FILE], Scope.SENDER: [SENDER], Scope.STATE: []}[relation.scope]
     there = [*scope, relation.target_column]
-    here = [*scope, relation.column]
     target = pl.concat([target.select(there) for target in targets]).unique()
-    matched = lines.select(ROW, *here).join(
+    matched = lines.select(ROW, *scope, relation.column).join(
         target.with_columns(pl.lit(value=True).alias(relation.name)),
-        left_on=here,
+        left_on=[*scope, relation.column],
         right_on=there,
         how="left",
         maintain_order="left",
@@ -301,3 +350,31 @@ def relation_column(
         known = lines[relation.column].str.head(relation.known_prefix).is_in(prefixes)
         found = found | ~known
     return pl.DataFrame({relation.name: found})
+
+
+def named_records(
+    relation: Relation, lines: pl.DataFrame, target: pl.DataFrame, senders: pl.Series
+) -> pl.DataFrame:
+    """Whether all records that a line names are in ``target``, and the first that is not.
+
+    Null for lines of whom nothing of the target is known at all: of others than ``senders``.
+    """
+    if relation.target_is is not None:
+        column, value = relation.target_is
+        target = target.filter(pl.col(column) == value)
+    if senders.is_empty():
+        nothing = {relation.name: pl.Boolean, _missing_item(relation): pl.String}
+        return pl.DataFrame(schema=nothing).clear(lines.height)
+    known = target.select(SENDER, item=relation.target_column).unique()
+    absent = items_of(relation, lines).join(known, on=[SENDER, "item"], how="anti")
+    missing = lines.select(ROW, SENDER).join(
+        absent.group_by(ROW).agg(pl.col("item").first()),
+        on=ROW,
+        how="left",
+        maintain_order="left",
+    )
+    can_be_said = pl.col(SENDER).is_in(senders.implode())
+    return missing.select(
+        pl.when(can_be_said).then(pl.col("item").is_null()).alias(relation.name),
+        pl.when(can_be_said).then("item").alias(_missing_item(relation)),
+    )

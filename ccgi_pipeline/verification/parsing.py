@@ -20,11 +20,24 @@ _DATE_SHAPES = {
 
 
 _FORM_OF_FILE = "_date_form"
+FORM_OF_SENDER = "_dates"
+"""A column beside the records of senders whose profile names another form of dates."""
 
 
 def typed_lines(feed: FeedSpec, records: pl.DataFrame) -> pl.DataFrame:
     """The typed lines; a cell is null where it is blank or cannot be parsed."""
-    columns = list(feed.columns.values())
+    # A column without a cell has no form that could be looked at.
+    columns = [c for c in feed.columns.values() if c.type is not ColumnType.STRING or c.exact]
+    blank = [c for c in columns if records[c.name].null_count() == records.height]
+    records = records.with_columns(pl.lit(None, dtype=c.dtype).alias(c.name) for c in blank)
+    columns = [declared for declared in columns if declared not in blank]
+    if FORM_OF_SENDER in records.columns:
+        return records.with_columns(
+            pl.coalesce(typed(declared), _date_of_sender(declared))
+            if declared.type is ColumnType.DATE
+            else typed(declared)
+            for declared in columns
+        ).drop(FORM_OF_SENDER)
     if not feed.one_date_form:
         return records.with_columns(typed(declared) for declared in columns)
     formed = records.with_columns(_date_form(columns).over("_file").alias(_FORM_OF_FILE))
@@ -62,7 +75,19 @@ def typed(declared: Column, *, one_form: bool = False) -> pl.Expr:
 
 
 def _string(declared: Column) -> pl.Expr:
-    return pl.col(declared.name)
+    text = pl.col(declared.name)
+    if not declared.exact:
+        return text
+    words = {**declared.also, **{word.lower(): word for word in declared.exact}}
+    if declared.listed:
+        item = pl.element().str.strip_chars()
+        return text.str.split(",").list.eval(_understood(item, words)).list.join(",")
+    return pl.when(text.is_in(declared.exact)).then(text).otherwise(_understood(text, words))
+
+
+def _understood(word: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
+    """The code that ``word`` stands for; itself where it stands for none."""
+    return word.str.to_lowercase().replace_strict(words, default=word)
 
 
 def _date(declared: Column, *, of_file: bool = False) -> pl.Expr:
@@ -76,6 +101,13 @@ def _date(declared: Column, *, of_file: bool = False) -> pl.Expr:
         pl.when(written_in(form)).then(text).str.to_date(form, strict=False)
         for form in declared.formats
     )
+
+
+def _date_of_sender(declared: Column) -> pl.Expr:
+    """Dates written as American spreadsheets do, where the sender's profile says so."""
+    text, form = pl.col(declared.name), "%m/%d/%Y"
+    shaped = text.str.contains(_DATE_SHAPES[form]) & (pl.col(FORM_OF_SENDER) == form)
+    return pl.when(shaped).then(text).str.to_date(form, strict=False).alias(declared.name)
 
 
 def _timestamp(declared: Column) -> pl.Expr:

@@ -28,7 +28,7 @@ further one is counted."""
 class FileReport:
     """What became of one file: ``fates`` are physical lines per fate and add up to ``lines``.
 
-    ``findings`` is a frame of ``FINDINGS_SCHEMA``.
+    ``findings`` is a frame of ``WEIGHED_SCHEMA``.
     """
 
     path: str
@@ -64,18 +64,18 @@ def _shown(findings: pl.DataFrame) -> pl.DataFrame:
 
 def _rules_broken(findings: pl.DataFrame) -> list[dict[str, Any]]:
     """Each rule once with its count, weightiest first: errors, then what occurs most."""
-    counted = findings.group_by("rule", maintain_order=True).len().rows()
-    counted.sort(key=lambda row: (_WEIGHTS[RULES[row[0]].severity], -row[1], row[0]))
+    counted = findings.group_by("rule", "severity", maintain_order=True).len().rows()
+    counted.sort(key=lambda row: (_WEIGHTS[row[1]], -row[2], row[0]))
     return [
         {
             "rule": rule_id,
-            "severity": str(RULES[rule_id].severity),
+            "severity": severity,
             "count": count,
             "text": RULES[rule_id].text,
             "fix": RULES[rule_id].fix,
             "source": RULES[rule_id].source,
         }
-        for rule_id, count in counted
+        for rule_id, severity, count in counted
     ]
 
 
@@ -83,7 +83,7 @@ def _finding_object(row: Mapping[str, Any]) -> dict[str, Any]:
     rule = RULES[row["rule"]]
     return {
         "rule": rule.id,
-        "severity": str(rule.severity),
+        "severity": row["severity"],
         "line": row["line"],
         "column": row["column"],
         "message": _message(row),
@@ -158,7 +158,7 @@ def receipt_csv(files: Iterable[FileReport]) -> bytes:
             rule = RULES[row["rule"]]
             line = "" if row["line"] is None else str(row["line"])
             where = (file.path, line, row["column"] or "")
-            rows.append((*where, str(rule.severity), rule.id, _message(row), rule.fix))
+            rows.append((*where, row["severity"], rule.id, _message(row), rule.fix))
         omitted = file.findings.height - shown.height
         if omitted:
             more = f"{omitted} further findings are not listed; the receipt counts them by rule."
@@ -217,7 +217,7 @@ def as_text(verdict: str, files: Sequence[FileReport]) -> str:
             rule = RULES[fault["rule"]]
             column = f", {fault['column']}" if fault["column"] else ""
             lines.append(
-                f"  {rule.severity}: {_places(fault)}{column}: {_message(fault)} [{rule.id}]"
+                f"  {fault['severity']}: {_places(fault)}{column}: {_message(fault)} [{rule.id}]"
             )
             lines.append(f"    {rule.fix}")
         hidden = sum(fault["count"] for fault in told[_RULES_IN_TEXT:])
@@ -229,11 +229,12 @@ def as_text(verdict: str, files: Sequence[FileReport]) -> str:
 
 def _faults(findings: pl.DataFrame) -> list[dict[str, Any]]:
     """Rule, column and detail of each fault with its first lines and their count."""
-    weights = {rule.id: _WEIGHTS[rule.severity] for rule in RULES.values()}
     return (
-        findings.group_by("rule", "column", "detail", maintain_order=True)
+        findings.group_by("rule", "severity", "column", "detail", maintain_order=True)
         .agg(pl.col("line").head(_LINES_IN_TEXT), pl.len().alias("count"))
-        .sort(pl.col("rule").replace_strict(weights, return_dtype=pl.Int8), maintain_order=True)
+        .sort(
+            pl.col("severity").replace_strict(_WEIGHTS, return_dtype=pl.Int8), maintain_order=True
+        )
         .rows(named=True)
     )
 

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from functools import partial
-from pathlib import PurePosixPath
 
 import polars as pl
 
-from ccgi_pipeline.feeds import file_rules, foster_focus
-from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME, RULES
+from ccgi_pipeline.feeds import file_rules, foster_focus, oneroster
+from ccgi_pipeline.feeds.oneroster import package_rules
+from ccgi_pipeline.feeds.registry import FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import (
     CALENDAR,
     FILE,
@@ -27,20 +26,28 @@ from ccgi_pipeline.feeds.spec import (
     Lifecycle,
     Relation,
     Requirement,
-    Rule,
     Severity,
-    fold,
 )
 from ccgi_pipeline.feeds.transcript import FILES_OF_DROP, MANIFEST, STUDENT
-from ccgi_pipeline.findings import FINDINGS_SCHEMA, Finding, findings_frame
-from ccgi_pipeline.intake.inbox import Drop, InboxFile
-from ccgi_pipeline.intake.packages import is_zip, members
-from ccgi_pipeline.intake.reader import LINE, SPAN, Reading, read
+from ccgi_pipeline.findings import FINDINGS_SCHEMA, WEIGHED_SCHEMA
+from ccgi_pipeline.intake.inbox import Drop
+from ccgi_pipeline.intake.reader import LINE, SPAN, Reading
 from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.verification.causes import Causes
 from ccgi_pipeline.verification.facts import FACTS_SCHEMA, calendars, facts
-from ccgi_pipeline.verification.judging import Judgement, judge, judge_cells, relation_column
-from ccgi_pipeline.verification.parsing import typed_lines
+from ccgi_pipeline.verification.judging import (
+    Judgement,
+    judge,
+    judge_cells,
+    named_records,
+    relation_column,
+)
+from ccgi_pipeline.verification.oneroster import FACTS_SCHEMA as SET_FACTS_SCHEMA
+from ccgi_pipeline.verification.oneroster import OF_WHOLE_FILES, Sets
+from ccgi_pipeline.verification.opening import FileToVerify, file_of_drop, read_file
+from ccgi_pipeline.verification.parsing import FORM_OF_SENDER, typed_lines
 from ccgi_pipeline.verification.police import mentions_police
+from ccgi_pipeline.verification.severities import Severities
 
 
 class Verdict(StrEnum):
@@ -51,27 +58,6 @@ class Verdict(StrEnum):
     HELD = "held"
     REJECTED = "rejected"
     DUPLICATE = "duplicate"
-
-
-@dataclass(frozen=True, slots=True)
-class FileToVerify:
-    """One file of a drop. ``number`` tells the files of one verification apart, in load order.
-
-    ``path`` is where the sender put it, a zip's member behind its zip.
-    """
-
-    number: int
-    drop: str
-    sender: str
-    family: str
-    path: str
-    content: Callable[[], bytes]
-    refused: Rule | None = None
-
-    @property
-    def name(self) -> str:
-        """The name without folders."""
-        return PurePosixPath(self.path).name
 
 
 FILES_SCHEMA = {
@@ -86,19 +72,24 @@ FILES_SCHEMA = {
     "accepted": pl.UInt32,
     "rejected": pl.UInt32,
     "removed": pl.UInt32,
+    "left_alone": pl.UInt32,
+    "keyed": pl.UInt32,
+    "changes": pl.Boolean,
     "complete": pl.Boolean,
     "verdict": pl.String,
 }
-"""One row a file. ``lines`` = ``accepted`` + ``rejected`` + ``removed`` physical lines (the last
-mention police involvement). ``complete``: every line's key could be read, so that what is not in
-the file is known to be gone."""
+"""One row a file. ``lines`` = ``accepted`` + ``rejected`` + ``removed`` + ``left_alone`` physical
+lines (removed ones mention police involvement, those left alone are in files that nobody asked
+for). ``keyed`` lines have a key that could be read. ``changes``: nothing may be concluded about
+records that are not in the file. ``complete``: it is all that the sender has and every line's key
+could be read, so that what is not in the file is known to be gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What verification made of a set of files.
 
-    ``files``: a frame of ``FILES_SCHEMA``. ``findings``: ``FINDINGS_SCHEMA`` with ``_file`` first.
+    ``files``: a frame of ``FILES_SCHEMA``. ``findings``: ``WEIGHED_SCHEMA`` with ``_file`` first.
     ``accepted``: per feed its typed lines with ``_file``, ``_sender``, ``_line``, ``_span``.
     ``kept_keys``: per snapshot feed (and of foster youth) the keys of lines that were rejected
     yet name a record: that record is not gone.
@@ -124,38 +115,10 @@ Known = Callable[[str, tuple[str, ...], Sequence[str] | None], pl.DataFrame]
 ``_sender`` and those columns, each combination once."""
 
 
-def files_to_verify(
-    drops: Sequence[Drop], content_of: Callable[[InboxFile, str], bytes]
-) -> list[FileToVerify]:
-    """The files of ``drops`` in order, zips opened; ``content_of`` reads a file's bytes."""
-    files: list[FileToVerify] = []
-    for drop in drops:
-        for file, sha256 in drop.files:
-            if is_zip(file.name):
-                for member in members(file.name, content_of(file, sha256)):
-                    path = f"{file.shown}/{member.name}" if member.name != file.name else file.shown
-                    content = partial(_same, member.content)
-                    files.append(_of_drop(drop, len(files), path, content, member.refused))
-            else:
-                content = partial(content_of, file, sha256)
-                files.append(_of_drop(drop, len(files), file.shown, content, None))
-    return files
-
-
-def _same(content: bytes) -> bytes:
-    return content
-
-
-def _of_drop(
-    drop: Drop, number: int, path: str, content: Callable[[], bytes], refused: Rule | None
-) -> FileToVerify:
-    return FileToVerify(number, drop.id, drop.sender, drop.family, path, content, refused)
-
-
 def refused(drops: Sequence[Drop]) -> Verification:
     """The verification of drops over which our own code stumbled: nothing loaded, all answered."""
     files = [
-        _of_drop(drop, number, file.shown, bytes, file_rules.FAULT)
+        file_of_drop(drop, number, file.shown, bytes, file_rules.FAULT)
         for number, (drop, file) in enumerate((d, file) for d in drops for file, _ in d.files)
     ]
     return verify(files, date.min)
@@ -180,47 +143,60 @@ def verify(
 ) -> Verification:
     """Verifies ``files`` as of the date ``on``; ``progress`` hears each file's name when read."""
     profiles = profiles or Profiles()
+    severities = Severities.of_profiles(profiles, {file.sender for file in files})
     readings: dict[int, Reading] = {}
     for file in files:
-        readings[file.number] = _read(file, profiles)
+        readings[file.number] = read_file(file, profiles)
         progress(file.name)
-    findings = [
-        reading.findings.select(pl.lit(number, dtype=pl.UInt32).alias(FILE), pl.all())
-        for number, reading in readings.items()
-    ]
-    judged = _Judged(files, readings, on, known, profiles)
+    sets = Sets(files, readings, profiles)
+    senders = _senders(files)
+    found = pl.concat(
+        [_reader_findings(sets.readings), sets.findings, _package_findings(files, sets.readings)]
+    )
+    refuse = severities.weigh(found.join(senders, on=FILE)).filter(
+        pl.col("rule").is_in(OF_WHOLE_FILES) & (pl.col("severity") == Severity.ERROR)
+    )
+    sets.refuse(refuse[FILE].unique())
+    judged = _Judged(files, sets, on, known, profiles, severities)
     for feed in FEEDS:
         judged.take(feed)
     for feed in FEEDS:
         judged.judge(feed)
-    findings += [*judged.findings, _package_findings(files, readings)]
-    all_findings = pl.concat(findings).sort(FILE, "line", "rule", "column", nulls_last=False)
+    found = pl.concat([found, *judged.findings, judged.causes.findings(), judged.unreferred()])
+    findings = severities.weigh(
+        found.join(senders, on=FILE, how="left", maintain_order="left")
+    ).select(FILE, *WEIGHED_SCHEMA)
+    findings = _with_what_hangs(findings, judged.causes.details())
+    findings = findings.sort(FILE, "line", "rule", "column", nulls_last=False)
     return Verification(
-        _outcomes(files, readings, judged, all_findings),
-        all_findings,
+        _outcomes(files, sets.readings, judged, findings),
+        findings,
         judged.accepted,
         judged.kept_keys,
     )
 
 
-def _read(file: FileToVerify, profiles: Profiles) -> Reading:
-    if file.refused is not None:
-        refusal = findings_frame([Finding(file.refused)])
-        return Reading(None, "", 0, None, 0, refusal)
-    candidates = FAMILIES.get(file.family, ())
-    named = _named_by_profile(file, profiles)
-    return read(file.content(), file.name, [named] if named else candidates)
+def _senders(files: Sequence[FileToVerify]) -> pl.DataFrame:
+    rows = [(file.number, file.sender) for file in files]
+    return pl.DataFrame(rows, schema={FILE: pl.UInt32, SENDER: pl.String}, orient="row")
 
 
-def _named_by_profile(file: FileToVerify, profiles: Profiles) -> FeedSpec | None:
-    """The extract whose file has this name by the district's profile."""
-    if file.family != foster_focus.FAMILY:
-        return None
-    stem = fold(PurePosixPath(file.name).stem)
-    for extract, name in profiles.of(file.sender).foster_focus.file_names.items():
-        if fold(PurePosixPath(name).stem) == stem:
-            return FEEDS_BY_NAME[f"{foster_focus.FAMILY}_{extract}"]
-    return None
+def _reader_findings(readings: Mapping[int, Reading]) -> pl.DataFrame:
+    found = [
+        reading.findings.select(pl.lit(number, dtype=pl.UInt32).alias(FILE), pl.all())
+        for number, reading in readings.items()
+    ]
+    return pl.concat([pl.DataFrame(schema={FILE: pl.UInt32, **FINDINGS_SCHEMA}), *found])
+
+
+def _with_what_hangs(findings: pl.DataFrame, hanging: pl.DataFrame) -> pl.DataFrame:
+    """The findings of lines that were kept out, with a count of the lines that need them."""
+    if hanging.is_empty():
+        return findings
+    joined = findings.join(hanging, on=[FILE, "line"], how="left", maintain_order="left")
+    weighty = (pl.col("severity") == Severity.ERROR) & pl.col("detail").is_null()
+    told = pl.when(weighty).then("hanging").otherwise("detail").alias("detail")
+    return joined.with_columns(told).drop("hanging")
 
 
 class _Judged:
@@ -229,19 +205,24 @@ class _Judged:
     def __init__(
         self,
         files: Sequence[FileToVerify],
-        readings: Mapping[int, Reading],
+        sets: Sets,
         on: date,
         known: Known,
         profiles: Profiles,
+        severities: Severities,
     ) -> None:
         self._files = {file.number: file for file in files}
-        self._readings = readings
+        self._readings = sets.readings
+        self._of_sets = sets.facts
+        self._severities = severities
         self._on = on
         self._known = known
         self._profiles = profiles
         self._facts = facts(profiles, {file.sender for file in files}, on)
         self._typed: dict[str, Judgement] = {}
         self._set_aside: dict[str, pl.DataFrame] = {}
+        self._unreferred: list[tuple[int, str]] = []
+        self.causes = Causes(severities)
         self.removed: dict[int, int] = {}
         self.accepted: dict[str, pl.DataFrame] = {}
         self.kept_keys: dict[str, pl.DataFrame] = {}
@@ -254,14 +235,25 @@ class _Judged:
             return
         if feed is foster_focus.BEHAVIOR:
             records = self._without_police(feed, records)
-        typed = judge_cells(feed, records)
+        typed = judge_cells(feed, self._with_date_forms(feed, records))
         # A column that the file does not have is told once, not once a line.
         failures = typed.failures.with_columns(typed.lines[FILE].gather(typed.failures[ROW]))
         failures = failures.join(self._absent_columns(feed), on=[FILE, "column"], how="anti")
         lines = typed.lines
         if feed.knows_profile:
             lines = lines.join(self._facts, on=SENDER, how="left", maintain_order="left")
+        if feed.may_be_changes:
+            lines = lines.join(self._of_sets, on=FILE, how="left", maintain_order="left")
         self._typed[feed.name] = Judgement(lines, failures.drop(FILE))
+
+    def _with_date_forms(self, feed: FeedSpec, records: pl.DataFrame) -> pl.DataFrame:
+        """The records with another form of dates beside them, where a sender's profile has one."""
+        senders: list[str] = records[SENDER].unique().to_list() if feed.may_be_changes else []
+        american = [s for s in senders if self._profiles.of(s).oneroster.date_form == "MM/DD/YYYY"]
+        if not american:
+            return records
+        form = pl.when(pl.col(SENDER).is_in(american)).then(pl.lit("%m/%d/%Y"))
+        return records.with_columns(form.alias(FORM_OF_SENDER))
 
     def _without_police(self, feed: FeedSpec, records: pl.DataFrame) -> pl.DataFrame:
         words = self._profiles.foster_focus.police_words
@@ -289,25 +281,35 @@ class _Judged:
         """Judges all lines of ``feed`` in one pass."""
         if feed.name not in self._typed:
             return
-        judgement = judge(feed, self._typed[feed.name], self._related, self._seen, self._on)
-        failures = judgement.failures.with_columns(
-            pl.col("rule").replace_strict(_SEVERITY, return_dtype=pl.String).alias("severity"),
+        judgement = judge(
+            feed, self._typed[feed.name], self._related, self._seen, self._severe, self._on
         )
-        errors = failures.filter(pl.col("severity") == Severity.ERROR)[ROW].unique().implode()
-        lines = judgement.lines.drop([*FACTS_SCHEMA.keys() - {SENDER}], strict=False)
-        self.accepted[feed.name] = lines.filter(~pl.col(ROW).is_in(errors)).drop(ROW)
+        lines = judgement.lines
+        errors = self._severe(judgement.failures, lines).unique()
+        if any(relation.replaces for relation in feed.relations) or feed.may_be_changes:
+            self.causes.add(feed, lines, judgement.missing, errors)
+        of_files = {*FACTS_SCHEMA, *SET_FACTS_SCHEMA} - {SENDER, FILE}
+        lines = lines.drop([*of_files], strict=False)
+        self.accepted[feed.name] = lines.filter(~pl.col(ROW).is_in(errors.implode())).drop(ROW)
+        told = judgement.failures.join(judgement.missing, on=[ROW, "rule"], how="anti")
         self.findings.append(
-            failures.select(
-                lines[FILE].gather(failures[ROW]).alias(FILE),
+            told.select(
+                lines[FILE].gather(told[ROW]).alias(FILE),
                 "rule",
-                lines[LINE].gather(failures[ROW]).alias("line"),
+                lines[LINE].gather(told[ROW]).alias("line"),
                 "column",
                 pl.lit(None, dtype=pl.String).alias("detail"),
             )
         )
         if feed.lifecycle is Lifecycle.SNAPSHOT or feed is foster_focus.DEMOGRAPHICS:
-            rejected = lines.filter(pl.col(ROW).is_in(errors))
+            rejected = lines.filter(pl.col(ROW).is_in(errors.implode()))
             self.kept_keys[feed.name] = rejected.select(FILE, SENDER, SPAN, *feed.keys)
+
+    def _severe(self, failures: pl.DataFrame, lines: pl.DataFrame) -> pl.Series:
+        """The rows of ``lines`` that a failure keeps out."""
+        senders = lines[SENDER].gather(failures[ROW]).alias(SENDER)
+        weighed = self._severities.weigh(failures.with_columns(senders))
+        return weighed.filter(pl.col("severity") == Severity.ERROR)[ROW]
 
     def _records(self, feed: FeedSpec) -> pl.DataFrame | None:
         """The text records of all files of ``feed``, in the order of the files."""
@@ -323,35 +325,92 @@ class _Judged:
         return pl.concat(frames) if frames else None
 
     def _related(self, relation: Relation, lines: pl.DataFrame) -> pl.DataFrame:
-        columns = (relation.target_column,)
+        columns = relation.target_columns
         if relation.target == FILES_OF_DROP:
-            targets = [self._names_in_drop()]
-        else:
-            targets = [self._known(relation.target, columns, None)]
-            if relation.target in self._typed:
-                targets.append(self._typed[relation.target].lines.select(SENDER, *columns))
-        return relation_column(relation, lines, targets)
+            return relation_column(relation, lines, [self._names_in_drop()])
+        before = self._known(relation.target, columns, None)
+        now = self._typed.get(relation.target)
+        if not relation.replaces:
+            targets = [before] if now is None else [before, now.lines.select(SENDER, *columns)]
+            return relation_column(relation, lines, targets)
+        target = FEEDS_BY_NAME[relation.target]
+        senders = [before[SENDER]]
+        if now is not None:
+            senders.append(now.lines[SENDER])
+            before = before.filter(~pl.col(SENDER).is_in(self._senders_of_full(target)))
+            before = before.join(now.lines, on=[SENDER, *target.keys], how="anti")
+            before = pl.concat([before, now.lines.filter(~_is_gone(target)).select(before.columns)])
+        # A record that is no more needs no counterpart.
+        kept = pl.when(~_is_gone(target)).then(relation.column).alias(relation.column)
+        lines = lines.with_columns(kept)
+        related = named_records(relation, lines, before, pl.concat(senders).unique())
+        self._note_unreferred(relation, lines, related)
+        return related
+
+    def _note_unreferred(
+        self, relation: Relation, lines: pl.DataFrame, related: pl.DataFrame
+    ) -> None:
+        """Remembers files whose lines refer to what nobody ever sent."""
+        unknown = related[relation.name].is_null() & lines[relation.column].is_not_null()
+        target = relation.target
+        self._unreferred += [(number, target) for number in lines[FILE].filter(unknown).unique()]
+
+    def unreferred(self) -> pl.DataFrame:
+        """Findings of drops that refer to a file which is not there: one for each such file."""
+        sent = {
+            (self._files[number].drop, reading.feed.name)
+            for number, reading in self._readings.items()
+            if reading.feed is not None
+        }
+        first: dict[tuple[str, str], int] = {}
+        for number, target in sorted(set(self._unreferred)):
+            place = self._files[number].drop, target
+            if place not in sent:  # a file that was refused has findings of its own
+                first.setdefault(place, number)
+        rule = package_rules.NOTHING_TO_REFER_TO
+        rows = [
+            (number, rule.id, None, None, f"{FEEDS_BY_NAME[target].stems[0]}.csv")
+            for (_, target), number in first.items()
+        ]
+        return pl.DataFrame(rows, schema={FILE: pl.UInt32, **FINDINGS_SCHEMA}, orient="row")
+
+    def _senders_of_full(self, feed: FeedSpec) -> list[str]:
+        """Senders of whom what was known of ``feed`` is replaced by what they send now."""
+        changes = set(self._of_sets.filter("_delta")[FILE])
+        return sorted(
+            {
+                self._files[number].sender
+                for number, reading in self._readings.items()
+                if reading.feed is feed and _has_records(reading) and number not in changes
+            }
+        )
 
     def _seen(self, feed: str, columns: tuple[str, ...], lines: pl.DataFrame) -> pl.DataFrame:
         """What the senders of ``lines`` send of ``feed`` now, or sent before if they do not."""
         senders = lines[SENDER].unique().to_list()
         if feed == CALENDAR:
             return calendars(self._profiles, senders)
-        now = {
-            self._files[number].sender
-            for number, reading in self._readings.items()
-            if reading.feed is FEEDS_BY_NAME[feed] and _has_records(reading)
-        }
+        now = self._senders_of_full(FEEDS_BY_NAME[feed])
         frames = []
         if feed in self._typed:
             frames.append(self._typed[feed].lines.select(SENDER, *columns))
         if feed in self._set_aside:
             frames.append(self._set_aside[feed].select(SENDER, *columns))
-        before = sorted(set(senders) - now)
+        before = sorted(set(senders) - set(now))
         if before:
             frames.append(self._known(feed, columns, before))
         seen = pl.concat(frames).unique() if frames else nothing_known(feed, columns)
         return seen.join(self._facts, on=SENDER, how="left")
+
+    def partial_files(self) -> set[int]:
+        """Files from which nothing may be concluded about records that are not in them."""
+        adds_only = {
+            number
+            for number, file in self._files.items()
+            if self._profiles.of(file.sender).oneroster.adds_only
+            and file.family == oneroster.FAMILY
+        }
+        return adds_only | set(self._of_sets.filter("_delta")[FILE])
 
     def _names_in_drop(self) -> pl.DataFrame:
         rows = [
@@ -365,12 +424,17 @@ class _Judged:
         return pl.DataFrame(rows, schema={FILE: pl.UInt32, "FileName": pl.String}, orient="row")
 
 
+def _is_gone(feed: FeedSpec) -> pl.Expr:
+    """Whether a line says that its record is no more."""
+    if feed.gone is None:
+        return pl.lit(value=False)
+    column, value = feed.gone
+    return (pl.col(column) == value).fill_null(value=False)
+
+
 def _has_records(reading: Reading) -> bool:
     """What a sender sent before stands where a file has no line that could be read."""
     return reading.records is not None and not reading.records.is_empty()
-
-
-_SEVERITY = {rule.id: str(rule.severity) for rule in RULES.values()}
 
 
 def _package_findings(
@@ -406,18 +470,24 @@ def _outcomes(
     for lines in judged.accepted.values():
         accepted.update(lines.group_by(FILE).agg(pl.col(SPAN).sum()).iter_rows())
     keyless: set[int] = set()
+    keyed = dict(accepted)
     for name, keys in judged.kept_keys.items():
-        keyless.update(keys.filter(_key_is_unreadable(name))[FILE].unique())
-    worst = dict(
-        findings.group_by(FILE)
-        .agg(pl.col("rule").replace_strict(_WEIGHT, return_dtype=pl.Int8).max())
-        .iter_rows()
-    )
+        unreadable = _key_is_unreadable(name)
+        keyless.update(keys.filter(unreadable)[FILE].unique())
+        for number, lines in keys.filter(~unreadable).group_by(FILE).agg(pl.col(SPAN).sum()).rows():
+            keyed[number] = keyed.get(number, 0) + lines
+    weight = pl.col("severity").replace_strict(_WEIGHT, return_dtype=pl.Int8)
+    worst = dict(findings.group_by(FILE).agg(weight.max()).iter_rows())
+    partial = judged.partial_files()
     rows = []
     for file in files:
         reading = readings[file.number]
         loaded, removed = accepted.get(file.number, 0), judged.removed.get(file.number, 0)
-        complete = bool(loaded) and not reading.unreadable and file.number not in keyless
+        changes = file.number in partial
+        unread = reading.unreadable or file.number in keyless or changes
+        complete = bool(loaded) and not unread
+        kept_out = reading.lines - loaded - removed - reading.left_alone
+        weight_of_file = _WEIGHT[Severity.ERROR] if kept_out else worst.get(file.number, 0)
         rows.append(
             (
                 file.number,
@@ -429,19 +499,19 @@ def _outcomes(
                 reading.encoding,
                 reading.lines,
                 loaded,
-                reading.lines - loaded - removed,
+                kept_out,
                 removed,
+                reading.left_alone,
+                keyed.get(file.number, 0),
+                changes,
                 complete,
-                _file_verdict(worst.get(file.number, 0), loaded),
+                _file_verdict(weight_of_file, loaded),
             )
         )
     return pl.DataFrame(rows, schema=FILES_SCHEMA, orient="row")
 
 
-_WEIGHT = {
-    rule.id: {Severity.INFO: 0, Severity.WARNING: 1, Severity.ERROR: 2}[rule.severity]
-    for rule in RULES.values()
-}
+_WEIGHT = {str(Severity.INFO): 0, str(Severity.WARNING): 1, str(Severity.ERROR): 2}
 
 
 def _key_is_unreadable(feed_name: str) -> pl.Expr:
@@ -452,7 +522,7 @@ def _key_is_unreadable(feed_name: str) -> pl.Expr:
 
 def _file_verdict(worst: int, accepted: int) -> Verdict:
     """``worst`` is the weight of the file's worst finding: 2 for an error, 1 for a warning."""
-    if worst == _WEIGHT[file_rules.EMPTY.id] and not accepted:
+    if worst == _WEIGHT[Severity.ERROR] and not accepted:
         return Verdict.REJECTED
     return Verdict.ACCEPTED_WITH_FINDINGS if worst else Verdict.ACCEPTED
 
@@ -463,6 +533,8 @@ def drop_verdict(files: pl.DataFrame) -> Verdict:
     A drop is rejected if the file without which it means nothing is, or if every file is.
     """
     verdicts = files["verdict"].to_list()
+    if Verdict.HELD in verdicts:
+        return Verdict.HELD
     required = {feed.name for feed in FEEDS if feed.required}
     rejected = files.filter(pl.col("verdict") == Verdict.REJECTED)
     if len(rejected) == len(verdicts) or rejected["feed"].is_in(required).any():

@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.feeds.foster_focus import FAMILY
-from ccgi_pipeline.findings import FINDINGS_SCHEMA
+from ccgi_pipeline.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.verification.receipts import (
     FileReport,
     StudentWithoutChild,
@@ -117,7 +117,7 @@ def _file_reports(
     ).fetchall()
     findings = connection.execute(
         """
-        SELECT drop_id, file_number, rule, line, "column", detail
+        SELECT drop_id, file_number, rule, line, "column", detail, severity
         FROM findings SEMI JOIN asked USING (drop_id)
         ORDER BY drop_id, file_number, line NULLS FIRST, rule, "column"
         """
@@ -127,10 +127,10 @@ def _file_reports(
     for drop_id, number, fate, lines in ledger:
         fates.setdefault((drop_id, number), {})[fate] = lines
     place = ["drop_id", "file_number"]
-    by_file = findings.cast(dict(FINDINGS_SCHEMA)).partition_by(  # type: ignore[arg-type]
+    by_file = findings.cast(dict(WEIGHED_SCHEMA)).partition_by(  # type: ignore[arg-type]
         place, as_dict=True, include_key=False, maintain_order=True
     )
-    none = pl.DataFrame(schema=FINDINGS_SCHEMA)
+    none = pl.DataFrame(schema=WEIGHED_SCHEMA)
     reports: dict[str, list[FileReport]] = {}
     for drop_id, number, path, family, feed, verdict, encoding, lines in files:
         reports.setdefault(drop_id, []).append(

@@ -19,10 +19,14 @@ from ccgi_pipeline.feeds.file_rules import FAULT
 from ccgi_pipeline.feeds.foster_focus.linking import CORRECTION
 from ccgi_pipeline.feeds.foster_focus_cps import FEED as CHILDREN
 from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.receiving import DropHistory, Received, Remembered
 from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.verification.severities import usual
 from ccgi_pipeline.verification.verifying import Verdict, Verification, drop_verdict
+from ccgi_pipeline.warehouse import holds
+from ccgi_pipeline.warehouse.guarding import guard
 from ccgi_pipeline.warehouse.lake import transaction
 from ccgi_pipeline.warehouse.linking import STUDENT, Linked, link
 from ccgi_pipeline.warehouse.loading import FeedLoad, load_feed
@@ -58,9 +62,11 @@ _TO_TAKE_AGAIN = f"""
     SELECT drop_id FROM ledger JOIN drops USING (drop_id)
     WHERE fate = 'unmatched'
         AND position < (SELECT max(position) FROM drops WHERE family = '{CHILDREN.family}')
+    UNION
+    SELECT drop_id FROM ({holds.PENDING})
 """
-"""Drops that met a fault of ours, and those of which some lines had no child when the register of
-children was an older one."""
+"""Drops that met a fault of ours, those of which some lines had no child when the register of
+children was an older one, and held ones that an operator has approved."""
 
 
 def known_drops(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
@@ -106,6 +112,7 @@ def load(
     family = drops[0].family
     profiles = profiles or Profiles()
     faults = _at_fault(verification)
+    answers = holds.answers(connection)
     with transaction(connection):
         _forget(connection, [drop.id for drop in drops])
         fates, found = [], [verification.findings]
@@ -116,11 +123,16 @@ def load(
             fates.append(linked.fates)
             found.append(linked.findings)
             verification = linked.verification
+        guarded = guard(connection, family, verification, profiles, answers)
+        verification = guarded.verification
+        fates.append(guarded.fates)
+        found.append(guarded.findings)
+        holds.note_threats(connection, [drop.id for drop in drops], guarded.threats)
         by_id = frozenset(profiles.with_permanent_ids(drop.sender for drop in drops))
-        loads = _load_feeds(connection, family, verification, by_id)
+        loads = _load_feeds(connection, family, verification, night, by_id)
         fates += [load.fates for load in loads]
         found += [_corrections(load) for load in loads]
-        verified = _as_found(verification.files, _files_of(found[1:]))
+        verified = _as_found(verification.files, _files_of(found[1:]), guarded.files)
         files = _numbered(verified)
         ledger = _ledger(files, pl.concat([_NO_FATES, *fates]))
         insert(connection, "ledger", ledger)
@@ -140,14 +152,13 @@ def load(
                 pl.col("no_longer_active").fill_null(0),
             ),
         )
-        schema = verification.findings.schema
-        findings = pl.concat(part.select(schema.names()).cast(schema) for part in found)
+        findings = pl.concat(_weighed(part) for part in found)
         insert(
             connection,
             "findings",
             findings.join(files.select("_file", "drop_id", "file_number"), on="_file")
             .sort("drop_id", "file_number", maintain_order=True)
-            .select("drop_id", "file_number", "rule", "line", "column", "detail"),
+            .select("drop_id", "file_number", *WEIGHED_SCHEMA),
         )
         _insert_drops(connection, drops, verified, night)
         # What met a fault of ours is not remembered, so that the next night takes it again.
@@ -161,17 +172,29 @@ _NO_FATES = pl.DataFrame(schema={"_file": pl.UInt32, "fate": pl.String, "lines":
 _NONE_ENDED = pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64})
 
 
+def _weighed(found: pl.DataFrame) -> pl.DataFrame:
+    """Findings with their severity, which those made by loading do not have yet."""
+    weighed = found if "severity" in found.columns else found.with_columns(usual())
+    schema = {"_file": pl.UInt32, **WEIGHED_SCHEMA}
+    return weighed.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+
+
 def _files_of(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat([_NO_FATES.select("_file"), *(part.select("_file") for part in found)])
 
 
-def _as_found(files: pl.DataFrame, later: pl.DataFrame) -> pl.DataFrame:
+def _as_found(files: pl.DataFrame, later: pl.DataFrame, held: frozenset[int]) -> pl.DataFrame:
     """The verdicts of ``files`` where loading has found something in some of them (``_file``)."""
     found = pl.col("_file").is_in(later["_file"].unique().implode())
     accepted = pl.col("verdict") == Verdict.ACCEPTED
     with_findings = pl.lit(str(Verdict.ACCEPTED_WITH_FINDINGS))
     return files.with_columns(
-        pl.when(found & accepted).then(with_findings).otherwise("verdict").alias("verdict")
+        pl.when(pl.col("_file").is_in(sorted(held)))
+        .then(pl.lit(str(Verdict.HELD)))
+        .when(found & accepted)
+        .then(with_findings)
+        .otherwise("verdict")
+        .alias("verdict")
     )
 
 
@@ -225,10 +248,11 @@ def _load_feeds(
     connection: duckdb.DuckDBPyConnection,
     family: str,
     verification: Verification,
+    night: date,
     by_unique_id: frozenset[str],
 ) -> list[FeedLoad]:
     return [
-        load_feed(connection, feed, verification, by_unique_id)
+        load_feed(connection, feed, verification, night, by_unique_id)
         for feed in FAMILIES.get(family, ())
         if feed.name in verification.accepted
     ]
@@ -248,7 +272,7 @@ def _ledger(files: pl.DataFrame, fates: pl.DataFrame) -> pl.DataFrame:
         files.filter(pl.col(fate) > 0).select(
             "_file", pl.lit(fate).alias("fate"), pl.col(fate).cast(pl.Int64).alias("lines")
         )
-        for fate in ("rejected", "removed")
+        for fate in ("rejected", "removed", "left_alone")
     ]
     ledger = pl.concat([fates, *not_accepted])
     sums = files.join(

@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.feeds.registry import FAMILIES, RULES
-from ccgi_pipeline.feeds.spec import FeedSpec, Severity
+from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake.inbox import is_cd_code
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.verifying import Verdict
@@ -134,17 +134,16 @@ def broken_rules(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """
     counted = connection.execute(
         f"""
-        SELECT files.feed, rule, count(*) AS lines, count(DISTINCT sender) AS districts
+        SELECT files.feed, rule, severity, count(*) AS lines, count(DISTINCT sender) AS districts
         FROM lake.findings JOIN lake.files USING (drop_id, file_number)
         JOIN ({_NEWEST}) AS newest USING (drop_id)
-        WHERE files.feed IS NOT NULL
-        GROUP BY files.feed, rule ORDER BY files.feed, lines DESC, rule
+        WHERE files.feed IS NOT NULL AND severity <> 'info'
+        GROUP BY ALL ORDER BY files.feed, lines DESC, rule, severity
         """
     ).fetchall()
     rows = [
-        (feed, rule, str(RULES[rule].severity), lines, senders, RULES[rule].text, RULES[rule].fix)
-        for feed, rule, lines, senders in counted
-        if RULES[rule].severity is not Severity.INFO
+        (feed, rule, severity, lines, senders, RULES[rule].text, RULES[rule].fix)
+        for feed, rule, severity, lines, senders in counted
     ]
     schema = {
         "feed": pl.String,
@@ -248,8 +247,8 @@ def counts_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightC
     ).fetchall()
     findings = connection.execute(
         """
-        SELECT rule, count(*) FROM lake.findings JOIN lake.drops USING (drop_id)
-        WHERE position > ? GROUP BY rule ORDER BY 2 DESC, 1
+        SELECT rule, severity, count(*) FROM lake.findings JOIN lake.drops USING (drop_id)
+        WHERE position > ? GROUP BY ALL ORDER BY 3 DESC, 1, 2
         """,
         [position],
     ).fetchall()
@@ -259,7 +258,7 @@ def counts_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightC
         "verdicts": verdicts,
         "fates": fates,
         "findings": [
-            (rule, str(RULES[rule].severity), lines, RULES[rule].text) for rule, lines in findings
+            (rule, severity, lines, RULES[rule].text) for rule, severity, lines in findings
         ],
         "events_outside_rosters": sum(
             events_outside_rosters(connection, feed) for feed in FAMILIES["platform"]

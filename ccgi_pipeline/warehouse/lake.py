@@ -43,33 +43,63 @@ ELIGIBILITY_SCHEMA: Mapping[str, pl.DataType] = {
 }
 """A result with the student's district and number, and the average as it is shown."""
 
-BOOKKEEPING: Mapping[str, str] = {
-    "drops": """drop_id VARCHAR, sender VARCHAR, family VARCHAR, verdict VARCHAR,
-        night DATE, position BIGINT""",
-    "received_files": """path VARCHAR, stamp VARCHAR, sha256 VARCHAR, drop_id VARCHAR""",
-    "files": """drop_id VARCHAR, file_number INTEGER, path VARCHAR, feed VARCHAR,
-        encoding VARCHAR, lines BIGINT, complete BOOLEAN, verdict VARCHAR,
-        no_longer_active BIGINT""",
-    "ledger": """drop_id VARCHAR, file_number INTEGER, feed VARCHAR, fate VARCHAR,
-        lines BIGINT""",
-    "findings": """drop_id VARCHAR, file_number INTEGER, rule VARCHAR, line BIGINT,
-        "column" VARCHAR, detail VARCHAR""",
-    "duplicates": "drop_id VARCHAR, path VARCHAR, night DATE",
-    "receipts": "drop_id VARCHAR, night DATE",
-    "child_links": """_sender VARCHAR, "SystemID" VARCHAR, "SISLocalID" VARCHAR,
-        "ChildID" VARCHAR""",
-    "unmatched": """_sender VARCHAR, "SystemID" VARCHAR, "SISLocalID" VARCHAR, drop_id VARCHAR,
-        line BIGINT, rule VARCHAR, field VARCHAR""",
-    "foster_lookups": "_sender VARCHAR, kind VARCHAR, code VARCHAR, meaning VARCHAR",
-    "eligibility": ", ".join(
-        f'"{name}" {_sql(dtype)}' for name, dtype in ELIGIBILITY_SCHEMA.items()
-    ),
+BOOKKEEPING: Mapping[str, Mapping[str, str]] = {
+    "drops": {
+        **dict.fromkeys(("drop_id", "sender", "family", "verdict"), "VARCHAR"),
+        "night": "DATE",
+        "position": "BIGINT",
+    },
+    "received_files": dict.fromkeys(("path", "stamp", "sha256", "drop_id"), "VARCHAR"),
+    "files": {
+        "drop_id": "VARCHAR",
+        "file_number": "INTEGER",
+        **dict.fromkeys(("path", "feed", "encoding"), "VARCHAR"),
+        "lines": "BIGINT",
+        "complete": "BOOLEAN",
+        "verdict": "VARCHAR",
+        "no_longer_active": "BIGINT",
+    },
+    "ledger": {
+        "drop_id": "VARCHAR",
+        "file_number": "INTEGER",
+        **dict.fromkeys(("feed", "fate"), "VARCHAR"),
+        "lines": "BIGINT",
+    },
+    "findings": {
+        "drop_id": "VARCHAR",
+        "file_number": "INTEGER",
+        "rule": "VARCHAR",
+        "line": "BIGINT",
+        **dict.fromkeys(("column", "detail", "severity"), "VARCHAR"),
+    },
+    "duplicates": {"drop_id": "VARCHAR", "path": "VARCHAR", "night": "DATE"},
+    "receipts": {"drop_id": "VARCHAR", "night": "DATE"},
+    "held_for": {
+        **dict.fromkeys(("drop_id", "feed", "school"), "VARCHAR"),
+        **dict.fromkeys(("would_end", "active"), "BIGINT"),
+        "cause": "VARCHAR",
+    },
+    "hold_answers": {
+        **dict.fromkeys(("drop_id", "answer", "answered_by", "reason"), "VARCHAR"),
+        **dict.fromkeys(("answered_on", "expires"), "DATE"),
+    },
+    "child_links": dict.fromkeys(("_sender", "SystemID", "SISLocalID", "ChildID"), "VARCHAR"),
+    "unmatched": {
+        **dict.fromkeys(("_sender", "SystemID", "SISLocalID", "drop_id"), "VARCHAR"),
+        "line": "BIGINT",
+        **dict.fromkeys(("rule", "field"), "VARCHAR"),
+    },
+    "foster_lookups": dict.fromkeys(("_sender", "kind", "code", "meaning"), "VARCHAR"),
+    "school_codes": dict.fromkeys(("_sender", "sourcedId", "CDSCode", "told_by"), "VARCHAR"),
+    "eligibility": {name: _sql(dtype) for name, dtype in ELIGIBILITY_SCHEMA.items()},
 }
 """Our own tables. ``drops.position`` is the order of loading; ``received_files`` is the memory of
 which bytes lay under which name; ``duplicates`` are drops that came again; ``receipts`` says for
 which drops the sender has its answer. ``child_links`` and ``unmatched`` are the students of the
 senders' newest Foster Focus drops, with the children they were linked to or the reason why not.
-``foster_lookups`` says what a district's own codes stand for. ``eligibility`` is the newest result
+``foster_lookups`` says what a district's own codes stand for. ``held_for`` says why a drop is held,
+``hold_answers`` what an operator answered. ``school_codes`` are the schools of OneRoster sets with
+their CDS codes. ``eligibility`` is the newest result
 of each student of a roster and each system; years are in sixtieths."""
 
 TRACKING = {
@@ -138,25 +168,42 @@ def connect(folder: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnecti
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates missing tables and adds columns that a feed has gained, in one transaction."""
+    """Creates missing tables and adds columns that a table has gained, in one transaction."""
+    statements = _lacking(connection)
+    if statements:
+        with transaction(connection):
+            for statement in statements:
+                connection.execute(statement)
+
+
+def _lacking(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """What it takes to bring the tables up to date."""
     present: dict[str, set[str]] = {}
     for table, column in connection.execute(
         "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'lake'"
     ).fetchall():
         present.setdefault(table, set()).add(column)
-    wanted = {feed.name: feed_table_columns(feed) for feed in FEEDS}
-    with transaction(connection):
-        for table, columns in BOOKKEEPING.items():
-            if table not in present:
-                connection.execute(f"CREATE TABLE {table} ({columns})")
-        for table, typed in wanted.items():
-            if table not in present:
-                body = ", ".join(f"{quoted(name)} {kind}" for name, kind in typed.items())
-                connection.execute(f"CREATE TABLE {table} ({body})")
-                continue
-            for name, kind in typed.items():
-                if name not in present[table]:
-                    connection.execute(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
+    statements = []
+    for table, typed in {**BOOKKEEPING, **{f.name: feed_table_columns(f) for f in FEEDS}}.items():
+        columns = {name: f"{quoted(name)} {kind}" for name, kind in typed.items()}
+        if table not in present:
+            statements.append(f"CREATE TABLE {table} ({', '.join(columns.values())})")
+            continue
+        statements += [
+            f"ALTER TABLE {table} ADD COLUMN {column}"
+            for name, column in columns.items()
+            if name not in present[table]
+        ]
+    return statements
+
+
+def bring_up_to_date(folder: Path) -> None:
+    """Has a warehouse that an older version wrote take today's form; call it as the only writer."""
+    with connect(folder, read_only=True) as connection:
+        lacking = _lacking(connection)
+    if lacking:
+        with connect(folder) as connection:
+            prepare(connection)
 
 
 def feed_table_columns(feed: FeedSpec) -> dict[str, str]:

@@ -10,6 +10,7 @@ make one after the other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 import duckdb
 import polars as pl
@@ -33,6 +34,10 @@ class FeedLoad:
     corrections: pl.DataFrame
 
 
+MODIFIED = "dateLastModified"
+"""When a record was last modified, of feeds whose lines can say that a record is gone. One that a
+full set no longer has says so too, as of the night."""
+
 _NOTHING = FeedLoad(
     pl.DataFrame(schema={"_file": pl.UInt32, "fate": pl.String, "lines": pl.Int64}),
     pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64}),
@@ -44,16 +49,17 @@ def load_feed(
     connection: duckdb.DuckDBPyConnection,
     feed: FeedSpec,
     verification: Verification,
+    on: date,
     by_unique_id: frozenset[str] = frozenset(),
 ) -> FeedLoad:
-    """Upserts the feed's accepted lines; to be called inside a transaction.
+    """Upserts the feed's accepted lines as of the night ``on``; part of a transaction.
 
     ``by_unique_id``: senders whose records are known by their unique ID, where the feed has one.
     """
     files = _files(feed, verification)
     senders = pl.col("_sender").is_in(sorted(by_unique_id) if feed.unique_id else [])
     loads = [
-        _load_group(connection, feed, key, verification, files.filter(group))
+        _load_group(connection, feed, key, verification, files.filter(group), on)
         for key, group in (
             (Key.of_columns(feed), ~senders),
             (Key.of_unique_id(feed), senders),
@@ -124,6 +130,7 @@ def _load_group(
     key: Key,
     verification: Verification,
     files: pl.DataFrame,
+    on: date,
 ) -> FeedLoad:
     """Loads the lines of senders whose records have the same kind of key."""
     lines = verification.accepted[feed.name]
@@ -150,7 +157,8 @@ def _load_group(
                 corrections = _possible_corrections(connection, feed, key)
             _write_changes(connection, feed, key)
             if feed.lifecycle is Lifecycle.SNAPSHOT:
-                ended = _end_missing(connection, feed, key, verification.kept_keys[feed.name])
+                kept_keys = verification.kept_keys[feed.name]
+                ended = _end_missing(connection, feed, key, kept_keys, on)
     finally:
         for table in ("staged", "decided"):
             connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
@@ -191,8 +199,17 @@ def _record(feed: FeedSpec) -> str:
     """The columns of a record made of a received line, in the order of ``_columns``."""
     own = ", ".join(f"line.{quoted(name)}" for name in feed.columns)
     return (
-        f"{own}, line._sender, received_as._drop, line._line, true AS _active, hash({own}) AS _hash"
+        f"{own}, line._sender, received_as._drop, line._line, {_is_active(feed)} AS _active, "
+        f"hash({own}) AS _hash"
     )
+
+
+def _is_active(feed: FeedSpec) -> str:
+    """Whether a line leaves its record active: unless it says that the record is gone."""
+    if feed.gone is None:
+        return "true"
+    column, value = feed.gone
+    return f"line.{quoted(column)} IS DISTINCT FROM '{value}'"
 
 
 def _columns(feed: FeedSpec) -> list[str]:
@@ -263,7 +280,7 @@ def _stage(
         f"""
         CREATE OR REPLACE TEMP TABLE staged AS
         SELECT _sender, {key.named("line")}, _file, _line, _span,
-               hash({own}) AS _hash, {rank} AS _rank
+               hash({own}) AS _hash, {_is_active(feed)} AS _active, {rank} AS _rank
         FROM {_RECEIVED}
         """
     )
@@ -277,7 +294,8 @@ def _decide(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key) -> 
         SELECT line._file, line._line, line._span,
                CASE WHEN line._rank > 1 THEN 'superseded'
                     WHEN record._hash IS NULL THEN 'inserted'
-                    WHEN record._hash <> line._hash OR NOT record._active THEN 'updated'
+                    WHEN record._hash <> line._hash OR record._active <> line._active
+                        THEN 'updated'
                     ELSE 'unchanged' END AS fate
         FROM staged AS line
         LEFT JOIN {feed.name} AS record ON {key.same("line", "record")}
@@ -323,12 +341,20 @@ def _write_changes(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: K
 
 
 def _end_missing(
-    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key, kept_keys: pl.DataFrame
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    key: Key,
+    kept_keys: pl.DataFrame,
+    on: date,
 ) -> pl.DataFrame:
     """Ends the records that their sender's full set does not have.
 
     A rejected line that names a record is no reason to end it: the last good record stays.
     """
+    ended = "_active = false"
+    if feed.gone is not None:
+        column, value = feed.gone
+        ended += f", {quoted(column)} = '{value}', {quoted(MODIFIED)} = TIMESTAMP '{on}'"
     connection.register("kept_keys", kept_keys.to_arrow())
     try:
         connection.execute(
@@ -356,7 +382,7 @@ def _end_missing(
                 f"""
                 MERGE INTO {feed.name} AS record
                 USING ended AS line ON {key.same("line", "record")}
-                WHEN MATCHED THEN UPDATE SET _active = false
+                WHEN MATCHED THEN UPDATE SET {ended}
                 """
             )
     finally:

@@ -188,20 +188,25 @@ _WAYS: Mapping[str, Way] = {
 """For each rule the files that break it, and all that is found in them."""
 
 
+OF_LOADING = {file_rules.HELD.id}
+"""Rules that speak of a drop when it is loaded, not of its bytes: tested with the warehouse."""
+_RULES = [rule for rule in file_rules.FILE_RULES if rule.id not in OF_LOADING]
+
+
 @cache
 def _night(rule_id: str) -> Verification:
     sent = _WAYS[rule_id][0]()
     return sent if isinstance(sent, Verification) else verified(sent, "transcript")
 
 
-@pytest.mark.parametrize("rule", file_rules.FILE_RULES, ids=lambda rule: rule.id)
+@pytest.mark.parametrize("rule", _RULES, ids=lambda rule: rule.id)
 def test_a_damaged_package_is_found_by_its_rule_and_by_no_other(rule: Rule):
     _, expected = _WAYS[rule.id]
     assert rule.id in [place[1] for place in expected]
     assert sorted(broken_rules(_night(rule.id)), key=str) == sorted(expected, key=str)
 
 
-@pytest.mark.parametrize("rule", file_rules.FILE_RULES, ids=lambda rule: rule.id)
+@pytest.mark.parametrize("rule", _RULES, ids=lambda rule: rule.id)
 def test_damage_of_one_file_leaves_the_rest_of_the_package_accepted(rule: Rule):
     _, expected = _WAYS[rule.id]
     files = _night(rule.id).files
@@ -213,7 +218,7 @@ def test_damage_of_one_file_leaves_the_rest_of_the_package_accepted(rule: Rule):
 
 @pytest.mark.parametrize(
     "rule",
-    [rule for rule in file_rules.FILE_RULES if rule.severity is not Severity.ERROR],
+    [rule for rule in _RULES if rule.severity is not Severity.ERROR],
     ids=lambda rule: rule.id,
 )
 def test_a_file_rule_that_is_no_error_costs_no_line(rule: Rule):
@@ -221,4 +226,4 @@ def test_a_file_rule_that_is_no_error_costs_no_line(rule: Rule):
 
 
 def test_every_file_rule_has_a_way_to_break_it():
-    assert sorted(_WAYS) == sorted(rule.id for rule in file_rules.FILE_RULES)
+    assert sorted(_WAYS) == sorted(rule.id for rule in _RULES)

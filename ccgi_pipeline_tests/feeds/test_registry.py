@@ -10,8 +10,14 @@ from collections.abc import Callable
 
 import pytest
 
-from ccgi_pipeline.feeds.registry import FEEDS, date_in_name, feed_by_header, feed_by_name
-from ccgi_pipeline.feeds.spec import FeedSpec, Requirement
+from ccgi_pipeline.feeds.registry import (
+    FAMILIES,
+    FEEDS,
+    date_in_name,
+    feed_by_header,
+    feed_by_name,
+)
+from ccgi_pipeline.feeds.spec import FeedSpec, Requirement, fold
 
 _STEMS = [(feed, stem) for feed in FEEDS for stem in feed.stems]
 
@@ -37,7 +43,18 @@ _STEMS = [(feed, stem) for feed in FEEDS for stem in feed.stems]
 def test_a_file_is_recognised_by_its_usual_name_with_district_and_date(
     feed: FeedSpec, stem: str, form: str, spelled: Callable[[str], str]
 ):
-    assert feed_by_name(form.format(stem=spelled(stem))) is feed
+    assert feed_by_name(form.format(stem=spelled(stem)), FAMILIES[feed.family]) is feed
+
+
+@pytest.mark.parametrize(("feed", "stem"), _STEMS, ids=[stem for _, stem in _STEMS])
+def test_a_name_that_two_families_have_speaks_of_neither(feed: FeedSpec, stem: str):
+    families = {other.family for other, known in _STEMS if fold(known) == fold(stem)}
+    assert feed_by_name(f"{stem}_20261120.csv") is (feed if len(families) == 1 else None)
+
+
+def test_the_names_that_two_families_have_are_few():
+    names = [name for _, name in {(feed.name, fold(stem)) for feed, stem in _STEMS}]
+    assert {name for name in names if names.count(name) > 1} == {"manifest", "demographics"}
 
 
 @pytest.mark.parametrize("name", ["Notes.csv", "StudentTemplate.csv.bak.old", ".csv", "20261120"])
@@ -68,7 +85,11 @@ def test_a_full_header_is_recognised_in_any_order_and_case(feed: FeedSpec):
 
 @pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
 def test_a_header_without_a_required_column_is_no_feeds(feed: FeedSpec):
-    required = [n for n, c in feed.columns.items() if c.requirement is Requirement.REQUIRED]
+    required = [
+        name
+        for name, column in feed.columns.items()
+        if column.requirement is Requirement.REQUIRED and not column.editions
+    ]
     others = [name for name in feed.columns if name != required[-1]]
     assert feed_by_header(others) is not feed
 

@@ -45,7 +45,7 @@ class Case:
     """A damaged file and what reading it must give.
 
     ``kept`` are the readable lines by physical number, ``found`` the findings (rule without
-    ``FILE-``, line) in order, ``lines`` the data lines that the file has.
+    ``FILE-``, or a whole ``OR-...``, and line) in order, ``lines`` the file's data lines.
     """
 
     content: bytes
@@ -192,7 +192,15 @@ def _no_header(feed: FeedSpec) -> Case:
 
 def _reordered(feed: FeedSpec) -> Case:
     content = as_bytes(feed, good_lines(feed, COUNT), header=list(reversed(feed.columns)))
-    return Case(content, _all(feed), lines=_count(feed))
+    found = [("OR-HEADER-ORDER", 1)] if feed.headers else []
+    return Case(content, _all(feed), found, _count(feed))
+
+
+def _misspelt(feed: FeedSpec, header: bytes) -> list[tuple[str, int | None]]:
+    """The findings of the names that ``header`` has not to the letter, where letters matter."""
+    cells = [cell.strip() for cell in header.decode().split(feed.separators[0])]
+    wrong = [cell for cell, name in zip(cells, feed.columns, strict=True) if cell != name]
+    return [("OR-HEADER-CASE", 1) for _ in wrong] if feed.headers else []
 
 
 def _spelled_otherwise(feed: FeedSpec) -> Case:
@@ -200,22 +208,25 @@ def _spelled_otherwise(feed: FeedSpec) -> Case:
     header, rest = as_bytes(feed, lines).split(b"\n", 1)
     mark = _separator(feed)
     spelled = mark.join(b" " + name.lower().replace(b"id", b"_ID") for name in header.split(mark))
-    return Case(spelled + b"\n" + rest, _numbered(lines), lines=len(lines))
+    found = _misspelt(feed, spelled)
+    return Case(spelled + b"\n" + rest, _numbered(lines), found, len(lines))
 
 
 def _in_capitals(feed: FeedSpec) -> Case:
     header, rest = good_file(feed, COUNT).split(b"\n", 1)
-    return Case(header.upper() + b"\n" + rest, _all(feed), lines=_count(feed))
+    found = _misspelt(feed, header.upper())
+    return Case(header.upper() + b"\n" + rest, _all(feed), found, _count(feed))
 
 
 def _wrong_separator(feed: FeedSpec) -> Case:
-    content = good_file(feed, COUNT).replace(_separator(feed), b";")
+    content = good_file(feed, COUNT).replace(_separator(feed), b"|")
     return Case(content, {}, [("HEADER", 1)], _count(feed) + 1)
 
 
 def _other_separators(feed: FeedSpec) -> Case:
     content = as_bytes(feed, good_lines(feed, COUNT), separator=feed.separators[-1])
-    return Case(content, _all(feed), lines=_count(feed))
+    found = [("OR-HEADER-SEPARATOR", 1)] if feed.headers else []
+    return Case(content, _all(feed), found, _count(feed))
 
 
 def _empty(_: FeedSpec) -> Case:
@@ -475,6 +486,10 @@ _CASES = [
 ]
 
 
+def _whole_ids(case: Case) -> list[tuple[str, int | None]]:
+    return [(rule if "OR-" in rule else f"FILE-{rule}", line) for rule, line in case.found]
+
+
 @pytest.mark.parametrize(("feed", "damage"), _CASES)
 def test_a_damaged_file_loses_what_is_damaged_and_nothing_else(feed: FeedSpec, damage: Damage):
     case = damage(feed)
@@ -485,8 +500,10 @@ def test_a_damaged_file_loses_what_is_damaged_and_nothing_else(feed: FeedSpec, d
     found = list(reading.findings.select("rule", "line").iter_rows())
     assert reading.feed is feed
     assert reading.encoding == case.encoding
-    assert kept == case.kept
-    assert found == [(f"FILE-{rule}", line) for rule, line in case.found]
+    assert kept == {
+        n: {k: cell or None for k, cell in line.items()} for n, line in case.kept.items()
+    }
+    assert found == _whole_ids(case)
     assert {row[LINE]: row[SPAN] for row in rows} == {n: case.spans.get(n, 1) for n in case.kept}
     assert reading.lines == case.lines
     assert sum(row[SPAN] for row in rows) + reading.unreadable == reading.lines
@@ -550,7 +567,7 @@ def test_a_damaged_extract_is_accounted_for_line_by_line(feed: FeedSpec, kind: s
     assert file["lines"] == case.lines == file["accepted"] + file["rejected"]
     assert file["removed"] == 0
     assert file["accepted"] == len(case.kept)
-    assert found == [(f"FILE-{rule}", line) for rule, line in case.found]
+    assert found == _whole_ids(case)
     assert file["verdict"] == (
         "rejected"
         if kind in _REJECTED

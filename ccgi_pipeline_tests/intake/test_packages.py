@@ -65,7 +65,7 @@ def test_a_good_zip_gives_its_files_in_its_order(compression: int):
 
 def test_folders_in_a_zip_are_passed_through():
     content = _zip({"drop/": b"", "drop/inner/StudentTemplate.csv": b"x"})
-    assert members(NAME, content) == [Member("StudentTemplate.csv", b"x")]
+    assert members(NAME, content) == [Member("StudentTemplate.csv", b"x", in_folder=True)]
 
 
 @pytest.mark.parametrize(

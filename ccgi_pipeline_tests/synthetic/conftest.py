@@ -12,8 +12,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ccgi_pipeline.feeds.registry import feed_by_name
+from ccgi_pipeline.feeds.registry import FAMILIES, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.intake.inbox import owner_of
 from ccgi_pipeline.synthetic import GeneratedState, generate
 
 ON = date(2026, 11, 22)
@@ -37,14 +38,14 @@ class Inbox:
             if path.suffix == ".zip":
                 with zipfile.ZipFile(path) as package:
                     for name in package.namelist():
-                        found[f"{shown}/{name}"] = package.read(name).decode()
+                        found[f"{shown}/{Path(name).name}"] = package.read(name).decode()
             elif path.is_file():
                 found[shown] = path.read_bytes().decode()
         return found
 
     def texts_of(self, feed: FeedSpec) -> dict[str, str]:
         """The texts of the files of one feed."""
-        return {path: text for path, text in self.texts.items() if feed_by_name(path) is feed}
+        return {path: text for path, text in self.texts.items() if feed_of(path) is feed}
 
     def lines(self, feed: FeedSpec) -> pl.DataFrame:
         """All lines of one feed as text, with ``sender`` and ``path``."""
@@ -58,7 +59,13 @@ class Inbox:
             ).with_columns(pl.lit(path.split("/")[0]).alias("sender"), pl.lit(path).alias("path"))
             for path, text in self.texts_of(feed).items()
         ]
-        return pl.concat(frames)
+        return pl.concat(frames, how="diagonal")
+
+
+def feed_of(path: str) -> FeedSpec | None:
+    """The feed of a file of the inbox: two families may have files of one name."""
+    _, family = owner_of(path)
+    return feed_by_name(path, FAMILIES[family])
 
 
 def separator_of(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,15 +17,18 @@ from ccgi_pipeline.feeds import (
     file_rules,
     foster_focus,
     foster_focus_cps,
+    oneroster,
     platform,
     transcript,
 )
 from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
-from ccgi_pipeline.feeds.registry import RULES, feed_by_name
+from ccgi_pipeline.feeds.oneroster import package_rules
+from ccgi_pipeline.feeds.registry import RULES
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.synthetic import PlantedDefect
 from ccgi_pipeline.synthetic.defects import plant
 from ccgi_pipeline.verification.checking import check
+from ccgi_pipeline_tests.synthetic.conftest import feed_of
 
 if TYPE_CHECKING:
     from ccgi_pipeline_tests.synthetic.conftest import Inbox
@@ -35,12 +39,15 @@ FEEDS = (
     *platform.FEEDS,
     *foster_focus.FEEDS,
     *foster_focus_cps.FEEDS,
+    *oneroster.FEEDS,
 )
 FAULTY_FEEDS = (
     transcript.STUDENT,
     transcript.COURSE_GRADE,
     *platform.FEEDS,
     *(feed for feed in foster_focus.FEEDS if feed is not foster_focus.BEHAVIOR),
+    oneroster.USERS,
+    oneroster.ENROLLMENTS,
 )
 AS_IT_SHOULD_BE = {
     "FF-DEM-REQ-ExitDate",
@@ -51,8 +58,32 @@ AS_IT_SHOULD_BE = {
     "FF-TRN-REQ-UCCSUApprovedCourse",
     "FF-DEM-GENDER",
     file_rules.BYTE_ORDER_MARK.id,
+    package_rules.NO_MANIFEST.id,
+    package_rules.FOLDER.id,
 }
-"""What fires on good files too: blanks of what has not ended or is not approved, and gender X."""
+"""What fires on good files too: blanks of what has not ended or is not approved, gender X, and
+sets without a manifest or in a folder of their zip."""
+
+
+LOOKS_OF_ONEROSTER = {
+    "OR-USR-FORM-enabledUser": ("enabledUser", "TRUE"),
+    "OR-USR-TYPE-enabledUser": ("enabledUser", "enabled"),
+    "OR-USR-CODE-grades": ("grades", "Freshman"),
+    "OR-USR-FORM-grades": ("grades", "[6-9]"),
+    "OR-USR-PASSWORD": ("password", ".+"),
+    "OR-USR-REF-orgSourcedIds": ("orgSourcedIds", "nowhere-.+"),
+    "OR-USR-REF-agentSourcedIds": ("agentSourcedIds", "nowhere-.+"),
+    "OR-USR-BULK-status": ("status", "active"),
+    "OR-ENR-BULK-status": ("status", "active"),
+    "OR-ENR-FORM-primary": ("primary", "TRUE"),
+    "OR-ENR-PRIMARY-ROLE": ("primary", "true"),
+    "OR-ENR-TYPE-beginDate": ("beginDate", r"\d\d/\d\d/\d{4}"),
+    "OR-ENR-TERM": ("beginDate", "20.+"),
+    "OR-ENR-REF-classSourcedId": ("classSourcedId", "nowhere-.+"),
+    "OR-ENR-REF-schoolSourcedId": ("schoolSourcedId", "nowhere-.+"),
+    "OR-ENR-REF-userSourcedId": ("userSourcedId", "nowhere-.+"),
+}
+"""By rule the column and the pattern of its cell; rules that other families have need none."""
 
 
 def planted_cells(
@@ -63,13 +94,13 @@ def planted_cells(
     for path, text in inbox.texts.items():
         header = text.splitlines()[0]
         separator = max(",^\t", key=header.count)
-        feed = feed_by_name(path)
+        feed = feed_of(path)
         assert feed is not None
         quoting = csv.QUOTE_MINIMAL if feed.quote else csv.QUOTE_NONE
-        lines = text.splitlines()
+        lines = text.removeprefix("\ufeff").splitlines()
         rows[path] = list(csv.reader(lines, delimiter=separator, quoting=quoting))
     for defect in inbox.state.defects:
-        feed = feed_by_name(defect.path)
+        feed = feed_of(defect.path)
         assert feed is not None
         yield feed, rows[defect.path][defect.line - 1], rows[defect.path], defect
 
@@ -79,13 +110,16 @@ def is_broken(
 ) -> bool:
     """Whether the line really has the defect, by looks alone."""
     if defect.rule_id == file_rules.FIELDS.id:
-        return 0 < len(cells) < len(feed.columns)
+        return 0 < len(cells) < len(lines[0])
     if defect.rule_id in {feed.repeated_key_id, feed.repeats_told_by}:
         return cells == lines[defect.line - 2]
-    cell_of = dict(zip(feed.columns, cells, strict=True))
-    needed = [name for name in feed.columns if feed.blank_rule_id(name) == defect.rule_id]
+    cell_of = dict(zip(lines[0], cells, strict=True))
+    needed = [name for name in lines[0] if feed.blank_rule_id(name) == defect.rule_id]
     if needed:
         return any(not cell_of[name] for name in needed)
+    if defect.rule_id in LOOKS_OF_ONEROSTER:
+        column, look = LOOKS_OF_ONEROSTER[defect.rule_id]
+        return re.fullmatch(look, cell_of[column]) is not None
     kind, column = defect.rule_id.removeprefix(f"{feed.prefix}-").split("-", 1)
     cell = cell_of[column]
     if kind == "CODE":
@@ -127,6 +161,11 @@ def test_every_kind_of_defect_is_planted_in_every_kind_of_file(faulty: Inbox) ->
         "PL-FAV-TYPE-OccurredAt",
         "FF-ATP-TYPE-SchoolDate",
         "FF-ATX-TYPE-SSID",
+        "OR-USR-CODE-role",
+        "OR-USR-UNIQUE",
+        "OR-ENR-CODE-role",
+        "OR-ENR-UNIQUE",
+        *LOOKS_OF_ONEROSTER,
     }
     for feed in (transcript.STUDENT, transcript.COURSE_GRADE, *platform.FEEDS):
         assert any(rule_id.startswith(f"{feed.prefix}-REQ-") for rule_id in rule_ids), feed.name
@@ -167,6 +206,7 @@ def test_a_clean_state_repeats_no_key_and_uses_codes_of_the_sets_only(
     for name, declared in feed.columns.items():
         cells = lines[name].drop_nulls()
         if declared.codes is not None:
+            cells = cells.str.split(",").explode() if declared.listed else cells
             assert set(cells) <= set(declared.codes.values), name
         may_be_blank = feed.schema.columns[name].nullable
         if not may_be_blank and feed.blank_rule_id(name) not in AS_IT_SHOULD_BE:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ccgi_pipeline.feeds import foster_focus, foster_focus_cps, platform, transcript
+from ccgi_pipeline.feeds import foster_focus, foster_focus_cps, oneroster, platform, transcript
 from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
-from ccgi_pipeline.feeds.registry import feed_by_name
 from ccgi_pipeline.synthetic import generate
+from ccgi_pipeline_tests.synthetic.conftest import feed_of
 
 if TYPE_CHECKING:
     from ccgi_pipeline_tests.synthetic.conftest import Inbox
@@ -76,17 +76,20 @@ def test_two_districts_are_those_of_the_sample_reports(tmp_path: Path) -> None:
         "cde/cde_directory/pubschls.txt",
         "foster_focus_cps/foster_focus_cps/children.txt",
     }
+    rosters = {f"{code}/oneroster/OneRoster_20261122.zip" for code in folders}
     written = {path for path in tree(tmp_path) if "/foster_focus/" not in path}
-    assert written == {*packages, *statewide}
+    assert written == {*packages, *statewide, *rosters}
 
 
 def test_every_header_is_that_of_the_declaration(clean: Inbox) -> None:
     for path, text in clean.texts.items():
-        feed = feed_by_name(path)
+        feed = feed_of(path)
         assert feed is not None, path
         header = text.splitlines()[0].removeprefix("\ufeff")
         separator = max(feed.separators, key=header.count)
-        assert header.split(separator) == list(feed.columns), path
+        edition = "1.2" if "pronouns" in header else "1.1"
+        wanted = [name for name, c in feed.columns.items() if c.expected_in(edition)]
+        assert header.split(separator) == wanted, path
 
 
 def test_every_feed_has_files(clean: Inbox) -> None:
@@ -96,6 +99,7 @@ def test_every_feed_has_files(clean: Inbox) -> None:
         *platform.FEEDS,
         *foster_focus.FEEDS,
         *foster_focus_cps.FEEDS,
+        *oneroster.FEEDS,
     )
     assert {feed.name: bool(clean.texts_of(feed)) for feed in feeds} == {
         feed.name: True for feed in feeds
@@ -172,6 +176,7 @@ def test_progress_hears_of_every_district(tmp_path: Path) -> None:
         ({"districts": 0, "students": 4}, "districts must be between"),
         ({"districts": 99_999, "students": 999_999}, "districts must be between"),
         ({"districts": 1, "students": 4, "defects": 1.5}, "share between 0 and 1"),
+        ({"districts": 1, "students": 4, "days": 0}, "days must be 1 or more"),
     ],
 )
 def test_what_cannot_be_generated_is_refused(

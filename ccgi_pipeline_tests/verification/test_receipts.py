@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from html import unescape
 
 import polars as pl
 import pytest
 
 from ccgi_pipeline.feeds.registry import RULES
-from ccgi_pipeline.findings import FINDINGS_SCHEMA
+from ccgi_pipeline.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.verification.receipts import (
     SHOWN_PER_RULE,
     FileReport,
@@ -42,7 +43,11 @@ def _report(*findings: _Row, path: str = "3367173/transcript/StudentTemplate.csv
         encoding="utf-8",
         lines=12,
         fates={"accepted": 10, "rejected": 2, "held": 0},
-        findings=pl.DataFrame(findings, schema=FINDINGS_SCHEMA, orient="row"),
+        findings=pl.DataFrame(
+            [(*found, str(RULES[found[0]].severity)) for found in findings],
+            schema=WEIGHED_SCHEMA,
+            orient="row",
+        ),
     )
 
 
@@ -81,6 +86,15 @@ def test_a_finding_is_told_with_rule_severity_place_and_message():
             "message": f"{RULES['FILE-FIELDS'].text} (3 cells, the header has 43)",
         },
     ]
+
+
+def test_a_finding_weighs_what_it_weighs_to_its_district():
+    report = _report(REQ, MARK)
+    lighter = report.findings.with_columns(severity=pl.lit("info"))
+    told = file_object(replace(report, findings=lighter))
+    assert {finding["severity"] for finding in told["findings"]} == {"info"}
+    assert {rule["severity"] for rule in told["rules"]} == {"info"}
+    assert "error" not in receipt_csv([replace(report, findings=lighter)]).decode()
 
 
 def test_broken_rules_are_counted_the_weightiest_first():

@@ -17,7 +17,8 @@ import pytest
 from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.intake.receiving import Received
 from ccgi_pipeline.verification.checking import shipped_knowledge
-from ccgi_pipeline.verification.verifying import Verification, files_to_verify, verify
+from ccgi_pipeline.verification.opening import files_to_verify
+from ccgi_pipeline.verification.verifying import Verification, verify
 from ccgi_pipeline.warehouse import answering, bookkeeping, inspecting, lake
 from ccgi_pipeline_tests.files import ON
 from ccgi_pipeline_tests.night.nights import lake_rows

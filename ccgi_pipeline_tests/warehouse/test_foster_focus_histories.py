@@ -21,7 +21,8 @@ import pytest
 from ccgi_pipeline.feeds import foster_focus, foster_focus_cps
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, drop_id
 from ccgi_pipeline.profiles import DistrictProfile, FosterFocusProfile, Profiles
-from ccgi_pipeline.verification.verifying import files_to_verify, verify
+from ccgi_pipeline.verification.opening import files_to_verify
+from ccgi_pipeline.verification.verifying import verify
 from ccgi_pipeline.warehouse import bookkeeping, lake
 from ccgi_pipeline_tests.files import ON, as_bytes, school_of
 from ccgi_pipeline_tests.foster_focus import Line, foster_line

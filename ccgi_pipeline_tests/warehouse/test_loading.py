@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.verification.checking import shipped_knowledge
-from ccgi_pipeline.verification.verifying import files_to_verify, verify
+from ccgi_pipeline.verification.opening import files_to_verify
+from ccgi_pipeline.verification.verifying import verify
 from ccgi_pipeline.warehouse import bookkeeping
 from ccgi_pipeline_tests.files import ON
 from ccgi_pipeline_tests.warehouse.model import (

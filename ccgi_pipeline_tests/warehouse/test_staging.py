@@ -11,7 +11,8 @@ from polars.testing import assert_frame_equal
 
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops
 from ccgi_pipeline.verification.checking import shipped_knowledge
-from ccgi_pipeline.verification.verifying import Verification, files_to_verify, verify
+from ccgi_pipeline.verification.opening import files_to_verify
+from ccgi_pipeline.verification.verifying import Verification, verify
 from ccgi_pipeline.warehouse.staging import Staging
 from ccgi_pipeline_tests.files import DISTRICT, ON, good_set
 

@@ -1,0 +1,25 @@
+"""The command line: ``ccgi``.
+
+Belongs here: the commands put together. Their arguments, what they print and their exit status are
+in the modules beside this one; everything else is done by the rooms.
+"""
+
+from __future__ import annotations
+
+import click
+
+from ccgi_pipeline.cli.benches import bench
+from ccgi_pipeline.cli.explaining import explain
+from ccgi_pipeline.cli.holds import hold
+from ccgi_pipeline.cli.judging import check, dictionary
+from ccgi_pipeline.cli.nights import demo, generate, run, ui
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ccgi-pipeline")
+def main() -> None:
+    """California's district data sharing: districts' files in, reports and receipts out."""
+
+
+for command in (demo, generate, run, check, hold, explain, dictionary, bench, ui):
+    main.add_command(command)

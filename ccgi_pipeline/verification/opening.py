@@ -1,0 +1,110 @@
+"""Opening: the files of drops, zips unpacked, each read by the strict reader as what it is.
+
+Belongs here: which feed a file of a drop is, and its reading. Does not belong here: what drops must
+be as wholes (oneroster), what lines must be (judging).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import PurePosixPath
+
+from ccgi_pipeline.feeds import foster_focus, oneroster
+from ccgi_pipeline.feeds.oneroster.package_rules import LEFT_ALONE_FILES
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, feed_by_name, folded_stem
+from ccgi_pipeline.feeds.spec import FeedSpec, Rule, fold
+from ccgi_pipeline.findings import Finding, findings_frame
+from ccgi_pipeline.intake.inbox import Drop, InboxFile
+from ccgi_pipeline.intake.packages import is_zip, members
+from ccgi_pipeline.intake.reader import Reading, count_lines, read
+from ccgi_pipeline.profiles import Profiles
+
+
+@dataclass(frozen=True, slots=True)
+class FileToVerify:
+    """One file of a drop. ``number`` tells the files of one verification apart, in load order.
+
+    ``path`` is where the sender put it, a zip's member behind its zip; ``in_folder``: the member
+    lies in a folder of the zip.
+    """
+
+    number: int
+    drop: str
+    sender: str
+    family: str
+    path: str
+    content: Callable[[], bytes]
+    refused: Rule | None = None
+    in_folder: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name without folders."""
+        return PurePosixPath(self.path).name
+
+
+def files_to_verify(
+    drops: Sequence[Drop], content_of: Callable[[InboxFile, str], bytes]
+) -> list[FileToVerify]:
+    """The files of ``drops`` in order, zips opened; ``content_of`` reads a file's bytes."""
+    files: list[FileToVerify] = []
+    for drop in drops:
+        for file, sha256 in drop.files:
+            if is_zip(file.name):
+                for member in members(file.name, content_of(file, sha256)):
+                    path = f"{file.shown}/{member.name}" if member.name != file.name else file.shown
+                    content = partial(_same, member.content)
+                    opened = file_of_drop(drop, len(files), path, content, member.refused)
+                    files.append(replace(opened, in_folder=member.in_folder))
+            else:
+                content = partial(content_of, file, sha256)
+                files.append(file_of_drop(drop, len(files), file.shown, content))
+    return files
+
+
+def _same(content: bytes) -> bytes:
+    return content
+
+
+def file_of_drop(
+    drop: Drop,
+    number: int,
+    path: str,
+    content: Callable[[], bytes],
+    refused: Rule | None = None,
+) -> FileToVerify:
+    """A file of ``drop`` under its number in the verification."""
+    return FileToVerify(number, drop.id, drop.sender, drop.family, path, content, refused)
+
+
+def read_file(file: FileToVerify, profiles: Profiles, edition: str = "") -> Reading:
+    """The reading of ``file``; ``edition``: its version, where its header shows none."""
+    if file.refused is not None:
+        refusal = findings_frame([Finding(file.refused)])
+        return Reading(None, "", 0, None, 0, refusal)
+    if _is_left_alone(file):
+        return count_lines(file.content())
+    candidates = FAMILIES.get(file.family, ())
+    named = _named_by_profile(file, profiles)
+    return read(file.content(), file.name, [named] if named else candidates, edition)
+
+
+def _is_left_alone(file: FileToVerify) -> bool:
+    """Whether the file is one of a OneRoster set that nobody here has a use for."""
+    if file.family != oneroster.FAMILY or feed_by_name(file.name, oneroster.FEEDS):
+        return False
+    stem = folded_stem(file.name)
+    return any(stem.endswith(fold(name)) for name in LEFT_ALONE_FILES)
+
+
+def _named_by_profile(file: FileToVerify, profiles: Profiles) -> FeedSpec | None:
+    """The extract whose file has this name by the district's profile."""
+    if file.family != foster_focus.FAMILY:
+        return None
+    stem = fold(PurePosixPath(file.name).stem)
+    for extract, name in profiles.of(file.sender).foster_focus.file_names.items():
+        if fold(PurePosixPath(name).stem) == stem:
+            return FEEDS_BY_NAME[f"{foster_focus.FAMILY}_{extract}"]
+    return None
