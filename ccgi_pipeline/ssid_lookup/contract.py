@@ -1,0 +1,261 @@
+"""The contract of the look-up: fields, lengths and formats, what a bad one is told, the answers.
+
+Belongs here: Tables 1 and 2 of the Scope of Data Sharing, in the spelling of its business rules
+(FirstName, LastName, BirthDate, CDSCode, CCCID, SSID). Pure. Does not belong here: who may ask, and
+who the student is.
+
+Values are normalised by one rule: blanks around a value are trimmed, otherwise it is taken exactly
+as it is, so that a match is a match of all required fields, letter by letter. No message and no
+``repr`` of anything here holds a value: values are students' data.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+BLANKS = (
+    " \t\n\v\f\r\u0085\u00a0\u1680"
+    "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What is trimmed. Named one by one because Python, polars and DuckDB each trim something else."""
+
+NOT_IN_A_NAME = r"[\x00-\x1f\x7f-\x9f]"
+"""Control characters; a regular expression that Python and polars read alike."""
+
+_NOT_TEXT = re.compile(NOT_IN_A_NAME + r"|[\ud800-\udfff]")
+"""JSON can spell halves of characters (surrogates), which no text holds."""
+
+
+class Problem(StrEnum):
+    """What is wrong with a field."""
+
+    REQUIRED = "required"
+    TYPE = "type"
+    LENGTH = "length"
+    FORMAT = "format"
+    REPEATED = "repeated"
+    UNEXPECTED = "unexpected"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A member of a request: ``form`` is how it is written, in words; ``pattern`` the same."""
+
+    name: str
+    description: str
+    length: int
+    required: bool = True
+    form: str = "text without control characters"
+    pattern: str | None = None
+    is_date: bool = False
+
+
+SSID = Field(
+    "SSID",
+    "Statewide Student Identifier, as the student gave it",
+    10,
+    required=False,
+    form="10 digits",
+    pattern="[0-9]{10}",
+)
+CCCID = Field(
+    "CCCID",
+    "California Community College identifier",
+    # The contract says 7; a comment beside it says that the field already is 8 wide.
+    8,
+    form="7 or 8 letters and digits",
+    pattern="[A-Za-z0-9]{7,8}",
+)
+BIRTH_DATE = Field(
+    "BirthDate",
+    "The student's date of birth",
+    10,
+    form="YYYY-MM-DD, a day of the calendar",
+    pattern="[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    is_date=True,
+)
+LOOKUP_FIELDS = (
+    SSID,
+    CCCID,
+    Field("FirstName", "The student's first name", 30),
+    Field("LastName", "The student's last name", 50),
+    BIRTH_DATE,
+    Field(
+        "CDSCode",
+        "High school of attendance: county-district-school code",
+        14,
+        form="14 digits",
+        pattern="[0-9]{14}",
+    ),
+)
+"""Table 1, in its order."""
+
+LOOKUP_ANSWER_FIELDS = (
+    replace(SSID, description="Statewide Student Identifier", required=True),
+    CCCID,
+)
+"""Table 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookupRequest:
+    """A look-up that meets the contract. ``repr`` tells nothing of it."""
+
+    first_name: str = field(repr=False)
+    last_name: str = field(repr=False)
+    birth_date: str = field(repr=False)
+    cds_code: str = field(repr=False)
+    cccid: str = field(default="", repr=False)
+    ssid: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """A field and what is wrong with it; ``field`` is None for what has no field."""
+
+    field: str | None
+    problem: Problem
+    message: str
+
+
+class InvalidRequestError(Exception):
+    """A request that does not meet the contract."""
+
+    def __init__(self, problems: Sequence[FieldProblem], message: str = "") -> None:
+        super().__init__(f"{len(problems)} problems")
+        self.problems = tuple(problems)
+        self.message = message or "These fields do not meet the contract."
+
+
+def parse_lookup(body: bytes) -> LookupRequest:
+    """The look-up that a request's body asks for; raises InvalidRequestError."""
+    values = read_fields(body, LOOKUP_FIELDS)
+    return LookupRequest(
+        first_name=values["FirstName"],
+        last_name=values["LastName"],
+        birth_date=values["BirthDate"],
+        cds_code=values["CDSCode"],
+        cccid=values["CCCID"],
+        ssid=values["SSID"] or None,
+    )
+
+
+def read_fields(body: bytes, fields: Sequence[Field]) -> dict[str, str]:
+    """The normalised values of a JSON object's members; blank and absent are both "".
+
+    Raises InvalidRequestError, which names every bad field.
+    """
+    members = _members(body)
+    known = {spec.name for spec in fields}
+    problems = [
+        problem
+        for spec in fields
+        if (problem := _problem(spec, [value for name, value in members if name == spec.name]))
+    ]
+    if any(name not in known for name, _ in members):
+        # Named by nothing: the name of a member is as much the client's text as its value.
+        message = "only the contract's fields may be sent"
+        problems.append(FieldProblem(None, Problem.UNEXPECTED, message))
+    if problems:
+        raise InvalidRequestError(problems)
+    values = dict(members)
+    return {spec.name: _trimmed(values.get(spec.name)) for spec in fields}
+
+
+def _members(body: bytes) -> list[tuple[str, Any]]:
+    try:
+        parsed = json.loads(body.decode(), object_pairs_hook=_Members)
+    except (ValueError, RecursionError):
+        raise InvalidRequestError((), "The body is not JSON in UTF-8.") from None
+    if not isinstance(parsed, _Members):
+        raise InvalidRequestError((), "The body is not a JSON object.")
+    return parsed
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of a JSON object as they stand, repeated ones too."""
+
+
+def _trimmed(value: str | None) -> str:
+    return (value or "").strip(BLANKS)
+
+
+def _problem(spec: Field, values: Sequence[Any]) -> FieldProblem | None:
+    if len(values) > 1:
+        return FieldProblem(spec.name, Problem.REPEATED, "give it once")
+    value = values[0] if values else None
+    if value is not None and not isinstance(value, str):
+        return FieldProblem(spec.name, Problem.TYPE, "write it as a string")
+    text = _trimmed(value)
+    if not text:
+        missing = FieldProblem(spec.name, Problem.REQUIRED, "it must be given")
+        return missing if spec.required else None
+    if len(text) > spec.length:
+        message = f"at most {spec.length} characters"
+        return FieldProblem(spec.name, Problem.LENGTH, message)
+    if not _well_formed(spec, text):
+        return FieldProblem(spec.name, Problem.FORMAT, f"write it as {spec.form}")
+    return None
+
+
+def _well_formed(spec: Field, text: str) -> bool:
+    if spec.pattern is None:
+        return _NOT_TEXT.search(text) is None
+    if re.fullmatch(spec.pattern, text) is None:
+        return False
+    return not spec.is_date or _is_a_day(text)
+
+
+def _is_a_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def match_answer(ssid: str, cccid: str) -> dict[str, str]:
+    """Table 2."""
+    return {"SSID": ssid, "CCCID": cccid}
+
+
+NO_STUDENT_FOUND = {"error": "no_student_found", "message": "No student found"}
+"""The answer (HTTP 400) to every look-up without a match, whatever the reason."""
+
+
+def invalid_request_answer(error: InvalidRequestError) -> dict[str, Any]:
+    """The answer (HTTP 422) to a request that does not meet the contract."""
+    return {
+        "error": "invalid_request",
+        "message": error.message,
+        "fields": [
+            {"field": problem.field, "problem": str(problem.problem), "message": problem.message}
+            for problem in error.problems
+        ],
+    }
+
+
+def json_schema(fields: Sequence[Field]) -> Mapping[str, Any]:
+    """The fields as the OpenAPI page shows them."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [spec.name for spec in fields if spec.required],
+        "properties": {spec.name: _property(spec) for spec in fields},
+    }
+
+
+def _property(spec: Field) -> dict[str, Any]:
+    shown = {
+        "type": "string",
+        "maxLength": spec.length,
+        "description": f"{spec.description} ({spec.form})",
+    }
+    return {**shown, "pattern": f"^{spec.pattern}$"} if spec.pattern else shown

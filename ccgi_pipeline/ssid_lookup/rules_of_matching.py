@@ -1,0 +1,412 @@
+"""What a wider look-up would bring, and what it would cost: rules of matching, judged offline.
+
+CDE looks students up by an exact match and asked itself what an alias, a first initial or Soundex
+would add. Here each candidate rule answers applications whose true student is known, so that its
+gain can be set against its false matches. The probabilistic rule is Splink's Fellegi-Sunter model,
+trained without the truth.
+
+False matches grow with the number of students: a rule that errs once in a thousand among a million
+may err once in forty among the state's twelve million. Judge at the size that is meant.
+
+Belongs here: the rules, their answers, the judgement of these. Does not belong here: the service,
+which stays exact (service, store), or making applications (``synthetic.identities``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import jellyfish
+import polars as pl
+from nicknames import NickNamer
+from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+from splink import comparison_library as compared
+
+ANSWER_SCHEMA = {
+    "rule": pl.String,
+    "app_id": pl.Int64,
+    "error": pl.String,
+    "true_ssid": pl.String,
+    "candidates": pl.Int64,
+    "ssid": pl.String,
+}
+"""One rule's answer to one application: how many students it fits, and the SSID if it is one."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One way to look for students: columns of ``asked`` that equal columns of ``held``.
+
+    A column that is a list is looked for item by item.
+    """
+
+    asked: tuple[str, ...]
+    held: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Passes in their order; the next is made where the last one found nobody.
+
+    A pass that finds two students ends it: the application stays without an answer.
+    """
+
+    name: str
+    says: str
+    passes: tuple[Pass, ...]
+
+
+_EXACT = Pass(
+    ("firstname", "lastname", "birthdate", "hs_cds_full"),
+    ("FirstName", "LastName", "BirthDate", "CDSCode"),
+)
+
+
+def _instead(**columns: tuple[str, str] | None) -> Pass:
+    """The exact pass with another pair of columns for some of its own, or (None) with none."""
+    own = dict(zip(_EXACT.asked, zip(_EXACT.asked, _EXACT.held, strict=True), strict=True))
+    pairs = [columns.get(name, pair) for name, pair in own.items()]
+    asked, held = zip(*(pair for pair in pairs if pair), strict=True)
+    return Pass(asked, held)
+
+
+_INITIAL = ("first_initial", "first_initial")
+_ALIAS = _instead(firstname=("firstname", "alias_first"), lastname=("lastname", "alias_last"))
+_PLAIN = _instead(firstname=("plain_first", "plain_first"), lastname=("plain_last", "plain_last"))
+_NICKNAME = _instead(firstname=("other_forms", "plain_first"))
+_DAY_AND_MONTH = _instead(birthdate=("birth_swapped", "BirthDate"))
+_NAMES_SWAPPED = _instead(firstname=("lastname", "FirstName"), lastname=("firstname", "LastName"))
+_SOUNDEX = _instead(lastname=("soundex", "soundex"))
+_METAPHONE = _instead(lastname=("metaphone", "metaphone"))
+_NYSIIS = _instead(lastname=("nysiis", "nysiis"))
+_BY_INITIAL = _instead(firstname=_INITIAL)
+_ANY_SCHOOL = _instead(hs_cds_full=None)
+_BY_INITIAL_ANY_SCHOOL = _instead(firstname=_INITIAL, hs_cds_full=None)
+
+RULES = (
+    Rule("exact", "all required fields equal", (_EXACT,)),
+    Rule("alias", "or the names equal the alias", (_EXACT, _ALIAS)),
+    Rule("plain_letters", "or the names do without accents and marks", (_EXACT, _PLAIN)),
+    Rule("nickname", "or the first name is a nickname of the other", (_EXACT, _NICKNAME)),
+    Rule("day_and_month_swapped", "or day and month change places", (_EXACT, _DAY_AND_MONTH)),
+    Rule("names_swapped", "or the two names change places", (_EXACT, _NAMES_SWAPPED)),
+    Rule("soundex", "or the last names have one Soundex", (_EXACT, _SOUNDEX)),
+    Rule("metaphone", "or the last names have one Metaphone", (_EXACT, _METAPHONE)),
+    Rule("nysiis", "or the last names have one NYSIIS", (_EXACT, _NYSIIS)),
+    Rule("first_initial", "or only the first initial", (_EXACT, _BY_INITIAL)),
+    Rule("any_school", "or any school", (_EXACT, _ANY_SCHOOL)),
+    Rule(
+        "first_initial_any_school",
+        "or only the first initial, and any school",
+        (_EXACT, _BY_INITIAL_ANY_SCHOOL),
+    ),
+    Rule(
+        "careful",
+        "or plain letters, alias, nickname, swapped names or date, in this order",
+        (_EXACT, _PLAIN, _ALIAS, _NICKNAME, _NAMES_SWAPPED, _DAY_AND_MONTH),
+    ),
+    Rule(
+        "careful_any_school",
+        "the same, and in the end the exact names and date at any school",
+        (_EXACT, _PLAIN, _ALIAS, _NICKNAME, _NAMES_SWAPPED, _DAY_AND_MONTH, _ANY_SCHOOL),
+    ),
+)
+"""The exact match, and what might be added to it when it finds nobody."""
+
+
+# --- answering --------------------------------------------------------------------------------
+
+
+def answers(
+    identities: pl.DataFrame, applications: pl.DataFrame, rules: Sequence[Rule] = RULES
+) -> pl.DataFrame:
+    """What each rule answers to each application, in ``ANSWER_SCHEMA``.
+
+    Args:
+        identities: ``SSID``, ``FirstName``, ``LastName``, ``AliasFirstName``, ``AliasLastName``,
+            ``BirthDate``, ``CDSCode``; a row for each school of a student.
+        applications: ``app_id``, ``firstname``, ``lastname``, ``birthdate``, ``hs_cds_full``, and
+            the truth: ``true_ssid``, ``error``.
+        rules: which rules to try.
+    """
+    with duckdb.connect() as connection:
+        _register(connection, "held", _held(identities))
+        _register(connection, "asked", _asked(applications))
+        passes = dict.fromkeys(made for rule in rules for made in rule.passes)
+        found = {made: _found(connection, made) for made in passes}
+    truth = applications.select("app_id", "error", "true_ssid")
+    return pl.concat(
+        [_answered(rule.name, truth, [found[made] for made in rule.passes]) for rule in rules]
+    )
+
+
+def _register(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
+    connection.from_arrow(frame.to_arrow()).create(name)
+
+
+def _found(connection: duckdb.DuckDBPyConnection, made: Pass) -> pl.DataFrame:
+    """The applications for which a pass finds anybody: how many students, and one of them."""
+    keys = [f"key_{number}" for number in range(len(made.asked))]
+    held = ", ".join(f"{column} AS {key}" for column, key in zip(made.held, keys, strict=True))
+    asked = ", ".join(
+        f"{f'unnest({column})' if column in _LISTS else column} AS {key}"
+        for column, key in zip(made.asked, keys, strict=True)
+    )
+    # Identifiers are those declared above; no value is in them.
+    query = f"""
+        SELECT app_id, count(DISTINCT SSID) AS candidates, min(SSID) AS ssid
+        FROM (SELECT app_id, {asked} FROM asked) JOIN (SELECT SSID, {held} FROM held)
+            USING ({", ".join(keys)})
+        GROUP BY app_id
+    """  # noqa: S608
+    return connection.sql(query).pl()
+
+
+def _answered(name: str, truth: pl.DataFrame, found: list[pl.DataFrame]) -> pl.DataFrame:
+    """A rule's answers, from those of its passes."""
+    # Of each application, only what the first pass that found anybody for it says.
+    first = pl.concat(found).unique("app_id", keep="first", maintain_order=True)
+    candidates = pl.col("candidates").fill_null(0)
+    answered = truth.join(first, on="app_id", how="left", maintain_order="left").with_columns(
+        pl.lit(name).alias("rule"), candidates, pl.when(candidates == 1).then("ssid").alias("ssid")
+    )
+    return answered.select(pl.col(column).cast(dtype) for column, dtype in ANSWER_SCHEMA.items())
+
+
+# --- what names are compared by -----------------------------------------------------------------
+
+_LISTS = {"other_forms"}
+_SOUNDS: dict[str, Callable[[str], str]] = {
+    "soundex": jellyfish.soundex,
+    "metaphone": jellyfish.metaphone,
+    "nysiis": jellyfish.nysiis,
+}
+
+
+def _held(identities: pl.DataFrame) -> pl.DataFrame:
+    columns = ("SSID", "FirstName", "LastName", "BirthDate", "CDSCode")
+    return identities.select(
+        *columns,
+        pl.coalesce("AliasFirstName", "FirstName").alias("alias_first"),
+        pl.coalesce("AliasLastName", "LastName").alias("alias_last"),
+        *_forms(pl.col("FirstName"), pl.col("LastName")),
+    ).pipe(_with_sounds)
+
+
+def _asked(applications: pl.DataFrame) -> pl.DataFrame:
+    birth = pl.col("birthdate").dt
+    swappable = birth.day() <= 12  # noqa: PLR2004 - a year has twelve months
+    return applications.select(
+        *("app_id", "firstname", "lastname", "birthdate", "hs_cds_full"),
+        pl.date(birth.year(), pl.when(swappable).then(birth.day()), birth.month()).alias(
+            "birth_swapped"
+        ),
+        *_forms(pl.col("firstname"), pl.col("lastname")),
+    ).pipe(lambda frame: _with_other_forms(_with_sounds(frame)))
+
+
+def _forms(first: pl.Expr, last: pl.Expr) -> tuple[pl.Expr, ...]:
+    return (
+        first.str.head(1).alias("first_initial"),
+        plain(first).alias("plain_first"),
+        plain(last).alias("plain_last"),
+    )
+
+
+def plain(name: pl.Expr) -> pl.Expr:
+    """A name's letters a to z, small, without accents and whatever stands between them."""
+    # The bar of this letter is no accent to Unicode.
+    letters = name.str.to_lowercase().str.replace_all("đ", "d").str.normalize("NFKD")
+    return letters.str.replace_all("[^a-z]", "")
+
+
+def _with_sounds(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with how ``plain_last`` sounds; each name is sounded out once."""
+    names = frame.select(pl.col("plain_last").unique())
+    sounds = {
+        name: pl.Series([sound(last) for last in names.to_series()], dtype=pl.String)
+        for name, sound in _SOUNDS.items()
+    }
+    return frame.join(names.with_columns(**sounds), on="plain_last", how="left")
+
+
+def _with_other_forms(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with ``other_forms``: nicknames of ``plain_first`` and what it is short for."""
+    known = NickNamer()
+    names = frame.select(pl.col("plain_first").unique())
+    forms = [
+        sorted(known.nicknames_of(name) | known.canonicals_of(name)) for name in names.to_series()
+    ]
+    other = pl.Series("other_forms", forms, dtype=pl.List(pl.String))
+    return frame.join(names.with_columns(other), on="plain_first", how="left")
+
+
+# --- the probabilistic rule ---------------------------------------------------------------------
+
+PROBABILISTIC = "probabilistic"
+_SURE = 0.99
+"""From this probability on a pair counts as one person."""
+_FOUND_BY_NAME_AND_DATE = 0.7
+"""Guess of how many true pairs agree in both names and birth date; the model asks for it."""
+_PAIRS_TO_LEARN_FROM = 2_000_000
+_SEED = 1
+
+
+def probable_answers(identities: pl.DataFrame, applications: pl.DataFrame) -> pl.DataFrame:
+    """What the probabilistic rule answers, in ``ANSWER_SCHEMA``: the students it is sure of.
+
+    Takes what ``answers`` takes. The model learns from the two frames alone, not from the truth:
+    how often fields agree by chance from random pairs, how often they agree in one person from
+    pairs that share a birth date, or both names (expectation maximisation). A hundred thousand
+    applications against a million students take a minute on two cores.
+    """
+    with duckdb.connect() as connection:
+        found = _probable(connection, _people(identities), _applicants(applications))
+    truth = applications.select("app_id", "error", "true_ssid")
+    return _answered(PROBABILISTIC, truth, [found])
+
+
+def _people(identities: pl.DataFrame) -> pl.DataFrame:
+    """A record for each name of each student, with all schools."""
+    schools = identities.group_by("SSID", maintain_order=True).agg(
+        pl.col("FirstName", "LastName", "AliasFirstName", "AliasLastName", "BirthDate").first(),
+        pl.col("CDSCode").alias("schools"),
+    )
+    alias = schools.filter(
+        pl.any_horizontal(pl.col("AliasFirstName", "AliasLastName").is_not_null())
+    ).with_columns(
+        pl.coalesce("AliasFirstName", "FirstName").alias("FirstName"),
+        pl.coalesce("AliasLastName", "LastName").alias("LastName"),
+    )
+    return (
+        pl.concat([schools, alias])
+        .select(
+            plain(pl.col("FirstName")).alias("first"),
+            plain(pl.col("LastName")).alias("last"),
+            pl.col("BirthDate").alias("birth"),
+            "schools",
+            pl.col("SSID").alias("of"),
+        )
+        .with_row_index("unique_id")
+    )
+
+
+def _applicants(applications: pl.DataFrame) -> pl.DataFrame:
+    return applications.select(
+        pl.col("app_id").cast(pl.UInt32).alias("unique_id"),
+        plain(pl.col("firstname")).alias("first"),
+        plain(pl.col("lastname")).alias("last"),
+        pl.col("birthdate").alias("birth"),
+        pl.concat_list("hs_cds_full").list.drop_nulls().alias("schools"),
+        pl.col("app_id").cast(pl.String).alias("of"),
+    )
+
+
+def _probable(
+    connection: duckdb.DuckDBPyConnection, people: pl.DataFrame, applicants: pl.DataFrame
+) -> pl.DataFrame:
+    engine = DuckDBAPI(connection)
+    _register(connection, "applicants", applicants)
+    _register(connection, "people", people)
+    inputs = [engine.register("applicants"), engine.register("people")]
+    linker = Linker(inputs, _model(), log_level=None)
+    learning = linker.training
+    learning.estimate_probability_two_random_records_match(
+        [block_on("first", "last", "birth")], recall=_FOUND_BY_NAME_AND_DATE
+    )
+    learning.estimate_u_using_random_sampling(max_pairs=_PAIRS_TO_LEARN_FROM, seed=_SEED)
+    learning.estimate_parameters_using_expectation_maximisation(block_on("birth"))
+    learning.estimate_parameters_using_expectation_maximisation(block_on("first", "last"))
+    scored = linker.inference.predict(threshold_match_probability=_SURE).as_duckdbpyrelation()
+    return scored.query(
+        "scored",
+        """
+        SELECT of_l::BIGINT AS app_id, count(DISTINCT of_r) AS candidates, min(of_r) AS ssid
+        FROM scored GROUP BY app_id
+        """,
+    ).pl()
+
+
+def _model() -> SettingsCreator:
+    """Names by likeness, rare ones counting more; birth date by how far off; schools in common."""
+    return SettingsCreator(
+        link_type="link_only",
+        comparisons=[
+            compared.JaroWinklerAtThresholds("first", [0.92, 0.8]),
+            compared.JaroWinklerAtThresholds("last", [0.92, 0.8]).configure(
+                term_frequency_adjustments=True
+            ),
+            compared.DateOfBirthComparison("birth", input_is_string=False),
+            compared.ArrayIntersectAtSizes("schools", [1]),
+        ],
+        blocking_rules_to_generate_predictions=[
+            block_on("birth"),
+            block_on("first", "last", "schools[1]"),
+        ],
+        additional_columns_to_retain=["of"],
+    )
+
+
+# --- judging ------------------------------------------------------------------------------------
+
+
+def judged(answered: pl.DataFrame) -> pl.DataFrame:
+    """How each rule did, in the order of ``answered``, which has to hold the exact rule's answers.
+
+    ``asked``, ``matched`` (one student found), ``match_rate`` (percent of asked), ``gain`` (points
+    over the exact rule, on the same applications), ``right``, ``false_matches`` (another student
+    than the true one, or any for a stranger), ``false_share`` (percent of matched),
+    ``false_share_of_gain`` (percent of what the rule matched beyond the exact one; null where that
+    is nothing), ``ambiguous`` (more than one student, so no answer).
+    """
+    matched = pl.col("ssid").is_not_null()
+    right = (pl.col("ssid") == pl.col("true_ssid")).fill_null(value=False)
+    exact = answered.filter(pl.col("rule") == "exact").select(
+        "app_id", exact_matched=matched, exact_false=matched & ~right
+    )
+    gained = pl.col("matched") - pl.col("exact_matched")
+    gained_false = pl.col("false_matches") - pl.col("exact_false")
+    return (
+        answered.join(exact, on="app_id", how="left")
+        .group_by("rule", maintain_order=True)
+        .agg(
+            pl.len().cast(pl.Int64).alias("asked"),
+            matched.sum().cast(pl.Int64).alias("matched"),
+            (matched & right).sum().cast(pl.Int64).alias("right"),
+            (matched & ~right).sum().cast(pl.Int64).alias("false_matches"),
+            (pl.col("candidates") > 1).sum().cast(pl.Int64).alias("ambiguous"),
+            pl.col("exact_matched", "exact_false").sum().cast(pl.Int64),
+        )
+        .select(
+            *("rule", "asked", "matched"),
+            (100 * pl.col("matched") / pl.col("asked")).alias("match_rate"),
+            (100 * gained / pl.col("asked")).alias("gain"),
+            *("right", "false_matches"),
+            (100 * pl.col("false_matches") / pl.col("matched")).fill_nan(0.0).alias("false_share"),
+            pl.when(gained > 0).then(100 * gained_false / gained).alias("false_share_of_gain"),
+            "ambiguous",
+        )
+    )
+
+
+def recovered(answered: pl.DataFrame) -> pl.DataFrame:
+    """Percent of the applications with each ``error`` that each rule answered rightly.
+
+    A row for each rule, a column for each error; ``none`` is for applications without one. Those of
+    strangers, whom nobody could answer rightly, are left out.
+    """
+    right = (pl.col("ssid") == pl.col("true_ssid")).fill_null(value=False)
+    return (
+        answered.filter(pl.col("true_ssid").is_not_null())
+        .with_columns(pl.col("error").fill_null("none"))
+        .group_by("rule", "error", maintain_order=True)
+        .agg((100 * right.mean()).alias("right"))
+        .pivot(on="error", index="rule", values="right", sort_columns=True)
+    )
+
+
+def rules_of_matching(identities: pl.DataFrame, applications: pl.DataFrame) -> pl.DataFrame:
+    """The rules' gains and false matches (``judged``), without the probabilistic one."""
+    return judged(answers(identities, applications))
