@@ -212,6 +212,7 @@ class _Knowledge:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._stored: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = {}
         self._learnt: dict[tuple[str, tuple[str, ...]], list[pl.DataFrame]] = {
             looked_up: [] for looked_up in _LOOKED_UP
         }
@@ -225,24 +226,35 @@ class _Knowledge:
         self, feed: str, columns: tuple[str, ...], senders: Sequence[str] | None
     ) -> pl.DataFrame:
         """Senders and cells of columns of a feed."""
-        if feed == "cde_directory":
-            stored = known_directory(self._connection).select(pl.lit("cde").alias(SENDER), *columns)
+        if senders is not None:
+            stored = self._ask(feed, columns, senders)
         else:
-            listed = ", ".join(map(quoted, columns))
-            of_senders = "" if senders is None else "AND list_contains($senders, _sender)"
-            # A student without a child of Foster Focus is in no table, and yet was sent.
-            of_students = feed == DEMOGRAPHICS.name and set(columns) <= set(CHILD)
-            more = f"UNION SELECT {SENDER}, {listed} FROM lake.unmatched" if of_students else ""
-            stored = self._connection.execute(
-                f"SELECT DISTINCT {SENDER}, {listed} FROM "
-                f"(SELECT {SENDER}, {listed} FROM lake.{feed} WHERE _active {more}) "
-                f"WHERE true {of_senders}",
-                None if senders is None else {"senders": list(senders)},
-            ).pl()
+            # Several rules look up the same, and nothing is loaded meanwhile.
+            if (feed, columns) not in self._stored:
+                self._stored[feed, columns] = self._ask(feed, columns, None)
+            stored = self._stored[feed, columns]
         learnt = pl.concat([nothing_known(feed, columns), *self._learnt[feed, columns]])
         if senders is not None:
             learnt = learnt.filter(pl.col(SENDER).is_in(list(senders)))
         return pl.concat([stored.cast(learnt.schema), learnt])
+
+    def _ask(
+        self, feed: str, columns: tuple[str, ...], senders: Sequence[str] | None
+    ) -> pl.DataFrame:
+        """What the warehouse has."""
+        if feed == "cde_directory":
+            return known_directory(self._connection).select(pl.lit("cde").alias(SENDER), *columns)
+        listed = ", ".join(map(quoted, columns))
+        of_senders = "" if senders is None else "AND list_contains($senders, _sender)"
+        # A student without a child of Foster Focus is in no table, and yet was sent.
+        of_students = feed == DEMOGRAPHICS.name and set(columns) <= set(CHILD)
+        more = f"UNION SELECT {SENDER}, {listed} FROM lake.unmatched" if of_students else ""
+        return self._connection.execute(
+            f"SELECT DISTINCT {SENDER}, {listed} FROM "
+            f"(SELECT {SENDER}, {listed} FROM lake.{feed} WHERE _active {more}) "
+            f"WHERE true {of_senders}",
+            None if senders is None else {"senders": list(senders)},
+        ).pl()
 
 
 def known_directory(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:

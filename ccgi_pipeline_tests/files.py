@@ -24,7 +24,7 @@ import polars as pl
 from ccgi_pipeline.feeds import foster_focus, oneroster
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.spec import FILE, SENDER, Column, ColumnType, FeedSpec, Scope
-from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops
+from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops, is_cd_code
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.checking import shipped_knowledge
 from ccgi_pipeline.verification.opening import files_to_verify
@@ -145,8 +145,8 @@ _CDS_CODE = "[0-9]{14}"
 
 
 def school_of(sender: str) -> str:
-    """The school to which every good line of ``sender`` belongs."""
-    return f"{sender}3335130"
+    """The school to which every good line of ``sender`` belongs; a state-wide one has any."""
+    return f"{sender if is_cd_code(sender) else DISTRICT}3335130"
 
 
 def _good_cell(feed: FeedSpec, declared: Column, number: int, sender: str) -> str:

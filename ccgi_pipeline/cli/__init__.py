@@ -12,6 +12,7 @@ from ccgi_pipeline.cli.benches import bench
 from ccgi_pipeline.cli.explaining import explain
 from ccgi_pipeline.cli.holds import hold
 from ccgi_pipeline.cli.judging import check, dictionary
+from ccgi_pipeline.cli.lookup import lookup
 from ccgi_pipeline.cli.nights import demo, generate, run, ui
 
 
@@ -21,5 +22,5 @@ def main() -> None:
     """California's district data sharing: districts' files in, reports and receipts out."""
 
 
-for command in (demo, generate, run, check, hold, explain, dictionary, bench, ui):
+for command in (demo, generate, run, check, hold, lookup, explain, dictionary, bench, ui):
     main.add_command(command)

@@ -6,12 +6,14 @@ Belongs here: its arguments. The measuring is in ``ccgi_pipeline.bench``.
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, today
+from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, progress_bars, today
 
 
 @click.group()
@@ -78,3 +80,37 @@ def bench_eligibility(students: int, data: Path, form: str) -> None:
         click.echo(json.dumps(benches.as_object(figures), indent=2))
     else:
         click.echo(benches.eligibility_as_text(figures))
+
+
+@bench.command("lookup", epilog=EXAMPLE.format("ccgi bench lookup --identities 1000000"))
+@click.option("--identities", "count", default=1_000_000, show_default=True, help="Students.")
+@click.option("--data", type=FOLDER, default=Path("data/bench-lookup"), show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def bench_lookup(count: int, data: Path, form: str) -> None:
+    """The SSID look-up: loading beside sorting the same rows, look-ups and requests a second."""
+    from ccgi_pipeline.ssid_lookup.measuring import measure_lookup  # noqa: PLC0415
+    from ccgi_pipeline.synthetic.identities import identities  # noqa: PLC0415
+
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(parents=True)
+    with progress_bars():
+        figures = measure_lookup(data, identities(count, seed=1))
+    if form == "json":
+        click.echo(json.dumps(asdict(figures), indent=2))
+        return
+    mebibyte = 2**20
+    click.echo(
+        f"{count:,} students, {figures.lines:,} lines, {figures.keys:,} keys\n"
+        f"  loading                       {figures.load_seconds:8.1f} s, "
+        f"peak {figures.peak_bytes / mebibyte:,.0f} MiB\n"
+        f"  the floor (sorting the rows)  {figures.floor_seconds:8.1f} s\n"
+        f"  ratio                         {figures.load_ratio:8.1f}\n"
+        f"  index                         {figures.index_bytes / mebibyte:8,.0f} MiB\n"
+        f"  look-ups a second             {figures.single_per_second:8,.0f} one by one, "
+        f"{figures.batch_per_second:,.0f} in batches\n"
+        f"  requests a second             {figures.requests_per_second:8,.0f} (HTTP, one worker), "
+        f"p50 {figures.p50_milliseconds:.1f} ms, p99 {figures.p99_milliseconds:.1f} ms\n"
+        f"  wrong answers                 {figures.wrong:8,}"
+    )

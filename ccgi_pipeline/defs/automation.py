@@ -16,6 +16,7 @@ import dagster as dg
 from ccgi_pipeline.defs.answers import CHILD_MATCH
 from ccgi_pipeline.defs.reports import ELIGIBILITY, asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
+from ccgi_pipeline.defs.ssid_lookup import ANSWERS, DOWNLOAD
 from ccgi_pipeline.intake.inbox import NOBODY, InboxFile, list_inbox
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse import bookkeeping, lake
@@ -28,7 +29,15 @@ night_job = dg.define_asset_job(
 
 DAILY_ASSETS = tuple(
     dg.AssetKey(name)
-    for name in ("received_drops", ELIGIBILITY, *map(asset_name, REPORTS), CHILD_MATCH, "receipts")
+    for name in (
+        "received_drops",
+        ELIGIBILITY,
+        *map(asset_name, REPORTS),
+        CHILD_MATCH,
+        "receipts",
+        ANSWERS,
+        DOWNLOAD,
+    )
 )
 """What a night makes even if no file came: the day of the reports is another, and the night before
 may have been stopped after its loads. What was loaded is as it was, and so are the checks on it."""

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from ccgi_pipeline.feeds import (
+    calpads_identity,
+    cccapply,
     cde_directory,
     foster_focus,
     foster_focus_cps,
@@ -29,6 +31,8 @@ FEEDS: tuple[FeedSpec, ...] = (
     *platform.FEEDS,
     *foster_focus.FEEDS,
     *oneroster.FEEDS,
+    *cccapply.FEEDS,
+    *calpads_identity.FEEDS,
 )
 FEEDS_BY_NAME: Mapping[str, FeedSpec] = {feed.name: feed for feed in FEEDS}
 FAMILIES: Mapping[str, tuple[FeedSpec, ...]] = {
@@ -53,6 +57,8 @@ STATEWIDE_SENDERS: Mapping[str, str] = {
     "platform": "platform",
     "cde": cde_directory.FEED.family,
     foster_focus_cps.SENDER: foster_focus_cps.FEED.family,
+    cccapply.SENDER: cccapply.FAMILY,
+    calpads_identity.SENDER: calpads_identity.FEED.family,
 }
 """Folders of the inbox that are no district's, and the family that each of them sends."""
 

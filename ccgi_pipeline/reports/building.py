@@ -95,7 +95,7 @@ def detail_rows(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) -> pl.D
     rows = connection.sql(f"SELECT cd, cds_code, {printed} FROM detail {only}").pl()
     own = [column.name for column in spec.columns]
     ordered = rows.sort("cd", "School", "cds_code", "SSID", *own, nulls_last=True)
-    return ordered.select("cd", *names).with_columns(_harmless(names))
+    return ordered.select("cd", *names).with_columns(harmless(names))
 
 
 def aggregate_rows(
@@ -132,7 +132,7 @@ def aggregate_rows(
         *groups,
         pl.col("counted").cast(pl.String).alias("# of Students"),
         _percent("counted", "students", settings.percent_decimals).alias("% of Students"),
-    ).select("cd", *(_harmless(names)))
+    ).select("cd", *(harmless(names)))
 
 
 def _only_for(spec: ReportSpec) -> str:
@@ -161,7 +161,7 @@ def _percent(part: str, whole: str, decimals: int) -> pl.Expr:
     )
 
 
-def _harmless(names: list[str]) -> list[pl.Expr]:
+def harmless(names: list[str]) -> list[pl.Expr]:
     """Cells without line breaks, and none that a spreadsheet would take for a formula."""
     return [
         pl.col(name)

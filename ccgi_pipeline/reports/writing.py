@@ -60,7 +60,7 @@ def write_report(  # noqa: PLR0913, PLR0917 - the rows, whose they are, and wher
 
     ``rows`` are those of all districts (``cd`` first); a district without any gets the header.
     """
-    header = _csv(pl.DataFrame(schema=dict.fromkeys(rows.columns[1:], pl.String)))
+    header = as_csv(pl.DataFrame(schema=dict.fromkeys(rows.columns[1:], pl.String)))
     by_district = {
         str(cd): group.drop("cd")
         for (cd,), group in rows.partition_by("cd", as_dict=True, maintain_order=True).items()
@@ -69,12 +69,13 @@ def write_report(  # noqa: PLR0913, PLR0917 - the rows, whose they are, and wher
     for cd, folder in named.select("cd", "folder").iter_rows():
         if spec.only_for is not None and cd not in spec.only_for:
             continue
-        content = _csv(by_district[cd]) if cd in by_district else header
+        content = as_csv(by_district[cd]) if cd in by_district else header
         outbox.write(report_path(spec, folder, file, on), content)
         written += 1
         progress()
     return written
 
 
-def _csv(rows: pl.DataFrame) -> bytes:
+def as_csv(rows: pl.DataFrame) -> bytes:
+    """Rows as a file of the outbox."""
     return rows.write_csv(line_terminator="\r\n", quote_style="necessary").encode()

@@ -91,6 +91,10 @@ BOOKKEEPING: Mapping[str, Mapping[str, str]] = {
     },
     "foster_lookups": dict.fromkeys(("_sender", "kind", "code", "meaning"), "VARCHAR"),
     "school_codes": dict.fromkeys(("_sender", "sourcedId", "CDSCode", "told_by"), "VARCHAR"),
+    "application_ssids": {
+        **dict.fromkeys(("app_id", "answer", "SSID", "fields"), "VARCHAR"),
+        "answered_on": "DATE",
+    },
     "eligibility": {name: _sql(dtype) for name, dtype in ELIGIBILITY_SCHEMA.items()},
 }
 """Our own tables. ``drops.position`` is the order of loading; ``received_files`` is the memory of
@@ -99,8 +103,9 @@ which drops the sender has its answer. ``child_links`` and ``unmatched`` are the
 senders' newest Foster Focus drops, with the children they were linked to or the reason why not.
 ``foster_lookups`` says what a district's own codes stand for. ``held_for`` says why a drop is held,
 ``hold_answers`` what an operator answered. ``school_codes`` are the schools of OneRoster sets with
-their CDS codes. ``eligibility`` is the newest result
-of each student of a roster and each system; years are in sixtieths."""
+their CDS codes. ``application_ssids`` is what the SSID look-up answered of each application (its
+SSID is restricted). ``eligibility`` is the newest result of each student of a roster and each
+system; years are in sixtieths."""
 
 TRACKING = {
     "_sender": "VARCHAR",

@@ -34,7 +34,7 @@ def specs(loaded: dg.Definitions) -> dict[str, dg.AssetSpec]:
     }
 
 
-def test_there_is_an_asset_for_every_feed_family_and_report(
+def test_there_is_an_asset_for_every_feed_family_report_and_step(
     specs: dict[str, dg.AssetSpec],
 ) -> None:
     assert set(specs) == {
@@ -45,6 +45,9 @@ def test_there_is_an_asset_for_every_feed_family_and_report(
         "receipts",
         "foster_focus_child_match",
         "eligibility",
+        "application_ssids",
+        "college_download",
+        "identity_uniqueness",
         "district_night",
     }
 

@@ -124,7 +124,8 @@ def active(folders: Folders, cd: str = PALM_SPRINGS) -> dict[str, int]:
     with lake.connect(folders.warehouse, read_only=True) as connection:
         return {
             feed.name.removeprefix("oneroster_"): connection.execute(
-                f"SELECT count(*) FROM {feed.name} WHERE _active AND _sender = ?", [cd]
+                f"SELECT count(*) FROM {feed.name} WHERE _active AND _sender = ?",  # noqa: S608
+                [cd],
             ).fetchone()[0]
             for feed in (ORGS, CLASSES, USERS, ENROLLMENTS)
         }
@@ -182,7 +183,7 @@ BAD_SETS: dict[str, tuple[Callable[[], Files], str]] = {
 
 
 @pytest.mark.parametrize("damage", BAD_SETS)
-def test_a_set_that_would_end_too_much_is_held_with_its_likely_cause(folders, damage):
+def test_a_set_that_would_end_too_much_is_held_with_its_likely_cause(folders: Folders, damage: str):
     made, cause = BAD_SETS[damage]
     tuesday = MONDAY + timedelta(days=1)
     night(folders, made(), tuesday)
@@ -198,7 +199,7 @@ def test_a_set_that_would_end_too_much_is_held_with_its_likely_cause(folders, da
         assert sum(file["fates"].values()) == file["lines"]
 
 
-def test_the_file_of_another_district_is_told_as_such(folders):
+def test_the_file_of_another_district_is_told_as_such(folders: Folders):
     night(folders, a_set(prefix="5"), MONDAY + timedelta(days=1), HAYWARD)
     night(folders, a_set(prefix="5"), MONDAY + timedelta(days=2))
     (hold,) = held(folders)
@@ -207,14 +208,14 @@ def test_the_file_of_another_district_is_told_as_such(folders):
     assert active(folders) == ALL == active(folders, HAYWARD)
 
 
-def test_a_normal_week_is_not_held(folders):
+def test_a_normal_week_is_not_held(folders: Folders):
     for day in range(1, 5):
         night(folders, a_set(numbers=range(day, STUDENTS + 2 * day)), MONDAY + timedelta(days=day))
     assert held(folders) == []
     assert active(folders)["users"] == STUDENTS + 4
 
 
-def test_changes_are_never_held(folders):
+def test_changes_are_never_held(folders: Folders):
     names = ("manifest.version", "oneroster.version", "file.users")
     said = zip(names, ("1.0", "1.1", "delta"), strict=True)
     gone = [
@@ -232,7 +233,7 @@ def test_changes_are_never_held(folders):
     assert active(folders)["users"] == 20
 
 
-def test_a_school_that_loses_too_many_is_held_though_the_district_does_not(tmp_path):
+def test_a_school_that_loses_too_many_is_held_though_the_district_does_not(tmp_path: Path):
     folders = folders_in(tmp_path)
     small = [_student(f"s{n}", "small") for n in range(40)]
     large = [_student(f"l{n}", "large") for n in range(400)]
@@ -243,7 +244,7 @@ def test_a_school_that_loses_too_many_is_held_though_the_district_does_not(tmp_p
     assert [(t.school, t.would_end, t.active) for t in hold.threats] == [("small", 25, 40)]
 
 
-def test_half_a_roster_is_held_and_the_last_good_one_stands(tmp_path):
+def test_half_a_roster_is_held_and_the_last_good_one_stands(tmp_path: Path):
     folders = folders_in(tmp_path)
     everyone = students(numbered(9_000_000_001, 40), PALM_SPRINGS_HIGH)
     put_roster(folders.inbox, PALM_SPRINGS, everyone, "20261116")
@@ -281,7 +282,7 @@ def halved(folders: Folders) -> Folders:
     return folders
 
 
-def test_an_approved_drop_is_loaded_by_the_next_night(halved):
+def test_an_approved_drop_is_loaded_by_the_next_night(halved: Folders):
     wednesday = MONDAY + timedelta(days=2)
     _answered(halved, "approve", wednesday)
     load_and_answer(halved, wednesday)
@@ -291,7 +292,7 @@ def test_an_approved_drop_is_loaded_by_the_next_night(halved):
     assert receipt["verdict"].startswith("accepted")
 
 
-def test_an_approved_drop_is_loaded_though_its_files_are_gone_from_the_inbox(halved):
+def test_an_approved_drop_is_loaded_though_its_files_are_gone_from_the_inbox(halved: Folders):
     wednesday = MONDAY + timedelta(days=2)
     for path in halved.inbox.rglob("*.csv"):
         path.unlink()
@@ -300,7 +301,7 @@ def test_an_approved_drop_is_loaded_though_its_files_are_gone_from_the_inbox(hal
     assert active(halved)["users"] == STUDENTS // 2
 
 
-def test_adds_only_loads_the_drop_and_ends_nothing(halved):
+def test_adds_only_loads_the_drop_and_ends_nothing(halved: Folders):
     wednesday = MONDAY + timedelta(days=2)
     _answered(halved, "approve", wednesday, "--adds-only")
     load_and_answer(halved, wednesday)
@@ -308,7 +309,7 @@ def test_adds_only_loads_the_drop_and_ends_nothing(halved):
     assert active(halved) == ALL
 
 
-def test_a_discarded_drop_is_left_for_good(halved):
+def test_a_discarded_drop_is_left_for_good(halved: Folders):
     wednesday = MONDAY + timedelta(days=2)
     _answered(halved, "discard", wednesday)
     load_and_answer(halved, wednesday)
@@ -317,7 +318,7 @@ def test_a_discarded_drop_is_left_for_good(halved):
     assert active(halved) == ALL
 
 
-def test_an_approval_that_is_not_used_in_time_expires(halved):
+def test_an_approval_that_is_not_used_in_time_expires(halved: Folders):
     _answered(halved, "approve", MONDAY)
     load_and_answer(halved, MONDAY + timedelta(days=8))
     (hold,) = held(halved)
@@ -325,7 +326,7 @@ def test_an_approval_that_is_not_used_in_time_expires(halved):
     assert active(halved) == ALL
 
 
-def test_a_held_drop_is_obsolete_once_a_newer_one_was_loaded(halved):
+def test_a_held_drop_is_obsolete_once_a_newer_one_was_loaded(halved: Folders):
     night(halved, a_set(numbers=range(STUDENTS + 1)), MONDAY + timedelta(days=2))
     (hold,) = held(halved)
     assert hold.state == "obsolete: a newer drop was loaded"
@@ -336,7 +337,7 @@ def test_a_held_drop_is_obsolete_once_a_newer_one_was_loaded(halved):
     assert active(halved)["users"] == STUDENTS + 1
 
 
-def test_an_operator_sees_what_would_end_and_no_pupil(halved):
+def test_an_operator_sees_what_would_end_and_no_pupil(halved: Folders):
     listed = _hold(halved, "list")
     (hold,) = held(halved)
     shown = _hold(halved, "show", hold.drop)
@@ -347,7 +348,7 @@ def test_an_operator_sees_what_would_end_and_no_pupil(halved):
     assert "Given" not in listed + shown
 
 
-def test_an_answer_to_a_drop_that_is_not_held_is_refused(halved):
+def test_an_answer_to_a_drop_that_is_not_held_is_refused(halved: Folders):
     arguments = ["hold", "show", "ffff", "--warehouse", str(halved.warehouse)]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1

@@ -1,0 +1,322 @@
+"""The command ``lookup``: the SSID Data Lookup, both ends and the truth about matching.
+
+Belongs here: its arguments and what is printed. Secrets come from the environment, never from an
+argument: what is typed stays in the shell's history.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ccgi_pipeline.cli.common import (
+    EXAMPLE,
+    FOLDER,
+    date_option,
+    print_table,
+    progress_bars,
+    today,
+)
+from ccgi_pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.exchange import Refused
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_store = click.option(
+    "--store",
+    type=FOLDER,
+    default=Path("data/lookup"),
+    show_default=True,
+    help="The folder of the look-up: its index, clients and logs.",
+)
+
+
+@click.group()
+def lookup() -> None:
+    """The SSID Data Lookup: service, client, and the analysis of matching."""
+
+
+@lookup.command(
+    "generate", epilog=EXAMPLE.format("ccgi lookup generate --out data/state --identities 100000")
+)
+@click.option("--out", type=FOLDER, required=True, help="Where the two files go.")
+@click.option("--identities", "count", default=100_000, show_default=True, help="Students.")
+@click.option("--applications", default=1_000, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+def generate_(out: Path, count: int, applications: int, seed: int) -> None:
+    """Writes synthetic identities, and applications about some of them."""
+    from ccgi_pipeline.synthetic.identities.files import write_state  # noqa: PLC0415
+
+    with progress_bars():
+        for path, lines in write_state(out, count, applications, seed):
+            click.echo(f"{path}: {lines:,} lines")
+
+
+@lookup.command("load", epilog=EXAMPLE.format("ccgi lookup load data/state/calpads_identity.csv"))
+@click.argument("paths", nargs=-1, required=True, type=_FILE)
+@_store
+@date_option
+def load(paths: Sequence[Path], store: Path, on: date | None) -> None:
+    """Loads identities in place of those before; until they stand, the old ones are served."""
+    from ccgi_pipeline.exchange import load_identity_files  # noqa: PLC0415
+
+    store.mkdir(parents=True, exist_ok=True)
+    try:
+        with progress_bars():
+            made, refused = load_identity_files(store, paths, on or today())
+    except PipelineError as failed:
+        raise click.ClickException(str(failed)) from None
+    click.echo(f"{made.lines:,} lines, {made.keys:,} keys, {made.seconds:.1f} s")
+    _print_refused(refused)
+
+
+def _print_refused(refused: Refused) -> None:
+    """What was not taken, by rule."""
+    from ccgi_pipeline.feeds.registry import RULES  # noqa: PLC0415
+
+    if refused.lines:
+        click.echo(f"{refused.lines:,} lines were not taken:")
+        print_table(
+            ("rule", "lines", "what is wrong"),
+            [(rule, count, RULES[rule].text) for rule, count in refused.rules.most_common()],
+        )
+
+
+# --- clients and service --------------------------------------------------------------------------
+
+
+@lookup.group()
+def client() -> None:
+    """Who may ask the service."""
+
+
+@client.command("add", epilog=EXAMPLE.format("ccgi lookup client add cccapply"))
+@click.argument("client_id")
+@click.option("--hourly-limit", type=int, help="Requests in any hour [5,000].")
+@click.option("--verify-only", is_flag=True, help="May verify enrollments, and look up nobody.")
+@_store
+def add(client_id: str, hourly_limit: int | None, store: Path, *, verify_only: bool) -> None:
+    """Registers a client and prints its secret, once."""
+    from ccgi_pipeline.ssid_lookup.clients import Clients, Scope  # noqa: PLC0415
+
+    store.mkdir(parents=True, exist_ok=True)
+    scopes = [Scope.VERIFY] if verify_only else [Scope.LOOKUP, Scope.VERIFY]
+    try:
+        secret = Clients(store).register(client_id, scopes, hourly_limit)
+    except (PipelineError, ValueError) as wrong:
+        raise click.ClickException(str(wrong)) from None
+    click.echo(secret)
+
+
+@client.command("rotate", epilog=EXAMPLE.format("ccgi lookup client rotate cccapply"))
+@click.argument("client_id")
+@_store
+def rotate(client_id: str, store: Path) -> None:
+    """Makes a new secret; the old one, and every token, ends at once."""
+    from ccgi_pipeline.ssid_lookup.clients import Clients  # noqa: PLC0415
+
+    try:
+        click.echo(Clients(store).rotate_secret(client_id))
+    except (PipelineError, ValueError, KeyError) as wrong:
+        raise click.ClickException(str(wrong)) from None
+
+
+@client.command("disable", epilog=EXAMPLE.format("ccgi lookup client disable cccapply"))
+@click.argument("client_id")
+@_store
+def disable(client_id: str, store: Path) -> None:
+    """Ends a client, and every token of it, at once."""
+    from ccgi_pipeline.ssid_lookup.clients import Clients  # noqa: PLC0415
+
+    try:
+        Clients(store).disable(client_id)
+    except (PipelineError, ValueError, KeyError) as wrong:
+        raise click.ClickException(str(wrong)) from None
+    click.echo(f"{client_id} is disabled")
+
+
+@client.command("list", epilog=EXAMPLE.format("ccgi lookup client list"))
+@_store
+def list_(store: Path) -> None:
+    """Shows the clients."""
+    from ccgi_pipeline.ssid_lookup.clients import Clients  # noqa: PLC0415
+
+    rows = [
+        (
+            known.client_id,
+            " ".join(sorted(known.scopes)),
+            known.hourly_limit or "usual",
+            "enabled" if known.enabled else "disabled",
+        )
+        for known in Clients(store).all()
+    ]
+    print_table(("client", "scopes", "requests an hour", "state"), rows)
+
+
+@lookup.command(epilog=EXAMPLE.format("ccgi lookup serve --self-signed --port 8443"))
+@_store
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8443, show_default=True)
+@click.option("--certificate", type=_FILE, help="The certificate (PEM).")
+@click.option("--key", type=_FILE, help="Its key (PEM).")
+@click.option("--self-signed", is_flag=True, help="Make a certificate, for a trial.")
+@click.option("--plain-http", is_flag=True, help="No TLS: on loopback only.")
+@click.option("--workers", default=1, show_default=True)
+@click.option(
+    "--hourly-limit", default=5000, show_default=True, help="Of clients without their own."
+)
+def serve(  # noqa: PLR0913, PLR0917 - one for each option
+    store: Path,
+    host: str,
+    port: int,
+    certificate: Path | None,
+    key: Path | None,
+    self_signed: bool,  # noqa: FBT001 - click passes by name
+    plain_http: bool,  # noqa: FBT001
+    workers: int,
+    hourly_limit: int,
+) -> None:
+    """Serves look-ups and verifications over HTTPS until it is stopped. /docs describes them."""
+    from ccgi_pipeline.ssid_lookup import serving  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup.service import Settings  # noqa: PLC0415
+
+    store.mkdir(parents=True, exist_ok=True)
+    shown = serving.Certificate(certificate, key) if certificate and key else None
+    if self_signed and shown is None:
+        shown = serving.self_signed(store)
+    click.echo(f"serving on http{'s' if shown else ''}://{host}:{port}", err=True)
+    try:
+        serving.serve(
+            Settings(store, hourly_limit=hourly_limit),
+            host,
+            port,
+            certificate=shown,
+            plain_http=plain_http,
+            workers=workers,
+        )
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+
+
+@lookup.command(epilog=EXAMPLE.format("ccgi lookup enrollments"))
+@_store
+def enrollments(store: Path) -> None:
+    """Counts the verified enrollments by college, term and status."""
+    from ccgi_pipeline.ssid_lookup.enrollments import Enrollments  # noqa: PLC0415
+
+    rows = [
+        (counted.college, counted.term, str(counted.status), counted.students, counted.looked_up)
+        for counted in Enrollments(store).counts()
+    ]
+    print_table(("college", "term", "status", "students", "looked up before"), rows)
+
+
+# --- asking ---------------------------------------------------------------------------------------
+
+
+@lookup.command(
+    epilog=EXAMPLE.format(
+        "CCGI_LOOKUP_ADDRESS=https://127.0.0.1:8443 CCGI_LOOKUP_CLIENT=cccapply "
+        "CCGI_LOOKUP_SECRET=... ccgi lookup match applications.csv"
+    )
+)
+@click.argument("file", type=_FILE)
+@click.option(
+    "--backlog",
+    type=FOLDER,
+    default=Path("data/lookups"),
+    show_default=True,
+    help="What is answered.",
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Answers as CSV.")
+@click.option(
+    "--wait", is_flag=True, help="Wait for the next hours' budget until all are answered."
+)
+@date_option
+def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait: bool) -> None:
+    """Asks for the SSIDs of applications that have none; goes on where it was stopped.
+
+    The service is named by CCGI_LOOKUP_ADDRESS, CCGI_LOOKUP_CLIENT and CCGI_LOOKUP_SECRET, and
+    CCGI_LOOKUP_CERTIFICATE where its certificate is of its own making.
+    """
+    from ccgi_pipeline import exchange  # noqa: PLC0415
+
+    try:
+        with progress_bars():
+            told = exchange.match_file(file, backlog, on or today(), wait=wait)
+    except PipelineError as failed:
+        raise click.ClickException(str(failed)) from None
+    print_table(("answer", "applications"), sorted(told.counts.items()))
+    _print_refused(told.refused)
+    if told.waiting:
+        click.echo(f"{told.waiting:,} wait; at this limit about {told.eta_minutes:,} more minutes")
+    if out is not None:
+        out.touch(mode=0o600)
+        told.answers.write_csv(out)
+        click.echo(f"answers: {out} (SSIDs: restricted)")
+    sys.exit(os.EX_OK if not told.waiting else 1)
+
+
+# --- analysis -------------------------------------------------------------------------------------
+
+
+@lookup.command(epilog=EXAMPLE.format("ccgi lookup uniqueness calpads_identity.csv"))
+@click.argument("paths", nargs=-1, required=True, type=_FILE)
+@click.option(
+    "--key", "keys", multiple=True, help="A named key [name_and_birth, initial_and_birth]."
+)
+@click.option("--format", "form", type=click.Choice(["text", "csv", "svg"]), default="text")
+@date_option
+def uniqueness(paths: Sequence[Path], keys: Sequence[str], form: str, on: date | None) -> None:
+    """How many students a look-up by a key would find: CDE's table, for any key."""
+    from ccgi_pipeline import exchange  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup import uniqueness as analysis  # noqa: PLC0415
+
+    wanted = keys or ("name_and_birth", "initial_and_birth")
+    unknown = [key for key in wanted if key not in analysis.KEYS]
+    if unknown:
+        msg = f"there is no key {unknown[0]}; there are {', '.join(analysis.KEYS)}"
+        raise click.ClickException(msg)
+    with progress_bars():
+        tables = exchange.uniqueness_of_files(paths, wanted, on or today())
+    for name, table in tables.items():
+        if form == "csv":
+            click.echo(analysis.as_csv(table), nl=False)
+        elif form == "svg":
+            click.echo(analysis.as_svg(table, name), nl=False)
+        else:
+            alone = analysis.students_alone(table)
+            click.echo(f"\n{name}: {alone:.3f} % of the students share it with nobody")
+            click.echo(analysis.as_text(table), nl=False)
+
+
+@lookup.command("rules", epilog=EXAMPLE.format("ccgi lookup rules --identities 200000"))
+@click.option(
+    "--identities", "count", default=200_000, show_default=True, help="Synthetic students."
+)
+@click.option("--applications", default=20_000, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+@click.option("--probabilistic", is_flag=True, help="Splink too; it takes its time.")
+def rules_(count: int, applications: int, seed: int, *, probabilistic: bool) -> None:
+    """What a wider look-up would bring, and how often it would be wrong, on synthetic mistakes."""
+    from ccgi_pipeline import exchange  # noqa: PLC0415
+
+    table = exchange.rules_compared(count, applications, seed, probabilistic=probabilistic)
+    print_table(table.columns, [tuple(_cell(cell) for cell in row) for row in table.iter_rows()])
+
+
+def _cell(cell: object) -> str:
+    return (
+        f"{cell:,.3f}"
+        if isinstance(cell, float)
+        else f"{cell:,}"
+        if isinstance(cell, int)
+        else str(cell)
+    )

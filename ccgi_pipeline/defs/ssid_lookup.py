@@ -1,0 +1,113 @@
+"""The SSID exchange in the night: applications' SSIDs, the colleges' download, who is unique.
+
+Belongs here: assets and checks. What they do is in ``exchange``; which service is asked, the
+environment says.
+"""
+
+import base64
+from collections.abc import Iterator
+
+import dagster as dg
+
+from ccgi_pipeline import exchange
+from ccgi_pipeline.defs.resources import NightDate, Warehouse
+from ccgi_pipeline.feeds.calpads_identity import FEED as IDENTITIES
+from ccgi_pipeline.feeds.cccapply import APPLICATIONS
+from ccgi_pipeline.ssid_lookup.uniqueness import KEYS, as_rows, as_svg, uniqueness
+
+ANSWERS, DOWNLOAD, UNIQUENESS = "application_ssids", "college_download", "identity_uniqueness"
+GROUP = "ssid_lookup"
+ALL_ANSWERED, NOTHING_RESTRICTED = "every_application_was_answered", "nothing_restricted_goes_out"
+
+
+@dg.asset(
+    name=ANSWERS,
+    group_name=GROUP,
+    deps=[APPLICATIONS.name],
+    kinds={"http", "ducklake"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            ALL_ANSWERED,
+            asset=ANSWERS,
+            description="Every application without an SSID was answered by the look-up. Yellow: "
+            "some wait for the next hours' budget, or no service is named.",
+        )
+    ],
+    description="SSIDs of submitted applications, asked for within the hourly budget. The column "
+    "is RESTRICTED: it stands beside the application and goes to no college.",
+)
+def application_ssids(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    night: dg.ResourceParam[NightDate],
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Asks for what is not answered yet."""
+    connection, folders = warehouse.connection, warehouse.folders
+    outcome, counts, waiting = exchange.ask_for_ssids(connection, folders, night.of(context))
+    asked = {"service": "none is named"} if outcome is None else {"service": "was asked"}
+    told = {f"applications {answer}": count for answer, count in counts.items()}
+    yield dg.MaterializeResult(metadata={**asked, **told, "applications waiting": waiting})
+    yield dg.AssetCheckResult(
+        check_name=ALL_ANSWERED,
+        passed=waiting <= 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"waiting": waiting},
+    )
+
+
+@dg.asset(
+    name=DOWNLOAD,
+    group_name=GROUP,
+    deps=[ANSWERS],
+    kinds={"csv"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            NOTHING_RESTRICTED,
+            asset=DOWNLOAD,
+            blocking=True,
+            description="The colleges' download file has no column of the class restricted: the "
+            "SSID above all. A file that had one is not written.",
+        )
+    ],
+    description="What colleges may download of applications: everything that is not restricted.",
+)
+def college_download(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    night: dg.ResourceParam[NightDate],
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Writes the file."""
+    connection, folders = warehouse.connection, warehouse.folders
+    rows, restricted = exchange.write_download(connection, folders, night.of(context))
+    yield dg.MaterializeResult(metadata={"dagster/row_count": rows})
+    yield dg.AssetCheckResult(
+        check_name=NOTHING_RESTRICTED, passed=not restricted, metadata={"columns": restricted}
+    )
+
+
+@dg.asset(
+    name=UNIQUENESS,
+    group_name=GROUP,
+    deps=[IDENTITIES.name],
+    kinds={"duckdb"},
+    description="How many students a look-up by a key would find: CDE's table of Result Count and "
+    "Name Count, for full name and for first initial, each with last name and birth date.",
+)
+def identity_uniqueness(warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
+    """Counts the identities that a night received."""
+    identities = warehouse.connection.sql(f"FROM lake.{IDENTITIES.name} WHERE _active")
+    metadata: dict[str, dg.MarkdownMetadataValue] = {}
+    for name in ("name_and_birth", "initial_and_birth"):
+        table = uniqueness(identities, KEYS[name])
+        if table.is_empty():
+            continue
+        rows = as_rows(table)
+        shown = "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], _RULE, *rows[1:]])
+        chart = base64.b64encode(as_svg(table, name).encode()).decode()
+        image = f"![{name}](data:image/svg+xml;base64,{chart})"
+        metadata[name] = dg.MetadataValue.md(f"{shown}\n\n{image}")
+    return dg.MaterializeResult(metadata={"keys": len(metadata), **metadata})
+
+
+_RULE = ("---:",) * 4
+"""The line below the head of a table in Markdown."""

@@ -1,0 +1,71 @@
+"""The calpads_identity family: who the state's students are, as an extract of CALPADS has them.
+
+Belongs here: the feed from which the SSID look-up is loaded. No public specification of such an
+extract exists, so its form is this project's own: a line for each student and each school of
+enrollment, names as the state has them. Does not belong here: looking anybody up (ssid_lookup).
+"""
+
+from __future__ import annotations
+
+import pandera.polars as pa
+import polars as pl
+
+from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle, Requirement, column
+
+SOURCE = "this project, after the fields of 001_411397a616f8b5f2.txt"
+SENDER = "calpads"
+REQUIRED = Requirement.REQUIRED
+
+
+class Identity(pa.DataFrameModel):
+    """A student at a school of enrollment."""
+
+    SSID: str = column(
+        "Statewide Student Identifier, 10 digits.",
+        requirement=REQUIRED,
+        pattern=r"\d{10}",
+        pii=True,
+        restricted=True,
+        source=SOURCE,
+    )
+    FirstName: str = column(
+        "Legal first name.", requirement=REQUIRED, length=30, pii=True, source=SOURCE
+    )
+    MiddleName: str = column("Legal middle name.", length=30, pii=True, source=SOURCE)
+    LastName: str = column(
+        "Legal last name.", requirement=REQUIRED, length=50, pii=True, source=SOURCE
+    )
+    AliasFirstName: str = column(
+        "First name by which the student is known.", length=30, pii=True, source=SOURCE
+    )
+    AliasLastName: str = column(
+        "Last name by which the student is known.", length=50, pii=True, source=SOURCE
+    )
+    BirthDate: pl.Date = column(
+        "Birth date.",
+        requirement=REQUIRED,
+        formats=("%Y-%m-%d",),
+        pii=True,
+        restricted=True,
+        source=SOURCE,
+    )
+    CDSCode: str = column(
+        "County-district-school code of a school of enrollment, 14 digits.",
+        requirement=REQUIRED,
+        pattern=r"\d{14}",
+        source=SOURCE,
+    )
+
+
+FEED = FeedSpec(
+    name="calpads_identity",
+    family="calpads_identity",
+    title="Student identities for the SSID look-up",
+    prefix="CI",
+    model=Identity,
+    stems=("calpads_identity", "identities"),
+    keys=("SSID", "CDSCode"),
+    lifecycle=Lifecycle.SNAPSHOT,
+    source=SOURCE,
+)
+FEEDS = (FEED,)

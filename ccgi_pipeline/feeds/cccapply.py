@@ -1,0 +1,83 @@
+"""The cccapply family: applications to California's community colleges, as they are submitted.
+
+Belongs here: the feed of submitted applications, whose students' SSIDs are asked for. Names of
+columns are those of 003_80ea49bdfce89710.txt. Does not belong here: asking (ssid_lookup), the
+colleges' download file (reports).
+"""
+
+from __future__ import annotations
+
+import pandera.polars as pa
+import polars as pl
+
+from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle, Requirement, column
+
+SEED = "003_80ea49bdfce89710.txt"
+SENDER = FAMILY = "cccapply"
+REQUIRED, RECOMMENDED = Requirement.REQUIRED, Requirement.RECOMMENDED
+
+
+class Application(pa.DataFrameModel):
+    """A submitted application."""
+
+    app_id: str = column(
+        "The application's own id; the same id sent again replaces it.",
+        requirement=REQUIRED,
+        length=20,
+        pattern=r"[0-9A-Za-z-]+",
+        example="100001",
+        source=SEED,
+    )
+    ccc_id: str = column(
+        "California Community College identifier: 7 characters, 8 once those are used up.",
+        requirement=REQUIRED,
+        pattern=r"[A-Za-z0-9]{7,8}",
+        pii=True,
+        source=SEED,
+    )
+    firstname: str = column(
+        "The applicant's first name.", requirement=RECOMMENDED, length=30, pii=True, source=SEED
+    )
+    lastname: str = column(
+        "The applicant's last name.", requirement=RECOMMENDED, length=50, pii=True, source=SEED
+    )
+    birthdate: pl.Date = column(
+        "Birth date, YYYY-MM-DD.",
+        requirement=RECOMMENDED,
+        formats=("%Y-%m-%d",),
+        pii=True,
+        source=SEED,
+    )
+    hs_cds_full: str = column(
+        "CDS code of the high school last attended, 14 digits.",
+        requirement=RECOMMENDED,
+        pattern=r"\d{14}",
+        source=SEED,
+    )
+    col_0_cds_full: str = column(
+        "CDS code of the first college attended.",
+        pattern=r"\d{14}",
+        alias="col[0]_cds_full",
+        source=SEED,
+    )
+    ssid: str = column(
+        "SSID as the applicant gave it, 10 digits. Never in the colleges' download file.",
+        pattern=r"\d{10}",
+        pii=True,
+        restricted=True,
+        source=SEED,
+    )
+
+
+APPLICATIONS = FeedSpec(
+    name="cccapply_applications",
+    family=FAMILY,
+    title="Submitted CCCApply applications",
+    prefix="CA-APP",
+    model=Application,
+    stems=("applications",),
+    keys=("app_id",),
+    lifecycle=Lifecycle.UPSERT,
+    source=SEED,
+)
+FEEDS = (APPLICATIONS,)
