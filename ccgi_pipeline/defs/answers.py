@@ -15,7 +15,7 @@ from ccgi_pipeline.defs.feeds import counts_table
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds import foster_focus
-from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse import inspecting
 
@@ -28,7 +28,7 @@ DROPS_ARE_ACCEPTED = "newest_drops_were_accepted"
 
 @dg.asset(
     group_name="answers",
-    deps=[asset_name(spec) for spec in REPORTS],
+    deps=[*(asset_name(spec) for spec in REPORTS), *(feed.name for feed in FEEDS)],
     kinds={"json", "csv"},
     check_specs=[
         dg.AssetCheckSpec(

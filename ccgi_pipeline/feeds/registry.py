@@ -39,7 +39,11 @@ FAMILIES: Mapping[str, tuple[FeedSpec, ...]] = {
     family: tuple(feed for feed in FEEDS if feed.family == family)
     for family in dict.fromkeys(feed.family for feed in FEEDS)
 }
-_LINKED_TO = {foster_focus.FAMILY: foster_focus_cps.FEED.family}
+_LINKED_TO: Mapping[str, tuple[str, ...]] = {
+    foster_focus.FAMILY: (foster_focus_cps.FEED.family,),
+    oneroster.FAMILY: (cde_directory.FEED.family, transcript.STUDENT.family),
+}
+"""Families whose records are linked to, or compared with, others' when they are loaded."""
 
 
 def families_before(family: str) -> list[str]:
@@ -49,7 +53,7 @@ def families_before(family: str) -> list[str]:
         other
         for other, feeds in FAMILIES.items()
         if other != family
-        and (other == _LINKED_TO.get(family) or targets & {feed.name for feed in feeds})
+        and (other in _LINKED_TO.get(family, ()) or targets & {feed.name for feed in feeds})
     ]
 
 

@@ -81,6 +81,16 @@ def test_a_report_comes_after_the_tables_that_its_query_reads(
     assert any(name.startswith("platform_") or name == "eligibility" for name in depends)
 
 
+def test_receipts_come_after_everything_that_they_answer(specs: dict[str, dg.AssetSpec]) -> None:
+    depends = {dep.asset_key.to_user_string() for dep in specs["receipts"].deps}
+    assert {feed.name for feed in FEEDS} <= depends
+
+
+def test_rosters_are_compared_once_both_are_there(specs: dict[str, dg.AssetSpec]) -> None:
+    depends = {dep.asset_key.to_user_string() for dep in specs["verified_oneroster"].deps}
+    assert {"transcript_student", "cde_directory"} <= depends
+
+
 def test_the_night_does_everything_but_single_districts(loaded: dg.Definitions) -> None:
     job = loaded.resolve_job_def("night")
     selected = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
