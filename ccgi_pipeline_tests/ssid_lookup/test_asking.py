@@ -815,7 +815,7 @@ def test_the_service_is_obeyed_to_the_second(tmp_path: Path, hidden: set[str]):
         for earlier, later in pairwise(transport.answers):
             # The look-up itself takes a second.
             assert later.at == pytest.approx(earlier.at + earlier.wait + 1, abs=0.001)
-        assert sum(answer.wait > 0 for answer in transport.answers) > 3
+        assert sum(answer.wait > 0 for answer in transport.answers) == 2
         assert one.etas == sorted(one.etas, reverse=True)
     assert asked(tmp_path) == 25
 
