@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -204,7 +204,7 @@ def match_file(file: Path, folder: Path, on: date, *, wait: bool) -> Matched:
     )
     asked = lines.filter(pl.col("ssid").is_null()).select(applications.ASKED_FOR)
     folder.mkdir(parents=True, exist_ok=True)
-    pace = Pace(hourly_limit=hourly_limit(), patience=_FOR_EVER if wait else 0)
+    pace = Pace(hourly_limit=hourly_limit(), patience=inf if wait else 0)
     with closing(lookup), closing(Backlog(folder)) as backlog:
         outcome = ask_all(asked, lookup, backlog, pace)
         answers = _answers(backlog, asked)
@@ -213,7 +213,6 @@ def match_file(file: Path, folder: Path, on: date, *, wait: bool) -> Matched:
 
 
 _APPLICATION_SCHEMA = {name: column.dtype for name, column in APPLICATIONS.columns.items()}
-_FOR_EVER = 10 * 365 * 24 * 3600.0
 
 
 # --- analysis -------------------------------------------------------------------------------------

@@ -3,8 +3,10 @@
 The way through the house is the way of the data: ``places`` (districts and schools), ``people``
 (their students), ``courses`` (what these took, with what marks), ``transcripts`` and
 ``tests_taken`` (how the district's files say so), ``activity`` (what they did on the platform),
-``foster_focus`` (the extracts about those of them who are foster youth), ``defects`` (what goes
-wrong in real files), ``writing`` (text, separators, files) and ``state``, which calls them all.
+``foster_focus`` (the extracts about those of them who are foster youth), ``oneroster`` (their
+rosters as student systems export them), ``defects`` (what goes wrong in real files), ``writing``
+(text, separators, files) and ``state``, which calls them all. ``identities`` stands apart: the
+whole state's students and applications about them, for the SSID look-up.
 Figures and names are data in ``shares``, ``names``, ``place_names``, ``course_list``,
 ``activity_list``, ``colleges``, ``foster_focus.lists`` and the package's register of real
 districts.

@@ -676,6 +676,29 @@ def test_one_application_that_always_fails_does_not_hold_up_the_others(tmp_path:
         assert one.backlog.pending(applications(50))["app_id"].to_list() == ["app-3"]
 
 
+def test_failures_between_answers_do_not_stop_the_run(tmp_path: Path):
+    def answer(request: httpx.Request) -> httpx.Response:
+        status = 500 if b"Marisol" in request.content else 400
+        return httpx.Response(status, text="No student found")
+
+    with rogue(tmp_path, answer) as one:
+        outcome = one.ask_all(applications(50), in_flight=1, tries=3)
+        assert (outcome.no_student, outcome.waiting) == (45, 5)
+
+
+def test_what_is_answered_while_another_request_is_refused_is_kept(tmp_path: Path):
+    def answer(request: httpx.Request) -> httpx.Response:
+        if b"Marisol" in request.content:
+            return httpx.Response(403)
+        time.sleep(0.3)
+        return httpx.Response(400, text="No student found")
+
+    with rogue(tmp_path, answer) as one:
+        with pytest.raises(LookupRefusedError):
+            one.ask_all(applications(8))
+        assert one.backlog.pending(applications(8))["app_id"].to_list() == ["app-0"]
+
+
 def test_a_retry_after_may_be_seconds_a_date_or_missing():
     def seconds(now: float = _START, **headers: str) -> float:
         told = {name.replace("_", "-"): value for name, value in headers.items()}
