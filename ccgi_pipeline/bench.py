@@ -25,7 +25,7 @@ import polars as pl
 from ccgi_pipeline.eligibility.evaluating import evaluate_all
 from ccgi_pipeline.eligibility.history import from_transcripts
 from ccgi_pipeline.eligibility.systems import systems_on
-from ccgi_pipeline.feeds.registry import feed_by_name
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, feed_by_name
 from ccgi_pipeline.night import Folders
 from ccgi_pipeline.running import dagster_home
 from ccgi_pipeline.synthetic import generate
@@ -313,7 +313,8 @@ def _floor_read(folders: Folders, floor: Path) -> float:
     by_feed: dict[str, list[str]] = {}
     with _unpacked(folders.inbox, floor / "unpacked") as files:
         for path in files:
-            feed = feed_by_name(path.name)
+            families = [FAMILIES[part] for part in path.parts if part in FAMILIES]
+            feed = feed_by_name(path.name, families[-1] if families else FEEDS)
             if feed is not None:
                 by_feed.setdefault(feed.name, []).append(str(path))
         with lake.connect(floor / "warehouse") as connection:
@@ -349,8 +350,9 @@ def _unpacked(inbox: Path, folder: Path) -> Iterator[list[Path]]:
     files = []
     for path in sorted(inbox.rglob("*")):
         if path.suffix == ".zip":
-            shutil.unpack_archive(path, folder / path.stem)
-            files += sorted((folder / path.stem).rglob("*.*"))
+            unpacked = folder / path.relative_to(inbox).with_suffix("")
+            shutil.unpack_archive(path, unpacked)
+            files += sorted(file for file in unpacked.rglob("*") if file.is_file())
         elif path.is_file():
             files.append(path)
     yield files
