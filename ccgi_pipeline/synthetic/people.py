@@ -123,12 +123,12 @@ def _names(rng: np.random.Generator, group: Integers, gender: pl.Series) -> dict
     english_first = chance(rng, shares.ENGLISH_FIRST_NAME, count)
 
     def first_name(pool: Integers) -> pl.Series:
-        hers = _from_pools(rng, [entry.girls for entry in POOLS.values()], pool)
-        his = _from_pools(rng, [entry.boys for entry in POOLS.values()], pool)
+        hers = from_pools(rng, [entry.girls for entry in POOLS.values()], pool)
+        his = from_pools(rng, [entry.boys for entry in POOLS.values()], pool)
         return hers.zip_with(pl.Series(girl), his)
 
     last_names = [entry.last for entry in POOLS.values()]
-    last, second = (_from_pools(rng, last_names, own) for _ in range(2))
+    last, second = (from_pools(rng, last_names, own) for _ in range(2))
     double = chance(rng, shares.TWO_LAST_NAMES, count) & ~last.str.contains("[ -]").to_numpy()
     first = first_name(np.where(english_first, english, own))
     suffix = pick_code(rng, shares.SUFFIX, count)
@@ -145,9 +145,7 @@ def _names(rng: np.random.Generator, group: Integers, gender: pl.Series) -> dict
     }
 
 
-def _from_pools(
-    rng: np.random.Generator, pools: list[tuple[str, ...]], pool: Integers
-) -> pl.Series:
+def from_pools(rng: np.random.Generator, pools: list[tuple[str, ...]], pool: Integers) -> pl.Series:
     """A name out of each student's pool (position in ``pools``)."""
     sizes = np.array([len(names) for names in pools])
     starts = np.cumsum(sizes) - sizes

@@ -32,6 +32,7 @@ from ccgi_pipeline.synthetic.chance import (
 from ccgi_pipeline.synthetic.identities import namesakes
 from ccgi_pipeline.synthetic.identities.nicknames import NICKNAMES
 from ccgi_pipeline.synthetic.names import POOLS
+from ccgi_pipeline.synthetic.people import from_pools
 
 IDENTITY_SCHEMA = {
     "SSID": pl.String,
@@ -194,12 +195,12 @@ def _with_twins(rng: np.random.Generator, drawn: pl.DataFrame) -> pl.DataFrame:
 
 
 def _first_names(rng: np.random.Generator, pool: Integers) -> pl.Series:
-    return _from_pools(rng, [(*entry.girls, *entry.boys) for entry in POOLS.values()], pool)
+    return from_pools(rng, [(*entry.girls, *entry.boys) for entry in POOLS.values()], pool)
 
 
 def _last_names(rng: np.random.Generator, pool: Integers, *, always_two: bool) -> pl.Series:
     lists = [entry.last for entry in POOLS.values()]
-    first, second = _from_pools(rng, lists, pool), _from_pools(rng, lists, pool)
+    first, second = from_pools(rng, lists, pool), from_pools(rng, lists, pool)
     spanish = pool == _SPANISH
     share = np.where(spanish, _TWO_LAST_NAMES_IN_SPANISH, shares.TWO_LAST_NAMES)
     two = chance(rng, share, len(pool)) | always_two
@@ -207,16 +208,6 @@ def _last_names(rng: np.random.Generator, pool: Integers, *, always_two: bool) -
     by_hyphen = chance(rng, _JOINED_BY_HYPHEN, len(pool)) | ~spanish
     joined = (first + "-" + second).zip_with(pl.Series(by_hyphen), first + " " + second)
     return joined.zip_with(pl.Series(two & of_one_word & (first != second).to_numpy()), first)
-
-
-def _from_pools(
-    rng: np.random.Generator, lists: list[tuple[str, ...]], pool: Integers
-) -> pl.Series:
-    """A name out of each one's list (position in ``lists``)."""
-    lengths = np.array([len(names) for names in lists])
-    starts = np.cumsum(lengths) - lengths
-    within = (rng.random(len(pool)) * lengths[pool]).astype(np.int64)
-    return look_up([name for names in lists for name in names], starts[pool] + within)
 
 
 def _middle_names(rng: np.random.Generator, students: pl.DataFrame) -> pl.Series:
