@@ -680,6 +680,6 @@ _FORM: Mapping[ColumnType, Callable[[Column], str]] = {
     ColumnType.DECIMAL: lambda _: "a number with a decimal point, such as 2.50.",
     ColumnType.YEAR: lambda _: "a year of four digits.",
     ColumnType.BOOLEAN: lambda declared: (
-        f"{declared.true_values[0]} or {declared.false_values[0]}."
+        " or ".join(declared.exact or (declared.true_values[0], declared.false_values[0])) + "."
     ),
 }

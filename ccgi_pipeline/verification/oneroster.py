@@ -7,6 +7,7 @@ Belongs here: what manifest, names and lines say together. Does not belong here:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import polars as pl
@@ -72,7 +73,8 @@ class Sets:
     def refuse(self, numbers: Iterable[int]) -> None:
         """Has no line of these files taken."""
         for number in numbers:
-            self.readings[number] = without_records(self.readings[number])
+            reading = self.readings[number]
+            self.readings[number] = replace(reading, records=None, unreadable=reading.lines)
 
     def _take(self, drop: Sequence[FileToVerify]) -> None:
         declared, lines = self._manifest(drop)
@@ -219,16 +221,3 @@ def _filled_lines(records: pl.DataFrame) -> int:
     """How many lines have what only changes have."""
     both = pl.col("status").is_not_null() & pl.col("dateLastModified").is_not_null()
     return int(records.select(both.sum()).item())
-
-
-def without_records(reading: Reading) -> Reading:
-    """A reading of which no line is taken."""
-    return Reading(
-        reading.feed,
-        reading.encoding,
-        reading.lines,
-        None,
-        reading.lines,
-        reading.findings,
-        reading.edition,
-    )

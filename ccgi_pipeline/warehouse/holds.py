@@ -20,16 +20,21 @@ from ccgi_pipeline.verification.verifying import Verdict
 from ccgi_pipeline.warehouse.guarding import ADDS_ONLY, APPROVED, DISCARDED
 from ccgi_pipeline.warehouse.lake import transaction
 
+_OVERTAKEN = f"""
+    EXISTS (
+        SELECT 1 FROM drops AS newer
+        WHERE newer.sender = held.sender AND newer.family = held.family
+            AND newer.position > held.position
+            AND newer.verdict NOT IN ('{Verdict.HELD}', '{Verdict.REJECTED}')
+    )
+"""
+"""Whether a newer drop of the same sender and family was loaded."""
+
 PENDING = f"""
     SELECT held.drop_id, held.sender, held.family, answer
     FROM drops AS held JOIN hold_answers USING (drop_id)
     WHERE held.verdict = '{Verdict.HELD}' AND answer IN ('{APPROVED}', '{ADDS_ONLY}')
-        AND NOT EXISTS (
-            SELECT 1 FROM drops AS newer
-            WHERE newer.sender = held.sender AND newer.family = held.family
-                AND newer.position > held.position
-                AND newer.verdict NOT IN ('{Verdict.HELD}', '{Verdict.REJECTED}')
-        )
+        AND NOT {_OVERTAKEN}
 """
 """Held drops that an operator has approved, and that nothing newer has made obsolete."""
 
@@ -79,13 +84,7 @@ def holds(connection: duckdb.DuckDBPyConnection, drop: str | None = None) -> lis
     """The held drops, newest first; ``drop``: the one whose id begins so."""
     rows = connection.execute(
         f"""
-        SELECT held.drop_id, held.sender, held.family, held.night,
-               EXISTS (
-                   SELECT 1 FROM drops AS newer
-                   WHERE newer.sender = held.sender AND newer.family = held.family
-                       AND newer.position > held.position
-                       AND newer.verdict NOT IN ('{Verdict.HELD}', '{Verdict.REJECTED}')
-               ),
+        SELECT held.drop_id, held.sender, held.family, held.night, {_OVERTAKEN},
                answer, answered_by, reason, expires
         FROM drops AS held LEFT JOIN hold_answers USING (drop_id)
         WHERE held.verdict = '{Verdict.HELD}' AND starts_with(held.drop_id, $drop)

@@ -12,6 +12,7 @@ from functools import cache
 import pytest
 
 from ccgi_pipeline.feeds import oneroster
+from ccgi_pipeline.feeds.spec import ColumnType, FeedSpec
 from ccgi_pipeline.verification.verifying import Verification
 from ccgi_pipeline_tests.oneroster import Line
 from ccgi_pipeline_tests.oneroster_sets import (
@@ -467,3 +468,21 @@ def test_a_time_is_in_utc_with_or_without_a_fraction(written: str, read: str | N
     refused = ("TYPE-dateLastModified", "error", HURT, "dateLastModified")
     assert kept == read
     assert told(verification) == _in("users", *([] if read else [refused]))
+
+
+# --- what to change -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("feed", "name"),
+    [
+        (feed, name)
+        for feed in oneroster.FEEDS
+        for name, column in feed.columns.items()
+        if column.type is ColumnType.BOOLEAN
+    ],
+)
+def test_a_cell_that_is_no_truth_value_is_told_the_specifications_own(feed: FeedSpec, name: str):
+    assert (
+        feed.column_rules[feed.column_rule_id("TYPE", name)].fix == f"Send {name} as true or false."
+    )
