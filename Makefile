@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test ui setup setup-test lint types locks docs clean
+.PHONY: run test ui setup setup-test tools lint types locks docs clean
 
 ## Runs the main job: a synthetic state and one night over it, under data/demo.
 run: setup
@@ -19,7 +19,11 @@ ui: setup
 
 setup: .venv/runtime
 
-setup-test: .venv/test
+setup-test: .venv/test tools
+
+## Programs that the tests run: installed where that can be done, named where not.
+tools:
+	@.ci/tools
 
 .venv/runtime: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -25,9 +25,9 @@ from typing import ClassVar
 
 import polars as pl
 
+from ccgi_pipeline.databases import OWNER_ONLY, open_database, transaction
 from ccgi_pipeline.errors import value_free
 from ccgi_pipeline.ssid_lookup.contract import BLANKS, LookupRequest
-from ccgi_pipeline.ssid_lookup.databases import OWNER_ONLY, open_database, transaction
 
 ASKED = {
     "ccc_id": "CCCID",

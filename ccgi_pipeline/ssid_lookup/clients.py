@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from ccgi_pipeline.databases import open_database, transaction
 from ccgi_pipeline.errors import PermanentError
-from ccgi_pipeline.ssid_lookup.databases import open_database, transaction
 
 
 class Scope(StrEnum):

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from uvicorn.supervisors import Multiprocess
 
+from ccgi_pipeline.databases import OWNER_ONLY
 from ccgi_pipeline.errors import PermanentError
-from ccgi_pipeline.ssid_lookup.databases import OWNER_ONLY
 from ccgi_pipeline.ssid_lookup.service import Rooms, Settings, create_app
 
 _STOP_SECONDS = 5

@@ -35,10 +35,10 @@ import duckdb
 import polars as pl
 from duckdb_extensions import import_extension
 
+from ccgi_pipeline.databases import OWNER_ONLY, open_database, transaction
 from ccgi_pipeline.errors import PermanentError, TransientError, value_free
 from ccgi_pipeline.progress import Step
 from ccgi_pipeline.ssid_lookup.contract import BLANKS, NOT_IN_A_NAME, LookupRequest
-from ccgi_pipeline.ssid_lookup.databases import OWNER_ONLY, open_database, transaction
 
 IDENTITY_SCHEMA = pl.Schema(
     {

@@ -1,4 +1,4 @@
-"""SQLite files as the rooms of the look-up share them among worker processes.
+"""SQLite files that several processes share.
 
 Belongs here: how such a file is made, opened and written to. Does not belong here: what is in it.
 """

@@ -1,0 +1,140 @@
+"""The command ``access``: which keys open a district's account on CCGI's own SFTP server.
+
+Belongs here: its arguments and what it prints. No secret is printed, and no private key read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ccgi_pipeline.cli.common import EXAMPLE, print_table
+from ccgi_pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.transport.keys_of_districts import Access
+
+_keys = click.option(
+    "--keys",
+    "folder",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    required=True,
+    help="The folder of sshd's AuthorizedKeysFile FOLDER/%u.",
+)
+_by = click.option("--by", required=True, help="Who does this: your name.")
+
+
+@click.group()
+def access() -> None:
+    """Keys that open districts' accounts on this machine's SFTP server."""
+
+
+@access.command("list", epilog=EXAMPLE.format("ccgi access list --keys /etc/ssh/districts"))
+@_keys
+def list_(folder: Path) -> None:
+    """Shows who can come in: account, key, since when, by whom."""
+    from ccgi_pipeline.transport import keys_of_districts  # noqa: PLC0415 - paramiko takes its time
+
+    try:
+        known = keys_of_districts.access(folder)
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    if not known:
+        click.echo("No account has a key.")
+        return
+    print_table(
+        ("account", "type", "fingerprint", "since", "by"),
+        [
+            (one.account, kind, fingerprint, one.since, one.by)
+            for one in known
+            for kind, fingerprint in _shown(one)
+        ],
+    )
+
+
+def _shown(one: Access) -> list[tuple[str, str]]:
+    keys = [(key.kind, key.fingerprint) for key in one.keys]
+    if one.other_lines:
+        keys.append(("other", f"{one.other_lines} lines that were written by hand"))
+    return keys or [("none", "nobody can come in")]
+
+
+@access.command(
+    epilog=EXAMPLE.format(
+        "ccgi access replace palmsprings --public-key new.pub --keys /etc/ssh/districts "
+        '--by "A. Name"'
+    )
+)
+@click.argument("account")
+@click.option(
+    "--public-key",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="The new key's .pub file, as the district sent it.",
+)
+@click.option(
+    "--generate",
+    "out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Make a new key instead, and write the private one into this file.",
+)
+@_keys
+@_by
+def replace(account: str, public_key: Path | None, out: Path | None, folder: Path, by: str) -> None:
+    """Has a new key open an account from now on, and none of the former ones.
+
+    Sessions that are still open with a former one are ended.
+    """
+    from ccgi_pipeline.transport import keys_of_districts  # noqa: PLC0415
+
+    if (public_key is None) == (out is None):
+        msg = "give one of --public-key and --generate"
+        raise click.UsageError(msg)
+    try:
+        if public_key is not None:
+            new = keys_of_districts.public_keys(public_key.read_text(errors="replace"))
+            done = keys_of_districts.replace_keys(folder, account, new, by=by)
+        elif out is not None:
+            done = keys_of_districts.replace_by_new_key(folder, account, out, by=by)
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    for key in done.keys:
+        click.echo(f"{account} is open to {key.kind} {key.fingerprint}, and to nothing else.")
+    if out is not None:
+        click.echo(
+            f"The private key is in {out}: hand it over in a way that only they can read, and "
+            "remove it here."
+        )
+    _end_sessions(account)
+
+
+@access.command(
+    epilog=EXAMPLE.format('ccgi access revoke palmsprings --keys /etc/ssh/districts --by "A. Name"')
+)
+@click.argument("account")
+@_keys
+@_by
+def revoke(account: str, folder: Path, by: str) -> None:
+    """Has nothing open an account any more, and ends its sessions."""
+    from ccgi_pipeline.transport import keys_of_districts  # noqa: PLC0415
+
+    try:
+        keys_of_districts.revoke_keys(folder, account, by=by)
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    click.echo(f"{account} is open to nobody.")
+    _end_sessions(account)
+
+
+def _end_sessions(account: str) -> None:
+    from ccgi_pipeline.transport.keys_of_districts import end_sessions  # noqa: PLC0415
+
+    ended = end_sessions(account)
+    if ended is None:
+        click.echo(
+            "Who is connected with a former key stays so until the session ends. To end it now, "
+            f"as root: pkill -u {account} sshd"
+        )
+    elif ended:
+        click.echo(f"Ended what was still open of {account}: {ended} process(es).")
