@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from ccgi_pipeline.feeds import in_sis
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, RULES
 from ccgi_pipeline.feeds.spec import Column, FeedSpec, Rule
 from ccgi_pipeline.reports.registry import REPORTS
@@ -38,12 +39,12 @@ def _feed_object(feed: FeedSpec) -> dict[str, Any]:
         "unique_id": feed.unique_id,
         "lifecycle": str(feed.lifecycle),
         "source": feed.source,
-        "columns": [_column_object(column) for column in feed.columns.values()],
+        "columns": [_column_object(feed, column) for column in feed.columns.values()],
         "rules": list(feed.all_rules),
     }
 
 
-def _column_object(column: Column) -> dict[str, Any]:
+def _column_object(feed: FeedSpec, column: Column) -> dict[str, Any]:
     return {
         "name": column.name,
         "requirement": str(column.requirement),
@@ -55,6 +56,10 @@ def _column_object(column: Column) -> dict[str, Any]:
         "codes": list(column.codes.values) if column.codes else None,
         "description": column.description,
         "source": column.source,
+        "kept_in": [
+            {"system": place.system, "where": place.where, "source": place.source}
+            for place in in_sis.places(feed.name, column.name)
+        ],
     }
 
 
@@ -107,6 +112,7 @@ def as_markdown() -> str:
         lines += [f"## Family `{family}`", ""]
         for feed in feeds:
             lines += _feed_page(feed)
+    lines += _kept_in()
     lines += ["## Rules of files and packages", ""]
     of_feeds = {rule_id for feed in FEEDS for rule_id in feed.all_rules}
     lines += _rule_table(rule for rule in RULES.values() if rule.id not in of_feeds)
@@ -153,6 +159,35 @@ def _feed_page(feed: FeedSpec) -> list[str]:
             ),
         ),
         *_rule_table(feed.all_rules.values()),
+    ]
+
+
+_HOW_KNOWN = (
+    "As far as a public page says so; menus differ between versions, and the name in brackets is "
+    "the field in the database. What is missing here is not known."
+)
+
+
+def _kept_in() -> list[str]:
+    """Where the systems keep what the columns hold, each place once."""
+    columns_of: dict[in_sis.Place, list[str]] = {}
+    for feed, column in in_sis.known_columns():
+        for place in in_sis.places(feed, column):
+            columns_of.setdefault(place, []).append(f"`{feed}.{column}`")
+    return [
+        "## Where student information systems keep the values",
+        "",
+        _HOW_KNOWN,
+        "",
+        *_table(
+            ("System", "Where", "Columns", "Source"),
+            (
+                (place.system, place.where, ", ".join(columns), place.source)
+                for place, columns in sorted(
+                    columns_of.items(), key=lambda both: in_sis.SYSTEMS.index(both[0].system)
+                )
+            ),
+        ),
     ]
 
 

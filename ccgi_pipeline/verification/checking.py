@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from ccgi_pipeline.districts import shipped_directory
-from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, STATEWIDE_SENDERS
+from ccgi_pipeline.feeds.registry import FAMILIES, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.spec import FILE, SENDER
 from ccgi_pipeline.intake.inbox import (
     NOBODY,
@@ -24,9 +24,9 @@ from ccgi_pipeline.intake.inbox import (
     owner_of,
     passed_over,
 )
-from ccgi_pipeline.intake.reader import LINE, read
 from ccgi_pipeline.intake.recognising import family_of
 from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.verification.cells import cells_at
 from ccgi_pipeline.verification.opening import FileToVerify, files_to_verify
 from ccgi_pipeline.verification.receipts import FileReport
 from ccgi_pipeline.verification.verifying import (
@@ -89,26 +89,27 @@ def check(  # noqa: PLR0913 - all but the first two are named
 
 def _with_values(verified: Verification, files: Sequence[FileToVerify]) -> pl.DataFrame:
     """The findings with the cell that each is about in its detail."""
-    findings = verified.findings.with_row_index("place")
+    findings = verified.findings
     feeds = dict(verified.files.select(FILE, "feed").drop_nulls().iter_rows())
-    cells = []
-    for file in files:
-        about = findings.filter((pl.col(FILE) == file.number) & pl.col("column").is_not_null())
-        if about.is_empty() or file.number not in feeds:
-            continue
-        records = read(file.content(), file.name, [FEEDS_BY_NAME[feeds[file.number]]]).records
-        if records is not None:
-            by_cell = records.unpivot(index=LINE, variable_name="column", value_name="value")
-            line = pl.col("line").cast(pl.UInt32)
-            cells.append(about.with_columns(line.alias(LINE)).join(by_cell, on=[LINE, "column"]))
+    cells = [
+        cells_at(
+            findings.filter(pl.col(FILE) == file.number),
+            file.content(),
+            file.name,
+            feeds[file.number],
+        ).select(pl.lit(file.number, dtype=pl.UInt32).alias(FILE), pl.all())
+        for file in files
+        if file.number in feeds
+    ]
     if not cells:
-        return verified.findings
-    values = pl.concat(cells).drop_nulls("value").select("place", "value")
+        return findings
+    values = pl.concat(cells).drop_nulls("value")
     shown = pl.concat_str("detail", pl.concat_str(pl.lit("the cell is: "), "value"), separator="; ",
                           ignore_nulls=True)  # fmt: skip
     detail = pl.when(pl.col("value").is_not_null()).then(shown).otherwise("detail").alias("detail")
-    joined = findings.join(values, on="place", how="left", maintain_order="left")
-    return joined.with_columns(detail).drop("place", "value")
+    place = [FILE, "line", "column"]
+    joined = findings.join(values, on=place, how="left", maintain_order="left")
+    return joined.with_columns(detail).drop("value")
 
 
 def _plain_files(paths: Sequence[Path]) -> Iterator[Path]:

@@ -1,34 +1,41 @@
 """Receipts: what a sender gets back for what it sent, and what ``ccgi check`` prints.
 
-Belongs here: findings put into words, per file: the JSON object, the CSV of findings, the page,
-the text for a terminal. No pupil's value is in any of them: a line, a column and a rule lead to
-it. Does not belong here: where receipts are put.
+Belongs here: findings put into words, per file: the JSON object, the CSV of findings, the text for
+a terminal. No pupil's value is in any of them: a line, a column and a rule lead to it. (The CSV of
+a district that asks for them has the cells of the first lines.) Does not belong here: the page
+(page), where receipts are put.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files as files_of_package
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment
 
 from ccgi_pipeline.feeds.registry import RULES
 
-_WEIGHTS = {"error": 0, "warning": 1, "info": 2}
+WEIGHTS = {"error": 0, "warning": 1, "info": 2}
+"""The severities, the weightiest first."""
 SHOWN_PER_RULE = 1000
 """Findings of one rule that a receipt lists for a file: enough to see the pattern, and every
 further one is counted."""
+FIRST_LINES = 10
+"""Lines of one rule and file that a page or a terminal names: a pattern shows in ten."""
+
+Cells = Mapping[tuple[int | None, str | None], str]
+"""Cells by line and column, as they may be shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
     """What became of one file: ``fates`` are physical lines per fate and add up to ``lines``.
 
-    ``findings`` is a frame of ``WEIGHED_SCHEMA``.
+    ``findings`` is a frame of ``WEIGHED_SCHEMA``. ``no_longer_active``: records that the file ended
+    by not having them; ``complete``: whether it could end any, if that is known. ``cells``: what
+    stands where the first findings point, for districts that ask for it.
     """
 
     path: str
@@ -39,6 +46,9 @@ class FileReport:
     lines: int
     fates: Mapping[str, int]
     findings: pl.DataFrame
+    no_longer_active: int = 0
+    complete: bool | None = None
+    cells: Cells = field(default_factory=dict)
 
 
 def file_object(report: FileReport) -> dict[str, Any]:
@@ -65,7 +75,7 @@ def _shown(findings: pl.DataFrame) -> pl.DataFrame:
 def _rules_broken(findings: pl.DataFrame) -> list[dict[str, Any]]:
     """Each rule once with its count, weightiest first: errors, then what occurs most."""
     counted = findings.group_by("rule", "severity", maintain_order=True).len().rows()
-    counted.sort(key=lambda row: (_WEIGHTS[row[1]], -row[2], row[0]))
+    counted.sort(key=lambda row: (WEIGHTS[row[1]], -row[2], row[0]))
     return [
         {
             "rule": rule_id,
@@ -147,23 +157,27 @@ def child_match_csv(students: Iterable[StudentWithoutChild]) -> bytes:
 
 
 _CSV_COLUMNS = ("file", "line", "column", "severity", "rule", "what is wrong", "what to change")
+_CSV_CELL = f"the cell (first {FIRST_LINES} lines of a rule)"
 
 
-def receipt_csv(files: Iterable[FileReport]) -> bytes:
-    """One row a finding: where it is, which rule, what to change."""
+def receipt_csv(files: Iterable[FileReport], *, with_cells: bool = False) -> bytes:
+    """One row a finding: where it is, which rule, what to change; its cell only if asked for."""
     rows: list[Sequence[str]] = []
+    columns = (*_CSV_COLUMNS, _CSV_CELL) if with_cells else _CSV_COLUMNS
     for file in files:
         shown = _shown(file.findings)
         for row in shown.iter_rows(named=True):
             rule = RULES[row["rule"]]
             line = "" if row["line"] is None else str(row["line"])
             where = (file.path, line, row["column"] or "")
-            rows.append((*where, row["severity"], rule.id, _message(row), rule.fix))
+            cell = file.cells.get((row["line"], row["column"]), "")
+            told = (*where, row["severity"], rule.id, _message(row), rule.fix, cell)
+            rows.append(told[: len(columns)])
         omitted = file.findings.height - shown.height
         if omitted:
             more = f"{omitted} further findings are not listed; the receipt counts them by rule."
-            rows.append((file.path, "", "", "info", "", more, ""))
-    return _csv(_CSV_COLUMNS, rows)
+            rows.append((file.path, "", "", "info", "", more, "", "")[: len(columns)])
+    return _csv(columns, rows)
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
@@ -173,35 +187,8 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     return harmless.write_csv(line_terminator="\r\n").encode()
 
 
-_LINES_ON_PAGE = 10
-"""A page names the first lines of each rule; the CSV names them all."""
-
-
-def as_html(title: str, verdict: str, files: Sequence[FileReport]) -> str:
-    """One page that needs nothing else: verdict, ledger, rules by weight, first lines, fixes."""
-    template = files_of_package("ccgi_pipeline.verification").joinpath("page.html.jinja")
-    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        template.read_text()
-    )
-    shown = []
-    for file in files:
-        told = file_object(file)
-        first = {
-            rule: lines[:_LINES_ON_PAGE]
-            for rule, lines in file.findings.drop_nulls("line")
-            .group_by("rule", maintain_order=True)
-            .agg("line")
-            .iter_rows()
-        }
-        for rule in told["rules"]:
-            rule["lines"] = first.get(rule["rule"], [])
-        shown.append(told)
-    return page.render(title=title, verdict=verdict, files=shown)
-
-
 _RULES_IN_TEXT = 20
-_LINES_IN_TEXT = 10
-"""A terminal shows so many rules of a file, and lines of a rule; ``--format json`` has them all."""
+"""A terminal shows so many rules of a file; ``--format json`` has them all."""
 
 
 def as_text(verdict: str, files: Sequence[FileReport]) -> str:
@@ -231,10 +218,8 @@ def _faults(findings: pl.DataFrame) -> list[dict[str, Any]]:
     """Rule, column and detail of each fault with its first lines and their count."""
     return (
         findings.group_by("rule", "severity", "column", "detail", maintain_order=True)
-        .agg(pl.col("line").head(_LINES_IN_TEXT), pl.len().alias("count"))
-        .sort(
-            pl.col("severity").replace_strict(_WEIGHTS, return_dtype=pl.Int8), maintain_order=True
-        )
+        .agg(pl.col("line").head(FIRST_LINES), pl.len().alias("count"))
+        .sort(pl.col("severity").replace_strict(WEIGHTS, return_dtype=pl.Int8), maintain_order=True)
         .rows(named=True)
     )
 
@@ -244,6 +229,6 @@ def _places(fault: Mapping[str, Any]) -> str:
     listed = ", ".join(str(line) for line in fault["line"] if line is not None)
     if not listed:
         return "file"
-    if fault["count"] > _LINES_IN_TEXT:
+    if fault["count"] > FIRST_LINES:
         return f"{fault['count']} lines ({listed}, ...)"
     return f"line{'s' if fault['count'] > 1 else ''} {listed}"

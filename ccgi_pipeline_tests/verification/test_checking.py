@@ -14,7 +14,7 @@ from ccgi_pipeline.feeds.platform import GOALS
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.transcript import STUDENT, TEST_GRADE
 from ccgi_pipeline.intake.archive import Archive
-from ccgi_pipeline.intake.receiving import DropHistory, receive
+from ccgi_pipeline.intake.receiving import DropHistory
 from ccgi_pipeline.verification.checking import Check, check
 from ccgi_pipeline.verification.receipts import SHOWN_PER_RULE, file_object
 from ccgi_pipeline.verification.verifying import Verdict
@@ -29,6 +29,7 @@ from ccgi_pipeline_tests.files import (
     verified,
     zipped,
 )
+from ccgi_pipeline_tests.intake.looking import received_from
 
 ROSTER = usual_name(STUDENT)
 
@@ -127,7 +128,7 @@ def test_what_the_night_passes_over_the_check_passes_over(tmp_path: Path, name: 
         f"{DISTRICT}/transcript/{n}": content for n, content in good_set("transcript").items()
     }
     inbox = _put(tmp_path / "inbox", files)
-    received = receive(inbox, Archive(tmp_path / "archive"), {}, DropHistory())
+    received = received_from(inbox, Archive(tmp_path / "archive"), {}, DropHistory())
     taken = {Path(file.path).name for drop in received.drops for file, _ in drop.files}
     assert {Path(file.path).name for file in check([inbox], ON).files} == taken
     assert check([inbox], ON).verdict is Verdict.ACCEPTED
@@ -137,7 +138,7 @@ def test_a_zip_outside_any_familys_folder_is_of_one_family_to_the_check_and_the_
     tmp_path: Path,
 ):
     inbox = _put(tmp_path / "inbox", {f"{DISTRICT}/p.zip": zipped(good_set("transcript"))})
-    received = receive(inbox, Archive(tmp_path / "archive"), {}, DropHistory())
+    received = received_from(inbox, Archive(tmp_path / "archive"), {}, DropHistory())
     assert {file.family for file in check([inbox], ON).files} == {
         drop.family for drop in received.drops
     }

@@ -17,8 +17,10 @@ from ccgi_pipeline.errors import PipelineError, value_free
 from ccgi_pipeline.feeds.registry import FEEDS, RULES
 from ccgi_pipeline.feeds.spec import ColumnType, FeedSpec
 from ccgi_pipeline.verification.checking import check
-from ccgi_pipeline.verification.receipts import as_html, as_text, receipt_csv, receipt_json
+from ccgi_pipeline.verification.page import page_of_check, page_of_receipt
+from ccgi_pipeline.verification.receipts import as_text, receipt_csv, receipt_json
 from ccgi_pipeline_tests.files import ON, Line, as_bytes, good_lines, usual_name, verified
+from ccgi_pipeline_tests.verification.receipt_pages import delivery
 
 _CANARY = re.compile(r"canary|7531|1931|31:53", re.IGNORECASE)
 """What every planted cell has in it, and no name, rule or path of this project."""
@@ -105,7 +107,8 @@ def test_no_cell_of_a_damaged_file_is_in_anything_that_is_said_of_it(
         receipt_json({"drop": "x"}, checked.files).decode(),
         receipt_csv(checked.files).decode(),
         as_text(checked.verdict, checked.files),
-        as_html("Check", checked.verdict, checked.files),
+        page_of_check(checked.verdict, checked.files),
+        page_of_receipt(delivery(str(checked.verdict)), checked.files).decode(),
     ]
     assert {row for file in checked.files for row in file.findings["rule"]} > {"FILE-HEADER"}
     lines = "\n".join(said).replace(str(folder), "").splitlines()

@@ -16,8 +16,9 @@ import pytest
 from ccgi_pipeline.feeds.foster_focus import BEHAVIOR, FAMILY
 from ccgi_pipeline.profiles import POLICE_WORDS, FosterFocusSettings, Profiles
 from ccgi_pipeline.verification.checking import check
+from ccgi_pipeline.verification.page import page_of_check
 from ccgi_pipeline.verification.police import mentions_police
-from ccgi_pipeline.verification.receipts import as_html, as_text, receipt_csv, receipt_json
+from ccgi_pipeline.verification.receipts import as_text, receipt_csv, receipt_json
 from ccgi_pipeline.verification.verifying import Verification
 from ccgi_pipeline_tests.files import (
     ON,
@@ -200,7 +201,7 @@ def test_a_receipt_counts_removed_lines_and_says_nothing_else_of_them(tmp_path: 
         receipt_json({"drop": "x"}, checked.files).decode(),
         receipt_csv(checked.files).decode(),
         as_text(checked.verdict, checked.files),
-        as_html("Check", checked.verdict, checked.files),
+        page_of_check(checked.verdict, checked.files),
     ]
     for answer in told:
         assert "Canaryname" not in answer

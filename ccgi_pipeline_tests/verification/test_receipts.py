@@ -1,7 +1,7 @@
 """Receipts: what a sender is told, as JSON, as CSV and at a terminal.
 
 Belongs here: the words and counts of findings. That no pupil's value is among them is tested
-next door.
+next door, and so is the page.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import csv
 import io
 import json
 from dataclasses import replace
-from html import unescape
 
 import polars as pl
 import pytest
@@ -20,7 +19,6 @@ from ccgi_pipeline.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.verification.receipts import (
     SHOWN_PER_RULE,
     FileReport,
-    as_html,
     as_text,
     file_object,
     receipt_csv,
@@ -183,27 +181,16 @@ def test_the_terminal_is_not_flooded():
     assert "500 lines (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ...)" in text
 
 
-def test_the_page_says_what_is_wrong_where_and_what_to_change():
-    page = as_html("Check of 20 November", "rejected", [_report(REQ, SHORT, MARK)])
-    assert "<title>Check of 20 November</title>" in page
-    assert RULES["TR-STU-REQ-StateID"].fix in unescape(page)
-    assert "line 7" in page
-    assert "10 accepted, 2 rejected" in page
+def test_the_csv_has_cells_only_for_who_asked():
+    report = replace(_report(REQ, AGE), cells={(7, "StateID"): "=cell", (8, "StateID"): "other"})
+    assert b"=cell" not in receipt_csv([report])
+    asked = receipt_csv([report], with_cells=True).decode()
+    first, second = csv.DictReader(io.StringIO(asked, newline=""))
+    assert first["the cell (first 10 lines of a rule)"] == "'=cell"
+    assert second["the cell (first 10 lines of a rule)"] == ""
 
 
-def test_the_page_names_the_first_lines_of_a_rule_and_counts_them_all():
-    page = as_html("Check", "rejected", [_many(2500)])
-    assert "line 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, …" in page
-    assert "2,500&times;" in page
-
-
-def test_the_page_has_no_markup_from_a_name():
-    page = as_html("<i>t</i>", "accepted", [_report(path="<script>alert(1)</script>.csv")])
-    assert "<script>" not in page
-    assert "<i>" not in page
-
-
-def test_the_page_needs_nothing_from_elsewhere():
-    page = as_html("Check", "accepted", [_report()])
-    assert "http" not in page
-    assert "src=" not in page
+def test_a_csv_with_cells_counts_what_it_leaves_out_all_the_same():
+    content = receipt_csv([_many(SHOWN_PER_RULE + 3)], with_cells=True).decode()
+    *_, last = csv.DictReader(io.StringIO(content, newline=""))
+    assert last["what is wrong"].startswith("3 further findings")

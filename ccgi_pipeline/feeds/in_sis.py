@@ -1,0 +1,528 @@
+"""Where a column's value is kept in the student information systems of California's districts.
+
+Belongs here: for the columns that districts export from Aeries, PowerSchool SIS or Infinite Campus,
+the page and field in which the value is typed, each with the public page that says so. What no such
+page says is left out: a wrong path costs a registrar more time than none. A table's field (STU.CID)
+is named beside the label because labels differ between versions, and because the person who looks
+after the system finds it by that.
+
+OneRoster sets are left out on purpose: the vendor's own export makes them, and which field it reads
+is not said in public.
+
+Does not belong here: what a column must hold (the feeds' own modules).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+AERIES, POWERSCHOOL, INFINITE_CAMPUS = "Aeries", "PowerSchool SIS", "Infinite Campus"
+SYSTEMS = (AERIES, POWERSCHOOL, INFINITE_CAMPUS)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one system keeps a value, and the public page that says so."""
+
+    system: str
+    where: str
+    source: str
+
+
+_AERIES = "support.aeries.com, article {}"
+_AERIES_CCGI = _AERIES.format("14000109091: CCGI Supporting Pages and Tables")
+_AERIES_CCGI_SET_UP = _AERIES.format("14000109093: CCGI Basic Info")
+_AERIES_STUDENT = _AERIES.format("14000070394: CALPADS, Student Data Fields")
+_AERIES_BY_EXTRACT = _AERIES.format("14000100649: CALPADS Cross Reference by Extract")
+_AERIES_MAINTENANCE = _AERIES.format("14000068498: CALPADS, Ongoing Maintenance")
+_AERIES_IDENTITY = _AERIES.format("14000156833: Student Identification and Demographics Mappings")
+_AERIES_COURSE = _AERIES.format("14000070409: CALPADS, Course Data")
+_AERIES_TRANSCRIPT = _AERIES.format("14000071849: Adding and Editing a Student's Transcript")
+
+_POWERSCHOOL = "ps-compliance.powerschool-docs.com, {}"
+_POWERSCHOOL_STUDENT = _POWERSCHOOL.format("California: Entering Student and Guardian Information")
+_POWERSCHOOL_DISTRICT = _POWERSCHOOL.format("California: Enter District Info")
+_POWERSCHOOL_ENROLLMENT = _POWERSCHOOL.format("California: Editing a Student's Enrollment Records")
+_POWERSCHOOL_TRANSFER = _POWERSCHOOL.format("Texas: Transfer Information (the same page)")
+_POWERSCHOOL_CCGI_STUDENT = _POWERSCHOOL.format("California: CCGI Student File Report")
+_POWERSCHOOL_CCGI_COURSE = _POWERSCHOOL.format("California: CCGI Course Grade Report")
+_POWERSCHOOL_CCGI_CATALOG = _POWERSCHOOL.format("California: CCGI Course Catalog Report")
+_POWERSCHOOL_UC_CSU = _POWERSCHOOL.format("California: UC/CSU Qualifications")
+_POWERSCHOOL_MATCH = _POWERSCHOOL.format("Vermont: 00_Student_Match (a table of all states)")
+_POWERSCHOOL_CALPADS = "help.scottsvalleyusd.org: Important CALPADS Fields (a district's help page)"
+
+_CAMPUS = "kb.infinitecampus.com, {}"
+_CAMPUS_CENSUS = _CAMPUS.format("Census (California)")
+_CAMPUS_IDENTITIES = _CAMPUS.format("Census (Indiana): Identities (the same tool)")
+_CAMPUS_ENROLLMENTS = _CAMPUS.format("Enrollments: How-To Guides")
+_CAMPUS_TRANSCRIPTS = _CAMPUS.format("Transcripts")
+_CAMPUS_COURSE = _CAMPUS.format("California Course and Section")
+_CAMPUS_CALPADS = "knowledgeforschools.com: CALPADS Fall 1 Student Information in Infinite Campus"
+_CAMPUS_QUERY = "the query of a Californian district's own CCGI export, in a public repository"
+
+_LEGAL_NAME = "or {} where the legal name is filled in"
+_UNTIL_SAVED = "once saved it can only be read there; PowerSchool's help says how to change it"
+
+_PLACES: Mapping[str, tuple[Place, ...]] = {
+    "ssid": (
+        Place(
+            AERIES, "Student Data > Demographics: State Student ID (STU.CID)", _AERIES_BY_EXTRACT
+        ),
+        Place(
+            POWERSCHOOL,
+            "Student Selection > State/Province - CA > Student Information: Statewide Student "
+            f"Identifier (Students.State_StudentNumber); {_UNTIL_SAVED}",
+            _POWERSCHOOL_STUDENT,
+        ),
+        Place(
+            INFINITE_CAMPUS,
+            "Census > People > Demographics: the state's identification number (student.stateID)",
+            f"{_CAMPUS_CENSUS}; {_CAMPUS_QUERY}",
+        ),
+    ),
+    "local id": (
+        Place(AERIES, "Student Data > Demographics: Student ID (STU.ID)", _AERIES_IDENTITY),
+        Place(POWERSCHOOL, "the field Students.Student_Number", _POWERSCHOOL_MATCH),
+        Place(
+            INFINITE_CAMPUS,
+            "Census > People > Demographics: the student's number (student.studentNumber)",
+            f"{_CAMPUS_CENSUS}; {_CAMPUS_QUERY}",
+        ),
+    ),
+    "first name": (
+        Place(
+            AERIES,
+            "Student Data > Demographics, tab Student Data 1: First Name (STU.FN), "
+            + _LEGAL_NAME.format("Legal First Name (LSI.LFN)"),
+            _AERIES_STUDENT,
+        ),
+        Place(POWERSCHOOL, "Demographics: Name (Students.First_Name)", _POWERSCHOOL_CALPADS),
+        Place(INFINITE_CAMPUS, "Identities: First Name (Identity.firstName)", _CAMPUS_IDENTITIES),
+    ),
+    "middle name": (
+        Place(
+            AERIES,
+            "Student Data > Demographics, tab Student Data 1: Middle Name (STU.MN), "
+            + _LEGAL_NAME.format("Legal Middle Name (LSI.LMN)"),
+            _AERIES_STUDENT,
+        ),
+        Place(POWERSCHOOL, "Demographics: Name (Students.Middle_Name)", _POWERSCHOOL_CALPADS),
+        Place(INFINITE_CAMPUS, "Identities: Middle Name (Identity.middleName)", _CAMPUS_IDENTITIES),
+    ),
+    "last name": (
+        Place(
+            AERIES,
+            "Student Data > Demographics, tab Student Data 1: Last Name (STU.LN), "
+            + _LEGAL_NAME.format("Legal Last Name (LSI.LLN)"),
+            _AERIES_STUDENT,
+        ),
+        Place(POWERSCHOOL, "Demographics: Name (Students.Last_Name)", _POWERSCHOOL_CALPADS),
+        Place(INFINITE_CAMPUS, "Identities: Last Name (Identity.lastName)", _CAMPUS_IDENTITIES),
+    ),
+    "preferred name": (
+        Place(
+            POWERSCHOOL,
+            "Student Selection > State/Province - CA > Student Information: Student Preferred Name",
+            _POWERSCHOOL_STUDENT,
+        ),
+    ),
+    "suffix": (
+        Place(
+            AERIES,
+            "Student Data > Demographics, tab Student Data 1: Suffix (STU.SF)",
+            _AERIES_STUDENT,
+        ),
+        Place(
+            POWERSCHOOL,
+            "State/Province - CA > Student Information: Suffix (CA_NameSuffix)",
+            _POWERSCHOOL_CALPADS,
+        ),
+        Place(INFINITE_CAMPUS, "Identities: Suffix (Identity.suffix)", _CAMPUS_IDENTITIES),
+    ),
+    "birth date": (
+        Place(
+            AERIES,
+            "Student Data > Demographics, tab Student Data 1: Birthdate (STU.BD)",
+            _AERIES_STUDENT,
+        ),
+        Place(POWERSCHOOL, "Demographics: Date of Birth (Students.DOB)", _POWERSCHOOL_CALPADS),
+        Place(INFINITE_CAMPUS, "Demographics: date of birth", _CAMPUS_CALPADS),
+    ),
+    "gender": (
+        Place(
+            AERIES,
+            "Student Data > Demographics, tab Student Data 1: Gender (STU.GN, earlier Sex), or "
+            "Legal Gender (LSI.GN) where it is filled in",
+            f"{_AERIES_BY_EXTRACT}; {_AERIES_STUDENT}",
+        ),
+        Place(POWERSCHOOL, "Demographics: Gender (Students.Gender)", _POWERSCHOOL_CALPADS),
+        Place(
+            INFINITE_CAMPUS,
+            "Demographics: Gender; Legal Gender stands on the Identities record",
+            _CAMPUS_CENSUS,
+        ),
+    ),
+    "grade": (
+        Place(
+            AERIES,
+            "Student Data > Demographics, tab Student Data 1: Grade (STU.GR)",
+            _AERIES_STUDENT,
+        ),
+        Place(
+            POWERSCHOOL,
+            "Transfer Info > Edit Current Enrollment: Grade Level (Students.Grade_Level)",
+            _POWERSCHOOL_TRANSFER,
+        ),
+        Place(INFINITE_CAMPUS, "Enrollments: Grade", _CAMPUS_ENROLLMENTS),
+    ),
+    "average": (
+        Place(
+            AERIES,
+            "CCGI Extract, tab Basic Info: GPA and Options; recompute GPA and class rank before "
+            "the extract",
+            _AERIES_CCGI_SET_UP,
+        ),
+        Place(
+            POWERSCHOOL,
+            "CCGI Student File Report: GPA Method, chosen when the report is run",
+            _POWERSCHOOL_CCGI_STUDENT,
+        ),
+    ),
+    "kind of average": (
+        Place(
+            AERIES,
+            "CCGI Extract, tab Basic Info: GPA and Options: type of GPA",
+            _AERIES_CCGI_SET_UP,
+        ),
+        Place(
+            POWERSCHOOL,
+            "CCGI Student File Report: GPA Type Display Text, chosen when the report is run",
+            _POWERSCHOOL_CCGI_STUDENT,
+        ),
+    ),
+    "consent": (
+        Place(
+            AERIES,
+            "CCGI Extract, tab Basic Info: Parental Consent names the table and field that are "
+            "read (STU, SUP or AUT); since August 26, 2025 they mark who opts out",
+            f"{_AERIES_CCGI_SET_UP}; {_AERIES_CCGI}",
+        ),
+    ),
+    "ethnicity": (
+        Place(AERIES, "the student's Ethnicity (STU.ETH)", _AERIES_MAINTENANCE),
+        Place(POWERSCHOOL, "Demographics: Latino/Hispanic (FedEthnicity)", _POWERSCHOOL_CALPADS),
+        Place(INFINITE_CAMPUS, "Demographics: Race and Ethnicity", _CAMPUS_CALPADS),
+    ),
+    "race": (
+        Place(AERIES, "the student's Races (STU.RC1 to STU.RC5)", _AERIES_MAINTENANCE),
+        Place(POWERSCHOOL, "Demographics: Race (table StudentRace)", _POWERSCHOOL_CALPADS),
+        Place(INFINITE_CAMPUS, "Demographics: Race and Ethnicity", _CAMPUS_CALPADS),
+    ),
+    "entry": (
+        Place(AERIES, "the student's enter date (STU.ED, or the table ENR)", _AERIES_BY_EXTRACT),
+        Place(
+            POWERSCHOOL,
+            "Transfer Info > Edit Current/Previous Enrollment: Entry Date",
+            _POWERSCHOOL_ENROLLMENT,
+        ),
+        Place(INFINITE_CAMPUS, "Enrollments: Start Date", _CAMPUS_ENROLLMENTS),
+    ),
+    "exit": (
+        Place(
+            POWERSCHOOL,
+            "Transfer Info > Edit Current/Previous Enrollment: the exit date",
+            _POWERSCHOOL_TRANSFER,
+        ),
+        Place(INFINITE_CAMPUS, "Enrollments: End Date", _CAMPUS_ENROLLMENTS),
+    ),
+    "disability": (Place(AERIES, "Special Education (table CSE)", _AERIES_CCGI),),
+    "section 504": (
+        Place(AERIES, "504 Plans (table FOF) or Special Programs (table PGM)", _AERIES_CCGI),
+    ),
+    "english learner": (
+        Place(
+            AERIES,
+            "Language Assessment (table LAC), and Demographics: Language Fluency (STU.LF)",
+            f"{_AERIES_CCGI}; {_AERIES.format('14000113065: ParentSquare Mapping')}",
+        ),
+        Place(
+            POWERSCHOOL,
+            "State/Province - CA > Student Information: ELA Status",
+            _POWERSCHOOL_CALPADS,
+        ),
+    ),
+    "parent education": (
+        Place(
+            POWERSCHOOL,
+            "State/Province - CA > Student Information: Parent Ed Code; the highest of the parents",
+            _POWERSCHOOL_CALPADS,
+        ),
+    ),
+    "district code": (
+        Place(
+            AERIES,
+            "School Options: county and district code (LOC.CC and LOC.DC)",
+            _AERIES_BY_EXTRACT,
+        ),
+        Place(
+            POWERSCHOOL,
+            "District Setup > District Information > District Info: District Number, 7 digits with "
+            "leading zeros",
+            _POWERSCHOOL_DISTRICT,
+        ),
+    ),
+    "school code": (
+        Place(
+            AERIES,
+            "School Options: county, district and school code (LOC.CC, LOC.DC and LOC.SC)",
+            _AERIES_BY_EXTRACT,
+        ),
+        Place(
+            POWERSCHOOL,
+            "its first 7 digits: District Setup > District Information > District Info: District "
+            "Number, with leading zeros; the rest: the school's state number "
+            "(S_CA_SCH_X.StateSchoolNumber)",
+            f"{_POWERSCHOOL_DISTRICT}; {_POWERSCHOOL_CCGI_CATALOG}",
+        ),
+    ),
+    "school of the course": (
+        Place(
+            AERIES,
+            "Course History Institutions: CDS code of the school (CHI.ID)",
+            _AERIES_CCGI,
+        ),
+        Place(
+            POWERSCHOOL,
+            "the stored grade's CDS code (S_CA_SGR_X.CDS_Code)",
+            _POWERSCHOOL_CCGI_COURSE,
+        ),
+        Place(
+            INFINITE_CAMPUS,
+            "Transcripts: School Number of the record (transcriptCourse.districtNumber and "
+            "schoolNumber)",
+            f"{_CAMPUS_TRANSCRIPTS}; {_CAMPUS_QUERY}",
+        ),
+    ),
+    "college board code": (
+        Place(
+            AERIES,
+            "School Options: College Board School Code (LOC.CBC); where it is blank, the extract "
+            "writes 111111",
+            _AERIES_CCGI,
+        ),
+        Place(
+            POWERSCHOOL,
+            "the stored grade's ATP code (S_CA_SGR_X.CCGI_ATPCode)",
+            _POWERSCHOOL_CCGI_COURSE,
+        ),
+    ),
+    "in progress": (
+        Place(
+            AERIES,
+            "CCGI Extract, tab Basic Info: Work in Progress, whether and for which terms",
+            _AERIES_CCGI_SET_UP,
+        ),
+    ),
+    "term": (
+        Place(
+            AERIES,
+            "CCGI Extract, tab Basic Info: Terms; each term of the transcripts is mapped to one of "
+            "CCGI's",
+            _AERIES_CCGI_SET_UP,
+        ),
+        Place(
+            INFINITE_CAMPUS,
+            "Transcripts: Actual Term and Terms Long of the record",
+            f"{_CAMPUS_TRANSCRIPTS}; {_CAMPUS_QUERY}",
+        ),
+    ),
+    "year of the course": (
+        Place(
+            INFINITE_CAMPUS,
+            "Transcripts: the record's school year",
+            f"{_CAMPUS_TRANSCRIPTS}; {_CAMPUS_QUERY}",
+        ),
+    ),
+    "grade of the course": (
+        Place(
+            INFINITE_CAMPUS,
+            "Transcripts: the record's grade level (transcriptCourse.grade)",
+            f"{_CAMPUS_TRANSCRIPTS}; {_CAMPUS_QUERY}",
+        ),
+    ),
+    "course number": (
+        Place(
+            AERIES, "Scheduling Process > Courses, tab General: Course ID (CRS.CN)", _AERIES_COURSE
+        ),
+        Place(
+            INFINITE_CAMPUS,
+            "Transcripts: Course Number of the record; Course Information: Number",
+            f"{_CAMPUS_TRANSCRIPTS}; {_CAMPUS_QUERY}",
+        ),
+    ),
+    "course name": (
+        Place(
+            INFINITE_CAMPUS,
+            "Transcripts: Course Name of the record; Course Information: Name",
+            f"{_CAMPUS_TRANSCRIPTS}; {_CAMPUS_QUERY}",
+        ),
+    ),
+    "course title": (
+        Place(
+            AERIES,
+            "Scheduling Process > Courses, tab General: Course Title (CRS.CO)",
+            _AERIES_COURSE,
+        ),
+    ),
+    "a-g area": (
+        Place(
+            AERIES,
+            "Scheduling Process > Courses, tab California Specific Fields: UC/CSU Subject Area "
+            "Codes (CRS.U1 and following)",
+            _AERIES_COURSE,
+        ),
+        Place(
+            POWERSCHOOL,
+            "Edit Stored Grade: UC/CSU Approved Course Subject Area",
+            _POWERSCHOOL_UC_CSU,
+        ),
+    ),
+    "a-g area of the catalog": (
+        Place(
+            POWERSCHOOL,
+            "the course's UC/CSU subject area, of which the report takes the first character",
+            _POWERSCHOOL_CCGI_CATALOG,
+        ),
+    ),
+    "state course code": (
+        Place(
+            AERIES,
+            "Scheduling Process > Courses, tab California Specific Fields: State Course Code "
+            "(CRS.C3)",
+            _AERIES_COURSE,
+        ),
+        Place(INFINITE_CAMPUS, "Scheduling > Courses > Course: State Code", _CAMPUS_COURSE),
+    ),
+    "credits attempted": (
+        Place(AERIES, "Student Data > Grades > Transcripts: Atmp", _AERIES_TRANSCRIPT),
+        Place(INFINITE_CAMPUS, "Transcripts: credits attempted", _CAMPUS_TRANSCRIPTS),
+    ),
+    "credits earned": (
+        Place(AERIES, "Student Data > Grades > Transcripts: Comp", _AERIES_TRANSCRIPT),
+        Place(INFINITE_CAMPUS, "Transcripts: credits earned", _CAMPUS_TRANSCRIPTS),
+    ),
+    "mark": (
+        Place(AERIES, "Student Data > Grades > Transcripts: Mark", _AERIES_TRANSCRIPT),
+        Place(INFINITE_CAMPUS, "Transcripts: Score", _CAMPUS_TRANSCRIPTS),
+    ),
+    "test": (Place(AERIES, "College Entrance Tests (table CTS)", _AERIES_CCGI),),
+}
+"""The places of each kind of value; several columns of several files are of one kind."""
+
+_CDS = "school code"
+
+
+def _extract(last: str, first: str, **others: str) -> dict[str, str]:
+    """Columns of an extract of Foster Focus; the nine spell the names differently."""
+    same = {"SystemID": "district code", "SSID": "ssid", "SISLocalID": "local id"}
+    return {**same, last: "last name", first: "first name", **others}
+
+
+_KINDS: Mapping[str, Mapping[str, str]] = {
+    "transcript_student": {
+        "PrimaryCDSCode": _CDS,
+        "LocalStudentID": "local id",
+        "StateID": "ssid",
+        "FirstName": "first name",
+        "PreferredFirstName": "preferred name",
+        "MiddleName": "middle name",
+        "PreferredMiddleName": "preferred name",
+        "LastName": "last name",
+        "PreferredLastName": "preferred name",
+        "Suffix": "suffix",
+        "DateOfBirth": "birth date",
+        "Gender": "gender",
+        "GradeLevel": "grade",
+        "GPA": "average",
+        "GPAType": "kind of average",
+        "ParentConsent": "consent",
+        "HispanicEthnicity": "ethnicity",
+        **{f"RaceCode{number}": "race" for number in range(1, 6)},
+        "EnrollmentStartDate": "entry",
+        "EnrollmentEndDate": "exit",
+        "SWDIndicator": "disability",
+        "504ProgramIndicator": "section 504",
+        "EL": "english learner",
+        "ParentGuardianEdLevel": "parent education",
+    },
+    "transcript_course_grade": {
+        "StateID": "ssid",
+        "CDSCode": "school of the course",
+        "ATPCode": "college board code",
+        "IsWorkInProgress": "in progress",
+        "GradeLevel": "grade of the course",
+        "SchoolYear": "year of the course",
+        "Term": "term",
+        "LocalCourseID": "course number",
+        "TranscriptAbbreviation": "course name",
+        "SubjectArea": "a-g area",
+        "CreditsAttempted": "credits attempted",
+        "CreditsEarned": "credits earned",
+        "CourseGrade": "mark",
+    },
+    "transcript_course_catalog": {
+        "CDSCode": _CDS,
+        "GraduationRequirements": "a-g area of the catalog",
+        "CourseTitle": "course title",
+        "CourseNumber": "course number",
+        "StateCourseCode": "state course code",
+    },
+    "transcript_test_grade": {"StateID": "ssid", "TestName": "test", "TestDate": "test"},
+    "foster_focus_demographics": _extract(
+        "Lastname",
+        "Firstname",
+        Gender="gender",
+        Birthdate="birth date",
+        EntryDate="entry",
+        ExitDate="exit",
+    ),
+    "foster_focus_enrollment_history": _extract(
+        "Lastname",
+        "Firstname",
+        EntryDate="entry",
+        ExitDate="exit",
+        Grade="grade",
+        SchoolCDSCode=_CDS,
+    ),
+    "foster_focus_attendance_periods": _extract("LastName", "FirstName", SchoolCDSCode=_CDS),
+    "foster_focus_attendance_exceptions": _extract("Lastname", "Firstname", SchoolCDSCode=_CDS),
+    "foster_focus_test_scores": _extract("Lastname", "FirstName", SchoolCDSCode=_CDS),
+    "foster_focus_special_education": _extract("LastName", "FirstName", SchoolCDSCode=_CDS),
+    "foster_focus_gpa": _extract("Lastname", "Firstname", SchoolCDSCode=_CDS),
+    "foster_focus_behavior": _extract("LastName", "FirstName", EventSchoolCDSCode=_CDS),
+    "foster_focus_transcripts": _extract(
+        "Lastname",
+        "FirstName",
+        Grade="grade of the course",
+        SchYear="year of the course",
+        CourseNumber="course number",
+        StateCourseNumber="state course code",
+        GradCratt="credits attempted",
+        GradCrawd="credits earned",
+        markAwd1="mark",
+    ),
+}
+"""Of which kind the columns of a feed are, where anything is known of the kind."""
+
+
+def places(feed: str, column: str) -> tuple[Place, ...]:
+    """Where the systems keep what ``column`` of ``feed`` holds, as far as it is known."""
+    return _PLACES.get(_KINDS.get(feed, {}).get(column, ""), ())
+
+
+def known_columns() -> Iterator[tuple[str, str]]:
+    """Every feed and column of which a place is declared."""
+    for feed, columns in _KINDS.items():
+        for column in columns:
+            yield feed, column
