@@ -20,17 +20,19 @@ from tempfile import TemporaryDirectory
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.delivery.ledger import Kind
 from ccgi_pipeline.errors import PermanentError, value_free
 from ccgi_pipeline.feeds.calpads_identity import FEED as IDENTITIES
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.feeds.spec import FeedSpec
-from ccgi_pipeline.night import Folders
+from ccgi_pipeline.night import Folders, note_made
 from ccgi_pipeline.reports.college_download import (
     COLUMNS,
     download_file,
     download_path,
     restricted_columns,
 )
+from ccgi_pipeline.reports.writing import OutboxFile, sha256_of
 from ccgi_pipeline.ssid_lookup.asking import Lookup, Outcome, Pace, ask_all
 from ccgi_pipeline.ssid_lookup.backlog import Backlog
 from ccgi_pipeline.ssid_lookup.store import IDENTITY_SCHEMA, LoadSummary, load_identities
@@ -173,7 +175,10 @@ def write_download(
     content = download_file(rows)
     restricted = restricted_columns(content)
     if not restricted:
-        folders.outgoing.write(download_path(on), content)
+        path = download_path(on)
+        folders.outgoing.write(path, content)
+        file = OutboxFile(f"{path}", APPLICATIONS.family, sha256_of(content))
+        note_made(connection, folders, on, [(Kind.DOWNLOAD, "", "", file)])
     return rows.height, restricted
 
 

@@ -7,17 +7,27 @@ here: how any step is done (the rooms), when it is done (defs).
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.delivery.choosing import folders_on, to_be_sent
+from ccgi_pipeline.delivery.delivering import Outcome, deliver_to
+from ccgi_pipeline.delivery.ledger import Kind, Made, open_ledger
+from ccgi_pipeline.delivery.ledger import exists as deliveries_exist
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
-from ccgi_pipeline.errors import UNFORESEEN, kind_and_place, value_free
+from ccgi_pipeline.errors import UNFORESEEN, TransientError, kind_and_place, value_free
 from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, linking
 from ccgi_pipeline.feeds.foster_focus.comparing import CHILD
@@ -25,12 +35,24 @@ from ccgi_pipeline.feeds.registry import COMPARISONS, FAMILIES, FEEDS, FEEDS_BY_
 from ccgi_pipeline.feeds.spec import SENDER
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import NOBODY, UNKNOWN_FAMILY, Drop, InboxFile, list_inbox
-from ccgi_pipeline.intake.receiving import Received, anything_new, receive
-from ccgi_pipeline.profiles import read_profiles
+from ccgi_pipeline.intake.looks import remember_looks, remembered_looks
+from ccgi_pipeline.intake.receiving import (
+    Look,
+    Received,
+    Remembered,
+    Watch,
+    look_around,
+    receive,
+)
+from ccgi_pipeline.intake.settling import Clock, attempt
+from ccgi_pipeline.intake.sources import Inboxes, connection_to, open_inboxes
+from ccgi_pipeline.milestones import milestone
+from ccgi_pipeline.profiles import FILE_NAME as PROFILES
+from ccgi_pipeline.profiles import Profiles, profiles_in, read_profiles
 from ccgi_pipeline.progress import Step
 from ccgi_pipeline.reports.building import aggregate_rows, detail_rows, open_views
 from ccgi_pipeline.reports.spec import ReportSpec
-from ccgi_pipeline.reports.writing import Outbox, write_report
+from ccgi_pipeline.reports.writing import Outbox, OutboxFile, sha256_of, write_report
 from ccgi_pipeline.verification.as_meant import as_meant
 from ccgi_pipeline.verification.opening import files_to_verify
 from ccgi_pipeline.verification.receipts import child_match_csv
@@ -40,6 +62,7 @@ from ccgi_pipeline.verification.verifying import (
     nothing_known,
     refused,
     verify,
+    with_identity,
 )
 from ccgi_pipeline.warehouse import (
     answering,
@@ -48,6 +71,7 @@ from ccgi_pipeline.warehouse import (
     holds,
     inspecting,
     lake,
+    replaying,
     rosters,
 )
 from ccgi_pipeline.warehouse.bookkeeping import Loaded
@@ -61,6 +85,11 @@ BATCH_BYTES = 256 << 20
 that a night of any size needs the memory of one batch."""
 
 
+def archive_of(warehouse: Path) -> Archive:
+    """The received bytes of a warehouse."""
+    return Archive(warehouse / "archive")
+
+
 @dataclass(frozen=True, slots=True)
 class Folders:
     """Where a night finds what came, keeps what it knows, and puts what it made."""
@@ -72,7 +101,7 @@ class Folders:
     @property
     def archive(self) -> Archive:
         """The received bytes."""
-        return Archive(self.warehouse / "archive")
+        return archive_of(self.warehouse)
 
     @property
     def staging(self) -> Staging:
@@ -85,31 +114,137 @@ class Folders:
         return Outbox(self.outbox)
 
 
+class Taking(StrEnum):
+    """Which files a night takes.
+
+    NOW: all of the local inbox as it is, and what stands still on servers, waiting if it must.
+    WAIT: what stands still anywhere, waiting if it must. SETTLED: that, without waiting.
+    """
+
+    NOW = "now"
+    WAIT = "wait"
+    SETTLED = "settled"
+
+
 @value_free
 def receive_drops(
     connection: duckdb.DuckDBPyConnection,
     folders: Folders,
     on: date,
     only: str | None = None,
+    taking: Taking = Taking.NOW,
+    clock: Clock | None = None,
 ) -> Received:
-    """Archives what is new in the inbox and stages its drops; ``only`` one sender's, if given."""
+    """Archives what is new in the inboxes and stages its drops; ``only`` one sender's, if given."""
     step = Step("receiving", 0)
+    profiles = read_profiles(folders.warehouse)
     holds.expire(connection, on)
     approved = [d for d in holds.approved_drops(connection) if only in {None, d.sender}]
-    received = receive(
-        folders.inbox,
-        folders.archive,
-        bookkeeping.remembered_files(connection),
-        bookkeeping.drop_history(connection),
-        only=only,
-        progress=step.advance,
-    )
+    with open_inboxes(folders.inbox, profiles) as inboxes:
+        remembered = bookkeeping.remembered_files(connection)
+        look = _look_until_at_rest(
+            inboxes, remembered, folders, taking, clock or Clock(), only=only
+        )
+        bookkeeping.forget_stamps(connection, look.gone)
+        _remove_taken(look, profiles)
+        history = bookkeeping.drop_history(connection)
+        received = receive(inboxes, look, folders.archive, remembered, history, step.advance)
     bookkeeping.record_arrivals(connection, received, on)
     arrived = {drop.id for drop in received.drops}
     again = tuple(drop for drop in approved if drop.id not in arrived)
     received = replace(received, drops=(*again, *received.drops))
     folders.staging.save_drops(received.drops)
     return received
+
+
+_BETWEEN_LOOKS = 15.0
+"""Seconds: a quiet period of minutes needs no closer watch."""
+
+
+def _look_until_at_rest(
+    inboxes: Inboxes,
+    remembered: Mapping[str, Remembered],
+    folders: Folders,
+    taking: Taking,
+    clock: Clock,
+    *,
+    only: str | None,
+) -> Look:
+    """Looks into the inboxes, again and again if the night waits, for little over a quiet period.
+
+    Whoever is still sending then is taken by a later night.
+    """
+    quiet = timedelta(minutes=read_profiles(folders.warehouse).intake.quiet_minutes)
+    until = clock.now() + quiet + 2 * timedelta(seconds=_BETWEEN_LOOKS)
+    while True:
+        watch = Watch(clock.now(), quiet, patient=taking is not Taking.NOW)
+        before = remembered_looks(folders.warehouse)
+        look, seen = look_around(inboxes, remembered, before, watch, only)
+        remember_looks(folders.warehouse, seen if only is None else {**before, **seen})
+        if look.settled or taking is Taking.SETTLED or clock.now() >= until:
+            return look
+        clock.sleep(min(_BETWEEN_LOOKS, max(1.0, quiet.total_seconds())))
+
+
+def _remove_taken(look: Look, profiles: Profiles) -> None:
+    """Removes files from servers where the district's profile says so, once they are loaded."""
+    for source, file in look.taken:
+        if profiles.of(file.sender).delivery.remove_taken:
+            source.remove(file)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a look for new drops came to.
+
+    ``due``: a night is due, under this key; None, and ``told`` says why not. ``refused``: servers
+    that will not be looked into until somebody acts.
+    """
+
+    due: str | None
+    told: str
+    refused: tuple[str, ...] = ()
+
+
+@value_free
+def look_for_drops(folders: Folders, clock: Clock | None = None) -> Asked:
+    """Looks into all inboxes once, and keeps what was seen for the next look."""
+    now = (clock or Clock()).now()
+    profiles = read_profiles(folders.warehouse)
+    quiet = timedelta(minutes=profiles.intake.quiet_minutes)
+    remembered = _remembered(folders.warehouse)
+    with open_inboxes(folders.inbox, profiles) as inboxes:
+        watch = Watch(now, quiet, patient=True)
+        look, seen = look_around(inboxes, remembered, remembered_looks(folders.warehouse), watch)
+        unreachable = inboxes.unreachable
+    remember_looks(folders.warehouse, seen)
+    refused = tuple(server.why for server in unreachable if server.permanent)
+    new = [file for _, files in look.new for file in files]
+    told = f"{len(new)} new files, none of them at rest"
+    if unreachable:
+        told = f"{told}; {'; '.join(server.why for server in unreachable)}"
+    if not look.ready:
+        return Asked(None, told, refused)
+    identity = hashlib.sha256(f"{attempt(look.ready, seen, now)}".encode())
+    for file in sorted(look.ready):
+        identity.update(f"{file.shown}\0{file.stamp}\n".encode())
+    return Asked(identity.hexdigest(), "", refused)
+
+
+def _remembered(warehouse: Path) -> dict[str, Remembered]:
+    if not lake.exists(warehouse):
+        return {}
+    with lake.connect(warehouse, read_only=True) as connection:
+        return bookkeeping.remembered_files(connection)
+
+
+def anything_new(connection: duckdb.DuckDBPyConnection, folders: Folders) -> bool:
+    """Whether some inbox has a file that is not known as it is now, or cannot be asked."""
+    remembered = bookkeeping.remembered_files(connection)
+    with open_inboxes(folders.inbox, read_profiles(folders.warehouse)) as inboxes:
+        watch = Watch(Clock().now(), timedelta(), patient=False)
+        look, _ = look_around(inboxes, remembered, {}, watch)
+        return bool(look.new or inboxes.unreachable)
 
 
 @value_free
@@ -128,21 +263,21 @@ def verify_family(
     def content_of(_: InboxFile, sha256: str) -> bytes:
         return folders.archive.read(sha256)
 
-    knowledge = _Knowledge(connection)
+    knowledge = Knowledge(connection, {drop.sender for drop in drops if drop.correction})
 
     def verified(batch: Sequence[Drop]) -> Verification:
         files = files_to_verify(batch, content_of)
         return verify(files, on, knowledge.known, profiles, step.advance)
 
-    for batch in _batches(drops, folders.archive):
-        for part, verification in _isolated(batch, verified):
+    for batch in batches(drops, folders.archive):
+        for part, verification in isolated(batch, verified):
             knowledge.learn(verification)
             staging.save_batch(family, part, as_meant(verification, profiles, on))
             outcomes.append(verification.files)
     return pl.concat(outcomes) if outcomes else pl.DataFrame()
 
 
-def _isolated(
+def isolated(
     batch: list[Drop], verified: Callable[[Sequence[Drop]], Verification]
 ) -> Iterator[tuple[list[Drop], Verification]]:
     """Verifies ``batch``; if that fails unforeseen, in halves, until the drop at fault is alone.
@@ -160,8 +295,8 @@ def _isolated(
             yield batch, refused(batch)
             return
         middle = len(batch) // 2
-        yield from _isolated(batch[:middle], verified)
-        yield from _isolated(batch[middle:], verified)
+        yield from isolated(batch[:middle], verified)
+        yield from isolated(batch[middle:], verified)
         return
     yield batch, verification
 
@@ -171,7 +306,7 @@ def _with_strays(family: str) -> list[str]:
     return [family, UNKNOWN_FAMILY] if family == next(iter(FAMILIES)) else [family]
 
 
-def _batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]:
+def batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]:
     """Drops in their order, cut where a batch would grow too large, or a sender come twice."""
     batch: list[Drop] = []
     senders: set[str] = set()
@@ -205,22 +340,36 @@ _LOOKED_UP = {
     ),
 }
 """Feeds and columns of them that rules look up in other lines."""
+_CORRECTED = {
+    (feed, with_identity(FEEDS_BY_NAME[feed], columns)) for feed, columns in _LOOKED_UP
+} - _LOOKED_UP
+"""The same with what tells records apart: needed where a correction may replace one."""
 
 
-class _Knowledge:
-    """What rules may look up: the warehouse's active records, the night's earlier batches."""
+class Knowledge:
+    """What rules may look up: the warehouse's active records, the night's earlier batches.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    ``correcting``: senders of corrections, of whose earlier lines more must be remembered.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, correcting: Iterable[str] = ()
+    ) -> None:
         self._connection = connection
+        self._correcting = sorted(correcting)
         self._stored: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = {}
         self._learnt: dict[tuple[str, tuple[str, ...]], list[pl.DataFrame]] = {
-            looked_up: [] for looked_up in _LOOKED_UP
+            looked_up: [] for looked_up in _LOOKED_UP | _CORRECTED
         }
 
     def learn(self, verification: Verification) -> None:
         """Remembers what later batches may refer to."""
         for (feed, columns), frames in self._learnt.items():
-            frames.append(verification.named(feed, columns).unique())
+            if (feed, columns) in _LOOKED_UP:
+                frames.append(verification.named(feed, columns).unique())
+            elif self._correcting:
+                theirs = pl.col(SENDER).is_in(self._correcting)
+                frames.append(verification.named(feed, columns).filter(theirs).unique())
 
     def known(
         self, feed: str, columns: tuple[str, ...], senders: Sequence[str] | None
@@ -247,8 +396,9 @@ class _Knowledge:
         listed = ", ".join(map(quoted, columns))
         of_senders = "" if senders is None else "AND list_contains($senders, _sender)"
         # A student without a child of Foster Focus is in no table, and yet was sent.
-        of_students = feed == DEMOGRAPHICS.name and set(columns) <= set(CHILD)
-        more = f"UNION SELECT {SENDER}, {listed} FROM lake.unmatched" if of_students else ""
+        of_students = feed == DEMOGRAPHICS.name and set(columns) <= {*CHILD, DEMOGRAPHICS.unique_id}
+        known = ", ".join(quoted(c) if c in CHILD else f"NULL AS {quoted(c)}" for c in columns)
+        more = f"UNION SELECT {SENDER}, {known} FROM lake.unmatched" if of_students else ""
         return self._connection.execute(
             f"SELECT DISTINCT {SENDER}, {listed} FROM "
             f"(SELECT {SENDER}, {listed} FROM lake.{feed} WHERE _active {more}) "
@@ -337,18 +487,68 @@ def write_reports(
 ) -> list[Written]:
     """Builds one report for the districts ``named`` and writes its files."""
     written = []
-    settings = read_profiles(folders.warehouse).reports
+    profiles, settings = profiles_in_force(folders)
     step = Step(f"writing {spec.title}", named.height * len(spec.files))
     cds = named["cd"].implode()
     detail = detail_rows(connection, spec).filter(pl.col("cd").is_in(cds))
     for file in spec.files:
         if file == "Agg":
-            rows = aggregate_rows(connection, spec, settings).filter(pl.col("cd").is_in(cds))
+            rows = aggregate_rows(connection, spec, profiles.reports)
+            rows = rows.filter(pl.col("cd").is_in(cds))
         else:
             rows = detail
         files = write_report(folders.outgoing, spec, file, rows, named, on, step.advance)
-        written.append(Written(file, rows.height, files, rows if file == "Agg" else None))
+        written.append(Written(file, rows.height, len(files), rows if file == "Agg" else None))
+        made = [(Kind.REPORT, spec.name, file, f) for f in files]
+        note_made(connection, folders, on, made, settings)
     return written
+
+
+def profiles_in_force(folders: Folders) -> tuple[Profiles, str]:
+    """The profiles, and the SHA-256 under which the archive has them; empty where there are none.
+
+    They are read from the archive, so that they are the noted ones whoever edits the file now.
+    """
+    given = folders.warehouse / PROFILES
+    if not given.exists():
+        return Profiles(), ""
+    sha256 = sha256_of(given.read_bytes())
+    if not folders.archive.path(sha256).exists():
+        sha256 = folders.archive.store(given)
+    return profiles_in(folders.archive.path(sha256)), sha256
+
+
+def note_made(
+    connection: duckdb.DuckDBPyConnection,
+    folders: Folders,
+    on: date,
+    files: Sequence[tuple[Kind, str, str, OutboxFile]],
+    settings: str | None = None,
+) -> None:
+    """Notes of which state of the warehouse and of the settings files of the outbox were made.
+
+    ``files``: each with its kind, and the name and part by which it can be made again.
+    ``settings``: the SHA-256 of the profiles by which they were made; those in force if not given.
+    """
+    if settings is None:
+        _, settings = profiles_in_force(folders)
+    snapshot = lake.snapshot(connection)
+    made = [
+        Made(
+            path=file.path,
+            sha256=file.sha256,
+            owner=file.owner,
+            kind=kind,
+            name=name,
+            part=part,
+            night=on,
+            snapshot=snapshot,
+            settings=settings,
+        )
+        for kind, name, part, file in files
+    ]
+    with open_ledger(folders.warehouse) as ledger:
+        ledger.note_made(made)
 
 
 def districts_of(spec: ReportSpec, named: pl.DataFrame) -> pl.DataFrame:
@@ -394,13 +594,19 @@ def write_receipts(
     named = districts(known_directory(connection), senders)
     folder_of = dict(named.select("cd", "folder").iter_rows())
     step = Step("writing receipts", len(waiting))
-    for answer, files in answering.receipts(connection, waiting):
+    made = []
+    profiles = read_profiles(folders.warehouse)
+    for answer, files in answering.receipts(connection, waiting, folders.archive, profiles):
         folder = Path(folder_of[answer.sender], "_receipts")
         for name, content in files:
             folders.outgoing.write(folder / name, content)
+            file = OutboxFile(f"{folder / name}", answer.sender, sha256_of(content))
+            made.append((Kind.RECEIPT, answer.stem, Path(name).suffix, file))
         step.advance()
     close_reports(folders)
-    answering.mark_answered(connection, waiting, on)
+    note_made(connection, folders, on, made)
+    with milestone("receipts: noted"):
+        answering.mark_answered(connection, waiting, on)
     return list(dict.fromkeys(senders))
 
 
@@ -418,19 +624,83 @@ def write_child_match(
     senders = pl.Series("cd", [row.cd for row in rows], dtype=pl.String)
     named = districts(known_directory(connection), senders)
     folder_of = dict(named.select("cd", "folder").iter_rows())
+    made = []
     for row in rows:
         name = f"{on:%Y%m%d}_foster_focus_child_match.csv"
         path = Path(folder_of[row.cd], "_receipts", name)
-        folders.outgoing.write(path, child_match_csv(row.students))
+        content = child_match_csv(row.students)
+        folders.outgoing.write(path, content)
+        file = OutboxFile(f"{path}", row.cd, sha256_of(content))
+        made.append((Kind.CHILD_MATCH, "", "", file))
     close_reports(folders)
+    note_made(connection, folders, on, made)
     reasons = [student.rule for row in rows for student in row.students]
     return {rule.id: reasons.count(rule.id) for rule in linking.REASONS}
+
+
+@value_free
+def deliver(folders: Folders, on: date) -> list[Outcome]:
+    """Sends what the profiles have sent of the outbox of ``on``, and what earlier nights could not.
+
+    Raises DeliveryBusyError where another process is at it.
+    """
+    profiles = read_profiles(folders.warehouse)
+    if not profiles.sftp:
+        return []
+    with _only_deliverer(folders.warehouse):
+        with open_ledger(folders.warehouse) as ledger:
+            ledger.prepare(to_be_sent(ledger.made_on(on), profiles))
+            servers = [name for name in profiles.sftp if profiles.sftp[name].outbox is not None]
+        step = Step("delivering", len(servers))
+
+        def delivered(server: str) -> Outcome:
+            with open_ledger(folders.warehouse) as ledger:
+                outcome = deliver_to(
+                    server,
+                    partial(connection_to, server, profiles.sftp[server]),
+                    folders_on(server, profiles),
+                    ledger,
+                    folders.outbox,
+                    on,
+                )
+            step.advance()
+            return outcome
+
+        with ThreadPoolExecutor(_SERVERS_AT_ONCE) as pool:
+            return [*pool.map(delivered, servers)]
+
+
+_SERVERS_AT_ONCE = 8
+"""Servers that wait do not hold up others; each has one connection."""
+
+
+class DeliveryBusyError(TransientError):
+    """Another process is delivering: what this one would send, that one or the next will."""
+
+
+@contextmanager
+def _only_deliverer(warehouse: Path) -> Iterator[None]:
+    with (warehouse / "delivery.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = "deliveries are under way already; try again when they have ended"
+            raise DeliveryBusyError(msg) from None
+        yield
+
+
+def waits_for_delivery(warehouse: Path) -> bool:
+    """Whether something made is still to be sent, or on its way."""
+    if not read_profiles(warehouse).sftp or not deliveries_exist(warehouse):
+        return False
+    with open_ledger(warehouse) as ledger:
+        return bool(ledger.servers())
 
 
 def offline_knowledge(warehouse: Path) -> Known:
     """What the warehouse in this folder knows, for a check that changes nothing."""
     connection = lake.connect(warehouse, read_only=True)
-    return _Knowledge(connection).known
+    return Knowledge(connection).known
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,13 +739,19 @@ def before_the_night(folders: Folders) -> Before:
         return Before()
     lake.bring_up_to_date(folders.warehouse)
     with lake.connect(folders.warehouse, read_only=True) as connection:
-        known = bookkeeping.remembered_files(connection)
         news = (
-            anything_new(folders.inbox, known)
+            anything_new(connection, folders)
             or holds.approved_drops(connection)
+            or replaying.unanswered(connection)
             or inspecting.unbalanced_files(connection)
         )
         return Before(inspecting.last_drop(connection), quiet=not news)
+
+
+def last_drop(folders: Folders) -> int:
+    """The position of the drop that was loaded last."""
+    with lake.connect(folders.warehouse, read_only=True) as connection:
+        return inspecting.last_drop(connection)
 
 
 def summary(folders: Folders, on: date, before: Before) -> NightSummary:

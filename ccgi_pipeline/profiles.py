@@ -9,6 +9,15 @@ Example::
     [reports]
     percent_of = "school"
 
+    [intake]
+    quiet_minutes = 5
+
+    [sftp.uploads]
+    host = "uploads.example.org"
+    user = "pipeline"
+    host_keys = ["SHA256:..."]
+    inbox = "/districts"
+
     [defaults]
     parent_consent_means = "consent"
 
@@ -25,11 +34,17 @@ Example::
     [districts.3367173.foster_focus.file_names]
     enrollment_history = "ENR_EXPORT"
 
+    [districts.3367173.delivery]
+    server = "reports"
+
     [districts.3367173.oneroster]
     date_form = "MM/DD/YYYY"
 
     [districts.3367173.guard]
     share = 0.25
+
+    [districts.3367173.receipts]
+    show_values = true
 
     [districts.3367173.severities]
     OR-USR-GRADES = "info"
@@ -138,6 +153,63 @@ class FosterFocusProfile:
 _SATURDAY = 5
 
 
+@dataclass(frozen=True, slots=True)
+class IntakeSettings:
+    """When a file that lies in an inbox is taken for whole.
+
+    ``quiet_minutes``: so long its size and time must have stood still.
+    """
+
+    quiet_minutes: float = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SftpServer:
+    """One SFTP server, with one login of ours; its secrets come from the environment.
+
+    ``host_keys``: fingerprints (``SHA256:...``) or public keys of the server; no other is trusted.
+    ``inbox``: the folder with what senders send, laid out as the local inbox. ``outbox``: the
+    folder below which every district's folder lies. ``sender``: the only sender whose server this
+    is, by CD code (or ``platform``, ``cccapply``, ...): its files lie directly below both.
+    ``stall_seconds``: a transfer that stands still for so long is given up; servers that look an
+    upload through for viruses are silent for a while.
+    """
+
+    host: str
+    user: str
+    host_keys: tuple[str, ...]
+    port: int = 22
+    stall_seconds: int = 90
+    inbox: str | None = None
+    outbox: str | None = None
+    sender: str | None = None
+
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday"]
+Cadence = Literal["day", "week"]
+SmallCells = Literal["none", "california_10", "cde_11"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryProfile:
+    """What of a district's outbox is sent where, and when.
+
+    ``server``: the name of an SFTP server; none, and nothing is sent. ``folder``: its folder there,
+    if not one of the district's name below the server's outbox. ``send``: the folders that are
+    sent. ``every``: reports go out each day, or those of one ``weekday``; receipts at once.
+    ``remove_taken``: files that were taken and loaded are removed from the server they came from.
+    ``small_cells``: by which rule aggregates hide counts of few students (docs/small-cells.md).
+    """
+
+    server: str | None = None
+    folder: str | None = None
+    send: tuple[str, ...] = ("daily reporting", "legacy reporting", "_receipts")
+    every: Cadence = "day"
+    weekday: Weekday = "monday"
+    remove_taken: bool = False
+    small_cells: SmallCells = "none"
+
+
 ModeOfFiles = Literal["by_file", "bulk", "delta"]
 DateForm = Literal["YYYY-MM-DD", "MM/DD/YYYY"]
 
@@ -174,6 +246,17 @@ class GuardProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class ReceiptsProfile:
+    """What a district wants in its receipts.
+
+    ``show_values``: the page and the CSV repeat the cells that the first findings point at. They
+    are pupils' data, and whoever can read the district's folder can read them.
+    """
+
+    show_values: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DistrictProfile:
     """One district's settings.
 
@@ -187,7 +270,9 @@ class DistrictProfile:
     residency: Residency = "resident"
     foster_focus: FosterFocusProfile = field(default_factory=FosterFocusProfile)
     oneroster: OneRosterProfile = field(default_factory=OneRosterProfile)
+    delivery: DeliveryProfile = field(default_factory=DeliveryProfile)
     guard: GuardProfile = field(default_factory=GuardProfile)
+    receipts: ReceiptsProfile = field(default_factory=ReceiptsProfile)
     severities: Mapping[str, str] = field(default_factory=dict)
 
     def school_year(self, on: date) -> int:
@@ -206,6 +291,8 @@ class Profiles:
     """The settings of all districts."""
 
     reports: ReportSettings = field(default_factory=ReportSettings)
+    intake: IntakeSettings = field(default_factory=IntakeSettings)
+    sftp: Mapping[str, SftpServer] = field(default_factory=dict)
     foster_focus: FosterFocusSettings = field(default_factory=FosterFocusSettings)
     defaults: DistrictProfile = field(default_factory=DistrictProfile)
     districts: Mapping[str, DistrictProfile] = field(default_factory=dict)
@@ -236,15 +323,20 @@ def profiles_in(path: Path) -> Profiles:
 
 
 def _profiles(given: Mapping[str, Any], path: Path) -> Profiles:
-    _only(given, {"reports", "foster_focus", "defaults", "districts"}, str(path))
+    _only(given, _names(Profiles), str(path))
     districts: Mapping[str, Any] = given.get("districts", {})
     for cd in districts:
         if not re.fullmatch(r"\d{7}", cd):
             msg = f"{path}: [districts.{cd}]: name districts by their 7-digit CD code"
             raise ProfileError(msg)
     defaults = given.get("defaults", {})
-    return Profiles(
+    profiles = Profiles(
         reports=_reports(given.get("reports", {}), f"{path}: [reports]"),
+        intake=_intake(given.get("intake", {}), f"{path}: [intake]"),
+        sftp={
+            name: _sftp(name, settings, f"{path}: [sftp.{name}]")
+            for name, settings in given.get("sftp", {}).items()
+        },
         foster_focus=_foster_settings(given.get("foster_focus", {}), f"{path}: [foster_focus]"),
         defaults=_district(defaults, {}, f"{path}: [defaults]"),
         districts={
@@ -252,6 +344,49 @@ def _profiles(given: Mapping[str, Any], path: Path) -> Profiles:
             for cd, settings in districts.items()
         },
     )
+    for where, profile in (("defaults", profiles.defaults), *profiles.districts.items()):
+        named = profile.delivery.server
+        if named is not None and (named not in profiles.sftp or not profiles.sftp[named].outbox):
+            msg = f"{path}: {where}: delivery server {named} must be an [sftp.{named}] with outbox"
+            raise ProfileError(msg)
+    return profiles
+
+
+def _intake(given: Mapping[str, Any], where: str) -> IntakeSettings:
+    _only(given, _names(IntakeSettings), where)
+    minutes = given.get("quiet_minutes", IntakeSettings().quiet_minutes)
+    if type(minutes) not in {int, float} or minutes < 0:
+        msg = f"{where} quiet_minutes must be a number of minutes"
+        raise ProfileError(msg)
+    return IntakeSettings(float(minutes))
+
+
+def _sftp(name: str, given: Mapping[str, Any], where: str) -> SftpServer:
+    _only(given, _names(SftpServer), where)
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        msg = f"{where}: name servers in small letters, digits and underscores"
+        raise ProfileError(msg)
+    missing = sorted({"host", "user", "host_keys"} - set(given))
+    if missing:
+        msg = f"{where} needs {', '.join(missing)}"
+        raise ProfileError(msg)
+    server = SftpServer(**_of_types(SftpServer, given, where))
+    if not server.host_keys:
+        msg = f"{where} host_keys: without one no server can be trusted; ssh-keyscan shows it"
+        raise ProfileError(msg)
+    if not (server.inbox or server.outbox):
+        msg = f"{where} needs an inbox, an outbox, or both"
+        raise ProfileError(msg)
+    return server
+
+
+def _delivery(given: Mapping[str, Any], where: str) -> DeliveryProfile:
+    _only(given, _names(DeliveryProfile), where)
+    profile = DeliveryProfile(**_of_types(DeliveryProfile, given, where))
+    _one_of(profile.every, get_args(Cadence), f"{where} every")
+    _one_of(profile.weekday, get_args(Weekday), f"{where} weekday")
+    _one_of(profile.small_cells, get_args(SmallCells), f"{where} small_cells")
+    return profile
 
 
 def _reports(given: Mapping[str, Any], where: str) -> ReportSettings:
@@ -276,7 +411,13 @@ def _district(given: Mapping[str, Any], defaults: Mapping[str, Any], where: str)
     settings = {**defaults, **given}
     link = {**defaults.get("foster_focus", {}), **given.get("foster_focus", {})}
     settings["foster_focus"] = _foster_profile(link, f"{where} foster_focus")
-    for name, read in (("oneroster", _oneroster), ("guard", _guard), ("severities", _severities)):
+    for name, read in (
+        ("oneroster", _oneroster),
+        ("delivery", _delivery),
+        ("guard", _guard),
+        ("receipts", _receipts),
+        ("severities", _severities),
+    ):
         merged = {**defaults.get(name, {}), **given.get(name, {})}
         settings[name] = read(merged, f"{where} {name}")
     profile = DistrictProfile(**settings)
@@ -315,6 +456,11 @@ def _guard(given: Mapping[str, Any], where: str) -> GuardProfile:
     return profile
 
 
+def _receipts(given: Mapping[str, Any], where: str) -> ReceiptsProfile:
+    _only(given, _names(ReceiptsProfile), where)
+    return ReceiptsProfile(**_of_types(ReceiptsProfile, given, where))
+
+
 def _severities(given: Mapping[str, Any], where: str) -> Mapping[str, str]:
     for rule, severity in given.items():
         if rule not in RULES:
@@ -330,6 +476,10 @@ _KINDS: Mapping[str, tuple[type, str]] = {
     "float": (float, "a number such as 0.10"),
     "ModeOfFiles": (str, "a text"),
     "DateForm": (str, "a text"),
+    "Cadence": (str, "a text"),
+    "Weekday": (str, "a text"),
+    "SmallCells": (str, "a text"),
+    "str": (str, "a text"),
     "str | None": (str, "a text"),
     "date | None": (date, "a date such as 2026-08-17, without quotation marks"),
     "tuple[str, ...]": (str, "a list of texts"),

@@ -18,7 +18,15 @@ from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.automation import DAILY_ASSETS, for_date, night_job
 from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.errors import PermanentError, PipelineError
-from ccgi_pipeline.night import Before, Folders, NightSummary, before_the_night, summary
+from ccgi_pipeline.night import (
+    Before,
+    Folders,
+    NightSummary,
+    before_the_night,
+    last_drop,
+    summary,
+    waits_for_delivery,
+)
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.warehouse import lake
 
@@ -59,7 +67,8 @@ def run_night(folders: Folders, on: date) -> NightSummary:
     with lake.only_writer(folders.warehouse):
         home = dagster_home(folders.warehouse)
         before = before_the_night(folders)
-        if before.quiet and _as_we_left_it(folders, on, before):
+        waits = waits_for_delivery(folders.warehouse)
+        if before.quiet and not waits and _as_we_left_it(folders, on, before):
             return summary(folders, on, before)
     job = defs().resolve_job_def(night_job.name)
     config = for_date(on.isoformat()).to_config_dict()  # type: ignore[no-untyped-call]
@@ -89,7 +98,7 @@ def _as_we_left_it(folders: Folders, on: date, before: Before) -> bool:
 
 
 def _remember(folders: Folders, on: date) -> None:
-    fingerprint = _fingerprint(folders, on, before_the_night(folders))
+    fingerprint = _fingerprint(folders, on, Before(last_drop(folders)))
     (folders.warehouse / _LEFT).write_text(fingerprint)
 
 
@@ -97,7 +106,11 @@ def _fingerprint(folders: Folders, on: date, before: Before) -> str:
     """Of all that the reports of ``on`` hang on, code and settings included, and of their files."""
     package = Path(__file__).parent
     files = [
-        *(path for path in package.rglob("*") if path.suffix in {".py", ".sql", ".jinja", ".tsv"}),
+        *(
+            path
+            for path in package.rglob("*")
+            if path.suffix in {".py", ".sql", ".jinja", ".css", ".tsv"}
+        ),
         *folders.outbox.glob(f"*/*reporting/**/*_{on:%Y%m%d}_*.csv"),
         *folders.outbox.glob(f"*/_receipts/{on:%Y%m%d}_*"),
         *folders.warehouse.glob(PROFILES),
@@ -141,6 +154,8 @@ def serve(folders: Folders, port: int) -> int:
     home = dagster_home(folders.warehouse)
     with dg.DagsterInstance.from_config(str(home)) as instance, lake.only_writer(folders.warehouse):
         _end_dead_runs(instance)
+        if lake.exists(folders.warehouse):
+            lake.bring_up_to_date(folders.warehouse)  # the sensor reads it before any night
     variables = {**os.environ, **environment(folders), "DAGSTER_HOME": str(home.absolute())}
     workspace = str(_PROJECT / "workspace.yaml")
     scripts = Path(sys.executable).parent

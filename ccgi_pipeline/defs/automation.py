@@ -1,25 +1,22 @@
-"""When the night runs: every night, and as soon as something whole lies in the inbox.
+"""When the night runs: every night, and as soon as something whole lies in an inbox.
 
-Belongs here: the job, its schedule and its sensor. The sensor's decision is a pure function of two
-looks at the inbox; its cursor holds stamps of files and its run key hashes of their content, never
-a clock.
+Belongs here: the job, its schedule and its sensor. What is whole is decided elsewhere
+(intake.settling); run keys are made of files' sizes and times, never of a clock's.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 
 import dagster as dg
 
+from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.answers import CHILD_MATCH
-from ccgi_pipeline.defs.reports import ELIGIBILITY, asset_name
+from ccgi_pipeline.defs.delivery import DELIVERIES
+from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
 from ccgi_pipeline.defs.ssid_lookup import ANSWERS, DOWNLOAD
-from ccgi_pipeline.intake.inbox import NOBODY, InboxFile, list_inbox
+from ccgi_pipeline.errors import PermanentError
+from ccgi_pipeline.reports.building import ELIGIBILITY
 from ccgi_pipeline.reports.registry import REPORTS
-from ccgi_pipeline.warehouse import bookkeeping, lake
 
 night_job = dg.define_asset_job(
     "night",
@@ -37,6 +34,7 @@ DAILY_ASSETS = tuple(
         "receipts",
         ANSWERS,
         DOWNLOAD,
+        DELIVERIES,
     )
 )
 """What a night makes even if no file came: the day of the reports is another, and the night before
@@ -51,60 +49,48 @@ may have been stopped after its loads. What was loaded is as it was, and so are 
 )
 def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Asks for the night of the day that ended at midnight."""
-    ended = context.scheduled_execution_time.date() - timedelta(days=1)
-    return dg.RunRequest(run_key=f"{ended:%Y-%m-%d}", run_config=for_date(f"{ended:%Y-%m-%d}"))
+    ended = f"{context.scheduled_execution_time.date() - timedelta(days=1):%Y-%m-%d}"
+    return dg.RunRequest(run_key=ended, run_config=for_date(ended, steps.Taking.WAIT))
 
 
-def for_date(day: str) -> dg.RunConfig:
-    """The run configuration of the night of ``day`` (YYYY-MM-DD)."""
-    return dg.RunConfig(resources={"night": NightDate(date=day)})
+def for_date(day: str, taking: steps.Taking = steps.Taking.NOW) -> dg.RunConfig:
+    """The run configuration of the night of ``day`` (YYYY-MM-DD; empty for today)."""
+    return dg.RunConfig(resources={"night": NightDate(date=day, take=taking.value)})
 
 
-def settled(
-    listed: list[InboxFile], seen: Mapping[str, str], taken: Mapping[str, str]
-) -> list[InboxFile]:
-    """The files that are new and have not changed since the last look.
-
-    ``seen`` and ``taken`` give the stamp of each path at the last look, and when it was last taken.
-    """
-    return [
-        file
-        for file in listed
-        if file.sender != NOBODY
-        and seen.get(file.path) == file.stamp
-        and taken.get(file.path) != file.stamp
-    ]
+_UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 
 
 @dg.sensor(
     job=night_job,
     minimum_interval_seconds=60,
-    description="Starts a night when new files lie in the inbox and stood still for two looks.",
+    description="Starts a night when new files lie in an inbox, here or on an SFTP server, and "
+    "stood still for two looks and the quiet period. A server that refuses turns the tick red.",
 )
 def new_drops(
     context: dg.SensorEvaluationContext, folders: dg.ResourceParam[NightFolders]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Looks into the inbox."""
-    paths = folders.paths
-    listed = list_inbox(paths.inbox)
-    seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
-    cursor = json.dumps({file.path: file.stamp for file in listed})
-    new = settled(listed, seen, _taken(paths.warehouse))
-    if not new:
-        context.update_cursor(cursor)
-        return dg.SkipReason(f"{len(listed)} files in the inbox, none of them new and at rest")
-    identity = hashlib.sha256()
-    for file in new:
-        content = (paths.inbox / file.path).read_bytes()
-        identity.update(f"{file.path}\0{hashlib.sha256(content).hexdigest()}\n".encode())
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=identity.hexdigest())], cursor=cursor
+    """Looks into the inboxes."""
+    asked = steps.look_for_drops(folders.paths)
+    if asked.due is None:
+        if asked.refused:
+            raise ServersRefuseError("; ".join(asked.refused))
+        return dg.SkipReason(asked.told)
+    under_way = dg.RunsFilter(job_name=night_job.name, statuses=_UNDER_WAY)
+    if context.instance.get_runs_count(under_way):
+        return dg.SkipReason("new files are at rest; a night is under way, and the next takes them")
+    request = dg.RunRequest(
+        run_key=asked.due,
+        run_config=for_date("", steps.Taking.SETTLED),
+        tags={"started_by": "files"},
     )
+    return dg.SensorResult(run_requests=[request])
 
 
-def _taken(warehouse: Path) -> dict[str, str]:
-    if not lake.exists(warehouse):
-        return {}
-    with lake.connect(warehouse, read_only=True) as connection:
-        remembered = bookkeeping.remembered_files(connection)
-    return {path: known.stamp for path, known in remembered.items()}
+class ServersRefuseError(PermanentError):
+    """An SFTP server does not let us look until somebody acts."""

@@ -1,25 +1,41 @@
-"""The first step of the night: what lies in the inbox, taken and archived."""
+"""The first step of the night: what lies in the inboxes, taken and archived."""
+
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
+from ccgi_pipeline.intake.sources import Unreachable
+
+SERVERS_ANSWER = "every_server_was_asked"
 
 
 @dg.asset(
     group_name="received",
     kinds={"sftp", "file"},
-    description="Files that senders put into the inbox since the last night, archived under their "
-    "SHA-256 and grouped into drops: what one sender delivered together.",
+    check_specs=[
+        dg.AssetCheckSpec(
+            SERVERS_ANSWER,
+            asset="received_drops",
+            description="Every SFTP server with an inbox was asked, and gave every file. Yellow: "
+            "one is away, and the next look asks it again. Red: one refuses until somebody acts.",
+        )
+    ],
+    description="Files that senders put into the inboxes, of this machine and on SFTP servers, "
+    "since the last night: archived under their SHA-256 and grouped into drops, what one sender "
+    "delivered together.",
 )
 def received_drops(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     night: dg.ResourceParam[NightDate],
-) -> dg.MaterializeResult[None]:
-    """Takes every new file of the inbox."""
-    received = steps.receive_drops(warehouse.connection, warehouse.folders, night.of(context))
-    return dg.MaterializeResult(
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Takes every new file that may be taken."""
+    received = steps.receive_drops(
+        warehouse.connection, warehouse.folders, night.of(context), taking=night.taking
+    )
+    yield dg.MaterializeResult(
         metadata={
             "drops": len(received.drops),
             "files": sum(len(drop.files) for drop in received.drops),
@@ -27,4 +43,15 @@ def received_drops(
             "still growing": len(received.growing),
             "files in no sender's folder": len(received.strays),
         }
+    )
+    yield _servers_answer(received.unreachable)
+
+
+def _servers_answer(unreachable: Sequence[Unreachable]) -> dg.AssetCheckResult:
+    refused = any(server.permanent for server in unreachable)
+    return dg.AssetCheckResult(
+        check_name=SERVERS_ANSWER,
+        passed=not unreachable,
+        severity=dg.AssetCheckSeverity.ERROR if refused else dg.AssetCheckSeverity.WARN,
+        metadata={server.server: server.why for server in unreachable},
     )

@@ -3,19 +3,16 @@
 Belongs here: assets and checks made from the reports' declarations.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
-from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.reports.building import ELIGIBILITY, feeds_used
 from ccgi_pipeline.reports.foster_privacy import foster_data_read
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
-
-ELIGIBILITY = "eligibility"
 
 
 @dg.asset(
@@ -48,18 +45,6 @@ REPORT_IS_SOUND = "every_district_has_its_files"
 def asset_name(spec: ReportSpec) -> str:
     """The report's asset: ``report_goals``."""
     return f"report_{spec.name}"
-
-
-def feeds_used(spec: ReportSpec) -> list[str]:
-    """The feeds whose tables the report's query reads, besides those of the roster."""
-    query = spec.query.read_text()
-    activities = [
-        feed.name
-        for feed in FAMILIES["platform"]
-        if re.search(rf"\b{feed.name.removeprefix('platform_')}\b", query)
-    ]
-    evaluated = [ELIGIBILITY] if re.search(r"\beligibility\b", query) else []
-    return ["transcript_student", "cde_directory", *activities, *evaluated]
 
 
 def _spec(spec: ReportSpec) -> dg.AssetSpec:

@@ -15,21 +15,30 @@ import duckdb
 from dagster_duckdb import DuckDBResource
 from pydantic import PrivateAttr
 
-from ccgi_pipeline.night import Folders
+from ccgi_pipeline.night import Folders, Taking
 from ccgi_pipeline.reports.building import CALIFORNIA
 from ccgi_pipeline.warehouse import lake
 
 
 class NightDate(dg.ConfigurableResource[None]):
-    """The day that a night is for: a date, or the day on which the run was made, in California."""
+    """The day that a night is for: a date, or the day on which the run was made, in California.
+
+    ``take``: which files it takes (``now``, ``wait``, ``settled``; see ``night.Taking``).
+    """
 
     date: str = ""
+    take: str = Taking.NOW.value
+
+    @property
+    def taking(self) -> Taking:
+        """Which files the night takes."""
+        return Taking(self.take)
 
     def of(self, context: dg.AssetExecutionContext) -> dt.date:
         """The night of this run; the same for each of its steps."""
         if self.date:
             return dt.date.fromisoformat(self.date)
-        record = context.instance.get_run_record_by_id(context.run_id)
+        record = context.instance.get_run_record_by_id(context.run.run_id)
         created = record.create_timestamp if record else dt.datetime.now(tz=CALIFORNIA)
         return created.astimezone(CALIFORNIA).date()
 

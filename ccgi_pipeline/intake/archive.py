@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from ccgi_pipeline.errors import PermanentError, TransientError
+from ccgi_pipeline.milestones import milestone
 
 _CHUNK = 1 << 20
 
@@ -38,31 +41,47 @@ class Archive:
     def store(self, source: Path) -> str:
         """Copies ``source`` in and returns its SHA-256.
 
-        The copy appears under its name only when it is whole and on disk, so a crash leaves
-        nothing that could be taken for it. Raises FileStillGrowingError where the file changed
-        meanwhile.
+        Raises FileStillGrowingError where the file changed meanwhile.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        before = source.stat()
-        with tempfile.NamedTemporaryFile(dir=self.root, prefix=".part-", delete=False) as part:
-            part_path = Path(part.name)
+
+        def copied(part: BinaryIO) -> str:
+            before = source.stat()
             digest = hashlib.sha256()
             with source.open("rb") as received:
                 while chunk := received.read(_CHUNK):
                     digest.update(chunk)
                     part.write(chunk)
-            part.flush()
-            os.fsync(part.fileno())
-        after = source.stat()
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-            part_path.unlink()
-            msg = "the file changed while it was read"
-            raise FileStillGrowingError(msg)
-        final = self.path(digest.hexdigest())
+            after = source.stat()
+            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                msg = "the file changed while it was read"
+                raise FileStillGrowingError(msg)
+            return digest.hexdigest()
+
+        return self.keep(copied)
+
+    def keep(self, fill: Callable[[BinaryIO], str]) -> str:
+        """Keeps what ``fill`` writes; it returns the SHA-256 of that, and so does this.
+
+        The content appears under its name only when it is whole and on disk, so a crash leaves
+        nothing that could be taken for it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self.root, prefix=".part-", delete=False) as part:
+            part_path = Path(part.name)
+            try:
+                with milestone("archive: fetched"):
+                    sha256 = fill(cast("BinaryIO", part))
+                    part.flush()
+                    os.fsync(part.fileno())
+            except BaseException:
+                part_path.unlink()
+                raise
+        final = self.path(sha256)
         final.parent.mkdir(exist_ok=True)
         part_path.chmod(0o444)
-        part_path.replace(final)
-        return digest.hexdigest()
+        with milestone("archive: kept"):
+            part_path.replace(final)
+        return sha256
 
     def read(self, sha256: str) -> bytes:
         """The content with this hash. Raises ArchiveDamagedError where the disk gave another."""

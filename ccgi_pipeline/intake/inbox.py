@@ -21,13 +21,14 @@ from ccgi_pipeline.feeds.registry import (
     date_in_name,
     feed_by_name,
 )
-from ccgi_pipeline.intake.packages import is_zip
+from ccgi_pipeline.intake.packages import CORRECTIONS, among_corrections, is_zip
 
 UNKNOWN_FAMILY = "unknown"
 """The family of files that lie where no family is; they are answered all the same."""
 
 _PARTIAL = re.compile(r"(?i)(\.part|\.filepart|\.tmp|\.crdownload|~)$|^\.|^~\$")
-"""Names that WinSCP, FileZilla, lftp, browsers and editors give to what is not finished."""
+"""Names that WinSCP, lftp, browsers, servers and editors give to what is not finished."""
+_CHECKSUMS = re.compile(r"(?i)\.sha256(sums?)?$|^sha256sums?(\.txt)?$")
 _CD_CODE = re.compile(r"[0-9]{7}")
 
 
@@ -50,13 +51,18 @@ class InboxFile:
         """The name without folders."""
         return PurePosixPath(self.path).name
 
+    @property
+    def correction(self) -> bool:
+        """Whether it holds some of many lines: it is no full set, whatever kind of file it is."""
+        return among_corrections(self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class Drop:
     """Files of one family that one sender delivered together.
 
     ``id`` follows from sender, family and content alone: the same bytes are the same drop under
-    any name.
+    any name. (But a full set and a correction are two things, even if they have the same lines.)
     """
 
     id: str
@@ -64,6 +70,11 @@ class Drop:
     family: str
     files: tuple[tuple[InboxFile, str], ...]
     """Each file with the SHA-256 of its content."""
+
+    @property
+    def correction(self) -> bool:
+        """Whether it lies in a folder for corrections: files of one drop share their folder."""
+        return any(file.correction for file, _ in self.files)
 
 
 def is_cd_code(text: str) -> bool:
@@ -76,16 +87,49 @@ def passed_over(name: str) -> bool:
     return _PARTIAL.search(name) is not None
 
 
+def is_checksums(name: str) -> bool:
+    """Whether a file of this name is a list of checksums, as ``sha256sum`` writes it."""
+    return _CHECKSUMS.search(name) is not None
+
+
 NOBODY = ""
 """The sender of files that lie in no sender's folder: nobody can be answered for them."""
 
 
-def list_inbox(inbox: Path) -> list[InboxFile]:
-    """Every whole file below ``inbox``, sorted by path.
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies in an inbox, each sorted by path.
 
-    Links are not followed, partial names are passed over.
+    ``files`` have their final names. ``unfinished`` have a partial one: somebody is writing, or
+    left off. ``checksums`` are lists of SHA-256 that say of other files whether they are whole.
     """
-    return sorted(_walk(inbox, inbox))
+
+    files: tuple[InboxFile, ...] = ()
+    unfinished: tuple[InboxFile, ...] = ()
+    checksums: tuple[InboxFile, ...] = ()
+
+
+def sorted_listing(found: Iterable[InboxFile]) -> Listing:
+    """Files told apart by their names."""
+    files, unfinished, checksums = [], [], []
+    for file in sorted(found):
+        if any(passed_over(part) for part in PurePosixPath(file.path).parts):
+            unfinished.append(file)
+        elif is_checksums(file.name):
+            checksums.append(file)
+        else:
+            files.append(file)
+    return Listing(tuple(files), tuple(unfinished), tuple(checksums))
+
+
+def look_into(inbox: Path) -> Listing:
+    """What lies below ``inbox``. Links are not followed."""
+    return sorted_listing(_walk(inbox, inbox))
+
+
+def list_inbox(inbox: Path) -> list[InboxFile]:
+    """Every file below ``inbox`` that has its final name, sorted by path."""
+    return list(look_into(inbox).files)
 
 
 def _walk(folder: Path, inbox: Path) -> Iterator[InboxFile]:
@@ -93,10 +137,9 @@ def _walk(folder: Path, inbox: Path) -> Iterator[InboxFile]:
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if passed_over(entry.name):
-                continue
             if entry.is_dir(follow_symlinks=False):
-                yield from _walk(Path(entry.path), inbox)
+                if not passed_over(entry.name):
+                    yield from _walk(Path(entry.path), inbox)
             elif entry.is_file(follow_symlinks=False):
                 path = Path(entry.path).relative_to(inbox).as_posix()
                 facts = entry.stat(follow_symlinks=False)
@@ -134,18 +177,21 @@ def group_drops(files: Sequence[tuple[InboxFile, str]]) -> list[Drop]:
     zips = [(file, sha256) for file, sha256 in files if is_zip(file.name)]
     newest: defaultdict[tuple[str, str, str], str] = defaultdict(str)
     for file, _ in loose:
-        newest[_place(file)] = max(newest[_place(file)], date_in_name(file.name))
+        newest[place(file)] = max(newest[place(file)], date_in_name(file.name))
     together: defaultdict[tuple[str, ...], list[tuple[InboxFile, str]]] = defaultdict(list)
     for file, sha256 in loose:
-        dated = date_in_name(file.name) or newest[_place(file)] or _NEWEST
-        together[dated, *_place(file), ""].append((file, sha256))
+        dated = date_in_name(file.name) or newest[place(file)] or _NEWEST
+        together[dated, *place(file), ""].append((file, sha256))
     for file, sha256 in zips:
-        together[date_in_name(file.name) or _NEWEST, *_place(file), file.name].append(
-            (file, sha256)
-        )
+        together[date_in_name(file.name) or _NEWEST, *place(file), file.name].append((file, sha256))
     return [
         Drop(
-            id=drop_id(sender, family, (sha256 for _, sha256 in group)),
+            id=drop_id(
+                sender,
+                family,
+                (sha256 for _, sha256 in group),
+                correction=group[0][0].correction,
+            ),
             sender=sender,
             family=family,
             files=tuple(sorted(group)),
@@ -154,12 +200,19 @@ def group_drops(files: Sequence[tuple[InboxFile, str]]) -> list[Drop]:
     ]
 
 
-def _place(file: InboxFile) -> tuple[str, str, str]:
-    return file.sender, file.family, str(PurePosixPath(file.path).parent)
+def place(file: InboxFile) -> tuple[str, str, str]:
+    """Sender, family and folder: files of one place may have been delivered together."""
+    return file.sender, file.family, folder_of(file)
 
 
-def drop_id(sender: str, family: str, contents: Iterable[str]) -> str:
+def folder_of(file: InboxFile) -> str:
+    """The path of the folder that the file lies in."""
+    return str(PurePosixPath(file.path).parent)
+
+
+def drop_id(sender: str, family: str, contents: Iterable[str], *, correction: bool = False) -> str:
     """The identity of a drop: 24 hexadecimal digits of a hash over sender, family and contents."""
-    named = "\n".join([sender, family, *sorted(contents)])
+    kind = [CORRECTIONS] if correction else []
+    named = "\n".join([sender, family, *kind, *sorted(contents)])
     digest = hashlib.sha256(named.encode(errors="surrogateescape"))
     return digest.hexdigest()[:24]

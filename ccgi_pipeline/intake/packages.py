@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import re
 import stat
 import zipfile
 import zlib
@@ -42,14 +43,28 @@ _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 """What operating systems put into zips unasked."""
 
 
+CORRECTIONS = "corrections"
+"""The folder in which a sender puts files that hold only the lines that failed, mended."""
+
+
+def among_corrections(path: str) -> bool:
+    """Whether a file lies, at any depth, in a folder for corrections, however that is spelled."""
+    # A colon ends the name of the server that the path is on.
+    return any(folder.lower() == CORRECTIONS for folder in re.split("[/:]", path)[:-1])
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file to be read: its name without folders, its bytes, or the rule that refuses it."""
+    """One file to be read: its name without folders, its bytes, or the rule that refuses it.
+
+    ``in_folder``: it lies in a folder of its zip; ``correction``: in one for corrections.
+    """
 
     name: str
     content: bytes = field(repr=False, default=b"")
     refused: Rule | None = None
     in_folder: bool = False
+    correction: bool = False
 
 
 def is_zip(file_name: str) -> bool:
@@ -102,7 +117,12 @@ def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
         elif content.startswith(b"PK\x03\x04"):
             refused = file_rules.ZIP_NESTED
         else:
-            return Member(path.name, content, in_folder=len(path.parts) > 1)
+            return Member(
+                path.name,
+                content,
+                in_folder=len(path.parts) > 1,
+                correction=among_corrections(path.as_posix()),
+            )
     return Member(path.name, refused=refused)
 
 

@@ -1,6 +1,6 @@
-"""Receiving: what is new in the inbox, put into the archive and grouped into drops.
+"""Receiving: what is new in the inboxes, put into the archive and grouped into drops.
 
-Belongs here: the step from a folder's listing to drops with an identity. Does not belong here:
+Belongs here: the step from listings to drops with an identity. Does not belong here:
 what is in the files.
 """
 
@@ -9,18 +9,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from ccgi_pipeline.errors import PipelineError, TransientError
 from ccgi_pipeline.intake.archive import Archive, FileStillGrowingError
 from ccgi_pipeline.intake.inbox import (
     NOBODY,
     UNKNOWN_FAMILY,
     Drop,
     InboxFile,
+    folder_of,
     group_drops,
-    list_inbox,
 )
 from ccgi_pipeline.intake.recognising import family_of
+from ccgi_pipeline.intake.settling import Seen, at_rest, seen, waited
+from ccgi_pipeline.intake.sources import (
+    Inboxes,
+    LocalInbox,
+    RemoteInbox,
+    Source,
+    Unreachable,
+    checked_folders,
+)
+from ccgi_pipeline.transport.faults import SftpMissingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +53,13 @@ class DropHistory:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What a look into the inbox brought.
+    """What a look into the inboxes brought.
 
     ``drops`` are new, in the order in which they are to be loaded. ``duplicates`` have the
     content of a drop that is known. ``touched`` are known files whose stamp changed and whose
-    content did not. ``growing`` files changed while they were read: the next look takes them.
-    ``strays`` lie in no sender's folder and stay there: the operator must be told.
+    content did not. ``growing`` files are not known to be whole: the next look takes them.
+    ``strays`` lie in no sender's folder and stay there: the operator must be told, and so of
+    servers that were ``unreachable``.
     """
 
     drops: tuple[Drop, ...]
@@ -54,53 +67,186 @@ class Received:
     touched: tuple[tuple[InboxFile, str], ...]
     growing: tuple[InboxFile, ...]
     strays: tuple[InboxFile, ...]
+    unreachable: tuple[Unreachable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What of the inboxes is new to us, by source.
+
+    ``new`` files are not remembered as they are now; those of them in ``ready`` may be taken, those
+    in ``waited`` without the others of their folders. ``taken`` ones lie there as they were taken;
+    ``gone`` are paths of servers where a file was taken and none is: what lies there next was sent
+    again, even if it looks the same. ``checksums`` by folder and name, where senders told them.
+    """
+
+    new: tuple[tuple[Source, tuple[InboxFile, ...]], ...] = ()
+    ready: frozenset[InboxFile] = frozenset()
+    waited: frozenset[InboxFile] = frozenset()
+    taken: tuple[tuple[Source, InboxFile], ...] = ()
+    gone: tuple[str, ...] = ()
+    strays: tuple[InboxFile, ...] = ()
+    checksums: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing new has to be waited for."""
+        return all(file in self.ready for _, files in self.new for file in files)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """When files may be taken: after ``quiet``, at ``now``; ``patient`` with local files too.
+
+    Without patience, what lies in the local inbox is taken as it is: whoever starts a night by hand
+    has put it there.
+    """
+
+    now: datetime
+    quiet: timedelta
+    patient: bool
+
+
+def look_around(
+    inboxes: Inboxes,
+    remembered: Mapping[str, Remembered],
+    looks: Mapping[str, Seen],
+    watch: Watch,
+    only: str | None = None,
+) -> tuple[Look, dict[str, Seen]]:
+    """What is new in all inboxes and may be taken, and what was seen, for the next look."""
+    new: list[tuple[Source, tuple[InboxFile, ...]]] = []
+    strays: list[InboxFile] = []
+    ready: set[InboxFile] = set()
+    long: set[InboxFile] = set()
+    checksums: dict[str, Mapping[str, str]] = {}
+    taken: list[tuple[Source, InboxFile]] = []
+    gone: list[str] = []
+    listings = inboxes.look()
+    unasked = {told.server for told in inboxes.unreachable}
+    seen_now = {path: last for path, last in looks.items() if path.partition(":")[0] in unasked}
+    for source, listing in listings:
+        strays += [file for file in listing.files if file.sender == NOBODY]
+        own = [f for f in listing.files if f.sender != NOBODY and only in {None, f.sender}]
+        files = tuple(file for file in own if not _known(file, remembered))
+        if isinstance(source, RemoteInbox) and only is None:
+            listed = {file.shown for file in listing.files}
+            gone += [
+                path
+                for path, before in remembered.items()
+                if path.startswith(f"{source.name}:") and before.stamp and path not in listed
+            ]
+        taken += [(source, file) for file in own if _known(file, remembered)]
+        seen_now |= seen([*files, *listing.unfinished], looks, watch.now)
+        if not files:
+            continue
+        new.append((source, files))
+        if isinstance(source, LocalInbox) and not watch.patient:
+            ready |= {*files}
+            continue
+        try:
+            vouched = checked_folders(source, listing)
+        except (PipelineError, OSError):
+            vouched = {}  # its list is still being written: its files wait as all others do
+        checksums |= vouched
+        ready |= {
+            *at_rest(
+                files, listing.unfinished, seen_now, watch.now, watch.quiet, frozenset(vouched)
+            )
+        }
+        long |= {file for file in files if waited(file, seen_now, watch.now, watch.quiet)}
+    look = Look(
+        tuple(new),
+        frozenset(ready),
+        frozenset(long),
+        tuple(taken),
+        tuple(gone),
+        tuple(strays),
+        checksums,
+    )
+    return look, seen_now
+
+
+def _known(file: InboxFile, remembered: Mapping[str, Remembered]) -> bool:
+    before = remembered.get(file.shown)
+    return before is not None and before.stamp == file.stamp
 
 
 def receive(
-    inbox: Path,
+    inboxes: Inboxes,
+    look: Look,
     archive: Archive,
     remembered: Mapping[str, Remembered],
     history: DropHistory,
-    only: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Received:
-    """Archives every file of ``inbox`` that is not remembered as it is now, and groups the new.
+    """Archives the files of ``look`` that are ready, and groups them into drops.
 
-    ``only`` limits the look to one sender; ``progress`` hears the sender of each file taken.
+    What of a folder cannot be had now is left to the next look, with all that lies beside it:
+    it may have been sent together. ``progress`` hears the sender of each file taken.
     """
     archive.sweep()
     arrived: list[tuple[InboxFile, str]] = []
     touched: list[tuple[InboxFile, str]] = []
     growing: list[InboxFile] = []
-    listed = list_inbox(inbox)
-    strays = tuple(file for file in listed if file.sender == NOBODY)
-    for file in listed:
-        before = remembered.get(file.shown)
-        if file.sender == NOBODY or (only is not None and file.sender != only):
-            continue
-        if before is not None and before.stamp == file.stamp:
-            continue
-        try:
-            sha256 = archive.store(inbox / file.path)
-        except (FileStillGrowingError, FileNotFoundError):
-            growing.append(file)
-            continue
-        progress(file.sender)
-        if before is not None and before.sha256 == sha256:
-            touched.append((file, sha256))
-        else:
-            arrived.append((_with_family(file, archive.path(sha256)), sha256))
+    for source, files in look.new:
+        growing += [file for file in files if file not in look.ready]
+        for file in files:
+            if file not in look.ready:
+                continue
+            try:
+                sha256 = _taken(source, file, archive, inboxes)
+            except TransientError:
+                growing.append(file)
+                continue
+            if sha256 is None:
+                continue
+            if _promised(file, look) not in {"", sha256}:
+                growing.append(file)
+                continue
+            progress(file.sender)
+            before = remembered.get(file.shown)
+            if before is not None and before.sha256 == sha256 and not source.resending_counts:
+                touched.append((file, sha256))
+            else:
+                arrived.append((_with_family(file, archive.path(sha256)), sha256))
+    incomplete = {folder_of(file) for file in growing}
+    late = {f for f, _ in arrived if folder_of(f) in incomplete and f not in look.waited}
+    arrived = [(file, sha256) for file, sha256 in arrived if file not in late]
     drops, duplicates = _sorted_out(arrived, history)
-    return Received(drops, duplicates, tuple(touched), tuple(growing), strays)
-
-
-def anything_new(inbox: Path, remembered: Mapping[str, Remembered]) -> bool:
-    """Whether some sender's file is not remembered as it is now."""
-    return any(
-        (before := remembered.get(file.shown)) is None or before.stamp != file.stamp
-        for file in list_inbox(inbox)
-        if file.sender != NOBODY
+    return Received(
+        drops,
+        duplicates,
+        tuple(touched),
+        (*growing, *sorted(late)),
+        look.strays,
+        tuple(inboxes.unreachable),
     )
+
+
+def _taken(source: Source, file: InboxFile, archive: Archive, inboxes: Inboxes) -> str | None:
+    """The SHA-256 of the file, now in the archive; None where it is gone or must not be read.
+
+    Raises TransientError where it cannot be had just now.
+    """
+    if source not in inboxes.sources:
+        raise FileStillGrowingError
+    try:
+        return source.store(file, archive)
+    except FileStillGrowingError:
+        raise
+    except (FileNotFoundError, SftpMissingError):
+        return None
+    except PipelineError as error:
+        inboxes.failed(source, error)
+        if isinstance(error, TransientError):
+            raise
+        return None
+
+
+def _promised(file: InboxFile, look: Look) -> str:
+    """The SHA-256 that the sender told of the file; empty where none was told."""
+    return look.checksums.get(folder_of(file), {}).get(file.name, "")
 
 
 def _with_family(file: InboxFile, content: Path) -> InboxFile:

@@ -6,6 +6,7 @@ the words that a cell may hold. Does not belong here: files and folders (writing
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,8 +15,11 @@ import polars as pl
 
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
 from ccgi_pipeline.eligibility.systems import AREAS, YEAR
+from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
 from ccgi_pipeline.feeds.codes import RACE_CATEGORY
-from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline.profiles import ReportSettings
 from ccgi_pipeline.reports.spec import PLACE, ReportSpec, shipped_query
 from ccgi_pipeline.warehouse.lake import quoted
@@ -34,6 +38,22 @@ _AREAS_NOT_COMPLETE = (
 _FORMULA_STARTS = r"=+\-@＝＋－＠"  # noqa: RUF001 - full-width signs are meant
 """A cell that begins with one of these is a formula to a spreadsheet."""
 _CONTROL = r"[\x00-\x1f\x7f\u0085\u2028\u2029]+"
+ELIGIBILITY = "eligibility"
+"""The results of the evaluation of course histories, under which name queries read them."""
+
+
+def feeds_used(spec: ReportSpec) -> list[str]:
+    """The feeds whose tables the report's query and the roster read; and ELIGIBILITY, if it is."""
+    query = re.sub(r"--.*", "", spec.query.read_text())
+    by_view = {view_of(feed): feed.name for feed in FAMILIES["platform"]}
+    names = [*FEEDS_BY_NAME, *by_view, ELIGIBILITY]
+    read = [by_view.get(name, name) for name in names if re.search(rf"\b{name}\b", query)]
+    return [*dict.fromkeys([STUDENT.name, DIRECTORY.name, *read])]
+
+
+def view_of(feed: FeedSpec) -> str:
+    """The name under which queries read an activity of the platform, as of the end of the day."""
+    return feed.name.removeprefix("platform_")
 
 
 def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
@@ -45,7 +65,7 @@ def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
     until = datetime.combine(on + timedelta(days=1), time(), CALIFORNIA).astimezone(ZoneInfo("UTC"))
     for feed in FAMILIES["platform"]:
         connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {feed.name.removeprefix('platform_')} AS "
+            f"CREATE OR REPLACE TEMP VIEW {view_of(feed)} AS "
             f"SELECT * FROM lake.{feed.name} "
             f"WHERE OccurredAt < TIMESTAMP '{until:%Y-%m-%d %H:%M:%S}'"
         )
@@ -53,7 +73,9 @@ def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
         "CREATE OR REPLACE TEMP MACRO california_day(moment) AS "
         "strftime(timezone('America/Los_Angeles', timezone('UTC', moment)), '%Y-%m-%d')"
     )
-    connection.execute("CREATE OR REPLACE TEMP VIEW eligibility AS SELECT * FROM lake.eligibility")
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW {ELIGIBILITY} AS SELECT * FROM lake.{ELIGIBILITY}"
+    )
     connection.execute(_YEARS_IN_WORDS)
     connection.execute(_AREAS_NOT_COMPLETE)
     entries = connection.sql(
@@ -103,7 +125,51 @@ def aggregate_rows(
 ) -> pl.DataFrame:
     """The rows of the aggregate file of all districts, from the ``detail`` that was made last."""
     names = [column.name for column in spec.aggregate_columns]
-    groups = [*PLACE, *spec.dimensions, "Grade Level"]
+    return (
+        _groups(connection, spec, settings)
+        .select(
+            "cd",
+            *_group_columns(spec),
+            pl.col("counted").cast(pl.String).alias("# of Students"),
+            _percent("counted", "students", settings.percent_decimals).alias("% of Students"),
+        )
+        .select("cd", *(harmless(names)))
+    )
+
+
+def students_of_groups(
+    connection: duckdb.DuckDBPyConnection, spec: ReportSpec, settings: ReportSettings
+) -> pl.DataFrame:
+    """Who is counted in each row of ``aggregate_rows``, from the ``detail`` that was made last.
+
+    ``cd``, ``place`` (of the row among the district's, from 0), ``SSID``, and in how many ``rows``
+    of the detail the student is.
+    """
+    groups = _groups(connection, spec, settings)
+    placed = groups.with_columns(pl.int_range(pl.len()).over("cd").alias("place"))
+    counted_as = {f"_{name}": name for name in _group_columns(spec)}
+    connection.register("placed", placed.select("cd", "cds_code", "place", *counted_as).to_arrow())
+    same = " AND ".join(
+        f"detail.{quoted(name)} IS NOT DISTINCT FROM placed.{quoted(raw)}"
+        for raw, name in counted_as.items()
+    )
+    students = connection.sql(
+        f"SELECT cd, place, SSID, count(*) AS rows FROM detail JOIN placed USING (cd, cds_code) "
+        f"WHERE {same} GROUP BY ALL ORDER BY ALL"
+    ).pl()
+    connection.unregister("placed")
+    return students
+
+
+def _group_columns(spec: ReportSpec) -> list[str]:
+    return [*PLACE, *spec.dimensions, "Grade Level"]
+
+
+def _groups(
+    connection: duckdb.DuckDBPyConnection, spec: ReportSpec, settings: ReportSettings
+) -> pl.DataFrame:
+    """What the aggregate counts, in its order; columns with ``_`` are as ``detail`` has them."""
+    groups = _group_columns(spec)
     chosen = ", ".join(quoted(name) for name in ["cd", "cds_code", *groups])
     roster_part = (
         'cd, cds_code, "Grade Level"' if settings.percent_of == "grade" else "cd, cds_code"
@@ -119,20 +185,14 @@ def aggregate_rows(
         GROUP BY ALL
         """
     ).pl()
-    labelled = rows.with_columns(
+    labelled = rows.with_columns(pl.col(groups).name.prefix("_")).with_columns(
         pl.col(name).replace(dict(labels)).alias(name) for name, labels in spec.labels.items()
     )
-    ordered = labelled.sort(
+    return labelled.sort(
         ["cd", "School", "cds_code", *spec.dimensions, "Grade Level"],
         descending=[False] * (3 + len(spec.dimensions)) + [True],  # the seed's sample: 12 above 11
         nulls_last=True,
     )
-    return ordered.select(
-        "cd",
-        *groups,
-        pl.col("counted").cast(pl.String).alias("# of Students"),
-        _percent("counted", "students", settings.percent_decimals).alias("% of Students"),
-    ).select("cd", *(harmless(names)))
 
 
 def _only_for(spec: ReportSpec) -> str:

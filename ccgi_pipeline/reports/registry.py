@@ -8,7 +8,7 @@ reports of single districts have a folder of their own (``nonstandard``).
 from __future__ import annotations
 
 from ccgi_pipeline.reports.nonstandard import NONSTANDARD
-from ccgi_pipeline.reports.spec import SEED, ReportColumn, ReportSpec, shipped_query
+from ccgi_pipeline.reports.spec import SEED, ReportColumn, ReportSpec, Tables, shipped_query
 
 _DAILY = "daily reporting"
 _LEGACY = "legacy reporting"
@@ -88,6 +88,11 @@ LEGACY = (
         columns=(_APPLICATION_TYPE, _APPLICATION_STATUS, _COLLEGE_NAME),
         dimensions=("Application Type", "Application Status"),
         labels={"Application Type": {"FAFSA/CADAA": "FAFSA/CADAA Launch"}},
+        tables=Tables(
+            by=("Application Type",),
+            linked_to="csu_eligibility_and_applied",
+            linked_rows={"Application Type": "Cal State Apply"},
+        ),
         provenance="seed",
         source=SEED,
     ),
@@ -126,6 +131,7 @@ LEGACY = (
             _STATUS_DATE,
         ),
         dimensions=("Assessment Name", "Assessment Status"),
+        tables=Tables(by=("Assessment Name",)),
     ),
     ReportSpec(
         name="favorites",
@@ -138,6 +144,7 @@ LEGACY = (
             ReportColumn("Date Added", None, "Day on which it was added last, in California."),
         ),
         dimensions=("Favorite Type",),
+        tables=Tables(by=("Favorite Type",)),
     ),
     ReportSpec(
         name="financial_aid_modules",
@@ -146,6 +153,7 @@ LEGACY = (
         query=shipped_query("financial_aid_modules.sql"),
         columns=(_MODULE_NAME, _MODULE_STATUS, _STATUS_DATE),
         dimensions=("Module Name", "Module Status"),
+        tables=Tables(by=("Module Name",)),
     ),
     ReportSpec(
         name="goals",
@@ -158,6 +166,7 @@ LEGACY = (
             _STATUS_DATE,
         ),
         dimensions=("Goal Type", "Goal Status"),
+        tables=Tables(by=("Goal Type",)),
     ),
     ReportSpec(
         name="journals",
@@ -170,6 +179,7 @@ LEGACY = (
             ReportColumn("Last Entry Date", None, "Day of the newest entry, in California."),
         ),
         dimensions=("Journal Topic",),
+        tables=Tables(by=("Journal Topic",)),
     ),
 )
 
@@ -221,6 +231,10 @@ ELIGIBILITY = (
             ReportColumn("# of Campuses", None, "Campuses applied to."),
         ),
         dimensions=("CSU Eligibility (Estimate)", "Cal State Apply Status"),
+        # Its rows come to those of the report above; who completed an application, in either report.
+        tables=Tables(
+            by=("CSU Eligibility (Estimate)",), nested=True, linked_to="applications_and_launches"
+        ),
     ),
     _eligibility("UC", "uc eligibility"),
 )

@@ -58,6 +58,22 @@ COUNTS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """How the rows of an aggregate hang together within a school and grade, for suppression.
+
+    ``by``: dimensions whose every value is a table of its own; rows of one table are hidden
+    together, for counts of theirs may add up to the roster. ``nested``: each table adds up to a row
+    of another report. ``linked_to``: another report that counts the same students in another way,
+    so that both hide at the same places; ``linked_rows``: in these rows only.
+    """
+
+    by: tuple[str, ...] = ()
+    nested: bool = False
+    linked_to: str | None = None
+    linked_rows: Mapping[str, str] = field(default_factory=dict)
+
+
 class PersonalColumnError(PermanentError):
     """An aggregate was declared with a personal column: a defect of the declaration."""
 
@@ -69,7 +85,8 @@ class ReportSpec:
     ``query`` is a SQL file that selects, for every student of every roster, the rows of the detail
     file: ``cd``, the student columns, then ``columns``. The aggregate counts distinct students per
     place, ``dimensions`` and grade. ``labels`` are words that the aggregate prints instead of the
-    detail's. ``only_for``: the districts (CD codes) that get a customized report.
+    detail's. ``tables``: how the aggregate's rows hang together. ``only_for``: the districts (CD
+    codes) that get a customized report.
     """
 
     name: str
@@ -79,6 +96,7 @@ class ReportSpec:
     columns: tuple[ReportColumn, ...]
     dimensions: tuple[str, ...] = ()
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    tables: Tables = field(default_factory=Tables)
     files: tuple[str, ...] = ("Agg", "Detail")
     only_for: frozenset[str] | None = None
     provenance: str = "project"

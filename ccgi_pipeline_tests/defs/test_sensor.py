@@ -1,71 +1,45 @@
-"""The sensor: new files that stood still for two looks start a night, told apart by content."""
+"""The sensor: files that stood still start a night; a server that refuses turns the tick red."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from ccgi_pipeline.defs.automation import new_drops, settled
+from ccgi_pipeline import night as steps
+from ccgi_pipeline.defs.automation import ServersRefuseError, new_drops, night_job
 from ccgi_pipeline.defs.resources import NightFolders
-from ccgi_pipeline.intake.inbox import NOBODY, InboxFile
-from ccgi_pipeline.night import Folders
+from ccgi_pipeline.intake.settling import Clock
+from ccgi_pipeline.night import Folders, Taking
 from ccgi_pipeline_tests.night.inboxes import HAYWARD, HAYWARD_HIGH, put_roster, students
-from ccgi_pipeline_tests.night.nights import folders_in, run_night
+from ccgi_pipeline_tests.night.nights import folders_in, run_night, writing
 
-
-def file(path: str, stamp: str, sender: str = HAYWARD) -> InboxFile:
-    return InboxFile(path, sender, "transcript", stamp)
-
-
-@pytest.mark.parametrize(
-    ("seen", "taken", "is_settled"),
-    [
-        ({}, {}, False),
-        ({"a": "1"}, {}, True),
-        ({"a": "0"}, {}, False),
-        ({"a": "1"}, {"a": "1"}, False),
-        ({"a": "1"}, {"a": "0"}, True),
-    ],
-    ids=["first look", "stood still", "still growing", "taken before", "changed since taken"],
-)
-def test_a_file_is_settled_when_it_is_new_and_stood_still(
-    seen: dict[str, str], taken: dict[str, str], *, is_settled: bool
-) -> None:
-    assert bool(settled([file("a", "1")], seen, taken)) is is_settled
-
-
-def test_a_file_of_nobody_starts_no_night() -> None:
-    assert not settled([file("a", "1", NOBODY)], {"a": "1"}, {})
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 class Looks:
-    """Ticks of the sensor over one inbox."""
+    """Looks into one inbox, a minute apart."""
 
     def __init__(self, folders: Folders) -> None:
         self.folders = folders
-        self.cursor: str | None = None
+        self.minutes = 0
 
-    def look(self) -> list[str | None]:
-        """The run keys that this tick asks for."""
-        context = dg.build_sensor_context(
-            cursor=self.cursor,
-            resources={
-                "folders": NightFolders(
-                    inbox=str(self.folders.inbox),
-                    outbox=str(self.folders.outbox),
-                    warehouse=str(self.folders.warehouse),
-                )
-            },
-        )
-        answer = new_drops(context)
-        if isinstance(answer, dg.SkipReason):
-            self.cursor = context.cursor
-            return []
-        self.cursor = answer.cursor
-        return [request.run_key for request in answer.run_requests or []]
+    def look(self, after: int = 1) -> str | None:
+        """The key under which a night is asked for ``after`` further minutes, if one is."""
+        self.minutes += after
+        now = NOON + timedelta(minutes=self.minutes)
+        return steps.look_for_drops(self.folders, Clock(lambda: now)).due
+
+    def until_due(self, most: int = 30) -> int:
+        """How many minutes pass until a night is asked for."""
+        began = self.minutes
+        while self.look() is None:
+            assert self.minutes - began < most, "no night is asked for"
+        return self.minutes - began
 
 
 @pytest.fixture
@@ -73,33 +47,210 @@ def looks(tmp_path: Path) -> Looks:
     return Looks(folders_in(tmp_path))
 
 
-def test_the_first_look_waits_and_the_second_asks_for_a_night(looks: Looks) -> None:
-    put_roster(looks.folders.inbox, HAYWARD, students(["1000000001"], HAYWARD_HIGH))
-    assert looks.look() == []
-    assert len(looks.look()) == 1
+def _put(looks: Looks, *ssids: str) -> Path:
+    return put_roster(looks.folders.inbox, HAYWARD, students([*ssids], HAYWARD_HIGH))
 
 
-def test_a_growing_file_is_waited_for(looks: Looks) -> None:
-    path = put_roster(looks.folders.inbox, HAYWARD, students(["1000000001"], HAYWARD_HIGH))
+def test_a_night_is_asked_for_when_files_stood_still_for_five_minutes(looks: Looks) -> None:
+    _put(looks, "1000000001")
+    assert looks.look() is None
+    assert looks.until_due() == 5
+
+
+def test_the_quiet_period_is_a_setting(looks: Looks) -> None:
+    looks.folders.warehouse.mkdir()
+    (looks.folders.warehouse / "profiles.toml").write_text("[intake]\nquiet_minutes = 2\n")
+    _put(looks, "1000000001")
+    assert looks.look() is None
+    assert looks.until_due() == 2
+
+
+def test_a_growing_file_is_waited_for_with_all_that_lies_beside_it(looks: Looks) -> None:
+    path = _put(looks, "1000000001")
+    for _ in range(8):
+        assert looks.look() is None
+        path.write_bytes(path.read_bytes() + b"more")
     looks.look()
-    path.write_bytes(path.read_bytes() + b"more")
-    (path.parent / "Manifest_20261120.csv").unlink()
-    assert looks.look() == []
-    assert len(looks.look()) == 1
+    assert looks.until_due() == 5
 
 
-def test_the_same_content_asks_under_the_same_run_key_whenever_it_came(looks: Looks) -> None:
-    path = put_roster(looks.folders.inbox, HAYWARD, students(["1000000001"], HAYWARD_HIGH))
+def test_the_same_files_ask_again_under_another_key_only_after_a_while(looks: Looks) -> None:
+    _put(looks, "1000000001")
     looks.look()
+    looks.until_due()
+    keys = [looks.look() for _ in range(60)]
+    assert all(keys)
+    assert 2 <= len(dict.fromkeys(keys)) <= 4
+
+
+def test_a_file_that_changed_asks_under_another_key(looks: Looks) -> None:
+    path = _put(looks, "1000000001")
+    looks.look()
+    looks.until_due()
     first = looks.look()
     os.utime(path, (1, 1))
     looks.look()
-    assert looks.look() == first
+    looks.until_due()
+    assert looks.look() != first
 
 
 def test_after_the_night_nothing_is_asked_for(looks: Looks) -> None:
-    put_roster(looks.folders.inbox, HAYWARD, students(["1000000001"], HAYWARD_HIGH))
+    _put(looks, "1000000001")
     looks.look()
+    looks.until_due()
     run_night(looks.folders)
-    assert looks.look() == []
-    assert looks.look() == []
+    assert looks.look() is None
+    assert looks.look(after=60) is None
+
+
+def test_a_file_of_nobody_starts_no_night(looks: Looks) -> None:
+    (looks.folders.inbox / "stray.csv").write_bytes(b"a,b\n1,2\n")
+    looks.look()
+    assert looks.look(after=60) is None
+
+
+def test_files_with_their_checksums_are_taken_at_the_second_look(looks: Looks) -> None:
+    path = _put(looks, "1000000001")
+    _list_checksums(path.parent)
+    assert looks.look() is None
+    assert looks.look() is not None
+
+
+def test_a_file_that_its_checksums_do_not_name_keeps_all_waiting(looks: Looks) -> None:
+    path = _put(looks, "1000000001")
+    _list_checksums(path.parent)
+    (path.parent / "CourseGrade_20261122.csv").write_bytes(b"StateID\n")
+    looks.look()
+    assert looks.look() is None
+
+
+def test_what_is_not_as_its_checksum_says_is_not_taken(looks: Looks) -> None:
+    path = _put(looks, "1000000001")
+    _list_checksums(path.parent)
+    path.write_bytes(path.read_bytes()[:-5])
+    with writing(looks.folders) as connection:
+        for minute in range(2):
+            clock = Clock(lambda m=minute: NOON + timedelta(minutes=m))  # type: ignore[misc]
+            received = steps.receive_drops(
+                connection, looks.folders, NOON.date(), taking=Taking.SETTLED, clock=clock
+            )
+    assert received.drops == ()
+    assert {file.name for file in received.growing} == {f.name for f in _files(path.parent)}
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.suffix == ".csv")
+
+
+def _list_checksums(folder: Path) -> None:
+    lines = [f"{steps.sha256_of(path.read_bytes())}  {path.name}\n" for path in _files(folder)]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def test_a_night_that_waits_takes_what_comes_to_rest_meanwhile(looks: Looks) -> None:
+    path = _put(looks, "1000000001")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) < 3:
+            path.write_bytes(path.read_bytes() + b"\n")
+
+    clock = Clock(lambda: NOON + timedelta(seconds=sum(slept)), sleep)
+    with writing(looks.folders) as connection:
+        received = steps.receive_drops(
+            connection, looks.folders, NOON.date(), taking=Taking.WAIT, clock=clock
+        )
+    assert len(received.drops) == 1
+    assert 300 <= sum(slept) < 400
+
+
+# --- in Dagster -----------------------------------------------------------------------------------
+
+
+class Ticks:
+    """Ticks of the sensor with an instance of its own."""
+
+    def __init__(self, folders: Folders, instance: dg.DagsterInstance) -> None:
+        self.folders, self.instance = folders, instance
+
+    def tick(self) -> list[dg.RunRequest]:
+        """The runs that this tick asks for."""
+        paths = {
+            name: str(getattr(self.folders, name)) for name in ("inbox", "outbox", "warehouse")
+        }
+        context = dg.build_sensor_context(
+            self.instance, resources={"folders": NightFolders(**paths)}
+        )
+        answer = new_drops(context)
+        assert context.cursor is None, "names of files are no cursor"
+        return [] if isinstance(answer, dg.SkipReason) else [*(answer.run_requests or [])]
+
+
+@pytest.fixture
+def ticks(looks: Looks) -> Iterator[Ticks]:
+    looks.folders.warehouse.mkdir()
+    (looks.folders.warehouse / "profiles.toml").write_text("[intake]\nquiet_minutes = 0\n")
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Ticks(looks.folders, instance)
+
+
+def test_the_run_takes_only_what_is_at_rest(looks: Looks, ticks: Ticks) -> None:
+    _put(looks, "1000000001")
+    assert ticks.tick() == []
+    (request,) = ticks.tick()
+    assert request.run_config["resources"]["night"]["config"]["take"] == "settled"
+    assert "StudentTemplate" not in str(request)
+
+
+def test_while_a_night_is_under_way_no_other_is_asked_for(looks: Looks, ticks: Ticks) -> None:
+    _put(looks, "1000000001")
+    ticks.tick()
+    ticks.instance.create_run_for_job(another_night, status=dg.DagsterRunStatus.STARTED)
+    assert ticks.tick() == []
+
+
+@dg.op
+def nothing() -> None:
+    """The only step of a job that counts by its name."""
+
+
+@dg.job(name=night_job.name)
+def another_night() -> None:
+    """A night, for who looks at names."""
+    nothing()
+
+
+_NOWHERE = """
+[intake]
+quiet_minutes = 0
+[sftp.uploads]
+host = "127.0.0.1"
+port = {port}
+user = "nobody"
+host_keys = ["SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
+inbox = "/"
+"""
+
+
+def test_a_server_that_is_away_is_told_of_and_the_tick_is_skipped(
+    ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ticks.folders.warehouse / "profiles.toml").write_text(_NOWHERE.format(port=1))
+    monkeypatch.setenv("CCGI_SFTP_UPLOADS_PASSWORD", "secret")
+    assert ticks.tick() == []
+    assert "uploads" in steps.look_for_drops(ticks.folders).told
+
+
+def test_a_server_without_credentials_turns_the_tick_red(ticks: Ticks) -> None:
+    (ticks.folders.warehouse / "profiles.toml").write_text(_NOWHERE.format(port=1))
+    with pytest.raises(ServersRefuseError, match="CCGI_SFTP_UPLOADS_KEY_FILE"):
+        ticks.tick()
+
+
+def test_a_server_that_refuses_keeps_nobody_else_waiting(looks: Looks, ticks: Ticks) -> None:
+    (ticks.folders.warehouse / "profiles.toml").write_text(_NOWHERE.format(port=1))
+    _put(looks, "1000000001")
+    with pytest.raises(ServersRefuseError):
+        ticks.tick()
+    assert len(ticks.tick()) == 1

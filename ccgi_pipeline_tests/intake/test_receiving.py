@@ -14,8 +14,9 @@ from ccgi_pipeline.feeds.platform import GOALS
 from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import list_inbox
-from ccgi_pipeline.intake.receiving import DropHistory, Received, Remembered, receive
+from ccgi_pipeline.intake.receiving import DropHistory, Received, Remembered
 from ccgi_pipeline_tests.files import DISTRICT, good_file
+from ccgi_pipeline_tests.intake.looking import received_from
 from ccgi_pipeline_tests.intake.test_archive import GrowingPath
 
 
@@ -33,7 +34,9 @@ class Inbox:
         (self.path / path).write_bytes(content)
 
     def night(self, only: str | None = None, inbox: Path | None = None) -> Received:
-        received = receive(inbox or self.path, self.archive, self._remembered, self._history, only)
+        received = received_from(
+            inbox or self.path, self.archive, self._remembered, self._history, only
+        )
         self._history = DropHistory(
             self._history.drops | {drop.id for drop in received.drops},
             {
@@ -186,5 +189,5 @@ def test_progress_hears_of_each_file_that_is_taken(inbox: Inbox):
     inbox.put(f"{FOLDER}/a.csv", b"one")
     inbox.put("0110017/transcript/b.csv", b"two")
     heard: list[str] = []
-    receive(inbox.path, inbox.archive, {}, DropHistory(), progress=heard.append)
+    received_from(inbox.path, inbox.archive, {}, DropHistory(), progress=heard.append)
     assert heard == ["0110017", DISTRICT]

@@ -1,0 +1,114 @@
+"""The last step of the night: the outbox, sent to the districts' folders on SFTP servers.
+
+Belongs here: the asset, its check, and the schedule that tries again what a server did not take.
+What is sent where, the profiles say; without a server in them nothing is.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from ccgi_pipeline import night as steps
+from ccgi_pipeline.defs.answers import CHILD_MATCH
+from ccgi_pipeline.defs.reports import asset_name
+from ccgi_pipeline.defs.resources import NightDate, NightFolders
+from ccgi_pipeline.defs.ssid_lookup import DOWNLOAD
+from ccgi_pipeline.delivery.delivering import Outcome
+from ccgi_pipeline.delivery.ledger import State
+from ccgi_pipeline.reports.registry import REPORTS
+
+DELIVERIES, ALL_SENT, AS_SENT = "deliveries", "everything_was_sent", "nothing_sent_was_changed"
+
+
+@dg.asset(
+    name=DELIVERIES,
+    group_name="delivery",
+    deps=[*(asset_name(spec) for spec in REPORTS), CHILD_MATCH, "receipts", DOWNLOAD],
+    kinds={"sftp"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            ALL_SENT,
+            asset=DELIVERIES,
+            description="Every file that was to be sent lies on its server, read back and under "
+            "its name. Yellow: a server is away, and the next run goes on. Red: a server refuses "
+            "until somebody acts, or a file is no longer in the outbox.",
+        ),
+        dg.AssetCheckSpec(
+            AS_SENT,
+            asset=DELIVERIES,
+            description="What lies on the servers is what was delivered. Yellow: somebody has "
+            "changed a file since the last look; `ccgi deliveries` names it.",
+        ),
+    ],
+    description="Reports and receipts sent to the districts' folders: under a partial name, read "
+    "back, renamed, noted. The same content is never sent twice; one that was interrupted goes on.",
+)
+def deliveries(
+    context: dg.AssetExecutionContext,
+    folders: dg.ResourceParam[NightFolders],
+    night: dg.ResourceParam[NightDate],
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Sends what is to be sent."""
+    outcomes = steps.deliver(folders.paths, night.of(context))
+    noticed = {
+        state.value: sum(outcome.noticed[state] for outcome in outcomes)
+        for outcome in outcomes
+        for state in outcome.noticed
+    }
+    yield dg.MaterializeResult(
+        metadata={
+            "servers": len(outcomes),
+            "files sent": sum(outcome.arrived for outcome in outcomes),
+            "files waiting": sum(outcome.waiting for outcome in outcomes),
+            **{f"files {state.replace('_', ' ')}": count for state, count in noticed.items()},
+        }
+    )
+    yield _all_sent(outcomes)
+    changed = {o.server: o.noticed[State.CHANGED] for o in outcomes}
+    yield dg.AssetCheckResult(
+        check_name=AS_SENT,
+        passed=not any(changed.values()),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={server: count for server, count in changed.items() if count},
+    )
+
+
+def _all_sent(outcomes: Sequence[Outcome]) -> dg.AssetCheckResult:
+    failed = [outcome for outcome in outcomes if outcome.why or outcome.waiting]
+    red = any(outcome.permanent or outcome.missing for outcome in failed)
+    return dg.AssetCheckResult(
+        check_name=ALL_SENT,
+        passed=not failed,
+        severity=dg.AssetCheckSeverity.ERROR if red else dg.AssetCheckSeverity.WARN,
+        metadata={outcome.server: _told(outcome) for outcome in failed},
+    )
+
+
+def _told(outcome: Outcome) -> str:
+    missing = f"{outcome.missing} files are no longer in the outbox (ccgi rebuild makes them)"
+    parts = [f"{outcome.waiting} files wait", *outcome.why, *([missing] if outcome.missing else [])]
+    return "; ".join(parts)
+
+
+delivery_job = dg.define_asset_job(
+    "delivery",
+    selection=dg.AssetSelection.assets(DELIVERIES),
+    description="Sends what earlier runs could not, and looks after what was sent.",
+)
+
+
+@dg.schedule(
+    job=delivery_job,
+    cron_schedule="*/15 * * * *",
+    execution_timezone="America/Los_Angeles",
+    description="Every quarter of an hour, if something waits to be sent.",
+    required_resource_keys={"folders"},
+)
+def unsent_deliveries(
+    context: dg.ScheduleEvaluationContext,
+) -> dg.RunRequest | dg.SkipReason:
+    """Asks for another try."""
+    folders: NightFolders = context.resources.folders
+    if not steps.waits_for_delivery(folders.paths.warehouse):
+        return dg.SkipReason("nothing waits to be sent")
+    return dg.RunRequest()

@@ -1,0 +1,352 @@
+"""Whatever goes wrong with a server, in whichever direction: nothing lost, nothing twice.
+
+Belongs here: taking files and delivering files, over an SFTP server that fails in each of the ways
+that servers fail. How one connection tells each fault is tested with the transport.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ccgi_pipeline import night as steps
+from ccgi_pipeline.delivery.ledger import Kind, Made, State, open_ledger
+from ccgi_pipeline.intake.archive import Archive
+from ccgi_pipeline.intake.receiving import (
+    DropHistory,
+    Remembered,
+    Watch,
+    look_around,
+    receive,
+)
+from ccgi_pipeline.intake.settling import Seen
+from ccgi_pipeline.intake.sources import open_inboxes
+from ccgi_pipeline.night import Folders
+from ccgi_pipeline.profiles import read_profiles
+from ccgi_pipeline.reports.writing import sha256_of
+from ccgi_pipeline_tests.delivery.exchange import PRIVATE_KEY
+from ccgi_pipeline_tests.night.nights import folders_in
+from ccgi_pipeline_tests.transport.faulty_server import Direction, Fault, FaultyServer
+
+NIGHT = date(2026, 11, 22)
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+_ROUNDS = 3
+CONTENTS = {
+    "0161192/transcript/StudentTemplate.csv": bytes(range(256)) * 400,
+    "0161192/transcript/CourseGrade.csv": b"SSID\n" * 7,
+    "3367173/foster_focus/Demographics.txt": b"x" * 70_000,
+    "3367173/foster_focus/empty.txt": b"",
+}
+LOUD_WHEN_TAKING = {
+    Fault.NOT_PERMITTED,
+    Fault.WRONG_CREDENTIALS,
+    Fault.HOST_KEY_CHANGED,
+    Fault.NO_SFTP,
+}
+LOUD_WHEN_READING_BACK = {*LOUD_WHEN_TAKING, Fault.NO_RENAME}
+LOUD_WHEN_SENDING = {*LOUD_WHEN_READING_BACK, Fault.NO_SPACE, Fault.QUOTA}
+"""What stays until somebody acts. All else goes away by itself, or does no harm at all."""
+
+
+def _settings(folders: Folders, server: FaultyServer) -> None:
+    at = server.as_server()
+    folders.warehouse.mkdir(exist_ok=True)
+    (folders.warehouse / "profiles.toml").write_text(
+        f"""
+[intake]
+quiet_minutes = 0
+[sftp.ccgi]
+host = "{at.host}"
+port = {at.port}
+user = "{at.user}"
+host_keys = ["{at.host_keys[0].strip()}"]
+stall_seconds = 2
+inbox = "uploads"
+outbox = "reports"
+[defaults.delivery]
+server = "ccgi"
+"""
+    )
+
+
+@contextmanager
+def _serving(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Fault,
+    direction: Direction,
+    *,
+    for_ever: bool = False,
+) -> Iterator[tuple[Folders, FaultyServer]]:
+    """Folders whose profiles name a server that fails once, or for ever."""
+    root = tmp_path / "server"
+    for name in ("uploads", "reports"):
+        (root / name).mkdir(parents=True)
+    times = None if for_ever else 1
+    largest = max(map(len, CONTENTS.values()))
+    with FaultyServer(root, fault, direction, times=times, upload_size=largest) as server:
+        folders = folders_in(tmp_path)
+        _settings(folders, server)
+        monkeypatch.setenv(PRIVATE_KEY, server.credentials().private_key or "")
+        yield folders, server
+
+
+def _prepare(root: Path, fault: Fault) -> None:
+    """What lies on the server so that the fault has something to strike."""
+    if fault is Fault.SYMLINK:
+        (root / "uploads" / "0161192" / "transcript" / "link.csv").symlink_to("/etc/hostname")
+        (root / "uploads" / "0161192" / "more").symlink_to(root / "uploads")
+    if fault is Fault.NAMES_BUT_FOR_CASE:
+        folder = root / "uploads" / "0161192" / "transcript"
+        (folder / "studenttemplate.CSV").write_bytes(b"another")
+    if fault is Fault.MANY_ENTRIES:
+        folder = root / "uploads" / "nobody"
+        folder.mkdir()
+        for number in range(10_000):
+            (folder / f"{number}.csv").touch()
+
+
+@dataclass
+class Taker:
+    """Looks and takes, round after round, and remembers as a warehouse would."""
+
+    folders: Folders
+    looks: dict[str, Seen] = field(default_factory=dict)
+    remembered: dict[str, Remembered] = field(default_factory=dict)
+    taken: list[tuple[str, str]] = field(default_factory=list)
+    loud: list[str] = field(default_factory=list)
+    minutes: int = 0
+
+    def round(self) -> None:
+        """Two looks over one connection, and taking what is at rest."""
+        profiles = read_profiles(self.folders.warehouse)
+        with open_inboxes(self.folders.inbox, profiles) as inboxes:
+            for _ in range(2):
+                self.minutes += 1
+                watch = Watch(NOON + timedelta(minutes=self.minutes), timedelta(), patient=True)
+                look, self.looks = look_around(inboxes, self.remembered, self.looks, watch)
+            archive = Archive(self.folders.warehouse / "archive")
+            received = receive(inboxes, look, archive, self.remembered, DropHistory())
+            self.loud += [server.why for server in inboxes.unreachable if server.permanent]
+        for drop in (*received.drops, *received.duplicates):
+            for file, sha256 in drop.files:
+                assert sha256_of(archive.read(sha256)) == sha256
+                self.taken.append((file.path.removeprefix("ccgi:"), sha256))
+                self.remembered[file.shown] = Remembered(file.stamp, sha256)
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_taking_loses_nothing_and_takes_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    for_ever = fault in LOUD_WHEN_TAKING
+    with _serving(tmp_path, monkeypatch, fault, Direction.DOWN, for_ever=for_ever) as served:
+        folders, server = served
+        for path, content in CONTENTS.items():
+            (server.root / "uploads" / path).parent.mkdir(parents=True, exist_ok=True)
+            (server.root / "uploads" / path).write_bytes(content)
+        _prepare(server.root, fault)
+        sent = {path: sha256_of(content) for path, content in CONTENTS.items()}
+        if fault is Fault.NAMES_BUT_FOR_CASE:
+            sent["0161192/transcript/studenttemplate.CSV"] = sha256_of(b"another")
+        taker = Taker(folders)
+        for _ in range(_ROUNDS):
+            taker.round()
+            time.sleep(server.seconds)
+        assert bool(taker.loud) is (for_ever or fault is Fault.QUOTA)
+        # A name that no folder can hold keeps its folder waiting for an hour, and no longer.
+        if fault is Fault.ODD_NAMES:
+            taker.minutes += 90
+            taker.round()
+        if for_ever:
+            assert not any(name in why for why in taker.loud for name in ("Student", "Demo"))
+            server.fault = Fault.NONE
+            taker.round()
+        assert sorted(taker.taken) == sorted(sent.items())
+
+
+def test_a_file_that_may_not_be_read_keeps_no_other_district_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _serving(tmp_path, monkeypatch, Fault.NONE, Direction.DOWN) as (folders, server):
+        for path, content in CONTENTS.items():
+            (server.root / "uploads" / path).parent.mkdir(parents=True, exist_ok=True)
+            (server.root / "uploads" / path).write_bytes(content)
+        gone = server.root / "uploads" / "0161192" / "transcript" / "StudentTemplate.csv"
+        taker = Taker(folders)
+        gone.unlink()
+        gone.mkdir()
+        taker.round()
+        assert {path[:7] for path, _ in taker.taken} == {"0161192", "3367173"}
+
+
+@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize("fault", Fault)
+def test_delivering_loses_nothing_and_sends_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault, direction: Direction
+) -> None:
+    down = direction is Direction.DOWN
+    for_ever = fault in (LOUD_WHEN_READING_BACK if down else LOUD_WHEN_SENDING)
+    with _serving(tmp_path, monkeypatch, fault, direction, for_ever=for_ever) as served:
+        folders, server = served
+        _make(folders, {path: content for path, content in CONTENTS.items() if content})
+        if fault is Fault.TARGET_EXISTS:
+            _put_former(server.root / "reports")
+        outcomes = []
+        for _ in range(_ROUNDS):
+            outcomes += steps.deliver(folders, NIGHT)
+            _only_whole_files(server.root / "reports")
+        loud = [outcome for outcome in outcomes if outcome.permanent]
+        assert bool(loud) is (for_ever or fault is Fault.QUOTA)
+        assert all(outcome.why for outcome in loud)
+        if loud:
+            server.fault = Fault.NONE
+            outcomes += steps.deliver(folders, NIGHT)
+        found = _only_whole_files(server.root / "reports")
+        assert found.keys() == {_remote(path) for path, content in CONTENTS.items() if content}
+        assert not [*server.root.rglob("*.part")]
+        assert sum(outcome.arrived for outcome in outcomes) == len(found)
+        with open_ledger(folders.warehouse) as ledger:
+            states = [[state for state, _ in ledger.history(d.id)] for d in ledger.find()]
+        assert all(history.count("delivered") == 1 for history in states)
+        assert outcomes[-1].waiting == 0
+
+
+def _remote(path: str) -> str:
+    cd, *rest = path.split("/")
+    return "/".join([f"District{cd}", "_receipts", *rest[1:]])
+
+
+def _make(folders: Folders, contents: dict[str, bytes]) -> None:
+    made = []
+    for path, content in contents.items():
+        file = folders.outbox / _remote(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        made.append(
+            Made(
+                path=_remote(path),
+                sha256=sha256_of(content),
+                owner=path[:7],
+                kind=Kind.RECEIPT,
+                name="",
+                part="",
+                night=NIGHT,
+                snapshot=0,
+                settings="",
+            )
+        )
+    with open_ledger(folders.warehouse) as ledger:
+        ledger.note_made(made)
+
+
+def _put_former(reports: Path) -> None:
+    """Whole files of a former day lie where the new ones go."""
+    for path, content in CONTENTS.items():
+        if content:
+            (reports / _remote(path)).parent.mkdir(parents=True, exist_ok=True)
+            (reports / _remote(path)).write_bytes(content)
+
+
+def _only_whole_files(reports: Path) -> dict[str, bytes]:
+    """What districts see: nothing but whole files."""
+    wanted = {_remote(path): content for path, content in CONTENTS.items()}
+    found = {
+        file.relative_to(reports).as_posix(): file.read_bytes()
+        for file in reports.rglob("*")
+        if file.is_file() and not file.name.startswith(".")
+    }
+    assert all(wanted[path] == content for path, content in found.items())
+    return found
+
+
+# --- what becomes of delivered files --------------------------------------------------------------
+
+
+@pytest.fixture
+def delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Folders, FaultyServer]]:
+    """Two files that were delivered."""
+    with _serving(tmp_path, monkeypatch, Fault.NONE, Direction.UP) as (folders, server):
+        _make(folders, {"0161192/t/a.csv": b"one", "3367173/t/b.csv": b"two"})
+        steps.deliver(folders, NIGHT)
+        yield folders, server
+
+
+def _states(folders: Folders) -> dict[str, State]:
+    with open_ledger(folders.warehouse) as ledger:
+        return {delivery.remote.rpartition("/")[2]: delivery.state for delivery in ledger.find()}
+
+
+def test_what_was_delivered_is_not_sent_again(delivered: tuple[Folders, FaultyServer]) -> None:
+    folders, _ = delivered
+    assert [outcome.arrived for outcome in steps.deliver(folders, NIGHT)] == [0]
+
+
+def test_a_file_that_is_gone_was_picked_up_and_is_not_sent_again(
+    delivered: tuple[Folders, FaultyServer],
+) -> None:
+    folders, server = delivered
+    (server.root / "reports" / "District0161192" / "_receipts" / "a.csv").unlink(missing_ok=True)
+    for file in server.root.rglob("a.csv"):
+        file.unlink()
+    (outcome,) = steps.deliver(folders, NIGHT)
+    assert (outcome.arrived, outcome.noticed[State.PICKED_UP]) == (0, 1)
+    assert _states(folders) == {"a.csv": State.PICKED_UP, "b.csv": State.DELIVERED}
+
+
+def test_a_file_that_somebody_changed_is_noticed_and_left(
+    delivered: tuple[Folders, FaultyServer],
+) -> None:
+    folders, server = delivered
+    (file,) = server.root.rglob("a.csv")
+    file.write_bytes(b"one, mended by hand")
+    (outcome,) = steps.deliver(folders, NIGHT)
+    assert outcome.noticed[State.CHANGED] == 1
+    assert file.read_bytes() == b"one, mended by hand"
+    assert steps.deliver(folders, NIGHT)[0].noticed[State.CHANGED] == 0
+
+
+def test_new_content_of_the_same_name_takes_its_place_and_back(
+    delivered: tuple[Folders, FaultyServer],
+) -> None:
+    folders, server = delivered
+    (file,) = server.root.rglob("a.csv")
+    for content in (b"corrected", b"one"):
+        _make(folders, {"0161192/t/a.csv": content})
+        (outcome,) = steps.deliver(folders, NIGHT)
+        assert (outcome.arrived, file.read_bytes()) == (1, content)
+
+
+def test_what_was_made_anew_before_it_could_be_sent_is_sent_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing = Fault.WRONG_CREDENTIALS
+    with _serving(tmp_path, monkeypatch, refusing, Direction.UP, for_ever=True) as served:
+        folders, server = served
+        for content in (b"one", b"two"):
+            _make(folders, {"0161192/t/a.csv": content})
+            (outcome,) = steps.deliver(folders, NIGHT)
+        assert (outcome.permanent, outcome.waiting) == (True, 1)
+        server.fault = Fault.NONE
+        assert steps.deliver(folders, NIGHT)[0].arrived == 1
+        (file,) = server.root.rglob("a.csv")
+        assert file.read_bytes() == b"two"
+
+
+def test_a_file_that_is_no_longer_in_the_outbox_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _serving(tmp_path, monkeypatch, Fault.NONE, Direction.UP) as (folders, _):
+        _make(folders, {"0161192/t/a.csv": b"one"})
+        (file,) = folders.outbox.rglob("a.csv")
+        file.write_bytes(b"not what was made")
+        (outcome,) = steps.deliver(folders, NIGHT)
+        assert (outcome.arrived, outcome.missing, outcome.waiting) == (0, 1, 1)
