@@ -47,12 +47,7 @@ def districts(entries: pl.DataFrame, cd_codes: pl.Series) -> pl.DataFrame:
     directory, since one district must never find another's reports: where two names fold to one,
     the county is added, and the code where that does not help.
     """
-    listed = (
-        entries.with_columns(_CD.alias("cd"))
-        .sort(pl.col("CDSCode").str.tail(7) != _DISTRICT_PART, "CDSCode")
-        .unique("cd", keep="first", maintain_order=True)
-        .select("cd", "County", "District")
-    )
+    listed = naming_entries(entries).select("cd", "County", "District")
     unlisted = cd_codes.unique().to_frame("cd").join(listed, on="cd", how="anti")
     unlisted = unlisted.with_columns(
         pl.col("cd")
@@ -63,6 +58,15 @@ def districts(entries: pl.DataFrame, cd_codes: pl.Series) -> pl.DataFrame:
     )
     named = pl.concat([listed, unlisted]).sort("cd")
     return named.with_columns(_folders(named)).filter(pl.col("cd").is_in(cd_codes.implode()))
+
+
+def naming_entries(entries: pl.DataFrame) -> pl.DataFrame:
+    """The entry by which each district (``cd``) is named: its own, else its first school's."""
+    return (
+        entries.with_columns(_CD.alias("cd"))
+        .sort(pl.col("CDSCode").str.tail(7) != _DISTRICT_PART, "CDSCode")
+        .unique("cd", keep="first", maintain_order=True)
+    )
 
 
 def folder_name(district: str) -> str:

@@ -55,7 +55,7 @@ def test_a_drop_at_which_our_code_fails_costs_no_other_drop_its_verification() -
             raise ValueError(CANARY)
         return verify(files_to_verify(batch, lambda *_: b"not a header\n"), ON)
 
-    parts = list(night._isolated([_drop(number) for number in range(8)], verified))
+    parts = list(night.isolated([_drop(number) for number in range(8)], verified))
     assert [drop.id for part, _ in parts for drop in part] == [f"drop-{n}" for n in range(8)]
     faults = {
         drop.id

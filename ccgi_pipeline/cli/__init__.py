@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import click
 
+from ccgi_pipeline.cli.access import access
 from ccgi_pipeline.cli.benches import bench
+from ccgi_pipeline.cli.deliveries import deliveries, rebuild
 from ccgi_pipeline.cli.explaining import explain
 from ccgi_pipeline.cli.holds import hold
 from ccgi_pipeline.cli.judging import check, dictionary
 from ccgi_pipeline.cli.lookup import lookup
 from ccgi_pipeline.cli.nights import demo, generate, run, ui
+from ccgi_pipeline.cli.replaying import replay
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,5 +25,20 @@ def main() -> None:
     """California's district data sharing: districts' files in, reports and receipts out."""
 
 
-for command in (demo, generate, run, check, hold, lookup, explain, dictionary, bench, ui):
+for command in (
+    demo,
+    generate,
+    run,
+    check,
+    hold,
+    replay,
+    access,
+    deliveries,
+    rebuild,
+    lookup,
+    explain,
+    dictionary,
+    bench,
+    ui,
+):
     main.add_command(command)

@@ -1,6 +1,7 @@
 """The command ``bench``: what the project takes, beside the engine's own floor.
 
-Belongs here: its arguments. The measuring is in ``ccgi_pipeline.bench``.
+Belongs here: its arguments. The measuring is in ``ccgi_pipeline.bench``, and in the rooms of the
+look-up and of SFTP.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, progress_bars, today
+from ccgi_pipeline.errors import PipelineError
 
 
 @click.group()
@@ -114,3 +116,35 @@ def bench_lookup(count: int, data: Path, form: str) -> None:
         f"p50 {figures.p50_milliseconds:.1f} ms, p99 {figures.p99_milliseconds:.1f} ms\n"
         f"  wrong answers                 {figures.wrong:8,}"
     )
+
+
+@bench.command("sftp", epilog=EXAMPLE.format("ccgi bench sftp --megabytes 200 --small-files 1000"))
+@click.option("--megabytes", default=200, show_default=True, help="All files together.")
+@click.option("--small-files", default=1000, show_default=True, help="Of 20 kB; one is large.")
+@click.option("--rounds", default=5, show_default=True, help="Medians of so many are shown.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def bench_sftp(megabytes: int, small_files: int, rounds: int, form: str) -> None:
+    """SFTP to and from a server on this machine, beside OpenSSH's own program."""
+    from ccgi_pipeline.transport.measuring import measure_sftp  # noqa: PLC0415
+
+    try:
+        figures = measure_sftp(megabytes=megabytes, small_files=small_files, rounds=rounds)
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    if form == "json":
+        click.echo(json.dumps([asdict(one) for one in figures], indent=2))
+        return
+    for one in figures:
+        click.echo(
+            f"{one.files:,} files, {one.mebibytes:,.0f} MiB, median of {one.rounds} rounds\n"
+            f"                                OpenSSH      ours   throughput\n"
+            f"  upload                     {one.openssh_upload:8.2f} s{one.upload:8.2f} s"
+            f"{one.upload_ratio:11.2f}\n"
+            f"  upload, files read back            {one.verified:10.2f} s"
+            f"{one.verified_ratio:11.2f}\n"
+            f"  fetch, with SHA-256        {one.openssh_fetch:8.2f} s{one.fetch:8.2f} s"
+            f"{one.fetch_ratio:11.2f}\n"
+            f"  files that differed        {one.wrong:8,}"
+        )

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from ccgi_pipeline.progress import listening
 
-EXAMPLE = "\b\n\nExample:\n  {}"
+EXAMPLE = "\b\nExample:\n  {}"
 SUCCESS, FAILURE, NOTHING = 0, 1, 2
 """Exit status: done; something cannot be loaded or went wrong; nothing could be judged."""
 

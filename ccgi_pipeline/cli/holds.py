@@ -6,6 +6,7 @@ Belongs here: listing them and taking down answers. The next night acts on an an
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ def list_(warehouse: Path) -> None:
     """Shows the held drops, newest first."""
     from ccgi_pipeline.warehouse import holds, lake  # noqa: PLC0415 - DuckDB takes its time
 
+    _bring_up_to_date(warehouse)
     with lake.connect(warehouse, read_only=True) as connection:
         found = holds.holds(connection)
     if not found:
@@ -67,12 +69,21 @@ def show(drop: str, warehouse: Path) -> None:
     """Shows what a held drop would end, and the likely cause."""
     from ccgi_pipeline.warehouse import holds, lake  # noqa: PLC0415
 
+    _bring_up_to_date(warehouse)
     with lake.connect(warehouse, read_only=True) as connection:
         try:
             held = holds.the_hold(connection, drop)
         except PipelineError as wrong:
             raise click.ClickException(str(wrong)) from None
     _print_hold(held)
+
+
+def _bring_up_to_date(warehouse: Path) -> None:
+    """Has a warehouse of an older version what is read here; a night that writes has seen to it."""
+    from ccgi_pipeline.warehouse import lake  # noqa: PLC0415
+
+    with suppress(lake.WarehouseBusyError), lake.only_writer(warehouse):
+        lake.bring_up_to_date(warehouse)
 
 
 def _print_hold(held: Hold) -> None:
@@ -136,6 +147,7 @@ def _answer(drop: str, warehouse: Path, answer: str, *, by: str, reason: str, on
 
     try:
         with lake.only_writer(warehouse), lake.connect(warehouse) as connection:
+            lake.prepare(connection)
             profiles = read_profiles(warehouse)
             held = holds.answer_hold(
                 connection, drop, answer, by=by, reason=reason, on=on, profiles=profiles

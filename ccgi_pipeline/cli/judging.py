@@ -58,7 +58,11 @@ def check(  # noqa: PLR0913 - one for each option
 
     Exit status 0: every line can be loaded. 1: a line or a file cannot. 2: nothing to judge.
     """
-    from ccgi_pipeline.verification import checking, receipts  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.verification import (  # noqa: PLC0415 - it takes its time to import
+        checking,
+        page,
+        receipts,
+    )
 
     missing = [path for path in paths if not path.exists()]
     for path in missing:
@@ -83,7 +87,9 @@ def check(  # noqa: PLR0913 - one for each option
         }
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif form == "html":
-        click.echo(receipts.as_html("Check before sending", checked.verdict, checked.files))
+        click.echo(
+            page.page_of_check(checked.verdict, checked.files, values_shown=show_values), nl=False
+        )
     else:
         click.echo(receipts.as_text(checked.verdict, checked.files))
     if checked.nothing_recognised:

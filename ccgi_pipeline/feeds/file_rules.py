@@ -174,6 +174,13 @@ HELD = _rule(
     "to approve it first. What was known before stays.",
     "If the file is wrong, send the right one. If it is right, let CCGI know.",
 )
+CORRECTION = _rule(
+    "FILE-CORRECTION",
+    _I,
+    "The file lies in a folder named corrections: its lines were taken as some of many, and no "
+    "record was ended for not being among them.",
+    "Nothing needs to be done. Send a full set outside that folder.",
+)
 PACKAGE_MANIFEST = _rule(
     "TR-PKG-MANIFEST",
     _I,

@@ -303,14 +303,22 @@ def _repeated_keys(feed: FeedSpec, lines: pl.DataFrame) -> pl.DataFrame:
     """
     required = [n for n in feed.keys if feed.columns[n].requirement is Requirement.REQUIRED]
     keyed = lines.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in required))
-    key = pl.struct(FILE, *_key(feed))
+    key = pl.struct(FILE, *key_of(feed))
     suspects = keyed.filter(key.hash().is_duplicated())
     repeated = suspects.filter(~key.is_first_distinct())
     return _failures(repeated[ROW], feed.repeated_key_id, feed.keys[-1])
 
 
-def _key(feed: FeedSpec) -> list[pl.Expr]:
-    """What identifies a record: its unique ID where the sender's is permanent, else the keys."""
+def named_key(feed: FeedSpec) -> list[pl.Expr]:
+    """As ``key_of``, under names that no column of a feed has."""
+    return [cell.alias(f"_key{number}") for number, cell in enumerate(key_of(feed))]
+
+
+def key_of(feed: FeedSpec) -> list[pl.Expr]:
+    """What identifies a record: its unique ID where the sender's is permanent, else the keys.
+
+    The profile's ``_by_id`` must stand beside the lines of a feed that has unique IDs.
+    """
     if feed.unique_id is None:
         return [pl.col(name) for name in feed.keys]
     by_id = pl.col("_by_id") & pl.col(feed.unique_id).is_not_null()

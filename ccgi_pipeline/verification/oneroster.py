@@ -91,9 +91,12 @@ class Sets:
             delta = reading.feed.may_be_changes and self._is_delta(file, word)
             self._facts.append((file.number, reading.edition or edition, delta))
             self._tell(file, self._of_file(file, word, delta=delta))
-        manifest = self._file_of(drop, oneroster.MANIFEST)
-        told = [*self._of_drop(drop, declared, lines, edition)]
-        self._tell(manifest or drop[0], told)
+        of_set = [file for file in drop if not file.correction]
+        if not of_set:
+            return  # a few lines that were mended are not expected to be a set
+        manifest = self._file_of(of_set, oneroster.MANIFEST)
+        told = [*self._of_drop(of_set, declared, lines, edition)]
+        self._tell(manifest or of_set[0], told)
         strict = self._profiles.of(drop[0].sender).oneroster.strict
         if strict and manifest is None and told:
             self.refuse(file.number for file in drop)
@@ -139,7 +142,9 @@ class Sets:
     def _refuse_second_files(self, drop: Sequence[FileToVerify]) -> None:
         """Of two files of one kind, that with the specification's name stands."""
         seen: set[str] = set()
-        by_name = sorted(drop, key=lambda file: not _has_usual_name(file, self.readings))
+        by_name = sorted(
+            drop, key=lambda file: (file.correction, not _has_usual_name(file, self.readings))
+        )
         for file in by_name:
             reading = self.readings[file.number]
             if reading.feed is None:
@@ -168,7 +173,7 @@ class Sets:
         return word == "delta" or (word != "bulk" and as_changes * 2 > records.height)
 
     def _of_file(self, file: FileToVerify, word: str | None, *, delta: bool) -> Iterator[Finding]:
-        if file.in_folder:
+        if file.in_folder and not file.correction:
             yield Finding(package_rules.FOLDER)
         if not _has_usual_name(file, self.readings):
             yield Finding(package_rules.FILE_NAME)

@@ -27,7 +27,7 @@ class FileToVerify:
     """One file of a drop. ``number`` tells the files of one verification apart, in load order.
 
     ``path`` is where the sender put it, a zip's member behind its zip; ``in_folder``: the member
-    lies in a folder of the zip.
+    lies in a folder of the zip. ``correction``: it holds some of many lines, and is no full set.
     """
 
     number: int
@@ -38,6 +38,7 @@ class FileToVerify:
     content: Callable[[], bytes]
     refused: Rule | None = None
     in_folder: bool = False
+    correction: bool = False
 
     @property
     def name(self) -> str:
@@ -57,10 +58,12 @@ def files_to_verify(
                     path = f"{file.shown}/{member.name}" if member.name != file.name else file.shown
                     content = partial(_same, member.content)
                     opened = file_of_drop(drop, len(files), path, content, member.refused)
-                    files.append(replace(opened, in_folder=member.in_folder))
+                    corrects = file.correction or member.correction
+                    files.append(replace(opened, in_folder=member.in_folder, correction=corrects))
             else:
                 content = partial(content_of, file, sha256)
-                files.append(file_of_drop(drop, len(files), file.shown, content))
+                opened = file_of_drop(drop, len(files), file.shown, content)
+                files.append(replace(opened, correction=file.correction))
     return files
 
 
@@ -88,7 +91,10 @@ def read_file(file: FileToVerify, profiles: Profiles, edition: str = "") -> Read
         return count_lines(file.content())
     candidates = FAMILIES.get(file.family, ())
     named = _named_by_profile(file, profiles)
-    return read(file.content(), file.name, [named] if named else candidates, edition)
+    if named is not None:
+        # Its own name says nothing, or another thing, to who does not know the profile.
+        return read(file.content(), named.stems[0], [named], edition)
+    return read(file.content(), file.name, candidates, edition)
 
 
 def _is_left_alone(file: FileToVerify) -> bool:

@@ -39,6 +39,7 @@ from ccgi_pipeline.verification.judging import (
     Judgement,
     judge,
     judge_cells,
+    named_key,
     named_records,
     relation_column,
 )
@@ -151,7 +152,12 @@ def verify(
     sets = Sets(files, readings, profiles)
     senders = _senders(files)
     found = pl.concat(
-        [_reader_findings(sets.readings), sets.findings, _package_findings(files, sets.readings)]
+        [
+            _reader_findings(sets.readings),
+            sets.findings,
+            _package_findings(files, sets.readings),
+            _correction_findings(files, sets.readings),
+        ]
     )
     refuse = severities.weigh(found.join(senders, on=FILE)).filter(
         pl.col("rule").is_in(OF_WHOLE_FILES) & (pl.col("severity") == Severity.ERROR)
@@ -376,14 +382,19 @@ class _Judged:
 
     def _senders_of_full(self, feed: FeedSpec) -> list[str]:
         """Senders of whom what was known of ``feed`` is replaced by what they send now."""
-        changes = set(self._of_sets.filter("_delta")[FILE])
+        some_of_many = self._some_of_many()
         return sorted(
             {
                 self._files[number].sender
                 for number, reading in self._readings.items()
-                if reading.feed is feed and _has_records(reading) and number not in changes
+                if reading.feed is feed and _has_records(reading) and number not in some_of_many
             }
         )
+
+    def _some_of_many(self) -> set[int]:
+        """Files that say by themselves that they are no full sets: changes and corrections."""
+        corrections = {number for number, file in self._files.items() if file.correction}
+        return corrections | set(self._of_sets.filter("_delta")[FILE])
 
     def _seen(self, feed: str, columns: tuple[str, ...], lines: pl.DataFrame) -> pl.DataFrame:
         """What the senders of ``lines`` send of ``feed`` now, or sent before if they do not."""
@@ -396,11 +407,37 @@ class _Judged:
             frames.append(self._typed[feed].lines.select(SENDER, *columns))
         if feed in self._set_aside:
             frames.append(self._set_aside[feed].select(SENDER, *columns))
-        before = sorted(set(senders) - set(now))
-        if before:
-            frames.append(self._known(feed, columns, before))
+        before = set(senders) - set(now)
+        corrected = before & self._senders_of_corrections(FEEDS_BY_NAME[feed])
+        if before - corrected:
+            frames.append(self._known(feed, columns, sorted(before - corrected)))
+        if corrected:
+            frames.append(self._standing(FEEDS_BY_NAME[feed], columns, sorted(corrected)))
         seen = pl.concat(frames).unique() if frames else nothing_known(feed, columns)
         return seen.join(self._facts, on=SENDER, how="left")
+
+    def _standing(
+        self, feed: FeedSpec, columns: tuple[str, ...], senders: Sequence[str]
+    ) -> pl.DataFrame:
+        """What ``senders`` sent of ``feed`` before, but for records that they correct now."""
+        by_id = self._facts.select(SENDER, "_by_id")
+        key = named_key(feed)
+        now = self._typed[feed.name].lines.drop("_by_id", strict=False)
+        corrected = now.join(by_id, on=SENDER, how="left").select(SENDER, *key)
+        known = self._known(feed.name, with_identity(feed, columns), senders)
+        before = known.join(by_id, on=SENDER, how="left").with_columns(key)
+        standing = before.join(corrected, on=corrected.columns, how="anti", nulls_equal=True)
+        return standing.select(SENDER, *columns)
+
+    def _senders_of_corrections(self, feed: FeedSpec) -> set[str]:
+        """Senders who correct lines of ``feed`` now."""
+        return {
+            file.sender
+            for number, file in self._files.items()
+            if file.correction
+            and (reading := self._readings[number]).feed is feed
+            and _has_records(reading)
+        }
 
     def partial_files(self) -> set[int]:
         """Files from which nothing may be concluded about records that are not in them."""
@@ -410,7 +447,7 @@ class _Judged:
             if self._profiles.of(file.sender).oneroster.adds_only
             and file.family == oneroster.FAMILY
         }
-        return adds_only | set(self._of_sets.filter("_delta")[FILE])
+        return adds_only | self._some_of_many()
 
     def _names_in_drop(self) -> pl.DataFrame:
         rows = [
@@ -422,6 +459,12 @@ class _Judged:
             if other.drop == file.drop
         ]
         return pl.DataFrame(rows, schema={FILE: pl.UInt32, "FileName": pl.String}, orient="row")
+
+
+def with_identity(feed: FeedSpec, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """``columns`` and those by which a record of ``feed`` is known again."""
+    unique_id = (feed.unique_id,) if feed.unique_id else ()
+    return tuple(dict.fromkeys((*columns, *feed.keys, *unique_id)))
 
 
 def _is_gone(feed: FeedSpec) -> pl.Expr:
@@ -443,7 +486,7 @@ def _package_findings(
     """What is missing from a transcript package, said at its first file."""
     feeds_of_drop: dict[str, tuple[int, list[FeedSpec | None]]] = {}
     for file in files:
-        if file.family == STUDENT.family:
+        if file.family == STUDENT.family and not file.correction:
             _, feeds = feeds_of_drop.setdefault(file.drop, (file.number, []))
             feeds.append(readings[file.number].feed)
     rows = [
@@ -455,6 +498,18 @@ def _package_findings(
             (STUDENT, file_rules.PACKAGE_ROSTER),
         )
         if feed not in feeds
+    ]
+    return pl.DataFrame(rows, schema={FILE: pl.UInt32, **FINDINGS_SCHEMA}, orient="row")
+
+
+def _correction_findings(
+    files: Iterable[FileToVerify], readings: Mapping[int, Reading]
+) -> pl.DataFrame:
+    """That a file was taken as some of many lines, said at each such file."""
+    rows = [
+        (file.number, file_rules.CORRECTION.id, None, None, None)
+        for file in files
+        if file.correction and readings[file.number].feed is not None
     ]
     return pl.DataFrame(rows, schema={FILE: pl.UInt32, **FINDINGS_SCHEMA}, orient="row")
 

@@ -6,8 +6,8 @@ fates of a file's lines do not add up to its physical lines, nothing of it is co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 import duckdb
@@ -19,9 +19,11 @@ from ccgi_pipeline.feeds.file_rules import FAULT
 from ccgi_pipeline.feeds.foster_focus.linking import CORRECTION
 from ccgi_pipeline.feeds.foster_focus_cps import FEED as CHILDREN
 from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.spec import FILE, SENDER
 from ccgi_pipeline.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.receiving import DropHistory, Received, Remembered
+from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.severities import usual
 from ccgi_pipeline.verification.verifying import Verdict, Verification, drop_verdict
@@ -29,7 +31,7 @@ from ccgi_pipeline.warehouse import holds
 from ccgi_pipeline.warehouse.guarding import guard
 from ccgi_pipeline.warehouse.lake import transaction
 from ccgi_pipeline.warehouse.linking import STUDENT, Linked, link
-from ccgi_pipeline.warehouse.loading import FeedLoad, load_feed
+from ccgi_pipeline.warehouse.loading import FeedLoad, Overtaken, load_feed
 from ccgi_pipeline.warehouse.lookups import refresh
 
 
@@ -60,13 +62,15 @@ _TO_TAKE_AGAIN = f"""
     SELECT drop_id FROM findings WHERE rule = '{FAULT.id}'
     UNION
     SELECT drop_id FROM ledger JOIN drops USING (drop_id)
-    WHERE fate = 'unmatched'
-        AND position < (SELECT max(position) FROM drops WHERE family = '{CHILDREN.family}')
+    LEFT JOIN (SELECT drop_id, max(last_drop) AS asked FROM replays GROUP BY ALL) USING (drop_id)
+    WHERE fate = 'unmatched' AND greatest(position, coalesce(asked, 0))
+        < (SELECT max(position) FROM drops WHERE family = '{CHILDREN.family}')
     UNION
     SELECT drop_id FROM ({holds.PENDING})
 """
 """Drops that met a fault of ours, those of which some lines had no child when the register of
-children was an older one, and held ones that an operator has approved."""
+children was an older one (and which were not taken once more since), and held ones that an operator
+has approved."""
 
 
 def known_drops(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
@@ -96,9 +100,8 @@ def record_arrivals(connection: duckdb.DuckDBPyConnection, received: Received, n
         _restamp(connection, [file for file, _ in received.touched])
         for drop in received.duplicates:
             _remember(connection, [(file, sha, drop.id) for file, sha in drop.files])
-            connection.execute(
-                "INSERT INTO duplicates VALUES (?, ?, ?)", [drop.id, drop.files[0][0].shown, night]
-            )
+            came = {"drop_id": [drop.id], "path": [drop.files[0][0].shown], "night": [night]}
+            insert(connection, "duplicates", pl.DataFrame(came))
 
 
 def load(
@@ -110,62 +113,106 @@ def load(
 ) -> Loaded:
     """Loads verified drops of one family and notes them: one commit, all or nothing."""
     family = drops[0].family
-    profiles = profiles or Profiles()
-    faults = _at_fault(verification)
-    answers = holds.answers(connection)
+    faults = at_fault(verification)
+    terms = Terms(night, profiles or Profiles(), holds.answers(connection))
     with transaction(connection):
         _forget(connection, [drop.id for drop in drops])
-        fates, found = [], [verification.findings]
-        if family == foster_focus.FAMILY:
-            linked = link(connection, verification, night, profiles.foster_focus)
-            _note_links(connection, linked)
-            refresh(connection, profiles, [drop.sender for drop in drops])
-            fates.append(linked.fates)
-            found.append(linked.findings)
-            verification = linked.verification
-        guarded = guard(connection, family, verification, profiles, answers)
-        verification = guarded.verification
-        fates.append(guarded.fates)
-        found.append(guarded.findings)
-        holds.note_threats(connection, [drop.id for drop in drops], guarded.threats)
-        by_id = frozenset(profiles.with_permanent_ids(drop.sender for drop in drops))
-        loads = _load_feeds(connection, family, verification, night, by_id)
-        fates += [load.fates for load in loads]
-        found += [_corrections(load) for load in loads]
-        verified = _as_found(verification.files, _files_of(found[1:]), guarded.files)
-        files = _numbered(verified)
-        ledger = _ledger(files, pl.concat([_NO_FATES, *fates]))
-        insert(connection, "ledger", ledger)
-        ended = pl.concat([_NONE_ENDED, *(load.ended for load in loads)])
-        insert(
-            connection,
-            "files",
-            files.join(ended, on="_file", how="left").select(
-                "drop_id",
-                "file_number",
-                "path",
-                "feed",
-                "encoding",
-                "lines",
-                "complete",
-                "verdict",
-                pl.col("no_longer_active").fill_null(0),
-            ),
-        )
-        findings = pl.concat(_weighed(part) for part in found)
-        insert(
-            connection,
-            "findings",
-            findings.join(files.select("_file", "drop_id", "file_number"), on="_file")
-            .sort("drop_id", "file_number", maintain_order=True)
-            .select("drop_id", "file_number", *WEIGHED_SCHEMA),
-        )
-        _insert_drops(connection, drops, verified, night)
+        outcome = take(connection, family, verification, terms)
+        holds.note_threats(connection, [drop.id for drop in drops], outcome.threats)
+        ledger = note(connection, outcome, numbers_of(verification.files))
+        _insert_drops(connection, drops, outcome.files, night)
         # What met a fault of ours is not remembered, so that the next night takes it again.
         done = [drop for drop in drops if drop.id not in faults]
         _remember(connection, [(file, sha, d.id) for d in done for file, sha in d.files])
     counted = ledger.group_by("feed", "fate").agg(pl.col("lines").sum()).sort("feed", "fate")
     return Loaded(counted, len(drops))
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms verified files are loaded.
+
+    ``answers`` are operators' to held drops. ``overtaken``: by feed, what later drops of the same
+    sender have done to it since, when an older drop is loaded once more.
+    """
+
+    night: date
+    profiles: Profiles
+    answers: Mapping[str, str] = field(default_factory=dict)
+    overtaken: Mapping[str, Overtaken] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What loading made of verified files, not yet noted.
+
+    ``files``: a frame of ``FILES_SCHEMA`` with the verdicts as they are now, and with
+    ``no_longer_active``. ``ledger``: ``_file``, ``feed``, ``fate``, ``lines``; a file's fates add
+    up to its lines. ``findings``: ``WEIGHED_SCHEMA`` with ``_file`` first. ``threats``: why drops
+    are held.
+    """
+
+    files: pl.DataFrame
+    ledger: pl.DataFrame
+    findings: pl.DataFrame
+    threats: pl.DataFrame
+
+
+def take(
+    connection: duckdb.DuckDBPyConnection, family: str, verification: Verification, terms: Terms
+) -> Outcome:
+    """Loads verified files of a family, at most one drop of each sender; part of a transaction."""
+    profiles = terms.profiles
+    fates, found = [_NO_FATES], [verification.findings]
+    senders = verification.files[SENDER].unique().sort().to_list()
+    if family == foster_focus.FAMILY:
+        linked = link(connection, verification, terms.night, profiles.foster_focus)
+        # Who has a child is what the newest demographics say.
+        if foster_focus.DEMOGRAPHICS.name not in terms.overtaken:
+            _note_links(connection, linked)
+        refresh(connection, profiles, senders)
+        fates.append(linked.fates)
+        found.append(linked.findings)
+        verification = linked.verification
+    guarded = guard(connection, family, verification, profiles, terms.answers)
+    verification = guarded.verification
+    fates.append(guarded.fates)
+    found.append(guarded.findings)
+    loads = _load_feeds(connection, family, verification, terms)
+    fates += [load.fates for load in loads]
+    found += [_corrections(load) for load in loads]
+    files = _as_found(verification.files, _files_of(found[1:]), guarded.files)
+    ended = pl.concat([_NONE_ENDED, *(load.ended for load in loads)])
+    return Outcome(
+        files.join(ended, on=FILE, how="left", maintain_order="left").with_columns(
+            pl.col("no_longer_active").fill_null(0)
+        ),
+        _ledger(files, pl.concat(fates)),
+        pl.concat(_weighed(part) for part in found),
+        guarded.threats,
+    )
+
+
+def note(
+    connection: duckdb.DuckDBPyConnection, outcome: Outcome, numbers: pl.DataFrame
+) -> pl.DataFrame:
+    """Notes files, ledger and findings of an outcome; part of a transaction. Returns the ledger.
+
+    ``numbers`` are those of ``numbers_of``.
+    """
+    files = outcome.files.join(numbers, on=FILE, maintain_order="left")
+    ledger = (
+        outcome.ledger.join(numbers, on=FILE)
+        .sort("drop_id", "file_number", "fate")
+        .select("drop_id", "file_number", "feed", "fate", "lines")
+    )
+    insert(connection, "ledger", ledger)
+    columns = (*("path", "feed", "encoding", "lines", "complete", "verdict"), "no_longer_active")
+    insert(connection, "files", files.select("drop_id", "file_number", *columns))
+    findings = outcome.findings.join(numbers, on=FILE)
+    findings = findings.sort("drop_id", "file_number", maintain_order=True)
+    insert(connection, "findings", findings.select("drop_id", "file_number", *WEIGHED_SCHEMA))
+    return ledger
 
 
 _NO_FATES = pl.DataFrame(schema={"_file": pl.UInt32, "fate": pl.String, "lines": pl.Int64})
@@ -229,7 +276,7 @@ def _note_links(connection: duckdb.DuckDBPyConnection, linked: Linked) -> None:
         insert(connection, table, rows)
 
 
-def _at_fault(verification: Verification) -> frozenset[str]:
+def at_fault(verification: Verification) -> frozenset[str]:
     """The drops over which our own code stumbled."""
     faulty = verification.findings.filter(pl.col("rule") == FAULT.id).select("_file")
     drops = verification.files.join(faulty, on="_file", how="semi")["drop"]
@@ -238,31 +285,31 @@ def _at_fault(verification: Verification) -> frozenset[str]:
 
 def _forget(connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]) -> None:
     """Takes back what an earlier night noted of drops that it could not judge."""
-    for table in ("drops", "files", "ledger", "findings", "receipts"):
+    for table in ("drops", "drop_files", "files", "ledger", "findings", "receipts"):
         connection.execute(
             f"DELETE FROM {table} WHERE list_contains($ids, drop_id)", {"ids": list(drop_ids)}
         )
 
 
 def _load_feeds(
-    connection: duckdb.DuckDBPyConnection,
-    family: str,
-    verification: Verification,
-    night: date,
-    by_unique_id: frozenset[str],
+    connection: duckdb.DuckDBPyConnection, family: str, verification: Verification, terms: Terms
 ) -> list[FeedLoad]:
+    by_id = frozenset(terms.profiles.with_permanent_ids(verification.files[SENDER].unique()))
     return [
-        load_feed(connection, feed, verification, night, by_unique_id)
+        load_feed(
+            connection, feed, verification, terms.night, by_id, terms.overtaken.get(feed.name)
+        )
         for feed in FAMILIES.get(family, ())
         if feed.name in verification.accepted
     ]
 
 
-def _numbered(files: pl.DataFrame) -> pl.DataFrame:
-    """The files with their number within the drop, from 1."""
-    return files.with_columns(
+def numbers_of(files: pl.DataFrame) -> pl.DataFrame:
+    """The drop of each of ``files``, and its number within the drop, from 1."""
+    return files.select(
+        FILE,
         pl.col("drop").alias("drop_id"),
-        pl.col("_file").rank("ordinal").over("drop").cast(pl.Int32).alias("file_number"),
+        pl.col(FILE).rank("ordinal").over("drop").cast(pl.Int32).alias("file_number"),
     )
 
 
@@ -282,12 +329,7 @@ def _ledger(files: pl.DataFrame, fates: pl.DataFrame) -> pl.DataFrame:
     if not wrong.is_empty():
         msg = f"the ledger of {wrong.height} files does not add up to their lines"
         raise LedgerError(msg)
-    return (
-        files.select("_file", "drop_id", "file_number", "feed")
-        .join(ledger, on="_file")
-        .sort("drop_id", "file_number", "fate")
-        .select("drop_id", "file_number", "feed", "fate", "lines")
-    )
+    return files.select(FILE, "feed").join(ledger, on=FILE)
 
 
 def _insert_drops(
@@ -302,20 +344,27 @@ def _insert_drops(
     }
     latest = connection.execute("SELECT coalesce(max(position), 0) FROM drops").fetchone()
     first = latest[0] + 1 if latest else 1
+    verdicts = [str(by_drop.get(drop.id, Verdict.REJECTED)) for drop in drops]
     rows = [
-        (drop.id, drop.sender, drop.family, str(by_drop.get(drop.id, Verdict.REJECTED)), night, p)
-        for p, drop in enumerate(drops, start=first)
+        (drop.id, drop.sender, drop.family, verdict, night, position, drop.correction)
+        for position, (drop, verdict) in enumerate(zip(drops, verdicts, strict=True), start=first)
     ]
-    frame = pl.DataFrame(
-        rows, schema=["drop_id", "sender", "family", "verdict", "night", "position"], orient="row"
-    )
-    insert(connection, "drops", frame)
+    columns = ["drop_id", "sender", "family", "verdict", "night", "position", "correction"]
+    insert(connection, "drops", pl.DataFrame(rows, schema=columns, orient="row"))
+    made_of = [
+        (drop.id, file.shown, sha256, place)
+        for drop in drops
+        for place, (file, sha256) in enumerate(drop.files, start=1)
+    ]
+    columns = ["drop_id", "path", "sha256", "place"]
+    insert(connection, "drop_files", pl.DataFrame(made_of, schema=columns, orient="row"))
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
     """Appends ``rows``, whose columns are named as the table's."""
     connection.register("new_rows", rows.to_arrow())
-    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
+    with milestone(f"warehouse: {table} written"):
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
     connection.unregister("new_rows")
 
 
@@ -331,11 +380,21 @@ def _restamp(connection: duckdb.DuckDBPyConnection, files: Sequence[InboxFile]) 
     connection.unregister("stamps")
 
 
+def forget_stamps(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
+    """Has files that were taken and are gone count as sent again, should they come back."""
+    if paths:
+        connection.execute(
+            "UPDATE received_files SET stamp = '' WHERE list_contains($paths, path)",
+            {"paths": [*paths]},
+        )
+
+
 def _remember(
     connection: duckdb.DuckDBPyConnection, files: Sequence[tuple[InboxFile, str, str]]
 ) -> None:
     """Notes path, stamp and content of taken files, in place of what was known of the paths."""
-    rows = [(file.shown, file.stamp, sha256, drop_id) for file, sha256, drop_id in files]
+    # A file of an approved drop that lies there no more, or as another, is nothing to remember.
+    rows = [(file.shown, file.stamp, sha, drop_id) for file, sha, drop_id in files if file.stamp]
     if not rows:
         return
     frame = pl.DataFrame(rows, schema=["path", "stamp", "sha256", "drop_id"], orient="row")

@@ -14,9 +14,10 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.errors import PermanentError
-from ccgi_pipeline.intake.inbox import Drop, InboxFile
+from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.verifying import Verdict
+from ccgi_pipeline.warehouse.drops import as_received
 from ccgi_pipeline.warehouse.guarding import ADDS_ONLY, APPROVED, DISCARDED
 from ccgi_pipeline.warehouse.lake import transaction
 
@@ -24,11 +25,11 @@ _OVERTAKEN = f"""
     EXISTS (
         SELECT 1 FROM drops AS newer
         WHERE newer.sender = held.sender AND newer.family = held.family
-            AND newer.position > held.position
+            AND newer.position > held.position AND newer.correction IS NOT true
             AND newer.verdict NOT IN ('{Verdict.HELD}', '{Verdict.REJECTED}')
     )
 """
-"""Whether a newer drop of the same sender and family was loaded."""
+"""Whether a newer drop of the same sender and family was loaded, other than a few corrections."""
 
 PENDING = f"""
     SELECT held.drop_id, held.sender, held.family, answer
@@ -154,19 +155,7 @@ def expire(connection: duckdb.DuckDBPyConnection, on: date) -> None:
 
 def approved_drops(connection: duckdb.DuckDBPyConnection) -> list[Drop]:
     """Held drops to be taken again, with the files that they were made of."""
-    rows = connection.execute(
-        f"""
-        SELECT drop_id, sender, family, path, stamp, sha256
-        FROM ({PENDING}) AS pending JOIN received_files USING (drop_id)
-        JOIN drops USING (drop_id, sender, family)
-        ORDER BY drops.position, path
-        """
-    ).fetchall()
-    files: dict[tuple[str, str, str], list[tuple[InboxFile, str]]] = {}
-    for drop_id, sender, family, path, stamp, sha256 in rows:
-        file = InboxFile(path, sender, family, stamp)
-        files.setdefault((drop_id, sender, family), []).append((file, sha256))
-    return [Drop(*drop, tuple(of_drop)) for drop, of_drop in files.items()]
+    return list(as_received(connection, list(answers(connection))).values())
 
 
 def answers(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

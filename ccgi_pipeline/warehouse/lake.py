@@ -17,9 +17,10 @@ import polars as pl
 from duckdb_extensions import import_extension
 
 from ccgi_pipeline.eligibility.evaluating import RESULTS_SCHEMA
-from ccgi_pipeline.errors import TransientError
+from ccgi_pipeline.errors import PermanentError, TransientError
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.feeds.spec import Column, FeedSpec
+from ccgi_pipeline.milestones import milestone
 
 _EXTENSIONS = ("ducklake", "sqlite_scanner")
 _SQL_TYPES: tuple[tuple[type[pl.DataType], str], ...] = (
@@ -48,8 +49,13 @@ BOOKKEEPING: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("drop_id", "sender", "family", "verdict"), "VARCHAR"),
         "night": "DATE",
         "position": "BIGINT",
+        "correction": "BOOLEAN",
     },
     "received_files": dict.fromkeys(("path", "stamp", "sha256", "drop_id"), "VARCHAR"),
+    "drop_files": {
+        **dict.fromkeys(("drop_id", "path", "sha256"), "VARCHAR"),
+        "place": "INTEGER",
+    },
     "files": {
         "drop_id": "VARCHAR",
         "file_number": "INTEGER",
@@ -83,6 +89,15 @@ BOOKKEEPING: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("drop_id", "answer", "answered_by", "reason"), "VARCHAR"),
         **dict.fromkeys(("answered_on", "expires"), "DATE"),
     },
+    "replays": {
+        "drop_id": "VARCHAR",
+        "replay": "BIGINT",
+        "night": "DATE",
+        **dict.fromkeys(("replayed_by", "reason"), "VARCHAR"),
+        "last_drop": "BIGINT",
+        **dict.fromkeys(("feed", "fate"), "VARCHAR"),
+        **dict.fromkeys(("before", "after"), "BIGINT"),
+    },
     "child_links": dict.fromkeys(("_sender", "SystemID", "SISLocalID", "ChildID"), "VARCHAR"),
     "unmatched": {
         **dict.fromkeys(("_sender", "SystemID", "SISLocalID", "drop_id"), "VARCHAR"),
@@ -97,15 +112,17 @@ BOOKKEEPING: Mapping[str, Mapping[str, str]] = {
     },
     "eligibility": {name: _sql(dtype) for name, dtype in ELIGIBILITY_SCHEMA.items()},
 }
-"""Our own tables. ``drops.position`` is the order of loading; ``received_files`` is the memory of
-which bytes lay under which name; ``duplicates`` are drops that came again; ``receipts`` says for
-which drops the sender has its answer. ``child_links`` and ``unmatched`` are the students of the
-senders' newest Foster Focus drops, with the children they were linked to or the reason why not.
-``foster_lookups`` says what a district's own codes stand for. ``held_for`` says why a drop is held,
-``hold_answers`` what an operator answered. ``school_codes`` are the schools of OneRoster sets with
-their CDS codes. ``application_ssids`` is what the SSID look-up answered of each application (its
-SSID is restricted). ``eligibility`` is the newest result of each student of a roster and each
-system; years are in sixtieths."""
+"""Our own tables. ``drops.position`` is the order of loading, ``drops.correction``: it held some of
+many lines; ``received_files`` is the memory of which bytes lay under which name, ``drop_files`` of
+which bytes a drop was made, in their order; ``duplicates`` are drops that came again; ``receipts``
+says for which drops the sender has its answer. ``child_links`` and ``unmatched`` are the students
+of the senders' newest Foster Focus drops, with the children they were linked to or the reason why
+not. ``foster_lookups`` says what a district's own codes stand for. ``held_for`` says why a drop is
+held, ``hold_answers`` what an operator answered. ``replays`` are drops that were taken once more:
+lines by feed and fate before and after, and the position of the drop that was the last one then.
+``school_codes`` are the schools of OneRoster sets with their CDS codes. ``application_ssids`` is
+what the SSID look-up answered of each application (its SSID is restricted). ``eligibility`` is the
+newest result of each student of a roster and each system; years are in sixtieths."""
 
 TRACKING = {
     "_sender": "VARCHAR",
@@ -116,6 +133,10 @@ TRACKING = {
 }
 """Columns that every feed's table has besides its own: who sent the record, which line of which
 drop last changed it, whether the sender's newest full set has it, and a hash of its own columns."""
+
+
+CATALOG, TABLES, LOCK = "catalog.sqlite", "tables", "writer.lock"
+"""What lies in a warehouse's folder: the catalog, the tables' files, the lock of who writes."""
 
 
 class WarehouseBusyError(TransientError):
@@ -134,10 +155,21 @@ def sql_type(column: Column) -> str:
     return _sql(column.dtype)
 
 
-def attach(connection: duckdb.DuckDBPyConnection, folder: Path, *, read_only: bool = False) -> None:
+class SnapshotGoneError(PermanentError):
+    """The warehouse does not have that snapshot: a backup may have it."""
+
+
+def attach(
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    *,
+    read_only: bool = False,
+    snapshot: int | None = None,
+) -> None:
     """Makes the warehouse in ``folder`` the connection's default catalog, creating it if need be.
 
-    Everything that the connection spills stays in the folder too.
+    ``snapshot``: as it was then, to be read only. Everything that the connection spills stays in
+    the folder too. Raises SnapshotGoneError.
     """
     for extension in _EXTENSIONS:
         import_extension(extension, con=connection)
@@ -145,15 +177,54 @@ def attach(connection: duckdb.DuckDBPyConnection, folder: Path, *, read_only: bo
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     # A warehouse that was moved or restored is where it is now, whatever its catalog says.
-    options = ", OVERRIDE_DATA_PATH true" + (", READ_ONLY" if read_only else "")
-    catalog, data = folder / "catalog.sqlite", folder / "tables"
+    options = ", OVERRIDE_DATA_PATH true"
+    if read_only or snapshot is not None:
+        options += ", READ_ONLY"
+    if snapshot is not None:
+        options += f", SNAPSHOT_VERSION {snapshot}"
+    catalog, data = folder / CATALOG, folder / TABLES
     connection.execute(f"SET temp_directory = {_literal(folder / 'spill')}")
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute(
-        f"ATTACH {_literal(f'ducklake:sqlite:{catalog}')} AS lake "
-        f"(DATA_PATH {_literal(data)}{options})"
-    )
+    try:
+        connection.execute(
+            f"ATTACH {_literal(f'ducklake:sqlite:{catalog}')} "
+            f"AS {'lake' if snapshot is None else _AS_IT_WAS} (DATA_PATH {_literal(data)}{options})"
+        )
+    except duckdb.InvalidInputException as error:
+        if snapshot is None or "No snapshot found" not in str(error):
+            raise
+        msg = (
+            f"the warehouse no longer has its snapshot {snapshot}: it has expired, or the warehouse"
+            " was restored from an older copy"
+        )
+        raise SnapshotGoneError(msg) from None
+    if snapshot is not None:
+        _stand_in(connection)
     connection.execute("USE lake")
+
+
+_AS_IT_WAS = "lake_as_it_was"
+
+
+def _stand_in(connection: duckdb.DuckDBPyConnection) -> None:
+    """Has ``lake`` be today's tables over a former state; what was not there yet is empty.
+
+    So ``prepare`` fills a table or column that is new, and queries of today find it there.
+    """
+    connection.execute("ATTACH ':memory:' AS lake")
+    present = _columns_of(connection, _AS_IT_WAS)
+    for table, typed in _tables().items():
+        if table not in present:
+            columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in typed.items())
+            connection.execute(f"CREATE TABLE lake.{table} ({columns})")
+            continue
+        columns = ", ".join(
+            quoted(name) if name in present[table] else f"NULL::{kind} AS {quoted(name)}"
+            for name, kind in typed.items()
+        )
+        connection.execute(
+            f"CREATE VIEW lake.{table} AS SELECT {columns} FROM {_AS_IT_WAS}.{table}"
+        )
 
 
 def _literal(value: Path | str) -> str:
@@ -162,13 +233,15 @@ def _literal(value: Path | str) -> str:
 
 def exists(folder: Path) -> bool:
     """Whether a warehouse was ever opened in ``folder``."""
-    return (folder / "catalog.sqlite").exists()
+    return (folder / CATALOG).exists()
 
 
-def connect(folder: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """A connection of its own to the warehouse in ``folder``."""
+def connect(
+    folder: Path, *, read_only: bool = False, snapshot: int | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A connection of its own to the warehouse in ``folder``, or to what it was at ``snapshot``."""
     connection = duckdb.connect(":memory:")
-    attach(connection, folder, read_only=read_only)
+    attach(connection, folder, read_only=read_only, snapshot=snapshot)
     return connection
 
 
@@ -183,13 +256,9 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _lacking(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """What it takes to bring the tables up to date."""
-    present: dict[str, set[str]] = {}
-    for table, column in connection.execute(
-        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = 'lake'"
-    ).fetchall():
-        present.setdefault(table, set()).add(column)
+    present = _columns_of(connection, "lake")
     statements = []
-    for table, typed in {**BOOKKEEPING, **{f.name: feed_table_columns(f) for f in FEEDS}}.items():
+    for table, typed in _tables().items():
         columns = {name: f"{quoted(name)} {kind}" for name, kind in typed.items()}
         if table not in present:
             statements.append(f"CREATE TABLE {table} ({', '.join(columns.values())})")
@@ -202,6 +271,21 @@ def _lacking(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return statements
 
 
+def _tables() -> dict[str, Mapping[str, str]]:
+    """All tables as they are today: names and SQL types of their columns."""
+    return {**BOOKKEEPING, **{feed.name: feed_table_columns(feed) for feed in FEEDS}}
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, set[str]]:
+    """The tables that there are, with the names of their columns."""
+    present: dict[str, set[str]] = {}
+    for table, column in connection.execute(
+        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = ?", [catalog]
+    ).fetchall():
+        present.setdefault(table, set()).add(column)
+    return present
+
+
 def bring_up_to_date(folder: Path) -> None:
     """Has a warehouse that an older version wrote take today's form; call it as the only writer."""
     with connect(folder, read_only=True) as connection:
@@ -209,6 +293,12 @@ def bring_up_to_date(folder: Path) -> None:
     if lacking:
         with connect(folder) as connection:
             prepare(connection)
+
+
+def snapshot(connection: duckdb.DuckDBPyConnection) -> int:
+    """The number of the warehouse's newest snapshot."""
+    row = connection.execute("FROM lake.current_snapshot()").fetchone()
+    return int(row[0]) if row else 0
 
 
 def feed_table_columns(feed: FeedSpec) -> dict[str, str]:
@@ -226,7 +316,8 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
+    with milestone("warehouse: committed"):
+        connection.execute("COMMIT")
 
 
 @contextmanager
@@ -236,7 +327,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     Raises WarehouseBusyError where another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "writer.lock").open("w") as lock:
+    with (folder / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -35,7 +35,8 @@ class Linked:
     ``column``, ``detail``). ``unmatched``: the students without a child (``_sender``,
     ``SystemID``, ``SISLocalID``, ``drop``, ``line``, ``rule``, ``field``). ``matched``: students
     and their children (``_sender``, ``SystemID``, ``SISLocalID``, ``ChildID``). Of
-    ``senders_with_demographics`` these are all the students there are.
+    ``senders_with_demographics`` these are all the students there are: they sent no mere
+    corrections.
     """
 
     verification: Verification
@@ -97,8 +98,9 @@ def link(
 
 
 def _senders_with_demographics(verification: Verification) -> list[str]:
-    """Those of whose demographics now at least one line can be used."""
+    """Those of whose demographics now, if they are no mere corrections, a line can be used."""
     of_students = (pl.col("feed") == DEMOGRAPHICS.name) & (pl.col("accepted") > 0)
+    of_students &= ~pl.col("changes")
     return verification.files.filter(of_students)[SENDER].unique().sort().to_list()
 
 
@@ -107,8 +109,9 @@ def _students(
 ) -> pl.DataFrame:
     """The students of these senders: as demographics say now, else as they were loaded last.
 
-    The latter where a sender sends no demographics now, or a student's line was kept out of them:
-    that is no reason to lose the rest of what was sent about the student.
+    The latter where a sender sends no demographics now or only corrections of them, or a student's
+    line was kept out of them: that is no reason to lose the rest of what was sent about the
+    student.
     """
     columns = [*STUDENT, *FIELDS]
     place = {FILE: pl.UInt32, LINE: pl.UInt32}

@@ -9,6 +9,7 @@ make one after the other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -34,6 +35,19 @@ class FeedLoad:
     corrections: pl.DataFrame
 
 
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """That later drops of the sender have spoken of a feed, when an older one is loaded once more.
+
+    A record that they changed, or named as it was, stays as it is. ``position`` is the older drop's
+    in the order of loading. ``named``: of the given lines (``_file``, ``_line``, the columns of the
+    feed and ``_by_id``, by which their key follows) those whose record a later drop names.
+    """
+
+    position: int
+    named: Callable[[FeedSpec, pl.DataFrame], pl.DataFrame]
+
+
 MODIFIED = "dateLastModified"
 """When a record was last modified, of feeds whose lines can say that a record is gone. One that a
 full set no longer has says so too, as of the night."""
@@ -51,6 +65,7 @@ def load_feed(
     verification: Verification,
     on: date,
     by_unique_id: frozenset[str] = frozenset(),
+    overtaken: Overtaken | None = None,
 ) -> FeedLoad:
     """Upserts the feed's accepted lines as of the night ``on``; part of a transaction.
 
@@ -59,7 +74,7 @@ def load_feed(
     files = _files(feed, verification)
     senders = pl.col("_sender").is_in(sorted(by_unique_id) if feed.unique_id else [])
     loads = [
-        _load_group(connection, feed, key, verification, files.filter(group), on)
+        _load_group(connection, feed, key, verification, files.filter(group), on, overtaken)
         for key, group in (
             (Key.of_columns(feed), ~senders),
             (Key.of_unique_id(feed), senders),
@@ -80,6 +95,7 @@ class Key:
 
     expressions: tuple[str, ...]
     near: tuple[str, ...] = ()
+    by_id: bool = False
 
     @classmethod
     def of_columns(cls, feed: FeedSpec) -> Key:
@@ -100,7 +116,8 @@ class Key:
                     f"CASE WHEN {unique_id} IS NULL THEN {{0}}.{quoted(name)} END"
                     for name in feed.keys
                 ),
-            )
+            ),
+            by_id=True,
         )
 
     @property
@@ -124,13 +141,14 @@ class Key:
         return " AND ".join([f"{keyed}._sender = {table}._sender", *same])
 
 
-def _load_group(
+def _load_group(  # noqa: PLR0913, PLR0917 - as load_feed, of one kind of key
     connection: duckdb.DuckDBPyConnection,
     feed: FeedSpec,
     key: Key,
     verification: Verification,
     files: pl.DataFrame,
     on: date,
+    overtaken: Overtaken | None,
 ) -> FeedLoad:
     """Loads the lines of senders whose records have the same kind of key."""
     lines = verification.accepted[feed.name]
@@ -148,7 +166,9 @@ def _load_group(
             if feed.unique_id is not None:
                 _forget_older_of_one_key(connection, feed, key)
             _stage(connection, feed, key, repeats=repeats)
-            _decide(connection, feed, key)
+            _decide(connection, feed, key, overtaken)
+            if overtaken is not None:
+                _give_way(connection, feed, lines.with_columns(_by_id=key.by_id), overtaken)
             fates = connection.sql(
                 "SELECT _file, fate, sum(_span)::BIGINT AS lines FROM decided "
                 "GROUP BY ALL ORDER BY ALL"
@@ -286,21 +306,49 @@ def _stage(
     )
 
 
-def _decide(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key) -> None:
+def _decide(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key, overtaken: Overtaken | None
+) -> None:
     """The fate of each staged line, in ``decided``."""
+    changed_since, changes = "false", ""
+    if overtaken is not None:
+        changed_since = f"changed.position > {overtaken.position}"
+        changes = "LEFT JOIN drops AS changed ON changed.drop_id = record._drop"
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE decided AS
         SELECT line._file, line._line, line._span,
                CASE WHEN line._rank > 1 THEN 'superseded'
                     WHEN record._hash IS NULL THEN 'inserted'
-                    WHEN record._hash <> line._hash OR record._active <> line._active
-                        THEN 'updated'
-                    ELSE 'unchanged' END AS fate
+                    WHEN record._hash = line._hash AND record._active = line._active
+                        THEN 'unchanged'
+                    WHEN {changed_since} THEN 'superseded'
+                    ELSE 'updated' END AS fate
         FROM staged AS line
         LEFT JOIN {feed.name} AS record ON {key.same("line", "record")}
+        {changes}
         """
     )
+
+
+def _give_way(
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    lines: pl.DataFrame,
+    overtaken: Overtaken,
+) -> None:
+    """Leaves records alone that a later drop named as they are: it would not show in them."""
+    updated = connection.sql("SELECT _file, _line FROM decided WHERE fate = 'updated'").pl()
+    if updated.is_empty():
+        return
+    place = ["_file", "_line"]
+    updated = updated.cast({name: lines.schema[name] for name in place})
+    named = overtaken.named(feed, lines.join(updated, on=place, how="semi"))
+    connection.register("named_later", named.select(place).to_arrow())
+    connection.execute(
+        "UPDATE decided SET fate = 'superseded' WHERE (_file, _line) IN (FROM named_later)"
+    )
+    connection.unregister("named_later")
 
 
 def _possible_corrections(

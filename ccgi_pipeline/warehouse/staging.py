@@ -17,6 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
+from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.verification.verifying import Verification
 
 
@@ -28,9 +29,11 @@ class Staging:
 
     def save_drops(self, drops: Sequence[Drop]) -> None:
         """Replaces everything staged by newly received ``drops``."""
-        shutil.rmtree(self.root, ignore_errors=True)
+        with milestone("staging: emptied"):
+            shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True)
-        _save_drops(self.root / "drops.json", drops)
+        with milestone("staging: drops written"):
+            _save_drops(self.root / "drops.json", drops)
 
     def drops(self, families: Sequence[str]) -> list[Drop]:
         """The received drops of these families, in the order in which they are to be loaded."""
@@ -44,7 +47,8 @@ class Staging:
 
     def clear_batch(self, folder: Path) -> None:
         """Forgets one batch."""
-        shutil.rmtree(folder)
+        with milestone("staging: batch forgotten"):
+            shutil.rmtree(folder)
 
     def save_batch(self, family: str, drops: Sequence[Drop], verified: Verification) -> None:
         """Adds a batch of verified drops."""
@@ -54,9 +58,10 @@ class Staging:
             (folder / kind).mkdir(parents=True)
             for feed, frame in frames.items():
                 frame.write_parquet(folder / kind / f"{feed}.parquet")
-        verified.files.write_parquet(folder / "files.parquet")
-        verified.findings.write_parquet(folder / "findings.parquet")
-        _save_drops(folder / "drops.json", drops)
+        with milestone("staging: batch written"):
+            verified.files.write_parquet(folder / "files.parquet")
+            verified.findings.write_parquet(folder / "findings.parquet")
+            _save_drops(folder / "drops.json", drops)
 
     def batch_folders(self, family: str) -> list[Path]:
         """Where the batches of ``family`` lie, in their order."""

@@ -173,6 +173,10 @@ _WAYS: Mapping[str, Way] = {
         lambda: {PACKAGE: _locked()},
         [_at("FILE-ZIP-ENCRYPTED", name="Secret.csv")],
     ),
+    "FILE-CORRECTION": (
+        lambda: _with(good_file(TEST_GRADE, 1), f"corrections/{VICTIM}"),
+        [_at("FILE-CORRECTION")],
+    ),
     "TR-PKG-MANIFEST": (
         lambda: {name: sent for name, sent in good_set("transcript").items() if "Man" not in name},
         [_at("TR-PKG-MANIFEST", name=usual_name(COURSE_CATALOG))],

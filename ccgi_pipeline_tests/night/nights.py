@@ -24,7 +24,7 @@ import duckdb
 
 from ccgi_pipeline import night as steps
 from ccgi_pipeline.feeds.registry import FAMILIES
-from ccgi_pipeline.night import Folders
+from ccgi_pipeline.night import Folders, Taking
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse import lake
 from ccgi_pipeline.warehouse.bookkeeping import Loaded
@@ -48,10 +48,13 @@ def writing(folders: Folders) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def take_and_load(
-    connection: duckdb.DuckDBPyConnection, folders: Folders, on: date = ON
+    connection: duckdb.DuckDBPyConnection,
+    folders: Folders,
+    on: date = ON,
+    taking: Taking = Taking.NOW,
 ) -> list[Loaded]:
     """The first half of a night: receives, verifies, loads."""
-    steps.receive_drops(connection, folders, on)
+    steps.receive_drops(connection, folders, on, taking=taking)
     loaded = []
     for family in FAMILIES:
         steps.verify_family(connection, folders, family, on)

@@ -158,3 +158,61 @@ def test_names_with_quotes_in_them_stay_names(tmp_path: Path):
     _one_answer(folder)
     assert _answers(folder) == [("answered", date(2026, 11, 22))]
     assert lake.quoted('a"b') == '"a""b"'
+
+
+# --- as it was ------------------------------------------------------------------------------------
+
+
+def _snapshots(folder: Path) -> list[int]:
+    """A warehouse with one receipt more after each of the returned snapshots but the last."""
+    with lake.connect(folder) as connection:
+        lake.prepare(connection)
+        snapshots = [lake.snapshot(connection)]
+        for night in (21, 22):
+            connection.execute("INSERT INTO receipts VALUES ('drop', ?)", [date(2026, 11, night)])
+            snapshots.append(lake.snapshot(connection))
+    return snapshots
+
+
+def test_a_warehouse_can_be_read_as_it_was_at_each_snapshot(tmp_path: Path):
+    for receipts, snapshot in enumerate(_snapshots(tmp_path)):
+        with lake.connect(tmp_path, snapshot=snapshot) as connection:
+            connection.execute("CREATE TEMP VIEW told AS SELECT * FROM lake.receipts")
+            connection.execute("CREATE TEMP TABLE counted AS SELECT count(*) AS n FROM told")
+            assert connection.execute("FROM counted").fetchall() == [(receipts,)]
+
+
+def test_nothing_can_be_written_into_what_was(tmp_path: Path):
+    first, *_ = _snapshots(tmp_path)
+    with lake.connect(tmp_path, snapshot=first) as connection, pytest.raises(duckdb.Error):
+        connection.execute("INSERT INTO receipts VALUES ('drop', NULL)")
+    assert len(_answers(tmp_path)) == 2
+
+
+def test_what_came_to_be_later_is_empty_in_what_was(tmp_path: Path):
+    with lake.connect(tmp_path) as connection:
+        lake.prepare(connection)
+        connection.execute("DROP TABLE child_links")
+        connection.execute("ALTER TABLE files DROP COLUMN verdict")
+        connection.execute("INSERT INTO files BY NAME SELECT 'drop' AS drop_id, 7 AS lines")
+        before = lake.snapshot(connection)
+        lake.prepare(connection)
+        connection.execute("UPDATE files SET verdict = 'accepted'")
+        after = lake.snapshot(connection)
+    for snapshot, verdict in ((before, None), (after, "accepted")):
+        with lake.connect(tmp_path, snapshot=snapshot) as connection:
+            files = connection.execute("SELECT drop_id, lines, verdict FROM lake.files").fetchall()
+            assert files == [("drop", 7, verdict)]
+            assert connection.execute("FROM lake.child_links").fetchall() == []
+
+
+@pytest.mark.parametrize("expired", [True, False])
+def test_a_snapshot_that_is_not_there_is_named(tmp_path: Path, *, expired: bool):
+    gone = _snapshots(tmp_path)[1]
+    if expired:
+        with lake.connect(tmp_path) as connection:
+            connection.execute(f"CALL ducklake_expire_snapshots('lake', versions => [{gone}])")
+    else:
+        gone += 1000
+    with pytest.raises(lake.SnapshotGoneError, match=f"snapshot {gone}"):
+        lake.connect(tmp_path, snapshot=gone)
