@@ -50,7 +50,8 @@ from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.profiles import Profiles, profiles_in, read_profiles
 from ccgi_pipeline.progress import Step
-from ccgi_pipeline.reports.building import aggregate_rows, detail_rows, open_views
+from ccgi_pipeline.reports.building import aggregate_as_sent, detail_rows, open_views
+from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.reports.writing import Outbox, OutboxFile, sha256_of, write_report
 from ccgi_pipeline.verification.as_meant import as_meant
@@ -493,7 +494,7 @@ def write_reports(
     detail = detail_rows(connection, spec).filter(pl.col("cd").is_in(cds))
     for file in spec.files:
         if file == "Agg":
-            rows = aggregate_rows(connection, spec, profiles.reports)
+            rows = aggregate_as_sent(connection, spec, profiles, REPORTS).drop("place")
             rows = rows.filter(pl.col("cd").is_in(cds))
         else:
             rows = detail
@@ -595,7 +596,7 @@ def write_receipts(
     folder_of = dict(named.select("cd", "folder").iter_rows())
     step = Step("writing receipts", len(waiting))
     made = []
-    profiles = read_profiles(folders.warehouse)
+    profiles, settings = profiles_in_force(folders)
     for answer, files in answering.receipts(connection, waiting, folders.archive, profiles):
         folder = Path(folder_of[answer.sender], "_receipts")
         for name, content in files:
@@ -604,7 +605,7 @@ def write_receipts(
             made.append((Kind.RECEIPT, answer.stem, Path(name).suffix, file))
         step.advance()
     close_reports(folders)
-    note_made(connection, folders, on, made)
+    note_made(connection, folders, on, made, settings)
     with milestone("receipts: noted"):
         answering.mark_answered(connection, waiting, on)
     return list(dict.fromkeys(senders))

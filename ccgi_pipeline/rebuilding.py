@@ -22,8 +22,8 @@ from ccgi_pipeline.delivery.ledger import Kind, Made
 from ccgi_pipeline.errors import UNFORESEEN, PermanentError, PipelineError, kind_and_place
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.intake.archive import Archive
-from ccgi_pipeline.profiles import Profiles, ReportSettings, profiles_in
-from ccgi_pipeline.reports.building import aggregate_rows, detail_rows, open_views
+from ccgi_pipeline.profiles import Profiles, profiles_in
+from ccgi_pipeline.reports.building import aggregate_as_sent, detail_rows, open_views
 from ccgi_pipeline.reports.college_download import COLUMNS, download_file
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.writing import report_files, sha256_of
@@ -136,7 +136,7 @@ def _contents(
 ) -> Iterator[tuple[_Key, bytes]]:
     kinds = {key.kind for key in wanted}
     if Kind.REPORT in kinds:
-        yield from _reports(connection, profiles.reports, on, wanted)
+        yield from _reports(connection, profiles, on, wanted)
     if Kind.CHILD_MATCH in kinds:
         for district in answering.students_without_child(connection):
             yield _Key(Kind.CHILD_MATCH, "", "", district.cd), child_match_csv(district.students)
@@ -149,7 +149,7 @@ def _contents(
 
 def _reports(
     connection: duckdb.DuckDBPyConnection,
-    settings: ReportSettings,
+    profiles: Profiles,
     on: date,
     wanted: Collection[_Key],
 ) -> Iterator[tuple[_Key, bytes]]:
@@ -162,7 +162,9 @@ def _reports(
         spec = SPECS[name]
         detail = detail_rows(connection, spec)
         for part, owners in owners_of.items():
-            rows = aggregate_rows(connection, spec, settings) if part == "Agg" else detail
+            rows = detail
+            if part == "Agg":
+                rows = aggregate_as_sent(connection, spec, profiles, REPORTS).drop("place")
             theirs = pl.col("cd").is_in(owners)
             for cd, _, content in report_files(spec, rows.filter(theirs), named.filter(theirs)):
                 yield _Key(Kind.REPORT, name, part, cd), content

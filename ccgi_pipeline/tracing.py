@@ -27,7 +27,7 @@ from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.rebuilding import as_it_was, as_noted
 from ccgi_pipeline.reports.building import (
     ELIGIBILITY,
-    aggregate_rows,
+    aggregate_as_sent,
     detail_rows,
     feeds_used,
     open_views,
@@ -138,7 +138,9 @@ def _row(
     detail = detail_rows(connection, spec).filter(theirs)
     rows = detail
     if made.part == "Agg":
-        rows = aggregate_rows(connection, spec, profiles.reports).filter(theirs)
+        rows = aggregate_as_sent(connection, spec, profiles, REPORTS).filter(theirs)
+    places = rows["place"].to_list() if made.part == "Agg" else []
+    rows = rows.drop("place", strict=False)
     as_noted(made, as_csv(rows.drop("cd")))
     if not FIRST_ROW <= row < FIRST_ROW + rows.height:
         last = FIRST_ROW + rows.height - 1
@@ -150,7 +152,7 @@ def _row(
     if made.part != "Agg":
         return printed, [printed["SSID"]], 1
     counted = students_of_groups(connection, spec, profiles.reports)
-    behind = counted.filter(theirs & (pl.col("place") == place))
+    behind = counted.filter(theirs & (pl.col("place") == places[place]))
     return printed, behind["SSID"].to_list(), int(behind["rows"].sum())
 
 

@@ -17,6 +17,7 @@ from ccgi_pipeline.cli.judging import check, dictionary
 from ccgi_pipeline.cli.lookup import lookup
 from ccgi_pipeline.cli.nights import demo, generate, run, ui
 from ccgi_pipeline.cli.replaying import replay
+from ccgi_pipeline.cli.status import status
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,6 +31,7 @@ for command in (
     generate,
     run,
     check,
+    status,
     hold,
     replay,
     access,

@@ -304,6 +304,16 @@ class DeliveryLedger:
         )
         return [server for (server,) in rows]
 
+    def by_owner(self) -> dict[str, tuple[str | None, int]]:
+        """When a file was last delivered to each owner (UTC), and how many are still to be sent."""
+        rows = self.database.execute(
+            "SELECT owner, max(at) FILTER (WHERE changes_of_state.state = ?), "
+            "count(DISTINCT id) FILTER (WHERE deliveries.state IN (?, ?, ?)) "
+            "FROM deliveries JOIN changes_of_state USING (id) GROUP BY owner",
+            [str(State.DELIVERED), *map(str, UNDER_WAY)],
+        )
+        return {owner: (at, waiting) for owner, at, waiting in rows}
+
     def history(self, identity: str) -> list[tuple[str, str]]:
         """The states of a delivery with the moment (UTC) of each."""
         return self.database.execute(

@@ -22,7 +22,7 @@ UNRECOGNISED = _rule(
     "FILE-UNRECOGNISED",
     _E,
     "Neither the file's name nor its header is one that we know; nothing was loaded.",
-    "Name the file as the data dictionary does, and send its header line.",
+    "Give the file one of the names in the data dictionary, and send its header line.",
 )
 FAULT = _rule(
     "FILE-FAULT",
@@ -170,8 +170,8 @@ ZIP_ENCRYPTED = _rule(
 HELD = _rule(
     "FILE-HELD",
     _E,
-    "Nothing of this drop was loaded: it would end far more records than a day does, so CCGI has "
-    "to approve it first. What was known before stays.",
+    "Nothing of this delivery was loaded: it would end far more records than a day does, so CCGI "
+    "has to approve it first. What was known before stays.",
     "If the file is wrong, send the right one. If it is right, let CCGI know.",
 )
 CORRECTION = _rule(

@@ -7,6 +7,7 @@ the words that a cell may hold. Does not belong here: files and folders (writing
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -20,8 +21,9 @@ from ccgi_pipeline.feeds.codes import RACE_CATEGORY
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import STUDENT
-from ccgi_pipeline.profiles import ReportSettings
+from ccgi_pipeline.profiles import Profiles, ReportSettings
 from ccgi_pipeline.reports.spec import PLACE, ReportSpec, shipped_query
+from ccgi_pipeline.reports.suppression import MARKS, hiding_places, suppressed
 from ccgi_pipeline.warehouse.lake import quoted
 
 CALIFORNIA = ZoneInfo("America/Los_Angeles")
@@ -124,17 +126,58 @@ def aggregate_rows(
     connection: duckdb.DuckDBPyConnection, spec: ReportSpec, settings: ReportSettings
 ) -> pl.DataFrame:
     """The rows of the aggregate file of all districts, from the ``detail`` that was made last."""
-    names = [column.name for column in spec.aggregate_columns]
-    return (
-        _groups(connection, spec, settings)
-        .select(
-            "cd",
-            *_group_columns(spec),
-            pl.col("counted").cast(pl.String).alias("# of Students"),
-            _percent("counted", "students", settings.percent_decimals).alias("% of Students"),
-        )
-        .select("cd", *(harmless(names)))
+    return _printed(_groups(connection, spec, settings), spec, settings)
+
+
+def aggregate_as_sent(
+    connection: duckdb.DuckDBPyConnection,
+    spec: ReportSpec,
+    profiles: Profiles,
+    reports: Sequence[ReportSpec],
+) -> pl.DataFrame:
+    """``aggregate_rows`` without the small cells that districts' profiles hide.
+
+    ``reports``: all there are, for a report hides what another one gives away. The last column,
+    ``place``, is that of the row among the district's in ``aggregate_rows``, from 0.
+    """
+    groups = _groups(connection, spec, profiles.reports)
+    rows = _printed(groups, spec, profiles.reports).with_columns(
+        pl.int_range(pl.len()).over("cd").alias("place")
     )
+    modes = {cd: profiles.of(cd).delivery.small_cells for cd in rows["cd"].unique()}
+    marks = {cd: MARKS[mode] for cd, mode in modes.items() if mode in MARKS}
+    linked = None
+    others = [other for other in reports if other.name == spec.tables.linked_to]
+    if marks and others:
+        (other,) = others
+        detail_rows(connection, other)
+        their_groups = _groups(connection, other, profiles.reports)
+        their_rows = _printed(their_groups, other, profiles.reports)
+        places = _places(connection, their_groups)
+        linked = hiding_places(their_rows, places, other.tables)
+        detail_rows(connection, spec)  # callers go on with the detail of this report
+    return suppressed(rows, _places(connection, groups), spec.tables, marks, linked)
+
+
+def _places(connection: duckdb.DuckDBPyConnection, groups: pl.DataFrame) -> pl.DataFrame:
+    """For each of ``groups`` the school, and how many students of the grade its roster has."""
+    sizes = connection.sql(
+        'SELECT cd, cds_code, "Grade Level" AS "_Grade Level", count(*) AS size '
+        "FROM roster GROUP BY ALL"
+    ).pl()
+    keys = ["cd", "cds_code", "_Grade Level"]
+    placed = groups.join(sizes, on=keys, how="left", nulls_equal=True, maintain_order="left")
+    return placed.select("cds_code", "size")
+
+
+def _printed(groups: pl.DataFrame, spec: ReportSpec, settings: ReportSettings) -> pl.DataFrame:
+    names = [column.name for column in spec.aggregate_columns]
+    return groups.select(
+        "cd",
+        *_group_columns(spec),
+        pl.col("counted").cast(pl.String).alias("# of Students"),
+        _percent("counted", "students", settings.percent_decimals).alias("% of Students"),
+    ).select("cd", *(harmless(names)))
 
 
 def students_of_groups(

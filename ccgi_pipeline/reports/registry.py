@@ -231,7 +231,7 @@ ELIGIBILITY = (
             ReportColumn("# of Campuses", None, "Campuses applied to."),
         ),
         dimensions=("CSU Eligibility (Estimate)", "Cal State Apply Status"),
-        # Its rows come to those of the report above; who completed an application, in either report.
+        # Its rows add up to those of the report above; who completed an application is in both.
         tables=Tables(
             by=("CSU Eligibility (Estimate)",), nested=True, linked_to="applications_and_launches"
         ),

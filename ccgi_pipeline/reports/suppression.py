@@ -8,11 +8,11 @@ The rule. The rows of a school, a grade and a table (``Tables``) form a line; th
 of them form one more cell of it, which is not printed but follows from the roster. A line is shown
 whole or hidden whole:
 
-* it is hidden if any cell of it has 1 to 10 students, or up to GUARD more;
-* it is left out if it is so tight that even hidden rows would tell: the roster's students, one at
-  least for each row, leave fewer than LEAST_VALUES values open;
-* a row that holds all students of the roster tells no more than the roster's size. It is shown if
-  that is over 10, and left out else.
+* it is left out where the roster has 10 students or fewer: which rows there are would tell much;
+* a row that holds all students of the roster says no more than the roster's size, and is shown;
+* the others are hidden if any cell of them has 1 to 10 students, or up to GUARD more;
+* they are left out if even hidden rows would tell: the roster's students, at least one in each
+  cell, leave fewer than LEAST_VALUES values open.
 
 Why whole lines: which other rows are hidden beside a small one then never depends on which is
 larger. So two files that count the same students decide alike, the choice does not move from one
@@ -36,9 +36,9 @@ MARKS: Mapping[SmallCells, str] = MappingProxyType({"california_10": "*", "cde_1
 layouts say ``--`` for fewer than 11. Here either means "not shown", whatever the count."""
 LARGEST_SMALL = 10
 """California's health agencies hide counts below 11 but for 0; CDE says 10 or less: the same. CDE's
-dashboards also blank what is of fewer than 11 students: no count of theirs is over 10."""
+dashboards also blank whatever is a share of fewer than 11 students."""
 GUARD = 4
-"""So many counts above are hidden too. One less, and one value less stays open over nights."""
+"""So many counts above are hidden too. With one less, one value less stays open over nights."""
 LEAST_VALUES = GUARD + 1
 """So many values of a small cell are possible, whatever is known beside."""
 COUNT, PERCENT = "# of Students", "% of Students"
@@ -142,13 +142,13 @@ def _fate(line: list[str], whole: str) -> pl.Expr:
     cells = pl.when(rest >= 0).then(printed + (rest > 0).cast(pl.Int64)).otherwise(1)
     small = (_small(count) | _small(size - count) | _small(rest)).any().over(line)
     fate = (
-        pl.when((printed == 1) & (rest == 0))
-        .then(pl.when(count > LARGEST_SMALL).then(_SHOWN).otherwise(_LEFT_OUT))
-        .when(small & (size - cells + 1 < LEAST_VALUES))
+        pl.when(size <= LARGEST_SMALL)
         .then(_LEFT_OUT)
-        .when(small)
-        .then(_HIDDEN)
-        .otherwise(_SHOWN)
+        .when((count == size) | ~small)
+        .then(_SHOWN)
+        .when(size - cells + 1 < LEAST_VALUES)
+        .then(_LEFT_OUT)
+        .otherwise(_HIDDEN)
     )
     return pl.when(count.is_null()).then(_SHOWN).otherwise(fate).cast(pl.Int64)
 

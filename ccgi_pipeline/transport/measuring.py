@@ -251,7 +251,7 @@ def _sftp(program: str, sshd: PrivateSshd, batch: str) -> None:
     known = sshd.home.parent / "known_hosts"
     known.write_text(f"[{_HOST}]:{sshd.port} {sshd.host_key}")
     options = [f"UserKnownHostsFile={known}", "StrictHostKeyChecking=yes", f"Ciphers={_CIPHER}"]
-    subprocess.run(
+    done = subprocess.run(
         [
             program,
             "-q",
@@ -261,9 +261,12 @@ def _sftp(program: str, sshd: PrivateSshd, batch: str) -> None:
         ],
         input=batch,
         text=True,
-        check=True,
+        check=False,
         capture_output=True,
     )
+    if done.returncode:
+        msg = f"sftp failed: {done.stderr.strip()}"
+        raise PermanentError(msg)
 
 
 def _known(path: Path) -> tuple[int, str]:

@@ -181,6 +181,24 @@ def refused_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     ).pl()
 
 
+def newest_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Every sender's newest drop of each family.
+
+    ``sender``, ``family``, ``night``, ``verdict``, its ``lines`` and those of them that were kept
+    out.
+    """
+    return connection.execute(
+        f"""
+        SELECT sender, family, night, newest.verdict, coalesce(sum(lines), 0)::BIGINT AS lines,
+               coalesce(sum(lines) FILTER (fate IN ('rejected', 'unmatched', 'held')), 0)::BIGINT
+                   AS kept_out
+        FROM ({_NEWEST}) AS newest JOIN lake.drops USING (drop_id, sender, family)
+        LEFT JOIN lake.ledger USING (drop_id)
+        GROUP BY ALL ORDER BY sender, family
+        """
+    ).pl()
+
+
 @dataclass(frozen=True, slots=True)
 class DistrictStatus:
     """How a district's newest drops stand: ``bad``: one was refused; ``good``: no line was lost.

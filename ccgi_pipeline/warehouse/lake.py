@@ -213,18 +213,19 @@ def _stand_in(connection: duckdb.DuckDBPyConnection) -> None:
     """
     connection.execute("ATTACH ':memory:' AS lake")
     present = _columns_of(connection, _AS_IT_WAS)
-    for table, typed in _tables().items():
-        if table not in present:
-            columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in typed.items())
-            connection.execute(f"CREATE TABLE lake.{table} ({columns})")
-            continue
-        columns = ", ".join(
-            quoted(name) if name in present[table] else f"NULL::{kind} AS {quoted(name)}"
-            for name, kind in typed.items()
-        )
-        connection.execute(
-            f"CREATE VIEW lake.{table} AS SELECT {columns} FROM {_AS_IT_WAS}.{table}"
-        )
+    with transaction(connection):
+        for table, typed in _tables().items():
+            if table not in present:
+                columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in typed.items())
+                connection.execute(f"CREATE TABLE lake.{table} ({columns})")
+                continue
+            columns = ", ".join(
+                quoted(name) if name in present[table] else f"NULL::{kind} AS {quoted(name)}"
+                for name, kind in typed.items()
+            )
+            connection.execute(
+                f"CREATE VIEW lake.{table} AS SELECT {columns} FROM {_AS_IT_WAS}.{table}"
+            )
 
 
 def _literal(value: Path | str) -> str:

@@ -58,6 +58,10 @@ HELD_ON, APPROVED_ON = 11, 12
 REGISTERED_ON, RENAMED_ON = 9, 19
 """Nights (from 0) on which CDE's directory comes, the second time with another school's name."""
 TWICE_ON, NOTHING_ON = 24, 28
+BROKEN_ON = (6, 20)
+"""Nights on which a line of a roster breaks rules: before the profiles change, and after."""
+NO_DATE = "31/31/2010"
+"""A cell that a receipt repeats, where the profile asks for it."""
 PROFILES = {
     14: """
         [reports]
@@ -67,10 +71,14 @@ PROFILES = {
         police_words = ["detention"]
         [defaults.severities]
         TR-STU-REQ-Gender = "info"
+        [districts.3367173.receipts]
+        show_values = true
         """,
     21: """
         [reports]
         percent_decimals = 2
+        [districts.0161143.delivery]
+        small_cells = "california_10"
         """,
     26: None,
 }
@@ -289,8 +297,8 @@ def _send_package(month: Month, cd: str, number: int, on: date) -> None:
     names = {feed.name: f"{stem}{dated}.csv" for feed, stem in _NAMES}
     kept_out: frozenset[int] = frozenset()
     lines = [*month.rosters[cd].values()]
-    if cd == PALM_SPRINGS and number in {6, 20}:
-        lines[3] = {**lines[3], "LastName": ""}
+    if cd == PALM_SPRINGS and number in BROKEN_ON:
+        lines[3] = {**lines[3], "LastName": "", "DateOfBirth": NO_DATE}
         kept_out = frozenset({5})
     there = set(month.rosters[cd])
     courses = [line for line in month.courses[cd] if line["StateID"] in there]

@@ -41,11 +41,13 @@ from ccgi_pipeline_tests.night.inboxes import (
     student,
 )
 from ccgi_pipeline_tests.night.months import (
+    BROKEN_ON,
     FIRST,
     FOLDERS,
     HELD_ON,
     LAST,
     NIGHTS,
+    NO_DATE,
     RENAMED_ON,
     TWICE_ON,
     Month,
@@ -144,6 +146,13 @@ def test_the_month_has_what_it_is_there_for(month: Month):
     held = f"{night(HELD_ON):%Y%m%d}_transcript_*.json"
     (receipt,) = (month.folders.outbox / FOLDERS[HAYWARD] / "_receipts").glob(held)
     assert '"verdict": "held"' in receipt.read_text()
+    receipts = month.folders.outbox / FOLDERS[PALM_SPRINGS] / "_receipts"
+    shown = {
+        number: NO_DATE
+        in next(receipts.glob(f"{night(number):%Y%m%d}_transcript_*.html")).read_text()
+        for number in BROKEN_ON
+    }
+    assert shown == dict(zip(BROKEN_ON, (False, True), strict=True))
 
 
 # --- the command rebuild --------------------------------------------------------------------------
@@ -443,7 +452,7 @@ def test_a_row_leads_to_just_the_lines_that_were_sent_of_its_students(
 def test_a_row_of_an_earlier_night_leads_to_what_stood_then(month: Month, number: int):
     spec, on = SPECS["account_registrations"], night(number)
     rows = report_rows(month, spec, HAYWARD, "Detail", on)
-    for row in range(2, len(rows) + 1, 5):
+    for row in range(2, len(rows) + 1, 7):
         expected = sent_lines(month, spec, HAYWARD, {rows[row - 1][3]}, on)
         assert traced_lines(month, spec, HAYWARD, row, "Detail", on) == expected
 

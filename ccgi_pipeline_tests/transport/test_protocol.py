@@ -193,3 +193,11 @@ def test_a_server_that_tells_kinds_only_to_the_eye_is_understood():
     ]
     connection = Connection("partner", Session(Script(HELLO, *said)))
     assert [file.path for file in connection.walk("", lambda _: False)] == ["file"]
+
+
+def test_a_stream_that_takes_nothing_more_ends():
+    script = Script(HELLO)
+    session = Session(script)
+    script.send = lambda _: 0  # type: ignore[method-assign]
+    with pytest.raises(EOFError):
+        session.do(Kind.REMOVE, text(b"f"))

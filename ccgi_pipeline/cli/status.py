@@ -1,0 +1,69 @@
+"""The command ``status``: how every sender stands.
+
+Belongs here: its arguments and the table.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+
+import click
+
+from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, date_option, print_table, today
+
+
+@click.command(epilog=EXAMPLE.format("ccgi status --warehouse data/demo/warehouse"))
+@click.option(
+    "--warehouse",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    required=True,
+    help="The warehouse to look into.",
+)
+@click.option("--district", help="One sender only, by CD code.")
+@click.option("--bad", is_flag=True, help="Only what somebody should look at.")
+@date_option
+def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool) -> None:
+    """Shows each district's last drop of each family, its verdict and age, and the last delivery.
+
+    Ends with status 1 if some newest drop was refused or is held, or a file waits to be sent.
+    """
+    from ccgi_pipeline.standing import standings  # noqa: PLC0415 - DuckDB takes its time
+
+    found = standings(warehouse, on or today(), district)
+    shown = [standing for standing in found if standing.bad or not bad]
+    if not shown:
+        click.echo("Nothing to look at." if bad else "Nobody has sent anything yet.")
+    else:
+        print_table(
+            (
+                "sender",
+                "name",
+                "family",
+                "last drop",
+                "days ago",
+                "verdict",
+                "lines",
+                "kept out",
+                "last delivery",
+                "to be sent",
+            ),
+            [
+                (
+                    standing.sender,
+                    standing.name,
+                    standing.family,
+                    f"{standing.night:%Y-%m-%d}",
+                    standing.days,
+                    standing.verdict.replace("_", " "),
+                    standing.lines,
+                    standing.kept_out,
+                    (standing.delivered or "")[:16].replace("T", " "),
+                    standing.waiting,
+                )
+                for standing in shown
+            ],
+        )
+    if any(standing.bad for standing in found):
+        sys.exit(FAILURE)

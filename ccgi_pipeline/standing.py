@@ -1,0 +1,73 @@
+"""How things stand: each sender's newest drop of each family, and what was last delivered to it.
+
+Belongs here: putting together what the warehouse and the ledger of deliveries know, for who runs
+the pipeline. Codes, counts, verdicts and nights: nothing of a pupil.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from ccgi_pipeline.delivery import ledger as deliveries
+from ccgi_pipeline.districts import districts
+from ccgi_pipeline.night import known_directory
+from ccgi_pipeline.verification.verifying import Verdict
+from ccgi_pipeline.warehouse import inspecting, lake
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one sender stands with one family.
+
+    ``days``: since the night of its newest drop. ``kept_out``: lines of that drop that were not
+    loaded. ``delivered``: the moment (UTC) of the last delivery to the sender, if there ever was
+    one; ``waiting``: files that are still to be sent to it.
+    """
+
+    sender: str
+    name: str
+    family: str
+    night: date
+    days: int
+    verdict: str
+    lines: int
+    kept_out: int
+    delivered: str | None
+    waiting: int
+
+    @property
+    def bad(self) -> bool:
+        """Whether somebody should look: the drop was refused or is held, or a file waits."""
+        return self.verdict in {Verdict.REJECTED, Verdict.HELD} or self.waiting > 0
+
+
+def standings(warehouse: Path, on: date, only: str | None = None) -> list[Standing]:
+    """Every sender's standing with every family that it ever sent (``only`` one sender's)."""
+    with lake.connect(warehouse, read_only=True) as connection:
+        newest = inspecting.newest_drops(connection)
+        senders = pl.Series("cd", newest["sender"].unique(), dtype=pl.String)
+        named = districts(known_directory(connection), senders)
+    names = dict(named.select("cd", "District").iter_rows())
+    sent: dict[str, tuple[str | None, int]] = {}
+    if deliveries.exists(warehouse):
+        with deliveries.open_ledger(warehouse) as ledger:
+            sent = ledger.by_owner()
+    return [
+        Standing(
+            sender,
+            names.get(sender) or sender,
+            family,
+            night,
+            (on - night).days,
+            verdict,
+            lines,
+            kept_out,
+            *sent.get(sender, (None, 0)),
+        )
+        for sender, family, night, verdict, lines, kept_out in newest.iter_rows()
+        if only in {None, sender}
+    ]
