@@ -210,5 +210,7 @@ def _put(content: bytes, out: Path, *, force: bool) -> None:
                 out.hardlink_to(unfinished)  # fails where something came there meanwhile
         except FileExistsError:
             raise click.ClickException(_IS_THERE.format(out)) from None
+        except OSError as error:
+            raise click.ClickException(f"{out}: {error.strerror}") from None  # noqa: EM102
         finally:
             unfinished.unlink(missing_ok=True)

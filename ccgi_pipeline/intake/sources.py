@@ -91,10 +91,14 @@ class RemoteInbox:
     server: SftpServer
     connection: Connection
     resending_counts: bool = True
+    locked: list[str] = field(default_factory=list, compare=False)
+    """Folders that the last look was not let into: one district's, which stop no other."""
 
     def listing(self) -> Listing:
         """What lies there."""
-        found = self.connection.walk(self._folder, _hidden)
+        refused: list[str] = []
+        found = self.connection.walk(self._folder, _hidden, refused.append)
+        self.locked[:] = refused
         return sorted_listing(
             InboxFile(
                 f"{self.name}:{file.path}",
@@ -179,7 +183,20 @@ class Inboxes:
                 found.append((source, source.listing()))
             except PipelineError as error:
                 self.failed(source, error)
+            else:
+                self._tell_locked(source)
         return found
+
+    def _tell_locked(self, source: Source) -> None:
+        if isinstance(source, RemoteInbox) and source.locked:
+            told = Unreachable(
+                source.name,
+                f"{source.name}: {len(source.locked)} folders of the inbox may not be looked into. "
+                "Ask the server's operator for the right to read them",
+                permanent=True,
+            )
+            if told not in self.unreachable:
+                self.unreachable.append(told)
 
     def failed(self, source: Source, error: PipelineError) -> None:
         """Notes what went wrong at ``source``, and asks it no more if it has stopped answering."""

@@ -146,9 +146,11 @@ def aggregate_as_sent(
     )
     modes = {cd: profiles.of(cd).delivery.small_cells for cd in rows["cd"].unique()}
     marks = {cd: MARKS[mode] for cd, mode in modes.items() if mode in MARKS}
+    if not marks:
+        return rows
     linked = None
     others = [other for other in reports if other.name == spec.tables.linked_to]
-    if marks and others:
+    if others:
         (other,) = others
         detail_rows(connection, other)
         their_groups = _groups(connection, other, profiles.reports)

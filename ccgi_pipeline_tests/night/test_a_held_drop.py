@@ -7,6 +7,7 @@ Whether the guard and a plain model hold the same drops over many nights is test
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -298,6 +299,34 @@ def test_an_approved_drop_is_loaded_though_its_files_are_gone_from_the_inbox(hal
         path.unlink()
     _answered(halved, "approve", wednesday)
     load_and_answer(halved, wednesday)
+    assert active(halved)["users"] == STUDENTS // 2
+
+
+def test_an_approved_drop_that_came_twice_is_loaded_once(halved: Folders):
+    tuesday = halved.inbox / PALM_SPRINGS / "oneroster" / f"{MONDAY + timedelta(days=1):%Y-%m-%d}"
+    shutil.copytree(tuesday, tuesday.with_name("again"))
+    wednesday = MONDAY + timedelta(days=2)
+    load_and_answer(halved, wednesday)  # a duplicate
+    _answered(halved, "approve", wednesday)
+    for path in halved.inbox.rglob("*.csv"):
+        path.unlink()
+    load_and_answer(halved, wednesday + timedelta(days=1))
+    assert active(halved)["users"] == STUDENTS // 2
+    told = Outbox(halved.outbox).receipts("PalmSpringsUnified", wednesday + timedelta(days=1))
+    (approved,) = [receipt for receipt in told if receipt["verdict"] != "duplicate"]
+    assert approved["verdict"].startswith("accepted")
+    assert len(approved["files"]) == len(a_set())
+
+
+def test_an_approved_drop_is_loaded_as_it_came_though_a_file_was_overwritten(halved: Folders):
+    tuesday = f"{PALM_SPRINGS}/oneroster/{MONDAY + timedelta(days=1):%Y-%m-%d}"
+    put(halved.inbox, f"{tuesday}/users.csv", _header(a_set()["users.csv"]))
+    wednesday = MONDAY + timedelta(days=2)
+    load_and_answer(halved, wednesday)
+    first = min(held(halved), key=lambda hold: hold.night)
+    who = ("--by", "A. Name", "--reason", "by phone", "--date", f"{wednesday:%Y-%m-%d}")
+    _hold(halved, "approve", first.drop, *who)
+    load_and_answer(halved, wednesday + timedelta(days=1))
     assert active(halved)["users"] == STUDENTS // 2
 
 

@@ -35,6 +35,7 @@ from ccgi_pipeline_tests.night.inboxes import (
     PALM_SPRINGS,
     application,
     directory_entry,
+    numbered,
     put_directory,
     put_events,
     put_roster,
@@ -494,6 +495,28 @@ def test_two_schools_of_one_name_are_two_rows(tmp_path: Path):
         (lines[row],) = roster.lines
         assert traced.students == 1
     assert lines == {2: 3, 3: 2}  # the order of the codes
+
+
+def test_a_row_of_a_file_that_hides_small_cells_leads_to_its_own_students(tmp_path: Path):
+    """The twelfth grade has too few students for a row; the row of the eleventh takes its place."""
+    folders = folders_in(tmp_path)
+    folders.warehouse.mkdir()
+    profile = '[defaults.delivery]\nsmall_cells = "california_10"\n'
+    (folders.warehouse / "profiles.toml").write_text(profile)
+    few = [student(ssid, HAYWARD_HIGH, "12") for ssid in numbered(1000000000, 4)]
+    many = [student(ssid, HAYWARD_HIGH, "11") for ssid in numbered(2000000000, 25)]
+    put_roster(folders.inbox, HAYWARD, [*few, *many])
+    applied = [*few, *many[:20]]
+    put_events(
+        folders.inbox,
+        [application(line["StateID"], "UC", "Submitted", "UC Merced") for line in applied],
+    )
+    run_night(folders)
+    traced = trace(folders.warehouse, SPECS["applications_and_launches"], HAYWARD, 2, "Agg", ON)
+    assert traced.cells["# of Students"] == "*"
+    assert traced.students == 20
+    (roster,) = [sent for sent in traced.files if sent.feed is STUDENT]
+    assert roster.lines == tuple(range(6, 26))
 
 
 # --- the command explain --------------------------------------------------------------------------

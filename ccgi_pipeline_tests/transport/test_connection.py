@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import stat
 import threading
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from ccgi_pipeline.transport.faults import (
     SftpPermanentError,
     SftpTransientError,
 )
-from ccgi_pipeline_tests.transport.openssh import ROOT, OpenSsh, openssh
+from ccgi_pipeline_tests.transport.openssh import ACCOUNT, ROOT, OpenSsh, openssh
 
 
 def all_names(_: str) -> bool:
@@ -278,10 +279,16 @@ def test_a_refusal_does_not_end_the_connection(server: OpenSsh, connection: Conn
     assert fetched(connection, "after") == b"still"
 
 
-@pytest.mark.skipif(ROOT, reason="root may do everything")
-def test_what_the_account_may_not_do_is_permanent(server: OpenSsh, connection: Connection):
-    (server.files / "locked").mkdir(mode=stat.S_IRUSR)
-    with pytest.raises(SftpPermanentError, match="may not"):
+def test_what_the_account_may_not_do_is_permanent(server: OpenSsh):
+    # Root may do everything, so it is another account there.
+    account = "nobody" if ROOT else ACCOUNT
+    (server.files / "locked").mkdir(mode=stat.S_IRUSR | stat.S_IXUSR)
+    shutil.copyfile(server.keys / ACCOUNT, server.keys / "nobody")
+    at = replace(server.as_server(), user=account)
+    with (
+        connect(at, server.credentials()) as connection,
+        pytest.raises(SftpPermanentError, match="may not"),
+    ):
         connection.upload(BytesIO(b"x"), "locked/f.part")
 
 
