@@ -12,7 +12,9 @@ from playwright.sync_api import Browser, sync_playwright
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+# No longer than a module: while it is open, an event loop runs in the thread, and Dagster wants one
+# of its own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The browser; a page that nobody has looked at is not tested, so a missing one is a failure.
 
