@@ -36,19 +36,11 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
     if not shown:
         click.echo("Nothing to look at." if bad else "Nobody has sent anything yet.")
     else:
+        # Without a server nothing is delivered, and there is nothing to say of it.
+        sent = any(standing.delivered or standing.waiting for standing in shown)
+        names = ("sender", "name", "family", "night", "age", "verdict", "lines", "kept out")
         print_table(
-            (
-                "sender",
-                "name",
-                "family",
-                "last drop",
-                "days ago",
-                "verdict",
-                "lines",
-                "kept out",
-                "last delivery",
-                "to be sent",
-            ),
+            (*names, *(("delivered", "to send") if sent else ())),
             [
                 (
                     standing.sender,
@@ -59,8 +51,11 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
                     standing.verdict.replace("_", " "),
                     standing.lines,
                     standing.kept_out,
-                    (standing.delivered or "")[:16].replace("T", " "),
-                    standing.waiting,
+                    *(
+                        ((standing.delivered or "")[:16].replace("T", " "), standing.waiting)
+                        if sent
+                        else ()
+                    ),
                 )
                 for standing in shown
             ],
