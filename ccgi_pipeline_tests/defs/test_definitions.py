@@ -48,6 +48,7 @@ def test_there_is_an_asset_for_every_feed_family_report_and_step(
         "application_ssids",
         "college_download",
         "identity_uniqueness",
+        "deliveries",
         "district_night",
     }
 
