@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from ccgi_pipeline.cli.access import access
+from ccgi_pipeline.cli.auditing import audit
 from ccgi_pipeline.cli.benches import bench
 from ccgi_pipeline.cli.deliveries import deliveries, rebuild
 from ccgi_pipeline.cli.explaining import explain
@@ -39,6 +40,7 @@ for command in (
     rebuild,
     lookup,
     explain,
+    audit,
     dictionary,
     bench,
     ui,

@@ -88,8 +88,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> 
     """A table for people; the last column may wrap, ids and counts never do."""
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     numeric = [
-        all(cell.replace(",", "").isdigit() for cell in column)
-        for column in zip(*cells, strict=True)
+        all(row[place].replace(",", "").isdigit() for row in cells) for place in range(len(columns))
     ]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column, right in zip(columns, numeric, strict=True):

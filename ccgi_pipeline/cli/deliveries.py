@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import click
 
+from ccgi_pipeline.audit import Act, noted
 from ccgi_pipeline.cli.common import EXAMPLE, print_table
 from ccgi_pipeline.delivery.ledger import (
     Delivery,
@@ -135,7 +136,9 @@ def rebuild(
         if out.exists() and not force:
             raise click.ClickException(_IS_THERE.format(out))
         try:
-            content = rebuilding.rebuild(warehouse, made)
+            about = {"path": made.path, "sha256": made.sha256, "district": made.owner}
+            with noted(warehouse, Act.REBUILT, about):
+                content = rebuilding.rebuild(warehouse, made)
         except PipelineError as wrong:
             raise click.ClickException(str(wrong)) from None
         _put(content, out, force=force)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from ccgi_pipeline import audit
 from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, date_option, print_table, today
 from ccgi_pipeline.eligibility.systems import AREAS, YEAR, YEARS_WANTED
 from ccgi_pipeline.errors import PipelineError
@@ -95,7 +96,10 @@ def explain(  # noqa: PLR0913, PLR0917 - click passes one for each option
         if report or district or row or part or show_values:
             msg = "name a student or a row of a report, not both"
             raise click.UsageError(msg)
-        _explain_student(ssid, warehouse, system, on or today(), foster_focus=foster_focus)
+        try:
+            _explain_student(ssid, warehouse, system, on or today(), foster_focus=foster_focus)
+        except PipelineError as wrong:
+            raise click.ClickException(str(wrong)) from None
         return
     if not (report and district and row):
         msg = "name a student (SSID), or a row by --report, --district and --row"
@@ -107,7 +111,14 @@ def explain(  # noqa: PLR0913, PLR0917 - click passes one for each option
 
     try:
         spec = tracing.report_named(report)
-        traced = tracing.trace(warehouse, spec, district, row, part, on)
+        about: dict[str, str | int] = {
+            "report": spec.name,
+            "district": district,
+            "row": row,
+            "values": "shown" if show_values else "not shown",
+        }
+        with audit.noted(warehouse, audit.Act.TRACED, about):
+            traced = tracing.trace(warehouse, spec, district, row, part, on)
         _print_row(traced, show_values=show_values)
         for file in traced.files:
             cells: dict[int, dict[str, str]] = {}
@@ -168,6 +179,11 @@ def _explain_student(
     from ccgi_pipeline.eligibility.systems import systems_on  # noqa: PLC0415
     from ccgi_pipeline.warehouse import eligible, lake  # noqa: PLC0415
 
+    about = {
+        "student": audit.pseudonym(warehouse, ssid),
+        "from": "foster focus" if foster_focus else "transcripts",
+    }
+    audit.note(warehouse, audit.Act.EXPLAINED, about)
     with lake.connect(warehouse, read_only=True) as connection:
         found = eligible.histories_of(connection, ssid, from_foster_extracts=foster_focus)
     if not found:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ccgi_pipeline.audit import Act, noted
 from ccgi_pipeline.cli.common import EXAMPLE, date_option, print_table, today
 from ccgi_pipeline.errors import PipelineError
 from ccgi_pipeline.profiles import read_profiles
@@ -144,14 +145,19 @@ def discard(drop: str, warehouse: Path, by: str, reason: str, on: date | None) -
 
 def _answer(drop: str, warehouse: Path, answer: str, *, by: str, reason: str, on: date) -> None:
     from ccgi_pipeline.warehouse import holds, lake  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.guarding import DISCARDED  # noqa: PLC0415
 
+    act = Act.DISCARDED if answer == DISCARDED else Act.APPROVED
     try:
         with lake.only_writer(warehouse), lake.connect(warehouse) as connection:
             lake.prepare(connection)
             profiles = read_profiles(warehouse)
-            held = holds.answer_hold(
-                connection, drop, answer, by=by, reason=reason, on=on, profiles=profiles
-            )
+            held = holds.the_hold(connection, drop)
+            about = {"drop": held.drop, "district": held.sender, "answer": answer}
+            with noted(warehouse, act, about, by=by, reason=reason):
+                held = holds.answer_hold(
+                    connection, held.drop, answer, by=by, reason=reason, on=on, profiles=profiles
+                )
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
     click.echo(f"{held.drop}: {held.state}")

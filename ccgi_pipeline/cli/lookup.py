@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ccgi_pipeline.audit import Act, noted
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
     FOLDER,
@@ -69,7 +70,7 @@ def load(paths: Sequence[Path], store: Path, on: date | None) -> None:
 
     store.mkdir(parents=True, exist_ok=True)
     try:
-        with progress_bars():
+        with progress_bars(), noted(store, Act.IDENTITIES_LOADED, {"files": len(paths)}):
             made, refused = load_identity_files(store, paths, on or today())
     except PipelineError as failed:
         raise click.ClickException(str(failed)) from None
@@ -109,7 +110,8 @@ def add(client_id: str, hourly_limit: int | None, store: Path, *, verify_only: b
     store.mkdir(parents=True, exist_ok=True)
     scopes = [Scope.VERIFY] if verify_only else [Scope.LOOKUP, Scope.VERIFY]
     try:
-        secret = Clients(store).register(client_id, scopes, hourly_limit)
+        with noted(store, Act.CLIENT_ADDED, {"client": client_id}):
+            secret = Clients(store).register(client_id, scopes, hourly_limit)
     except (PipelineError, ValueError) as wrong:
         raise click.ClickException(str(wrong)) from None
     click.echo(secret)
@@ -123,7 +125,9 @@ def rotate(client_id: str, store: Path) -> None:
     from ccgi_pipeline.ssid_lookup.clients import Clients  # noqa: PLC0415
 
     try:
-        click.echo(Clients(store).rotate_secret(client_id))
+        about = {"client": client_id, "change": "new secret"}
+        with noted(store, Act.CLIENT_CHANGED, about):
+            click.echo(Clients(store).rotate_secret(client_id))
     except (PipelineError, ValueError, KeyError) as wrong:
         raise click.ClickException(str(wrong)) from None
 
@@ -136,7 +140,8 @@ def disable(client_id: str, store: Path) -> None:
     from ccgi_pipeline.ssid_lookup.clients import Clients  # noqa: PLC0415
 
     try:
-        Clients(store).disable(client_id)
+        with noted(store, Act.CLIENT_CHANGED, {"client": client_id, "change": "disabled"}):
+            Clients(store).disable(client_id)
     except (PipelineError, ValueError, KeyError) as wrong:
         raise click.ClickException(str(wrong)) from None
     click.echo(f"{client_id} is disabled")
@@ -249,7 +254,8 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
     from ccgi_pipeline import exchange  # noqa: PLC0415
 
     try:
-        with progress_bars():
+        about = {"of": "the applications of a file"}
+        with progress_bars(), noted(backlog, Act.LOOKED_UP, about):
             told = exchange.match_file(file, backlog, on or today(), wait=wait)
     except PipelineError as failed:
         raise click.ClickException(str(failed)) from None

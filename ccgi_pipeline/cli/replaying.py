@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ccgi_pipeline.audit import Act, noted
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
     FAILURE,
@@ -72,7 +73,9 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
         with progress_bars():
             if apply_:
                 signature = Signature(by.strip(), reason.strip())
-                told = replaying.apply(warehouse, wish, on or today(), signature)
+                about = {"district": district or "", "family": family or "", "drop": drop}
+                with noted(warehouse, Act.REPLAYED, about, by=by, reason=reason):
+                    told = replaying.apply(warehouse, wish, on or today(), signature)
             else:
                 told = replaying.preview(warehouse, wish, on or today())
     except PipelineError as wrong:
