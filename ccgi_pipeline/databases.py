@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +17,8 @@ OWNER_ONLY = 0o600
 
 _BUSY_SECONDS = 10.0
 """How long a writer waits for another one. Writes take less than a millisecond."""
+
+_MAGIC = b"SQLite format 3\0"
 
 Durability = Literal["FULL", "NORMAL"]
 """FULL: what was written survives a power failure. NORMAL: the end of any process only; the last
@@ -43,6 +45,18 @@ def _only_opener(path: Path) -> Iterator[None]:
     with path.with_name(path.name + ".opening").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def vacuum(path: Path) -> None:
+    """Leaves nothing in the file of what was deleted from it; does nothing to any other file."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        begins = file.read(len(_MAGIC))
+    if begins == _MAGIC:
+        with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextmanager

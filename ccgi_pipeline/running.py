@@ -9,12 +9,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime, time
 from pathlib import Path
 
 import dagster as dg
 
 from ccgi_pipeline.definitions import defs
+from ccgi_pipeline.defs.answers import DISTRICTS
 from ccgi_pipeline.defs.automation import DAILY_ASSETS, for_date, night_job
 from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.errors import PermanentError, PipelineError
@@ -28,7 +29,9 @@ from ccgi_pipeline.night import (
     waits_for_delivery,
 )
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
+from ccgi_pipeline.reports.building import CALIFORNIA
 from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline.warehouse.purging import Wish
 
 _PROJECT = Path(__file__).parents[1]
 
@@ -147,6 +150,31 @@ def _end_dead_runs(instance: dg.DagsterInstance) -> None:
     running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
     for run in instance.get_runs(filters=running):
         instance.report_run_failed(run, "The process that ran this night was killed.")
+
+
+def forget_runs(warehouse: Path, wish: Wish) -> int:
+    """Removes the runs from before a day with all their events, or a district's partition.
+
+    Returns how many runs went.
+    """
+    with dg.DagsterInstance.from_config(str(dagster_home(warehouse))) as instance:
+        if wish.district:
+            instance.delete_dynamic_partition(DISTRICTS.name or "", wish.district)
+            return 0
+        begins = datetime.combine(wish.before or date.min, time(), CALIFORNIA)
+        old = instance.get_run_ids(filters=dg.RunsFilter(created_before=begins))
+        for run_id in old:
+            instance.delete_run(run_id)
+        # Of each asset its newest event is kept apart.
+        instance.wipe_assets(
+            [
+                record.asset_entry.asset_key
+                for record in instance.get_asset_records()
+                if (newest := record.asset_entry.last_materialization_record)
+                and newest.run_id in old
+            ]
+        )
+        return len(old)
 
 
 def serve(folders: Folders, port: int) -> int:

@@ -17,6 +17,7 @@ from ccgi_pipeline.cli.holds import hold
 from ccgi_pipeline.cli.judging import check, dictionary
 from ccgi_pipeline.cli.lookup import lookup
 from ccgi_pipeline.cli.nights import demo, generate, run, ui
+from ccgi_pipeline.cli.purging import purge
 from ccgi_pipeline.cli.replaying import replay
 from ccgi_pipeline.cli.status import status
 
@@ -40,6 +41,7 @@ for command in (
     rebuild,
     lookup,
     explain,
+    purge,
     audit,
     dictionary,
     bench,

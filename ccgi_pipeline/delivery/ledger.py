@@ -331,6 +331,22 @@ class DeliveryLedger:
             "SELECT server, state, count(*) FROM deliveries GROUP BY 1, 2 ORDER BY 1, 2"
         ).fetchall()
 
+    def forget(self, owner: str | None, before: date | None) -> int:
+        """Forgets what was made for ``owner``, or for nights ``before``; returns how many files."""
+        if owner is not None:
+            theirs, values = "owner = ?", [owner]
+        else:
+            theirs, values = "night < ?", [before.isoformat() if before else ""]
+        with transaction(self.database):
+            forgotten = self.database.execute(f"DELETE FROM made WHERE {theirs}", values).rowcount
+            self.database.execute(
+                "DELETE FROM changes_of_state WHERE id IN "
+                f"(SELECT id FROM deliveries WHERE {theirs})",
+                values,
+            )
+            self.database.execute(f"DELETE FROM deliveries WHERE {theirs}", values)
+        return forgotten
+
     def _deliveries(
         self, where: str, values: Sequence[object], order: str = "night, rowid"
     ) -> list[Delivery]:

@@ -91,6 +91,10 @@ class Archive:
             raise ArchiveDamagedError(msg)
         return content
 
+    def files(self) -> list[Path]:
+        """All that is archived."""
+        return sorted(path for path in self.root.glob("*/*") if path.is_file())
+
     def sweep(self) -> None:
         """Removes what an interrupted ``store`` left."""
         for part in self.root.glob(".part-*"):

@@ -19,6 +19,7 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar
@@ -205,6 +206,17 @@ class Backlog:
         """How many answers of each kind there are, of all applications ever asked for."""
         rows = self._database.execute("SELECT answer, count(*) FROM asked GROUP BY answer")
         return dict.fromkeys(Answer, 0) | {Answer(answer): count for answer, count in rows}
+
+    def forget(self, before: date) -> int:
+        """Forgets answers that were given before that day (UTC); returns how many.
+
+        Should such an application come again, it is asked for again.
+        """
+        begins = datetime.combine(before, datetime.min.time(), UTC).timestamp()
+        with transaction(self._database):
+            return self._database.execute(
+                "DELETE FROM asked WHERE answered_at < ?", [begins]
+            ).rowcount
 
     def is_answered(self, key: Key) -> bool:
         """Whether somebody stored an answer."""
