@@ -312,7 +312,8 @@ def test_what_was_purged_by_age_and_comes_again_is_a_duplicate(
     assert not bytes_below(folders.inbox)
     rows = lake_rows(folders.warehouse)
     for path, of_file in content.items():
-        put(folders.inbox, path, of_file)
+        if path.startswith(HAYWARD) and "20261120" not in path:  # what came together before
+            put(folders.inbox, path, of_file)
     run_night(folders, _LATER)
     after = lake_rows(folders.warehouse)
     assert after["transcript_student"] == rows["transcript_student"]
