@@ -1,0 +1,190 @@
+"""Nowhere but in the warehouse, the archive and a district's own reports is a value of a pupil.
+
+Belongs here: nights over canaries with every kind of failure, every place searched afterwards, and
+leaks planted in each place, so that the search is known to find what is there.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from ccgi_pipeline.feeds.registry import FEEDS
+from ccgi_pipeline.running import dagster_home
+from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline.warehouse.lake import quoted
+from ccgi_pipeline_tests.privacy.canaries import (
+    all_canaries,
+    birth,
+    canaries_in,
+    canary,
+    ssid,
+    sung_in,
+    word,
+)
+from ccgi_pipeline_tests.privacy.faults import name_of_a_file
+from ccgi_pipeline_tests.privacy.leaks import LEAKS
+from ccgi_pipeline_tests.privacy.nights import Nights, nights_of_faults
+from ccgi_pipeline_tests.privacy.places import PLACES
+from ccgi_pipeline_tests.transport.openssh import openssh
+
+pytestmark = pytest.mark.xdist_group("canaries")
+
+NAMES_OF_FILES = {name_of_a_file(number).lower() for number in range(20)}
+TELL_SENDERS_THEIR_FILES = {"receipts", "what commands say"}
+"""Places where a sender's own name of a file stands: its receipt, and the operator's terminal."""
+
+NEVER_KEPT = ["oneroster_users.password", "oneroster_userProfiles.password"]
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
+    with openssh() as server:
+        yield nights_of_faults(tmp_path_factory.mktemp("canaries"), server)
+
+
+def test_the_faults_have_happened(nights: Nights) -> None:
+    assert nights.statuses["good night"] == nights.statuses["bad night"] == 0, nights.said
+    assert nights.statuses["failed night"] == 1
+    assert nights.statuses["killed night"] == -9
+    with lake.connect(nights.folders.warehouse, read_only=True) as connection:
+        verdicts = dict(
+            connection.execute("SELECT verdict, count(*) FROM drops GROUP BY 1").fetchall()
+        )
+        rules = {rule for (rule,) in connection.execute("SELECT rule FROM findings").fetchall()}
+    assert {"accepted", "accepted_with_findings", "rejected"} <= set(verdicts)
+    assert {"FILE-FAULT", "FILE-ZIP-BROKEN", "FILE-UNRECOGNISED", "FILE-ENCODING"} <= rules
+    assert len(rules) > 100
+    assert b"waits for an answer" in nights.said["hold show"]
+
+
+def test_every_personal_column_of_every_feed_was_loaded_with_canaries(nights: Nights) -> None:
+    lost = []
+    with lake.connect(nights.folders.warehouse, read_only=True) as connection:
+        for feed in FEEDS:
+            for column in feed.columns.values():
+                if canary(feed, column, 1) is None:
+                    continue
+                cells = connection.execute(
+                    f"SELECT DISTINCT {quoted(column.name)}::VARCHAR FROM {feed.name} "  # noqa: S608
+                    "WHERE _line IS NOT NULL"
+                ).fetchall()
+                if not any(canaries_in(str(cell).encode()) for (cell,) in cells):
+                    lost.append(f"{feed.name}.{column.name}")
+    assert lost == NEVER_KEPT
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_canary_is_in(nights: Nights, place: str) -> None:
+    parts = PLACES[place](nights)
+    assert parts
+    allowed = NAMES_OF_FILES if place in TELL_SENDERS_THEIR_FILES else set()
+    assert [sung for sung in sung_in(place, parts) if sung.canary not in allowed] == []
+
+
+# --- the search finds what is there ---------------------------------------------------------------
+
+LEAK = word("lastname", 7)
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        LEAK,
+        LEAK.upper(),
+        ssid(3),
+        f"{birth(4):%m/%d/%Y}",
+        f"{birth(4):%Y%m%d}",
+        f"{birth(4)!r}",
+        f"{birth(4):%d %B %Y}",
+        f"born on {birth(4):%B %d, %Y}",
+    ],
+)
+@pytest.mark.parametrize(
+    "written",
+    [
+        str.encode,
+        lambda text: text.encode("utf-16"),
+        lambda text: f'x "{text}"\\n'.replace("/", "\\/").encode(),
+    ],
+)
+def test_a_canary_is_found_however_it_is_spelled(
+    spelled: str, written: Callable[[str], bytes]
+) -> None:
+    assert canaries_in(b"before " + written(spelled) + b" after")
+
+
+def test_no_two_students_share_a_canary() -> None:
+    assert len(all_canaries()) > 5000
+    assert len({word("lastname", student) for student in range(20)}) == 20
+
+
+@pytest.fixture
+def copy(nights: Nights, tmp_path: Path) -> Nights:
+    """The same outbox, Dagster instance and notes, to plant a leak in."""
+    folders = nights.folders
+    made = replace(folders, outbox=tmp_path / "outbox", warehouse=tmp_path / "warehouse")
+    beside = shutil.ignore_patterns("tables", "archive")
+    shutil.copytree(folders.warehouse, made.warehouse, ignore=beside)
+    shutil.copytree(folders.outbox, made.outbox)
+    return replace(nights, folders=made, said=dict(nights.said))
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_a_leak_that_dagster_stores_is_found(copy: Nights, leak: str) -> None:
+    home = str(dagster_home(copy.folders.warehouse))
+    with dg.DagsterInstance.from_config(home) as instance:
+        LEAKS[leak](instance, LEAK)
+    found = {
+        place: {sung.canary for sung in sung_in(place, PLACES[place](copy))}
+        for place in ("Dagster's files", "Dagster's databases", "GraphQL")
+    }
+    assert all(canaries == {LEAK.lower()} for canaries in found.values()), found
+
+
+def _outbox(name: str) -> Callable[[Nights], None]:
+    def plant(nights: Nights) -> None:
+        path = nights.folders.outbox / "2000001" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"a cell: {LEAK}")
+
+    return plant
+
+
+def _said(nights: Nights) -> None:
+    nights.said["night"] = f"Traceback: ValueError: {LEAK}".encode()
+
+
+def _beside(nights: Nights) -> None:
+    (nights.folders.warehouse / f"{LEAK}.tmp").write_bytes(b"")
+
+
+def _on_the_server(nights: Nights) -> None:
+    (nights.server.files / "canaries" / "reports" / f"{LEAK}.csv").write_bytes(b"")
+
+
+PLANTED: dict[str, Callable[[Nights], None]] = {
+    "what commands say": _said,
+    "receipts": _outbox("_receipts/20261121_x.html"),
+    "aggregates": _outbox("legacy reporting/goals/X_20261121_Agg.csv"),
+    "names in the outbox": _outbox(f"_receipts/{LEAK}.html"),
+    "names on the server": _on_the_server,
+    "beside the tables": _beside,
+}
+
+
+@pytest.mark.parametrize("place", PLANTED)
+def test_a_planted_leak_is_found(copy: Nights, place: str) -> None:
+    PLANTED[place](copy)
+    assert LEAK.lower() in {sung.canary for sung in sung_in(place, PLACES[place](copy))}
+    for path in (copy.server.files / "canaries" / "reports").glob(f"{LEAK}*"):
+        path.unlink()
+
+
+def test_leaks_are_planted_in_every_place() -> None:
+    assert {*PLANTED, "Dagster's files", "Dagster's databases", "GraphQL"} == set(PLACES)
