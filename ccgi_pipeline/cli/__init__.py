@@ -18,6 +18,7 @@ from ccgi_pipeline.cli.lookup import lookup
 from ccgi_pipeline.cli.nights import demo, generate, run, ui
 from ccgi_pipeline.cli.replaying import replay
 from ccgi_pipeline.cli.status import status
+from ccgi_pipeline.cli.support import support_bundle
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,6 +41,7 @@ for command in (
     lookup,
     explain,
     dictionary,
+    support_bundle,
     bench,
     ui,
 ):

@@ -6,9 +6,12 @@ write its function and name it in ``PLACES``. Does not belong here: what is sear
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import sqlite3
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +22,10 @@ from dagster._core.test_utils import in_process_test_workspace
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_graphql.test.utils import execute_dagster_graphql
 
+from ccgi_pipeline.intake.archive import ArchiveDamagedError
 from ccgi_pipeline.running import environment
+from ccgi_pipeline.support import bundle
+from ccgi_pipeline.warehouse import lake
 from ccgi_pipeline_tests.night.nights import bytes_below
 from ccgi_pipeline_tests.privacy.nights import Nights
 
@@ -116,6 +122,21 @@ _OF_THE_TABLES = {"catalog.sqlite", "looks.sqlite"}
 _SQLITE = ("catalog.sqlite", "looks.sqlite", "deliveries.sqlite")
 
 
+def support_bundle(nights: Nights) -> Parts:
+    """What an operator sends to who helps, with the shape of every drop's files."""
+    warehouse = nights.folders.warehouse
+    with zipfile.ZipFile(io.BytesIO(bundle.support_bundle(warehouse))) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    if not nights.folders.archive.root.exists():
+        return parts
+    with lake.connect(warehouse, read_only=True) as connection:
+        for (drop,) in connection.execute("SELECT drop_id FROM drops").fetchall():
+            with contextlib.suppress(ArchiveDamagedError):
+                shapes = bundle.shapes_of_drop(connection, warehouse, drop)
+                parts[f"shapes of {drop}"] = json.dumps(shapes).encode()
+    return parts
+
+
 _ASKED = """
 {
   runsOrError { ... on Runs { results {
@@ -187,6 +208,7 @@ PLACES: Mapping[str, Callable[[Nights], Parts]] = {
     "Dagster's files": dagster_files,
     "Dagster's databases": dagster_databases,
     "GraphQL": graphql,
+    "support bundle": support_bundle,
     "what commands say": said,
     "receipts": receipts,
     "aggregates": aggregates,

@@ -119,6 +119,15 @@ def test_a_canary_is_found_however_it_is_spelled(
     assert canaries_in(b"before " + written(spelled) + b" after")
 
 
+def test_the_words_of_an_error_are_in_no_support_bundle(copy: Nights) -> None:
+    home = str(dagster_home(copy.folders.warehouse))
+    with dg.DagsterInstance.from_config(home) as instance:
+        LEAKS["an exception"](instance, f"no file {LEAK} Roster.csv in transcript")
+    parts = PLACES["support bundle"](copy)
+    assert b"no file" in parts["runs.json"]
+    assert sung_in("support bundle", parts) == []
+
+
 def test_no_two_students_share_a_canary() -> None:
     assert len(all_canaries()) > 5000
     assert len({word("lastname", student) for student in range(20)}) == 20
@@ -129,8 +138,8 @@ def copy(nights: Nights, tmp_path: Path) -> Nights:
     """The same outbox, Dagster instance and notes, to plant a leak in."""
     folders = nights.folders
     made = replace(folders, outbox=tmp_path / "outbox", warehouse=tmp_path / "warehouse")
-    beside = shutil.ignore_patterns("tables", "archive")
-    shutil.copytree(folders.warehouse, made.warehouse, ignore=beside)
+    received = shutil.ignore_patterns("archive")
+    shutil.copytree(folders.warehouse, made.warehouse, ignore=received)
     shutil.copytree(folders.outbox, made.outbox)
     return replace(nights, folders=made, said=dict(nights.said))
 
@@ -168,7 +177,16 @@ def _on_the_server(nights: Nights) -> None:
     (nights.server.files / "canaries" / "reports" / f"{LEAK}.csv").write_bytes(b"")
 
 
+def _in_the_name_of_a_job(nights: Nights) -> None:
+    home = str(dagster_home(nights.folders.warehouse))
+    with dg.DagsterInstance.from_config(home) as instance:
+        dg.JobDefinition(name=LEAK, graph_def=dg.GraphDefinition("nothing")).execute_in_process(
+            instance=instance
+        )
+
+
 PLANTED: dict[str, Callable[[Nights], None]] = {
+    "support bundle": _in_the_name_of_a_job,
     "what commands say": _said,
     "receipts": _outbox("_receipts/20261121_x.html"),
     "aggregates": _outbox("legacy reporting/goals/X_20261121_Agg.csv"),
