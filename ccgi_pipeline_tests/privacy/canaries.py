@@ -169,10 +169,12 @@ _NUMBER = re.compile(rb"97531[0-9]{5}")
 _DECIMAL = re.compile(rb"3\.[0-9]{4}")
 _YEAR = re.compile(b"2009")
 _DATE = re.compile(
-    rb"2009[-/., _]{0,2}[0-9]{1,2}[-/., _]{0,2}[0-9]{1,2}(?![0-9])"
-    rb"|(?<![0-9])[0-9]{1,2}[-/., _]{0,2}[0-9]{1,2}[-/., _]{0,2}2009"
+    rb"2009[-/., _]{1,2}[0-9]{1,2}[-/., _]{1,2}[0-9]{1,2}(?![0-9])"
+    rb"|(?<![0-9])[0-9]{1,2}[-/., _]{1,2}[0-9]{1,2}[-/., _]{1,2}2009"
+    rb"|(?<![0-9])2009[0-9]{4}(?![0-9])|(?<![0-9])[0-9]{4}2009(?![0-9])"
     rb"|[a-z]{3,9} [0-9]{1,2},? 2009|[0-9]{1,2}\.? [a-z]{3,9} 2009"
 )
+_DIGEST = re.compile(rb"[0-9a-f]{24,}")
 """The forms that a canary may have; whether it is one of ours, ``all_canaries`` says. Each of the
 first four begins with letters that are rare, so that megabytes are searched at once."""
 _AROUND_A_YEAR = 16
@@ -188,9 +190,10 @@ def _spelled(content: bytes) -> Iterator[bytes]:
         )
         if not any(byte in b"0123456789" for byte in beside):
             yield found[0]
-    for found in _YEAR.finditer(small):
+    # A digest has every eight digits sooner or later: of digests only other canaries are told.
+    for found in _YEAR.finditer(_DIGEST.sub(b" digest ", small)):
         yield from _DATE.findall(
-            small, max(0, found.start() - _AROUND_A_YEAR), found.end() + _AROUND_A_YEAR
+            found.string, max(0, found.start() - _AROUND_A_YEAR), found.end() + _AROUND_A_YEAR
         )
 
 
@@ -218,7 +221,9 @@ def _spellings(day: date) -> Iterator[str]:
         (f"{day.day}", f"{day.day:02d}"),
     )
     for mark in ("-", "/", ".", " ", "_", ", ", ",", ""):
-        for month, of_month in itertools.product(*others):
+        for month, of_month in itertools.product(
+            *(forms if mark else forms[1:] for forms in others)
+        ):
             yield mark.join((year, month, of_month))
             yield mark.join((month, of_month, year))
             yield mark.join((of_month, month, year))

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.transcript import STUDENT
-from ccgi_pipeline.night import Folders
+from ccgi_pipeline.night import Folders, look_for_drops
 from ccgi_pipeline.warehouse import lake
 from ccgi_pipeline_tests.delivery.exchange import use_server
 from ccgi_pipeline_tests.files import as_bytes
@@ -169,6 +169,8 @@ def _ask(nights: Nights) -> None:
     warehouse = nights.folders.warehouse
     nights.asked("status", "status", "--warehouse", warehouse, "--date", SECOND)
     nights.asked("deliveries", "deliveries", "list", "--warehouse", warehouse)
+    put(nights.folders.inbox, f"2000003/{name_of_a_file(10)}.csv", b"Qz")
+    nights.said["sensor"] = repr(look_for_drops(nights.folders)).encode()
     only = ("--district", GOOD, "--family", "transcript")
     nights.asked("replay", "replay", "--warehouse", warehouse, "--date", SECOND, *only)
     nights.asked(

@@ -17,6 +17,7 @@ import pytest
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.running import dagster_home
 from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline.warehouse.classes import OWN_CLASSES
 from ccgi_pipeline.warehouse.lake import quoted
 from ccgi_pipeline_tests.privacy.canaries import (
     all_canaries,
@@ -61,6 +62,7 @@ def test_the_faults_have_happened(nights: Nights) -> None:
     assert {"FILE-FAULT", "FILE-ZIP-BROKEN", "FILE-UNRECOGNISED", "FILE-ENCODING"} <= rules
     assert len(rules) > 100
     assert b"waits for an answer" in nights.said["hold show"]
+    assert b"1 new files" in nights.said["sensor"]
 
 
 def test_every_personal_column_of_every_feed_was_loaded_with_canaries(nights: Nights) -> None:
@@ -77,6 +79,18 @@ def test_every_personal_column_of_every_feed_was_loaded_with_canaries(nights: Ni
                 if not any(canaries_in(str(cell).encode()) for (cell,) in cells):
                     lost.append(f"{feed.name}.{column.name}")
     assert lost == NEVER_KEPT
+
+
+def test_our_own_tables_hold_of_pupils_what_their_classes_say(nights: Nights) -> None:
+    undeclared = []
+    with lake.connect(nights.folders.warehouse, read_only=True) as connection:
+        for table, columns in lake.BOOKKEEPING.items():
+            for name in columns:
+                cells = connection.execute(f"SELECT DISTINCT {quoted(name)}::VARCHAR FROM {table}")  # noqa: S608
+                told = canaries_in("\n".join(str(cell) for (cell,) in cells.fetchall()).encode())
+                if told - NAMES_OF_FILES and name not in OWN_CLASSES.get(table, {}):
+                    undeclared.append(f"{table}.{name}")
+    assert undeclared == []
 
 
 @pytest.mark.parametrize("place", PLACES)
