@@ -80,6 +80,8 @@ def cell_shapes(cells: pl.Series) -> dict[str, int]:
 
     Shapes of fewer than ``RARE`` cells, and those beyond the most frequent, are ``other``.
     """
+    if cells.len() < RARE:
+        return {_OTHER: cells.len()} if cells.len() else {}
     classed = (
         pl.col("cell")
         .str.strip_chars()

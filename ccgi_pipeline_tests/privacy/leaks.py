@@ -6,6 +6,11 @@ Belongs here: leaks that are planted so that the search for them is known to wor
 from collections.abc import Callable, Mapping
 
 import dagster as dg
+import duckdb
+import pandera.polars as pa
+import polars as pl
+
+from ccgi_pipeline.errors import value_free
 
 
 def _in_metadata(instance: dg.DagsterInstance, value: str) -> None:
@@ -67,3 +72,32 @@ LEAKS: Mapping[str, Callable[[dg.DagsterInstance, str], None]] = {
     "the configuration": _in_the_configuration,
 }
 """By what holds the value."""
+
+
+def faults_of_libraries(value: str) -> Mapping[str, Callable[[], object]]:
+    """What quotes ``value`` when it fails."""
+    cells = pl.DataFrame({"cell": [value]})
+    schema = pa.DataFrameSchema({"cell": pa.Column(pl.String, pa.Check.isin(["good"]))})
+    return {
+        "python": lambda: int(value),
+        "polars": lambda: cells.select(pl.col("cell").cast(pl.Int64)),
+        "duckdb": lambda: duckdb.execute("SELECT ?::INTEGER", [value]).fetchall(),
+        "pandera": lambda: schema.validate(cells),
+        "a_disk": lambda: open(f"/nowhere/{value}"),  # noqa: PTH123
+    }
+
+
+def fail_without_words(instance: dg.DagsterInstance, value: str) -> int:
+    """Has Dagster run each fault as our steps are run; says how many failed."""
+
+    def failing(name: str, fault: Callable[[], object]) -> dg.AssetsDefinition:
+        @dg.asset(name=f"failing_in_{name}")
+        def asset() -> None:
+            value_free(fault)()
+
+        return asset
+
+    faults = faults_of_libraries(value)
+    assets = [failing(name, fault) for name, fault in faults.items()]
+    ended = dg.materialize(assets, instance=instance, raise_on_error=False)
+    return len([event for event in ended.all_events if event.is_step_failure])

@@ -98,8 +98,7 @@ def names_in_the_outbox(nights: Nights) -> Parts:
 
 def names_on_the_server(nights: Nights) -> Parts:
     """The names of all files that were delivered."""
-    delivered = bytes_below(nights.server.files / "canaries" / "reports")
-    return {"names": "\n".join(delivered).encode()}
+    return {"names": "\n".join(bytes_below(nights.delivered)).encode()}
 
 
 def beside_the_tables(nights: Nights) -> Parts:

@@ -6,8 +6,9 @@ leaks planted in each place, so that the search is known to find what is there.
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ccgi_pipeline.warehouse import lake
 from ccgi_pipeline.warehouse.classes import OWN_CLASSES
 from ccgi_pipeline.warehouse.lake import quoted
 from ccgi_pipeline_tests.privacy.canaries import (
+    STUDENTS,
     all_canaries,
     birth,
     canaries_in,
@@ -29,12 +31,9 @@ from ccgi_pipeline_tests.privacy.canaries import (
     word,
 )
 from ccgi_pipeline_tests.privacy.faults import name_of_a_file
-from ccgi_pipeline_tests.privacy.leaks import LEAKS
+from ccgi_pipeline_tests.privacy.leaks import LEAKS, fail_without_words, faults_of_libraries
 from ccgi_pipeline_tests.privacy.nights import Nights, nights_of_faults
 from ccgi_pipeline_tests.privacy.places import PLACES
-from ccgi_pipeline_tests.transport.openssh import openssh
-
-pytestmark = pytest.mark.xdist_group("canaries")
 
 NAMES_OF_FILES = {name_of_a_file(number).lower() for number in range(20)}
 TELL_SENDERS_THEIR_FILES = {"receipts", "what commands say"}
@@ -44,9 +43,9 @@ NEVER_KEPT = ["oneroster_users.password", "oneroster_userProfiles.password"]
 
 
 @pytest.fixture(scope="module")
-def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
-    with openssh() as server:
-        yield nights_of_faults(tmp_path_factory.mktemp("canaries"), server)
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Nights:
+    own = tmp_path_factory.getbasetemp()
+    return nights_of_faults((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "nights")
 
 
 def test_the_faults_have_happened(nights: Nights) -> None:
@@ -63,6 +62,7 @@ def test_the_faults_have_happened(nights: Nights) -> None:
     assert len(rules) > 100
     assert b"waits for an answer" in nights.said["hold show"]
     assert b"1 new files" in nights.said["sensor"]
+    assert any(nights.delivered.rglob("*.csv"))
 
 
 def test_every_personal_column_of_every_feed_was_loaded_with_canaries(nights: Nights) -> None:
@@ -91,6 +91,13 @@ def test_our_own_tables_hold_of_pupils_what_their_classes_say(nights: Nights) ->
                 if told - NAMES_OF_FILES and name not in OWN_CLASSES.get(table, {}):
                     undeclared.append(f"{table}.{name}")
     assert undeclared == []
+
+
+def test_child_match_reports_tell_a_district_its_local_ids_and_no_more(nights: Nights) -> None:
+    reports = [*nights.folders.outbox.glob("*/_receipts/*child_match.csv")]
+    told = set().union(*(canaries_in(report.read_bytes()) for report in reports))
+    assert told
+    assert told <= {word("sislocalid", student).lower() for student in range(STUDENTS)}
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -155,19 +162,36 @@ def copy(nights: Nights, tmp_path: Path) -> Nights:
     received = shutil.ignore_patterns("archive")
     shutil.copytree(folders.warehouse, made.warehouse, ignore=received)
     shutil.copytree(folders.outbox, made.outbox)
-    return replace(nights, folders=made, said=dict(nights.said))
+    shutil.copytree(nights.delivered, tmp_path / "delivered")
+    return replace(nights, folders=made, delivered=tmp_path / "delivered", said=dict(nights.said))
 
 
-@pytest.mark.parametrize("leak", LEAKS)
-def test_a_leak_that_dagster_stores_is_found(copy: Nights, leak: str) -> None:
+def test_every_leak_that_dagster_stores_is_found(copy: Nights) -> None:
+    leaking = {leak: word("lastname", number) for number, leak in enumerate(LEAKS)}
     home = str(dagster_home(copy.folders.warehouse))
     with dg.DagsterInstance.from_config(home) as instance:
-        LEAKS[leak](instance, LEAK)
-    found = {
-        place: {sung.canary for sung in sung_in(place, PLACES[place](copy))}
-        for place in ("Dagster's files", "Dagster's databases", "GraphQL")
-    }
-    assert all(canaries == {LEAK.lower()} for canaries in found.values()), found
+        for leak, value in leaking.items():
+            LEAKS[leak](instance, value)
+    for place in ("Dagster's files", "Dagster's databases", "GraphQL"):
+        found = {sung.canary for sung in sung_in(place, PLACES[place](copy))}
+        assert {leak for leak, value in leaking.items() if value.lower() not in found} == set()
+
+
+@pytest.mark.parametrize("library", faults_of_libraries(LEAK))
+def test_a_library_quotes_what_it_could_not_read(library: str) -> None:
+    with pytest.raises(Exception, match=LEAK):
+        faults_of_libraries(LEAK)[library]()
+
+
+def test_a_library_that_quotes_a_value_in_a_step_is_told_by_kind_and_place(copy: Nights) -> None:
+    home = str(dagster_home(copy.folders.warehouse))
+    with dg.DagsterInstance.from_config(home) as instance:
+        failed = fail_without_words(instance, LEAK)
+    assert failed == len(faults_of_libraries(LEAK))
+    for place in ("Dagster's files", "Dagster's databases", "GraphQL", "support bundle"):
+        parts = PLACES[place](copy)
+        assert any(b"UnexpectedError" in content for content in parts.values())
+        assert sung_in(place, parts) == []
 
 
 def _outbox(name: str) -> Callable[[Nights], None]:
@@ -188,7 +212,7 @@ def _beside(nights: Nights) -> None:
 
 
 def _on_the_server(nights: Nights) -> None:
-    (nights.server.files / "canaries" / "reports" / f"{LEAK}.csv").write_bytes(b"")
+    (nights.delivered / f"{LEAK}.csv").write_bytes(b"")
 
 
 def _in_the_name_of_a_job(nights: Nights) -> None:
@@ -214,8 +238,6 @@ PLANTED: dict[str, Callable[[Nights], None]] = {
 def test_a_planted_leak_is_found(copy: Nights, place: str) -> None:
     PLANTED[place](copy)
     assert LEAK.lower() in {sung.canary for sung in sung_in(place, PLACES[place](copy))}
-    for path in (copy.server.files / "canaries" / "reports").glob(f"{LEAK}*"):
-        path.unlink()
 
 
 def test_leaks_are_planted_in_every_place() -> None:
