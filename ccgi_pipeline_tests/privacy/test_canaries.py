@@ -61,7 +61,7 @@ def test_the_faults_have_happened(nights: Nights) -> None:
     assert {"FILE-FAULT", "FILE-ZIP-BROKEN", "FILE-UNRECOGNISED", "FILE-ENCODING"} <= rules
     assert len(rules) > 100
     assert b"waits for an answer" in nights.said["hold show"]
-    assert b"1 new files" in nights.said["sensor"]
+    assert b"new files, none of them at rest" in nights.said["sensor"]
     assert any(nights.delivered.rglob("*.csv"))
 
 
