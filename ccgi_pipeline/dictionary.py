@@ -12,17 +12,19 @@ from typing import Any
 
 from ccgi_pipeline.feeds import in_sis
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, RULES
-from ccgi_pipeline.feeds.spec import Column, FeedSpec, Rule
+from ccgi_pipeline.feeds.spec import Column, ColumnClass, FeedSpec, Rule
+from ccgi_pipeline.reports.classes import POLICIES, Output, Policy
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 
 
 def as_json() -> str:
-    """One object with ``feeds``, ``rules`` and ``reports``."""
+    """One object with ``feeds``, ``rules``, ``reports`` and ``outputs``."""
     dictionary = {
         "feeds": [_feed_object(feed) for feed in FEEDS],
         "rules": [_rule_object(rule) for rule in RULES.values()],
         "reports": [_report_object(report) for report in REPORTS],
+        "outputs": [_output_object(output, policy) for output, policy in POLICIES.items()],
     }
     return json.dumps(dictionary, indent=2, ensure_ascii=False) + "\n"
 
@@ -74,6 +76,19 @@ def _rule_object(rule: Rule) -> dict[str, Any]:
     }
 
 
+def _output_object(output: Output, policy: Policy) -> dict[str, Any]:
+    return {
+        "name": str(output),
+        "reader": policy.reader,
+        "shows": _classes(policy.shows),
+        "why": policy.why,
+    }
+
+
+def _classes(classes: frozenset[ColumnClass]) -> list[str]:
+    return [str(name) for name in ColumnClass if name in classes]
+
+
 def _report_object(report: ReportSpec) -> dict[str, Any]:
     return {
         "name": report.name,
@@ -94,7 +109,8 @@ _GENERATED = (
 )
 _HOW_TO_READ = (
     "A record is kept out by an error only. Where a column that is not required is wrong, the "
-    "value is left out and the record is loaded. *Personal* columns reach no aggregate."
+    "value is left out and the record is loaded. A column's class says who may see it: "
+    "[the table below](#who-may-see-what)."
 )
 
 
@@ -108,6 +124,7 @@ def as_markdown() -> str:
         _HOW_TO_READ,
         "",
     ]
+    lines += _who_may_see_what()
     for family, feeds in FAMILIES.items():
         lines += [f"## Family `{family}`", ""]
         for feed in feeds:
@@ -120,6 +137,28 @@ def as_markdown() -> str:
     for report in REPORTS:
         lines += _report_page(report)
     return "\n".join(lines).rstrip() + "\n"
+
+
+_WHAT_CLASSES_MEAN = (
+    "`pii` says who a student is, or leads there. `restricted` says what only who needs it may "
+    "know. `foster` says, or comes from a file that says, that a student is a foster youth."
+)
+
+
+def _who_may_see_what() -> list[str]:
+    return [
+        "## Who may see what",
+        "",
+        _WHAT_CLASSES_MEAN,
+        "",
+        *_table(
+            ("Output", "Read by", "Classes it may show", "Why"),
+            (
+                (output, policy.reader, ", ".join(_classes(policy.shows)) or "none", policy.why)
+                for output, policy in POLICIES.items()
+            ),
+        ),
+    ]
 
 
 def _feed_page(feed: FeedSpec) -> list[str]:
@@ -145,14 +184,14 @@ def _feed_page(feed: FeedSpec) -> list[str]:
         f"File name: {names}; {separators}; {quotes}. Key: {keys}. {absence} {source}",
         "",
         *_table(
-            ("Column", "Requirement", "Type", "Length", "Personal", "Description"),
+            ("Column", "Requirement", "Type", "Length", "Class", "Description"),
             (
                 (
                     f"`{column.name}`",
                     column.requirement,
                     column.type,
                     str(column.length or ""),
-                    "yes" if column.personal else "",
+                    ", ".join(_classes(column.classes)),
                     column.description + (f" Codes: {column.codes.name}." if column.codes else ""),
                 )
                 for column in feed.columns.values()
@@ -206,8 +245,11 @@ def _report_page(report: ReportSpec) -> list[str]:
         f"`{folder}/` - files: {files}. Columns after: {report.source}.",
         "",
         *_table(
-            ("Detail column", "Description"),
-            ((column.name, column.description) for column in report.detail_columns),
+            ("Detail column", "Class", "Description"),
+            (
+                (column.name, ", ".join(_classes(column.classes)), column.description)
+                for column in report.detail_columns
+            ),
         ),
         *(
             [f"Aggregate: {', '.join(column.name for column in report.aggregate_columns)}.", ""]

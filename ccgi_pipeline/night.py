@@ -690,6 +690,7 @@ def _only_deliverer(warehouse: Path) -> Iterator[None]:
         yield
 
 
+@value_free
 def waits_for_delivery(warehouse: Path) -> bool:
     """Whether something made is still to be sent, or on its way."""
     if not read_profiles(warehouse).sftp or not deliveries_exist(warehouse):
@@ -698,6 +699,7 @@ def waits_for_delivery(warehouse: Path) -> bool:
         return bool(ledger.servers())
 
 
+@value_free
 def offline_knowledge(warehouse: Path) -> Known:
     """What the warehouse in this folder knows, for a check that changes nothing."""
     connection = lake.connect(warehouse, read_only=True)
@@ -731,6 +733,7 @@ class Before:
     quiet: bool = False
 
 
+@value_free
 def before_the_night(folders: Folders) -> Before:
     """Where the ledger ends, and whether the inbox holds a file that is not known as it is.
 
@@ -749,12 +752,14 @@ def before_the_night(folders: Folders) -> Before:
         return Before(inspecting.last_drop(connection), quiet=not news)
 
 
+@value_free
 def last_drop(folders: Folders) -> int:
     """The position of the drop that was loaded last."""
     with lake.connect(folders.warehouse, read_only=True) as connection:
         return inspecting.last_drop(connection)
 
 
+@value_free
 def summary(folders: Folders, on: date, before: Before) -> NightSummary:
     """What the drops since ``before`` brought, and what the outbox has of ``on``."""
     with lake.connect(folders.warehouse, read_only=True) as connection:

@@ -20,6 +20,7 @@ from ccgi_pipeline.cli.nights import demo, generate, run, ui
 from ccgi_pipeline.cli.purging import purge
 from ccgi_pipeline.cli.replaying import replay
 from ccgi_pipeline.cli.status import status
+from ccgi_pipeline.cli.support import support_bundle
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,6 +45,7 @@ for command in (
     purge,
     audit,
     dictionary,
+    support_bundle,
     bench,
     ui,
 ):

@@ -73,7 +73,7 @@ def _table_column(column: Column) -> dg.TableColumn:
             nullable=column.requirement is not Requirement.REQUIRED,
             other=[f"at most {column.length} characters"] if column.length else [],
         ),
-        tags={"personal": ""} if column.personal else {},
+        tags={str(name): "" for name in sorted(column.classes)},
     )
 
 

@@ -26,6 +26,7 @@ class Application(pa.DataFrameModel):
         length=20,
         pattern=r"[0-9A-Za-z-]+",
         example="100001",
+        pii=True,
         source=SEED,
     )
     ccc_id: str = column(

@@ -56,6 +56,7 @@ class Event(pa.DataFrameModel):
         requirement=REQUIRED,
         length=36,
         pattern=r"[A-Za-z0-9-]+",
+        pii=True,
         example="6f1c2b3a-0000-4000-8000-00000000000a",
         source=SOURCE,
     )
@@ -154,7 +155,11 @@ class Goal(Event):
     """A goal was set, completed or removed."""
 
     GoalID: str = column(
-        "Which of the student's goals.", requirement=REQUIRED, length=36, source=SOURCE
+        "Which of the student's goals.",
+        requirement=REQUIRED,
+        length=36,
+        pii=True,
+        source=SOURCE,
     )
     GoalType: str = column(
         "Kind of goal, such as Academic or Career.",
@@ -179,7 +184,11 @@ class AcademicPlan(Event):
     """An academic plan was created, changed or reviewed."""
 
     PlanID: str = column(
-        "Which of the student's plans.", requirement=REQUIRED, length=36, source=SOURCE
+        "Which of the student's plans.",
+        requirement=REQUIRED,
+        length=36,
+        pii=True,
+        source=SOURCE,
     )
     PlanStatus: str = column(
         "What happened to it.", requirement=REQUIRED, codes=PLAN_STATUS, source=SOURCE

@@ -53,6 +53,18 @@ class ColumnType(StrEnum):
     BOOLEAN = "boolean"
 
 
+class ColumnClass(StrEnum):
+    """Why a column is not for everybody; who may see which class is ``reports.classes``' matter.
+
+    PII: it says who a student is, or leads there. RESTRICTED: it says what only who needs it may
+    know. FOSTER: it says, or comes from a file that says, that a student is a foster youth.
+    """
+
+    PII = "pii"
+    RESTRICTED = "restricted"
+    FOSTER = "foster"
+
+
 class Lifecycle(StrEnum):
     """What the absence of a known record from a new file means."""
 
@@ -230,9 +242,19 @@ class Column:
     source: str
 
     @property
+    def classes(self) -> frozenset[ColumnClass]:
+        """The classes that the column is of; none where everybody may see it."""
+        declared = {
+            ColumnClass.PII: self.pii,
+            ColumnClass.RESTRICTED: self.restricted,
+            ColumnClass.FOSTER: self.foster,
+        }
+        return frozenset(name for name, is_one in declared.items() if is_one)
+
+    @property
     def personal(self) -> bool:
-        """Whether the column may not reach an aggregate."""
-        return self.pii or self.restricted or self.foster
+        """Whether the column is of any class, so that it may not reach an aggregate."""
+        return bool(self.classes)
 
     def expected_in(self, edition: str) -> bool:
         """Whether files of this edition of the feed have the column."""

@@ -13,9 +13,14 @@ import polars as pl
 
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.reports.building import harmless
+from ccgi_pipeline.reports.classes import Output, may_show
 from ccgi_pipeline.reports.writing import as_csv
 
-COLUMNS = [name for name, column in APPLICATIONS.columns.items() if not column.restricted]
+COLUMNS = [
+    name
+    for name, column in APPLICATIONS.columns.items()
+    if may_show(Output.COLLEGE_DOWNLOAD, column.classes)
+]
 """Every column of an application that is not restricted."""
 
 
@@ -32,5 +37,4 @@ def download_file(rows: pl.DataFrame) -> bytes:
 def restricted_columns(content: bytes) -> list[str]:
     """The columns of a written file that it may not have: none."""
     header = content.split(b"\r\n", 1)[0].decode().split(",")
-    restricted = {name for name, column in APPLICATIONS.columns.items() if column.restricted}
-    return sorted(restricted & set(header))
+    return sorted({*APPLICATIONS.columns} & set(header) - {*COLUMNS})

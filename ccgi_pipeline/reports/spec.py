@@ -13,6 +13,8 @@ from importlib.resources.abc import Traversable
 
 from ccgi_pipeline.errors import PermanentError
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
+from ccgi_pipeline.feeds.spec import ColumnClass
+from ccgi_pipeline.reports.classes import Output, may_show
 
 SEED = "000_05975245813d5fcc.txt"
 PROJECT = "this project"
@@ -32,12 +34,17 @@ class ReportColumn:
     description: str = ""
 
     @property
+    def classes(self) -> frozenset[ColumnClass]:
+        """The classes of the feed's column that it shows."""
+        if self.origin is None:
+            return frozenset()
+        feed, column = self.origin
+        return FEEDS_BY_NAME[feed].columns[column].classes
+
+    @property
     def personal(self) -> bool:
         """Whether the column may not reach an aggregate."""
-        if self.origin is None:
-            return False
-        feed, column = self.origin
-        return FEEDS_BY_NAME[feed].columns[column].personal
+        return not may_show(Output.AGGREGATE, self.classes)
 
 
 STUDENT_COLUMNS = (

@@ -6,7 +6,6 @@ damaged in every way that has its own message, and all that is said of it is sea
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from ccgi_pipeline.verification.checking import check
 from ccgi_pipeline.verification.page import page_of_check, page_of_receipt
 from ccgi_pipeline.verification.receipts import as_text, receipt_csv, receipt_json
 from ccgi_pipeline_tests.files import ON, Line, as_bytes, good_lines, usual_name, verified
+from ccgi_pipeline_tests.privacy.damages import damaged
 from ccgi_pipeline_tests.verification.receipt_pages import delivery
 
 _CANARY = re.compile(r"canary|7531|1931|31:53", re.IGNORECASE)
@@ -66,32 +66,8 @@ def _values(feed: FeedSpec, count: int = 4) -> list[Line]:
 
 def _damaged(feed: FeedSpec) -> Iterator[bytes]:
     """A file of canaries as it is, and damaged in every way of which the reader speaks."""
-    mark = feed.separators[0].encode()
-    whole = as_bytes(feed, _words(feed))
-    header, _, rest = whole.partition(b"\n")
-    first, _, others = rest.partition(b"\n")
-    yield whole
     yield as_bytes(feed, _values(feed))
-    yield rest
-    yield header + b"\n"
-    yield header + first + b"\n" + others
-    yield header + mark + first + b"\n" + others
-    yield header + mark + header + b"\n" + rest
-    yield header.rpartition(mark)[0] + b"\n" + rest
-    yield header.partition(mark)[2] + b"\n" + rest
-    yield whole.replace(mark, b"|")
-    yield whole.replace(b"\n", b" ")
-    yield header + b"\n" + rest.replace(mark, mark + mark)
-    yield header + b"\n" + rest.replace(mark, b"")
-    yield header + b"\n" + rest.replace(b"Canary", b'Can"ary')
-    yield header + b"\n" + rest.replace(b"a", b"a\x00")
-    yield header + b"\n" + rest.replace(b"r", b"r\n")
-    yield header + b"\n" + rest.replace(b"\n", mark + mark + b"\n")
-    yield header + b"\n\n" + first + b"\n" + header + b"\n" + others[:-9]
-    yield codecs.BOM_UTF16_LE + whole.decode().encode("utf-16-le")
-    yield whole.replace(b"y", b"\xf1").replace(b"1", b"1\xf1")
-    yield whole.replace(b"y", b"\x81")
-    yield whole.replace(b"\n", b"\r")
+    yield from damaged(feed, as_bytes(feed, _words(feed)), b"Canary")
 
 
 @pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)

@@ -329,7 +329,7 @@ class User(pa.DataFrameModel):
 class Enrollment(pa.DataFrameModel):
     """A user's place in a class, as student, teacher or otherwise."""
 
-    sourcedId: str = _id("Unique id of this enrollment", source=SEED)
+    sourcedId: str = _id("Unique id of this enrollment", pii=True, source=SEED)
     status: str = _status()
     dateLastModified: pl.Datetime = _modified()
     classSourcedId: str = _ref("The class", requirement=REQUIRED)
@@ -383,7 +383,7 @@ class Demographics(pa.DataFrameModel):
 class Role(pa.DataFrameModel):
     """A user's role at an organization (version 1.2)."""
 
-    sourcedId: str = _id("Unique id of this role", source=VERSION_1_2)
+    sourcedId: str = _id("Unique id of this role", pii=True, source=VERSION_1_2)
     status: str = _status(VERSION_1_2)
     dateLastModified: pl.Datetime = _modified(VERSION_1_2)
     userSourcedId: str = _ref("The user", requirement=REQUIRED, pii=True, source=VERSION_1_2)
@@ -397,13 +397,13 @@ class Role(pa.DataFrameModel):
     beginDate: pl.Date = _day("Start date.", VERSION_1_2)
     endDate: pl.Date = _day("End date.", VERSION_1_2)
     orgSourcedId: str = _ref("The organization", requirement=REQUIRED, source=VERSION_1_2)
-    userProfileSourcedId: str = _ref("The profile used in the role", source=VERSION_1_2)
+    userProfileSourcedId: str = _ref("The profile used in the role", pii=True, source=VERSION_1_2)
 
 
 class UserProfile(pa.DataFrameModel):
     """A user's account in some application (version 1.2)."""
 
-    sourcedId: str = _id("Unique id of this profile", source=VERSION_1_2)
+    sourcedId: str = _id("Unique id of this profile", pii=True, source=VERSION_1_2)
     status: str = _status(VERSION_1_2)
     dateLastModified: pl.Datetime = _modified(VERSION_1_2)
     userSourcedId: str = _ref("The user", requirement=REQUIRED, pii=True, source=VERSION_1_2)

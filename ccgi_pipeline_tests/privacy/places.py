@@ -1,0 +1,217 @@
+"""Where a pupil's value might get to, and must not.
+
+Belongs here: one function a place, which gives what stands there by name. To search another place,
+write its function and name it in ``PLACES``. Does not belong here: what is searched for (canaries).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sqlite3
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.test_utils import in_process_test_workspace
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster_graphql.test.utils import execute_dagster_graphql
+
+from ccgi_pipeline.intake.archive import ArchiveDamagedError
+from ccgi_pipeline.running import environment
+from ccgi_pipeline.support import bundle
+from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline_tests.night.nights import bytes_below
+from ccgi_pipeline_tests.privacy.nights import Nights
+
+Parts = Mapping[str, bytes]
+
+
+def dagster_files(nights: Nights) -> Parts:
+    """Every file of the instance as it lies on disk: logs, run storage, schedules, pickles."""
+    return bytes_below(_home(nights))
+
+
+def dagster_databases(nights: Nights) -> Parts:
+    """Every cell of every table of the instance: events, runs, tags, configurations, ticks."""
+    return {
+        f"{path.name} {table}.{column}": content
+        for path in sorted(_home(nights).rglob("*.db"))
+        for (table, column), content in cells_of(path).items()
+    }
+
+
+def _home(nights: Nights) -> Path:
+    return nights.folders.warehouse / "dagster"
+
+
+def cells_of(database: Path) -> dict[tuple[str, str], bytes]:
+    """The cells of each column of an SQLite file; of a changed cell, as it is now."""
+    cells: dict[tuple[str, str], bytes] = {}
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        for (table,) in tables.fetchall():
+            rows = connection.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - its own tables
+            names = [column[0] for column in rows.description]
+            for number, row in enumerate(rows):
+                for name, cell in zip(names, row, strict=True):
+                    if isinstance(cell, bytes):
+                        cells[table, f"{name} {number}"] = cell  # packed, each by itself
+                    elif isinstance(cell, str):
+                        cells[table, name] = cells.get((table, name), b"") + cell.encode() + b"\n"
+    return cells
+
+
+def said(nights: Nights) -> Parts:
+    """All that the commands said on standard output and error."""
+    return nights.said
+
+
+def receipts(nights: Nights) -> Parts:
+    """What senders get back, as JSON, CSV and page; the child match reports are their pupils'."""
+    return {
+        path: content
+        for path, content in bytes_below(nights.folders.outbox).items()
+        if "/_receipts/" in path and "child_match" not in path
+    }
+
+
+def aggregates(nights: Nights) -> Parts:
+    """The reports that count."""
+    return _outbox(nights, "_Agg.csv")
+
+
+def _outbox(nights: Nights, end: str) -> Parts:
+    outbox = bytes_below(nights.folders.outbox)
+    return {path: content for path, content in outbox.items() if path.endswith(end)}
+
+
+def names_in_the_outbox(nights: Nights) -> Parts:
+    """The names of all files that were made."""
+    return {"names": "\n".join(bytes_below(nights.folders.outbox)).encode()}
+
+
+def names_on_the_server(nights: Nights) -> Parts:
+    """The names of all files that were delivered."""
+    return {"names": "\n".join(bytes_below(nights.delivered)).encode()}
+
+
+def beside_the_tables(nights: Nights) -> Parts:
+    """Databases and notes of the warehouse folder; its tables and its archive hold pupils' data."""
+    warehouse = nights.folders.warehouse
+    parts = {
+        f"{path.name} {table}.{column}": content
+        for path in sorted(warehouse.glob("*.sqlite"))
+        if path.name not in _OF_THE_TABLES
+        for (table, column), content in cells_of(path).items()
+    }
+    notes = [path for path in sorted(warehouse.iterdir()) if path.is_file()]
+    return parts | {
+        path.name: path.read_bytes() for path in notes if not path.name.startswith(_SQLITE)
+    }
+
+
+_OF_THE_TABLES = {"catalog.sqlite", "looks.sqlite"}
+"""The catalog has the least and greatest value of each column; looks are names of files."""
+_SQLITE = ("catalog.sqlite", "looks.sqlite", "deliveries.sqlite")
+
+
+def support_bundle(nights: Nights) -> Parts:
+    """What an operator sends to who helps, with the shape of every drop's files."""
+    warehouse = nights.folders.warehouse
+    with zipfile.ZipFile(io.BytesIO(bundle.support_bundle(warehouse))) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    if not nights.folders.archive.root.exists():
+        return parts
+    with lake.connect(warehouse, read_only=True) as connection:
+        for (drop,) in connection.execute("SELECT drop_id FROM drops").fetchall():
+            with contextlib.suppress(ArchiveDamagedError):
+                shapes = bundle.shapes_of_drop(connection, warehouse, drop)
+                parts[f"shapes of {drop}"] = json.dumps(shapes).encode()
+    return parts
+
+
+_ASKED = """
+{
+  runsOrError { ... on Runs { results {
+    id status runConfigYaml tags { key value } assets { key { path } }
+    stepStats { stepKey status }
+    eventConnection(limit: 5000) { events {
+      __typename
+      ... on MessageEvent { message stepKey level eventType }
+      ... on MaterializationEvent { partition label description metadataEntries { ...Metadata } }
+      ... on ObservationEvent { partition label description metadataEntries { ...Metadata } }
+      ... on AssetCheckEvaluationEvent { evaluation {
+        checkName description success partition metadataEntries { ...Metadata }
+      } }
+      ... on ErrorEvent { error { ...Trace } }
+    } }
+  } } }
+  runTagsOrError { ... on RunTags { tags { key values } } }
+  assetNodes {
+    description metadataEntries { ...Metadata } tags { key value } partitionKeys
+    assetMaterializations { metadataEntries { ...Metadata } tags { key value } }
+  }
+  schedulesOrError(repositorySelector: SELECTOR) { ... on Schedules { results {
+    name scheduleState { ticks { status skipReason runKeys cursor error { ...Trace } } }
+  } } }
+  sensorsOrError(repositorySelector: SELECTOR) { ... on Sensors { results {
+    name sensorState { ticks { status skipReason runKeys cursor error { ...Trace } } }
+  } } }
+}
+fragment Trace on PythonError {
+  message stack className errorChain { error { message stack className } }
+}
+fragment Metadata on MetadataEntry {
+  __typename label description
+  ... on TextMetadataEntry { text }
+  ... on UrlMetadataEntry { url }
+  ... on PathMetadataEntry { path }
+  ... on JsonMetadataEntry { jsonString }
+  ... on MarkdownMetadataEntry { mdStr }
+  ... on IntMetadataEntry { intRepr }
+  ... on FloatMetadataEntry { floatValue }
+  ... on TableMetadataEntry { table { records } }
+}
+"""
+_SELECTOR = '{repositoryName: "__repository__", repositoryLocationName: "<<in_process>>"}'
+
+
+def graphql(nights: Nights) -> Parts:
+    """All that the UI can ask: runs, events, configurations, tags, assets, checks, ticks."""
+    origin = LoadableTargetOrigin(
+        module_name="ccgi_pipeline.definitions",
+        attribute="defs",
+        working_directory=str(Path(__file__).parents[2]),
+    )
+    with (
+        dg.DagsterInstance.from_config(str(_home(nights))) as instance,
+        pytest.MonkeyPatch.context() as patch,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # Dagster tells itself what it is about to change
+        for name, value in environment(nights.folders).items():
+            patch.setenv(name, value)
+        with in_process_test_workspace(instance, origin) as workspace:
+            answer = execute_dagster_graphql(workspace, _ASKED.replace("SELECTOR", _SELECTOR))
+    assert not answer.errors, answer.errors
+    return {name: json.dumps(part).encode() for name, part in answer.data.items()}
+
+
+PLACES: Mapping[str, Callable[[Nights], Parts]] = {
+    "Dagster's files": dagster_files,
+    "Dagster's databases": dagster_databases,
+    "GraphQL": graphql,
+    "support bundle": support_bundle,
+    "what commands say": said,
+    "receipts": receipts,
+    "aggregates": aggregates,
+    "names in the outbox": names_in_the_outbox,
+    "names on the server": names_on_the_server,
+    "beside the tables": beside_the_tables,
+}

@@ -1,0 +1,239 @@
+"""Classes of columns: every column has them, and no output shows what it may not.
+
+Belongs here: guards on the declarations, and values planted in every classed column of the lake, of
+which the real queries are asked: where do they turn up? An answer that cannot go stale.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import duckdb
+import polars as pl
+import pytest
+
+from ccgi_pipeline import dictionary
+from ccgi_pipeline.feeds.cccapply import APPLICATIONS
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.spec import Column, ColumnClass, ColumnType, FeedSpec
+from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.reports.building import aggregate_rows, detail_rows, open_views
+from ccgi_pipeline.reports.classes import POLICIES, Output, may_show
+from ccgi_pipeline.reports.college_download import COLUMNS
+from ccgi_pipeline.reports.foster_privacy import FOSTER_TABLES
+from ccgi_pipeline.reports.registry import REPORTS
+from ccgi_pipeline.warehouse import applications, lake, rosters
+from ccgi_pipeline.warehouse.classes import OWN_CLASSES
+from ccgi_pipeline.warehouse.eligible import evaluate_rosters
+from ccgi_pipeline.warehouse.lake import quoted
+from ccgi_pipeline_tests.files import ON, as_bytes, usual_name, verified
+from ccgi_pipeline_tests.privacy.canaries import STUDENTS, canaries_in, canary, good, role
+
+# --- declarations ---------------------------------------------------------------------------------
+
+_TELLING = re.compile(
+    r"(?i)name|birth|ssid|stateid|address|e-?mail|phone|sms|password|student.*id|"
+    r"local.?id|user|pronoun|child|identifier|ethnicity$|gpa$|disab|homeless|migrant|foster"
+)
+"""Names of columns that sound like a person."""
+_OF_THINGS = {
+    *("CourseInstitutionName", "CollegeName", "ModuleName", "AssessmentName", "FavoriteName"),
+    *("TestName", "FileName", "propertyName", "name", "identifier", "Phone", "EdOpsName"),
+    *("EILName", "HispanicEthnicity", "enabledUser"),
+}
+"""Such columns that are of schools, colleges, courses and files; and one that is shown to all, as
+CCGI's sample shows it."""
+
+
+@pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
+def test_a_column_whose_name_sounds_like_a_person_has_a_class(feed: FeedSpec) -> None:
+    unclassed = [
+        column.name
+        for column in feed.columns.values()
+        if _TELLING.search(column.name) and not column.classes and column.name not in _OF_THINGS
+    ]
+    assert unclassed == []
+
+
+def test_what_is_of_things_is_so_in_feeds_of_things_only() -> None:
+    classed = {c.name for f in FEEDS for c in f.columns.values() if not c.classes} & _OF_THINGS
+    assert classed == _OF_THINGS
+
+
+def test_all_that_foster_focus_sends_is_of_foster_youth() -> None:
+    for family in ("foster_focus", "foster_focus_cps"):
+        for feed in FAMILIES[family]:
+            assert all(ColumnClass.FOSTER in c.classes for c in feed.columns.values())
+    assert ColumnClass.FOSTER in FEEDS_BY_NAME["transcript_student"].columns["FosterYouth"].classes
+
+
+def test_outputs_that_many_see_show_no_class_and_ccgis_reports_no_foster_youth() -> None:
+    for output in (Output.AGGREGATE, Output.RECEIPT, Output.RECORD, Output.SUPPORT_BUNDLE):
+        assert POLICIES[output].shows == frozenset()
+    assert not may_show(Output.DETAIL, frozenset({ColumnClass.FOSTER}))
+    assert not may_show(Output.COLLEGE_DOWNLOAD, frozenset({ColumnClass.RESTRICTED}))
+
+
+def test_the_dictionary_says_who_may_see_what() -> None:
+    page = dictionary.as_markdown()
+    for output, policy in POLICIES.items():
+        shows = ", ".join(name for name in ColumnClass if name in policy.shows) or "none"
+        assert f"| {output} | {policy.reader} | {shows} |" in page
+
+
+# --- values, and where they turn up ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def planted() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Today's tables in memory, with a line of each student in each of them."""
+    with duckdb.connect() as connection:
+        connection.execute("ATTACH ':memory:' AS lake")
+        connection.execute("USE lake")
+        lake.prepare(connection)
+        for family, feeds in FAMILIES.items():
+            sent = {usual_name(feed): as_bytes(feed, good(feed)) for feed in feeds}
+            accepted = verified(sent, family).accepted
+            for feed in feeds:
+                columns = [*feed.columns, "_sender"]
+                connection.register("given", accepted[feed.name].select(columns).to_arrow())
+                connection.execute(
+                    f"INSERT INTO {feed.name} BY NAME SELECT *, true AS _active FROM given"  # noqa: S608
+                )
+                connection.unregister("given")
+        rosters.make_views(connection)
+        answers = pl.DataFrame(
+            schema=dict.fromkeys(("app_id", "answer", "SSID", "fields"), pl.String)
+        )
+        answers.extend(pl.DataFrame([["1", "found", "1", ""]], schema=answers.schema, orient="row"))
+        applications.note_answers(connection, answers, ON)
+        yield connection
+
+
+Shown = Mapping[tuple[str, str], pl.DataFrame]
+
+
+def _reports(connection: duckdb.DuckDBPyConnection) -> Shown:
+    """The rows of every report, by name and file."""
+    shown = {}
+    for spec in REPORTS:
+        shown[spec.name, "Detail"] = detail_rows(connection, spec)
+        if "Agg" in spec.files:
+            shown[spec.name, "Agg"] = aggregate_rows(connection, spec, Profiles().reports)
+    return shown
+
+
+@pytest.fixture(scope="module")
+def shown(planted: duckdb.DuckDBPyConnection) -> Shown:
+    evaluate_rosters(planted, ON, Profiles())
+    open_views(planted, ON)
+    return _reports(planted)
+
+
+def _roles_in(cells: pl.Series) -> set[str]:
+    """What the canaries in these cells say of a student."""
+    found = canaries_in("\n".join(map(str, cells.to_list())).encode())
+    return {said for value in found for said in _ROLE_OF[value]}
+
+
+def _roles() -> dict[str, set[str]]:
+    roles: dict[str, set[str]] = {}
+    for feed in FEEDS:
+        for column in feed.columns.values():
+            for student in range(STUDENTS):
+                for like in ("", "2010-01-01"):
+                    value = canary(feed, column, student, like)
+                    if value is not None:
+                        roles.setdefault(value.lower().split("@")[0], set()).add(role(feed, column))
+    return roles
+
+
+_ROLE_OF = _roles()
+
+
+def test_a_report_shows_of_pupils_what_its_columns_declare_and_no_more(shown: Shown) -> None:
+    assert sum(rows.height for rows in shown.values()) > 100
+    for spec in REPORTS:
+        for file in spec.files:
+            rows = shown[spec.name, file]
+            for column in spec.columns_of(file):
+                feed, name = column.origin or ("", "")
+                declared = (
+                    {role(FEEDS_BY_NAME[feed], FEEDS_BY_NAME[feed].columns[name])}
+                    if column.classes
+                    else set()
+                )
+                assert _roles_in(rows[column.name]) <= declared, (spec.name, file, column.name)
+                assert may_show(
+                    Output.AGGREGATE if file == "Agg" else Output.DETAIL, column.classes
+                )
+
+
+def test_the_search_sees_what_a_detail_shows(shown: Shown) -> None:
+    assert _roles_in(shown["goals", "Detail"]["SSID"]) == {"ssid"}
+
+
+def test_colleges_see_no_restricted_value(planted: duckdb.DuckDBPyConnection) -> None:
+    rows = applications.for_colleges(planted, COLUMNS)
+    assert rows.height == STUDENTS
+    assert "ssid" not in rows.columns
+    for name in rows.columns:
+        declared = APPLICATIONS.columns[name]
+        assert _roles_in(rows[name]) <= {role(APPLICATIONS, declared)}
+        assert ColumnClass.RESTRICTED not in declared.classes
+
+
+@pytest.mark.parametrize("view", [*rosters.VIEWS, applications.VIEW])
+def test_a_view_shows_what_its_classes_say(planted: duckdb.DuckDBPyConnection, view: str) -> None:
+    rows = planted.sql(f"FROM {view}").pl()
+    assert rows.height
+    for name in rows.columns:
+        told = _roles_in(rows[name])
+        assert not told or OWN_CLASSES[view][name], (view, name, told)
+    assert set(OWN_CLASSES.get(view, {})) <= set(rows.columns)
+
+
+_FLIPPED = [
+    (feed, column)
+    for feed in FEEDS
+    if feed.family in {"transcript", "platform"}
+    for column in feed.columns.values()
+    if column.classes and canary(feed, column, 1) is None
+]
+"""Classed columns whose values cannot be told from others: yes or no, and codes."""
+
+
+def _changed(column: Column) -> str:
+    if column.type is ColumnType.BOOLEAN:
+        return f"NOT coalesce({quoted(column.name)}, false)"
+    assert column.codes is not None
+    first, last = column.codes.values[0], column.codes.values[-1]
+    return f"CASE WHEN {quoted(column.name)} = '{last}' THEN '{first}' ELSE '{last}' END"
+
+
+def test_no_classed_code_and_no_foster_youth_changes_a_report(
+    planted: duckdb.DuckDBPyConnection, shown: Shown
+) -> None:
+    assert len(_FLIPPED) > 8
+    planted.execute("BEGIN")
+    for feed, column in _FLIPPED:
+        name = quoted(column.name)
+        planted.execute(f"UPDATE {feed.name} SET {name} = {_changed(column)}")  # noqa: S608
+    for table in FOSTER_TABLES:
+        planted.execute(f"DELETE FROM {table}")  # noqa: S608
+    open_views(planted, ON)
+    after = _reports(planted)
+    planted.execute("ROLLBACK")
+    assert {key for key, rows in shown.items() if not rows.equals(after[key])} == set()
+
+
+def test_a_code_that_a_report_shows_would_have_changed_it(
+    planted: duckdb.DuckDBPyConnection, shown: Shown
+) -> None:
+    planted.execute("BEGIN")
+    planted.execute("UPDATE transcript_student SET GradeLevel = '09'")
+    open_views(planted, ON)
+    after = _reports(planted)
+    planted.execute("ROLLBACK")
+    assert not shown["goals", "Detail"].equals(after["goals", "Detail"])
