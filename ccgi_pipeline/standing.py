@@ -6,10 +6,12 @@ the pipeline. Codes, counts, verdicts and nights: nothing of a pupil.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import polars as pl
 
 from ccgi_pipeline.delivery import ledger as deliveries
@@ -48,9 +50,16 @@ class Standing:
 def standings(warehouse: Path, on: date, only: str | None = None) -> list[Standing]:
     """Every sender's standing with every family that it ever sent (``only`` one sender's)."""
     with lake.connect(warehouse, read_only=True) as connection:
-        newest = inspecting.newest_drops(connection)
-        senders = pl.Series("cd", newest["sender"].unique(), dtype=pl.String)
-        named = districts(known_directory(connection), senders)
+        return standings_in(connection, warehouse, on, only)
+
+
+def standings_in(
+    connection: duckdb.DuckDBPyConnection, warehouse: Path, on: date, only: str | None = None
+) -> list[Standing]:
+    """The same, of a warehouse that is open."""
+    newest = inspecting.newest_drops(connection)
+    senders = pl.Series("cd", newest["sender"].unique(), dtype=pl.String)
+    named = districts(known_directory(connection), senders)
     names = dict(named.select("cd", "District").iter_rows())
     sent: dict[str, tuple[str | None, int]] = {}
     if deliveries.exists(warehouse):
@@ -71,3 +80,42 @@ def standings(warehouse: Path, on: date, only: str | None = None) -> list[Standi
         for sender, family, night, verdict, lines, kept_out in newest.iter_rows()
         if only in {None, sender}
     ]
+
+
+def as_markdown(standings: Sequence[Standing], most: int) -> str:
+    """Standings as a table, the worst first; of more than ``most``, how many are left out."""
+    shown = sorted(standings, key=_how_bad)[:most]
+    rows = [
+        [
+            *(standing.sender, _cell(standing.name), standing.family),
+            *(standing.verdict.replace("_", " "), f"{standing.night:%Y-%m-%d}"),
+            *(f"{standing.days:,}", f"{standing.kept_out:,} of {standing.lines:,}"),
+            *((standing.delivered or "")[:16].replace("T", " "), f"{standing.waiting:,}"),
+        ]
+        for standing in shown
+    ]
+    lines = [f"| {' | '.join(row)} |" for row in (_HEAD, ["---"] * len(_HEAD), *rows)]
+    left_out = len(standings) - len(shown)
+    return "\n".join([*lines, *([f"\n{left_out:,} more: `ccgi status`"] if left_out else [])])
+
+
+_HEAD = [
+    *("sender", "name", "family", "last drop", "night", "days ago", "lines kept out"),
+    *("last delivery (UTC)", "files to send"),
+]
+_WORST = (Verdict.REJECTED, Verdict.HELD)
+
+
+def _how_bad(standing: Standing) -> tuple[bool, bool, int, str, str]:
+    return (
+        standing.verdict not in _WORST,
+        not standing.waiting,
+        -standing.days,
+        standing.sender,
+        standing.family,
+    )
+
+
+def _cell(text: str) -> str:
+    """Text that stays within its cell: a name in a directory could hold anything."""
+    return text.replace("|", "/").replace("\n", " ")
