@@ -88,7 +88,7 @@ that a night of any size needs the memory of one batch."""
 
 def archive_of(warehouse: Path) -> Archive:
     """The received bytes of a warehouse."""
-    return Archive(warehouse / "archive")
+    return Archive(warehouse / lake.ARCHIVE)
 
 
 @dataclass(frozen=True, slots=True)

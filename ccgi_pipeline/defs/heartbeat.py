@@ -166,14 +166,23 @@ def failed_steps(events: Iterable[dg.DagsterEvent]) -> Iterator[FailedStep]:
         yield FailedStep(event.step_key or "a step", kind, words)
 
 
+_RECENT = 20
+
+
 def _refusing(instance: dg.DagsterInstance) -> dict[str, str]:
     """Servers at which the newest deliveries failed until somebody acts."""
     key = dg.AssetCheckKey(dg.AssetKey(DELIVERIES), ALL_SENT)
-    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key]).get(key)
-    event = record.event.dagster_event if record and record.event else None
-    if event is None:
+    # A run that failed before it came to deliver has only planned to judge.
+    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=_RECENT)
+    events = [record.event.dagster_event for record in history if record.event]
+    judged = [
+        event.asset_check_evaluation_data
+        for event in events
+        if event and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    if not judged:
         return {}
-    evaluation = event.asset_check_evaluation_data
+    evaluation = judged[0]
     if evaluation.passed or evaluation.severity is not dg.AssetCheckSeverity.ERROR:
         return {}
     return {server: str(told.value) for server, told in evaluation.metadata.items()}

@@ -144,6 +144,8 @@ drop last changed it, whether the sender's newest full set has it, and a hash of
 
 CATALOG, TABLES, LOCK = "catalog.sqlite", "tables", "writer.lock"
 """What lies in a warehouse's folder: the catalog, the tables' files, the lock of who writes."""
+ARCHIVE = "archive"
+"""What was received lies there; nothing is, before there is a catalog."""
 
 
 class WarehouseBusyError(TransientError):
@@ -190,7 +192,7 @@ def attach(
     if snapshot is not None:
         options += f", SNAPSHOT_VERSION {snapshot}"
     catalog, data = folder / CATALOG, folder / TABLES
-    if _is_gone(catalog, data):
+    if _is_gone(folder):
         # A new one in its place would know nothing, and load all that lies in the inbox again.
         raise catalog_damaged(_GONE)
     connection.execute(f"SET temp_directory = {_literal(folder / 'spill')}")
@@ -216,16 +218,18 @@ def attach(
     connection.execute("USE lake")
 
 
-def _is_gone(catalog: Path, data: Path) -> bool:
-    """Whether there are tables without the catalog that says which they are."""
-    empty = not catalog.exists() or not catalog.stat().st_size
-    return empty and any(data.glob("**/*.parquet"))
+def _is_gone(folder: Path) -> bool:
+    """Whether there are records, or files they were made of, without the catalog over them."""
+    catalog = folder / CATALOG
+    if catalog.exists() and catalog.stat().st_size:
+        return False
+    return any(next((folder / kept).glob("*"), None) for kept in (TABLES, ARCHIVE))
 
 
 def fault(folder: Path) -> str | None:
     """What is wrong with the catalog of the warehouse in ``folder``, in words; None if nothing."""
     catalog = folder / CATALOG
-    if _is_gone(catalog, folder / TABLES):
+    if _is_gone(folder):
         return str(catalog_damaged(_GONE))
     if not catalog.exists():
         return None
