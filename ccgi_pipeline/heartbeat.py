@@ -68,7 +68,7 @@ class Facts:
     ``held``: drops that wait for an answer; None if the warehouse could not be asked. ``stuck``:
     per server how many files wait for it too long, and since when. ``free``: GiB by folder.
     ``catalog_fault``: what is wrong with the catalog. ``unsent_since``: since when a notice waits.
-    ``outside_at``: when the command looked last.
+    ``outside_at``, ``inside_at``: when the command, and the sensor ``heartbeat``, looked last.
     """
 
     now: datetime
@@ -80,6 +80,7 @@ class Facts:
     catalog_fault: str | None = None
     unsent_since: datetime | None = None
     outside_at: datetime | None = None
+    inside_at: datetime | None = None
 
 
 def facts_of(
@@ -105,11 +106,12 @@ def facts_of(
         with deliveries.open_ledger(warehouse) as ledger:
             waits = timedelta(hours=profiles.heartbeat.delivery_hours)
             stuck = ledger.waiting_since(now - waits)
-    unsent_since = outside_at = None
+    unsent_since = outside_at = inside_at = None
     if notice_book.exists(warehouse):
         with notice_book.open_book(warehouse) as book:
             unsent_since = book.waiting_since(channels)
             outside_at = book.last_watched(FROM_OUTSIDE)
+            inside_at = book.last_watched(FROM_INSIDE)
     return Facts(
         now=now,
         orchestrated=orchestrated,
@@ -120,6 +122,7 @@ def facts_of(
         catalog_fault=fault,
         unsent_since=unsent_since,
         outside_at=outside_at,
+        inside_at=inside_at,
     )
 
 
@@ -212,6 +215,15 @@ def _watchers(facts: Facts, settings: HeartbeatSettings) -> Iterator[Trouble]:
         yield _finding(
             "heartbeat_silent", f"`ccgi heartbeat` has not been run since {_at(outside)}"
         )
+    inside, daemons = facts.inside_at, facts.orchestrated.daemons
+    limit = timedelta(minutes=settings.sensor_minutes)
+    # Where the daemon is dead, that is told, and not what follows from it.
+    alive = daemons and facts.now - min(daemons.values()) <= timedelta(
+        minutes=settings.daemon_minutes
+    )
+    if alive and inside is not None and facts.now - inside > limit:
+        words = f"the sensor heartbeat has not looked since {_at(inside)}"
+        yield Trouble(Kind.HEARTBEAT, "heartbeat_silent/inside", words, "heartbeat_silent")
 
 
 def _finding(name: str, words: str) -> Trouble:

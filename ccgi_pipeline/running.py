@@ -86,7 +86,7 @@ def run_night(folders: Folders, on: date) -> NightSummary:
             asset_selection=[*DAILY_ASSETS] if before.quiet else None,
         )
         if not result.success:
-            failures = failed_steps(e for e in result.all_events if e.is_step_failure)
+            failures = failed_steps(result.all_events)
             failed = [f"{s.step} failed" + (f": {s.words}" if s.words else "") for s in failures]
             raise NightFailedError("\n".join(failed) or "a blocking check failed")
     _remember(folders, on)

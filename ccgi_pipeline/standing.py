@@ -85,24 +85,39 @@ def standings_in(
 def as_markdown(standings: Sequence[Standing], most: int) -> str:
     """Standings as a table, the worst first; of more than ``most``, how many are left out."""
     shown = sorted(standings, key=_how_bad)[:most]
+    # Without a server nothing is delivered, and there is nothing to say of it.
+    sent = any(standing.delivered or standing.waiting for standing in shown)
+    head = [*_HEAD, *(_HEAD_OF_DELIVERY if sent else ())]
     rows = [
         [
-            *(standing.sender, _cell(standing.name), standing.family),
-            *(standing.verdict.replace("_", " "), f"{standing.night:%Y-%m-%d}"),
-            *(f"{standing.days:,}", f"{standing.kept_out:,} of {standing.lines:,}"),
-            *((standing.delivered or "")[:16].replace("T", " "), f"{standing.waiting:,}"),
+            *(_named(standing), standing.family, standing.verdict.replace("_", " ")),
+            *(f"{standing.night:%Y-%m-%d}", f"{standing.days:,}"),
+            f"{standing.kept_out:,} of {standing.lines:,}",
+            *(_delivery(standing) if sent else ()),
         ]
         for standing in shown
     ]
-    lines = [f"| {' | '.join(row)} |" for row in (_HEAD, ["---"] * len(_HEAD), *rows)]
+    lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
     left_out = len(standings) - len(shown)
     return "\n".join([*lines, *([f"\n{left_out:,} more: `ccgi status`"] if left_out else [])])
 
 
-_HEAD = [
-    *("sender", "name", "family", "last drop", "night", "days ago", "lines kept out"),
-    *("last delivery (UTC)", "files to send"),
-]
+_HEAD = ["sender", "family", "last drop", "night", "days ago", "lines kept out"]
+_HEAD_OF_DELIVERY = ["last delivery (UTC)", "files to send"]
+
+
+def _named(standing: Standing) -> str:
+    if standing.name == standing.sender:
+        return standing.sender
+    # A name in a directory could hold anything; it stays within its cell.
+    name = standing.name.replace("|", "/").replace("\n", " ")
+    return f"{name} ({standing.sender})"
+
+
+def _delivery(standing: Standing) -> tuple[str, str]:
+    return (standing.delivered or "")[:16].replace("T", " "), f"{standing.waiting:,}"
+
+
 _WORST = (Verdict.REJECTED, Verdict.HELD)
 
 
@@ -114,8 +129,3 @@ def _how_bad(standing: Standing) -> tuple[bool, bool, int, str, str]:
         standing.sender,
         standing.family,
     )
-
-
-def _cell(text: str) -> str:
-    """Text that stays within its cell: a name in a directory could hold anything."""
-    return text.replace("|", "/").replace("\n", " ")

@@ -96,6 +96,16 @@ def test_a_finding_that_is_as_it_should_be_can_be_ignored(finding: str) -> None:
     assert troubles(WRONG[finding], HeartbeatSettings(ignore=(finding,))) == []
 
 
+def test_a_sensor_heartbeat_that_is_dead_while_the_daemon_lives_is_found_from_outside() -> None:
+    dead = replace(SOUND, inside_at=NOW - 11 * MINUTE)
+    (found,) = troubles(dead, USUAL)
+    assert (found.page, found.words[:21]) == ("heartbeat_silent", "the sensor heartbeat ")
+    with_its_daemon = replace(
+        dead, orchestrated=replace(ALIVE, daemons={"SENSOR": NOW - 11 * MINUTE})
+    )
+    assert [t.page for t in troubles(with_its_daemon, USUAL)] == ["daemon_silent"]
+
+
 def test_what_was_never_switched_on_is_not_missed() -> None:
     by_cron = Facts(now=NOW, orchestrated=Orchestrated(good_night=NOW - HOUR))
     assert troubles(by_cron, USUAL) == []

@@ -23,6 +23,7 @@ from ccgi_pipeline.notices.sending import channels, tell
 from ccgi_pipeline.notices.troubles import Kind, Trouble
 from ccgi_pipeline.profiles import read_profiles
 
+_SWITCHED = {InstigatorStatus.RUNNING: True, InstigatorStatus.STOPPED: False}
 _LOOKS = 3
 """So many looks of a sensor must have failed one after the other."""
 _ENDED = [
@@ -83,7 +84,8 @@ def orchestrated(instance: dg.DagsterInstance) -> Orchestrated:
     state = _switch(instance)
     return Orchestrated(
         daemons=_daemons(instance),
-        sensor_on=None if state is None else state.status is not InstigatorStatus.STOPPED,
+        # As the code declares it, it is off, and nobody has touched its switch.
+        sensor_on=None if state is None else _SWITCHED.get(state.status),
         sensor_errors=() if state is None else _sensor_errors(instance, state),
         good_night=_good_night(instance),
         running_since=_running_since(instance),
@@ -143,7 +145,7 @@ def _failed(instance: dg.DagsterInstance) -> Iterator[FailedRun]:
         for record in newest:
             if record.dagster_run.status is not dg.DagsterRunStatus.SUCCESS:
                 failures = instance.get_records_for_run(
-                    record.dagster_run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+                    record.dagster_run.run_id, of_type=FAILURES
                 ).records
                 events = [r.event_log_entry.dagster_event for r in failures]
                 yield FailedRun(job, tuple(failed_steps(event for event in events if event)))
@@ -153,17 +155,24 @@ _CHECK_FAILED = "DagsterAssetCheckFailedError"
 """Dagster's word for a red blocking check; its message names the check."""
 
 
+FAILURES = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RESOURCE_INIT_FAILURE}
+"""What makes a run fail: a step, or that the warehouse could not be opened."""
+
+
 def failed_steps(events: Iterable[dg.DagsterEvent]) -> Iterator[FailedStep]:
     """Which steps failed, and why where the reason is an error of ours."""
     ours = {kind.__name__ for kind in deciding.kinds_of(PipelineError)}
     for event in events:
-        error = event.step_failure_data.error
-        cause = error.cause if error and error.cause else error
+        if event.event_type not in FAILURES:
+            continue
+        step = event.is_step_failure
+        data = event.step_failure_data if step else event.engine_event_data
+        cause = _root(data.error)
         kind = (cause.cls_name if cause else None) or "unknown"
         words = None
         if cause and kind in {*ours, _CHECK_FAILED}:
             words = cause.message.strip().split(": ", 1)[-1]
-        yield FailedStep(event.step_key or "a step", kind, words)
+        yield FailedStep((step and event.step_key) or "opening the warehouse", kind, words)
 
 
 _RECENT = 20

@@ -274,7 +274,12 @@ def _literal(value: Path | str) -> str:
 
 
 def exists(folder: Path) -> bool:
-    """Whether a warehouse was ever opened in ``folder``."""
+    """Whether a warehouse was ever opened in ``folder``.
+
+    Raises CatalogDamagedError where the catalog of one that was is gone.
+    """
+    if _is_gone(folder):
+        raise catalog_damaged(_GONE)
     return (folder / CATALOG).exists()
 
 

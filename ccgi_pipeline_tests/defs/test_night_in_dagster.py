@@ -103,7 +103,7 @@ def test_who_stands_badly_is_shown_in_one_table(night: Night) -> None:
     shown, before = (record.asset_materialization.metadata for record in records)
     (row,) = shown["who stands badly"].value.splitlines()[2:]
     assert row == (
-        f"| {BAD} | Palm Springs Unified | transcript | rejected | 2026-11-22 | 0 | 2 of 2 |  | 0 |"
+        f"| Palm Springs Unified ({BAD}) | transcript | rejected | 2026-11-22 | 0 | 2 of 2 |"
     )
     assert len(shown["everybody"].value.splitlines()) == 4
     assert (shown["senders"].value, shown["to be looked at"].value) == (2, 1)
