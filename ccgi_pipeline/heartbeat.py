@@ -55,6 +55,7 @@ class Orchestrated:
     daemons: Mapping[str, datetime] = field(default_factory=dict)
     sensor_on: bool | None = None
     sensor_errors: tuple[str, ...] = ()
+    sensor_since: datetime | None = None
     good_night: datetime | None = None
     running_since: datetime | None = None
     failed: Sequence[FailedRun] = ()
@@ -68,7 +69,9 @@ class Facts:
     ``held``: drops that wait for an answer; None if the warehouse could not be asked. ``stuck``:
     per server how many files wait for it too long, and since when. ``free``: GiB by folder.
     ``catalog_fault``: what is wrong with the catalog. ``unsent_since``: since when a notice waits.
-    ``outside_at``, ``inside_at``: when the command, and the sensor ``heartbeat``, looked last.
+    ``just_started``: the sensor ``heartbeat`` looks for the first time since its daemon was
+    started; others may not have come to it yet. ``outside_at``, ``inside_at``: when the command,
+    and the sensor ``heartbeat``, looked last.
     """
 
     now: datetime
@@ -81,6 +84,7 @@ class Facts:
     unsent_since: datetime | None = None
     outside_at: datetime | None = None
     inside_at: datetime | None = None
+    just_started: bool = False
 
 
 def facts_of(
@@ -171,7 +175,7 @@ def _daemon_and_sensor(facts: Facts, settings: HeartbeatSettings) -> Iterator[Tr
     known = facts.orchestrated
     limit = timedelta(minutes=settings.daemon_minutes)
     silent = {name: at for name, at in known.daemons.items() if facts.now - at > limit}
-    if silent:
+    if silent and not facts.just_started:
         yield _finding(
             "daemon_silent",
             f"Dagster's daemon has given no sign of life since {_at(min(silent.values()))} "
@@ -182,10 +186,13 @@ def _daemon_and_sensor(facts: Facts, settings: HeartbeatSettings) -> Iterator[Tr
     if not known.sensor_on:
         return
     looked = facts.look.at if facts.look else None
+    alive = max((at for at in (looked, known.sensor_since) if at), default=None)
     if known.sensor_errors:
         kinds = ", ".join(sorted(set(known.sensor_errors)))
         yield _finding("sensor_failing", f"the sensor new_drops fails at every look ({kinds})")
-    elif looked is None or facts.now - looked > timedelta(minutes=settings.sensor_minutes):
+    elif not facts.just_started and (
+        alive is None or facts.now - alive > timedelta(minutes=settings.sensor_minutes)
+    ):
         when = "has not looked yet" if looked is None else f"has not looked since {_at(looked)}"
         yield _finding("sensor_silent", f"the sensor new_drops {when}")
 

@@ -87,7 +87,11 @@ def run_night(folders: Folders, on: date) -> NightSummary:
         )
         if not result.success:
             failures = failed_steps(result.all_events)
-            failed = [f"{s.step} failed" + (f": {s.words}" if s.words else "") for s in failures]
+            # Of others' errors the kind alone is told: their words may hold values.
+            failed = [
+                f"{s.step} failed: {s.words}" if s.words else f"{s.step} failed ({s.error})"
+                for s in failures
+            ]
             raise NightFailedError("\n".join(failed) or "a blocking check failed")
     _remember(folders, on)
     return summary(folders, on, before)

@@ -145,9 +145,18 @@ def test_a_warehouse_that_cannot_be_asked_leaves_held_drops_unknown() -> None:
     assert unknown(WRONG["catalog_unreadable"]) == [Kind.DROPS_HELD]
 
 
-def test_a_sensor_that_was_just_switched_on_and_never_looked_is_silent() -> None:
-    (found,) = troubles(replace(SOUND, look=None), USUAL)
-    assert found.page == "sensor_silent"
+def test_a_sensor_that_was_just_switched_on_has_time_for_its_first_look() -> None:
+    def since(minutes: int) -> list[str]:
+        on = replace(ALIVE, sensor_since=NOW - minutes * MINUTE)
+        return [t.page for t in troubles(replace(SOUND, orchestrated=on, look=None), USUAL)]
+
+    assert since(1) == []
+    assert since(11) == ["sensor_silent"]
+
+
+@pytest.mark.parametrize("page", ["daemon_silent", "sensor_silent"])
+def test_in_the_first_look_after_a_start_nobody_else_is_late_yet(page: str) -> None:
+    assert troubles(replace(WRONG[page], just_started=True), USUAL) == []
 
 
 def test_facts_are_read_from_the_folders(tmp_path: Path) -> None:

@@ -5,10 +5,16 @@ in ``heartbeat``; ``ccgi heartbeat`` looks at the same from outside, also when t
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickStatus
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+    TickStatus,
+)
 from dagster_shared.error import SerializableErrorInfo
 
 from ccgi_pipeline import heartbeat as deciding
@@ -69,8 +75,12 @@ def look_and_tell(
     profiles = read_profiles(folders.warehouse)
     ways = list(channels(profiles.notices))
     with open_book(folders.warehouse) as book:
+        before = book.last_watched(watcher)
         book.watched(watcher, now)
     facts = deciding.facts_of(folders, profiles, orchestrated(instance), ways, now)
+    if watcher == deciding.FROM_INSIDE:
+        limit = timedelta(minutes=profiles.heartbeat.sensor_minutes)
+        facts = replace(facts, just_started=before is None or now - before > limit)
     found = deciding.troubles(facts, profiles.heartbeat)
     unsent = []
     if notify:
@@ -86,6 +96,7 @@ def orchestrated(instance: dg.DagsterInstance) -> Orchestrated:
         daemons=_daemons(instance),
         # As the code declares it, it is off, and nobody has touched its switch.
         sensor_on=None if state is None else _SWITCHED.get(state.status),
+        sensor_since=None if state is None else _since(state),
         sensor_errors=() if state is None else _sensor_errors(instance, state),
         good_night=_good_night(instance),
         running_since=_running_since(instance),
@@ -106,6 +117,12 @@ def _daemons(instance: dg.DagsterInstance) -> dict[str, datetime]:
 def _switch(instance: dg.DagsterInstance) -> InstigatorState | None:
     states = instance.all_instigator_state()
     return next((state for state in states if state.instigator_name == new_drops.name), None)
+
+
+def _since(state: InstigatorState) -> datetime | None:
+    data = state.instigator_data
+    at = data.last_sensor_start_timestamp if isinstance(data, SensorInstigatorData) else None
+    return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
 def _sensor_errors(instance: dg.DagsterInstance, state: InstigatorState) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
@@ -45,8 +45,12 @@ class _MailHandler(StreamRequestHandler):
     server: _MailListener
 
     def handle(self) -> None:
-        with suppress(ssl.SSLError):  # a client that does not trust us has gone
+        try:
             self._talk(self.server.mail)
+        except ssl.SSLError:
+            return  # a client that does not trust us has gone
+        finally:
+            self.connection.close()
 
     def _talk(self, at: MailServer) -> None:
         allowed = not at.secure
@@ -60,7 +64,11 @@ class _MailHandler(StreamRequestHandler):
                 self._say("250-here", *(f"250-{word}" for word in features), "250 OK")
             elif verb == "STARTTLS" and at.trust is not None:
                 self._say("220 go")
-                self.connection = at.trust.wrap_socket(self.connection, server_side=True)
+                # The handshake comes after, so that a socket on which it fails is closed too.
+                self.connection = at.trust.wrap_socket(
+                    self.connection, server_side=True, do_handshake_on_connect=False
+                )
+                self.connection.do_handshake()
                 self.rfile = self.connection.makefile("rb")
                 self.wfile = self.connection.makefile("wb", 0)
                 encrypted = True
