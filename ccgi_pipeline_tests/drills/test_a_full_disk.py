@@ -21,7 +21,7 @@ from ccgi_pipeline_tests.night.nights import ON, bytes_below, folders_in, lake_r
 from ccgi_pipeline_tests.notices.receivers import Webhook
 
 CCGI = Path(sys.executable).with_name("ccgi")
-STUDENTS = 3000
+STUDENTS = 6000
 KIB = 1 << 10
 
 
@@ -48,7 +48,7 @@ def test_without_room_a_night_says_so_loses_nothing_and_the_next_one_goes_on(
     folders = folders_in(tmp_path)
     put_roster(folders.inbox, HAYWARD, students(numbered(1000, STUDENTS), HAYWARD_HIGH))
     # Not even Dagster's own records have room; then only what is received has none.
-    for limit in (64 * KIB, 400 * KIB):
+    for limit in (64 * KIB, 700 * KIB):
         failed = night(folders, limit)
         assert failed.returncode == 1, failed.stderr
         assert "there is no room: a disk is full or fails" in failed.stderr
