@@ -7,10 +7,13 @@ orchestrator stores messages for ever: so what is not one of ours is raised agai
 
 from __future__ import annotations
 
+import errno
 import functools
+import shutil
 import traceback
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from polars.exceptions import PanicException
 
@@ -34,12 +37,23 @@ class UnexpectedError(PermanentError):
     """Something that nobody foresaw, told by its kind and place alone."""
 
 
+class NoRoomError(PermanentError):
+    """A disk is full, or a limit on it is reached: nothing is half written, somebody makes room."""
+
+
+class CatalogDamagedError(PermanentError):
+    """The warehouse's catalog cannot be read, or is gone: restore it from a backup."""
+
+
 UNFORESEEN = (Exception, PanicException)
 """What a library may raise at us; polars' panics are no ordinary exceptions."""
 
 
 def value_free(step: Callable[P, R]) -> Callable[P, R]:
-    """Has ``step`` raise errors of ours only; others lose their words (UnexpectedError)."""
+    """Has ``step`` raise errors of ours only; others lose their words (UnexpectedError).
+
+    A full disk and a damaged catalog are told as what they are.
+    """
 
     @functools.wraps(step)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -48,9 +62,84 @@ def value_free(step: Callable[P, R]) -> Callable[P, R]:
         except PipelineError:
             raise
         except UNFORESEEN as error:
-            raise UnexpectedError(kind_and_place(error)) from None
+            raise as_ours(error, places_of(*args)) from None
 
     return guarded
+
+
+@runtime_checkable
+class HasPlaces(Protocol):
+    """What says where it writes."""
+
+    @property
+    def places(self) -> Sequence[Path]:
+        """Folders, maybe on several disks."""
+
+
+def places_of(*arguments: object) -> Sequence[Path]:
+    """Where those write that are given to a step."""
+    return next((given.places for given in arguments if isinstance(given, HasPlaces)), ())
+
+
+def as_ours(error: BaseException, places: Sequence[Path] = ()) -> PipelineError:
+    """``error`` as one of ours; ``places`` are the folders that were written to."""
+    for cause in _chain(error):
+        if isinstance(cause, PipelineError):
+            return cause
+        if _says(cause, _NO_ROOM) or (isinstance(cause, OSError) and cause.errno in _NO_ROOM_CODES):
+            return NoRoomError(
+                f"there is no room: a disk is full or fails, or a limit is reached{_free(places)}. "
+                "Nothing is half written: make room, then run again"
+            )
+        if _says(cause, _DAMAGED):
+            return catalog_damaged("cannot be read")
+    return UnexpectedError(kind_and_place(error))
+
+
+def catalog_damaged(how: str) -> CatalogDamagedError:
+    """The error about a catalog that ``cannot be read``, or ``is gone``."""
+    return CatalogDamagedError(
+        f"the warehouse's catalog {how}: restore the whole warehouse folder from a backup. Keep "
+        "the damaged one until that is done"
+    )
+
+
+_NO_ROOM_CODES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_ROOM = (
+    *("No space left on device", "Disk quota exceeded", "File too large"),
+    *("database or disk is full", "disk I/O error"),
+)
+_DAMAGED = ("file is not a database", "disk image is malformed", "malformed database schema")
+"""What SQLite and DuckDB say, in words only: they have no codes that reach us."""
+_SPEAKERS = ("duckdb", "_duckdb", "sqlite3", "sqlalchemy", "polars")
+"""Whose words are looked at. Others' may quote a value, and mean nothing of the kind."""
+
+
+def _says(error: BaseException, words: Sequence[str]) -> bool:
+    speaks = type(error).__module__.partition(".")[0] in _SPEAKERS
+    return speaks and any(word in str(error) for word in words)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what led to it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
+
+
+GIB = 1 << 30
+
+
+def free_gib(place: Path) -> float:
+    """Free room where ``place`` is, or will be, in GiB."""
+    there = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free / GIB
+
+
+def _free(places: Sequence[Path]) -> str:
+    told = [f"{free_gib(place):.1f} GiB at {place}" for place in places]
+    return f" (free: {', '.join(told)})" if told else ""
 
 
 def kind_and_place(error: BaseException) -> str:

@@ -35,7 +35,7 @@ from ccgi_pipeline.feeds.registry import COMPARISONS, FAMILIES, FEEDS, FEEDS_BY_
 from ccgi_pipeline.feeds.spec import SENDER
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import NOBODY, UNKNOWN_FAMILY, Drop, InboxFile, list_inbox
-from ccgi_pipeline.intake.looks import remember_looks, remembered_looks
+from ccgi_pipeline.intake.looks import LastLook, note_look, remember_looks, remembered_looks
 from ccgi_pipeline.intake.receiving import (
     Look,
     Received,
@@ -88,7 +88,7 @@ that a night of any size needs the memory of one batch."""
 
 def archive_of(warehouse: Path) -> Archive:
     """The received bytes of a warehouse."""
-    return Archive(warehouse / "archive")
+    return Archive(warehouse / lake.ARCHIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,11 @@ class Folders:
     inbox: Path
     outbox: Path
     warehouse: Path
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Where a night writes."""
+        return (self.warehouse, self.outbox)
 
     @property
     def archive(self) -> Archive:
@@ -219,7 +224,9 @@ def look_for_drops(folders: Folders, clock: Clock | None = None) -> Asked:
         look, seen = look_around(inboxes, remembered, remembered_looks(folders.warehouse), watch)
         unreachable = inboxes.unreachable
     remember_looks(folders.warehouse, seen)
-    refused = tuple(server.why for server in unreachable if server.permanent)
+    refusing = {server.server: server.why for server in unreachable if server.permanent}
+    note_look(folders.warehouse, LastLook(now, refusing))
+    refused = tuple(refusing.values())
     new = [file for _, files in look.new for file in files]
     told = f"{len(new)} new files, none of them at rest"
     if unreachable:

@@ -12,6 +12,14 @@ Example::
     [intake]
     quiet_minutes = 5
 
+    [notices]
+    mail_to = ["data-team@example.org"]
+    mail_from = "pipeline@example.org"
+    smtp_host = "smtp.example.org"
+
+    [heartbeat]
+    night_hours = 26
+
     [sftp.uploads]
     host = "uploads.example.org"
     user = "pipeline"
@@ -163,6 +171,62 @@ class IntakeSettings:
     quiet_minutes: float = 5
 
 
+SmtpTls = Literal["starttls", "tls", "none"]
+NoticeKind = Literal["run_failed", "drops_held", "server_refuses", "deliveries_stuck", "heartbeat"]
+NOTICE_KINDS: tuple[str, ...] = get_args(NoticeKind)
+"""What the operator can be told of unasked."""
+HEARTBEAT_FINDINGS = (
+    "daemon_silent", "sensor_stopped", "sensor_silent", "sensor_failing", "night_late",
+    "run_stuck", "disk_low", "catalog_unreadable", "notices_unsent", "heartbeat_silent",
+)  # fmt: skip
+"""What the heartbeat can find wrong with the machinery."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeSettings:
+    """Whom the pipeline tells unasked when something is wrong; secrets come from the environment.
+
+    ``kinds``: of what. ``mail_to``, ``mail_from``, ``smtp_host``: mail goes out if all are given.
+    ``smtp_user``: logs in, with the password of ``CCGI_SMTP_PASSWORD``. ``smtp_tls``: ``none`` only
+    to this machine itself. ``installation``: stands in every notice, where there are several.
+    """
+
+    kinds: tuple[str, ...] = NOTICE_KINDS
+    mail_to: tuple[str, ...] = ()
+    mail_from: str | None = None
+    smtp_host: str | None = None
+    smtp_port: int = 587
+    smtp_user: str | None = None
+    smtp_tls: SmtpTls = "starttls"
+    installation: str = ""
+
+    @property
+    def mails(self) -> bool:
+        """Whether notices go out by mail."""
+        return bool(self.mail_to and self.mail_from and self.smtp_host)
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatSettings:
+    """From when on the heartbeat finds something wrong.
+
+    ``night_hours``: so long after the last good night. ``sensor_minutes``, ``daemon_minutes``: so
+    long after the last look, or sign of life. ``run_hours``: so long a run may take.
+    ``delivery_hours``: so long a file may wait for its server. ``heartbeat_minutes``: so long after
+    the last ``ccgi heartbeat``, if there ever was one. ``free_gib``: less room on a disk than that.
+    ``ignore``: findings that are as they should be here.
+    """
+
+    night_hours: float = 26.0
+    sensor_minutes: float = 10.0
+    daemon_minutes: float = 5.0
+    run_hours: float = 6.0
+    delivery_hours: float = 2.0
+    heartbeat_minutes: float = 60.0
+    free_gib: float = 5.0
+    ignore: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SftpServer:
     """One SFTP server, with one login of ours; its secrets come from the environment.
@@ -292,6 +356,8 @@ class Profiles:
 
     reports: ReportSettings = field(default_factory=ReportSettings)
     intake: IntakeSettings = field(default_factory=IntakeSettings)
+    notices: NoticeSettings = field(default_factory=NoticeSettings)
+    heartbeat: HeartbeatSettings = field(default_factory=HeartbeatSettings)
     sftp: Mapping[str, SftpServer] = field(default_factory=dict)
     foster_focus: FosterFocusSettings = field(default_factory=FosterFocusSettings)
     defaults: DistrictProfile = field(default_factory=DistrictProfile)
@@ -333,6 +399,8 @@ def _profiles(given: Mapping[str, Any], path: Path) -> Profiles:
     profiles = Profiles(
         reports=_reports(given.get("reports", {}), f"{path}: [reports]"),
         intake=_intake(given.get("intake", {}), f"{path}: [intake]"),
+        notices=_notices(given.get("notices", {}), f"{path}: [notices]"),
+        heartbeat=_heartbeat(given.get("heartbeat", {}), f"{path}: [heartbeat]"),
         sftp={
             name: _sftp(name, settings, f"{path}: [sftp.{name}]")
             for name, settings in given.get("sftp", {}).items()
@@ -359,6 +427,35 @@ def _intake(given: Mapping[str, Any], where: str) -> IntakeSettings:
         msg = f"{where} quiet_minutes must be a number of minutes"
         raise ProfileError(msg)
     return IntakeSettings(float(minutes))
+
+
+def _notices(given: Mapping[str, Any], where: str) -> NoticeSettings:
+    _only(given, _names(NoticeSettings), where)
+    settings = NoticeSettings(**_of_types(NoticeSettings, given, where))
+    _one_of(settings.smtp_tls, get_args(SmtpTls), f"{where} smtp_tls")
+    for kind in settings.kinds:
+        _one_of(kind, NOTICE_KINDS, f"{where} kinds")
+    mail = (settings.mail_to, settings.mail_from, settings.smtp_host)
+    if any(mail) and not all(mail):
+        msg = f"{where} needs mail_to, mail_from and smtp_host, or none of them"
+        raise ProfileError(msg)
+    if settings.smtp_tls == "none" and settings.smtp_host not in {None, *_THIS_MACHINE}:
+        msg = f'{where} smtp_tls: "none" only to a server on this machine ({_THIS_MACHINE[0]})'
+        raise ProfileError(msg)
+    return settings
+
+
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+
+
+def _heartbeat(given: Mapping[str, Any], where: str) -> HeartbeatSettings:
+    _only(given, _names(HeartbeatSettings), where)
+    # TOML tells 26 from 26.0; who writes hours does not.
+    numbers = {k: float(v) if type(v) is int else v for k, v in given.items()}
+    settings = HeartbeatSettings(**_of_types(HeartbeatSettings, numbers, where))
+    for finding in settings.ignore:
+        _one_of(finding, HEARTBEAT_FINDINGS, f"{where} ignore")
+    return settings
 
 
 def _sftp(name: str, given: Mapping[str, Any], where: str) -> SftpServer:
@@ -479,6 +576,7 @@ _KINDS: Mapping[str, tuple[type, str]] = {
     "Cadence": (str, "a text"),
     "Weekday": (str, "a text"),
     "SmallCells": (str, "a text"),
+    "SmtpTls": (str, "a text"),
     "str": (str, "a text"),
     "str | None": (str, "a text"),
     "date | None": (date, "a date such as 2026-08-17, without quotation marks"),

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, time
 from pathlib import Path
 
@@ -17,8 +18,10 @@ import dagster as dg
 from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.answers import DISTRICTS
 from ccgi_pipeline.defs.automation import DAILY_ASSETS, for_date, night_job
+from ccgi_pipeline.defs.heartbeat import failed_steps, look_and_tell
 from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
-from ccgi_pipeline.errors import PermanentError, PipelineError
+from ccgi_pipeline.errors import UNFORESEEN, PermanentError, as_ours
+from ccgi_pipeline.heartbeat import FROM_OUTSIDE
 from ccgi_pipeline.night import (
     Before,
     Folders,
@@ -28,6 +31,7 @@ from ccgi_pipeline.night import (
     summary,
     waits_for_delivery,
 )
+from ccgi_pipeline.notices.troubles import Trouble
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.reports.building import CALIFORNIA
 from ccgi_pipeline.warehouse import lake
@@ -76,7 +80,7 @@ def run_night(folders: Folders, on: date) -> NightSummary:
     job = defs().resolve_job_def(night_job.name)
     config = for_date(on.isoformat()).to_config_dict()  # type: ignore[no-untyped-call]
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with no_words_of_others(folders), dg.DagsterInstance.from_config(str(home)) as instance:
         _end_dead_runs(instance)
         result = job.execute_in_process(
             instance=instance,
@@ -85,7 +89,12 @@ def run_night(folders: Folders, on: date) -> NightSummary:
             asset_selection=[*DAILY_ASSETS] if before.quiet else None,
         )
         if not result.success:
-            failed = [_told(event) for event in result.all_events if event.is_step_failure]
+            failures = failed_steps(result.all_events)
+            # Of others' errors the kind alone is told: their words may hold values.
+            failed = [
+                f"{s.step} failed: {s.words}" if s.words else f"{s.step} failed ({s.error})"
+                for s in failures
+            ]
             raise NightFailedError("\n".join(failed) or "a blocking check failed")
     _remember(folders, on)
     return summary(folders, on, before)
@@ -125,26 +134,6 @@ def _fingerprint(folders: Folders, on: date, before: Before) -> str:
     return digest.hexdigest()
 
 
-def _told(event: dg.DagsterEvent) -> str:
-    """The step that failed, and why where the reason is an error of ours."""
-    error = event.step_failure_data.error
-    cause = error.cause if error and error.cause else error
-    ours = {kind.__name__ for kind in _all_kinds(PipelineError)}
-    if cause is None or cause.cls_name not in {*ours, _CHECK_FAILED}:
-        return f"{event.step_key} failed"
-    return f"{event.step_key} failed: {cause.message.strip().split(': ', 1)[-1]}"
-
-
-_CHECK_FAILED = "DagsterAssetCheckFailedError"
-"""Dagster's word for a red blocking check; its message names the check."""
-
-
-def _all_kinds(of: type[PipelineError]) -> Iterator[type[PipelineError]]:
-    for kind in of.__subclasses__():
-        yield kind
-        yield from _all_kinds(kind)
-
-
 def _end_dead_runs(instance: dg.DagsterInstance) -> None:
     """Nobody else writes, so what still counts as running was killed; it would block the queue."""
     running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
@@ -177,22 +166,54 @@ def forget_runs(warehouse: Path, wish: Wish) -> int:
         return len(old)
 
 
-def serve(folders: Folders, port: int) -> int:
-    """Serves the UI on 127.0.0.1 with a daemon beside it, until interrupted; the exit status."""
+@contextmanager
+def no_words_of_others(folders: Folders) -> Iterator[None]:
+    """Has what goes wrong in the orchestrator itself, such as a full disk, be an error of ours."""
+    try:
+        yield
+    except UNFORESEEN as error:
+        raise as_ours(error, folders.places) from None
+
+
+def look_from_outside(folders: Folders, *, notify: bool) -> tuple[list[Trouble], list[str]]:
+    """What a look at the machinery finds (``heartbeat.look_and_tell``), without its daemon."""
+    os.environ.update(environment(folders))
+    with (
+        no_words_of_others(folders),
+        dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance,
+    ):
+        return look_and_tell(folders, instance, watcher=FROM_OUTSIDE, notify=notify)
+
+
+def serve(folders: Folders, port: int, *, read_only: bool = False) -> int:
+    """Serves the UI on 127.0.0.1 until interrupted; the exit status.
+
+    A daemon runs beside it; not where it is ``read_only``: then nothing can be started or changed.
+    """
     home = dagster_home(folders.warehouse)
+    variables = {**os.environ, **environment(folders), "DAGSTER_HOME": str(home.absolute())}
+    workspace = str(_PROJECT / "workspace.yaml")
+    scripts = Path(sys.executable).parent
+    server = [
+        f"{scripts / 'dagster-webserver'}",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        f"{port}",
+        "-w",
+        workspace,
+    ]
+    if read_only:
+        with suppress(KeyboardInterrupt):
+            return subprocess.call([*server, "--read-only"], env=variables)
+        return 0
     with dg.DagsterInstance.from_config(str(home)) as instance, lake.only_writer(folders.warehouse):
         _end_dead_runs(instance)
         if lake.exists(folders.warehouse):
             lake.bring_up_to_date(folders.warehouse)  # the sensor reads it before any night
-    variables = {**os.environ, **environment(folders), "DAGSTER_HOME": str(home.absolute())}
-    workspace = str(_PROJECT / "workspace.yaml")
-    scripts = Path(sys.executable).parent
     daemon = subprocess.Popen([scripts / "dagster-daemon", "run", "-w", workspace], env=variables)
     try:
-        return subprocess.call(
-            [scripts / "dagster-webserver", "-h", "127.0.0.1", "-p", str(port), "-w", workspace],
-            env=variables,
-        )
+        return subprocess.call(server, env=variables)
     except KeyboardInterrupt:
         return 0
     finally:

@@ -6,10 +6,12 @@ the pipeline. Codes, counts, verdicts and nights: nothing of a pupil.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import duckdb
 import polars as pl
 
 from ccgi_pipeline.delivery import ledger as deliveries
@@ -48,9 +50,16 @@ class Standing:
 def standings(warehouse: Path, on: date, only: str | None = None) -> list[Standing]:
     """Every sender's standing with every family that it ever sent (``only`` one sender's)."""
     with lake.connect(warehouse, read_only=True) as connection:
-        newest = inspecting.newest_drops(connection)
-        senders = pl.Series("cd", newest["sender"].unique(), dtype=pl.String)
-        named = districts(known_directory(connection), senders)
+        return standings_in(connection, warehouse, on, only)
+
+
+def standings_in(
+    connection: duckdb.DuckDBPyConnection, warehouse: Path, on: date, only: str | None = None
+) -> list[Standing]:
+    """The same, of a warehouse that is open."""
+    newest = inspecting.newest_drops(connection)
+    senders = pl.Series("cd", newest["sender"].unique(), dtype=pl.String)
+    named = districts(known_directory(connection), senders)
     names = dict(named.select("cd", "District").iter_rows())
     sent: dict[str, tuple[str | None, int]] = {}
     if deliveries.exists(warehouse):
@@ -71,3 +80,52 @@ def standings(warehouse: Path, on: date, only: str | None = None) -> list[Standi
         for sender, family, night, verdict, lines, kept_out in newest.iter_rows()
         if only in {None, sender}
     ]
+
+
+def as_markdown(standings: Sequence[Standing], most: int) -> str:
+    """Standings as a table, the worst first; of more than ``most``, how many are left out."""
+    shown = sorted(standings, key=_how_bad)[:most]
+    # Without a server nothing is delivered, and there is nothing to say of it.
+    sent = any(standing.delivered or standing.waiting for standing in shown)
+    head = [*_HEAD, *(_HEAD_OF_DELIVERY if sent else ())]
+    rows = [
+        [
+            *(_named(standing), standing.family, standing.verdict.replace("_", " ")),
+            *(f"{standing.night:%Y-%m-%d}", f"{standing.days:,}"),
+            f"{standing.kept_out:,} of {standing.lines:,}",
+            *(_delivery(standing) if sent else ()),
+        ]
+        for standing in shown
+    ]
+    lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+    left_out = len(standings) - len(shown)
+    return "\n".join([*lines, *([f"\n{left_out:,} more: `ccgi status`"] if left_out else [])])
+
+
+_HEAD = ["sender", "family", "last drop", "night", "days ago", "lines kept out"]
+_HEAD_OF_DELIVERY = ["last delivery (UTC)", "files to send"]
+
+
+def _named(standing: Standing) -> str:
+    if standing.name == standing.sender:
+        return standing.sender
+    # A name in a directory could hold anything; it stays within its cell.
+    name = standing.name.replace("|", "/").replace("\n", " ")
+    return f"{name} ({standing.sender})"
+
+
+def _delivery(standing: Standing) -> tuple[str, str]:
+    return (standing.delivered or "")[:16].replace("T", " "), f"{standing.waiting:,}"
+
+
+_WORST = (Verdict.REJECTED, Verdict.HELD)
+
+
+def _how_bad(standing: Standing) -> tuple[bool, bool, int, str, str]:
+    return (
+        standing.verdict not in _WORST,
+        not standing.waiting,
+        -standing.days,
+        standing.sender,
+        standing.family,
+    )

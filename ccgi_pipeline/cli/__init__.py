@@ -6,6 +6,8 @@ in the modules beside this one; everything else is done by the rooms.
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from ccgi_pipeline.cli.access import access
@@ -13,6 +15,7 @@ from ccgi_pipeline.cli.auditing import audit
 from ccgi_pipeline.cli.benches import bench
 from ccgi_pipeline.cli.deliveries import deliveries, rebuild
 from ccgi_pipeline.cli.explaining import explain
+from ccgi_pipeline.cli.heartbeat import heartbeat, notices
 from ccgi_pipeline.cli.holds import hold
 from ccgi_pipeline.cli.judging import check, dictionary
 from ccgi_pipeline.cli.lookup import lookup
@@ -21,9 +24,29 @@ from ccgi_pipeline.cli.purging import purge
 from ccgi_pipeline.cli.replaying import replay
 from ccgi_pipeline.cli.status import status
 from ccgi_pipeline.cli.support import support_bundle
+from ccgi_pipeline.errors import UnexpectedError, as_ours
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Commands that end with words where an error of ours, a full disk or a damaged catalog does.
+
+    What nobody foresaw keeps its trace: it is for the developers.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            ours = as_ours(error)
+            if isinstance(ours, UnexpectedError):
+                raise
+            raise click.ClickException(str(ours)) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ccgi-pipeline")
 def main() -> None:
     """California's district data sharing: districts' files in, reports and receipts out."""
@@ -35,6 +58,8 @@ for command in (
     run,
     check,
     status,
+    heartbeat,
+    notices,
     hold,
     replay,
     access,

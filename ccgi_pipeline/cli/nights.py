@@ -119,13 +119,14 @@ def _run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
 @click.option("--outbox", type=FOLDER, default=Path("data/demo/outbox"), show_default=True)
 @click.option("--warehouse", type=FOLDER, default=Path("data/demo/warehouse"), show_default=True)
 @click.option("--port", default=3000, show_default=True)
-def ui(inbox: Path, outbox: Path, warehouse: Path, port: int) -> None:
+@click.option("--read-only", is_flag=True, help="For lookers-on: nothing can be started.")
+def ui(inbox: Path, outbox: Path, warehouse: Path, port: int, *, read_only: bool) -> None:
     """Opens the Dagster UI on 127.0.0.1 over a warehouse, with schedule and sensor."""
     from ccgi_pipeline.night import Folders  # noqa: PLC0415
     from ccgi_pipeline.running import serve  # noqa: PLC0415 - it takes its time to import
 
     inbox.mkdir(parents=True, exist_ok=True)
-    sys.exit(serve(Folders(inbox, outbox, warehouse), port))
+    sys.exit(serve(Folders(inbox, outbox, warehouse), port, read_only=read_only))
 
 
 _RULES_SHOWN = 12

@@ -5,13 +5,13 @@ districts by CD code. The night reports on partitions without running them; runn
 one district's whole night: takes its new files, loads them, writes its reports and receipts.
 """
 
-import warnings
 from collections.abc import Iterator
 
 import dagster as dg
 
 from ccgi_pipeline import audit
 from ccgi_pipeline import night as steps
+from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.feeds import counts_table
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
@@ -32,10 +32,10 @@ DROPS_ARE_ACCEPTED = "newest_drops_were_accepted"
     deps=[*(asset_name(spec) for spec in REPORTS), *(feed.name for feed in FEEDS)],
     kinds={"json", "csv"},
     check_specs=[
-        dg.AssetCheckSpec(
+        check_spec(
             DROPS_ARE_ACCEPTED,
-            asset="receipts",
-            description="The newest drop of every sender and family was accepted, at least in "
+            "receipts",
+            "The newest drop of every sender and family was accepted, at least in "
             "part. Red: nothing of it was loaded, or not the file that it is about.",
         )
     ],
@@ -83,20 +83,6 @@ def _severity(status: inspecting.DistrictStatus) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.ERROR if status.bad else dg.AssetCheckSeverity.WARN
 
 
-def _files_are_good() -> dg.AssetCheckSpec:
-    # Checks on partitions are a preview of Dagster's. What is delivered does not hang on them: the
-    # ledger decides, this check only shows it. So the notice is of no use to who runs a night.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.PreviewWarning)
-        return dg.AssetCheckSpec(
-            FILES_ARE_GOOD,
-            asset="district_night",
-            partitions_def=DISTRICTS,
-            description="The district's newest drop of each family was accepted. Red: a file was "
-            "refused, and the last good roster stands.",
-        )
-
-
 CHILD_MATCH = "foster_focus_child_match"
 
 
@@ -126,7 +112,15 @@ def child_match(
     deps=[receipts, CHILD_MATCH],
     partitions_def=DISTRICTS,
     kinds={"ducklake", "csv"},
-    check_specs=[_files_are_good()],
+    check_specs=[
+        check_spec(
+            FILES_ARE_GOOD,
+            "district_night",
+            "The district's newest drop of each family was accepted. Red: a file was refused, and "
+            "the last good roster stands.",
+            partitions=DISTRICTS,
+        )
+    ],
     description="The district's night: verdicts and counts of what it sent. Run a partition to do "
     "one district's night by hand.",
 )

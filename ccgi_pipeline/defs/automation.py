@@ -14,6 +14,7 @@ from ccgi_pipeline.defs.delivery import DELIVERIES
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
 from ccgi_pipeline.defs.ssid_lookup import ANSWERS, DOWNLOAD
+from ccgi_pipeline.defs.standing import STANDING
 from ccgi_pipeline.errors import PermanentError
 from ccgi_pipeline.reports.building import ELIGIBILITY
 from ccgi_pipeline.reports.registry import REPORTS
@@ -35,6 +36,7 @@ DAILY_ASSETS = tuple(
         ANSWERS,
         DOWNLOAD,
         DELIVERIES,
+        STANDING,
     )
 )
 """What a night makes even if no file came: the day of the reports is another, and the night before

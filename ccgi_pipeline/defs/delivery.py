@@ -10,6 +10,7 @@ import dagster as dg
 
 from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.answers import CHILD_MATCH
+from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
 from ccgi_pipeline.defs.ssid_lookup import DOWNLOAD
@@ -26,17 +27,17 @@ DELIVERIES, ALL_SENT, AS_SENT = "deliveries", "everything_was_sent", "nothing_se
     deps=[*(asset_name(spec) for spec in REPORTS), CHILD_MATCH, "receipts", DOWNLOAD],
     kinds={"sftp"},
     check_specs=[
-        dg.AssetCheckSpec(
+        check_spec(
             ALL_SENT,
-            asset=DELIVERIES,
-            description="Every file that was to be sent lies on its server, read back and under "
+            DELIVERIES,
+            "Every file that was to be sent lies on its server, read back and under "
             "its name. Yellow: a server is away, and the next run goes on. Red: a server refuses "
             "until somebody acts, or a file is no longer in the outbox.",
         ),
-        dg.AssetCheckSpec(
+        check_spec(
             AS_SENT,
-            asset=DELIVERIES,
-            description="What lies on the servers is what was delivered. Yellow: somebody has "
+            DELIVERIES,
+            "What lies on the servers is what was delivered. Yellow: somebody has "
             "changed a file since the last look; `ccgi deliveries` names it.",
         ),
     ],

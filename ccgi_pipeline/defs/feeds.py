@@ -11,6 +11,7 @@ import dagster as dg
 import polars as pl
 
 from ccgi_pipeline import night as steps
+from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.feeds.registry import FAMILIES, families_before
@@ -85,36 +86,36 @@ ROSTERS_AGREE = "students_are_those_of_the_transcripts"
 
 def _checks(feed: FeedSpec) -> list[dg.AssetCheckSpec]:
     checks = [
-        dg.AssetCheckSpec(
+        check_spec(
             TABLE_IS_SOUND,
-            asset=feed.name,
-            blocking=True,
-            description="The fates of each file's lines add up to the physical lines received; the "
+            feed.name,
+            "The fates of each file's lines add up to the physical lines received; the "
             "table has the declared columns, and each key once.",
+            blocking=True,
         ),
-        dg.AssetCheckSpec(
+        check_spec(
             RULES_ARE_MET,
-            asset=feed.name,
-            description="Each sender's newest file meets every rule. Red: lines were kept out or "
+            feed.name,
+            "Each sender's newest file meets every rule. Red: lines were kept out or "
             "a file was refused. Yellow: only warnings. The receipts say which lines.",
         ),
     ]
     if feed is oneroster.USERS:
         checks.append(
-            dg.AssetCheckSpec(
+            check_spec(
                 ROSTERS_AGREE,
-                asset=feed.name,
-                description="The students of each school in OneRoster are those of its district's "
+                feed.name,
+                "The students of each school in OneRoster are those of its district's "
                 "transcript roster. Yellow: more than a tenth of some school's are in one only.",
             )
         )
     if feed.required and feed.family == "transcript":
         checks.append(
-            dg.AssetCheckSpec(
+            check_spec(
                 ROSTERS_STAND,
-                asset=feed.name,
+                feed.name,
+                "Every district that ever had an accepted package has active students.",
                 blocking=True,
-                description="Every district that ever had an accepted package has active students.",
             )
         )
     return checks

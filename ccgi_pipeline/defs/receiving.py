@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from ccgi_pipeline import night as steps
+from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.intake.sources import Unreachable
 
@@ -15,10 +16,10 @@ SERVERS_ANSWER = "every_server_was_asked"
     group_name="received",
     kinds={"sftp", "file"},
     check_specs=[
-        dg.AssetCheckSpec(
+        check_spec(
             SERVERS_ANSWER,
-            asset="received_drops",
-            description="Every SFTP server with an inbox was asked, and gave every file. Yellow: "
+            "received_drops",
+            "Every SFTP server with an inbox was asked, and gave every file. Yellow: "
             "one is away, and the next look asks it again. Red: one refuses until somebody acts.",
         )
     ],

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from ccgi_pipeline import night as steps
+from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.reports.building import ELIGIBILITY, feeds_used
 from ccgi_pipeline.reports.foster_privacy import foster_data_read
@@ -68,13 +69,13 @@ def _spec(spec: ReportSpec) -> dg.AssetSpec:
 
 
 def _check(spec: ReportSpec) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(
+    return check_spec(
         REPORT_IS_SOUND,
-        asset=asset_name(spec),
-        blocking=True,
-        description="Each district with a roster has each of the report's files; an aggregate has "
+        asset_name(spec),
+        "Each district with a roster has each of the report's files; an aggregate has "
         "no personal column, and no SSID of a student of the roster; the query reads no table and "
         "no column of foster youth.",
+        blocking=True,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ccgi_pipeline import exchange
+from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds.calpads_identity import FEED as IDENTITIES
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
@@ -26,10 +27,10 @@ ALL_ANSWERED, NOTHING_RESTRICTED = "every_application_was_answered", "nothing_re
     deps=[APPLICATIONS.name],
     kinds={"http", "ducklake"},
     check_specs=[
-        dg.AssetCheckSpec(
+        check_spec(
             ALL_ANSWERED,
-            asset=ANSWERS,
-            description="Every application without an SSID was answered by the look-up. Yellow: "
+            ANSWERS,
+            "Every application without an SSID was answered by the look-up. Yellow: "
             "some wait for the next hours' budget, or no service is named.",
         )
     ],
@@ -61,12 +62,12 @@ def application_ssids(
     deps=[ANSWERS],
     kinds={"csv"},
     check_specs=[
-        dg.AssetCheckSpec(
+        check_spec(
             NOTHING_RESTRICTED,
-            asset=DOWNLOAD,
-            blocking=True,
-            description="The colleges' download file has no column of the class restricted: the "
+            DOWNLOAD,
+            "The colleges' download file has no column of the class restricted: the "
             "SSID above all. A file that had one is not written.",
+            blocking=True,
         )
     ],
     description="What colleges may download of applications: everything that is not restricted.",

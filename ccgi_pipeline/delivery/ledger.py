@@ -47,6 +47,9 @@ ARRIVED = (State.DELIVERED, State.PICKED_UP, State.CHANGED)
 """States of what was visible to its district under its name."""
 
 
+_ENDED = (*ARRIVED, State.SUPERSEDED)
+
+
 class Kind(StrEnum):
     """What a file of the outbox is, and so how it can be made again."""
 
@@ -303,6 +306,30 @@ class DeliveryLedger:
             [*map(str, UNDER_WAY)],
         )
         return [server for (server,) in rows]
+
+    def waiting_since(self, before: datetime) -> dict[str, tuple[int, datetime]]:
+        """How many files wait for each server since ``before``, and since when the oldest does."""
+        ended = ", ".join("?" * len(_ENDED))
+        rows = self.database.execute(
+            f"""
+            SELECT server, count(*), min(since) FROM (
+                SELECT server, (
+                    SELECT min(at) FROM changes_of_state AS began
+                    WHERE began.id = deliveries.id AND began.state = ? AND began.rowid > coalesce((
+                        SELECT max(rowid) FROM changes_of_state AS ended
+                        WHERE ended.id = deliveries.id AND ended.state IN ({ended})
+                    ), 0)
+                ) AS since
+                FROM deliveries WHERE state IN (?, ?, ?)
+            )
+            WHERE since < ? GROUP BY server ORDER BY server
+            """,
+            [
+                *(str(State.PREPARED), *map(str, _ENDED), *map(str, UNDER_WAY)),
+                before.astimezone(UTC).isoformat(timespec="milliseconds"),
+            ],
+        )
+        return {server: (count, datetime.fromisoformat(since)) for server, count, since in rows}
 
     def by_owner(self) -> dict[str, tuple[str | None, int]]:
         """When a file was last delivered to each owner (UTC), and how many are still to be sent."""

@@ -6,8 +6,10 @@ names of files, which may tell more than they should, so it is no cursor of the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,8 +21,19 @@ FILE_NAME = "looks.sqlite"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS looks (
     path TEXT PRIMARY KEY, stamp TEXT NOT NULL, since REAL NOT NULL, looks INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS last_look (
+    one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL, refusing TEXT NOT NULL
 )
 """
+
+
+@dataclass(frozen=True, slots=True)
+class LastLook:
+    """When the sensor looked last, and the servers that refused then, each with the reason."""
+
+    at: datetime
+    refusing: Mapping[str, str]
 
 
 def remembered_looks(warehouse: Path) -> dict[str, Seen]:
@@ -43,3 +56,24 @@ def remember_looks(warehouse: Path, looks: Mapping[str, Seen]) -> None:
     ):
         database.execute("DELETE FROM looks")
         database.executemany("INSERT INTO looks VALUES (?, ?, ?, ?)", rows)
+
+
+def note_look(warehouse: Path, look: LastLook) -> None:
+    """Keeps that the sensor looked, for whoever watches it."""
+    with (
+        closing(open_database(warehouse / FILE_NAME, _SCHEMA, "NORMAL")) as database,
+        transaction(database),
+    ):
+        database.execute(
+            "INSERT OR REPLACE INTO last_look VALUES (1, ?, ?)",
+            [look.at.timestamp(), json.dumps(dict(look.refusing))],
+        )
+
+
+def last_look(warehouse: Path) -> LastLook | None:
+    """The sensor's last look; None where it never looked."""
+    if not (warehouse / FILE_NAME).exists():
+        return None
+    with closing(open_database(warehouse / FILE_NAME, _SCHEMA, "NORMAL")) as database:
+        row = database.execute("SELECT at, refusing FROM last_look").fetchone()
+    return LastLook(datetime.fromtimestamp(row[0], UTC), json.loads(row[1])) if row else None

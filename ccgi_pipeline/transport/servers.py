@@ -18,11 +18,11 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import paramiko  # type: ignore[import-untyped]
 
 from ccgi_pipeline.errors import PermanentError
+from ccgi_pipeline.given import given
 
 
 class ServerSettingsError(PermanentError):
@@ -158,8 +158,8 @@ def credentials_of(server: str, environment: Mapping[str, str] = os.environ) -> 
     in capitals, ``-`` and ``.`` are ``_``.
     """
     prefix = f"CCGI_SFTP_{re.sub('[-.]', '_', server).upper()}"
-    private_key = _given(environment, f"{prefix}_KEY")
-    password = _given(environment, f"{prefix}_PASSWORD")
+    private_key = given(environment, f"{prefix}_KEY", ServerSettingsError)
+    password = given(environment, f"{prefix}_PASSWORD", ServerSettingsError)
     if private_key is None and password is None:
         msg = (
             f"{server}: there are no credentials. Set {prefix}_KEY_FILE to the file of a private "
@@ -175,18 +175,3 @@ def credentials_of(server: str, environment: Mapping[str, str] = os.environ) -> 
     )
     credentials.key()
     return credentials
-
-
-def _given(environment: Mapping[str, str], name: str) -> str | None:
-    """What a setting says, itself or in the file that it names; None where it is not set."""
-    value, path = environment.get(name), environment.get(f"{name}_FILE")
-    if value and path:
-        msg = f"{name} and {name}_FILE are both set: set one of them"
-        raise ServerSettingsError(msg)
-    if not path:
-        return value or None
-    try:
-        return Path(path).read_text()
-    except (OSError, UnicodeError):
-        msg = f"{name}_FILE: the file that it names cannot be read: look at its path and its rights"
-        raise ServerSettingsError(msg) from None

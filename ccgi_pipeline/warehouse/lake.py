@@ -8,8 +8,9 @@ here: what is written into the tables (loading) or asked of them (reports).
 from __future__ import annotations
 
 import fcntl
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -17,7 +18,13 @@ import polars as pl
 from duckdb_extensions import import_extension
 
 from ccgi_pipeline.eligibility.evaluating import RESULTS_SCHEMA
-from ccgi_pipeline.errors import PermanentError, TransientError
+from ccgi_pipeline.errors import (
+    PermanentError,
+    TransientError,
+    UnexpectedError,
+    as_ours,
+    catalog_damaged,
+)
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.feeds.spec import Column, FeedSpec
 from ccgi_pipeline.milestones import milestone
@@ -137,6 +144,8 @@ drop last changed it, whether the sender's newest full set has it, and a hash of
 
 CATALOG, TABLES, LOCK = "catalog.sqlite", "tables", "writer.lock"
 """What lies in a warehouse's folder: the catalog, the tables' files, the lock of who writes."""
+ARCHIVE = "archive"
+"""What was received lies there; nothing is, before there is a catalog."""
 
 
 class WarehouseBusyError(TransientError):
@@ -169,7 +178,7 @@ def attach(
     """Makes the warehouse in ``folder`` the connection's default catalog, creating it if need be.
 
     ``snapshot``: as it was then, to be read only. Everything that the connection spills stays in
-    the folder too. Raises SnapshotGoneError.
+    the folder too. Raises SnapshotGoneError, CatalogDamagedError, NoRoomError.
     """
     for extension in _EXTENSIONS:
         import_extension(extension, con=connection)
@@ -183,6 +192,9 @@ def attach(
     if snapshot is not None:
         options += f", SNAPSHOT_VERSION {snapshot}"
     catalog, data = folder / CATALOG, folder / TABLES
+    if _is_gone(folder):
+        # A new one in its place would know nothing, and load all that lies in the inbox again.
+        raise catalog_damaged(_GONE)
     connection.execute(f"SET temp_directory = {_literal(folder / 'spill')}")
     connection.execute("SET TimeZone = 'UTC'")
     try:
@@ -190,9 +202,12 @@ def attach(
             f"ATTACH {_literal(f'ducklake:sqlite:{catalog}')} "
             f"AS {'lake' if snapshot is None else _AS_IT_WAS} (DATA_PATH {_literal(data)}{options})"
         )
-    except duckdb.InvalidInputException as error:
+    except duckdb.Error as error:
         if snapshot is None or "No snapshot found" not in str(error):
-            raise
+            ours = as_ours(error, [folder])
+            if isinstance(ours, UnexpectedError):
+                raise
+            raise ours from None
         msg = (
             f"the warehouse no longer has its snapshot {snapshot}: it has expired, or the warehouse"
             " was restored from an older copy"
@@ -201,6 +216,32 @@ def attach(
     if snapshot is not None:
         _stand_in(connection)
     connection.execute("USE lake")
+
+
+def _is_gone(folder: Path) -> bool:
+    """Whether there are records, or files they were made of, without the catalog over them."""
+    catalog = folder / CATALOG
+    if catalog.exists() and catalog.stat().st_size:
+        return False
+    return any(next((folder / kept).glob("*"), None) for kept in (TABLES, ARCHIVE))
+
+
+def fault(folder: Path) -> str | None:
+    """What is wrong with the catalog of the warehouse in ``folder``, in words; None if nothing."""
+    catalog = folder / CATALOG
+    if _is_gone(folder):
+        return str(catalog_damaged(_GONE))
+    if not catalog.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{catalog.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+            sound = opened.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
+    except sqlite3.Error as error:
+        return str(as_ours(error, [folder]))
+    return None if sound else str(catalog_damaged(_UNREADABLE))
+
+
+_GONE, _UNREADABLE = "is gone", "cannot be read"
 
 
 _AS_IT_WAS = "lake_as_it_was"
@@ -233,7 +274,12 @@ def _literal(value: Path | str) -> str:
 
 
 def exists(folder: Path) -> bool:
-    """Whether a warehouse was ever opened in ``folder``."""
+    """Whether a warehouse was ever opened in ``folder``.
+
+    Raises CatalogDamagedError where the catalog of one that was is gone.
+    """
+    if _is_gone(folder):
+        raise catalog_damaged(_GONE)
     return (folder / CATALOG).exists()
 
 

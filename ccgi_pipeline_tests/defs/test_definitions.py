@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from ccgi_pipeline.definitions import defs
-from ccgi_pipeline.defs.automation import every_night
+from ccgi_pipeline.defs.automation import DAILY_ASSETS, every_night
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
 from ccgi_pipeline.reports.registry import REPORTS
 
@@ -50,6 +50,7 @@ def test_there_is_an_asset_for_every_feed_family_report_and_step(
         "identity_uniqueness",
         "deliveries",
         "district_night",
+        "district_standing",
     }
 
 
@@ -61,6 +62,13 @@ def test_every_asset_says_what_it_is_whose_it_is_and_of_which_kind(
         assert spec.owners
         assert spec.kinds
         assert spec.group_name not in {None, "default"}
+
+
+def test_what_every_night_makes_is_stale_without_one(specs: dict[str, dg.AssetSpec]) -> None:
+    judged = {name for name, spec in specs.items() if spec.freshness_policy is not None}
+    assert judged == {key.to_user_string() for key in DAILY_ASSETS}
+    with dg.DagsterInstance.from_config(str(PROJECT)) as instance:
+        assert instance.freshness_enabled
 
 
 @pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)

@@ -97,6 +97,18 @@ def test_the_district_with_the_bad_file_is_red_and_the_other_is_not(night: Night
     assert night.check("district_night", FILES_ARE_GOOD, GOOD)["passed"]
 
 
+def test_who_stands_badly_is_shown_in_one_table(night: Night) -> None:
+    records = night.instance.fetch_materializations(dg.AssetKey("district_standing"), 10).records
+    shown, before = (record.asset_materialization.metadata for record in records)
+    (row,) = shown["who stands badly"].value.splitlines()[2:]
+    assert row == (
+        f"| Palm Springs Unified ({BAD}) | transcript | rejected | 2026-11-22 | 0 | 2 of 2 |"
+    )
+    assert len(shown["everybody"].value.splitlines()) == 4
+    assert (shown["senders"].value, shown["to be looked at"].value) == (2, 1)
+    assert before["who stands badly"].value == "Nobody."
+
+
 def test_a_failed_check_leads_to_the_rule_and_the_count(night: Night) -> None:
     check = night.check("transcript_student", RULES_ARE_MET)
     assert (check["passed"], check["severity"]) == (False, dg.AssetCheckSeverity.ERROR)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.night import Folders
-from ccgi_pipeline.standing import Standing, standings
+from ccgi_pipeline.standing import Standing, as_markdown, standings
 from ccgi_pipeline_tests.night.inboxes import (
     HAYWARD,
     HAYWARD_HIGH,
@@ -78,3 +78,28 @@ def test_an_empty_warehouse_says_so(tmp_path: Path) -> None:
     load_and_answer(folders)
     shown = CliRunner().invoke(main, ["status", "--warehouse", str(folders.warehouse)])
     assert (shown.exit_code, shown.output.strip()) == (0, "Nobody has sent anything yet.")
+
+
+# --- as the UI shows it ---------------------------------------------------------------------------
+
+REFUSED = Standing("3367173", "A | B", "oneroster", ON, 2, "rejected", 10, 10, None, 0)
+WAITING = Standing(
+    "0161192", "B", "transcript", ON, 9, "accepted", 5, 0, "2026-11-20T09:30:00.1+00:00", 3
+)
+WELL = Standing("cde", "cde", "cde_directory", ON, 40, "accepted", 5, 0, None, 0)
+
+
+def test_the_worst_come_first_and_names_stay_in_their_cells() -> None:
+    _, _, *rows = as_markdown([WELL, WAITING, REFUSED], 10).splitlines()
+    assert rows == [
+        "| A / B (3367173) | oneroster | rejected | 2026-11-22 | 2 | 10 of 10 |  | 0 |",
+        "| B (0161192) | transcript | accepted | 2026-11-22 | 9 | 0 of 5 | 2026-11-20 09:30 | 3 |",
+        "| cde | cde_directory | accepted | 2026-11-22 | 40 | 0 of 5 |  | 0 |",
+    ]
+
+
+def test_of_many_the_rest_is_counted() -> None:
+    shown = as_markdown([WELL, WAITING, REFUSED], 1)
+    assert "A / B" in shown
+    assert "0161192" not in shown
+    assert shown.endswith("2 more: `ccgi status`")

@@ -1,0 +1,214 @@
+"""The heartbeat in Dagster: a sensor that watches the others, and tells what it finds.
+
+Belongs here: what Dagster's instance knows, as facts; the sensor. What the facts mean is decided
+in ``heartbeat``; ``ccgi heartbeat`` looks at the same from outside, also when the daemon is dead.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+    TickStatus,
+)
+from dagster_shared.error import SerializableErrorInfo
+
+from ccgi_pipeline import heartbeat as deciding
+from ccgi_pipeline.defs.automation import ServersRefuseError, new_drops, night_job
+from ccgi_pipeline.defs.delivery import ALL_SENT, DELIVERIES, delivery_job
+from ccgi_pipeline.defs.resources import NightFolders
+from ccgi_pipeline.errors import PermanentError, PipelineError
+from ccgi_pipeline.heartbeat import FailedRun, FailedStep, Orchestrated
+from ccgi_pipeline.night import Folders
+from ccgi_pipeline.notices.book import open_book
+from ccgi_pipeline.notices.sending import channels, tell
+from ccgi_pipeline.notices.troubles import Kind, Trouble
+from ccgi_pipeline.profiles import read_profiles
+
+_SWITCHED = {InstigatorStatus.RUNNING: True, InstigatorStatus.STOPPED: False}
+_LOOKS = 3
+"""So many looks of a sensor must have failed one after the other."""
+_ENDED = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+]
+
+
+class HeartbeatError(PermanentError):
+    """Something is wrong with the machinery; the message says what, and where to read on."""
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Looks whether sensor, nights, deliveries, disks and catalog are well, and sends "
+    "notices. Red: something is wrong with the machinery; the message says what to do. If this "
+    "one is dead too, `ccgi heartbeat` tells (docs/operating.md).",
+)
+def heartbeat(
+    context: dg.SensorEvaluationContext, folders: dg.ResourceParam[NightFolders]
+) -> dg.SkipReason:
+    """Looks, and tells."""
+    found, unsent = look_and_tell(
+        folders.paths, context.instance, watcher=deciding.FROM_INSIDE, notify=True
+    )
+    told = [f"{trouble.words}. What to do: {trouble.link}" for trouble in found]
+    wrong = [line for t, line in zip(found, told, strict=True) if t.kind is Kind.HEARTBEAT]
+    if wrong or unsent:
+        raise HeartbeatError("; ".join([*wrong, *unsent]))
+    return dg.SkipReason("; ".join(told) or "all is well")
+
+
+def look_and_tell(
+    folders: Folders, instance: dg.DagsterInstance, *, watcher: str, notify: bool
+) -> tuple[list[Trouble], list[str]]:
+    """All troubles, and notices that could not be sent; with ``notify`` what is new is told.
+
+    ``watcher``: who looks. Raises ProfileError, NoticeSettingsError.
+    """
+    now = datetime.now(UTC)
+    profiles = read_profiles(folders.warehouse)
+    ways = list(channels(profiles.notices))
+    with open_book(folders.warehouse) as book:
+        before = book.last_watched(watcher)
+        book.watched(watcher, now)
+    facts = deciding.facts_of(folders, profiles, orchestrated(instance), ways, now)
+    if watcher == deciding.FROM_INSIDE:
+        limit = timedelta(minutes=profiles.heartbeat.sensor_minutes)
+        facts = replace(facts, just_started=before is None or now - before > limit)
+    found = deciding.troubles(facts, profiles.heartbeat)
+    unsent = []
+    if notify:
+        blind = deciding.unknown(facts)
+        unsent = tell(folders.warehouse, profiles.notices, found, now, blind)
+    return found, unsent
+
+
+def orchestrated(instance: dg.DagsterInstance) -> Orchestrated:
+    """What the instance knows of its daemon, its sensor, and its runs."""
+    state = _switch(instance)
+    return Orchestrated(
+        daemons=_daemons(instance),
+        # As the code declares it, it is off, and nobody has touched its switch.
+        sensor_on=None if state is None else _SWITCHED.get(state.status),
+        sensor_since=None if state is None else _since(state),
+        sensor_errors=() if state is None else _sensor_errors(instance, state),
+        good_night=_good_night(instance),
+        running_since=_running_since(instance),
+        failed=[*_failed(instance)],
+        refusing=_refusing(instance),
+    )
+
+
+def _daemons(instance: dg.DagsterInstance) -> dict[str, datetime]:
+    beats = instance.get_daemon_heartbeats()
+    return {
+        name: datetime.fromtimestamp(beats[name].timestamp, UTC)
+        for name in instance.get_required_daemon_types()
+        if name in beats
+    }
+
+
+def _switch(instance: dg.DagsterInstance) -> InstigatorState | None:
+    states = instance.all_instigator_state()
+    return next((state for state in states if state.instigator_name == new_drops.name), None)
+
+
+def _since(state: InstigatorState) -> datetime | None:
+    data = state.instigator_data
+    at = data.last_sensor_start_timestamp if isinstance(data, SensorInstigatorData) else None
+    return None if at is None else datetime.fromtimestamp(at, UTC)
+
+
+def _sensor_errors(instance: dg.DagsterInstance, state: InstigatorState) -> tuple[str, ...]:
+    """Kinds of the errors of the newest looks, if all failed; a server that refuses is no fault."""
+    ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_LOOKS + 1)
+    ended = [tick for tick in ticks if tick.status is not TickStatus.STARTED][:_LOOKS]
+    if len(ended) < _LOOKS or any(tick.status is not TickStatus.FAILURE for tick in ended):
+        return ()
+    kinds = tuple(cause.cls_name or "" for tick in ended if (cause := _root(tick.error)))
+    return () if ServersRefuseError.__name__ in kinds else kinds
+
+
+def _root(error: SerializableErrorInfo | None) -> SerializableErrorInfo | None:
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error
+
+
+def _good_night(instance: dg.DagsterInstance) -> datetime | None:
+    good = dg.RunsFilter(job_name=night_job.name, statuses=[dg.DagsterRunStatus.SUCCESS])
+    for record in instance.get_run_records(good, limit=1):
+        if record.end_time is not None:
+            return datetime.fromtimestamp(record.end_time, UTC)
+    return None
+
+
+def _running_since(instance: dg.DagsterInstance) -> datetime | None:
+    under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    records = instance.get_run_records(dg.RunsFilter(statuses=under_way), limit=100)
+    return min((record.create_timestamp for record in records), default=None)
+
+
+def _failed(instance: dg.DagsterInstance) -> Iterator[FailedRun]:
+    """The newest run of each job, if it failed."""
+    for job in (night_job.name, delivery_job.name):
+        newest = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_ENDED), limit=1)
+        for record in newest:
+            if record.dagster_run.status is not dg.DagsterRunStatus.SUCCESS:
+                failures = instance.get_records_for_run(
+                    record.dagster_run.run_id, of_type=FAILURES
+                ).records
+                events = [r.event_log_entry.dagster_event for r in failures]
+                yield FailedRun(job, tuple(failed_steps(event for event in events if event)))
+
+
+_CHECK_FAILED = "DagsterAssetCheckFailedError"
+"""Dagster's word for a red blocking check; its message names the check."""
+
+
+FAILURES = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RESOURCE_INIT_FAILURE}
+"""What makes a run fail: a step, or that the warehouse could not be opened."""
+
+
+def failed_steps(events: Iterable[dg.DagsterEvent]) -> Iterator[FailedStep]:
+    """Which steps failed, and why where the reason is an error of ours."""
+    ours = {kind.__name__ for kind in deciding.kinds_of(PipelineError)}
+    for event in events:
+        if event.event_type not in FAILURES:
+            continue
+        step = event.is_step_failure
+        data = event.step_failure_data if step else event.engine_event_data
+        cause = _root(data.error)
+        kind = (cause.cls_name if cause else None) or "unknown"
+        words = None
+        if cause and kind in {*ours, _CHECK_FAILED}:
+            words = cause.message.strip().split(": ", 1)[-1]
+        yield FailedStep((step and event.step_key) or "opening the warehouse", kind, words)
+
+
+_RECENT = 20
+
+
+def _refusing(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Servers at which the newest deliveries failed until somebody acts."""
+    key = dg.AssetCheckKey(dg.AssetKey(DELIVERIES), ALL_SENT)
+    # A run that failed before it came to deliver has only planned to judge.
+    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=_RECENT)
+    events = [record.event.dagster_event for record in history if record.event]
+    judged = [
+        event.asset_check_evaluation_data
+        for event in events
+        if event and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+    if not judged:
+        return {}
+    evaluation = judged[0]
+    if evaluation.passed or evaluation.severity is not dg.AssetCheckSeverity.ERROR:
+        return {}
+    return {server: str(told.value) for server, told in evaluation.metadata.items()}

@@ -1,0 +1,1 @@
+"""Notices: what the operator is told unasked, by mail and by webhook, each state once."""

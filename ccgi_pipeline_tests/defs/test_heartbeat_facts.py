@@ -1,0 +1,88 @@
+"""What Dagster knows, as the heartbeat reads it: failures and refusals, until they end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from ccgi_pipeline.definitions import defs
+from ccgi_pipeline.defs.automation import for_date
+from ccgi_pipeline.defs.delivery import ALL_SENT, DELIVERIES
+from ccgi_pipeline.defs.heartbeat import orchestrated
+from ccgi_pipeline.heartbeat import FailedRun, FailedStep
+from ccgi_pipeline.night import Folders
+from ccgi_pipeline.running import dagster_home, environment
+from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline_tests.night.nights import ON, folders_in
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
+    made = folders_in(tmp_path)
+    for name, value in environment(made).items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+@pytest.fixture
+def instance(folders: Folders) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as opened:
+        yield opened
+
+
+def night(instance: dg.DagsterInstance) -> bool:
+    """The first step of a night, as a run of the UI."""
+    done = (
+        defs()
+        .resolve_job_def("night")
+        .execute_in_process(
+            instance=instance,
+            run_config=for_date(ON.isoformat()).to_config_dict(),
+            raise_on_error=False,
+            asset_selection=[dg.AssetKey("received_drops")],
+        )
+    )
+    return done.success
+
+
+def test_a_run_that_could_not_open_the_warehouse_says_why_until_one_succeeds(
+    folders: Folders, instance: dg.DagsterInstance
+) -> None:
+    with lake.only_writer(folders.warehouse):
+        assert not night(instance)
+    (failed,) = orchestrated(instance).failed
+    assert failed == FailedRun(
+        "night", (FailedStep("opening the warehouse", "WarehouseBusyError", failed.steps[0].words),)
+    )
+    assert "another night is writing" in (failed.steps[0].words or "")
+    assert orchestrated(instance).good_night is None
+    assert night(instance)
+    now = orchestrated(instance)
+    assert now.failed == []
+    assert now.good_night is not None
+
+
+def test_a_server_that_refuses_deliveries_is_known_until_it_takes_them(
+    instance: dg.DagsterInstance,
+) -> None:
+    def judged(severity: dg.AssetCheckSeverity, *, passed: bool, **why: str) -> dict[str, str]:
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(DELIVERIES),
+                check_name=ALL_SENT,
+                passed=passed,
+                severity=severity,
+                metadata=dict(why),
+            )
+        )
+        return dict(orchestrated(instance).refusing)
+
+    red, yellow = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+    why = "3 files wait; the account may not"
+    assert judged(red, passed=False, reports=why) == {"reports": why}
+    assert judged(yellow, passed=False, reports="3 files wait") == {}
+    assert judged(red, passed=False, reports=why) == {"reports": why}
+    assert judged(red, passed=True) == {}
