@@ -157,6 +157,7 @@ def test_every_command_is_covered_by_the_example_test() -> None:
         "run",
         "check",
         "dictionary",
+        "encryption",
         "explain",
         "hold",
         "replay",
