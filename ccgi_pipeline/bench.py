@@ -7,6 +7,7 @@ same bytes written out.
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 import dagster as dg
 import duckdb
@@ -25,6 +27,7 @@ import polars as pl
 from ccgi_pipeline.eligibility.evaluating import evaluate_all
 from ccgi_pipeline.eligibility.history import from_transcripts
 from ccgi_pipeline.eligibility.systems import systems_on
+from ccgi_pipeline.encryption import KEY, new_key
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, feed_by_name
 from ccgi_pipeline.night import Folders
 from ccgi_pipeline.running import dagster_home
@@ -54,17 +57,21 @@ class NightFigures:
     again_s: float
 
 
-def bench_night(folder: Path, districts: int, students: int, on: date) -> NightFigures:
+def bench_night(
+    folder: Path, districts: int, students: int, on: date, *, encrypted: bool = False
+) -> NightFigures:
     """Generates a state in ``folder`` (replaced), runs a night over it, and the floor.
 
-    Each part runs in a process of its own, so that imports are counted and memory is its own.
+    ``encrypted``: the night has an encrypted warehouse, by a key that is then forgotten. Each part
+    runs in a process of its own, so that imports are counted and memory is its own.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folders = Folders(folder / "inbox", folder / "outbox", folder / "warehouse")
     generate(folders.inbox, districts=districts, students=students, seed=_SEED, on=on)
-    night, peak = _command(folders, on)
+    key = {KEY: new_key()} if encrypted else {}
+    night, peak = _command(folders, on, key)
     steps = _step_seconds(folders)
-    again, _ = _command(folders, on)
+    again, _ = _command(folders, on, key)
     floor_read = _floor_read(folders, folder / "floor")
     floor_write = _floor_write(folders, folder / "copy")
     return NightFigures(
@@ -270,7 +277,7 @@ LARGE_FILES: Mapping[str, tuple[str, Callable[[int, date], pl.DataFrame]]] = {
 """The largest file that a family has, and how a good one is made."""
 
 
-def _command(folders: Folders, on: date) -> tuple[float, float]:
+def _command(folders: Folders, on: date, key: Mapping[str, str]) -> tuple[float, float]:
     """Wall seconds of ``ccgi run`` and the peak memory (MiB) of any child so far."""
     return _timed(
         "run",
@@ -278,15 +285,19 @@ def _command(folders: Folders, on: date) -> tuple[float, float]:
         *("--outbox", folders.outbox),
         *("--warehouse", folders.warehouse),
         *("--date", on.isoformat()),
+        variables=key,
     )
 
 
-def _timed(*arguments: str | Path) -> tuple[float, float]:
+def _timed(
+    *arguments: str | Path, variables: Mapping[str, str] = MappingProxyType({})
+) -> tuple[float, float]:
     """Wall seconds of a command of ours, and the peak memory (MiB) of any child so far."""
     started = time.perf_counter()
     subprocess.run(
         [Path(sys.executable).with_name("ccgi"), *arguments],
         check=True,
+        env={**os.environ, **variables},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

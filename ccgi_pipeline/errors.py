@@ -111,7 +111,7 @@ _NO_ROOM = (
 )
 _DAMAGED = ("file is not a database", "disk image is malformed", "malformed database schema")
 """What SQLite and DuckDB say, in words only: they have no codes that reach us."""
-_SPEAKERS = ("duckdb", "_duckdb", "sqlite3", "sqlalchemy", "polars")
+_SPEAKERS = ("duckdb", "_duckdb", "sqlite3", "sqlcipher3", "sqlalchemy", "polars")
 """Whose words are looked at. Others' may quote a value, and mean nothing of the kind."""
 
 

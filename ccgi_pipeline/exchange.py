@@ -33,6 +33,7 @@ from ccgi_pipeline.reports.college_download import (
     restricted_columns,
 )
 from ccgi_pipeline.reports.writing import OutboxFile, sha256_of
+from ccgi_pipeline.spilling import encrypt_spill
 from ccgi_pipeline.ssid_lookup.asking import Lookup, Outcome, Pace, ask_all
 from ccgi_pipeline.ssid_lookup.backlog import Backlog
 from ccgi_pipeline.ssid_lookup.store import IDENTITY_SCHEMA, LoadSummary, load_identities
@@ -230,6 +231,7 @@ def uniqueness_of_files(
     """CDE's table of the identities in ``paths`` for each of the named ``keys``."""
     with duckdb.connect() as connection, TemporaryDirectory() as scratch:
         connection.execute(f"SET temp_directory = '{scratch}'")
+        encrypt_spill(connection)
         columns = [*IDENTITIES.columns]
         made = False
         for lines in accepted_lines(paths, IDENTITIES, on, Refused()):

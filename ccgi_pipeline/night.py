@@ -48,7 +48,7 @@ from ccgi_pipeline.intake.settling import Clock, attempt
 from ccgi_pipeline.intake.sources import Inboxes, connection_to, open_inboxes
 from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
-from ccgi_pipeline.profiles import Profiles, profiles_in, read_profiles
+from ccgi_pipeline.profiles import Profiles, profiles_from, read_profiles
 from ccgi_pipeline.progress import Step
 from ccgi_pipeline.reports.building import aggregate_as_sent, detail_rows, open_views
 from ccgi_pipeline.reports.registry import REPORTS
@@ -86,11 +86,6 @@ BATCH_BYTES = 256 << 20
 that a night of any size needs the memory of one batch."""
 
 
-def archive_of(warehouse: Path) -> Archive:
-    """The received bytes of a warehouse."""
-    return Archive(warehouse / lake.ARCHIVE)
-
-
 @dataclass(frozen=True, slots=True)
 class Folders:
     """Where a night finds what came, keeps what it knows, and puts what it made."""
@@ -107,12 +102,12 @@ class Folders:
     @property
     def archive(self) -> Archive:
         """The received bytes."""
-        return archive_of(self.warehouse)
+        return Archive.of(self.warehouse)
 
     @property
     def staging(self) -> Staging:
         """What lies between the steps."""
-        return Staging(self.warehouse / "staging")
+        return Staging.of(self.warehouse)
 
     @property
     def outgoing(self) -> Outbox:
@@ -218,7 +213,10 @@ def look_for_drops(folders: Folders, clock: Clock | None = None) -> Asked:
     now = (clock or Clock()).now()
     profiles = read_profiles(folders.warehouse)
     quiet = timedelta(minutes=profiles.intake.quiet_minutes)
-    remembered = _remembered(folders.warehouse)
+    try:
+        remembered = _remembered(folders.warehouse)
+    except lake.WarehouseBusyError as busy:
+        return Asked(None, str(busy))
     with open_inboxes(folders.inbox, profiles) as inboxes:
         watch = Watch(now, quiet, patient=True)
         look, seen = look_around(inboxes, remembered, remembered_looks(folders.warehouse), watch)
@@ -260,7 +258,7 @@ def verify_family(
     connection: duckdb.DuckDBPyConnection, folders: Folders, family: str, on: date
 ) -> pl.DataFrame:
     """Verifies the staged drops of ``family`` batch by batch; returns its files' outcomes."""
-    staging = folders.staging
+    staging, archive = folders.staging, folders.archive
     profiles = read_profiles(folders.warehouse)
     staging.clear_batches(family)
     known = bookkeeping.known_drops(connection)
@@ -269,7 +267,7 @@ def verify_family(
     outcomes = []
 
     def content_of(_: InboxFile, sha256: str) -> bytes:
-        return folders.archive.read(sha256)
+        return archive.read(sha256)
 
     knowledge = Knowledge(connection, {drop.sender for drop in drops if drop.correction})
 
@@ -277,7 +275,7 @@ def verify_family(
         files = files_to_verify(batch, content_of)
         return verify(files, on, knowledge.known, profiles, step.advance)
 
-    for batch in batches(drops, folders.archive):
+    for batch in batches(drops, archive):
         for part, verification in isolated(batch, verified):
             knowledge.learn(verification)
             staging.save_batch(family, part, as_meant(verification, profiles, on))
@@ -320,7 +318,7 @@ def batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]:
     senders: set[str] = set()
     size = 0
     for drop in drops:
-        bytes_ = sum(archive.path(sha256).stat().st_size for _, sha256 in drop.files)
+        bytes_ = sum(archive.size(sha256) for _, sha256 in drop.files)
         other_family = bool(batch) and batch[0].family != drop.family
         if batch and (drop.sender in senders or other_family or size + bytes_ > BATCH_BYTES):
             yield batch
@@ -430,15 +428,16 @@ def load_family(
 ) -> list[Loaded]:
     """Loads the verified batches of ``family``, a commit each, and forgets them."""
     loaded = []
-    batches = list(folders.staging.batch_folders(family))
+    staging = folders.staging
+    batches = staging.batch_folders(family)
     profiles = read_profiles(folders.warehouse)
     step = Step(f"loading {family}", len(batches))
     for folder in batches:
-        drops, verified = folders.staging.batch(folder)
+        drops, verified = staging.batch(folder)
         known = bookkeeping.known_drops(connection)
         if not known.issuperset(drop.id for drop in drops):
             loaded.append(bookkeeping.load(connection, drops, verified, on, profiles))
-        folders.staging.clear_batch(folder)
+        staging.clear_batch(folder)
         step.advance()
     if family == oneroster.FAMILY:
         rosters.make_views(connection)
@@ -521,9 +520,10 @@ def profiles_in_force(folders: Folders) -> tuple[Profiles, str]:
     if not given.exists():
         return Profiles(), ""
     sha256 = sha256_of(given.read_bytes())
-    if not folders.archive.path(sha256).exists():
-        sha256 = folders.archive.store(given)
-    return profiles_in(folders.archive.path(sha256)), sha256
+    archive = folders.archive
+    if not archive.has(sha256):
+        sha256 = archive.store(given)
+    return profiles_from(archive.read(sha256), given), sha256
 
 
 def note_made(

@@ -380,8 +380,13 @@ def read_profiles(warehouse: Path) -> Profiles:
 
 def profiles_in(path: Path) -> Profiles:
     """The profiles that a file holds. Raises ProfileError naming what in the file is wrong."""
+    return profiles_from(path.read_bytes(), path)
+
+
+def profiles_from(content: bytes, path: Path) -> Profiles:
+    """The profiles that ``content`` holds, which is that of ``path``. Raises ProfileError."""
     try:
-        given = tomllib.loads(path.read_text())
+        given = tomllib.loads(content.decode())
     except tomllib.TOMLDecodeError as error:
         msg = f"{path}: {error}"
         raise ProfileError(msg) from None

@@ -24,7 +24,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline import audit
-from ccgi_pipeline.databases import vacuum
+from ccgi_pipeline.databases import text_of, vacuum
 from ccgi_pipeline.delivery.ledger import exists as deliveries_exist
 from ccgi_pipeline.delivery.ledger import open_ledger
 from ccgi_pipeline.districts import districts
@@ -34,13 +34,15 @@ from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.night import Folders, known_directory
 from ccgi_pipeline.progress import Step
 from ccgi_pipeline.reports.writing import sha256_of
+from ccgi_pipeline.sealing import seal, unseal
 from ccgi_pipeline.ssid_lookup.backlog import Backlog
 from ccgi_pipeline.warehouse import lake
 from ccgi_pipeline.warehouse import purging as tables
 from ccgi_pipeline.warehouse.purging import Wish
+from ccgi_pipeline.warehouse.staging import Staging
 
 CERTIFICATES = "certificates"
-_SOUGHT = "purge_under_way.parquet"
+_SOUGHT = "purge_under_way.json"
 """The values searched for, until it is proven that they are gone. Pupils' data."""
 _LEFT_OF_THE_STEPS = ("staging", "spill", "preview")
 """What a night leaves between its steps; it can be made again of what stays."""
@@ -111,7 +113,7 @@ def plan(folders: Folders, wish: Wish) -> Plan:
             rows = tables.counts(connection, wish)
             archived = tables.archived(connection)
         files = {
-            "archive": sum(1 for sha256 in archived if folders.archive.path(sha256).exists()),
+            "archive": sum(1 for sha256 in archived if folders.archive.has(sha256)),
             "outbox": len(_of_outbox(connection, folders, wish)),
             "inbox": len(_of_inbox(folders, wish)),
         }
@@ -149,8 +151,7 @@ def purge(
                 tables.remove(connection, wish)
         with milestone("purge: history"):
             snapshots = tables.forget_history(connection, warehouse)
-        for database in warehouse.rglob("*"):
-            vacuum(database)
+        vacuum(warehouse)
         proof = _proof(connection, folders, sought)
         certificate = Certificate(
             purged=str(wish),
@@ -175,13 +176,17 @@ def _now() -> str:
 
 def _sought(warehouse: Path, witnesses: pl.Series) -> pl.Series:
     """The witnesses, and those of a purge that was stopped; kept until the proof is made."""
-    path = warehouse / _SOUGHT
-    former = [pl.read_parquet(path)["value"]] if path.exists() else []
-    sought = pl.concat([witnesses.alias("value").cast(pl.String), *former]).unique().sort()
+    path, key = warehouse / _SOUGHT, Staging.of(warehouse).key
+    former: list[str] = []
+    if path.exists():
+        content = path.read_bytes()
+        former = json.loads(unseal(content, key) if key else content)
+    sought = sorted({*witnesses, *former})
+    content = json.dumps(sought).encode()
     unfinished = path.with_suffix(".part")
-    sought.to_frame().write_parquet(unfinished)
+    unfinished.write_bytes(seal(content, key) if key else content)
     unfinished.replace(path)
-    return sought
+    return pl.Series("value", sought, dtype=pl.String)
 
 
 def _keep(warehouse: Path, certificate: Certificate, number: int) -> None:
@@ -204,15 +209,15 @@ def _remove_files(
     if wish.district:
         # A county office's files, or the state's, have lines of this district's students.
         theirs = {*doomed, *outbox}
-        doomed += _holding(sought, (path for path in archive.files() if path not in theirs))
-        outbox += _holding(sought, (path for path in _below(folders.outbox) if path not in theirs))
+        doomed += _holding(folders, sought, (p for p in archive.files() if p not in theirs))
+        outbox += _holding(folders, sought, (p for p in _below(folders.outbox) if p not in theirs))
     inbox = _of_inbox(folders, wish)
     if wish.district:
         # What nobody has taken yet stays, and is told: its other lines are in no table.
         inbox += [
             path
-            for path in _holding(sought, _below(folders.inbox))
-            if path not in inbox and archive.path(sha256_of(path.read_bytes())).exists()
+            for path in _holding(folders, sought, _below(folders.inbox))
+            if path not in inbox and archive.has(sha256_of(path.read_bytes()))
         ]
     removed = {
         "inbox": _unlink(inbox, "purge: inbox"),
@@ -297,7 +302,7 @@ def _proof(connection: duckdb.DuckDBPyConnection, folders: Folders, sought: pl.S
             for table, rows in tables.values_in_tables(connection, sought).items()
         }
     )
-    for path in _holding(sought, left):
+    for path in _holding(folders, sought, left):
         root = next(
             root
             for root in (folders.warehouse, folders.outbox, folders.inbox)
@@ -315,7 +320,7 @@ _OVERLAP = 256
 """A value on the border of two pieces is whole in one of them; values are shorter than this."""
 
 
-def _holding(sought: pl.Series, paths: Iterable[Path]) -> list[Path]:
+def _holding(folders: Folders, sought: pl.Series, paths: Iterable[Path]) -> list[Path]:
     """The files that hold one of the values ``sought`` as a word: plain, in UTF-16 or in a zip."""
     if sought.is_empty():
         return []
@@ -325,7 +330,7 @@ def _holding(sought: pl.Series, paths: Iterable[Path]) -> list[Path]:
     batch: list[tuple[Path, bytes]] = []
     size = 0
     for path in paths:
-        for content in _contents(path.read_bytes()):
+        for content in _contents(_plain(folders, path)):
             batch.append((path, content))
             size += len(content)
         step.advance()
@@ -334,6 +339,24 @@ def _holding(sought: pl.Series, paths: Iterable[Path]) -> list[Path]:
             batch, size = [], 0
     holding |= dict.fromkeys(_hits(batch, patterns))
     return list(holding)
+
+
+def _plain(folders: Folders, path: Path) -> bytes:
+    """What a file says to who has the keys. The tables are searched by their rows."""
+    archive = folders.archive
+    if archive.key is None or not path.is_relative_to(folders.warehouse):
+        return path.read_bytes()
+    if path.is_relative_to(archive.root):
+        return archive.read(path.name)
+    if path.parent.name != "dagster" and path.suffix == ".sqlite":
+        return text_of(path)
+    if path.name in _DUCKDB or path.is_relative_to(folders.warehouse / lake.TABLES):
+        return b""
+    return path.read_bytes()
+
+
+_DUCKDB = (lake.ENCRYPTED_CATALOG, lake.FOR_READERS)
+"""Opening these would let go of DuckDB's lock on them."""
 
 
 def _hits(batch: Sequence[tuple[Path, bytes]], patterns: pl.Series) -> Iterator[Path]:

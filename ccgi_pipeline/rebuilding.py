@@ -22,7 +22,8 @@ from ccgi_pipeline.delivery.ledger import Kind, Made
 from ccgi_pipeline.errors import UNFORESEEN, PermanentError, PipelineError, kind_and_place
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.intake.archive import Archive
-from ccgi_pipeline.profiles import Profiles, profiles_in
+from ccgi_pipeline.profiles import FILE_NAME as PROFILES
+from ccgi_pipeline.profiles import Profiles, profiles_from
 from ccgi_pipeline.reports.building import aggregate_as_sent, detail_rows, open_views
 from ccgi_pipeline.reports.college_download import COLUMNS, download_file
 from ccgi_pipeline.reports.registry import REPORTS
@@ -93,12 +94,11 @@ def _profiles(warehouse: Path, settings: str) -> Profiles:
     """The profiles with this SHA-256. Raises NotRebuiltError where the archive has them no more."""
     if not settings:
         return Profiles()
-    archive = Archive(warehouse / "archive")
-    if not archive.path(settings).exists():
+    archive = Archive.of(warehouse)
+    if not archive.has(settings):
         msg = f"the settings of that night are no longer in the archive (SHA-256 {settings})"
         raise NotRebuiltError(msg)
-    archive.read(settings)  # raises where the disk gave back other bytes
-    return profiles_in(archive.path(settings))
+    return profiles_from(archive.read(settings), warehouse / PROFILES)
 
 
 class _Key(NamedTuple):
@@ -119,7 +119,7 @@ def _made_again(warehouse: Path, group: Sequence[Made]) -> Iterator[tuple[Made, 
     for file in group:
         wanted[_Key(*_key(file))].append(file)
     with as_it_was(warehouse, group[0]) as (connection, profiles):
-        archive = Archive(warehouse / "archive")
+        archive = Archive.of(warehouse)
         for key, content in _contents(connection, profiles, archive, group[0].night, {*wanted}):
             for file in wanted.pop(key, ()):
                 yield file, content

@@ -22,7 +22,7 @@ from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
-from ccgi_pipeline.night import Knowledge, archive_of, batches, isolated
+from ccgi_pipeline.night import Knowledge, batches, isolated
 from ccgi_pipeline.profiles import Profiles, read_profiles
 from ccgi_pipeline.progress import Step
 from ccgi_pipeline.verification.as_meant import as_meant
@@ -114,7 +114,7 @@ class _Replaying:
     @property
     def archive(self) -> Archive:
         """The received bytes."""
-        return archive_of(self.warehouse)
+        return Archive.of(self.warehouse)
 
     @property
     def profiles(self) -> Profiles:
@@ -129,7 +129,7 @@ class _Replaying:
         return None if old.made_of and self._is_archived(old.made_of) else State.LOST
 
     def _is_archived(self, drop: Drop) -> bool:
-        return all(self.archive.path(sha256).exists() for _, sha256 in drop.files)
+        return all(self.archive.has(sha256) for _, sha256 in drop.files)
 
     def _judging(self) -> Callable[[Sequence[Drop]], Verification]:
         """Judges drops by today's rules and settings, and by what the warehouse knows now."""

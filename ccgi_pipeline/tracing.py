@@ -82,7 +82,7 @@ def _folded(name: str) -> str:
 @value_free
 def cells_of(warehouse: Path, file: SentFile, lines: Sequence[int]) -> dict[int, dict[str, str]]:
     """Lines of a received file as they came, by number: the cells that are not blank."""
-    return origins.cells_of(Archive(warehouse / "archive"), file, lines)
+    return origins.cells_of(Archive.of(warehouse), file, lines)
 
 
 @value_free
@@ -107,7 +107,7 @@ def trace(
         printed, ssids, count = _row(connection, spec, profiles, made, row)
         connection.register("behind", pl.DataFrame({"SSID": ssids}).to_arrow())
         behind = [*_behind(connection, spec, cd)]
-        files = sent_files(connection, Archive(warehouse / "archive"), behind)
+        files = sent_files(connection, Archive.of(warehouse), behind)
     return Traced(made, row, len(ssids), count, tuple(files), printed)
 
 

@@ -14,6 +14,7 @@ from ccgi_pipeline.cli.access import access
 from ccgi_pipeline.cli.auditing import audit
 from ccgi_pipeline.cli.benches import bench
 from ccgi_pipeline.cli.deliveries import deliveries, rebuild
+from ccgi_pipeline.cli.encrypting import encryption
 from ccgi_pipeline.cli.explaining import explain
 from ccgi_pipeline.cli.heartbeat import heartbeat, notices
 from ccgi_pipeline.cli.holds import hold
@@ -69,6 +70,7 @@ for command in (
     explain,
     purge,
     audit,
+    encryption,
     dictionary,
     support_bundle,
     bench,

@@ -30,12 +30,20 @@ def bench() -> None:
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+@click.option("--encrypted", is_flag=True, help="Over an encrypted warehouse.")
 @date_option
-def bench_night(districts: int, students: int, data: Path, form: str, on: date | None) -> None:
+def bench_night(
+    districts: int,
+    students: int,
+    data: Path,
+    form: str,
+    on: date | None,
+    encrypted: bool,  # noqa: FBT001 - click passes by name
+) -> None:
     """A whole night over a synthetic state: seconds, memory, ratio to the floor."""
     from ccgi_pipeline import bench as benches  # noqa: PLC0415 - it takes its time to import
 
-    figures = benches.bench_night(data, districts, students, on or today())
+    figures = benches.bench_night(data, districts, students, on or today(), encrypted=encrypted)
     if form == "json":
         click.echo(json.dumps(benches.as_object(figures), indent=2))
     else:

@@ -87,8 +87,11 @@ class Warehouse(DuckDBResource):
             lake.attach(connection, folder)
             lake.prepare(connection)
             self._connection = connection
-            yield self
-            self._connection = None
+            try:
+                yield self
+            finally:
+                self._connection = None
+                connection.close()  # before the lock is let go, whatever ended the run
 
 
 INBOX, OUTBOX, WAREHOUSE = "CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE"

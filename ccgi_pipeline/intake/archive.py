@@ -1,21 +1,25 @@
 """The archive: every received file as it came, under its SHA-256, never changed.
 
-Belongs here: storing and finding bytes by content. Does not belong here: what the bytes mean, who
-sent them (the warehouse's ``drops`` table says that).
+Belongs here: storing and finding bytes by content. In an encrypted warehouse each file is a sealed
+one, under the SHA-256 of what it holds: whoever wants the bytes asks here, never the file itself.
+Does not belong here: what the bytes mean, who sent them (the warehouse's ``drops`` table does).
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
+from ccgi_pipeline.encryption import Purpose, keys_of
 from ccgi_pipeline.errors import PermanentError, TransientError
 from ccgi_pipeline.milestones import milestone
+from ccgi_pipeline.sealing import SealBrokenError, Sealer, opened, plain_size
 
 _CHUNK = 1 << 20
 
@@ -30,13 +34,32 @@ class ArchiveDamagedError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """Files under ``root/ab/abcdef...``: the name is the content's SHA-256 in hex."""
+    """Files under ``root/ab/abcdef...``: the name is the content's SHA-256 in hex.
+
+    ``key``: they are sealed with it.
+    """
 
     root: Path
+    key: bytes | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, warehouse: Path) -> Self:
+        """That of the warehouse in this folder. Raises EncryptionKeyError."""
+        keys = keys_of(warehouse)
+        return cls(warehouse / "archive", keys.of(Purpose.ARCHIVE) if keys else None)
 
     def path(self, sha256: str) -> Path:
-        """Where the content with this hash stands."""
+        """Where the content with this hash stands, sealed or not."""
         return self.root / sha256[:2] / sha256
+
+    def has(self, sha256: str) -> bool:
+        """Whether the content with this hash is here."""
+        return self.path(sha256).exists()
+
+    def size(self, sha256: str) -> int:
+        """How many bytes the content with this hash has."""
+        size = self.path(sha256).stat().st_size
+        return size if self.key is None else plain_size(size)
 
     def store(self, source: Path) -> str:
         """Copies ``source`` in and returns its SHA-256.
@@ -70,7 +93,7 @@ class Archive:
             part_path = Path(part.name)
             try:
                 with milestone("archive: fetched"):
-                    sha256 = fill(cast("BinaryIO", part))
+                    sha256 = self._filled(cast("BinaryIO", part), fill)
                     part.flush()
                     os.fsync(part.fileno())
             except BaseException:
@@ -83,19 +106,61 @@ class Archive:
             part_path.replace(final)
         return sha256
 
+    def _filled(self, part: BinaryIO, fill: Callable[[BinaryIO], str]) -> str:
+        if self.key is None:
+            return fill(part)
+        sealer = Sealer(part, self.key)
+        sha256 = fill(cast("BinaryIO", sealer))
+        sealer.finish()
+        return sha256
+
     def read(self, sha256: str) -> bytes:
         """The content with this hash. Raises ArchiveDamagedError where the disk gave another."""
-        content = self.path(sha256).read_bytes()
+        if self.key is None:
+            content = self.path(sha256).read_bytes()
+        else:
+            whole = io.BytesIO()  # it gives its bytes away without a copy
+            for piece in self._pieces(sha256):
+                whole.write(piece)
+            content = whole.getvalue()
         if hashlib.sha256(content).hexdigest() != sha256:
-            msg = f"archived file {sha256} is damaged: restore it from a backup"
-            raise ArchiveDamagedError(msg)
+            raise _damaged(sha256)
         return content
 
     def files(self) -> list[Path]:
         """All that is archived."""
         return sorted(path for path in self.root.glob("*/*") if path.is_file())
 
+    def first(self, sha256: str, length: int) -> bytes:
+        """The first ``length`` bytes of the content with this hash; all with -1, as of a file.
+
+        Raises ArchiveDamagedError.
+        """
+        if length < 0:
+            return self.read(sha256)
+        begun = b""
+        for piece in self._pieces(sha256):
+            begun += piece
+            if len(begun) >= length:
+                break
+        return begun[:length]
+
+    def _pieces(self, sha256: str) -> Iterator[bytes]:
+        with self.path(sha256).open("rb") as file:
+            if self.key is None:
+                while piece := file.read(_CHUNK):
+                    yield piece
+                return
+            try:
+                yield from opened(file, self.key)
+            except SealBrokenError:
+                raise _damaged(sha256) from None
+
     def sweep(self) -> None:
         """Removes what an interrupted ``store`` left."""
         for part in self.root.glob(".part-*"):
             part.unlink()
+
+
+def _damaged(sha256: str) -> ArchiveDamagedError:
+    return ArchiveDamagedError(f"archived file {sha256} is damaged: restore it from a backup")

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import Path
+from functools import partial
 
 from ccgi_pipeline.errors import PipelineError, TransientError
 from ccgi_pipeline.intake.archive import Archive, FileStillGrowingError
@@ -209,7 +209,7 @@ def receive(
             if before is not None and before.sha256 == sha256 and not source.resending_counts:
                 touched.append((file, sha256))
             else:
-                arrived.append((_with_family(file, archive.path(sha256)), sha256))
+                arrived.append((_with_family(file, archive, sha256), sha256))
     incomplete = {folder_of(file) for file in growing}
     late = {f for f, _ in arrived if folder_of(f) in incomplete and f not in look.waited}
     arrived = [(file, sha256) for file, sha256 in arrived if file not in late]
@@ -249,11 +249,11 @@ def _promised(file: InboxFile, look: Look) -> str:
     return look.checksums.get(folder_of(file), {}).get(file.name, "")
 
 
-def _with_family(file: InboxFile, content: Path) -> InboxFile:
+def _with_family(file: InboxFile, archive: Archive, sha256: str) -> InboxFile:
     """A file in no family's folder and with no known name may still have a known header."""
     if file.family != UNKNOWN_FAMILY:
         return file
-    return replace(file, family=family_of(content, file.name, file.sender))
+    return replace(file, family=family_of(partial(archive.first, sha256), file.name, file.sender))
 
 
 def _sorted_out(

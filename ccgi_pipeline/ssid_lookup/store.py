@@ -13,6 +13,8 @@ whose key of 16 bytes is
 
 A key with two SSIDs is two students whom the required fields do not tell apart.
 
+In an encrypted folder it is one of SQLCipher's files, opened with the folder's key.
+
 Names in an alias stand in the same table under digests of their own. They never match; they only
 let the operator know why a look-up missed.
 """
@@ -35,9 +37,11 @@ import duckdb
 import polars as pl
 from duckdb_extensions import import_extension
 
-from ccgi_pipeline.databases import OWNER_ONLY, open_database, transaction
+from ccgi_pipeline.databases import OWNER_ONLY, connect, open_database, transaction
+from ccgi_pipeline.encryption import Keys, keys_of
 from ccgi_pipeline.errors import PermanentError, TransientError, value_free
 from ccgi_pipeline.progress import Step
+from ccgi_pipeline.spilling import encrypt_spill
 from ccgi_pipeline.ssid_lookup.contract import BLANKS, NOT_IN_A_NAME, LookupRequest
 
 IDENTITY_SCHEMA = pl.Schema(
@@ -113,19 +117,20 @@ def load_identities(
     The old index serves until the new one stands; a load that is killed leaves it whole.
     """
     started = time.monotonic()
+    keys = keys_of(folder, make=True)
     with _only_loader(folder) as scratch:
         made = scratch / "identities.sqlite"
         step = Step("identities", 3)
         with closing(_sorter(scratch, threads)) as sorter:
             lines, unusable = _stage(sorter, frames)
             step.advance()
-            _write_index(sorter, made, lines, unusable)
+            _write_index(sorter, made, keys, lines, unusable)
         step.advance()
-        keys = _count(made)
+        count = _count(made, keys)
         _publish(made, _index_path(folder))
         step.advance()
     size = _index_path(folder).stat().st_size
-    return LoadSummary(lines, unusable, keys, time.monotonic() - started, size)
+    return LoadSummary(lines, unusable, count, time.monotonic() - started, size)
 
 
 def _index_path(folder: Path) -> Path:
@@ -162,6 +167,7 @@ def _sorter(scratch: Path, threads: int | None) -> duckdb.DuckDBPyConnection:
     connection.execute("SET enable_progress_bar = false")
     import_extension("sqlite_scanner")
     connection.execute("LOAD sqlite_scanner")
+    encrypt_spill(connection)
     connection.execute("CREATE TEMP TABLE staged (key BLOB, ssid BIGINT)")
     return connection
 
@@ -232,22 +238,38 @@ def _stage_keys(sorter: duckdb.DuckDBPyConnection, people: pl.DataFrame, kind: s
     sorter.unregister("people")
 
 
-def _write_index(sorter: duckdb.DuckDBPyConnection, made: Path, lines: int, unusable: int) -> None:
+def _write_index(
+    sorter: duckdb.DuckDBPyConnection, made: Path, keys: Keys | None, lines: int, unusable: int
+) -> None:
     """Writes in the order of the keys, so that each page of the file is written once."""
     os.close(os.open(made, os.O_CREAT | os.O_WRONLY, OWNER_ONLY))
-    with closing(sqlite3.connect(made)) as index:
+    with closing(connect(made, keys)) as index:
         index.executescript(_TABLE)
         index.execute(f"PRAGMA user_version = {_FORMAT}")
         index.execute("INSERT INTO about VALUES (?, ?, ?)", (lines, unusable, time.time()))
         index.commit()
+        if keys is not None:
+            _write_encrypted(sorter, index)
+            return
     # DuckDB binds no values here; a path is our own, and its quotes are doubled.
     sorter.execute(f"ATTACH '{str(made).replace(chr(39), chr(39) * 2)}' AS made (TYPE sqlite)")
     sorter.execute("INSERT INTO made.identity SELECT key, ssid FROM staged ORDER BY key, ssid")
     sorter.execute("DETACH made")
 
 
-def _count(made: Path) -> int:
-    with closing(sqlite3.connect(made)) as index:
+def _write_encrypted(sorter: duckdb.DuckDBPyConnection, index: sqlite3.Connection) -> None:
+    """The same through SQLCipher: DuckDB cannot write its files."""
+    sorted_keys = sorter.execute("SELECT key, ssid FROM staged ORDER BY key, ssid")
+    while rows := sorted_keys.fetchmany(_ROWS_AT_ONCE):
+        index.executemany("INSERT INTO identity VALUES (?, ?)", rows)
+    index.commit()
+
+
+_ROWS_AT_ONCE = 100_000
+
+
+def _count(made: Path, keys: Keys | None) -> int:
+    with closing(connect(made, keys)) as index:
         return int(index.execute("SELECT count(*) FROM identity").fetchone()[0])
 
 
@@ -327,7 +349,7 @@ class IdentityStore:
 def _opened(path: Path) -> sqlite3.Connection:
     """Opens an index. It never changes (a new one is a new file), so nothing is ever locked."""
     uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    index = sqlite3.connect(uri, uri=True, check_same_thread=False)
+    index = connect(uri, keys_of(path.parent), uri=True, check_same_thread=False)
     if index.execute("PRAGMA user_version").fetchone() != (_FORMAT,):
         index.close()
         msg = "the index of identities has another format: load the identities again"

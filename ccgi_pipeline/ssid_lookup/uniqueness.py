@@ -20,6 +20,8 @@ from html import escape
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.spilling import encrypt_spill
+
 PARTS = {
     "first_name": "FirstName",
     "first_initial": "left(FirstName, 1)",
@@ -88,6 +90,7 @@ def uniqueness(identities: duckdb.DuckDBPyRelation | pl.DataFrame, key: Key) -> 
     """
     if isinstance(identities, pl.DataFrame):
         with duckdb.connect() as connection:
+            encrypt_spill(connection)
             return uniqueness(connection.from_arrow(identities.to_arrow()), key)
     counted = identities.query("identities", _counting(key)).pl()
     return with_percentages(counted)

@@ -18,7 +18,7 @@ import duckdb
 
 from ccgi_pipeline.errors import PermanentError, value_free
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
-from ccgi_pipeline.night import archive_of
+from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.support import runs, structure
 from ccgi_pipeline.support.shapes import RARE, shape
 from ccgi_pipeline.verification.opening import files_to_verify
@@ -76,7 +76,7 @@ def shapes_of_drop(
             "SELECT file_number, feed FROM lake.files WHERE drop_id = ?", [identity]
         ).fetchall()
     )
-    archive = archive_of(warehouse)
+    archive = Archive.of(warehouse)
     files = files_to_verify([drops[identity]], lambda _, sha256: archive.read(sha256))
     return [
         {"file": number, "feed": feeds.get(number)}

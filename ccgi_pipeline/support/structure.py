@@ -169,4 +169,4 @@ def sizes(warehouse: Path) -> dict[str, dict[str, int]]:
 
 
 _FOLDERS = ("archive", lake.TABLES, "staging", "spill", "lookups", "dagster")
-_FILES = (lake.CATALOG, "deliveries.sqlite", "looks.sqlite", PROFILES)
+_FILES = (lake.CATALOG, lake.ENCRYPTED_CATALOG, "deliveries.sqlite", "looks.sqlite", PROFILES)

@@ -134,7 +134,8 @@ def _as_received(path: Path, family: str | None) -> InboxFile:
         named = [part.lower() for part in parts[:-1] if part.lower() in FAMILIES]
         sender, placed = NOBODY, named[-1] if named else UNKNOWN_FAMILY
     if family is None and placed == UNKNOWN_FAMILY:
-        placed = family_of(path, path.name, sender)
+        with path.open("rb") as file:
+            placed = family_of(file.read, path.name, sender)
     return InboxFile(path=str(path), sender=sender, family=family or placed, stamp="")
 
 

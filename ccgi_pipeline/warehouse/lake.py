@@ -1,16 +1,24 @@
 """The warehouse itself: where it lies, how it is opened, which tables it has.
 
-Belongs here: DuckLake on DuckDB (Parquet files and a SQLite catalog in one folder), the tables of
-the feeds and of our own bookkeeping, and the lock that keeps a second writer out. Does not belong
-here: what is written into the tables (loading) or asked of them (reports).
+Belongs here: DuckLake on DuckDB (Parquet files and a catalog in one folder), the tables of the
+feeds and of our own bookkeeping, and the lock that keeps a second writer out. Does not belong here:
+what is written into the tables (loading) or asked of them (reports).
+
+The catalog is a SQLite file. It holds least and greatest values of columns, and short inserts, so
+an encrypted warehouse needs an encrypted one: that is a DuckDB file. While one process has such a
+file open for writing, no other one can read it. So readers have a copy, which whoever wrote puts in
+the place of the one before when it has ended.
 """
 
 from __future__ import annotations
 
+import base64
 import fcntl
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -18,6 +26,7 @@ import polars as pl
 from duckdb_extensions import import_extension
 
 from ccgi_pipeline.eligibility.evaluating import RESULTS_SCHEMA
+from ccgi_pipeline.encryption import Keys, Purpose, keys_of
 from ccgi_pipeline.errors import (
     PermanentError,
     TransientError,
@@ -28,6 +37,7 @@ from ccgi_pipeline.errors import (
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.feeds.spec import Column, FeedSpec
 from ccgi_pipeline.milestones import milestone
+from ccgi_pipeline.spilling import encrypt_spill
 
 _EXTENSIONS = ("ducklake", "sqlite_scanner")
 _SQL_TYPES: tuple[tuple[type[pl.DataType], str], ...] = (
@@ -146,6 +156,8 @@ CATALOG, TABLES, LOCK = "catalog.sqlite", "tables", "writer.lock"
 """What lies in a warehouse's folder: the catalog, the tables' files, the lock of who writes."""
 ARCHIVE = "archive"
 """What was received lies there; nothing is, before there is a catalog."""
+ENCRYPTED_CATALOG, FOR_READERS = "catalog.duckdb", "catalog.readers.duckdb"
+"""The catalog of an encrypted warehouse, and the copy of it that readers have."""
 
 
 class WarehouseBusyError(TransientError):
@@ -168,6 +180,10 @@ class SnapshotGoneError(PermanentError):
     """The warehouse does not have that snapshot: a backup may have it."""
 
 
+class NotEncryptedError(PermanentError):
+    """Something that should be encrypted at rest is not, or cannot be opened with its key."""
+
+
 def attach(
     connection: duckdb.DuckDBPyConnection,
     folder: Path,
@@ -178,50 +194,69 @@ def attach(
     """Makes the warehouse in ``folder`` the connection's default catalog, creating it if need be.
 
     ``snapshot``: as it was then, to be read only. Everything that the connection spills stays in
-    the folder too. Raises SnapshotGoneError, CatalogDamagedError, NoRoomError.
+    the folder too. Raises SnapshotGoneError, CatalogDamagedError, NoRoomError; of an encrypted
+    one, EncryptionKeyError before anything is touched, NotEncryptedError, and WarehouseBusyError.
     """
+    folder = folder.absolute()
+    reading = read_only or snapshot is not None
+    keys = keys_of(folder, make=not reading)
     for extension in _EXTENSIONS:
         import_extension(extension, con=connection)
         connection.load_extension(extension)
-    folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    connection.execute(f"SET temp_directory = {_literal(folder / 'spill')}")
+    connection.execute("SET TimeZone = 'UTC'")
+    if keys is not None:
+        encrypt_spill(connection)
     # A warehouse that was moved or restored is where it is now, whatever its catalog says.
     options = ", OVERRIDE_DATA_PATH true"
-    if read_only or snapshot is not None:
+    if reading:
         options += ", READ_ONLY"
     if snapshot is not None:
         options += f", SNAPSHOT_VERSION {snapshot}"
-    catalog, data = folder / CATALOG, folder / TABLES
     if _is_gone(folder):
         # A new one in its place would know nothing, and load all that lies in the inbox again.
         raise catalog_damaged(_GONE)
-    connection.execute(f"SET temp_directory = {_literal(folder / 'spill')}")
-    connection.execute("SET TimeZone = 'UTC'")
-    try:
-        connection.execute(
-            f"ATTACH {_literal(f'ducklake:sqlite:{catalog}')} "
-            f"AS {'lake' if snapshot is None else _AS_IT_WAS} (DATA_PATH {_literal(data)}{options})"
-        )
-    except duckdb.Error as error:
-        if snapshot is None or "No snapshot found" not in str(error):
-            ours = as_ours(error, [folder])
-            if isinstance(ours, UnexpectedError):
-                raise
-            raise ours from None
-        msg = (
-            f"the warehouse no longer has its snapshot {snapshot}: it has expired, or the warehouse"
-            " was restored from an older copy"
-        )
-        raise SnapshotGoneError(msg) from None
+    name = "lake" if snapshot is None else _AS_IT_WAS
+    data = _literal(folder / TABLES)
+    with _told(folder, snapshot):
+        if keys is None:
+            source = _literal(f"ducklake:sqlite:{folder / CATALOG}")
+            connection.execute(f"ATTACH {source} AS {name} (DATA_PATH {data}{options})")
+        else:
+            catalog = for_readers(folder) if reading else folder / ENCRYPTED_CATALOG
+            source = _literal(f"ducklake:{catalog}")
+            _attach_encrypted(
+                connection, f"{source} AS {name} (DATA_PATH {data}{options}", catalog, keys
+            )
+            _assert_encrypted(connection, name, catalog)
     if snapshot is not None:
         _stand_in(connection)
     connection.execute("USE lake")
 
 
+@contextmanager
+def _told(folder: Path, snapshot: int | None) -> Iterator[None]:
+    """Has what DuckDB says of a catalog that it cannot attach be an error of ours."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if snapshot is not None and "No snapshot found" in str(error):
+            msg = (
+                f"the warehouse no longer has its snapshot {snapshot}: it has expired, was purged, "
+                "or the warehouse was restored from an older copy"
+            )
+            raise SnapshotGoneError(msg) from None
+        ours = as_ours(error, [folder])
+        if isinstance(ours, UnexpectedError):
+            raise
+        raise ours from None
+
+
 def _is_gone(folder: Path) -> bool:
     """Whether there are records, or files they were made of, without the catalog over them."""
-    catalog = folder / CATALOG
-    if catalog.exists() and catalog.stat().st_size:
+    catalogs = [folder / name for name in (CATALOG, ENCRYPTED_CATALOG)]
+    if any(catalog.exists() and catalog.stat().st_size for catalog in catalogs):
         return False
     return any(next((folder / kept).glob("*"), None) for kept in (TABLES, ARCHIVE))
 
@@ -231,6 +266,8 @@ def fault(folder: Path) -> str | None:
     catalog = folder / CATALOG
     if _is_gone(folder):
         return str(catalog_damaged(_GONE))
+    if (folder / ENCRYPTED_CATALOG).exists():
+        return _fault_of_encrypted(folder)
     if not catalog.exists():
         return None
     try:
@@ -241,7 +278,105 @@ def fault(folder: Path) -> str | None:
     return None if sound else str(catalog_damaged(_UNREADABLE))
 
 
+def _fault_of_encrypted(folder: Path) -> str | None:
+    """The same of an encrypted one: DuckDB checks every block that it opens, and its key."""
+    try:
+        connect(folder, read_only=True).close()
+    except TransientError:
+        return None
+    except (duckdb.Error, PermanentError) as error:
+        return str(as_ours(error, [folder]))
+    return None
+
+
 _GONE, _UNREADABLE = "is gone", "cannot be read"
+
+
+def _attach_encrypted(
+    connection: duckdb.DuckDBPyConnection, what: str, catalog: Path, keys: Keys
+) -> None:
+    """Attaches with the catalog's key; it is bound, so that no statement or message has it."""
+    key = base64.b64encode(keys.of(Purpose.CATALOG)).decode()
+    try:
+        connection.execute(f"ATTACH {what}, ENCRYPTED, META_ENCRYPTION_KEY ?)", [key])
+    except duckdb.Error as error:
+        told = str(error)
+        if "lock on file" in told or "already attached" in told:
+            msg = f"another process has {catalog.name} open; try again when it has ended"
+            raise WarehouseBusyError(msg) from None
+        if "encrypt" in told:
+            msg = (
+                f"{catalog} does not open with the key of its folder: it is damaged, or not from "
+                "the same backup as encryption.json. Restore both"
+            )
+            raise NotEncryptedError(msg) from None
+        raise
+
+
+def _assert_encrypted(connection: duckdb.DuckDBPyConnection, name: str, catalog: Path) -> None:
+    """Raises NotEncryptedError unless tables and spill are encrypted.
+
+    That the catalog is, DuckDB has seen to: it opens no plain file with a key. (Reading the file
+    here would let go of DuckDB's lock on it, as POSIX has it.)
+    """
+    metadata = f"__ducklake_metadata_{name}"
+    plain = connection.execute(
+        f"SELECT (SELECT count(*) FROM {metadata}.ducklake_data_file WHERE encryption_key IS NULL)"
+        f" + (SELECT count(*) FROM {metadata}.ducklake_delete_file WHERE encryption_key IS NULL),"
+        f" (SELECT value FROM {metadata}.ducklake_metadata WHERE key = 'encrypted'),"
+        " current_setting('temp_file_encryption')"
+    ).fetchone()
+    faults = {
+        "files of its tables are not encrypted": plain is None or plain[0] != 0,
+        "its tables are not to be encrypted": plain is None or plain[1] != "true",
+        "temporary files are not encrypted": plain is None or plain[2] is not True,
+    }
+    found = [fault for fault, holds in faults.items() if holds]
+    if found:
+        msg = f"the warehouse in {catalog.parent} should be encrypted, but {' and '.join(found)}"
+        raise NotEncryptedError(msg)
+
+
+def for_readers(folder: Path) -> Path:
+    """The copy of an encrypted warehouse's catalog that can be read now, also while a night writes.
+
+    It is the state after the last writer that ended; one that was killed is brought to its end
+    first. Raises WarehouseBusyError where the first one still writes.
+    """
+    if not _is_current(folder):
+        with suppress(WarehouseBusyError, PermissionError), only_writer(folder):
+            pass  # that makes it current
+    copy = folder / FOR_READERS
+    if not copy.exists():
+        msg = f"the first night is writing to {folder}; try again when it has ended"
+        raise WarehouseBusyError(msg)
+    return copy
+
+
+def _is_current(folder: Path) -> bool:
+    """Whether readers have the newest catalog; a log beside it is what a killed writer left."""
+    catalog, copy = folder / ENCRYPTED_CATALOG, folder / FOR_READERS
+    if not catalog.exists():
+        return True
+    if not copy.exists() or Path(f"{catalog}.wal").exists():
+        return False
+    newest, read = catalog.stat(), copy.stat()
+    return (newest.st_size, newest.st_mtime_ns) == (read.st_size, read.st_mtime_ns)
+
+
+def _show_readers(folder: Path) -> None:
+    """Gives readers the newest catalog; call it as the only writer, and with nothing attached."""
+    if _is_current(folder):
+        return
+    catalog = folder / ENCRYPTED_CATALOG
+    if Path(f"{catalog}.wal").exists():
+        connect(folder).close()  # takes the log in
+    part = folder / f"{FOR_READERS}.part"
+    shutil.copy2(catalog, part)
+    with part.open("rb") as copied:
+        os.fsync(copied.fileno())
+    with milestone("warehouse: shown to readers"):
+        part.replace(folder / FOR_READERS)
 
 
 _AS_IT_WAS = "lake_as_it_was"
@@ -280,7 +415,7 @@ def exists(folder: Path) -> bool:
     """
     if _is_gone(folder):
         raise catalog_damaged(_GONE)
-    return (folder / CATALOG).exists()
+    return any((folder / name).exists() for name in (CATALOG, ENCRYPTED_CATALOG))
 
 
 def connect(
@@ -340,6 +475,7 @@ def bring_up_to_date(folder: Path) -> None:
     if lacking:
         with connect(folder) as connection:
             prepare(connection)
+        _show_readers(folder)
 
 
 def snapshot(connection: duckdb.DuckDBPyConnection) -> int:
@@ -371,8 +507,24 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 def only_writer(folder: Path) -> Iterator[None]:
     """Holds the warehouse's lock; it falls with the process, however that ends.
 
-    Raises WarehouseBusyError where another process holds it.
+    Raises WarehouseBusyError where another process holds it. Of an encrypted warehouse, what was
+    written is shown to readers at the end: every connection must be closed by then. Raises
+    EncryptionKeyError before anything is touched.
     """
+    keys_of(folder, make=True)
+    with locked(folder):
+        _show_readers(folder)
+        try:
+            yield
+        finally:
+            # Where a failed night left it open, the next one to look does this.
+            with suppress(WarehouseBusyError):
+                _show_readers(folder)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of a folder, and does nothing else. Raises WarehouseBusyError."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("w") as lock:
         try:

@@ -234,27 +234,31 @@ def forget_history(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     ):
         connection.execute(statement).fetchall()
     after = _snapshots(connection)
+    encrypted = (folder / lake.ENCRYPTED_CATALOG).exists()
+    if encrypted:
+        connection.execute(_STATISTICS.format(catalog="__ducklake_metadata_lake."))
     connection.execute("USE memory")
     connection.execute("DETACH lake")
-    with closing(sqlite3.connect(folder / lake.CATALOG)) as catalog:
-        catalog.execute(_STATISTICS)
-        catalog.commit()
-        catalog.execute("VACUUM")  # what was deleted stands in its free pages until then
+    if not encrypted:
+        with closing(sqlite3.connect(folder / lake.CATALOG)) as catalog:
+            catalog.execute(_STATISTICS.format(catalog=""))
+            catalog.commit()
+            catalog.execute("VACUUM")  # what was deleted stands in its free pages until then
     lake.attach(connection, folder)
     return before - after
 
 
 _STATISTICS = """
-    UPDATE ducklake_table_column_stats AS of_table
+    UPDATE {catalog}ducklake_table_column_stats AS of_table
     SET min_value = (SELECT min(min_value)
-                     FROM ducklake_file_column_stats AS of_file
+                     FROM {catalog}ducklake_file_column_stats AS of_file
                      WHERE of_file.table_id = of_table.table_id
                          AND of_file.column_id = of_table.column_id),
         max_value = (SELECT max(max_value)
-                     FROM ducklake_file_column_stats AS of_file
+                     FROM {catalog}ducklake_file_column_stats AS of_file
                      WHERE of_file.table_id = of_table.table_id
                          AND of_file.column_id = of_table.column_id)
-    WHERE EXISTS (SELECT 1 FROM ducklake_column AS declared
+    WHERE EXISTS (SELECT 1 FROM {catalog}ducklake_column AS declared
                   WHERE declared.table_id = of_table.table_id
                       AND declared.column_id = of_table.column_id
                       AND declared.column_type IN ('varchar', 'date'))

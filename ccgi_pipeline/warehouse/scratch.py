@@ -15,10 +15,12 @@ from pathlib import Path
 
 from ccgi_pipeline.warehouse.lake import (
     CATALOG,
+    ENCRYPTED_CATALOG,
     LOCK,
     TABLES,
     WarehouseBusyError,
-    only_writer,
+    for_readers,
+    locked,
 )
 
 _FOLDER = "preview"
@@ -46,7 +48,7 @@ def scratch_copy(folder: Path) -> Iterator[Path]:
 def _alone(copy: Path) -> Iterator[None]:
     with ExitStack() as held:
         try:
-            held.enter_context(only_writer(copy))
+            held.enter_context(locked(copy))
         except WarehouseBusyError:
             msg = f"another command tries something out in {copy}; try again when it has ended"
             raise WarehouseBusyError(msg) from None
@@ -63,12 +65,10 @@ def _clear(copy: Path) -> None:
 
 def _copy(folder: Path, copy: Path) -> None:
     """The catalog first: the files that it names are all there by then."""
-    catalog = f"{(folder / CATALOG).absolute().as_uri()}?mode=ro"
-    with (
-        closing(sqlite3.connect(catalog, uri=True)) as there,
-        closing(sqlite3.connect(copy / CATALOG)) as here,
-    ):
-        there.backup(here)
+    if (folder / ENCRYPTED_CATALOG).exists():
+        shutil.copyfile(for_readers(folder), copy / ENCRYPTED_CATALOG)
+    else:
+        _copy_catalog(folder, copy)
     tables = folder / TABLES
     for path in tables.rglob("*"):
         if path.is_file():
@@ -78,3 +78,12 @@ def _copy(folder: Path, copy: Path) -> None:
                 link.hardlink_to(path)  # it stays, whatever happens to the other name
             except OSError:
                 link.symlink_to(path.absolute())  # on a disk that knows no other links
+
+
+def _copy_catalog(folder: Path, copy: Path) -> None:
+    catalog = f"{(folder / CATALOG).absolute().as_uri()}?mode=ro"
+    with (
+        closing(sqlite3.connect(catalog, uri=True)) as there,
+        closing(sqlite3.connect(copy / CATALOG)) as here,
+    ):
+        there.backup(here)

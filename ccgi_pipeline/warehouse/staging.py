@@ -2,30 +2,41 @@
 
 Belongs here: how received drops and verified lines are handed on, so that each step can run in a
 process of its own and holds no more than one batch in memory. They are files of ours, not values
-of the orchestrator, because they hold pupils' data. Whatever a stopped night leaves is overwritten
-by the next.
+of the orchestrator, because they hold pupils' data; in an encrypted warehouse they are sealed.
+Whatever a stopped night leaves is overwritten by the next.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Self
 
 import polars as pl
 
+from ccgi_pipeline.encryption import Purpose, keys_of
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.milestones import milestone
+from ccgi_pipeline.sealing import seal, unseal
 from ccgi_pipeline.verification.verifying import Verification
 
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """The staging area below a warehouse folder."""
+    """The staging area below a warehouse folder; ``key``: its files are sealed with it."""
 
     root: Path
+    key: bytes | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, warehouse: Path) -> Self:
+        """That of the warehouse in this folder. Raises EncryptionKeyError."""
+        keys = keys_of(warehouse)
+        return cls(warehouse / "staging", keys.of(Purpose.STAGING) if keys else None)
 
     def save_drops(self, drops: Sequence[Drop]) -> None:
         """Replaces everything staged by newly received ``drops``."""
@@ -33,12 +44,12 @@ class Staging:
             shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True)
         with milestone("staging: drops written"):
-            _save_drops(self.root / "drops.json", drops)
+            self._save_drops(self.root / "drops.json", drops)
 
     def drops(self, families: Sequence[str]) -> list[Drop]:
         """The received drops of these families, in the order in which they are to be loaded."""
         path = self.root / "drops.json"
-        drops = _load_drops(path) if path.exists() else []
+        drops = self._load_drops(path) if path.exists() else []
         return [drop for drop in drops if drop.family in families]
 
     def clear_batches(self, family: str) -> None:
@@ -57,11 +68,11 @@ class Staging:
         for kind, frames in (("accepted", verified.accepted), ("kept_keys", verified.kept_keys)):
             (folder / kind).mkdir(parents=True)
             for feed, frame in frames.items():
-                frame.write_parquet(folder / kind / f"{feed}.parquet")
+                self._save(folder / kind / f"{feed}.parquet", frame)
         with milestone("staging: batch written"):
-            verified.files.write_parquet(folder / "files.parquet")
-            verified.findings.write_parquet(folder / "findings.parquet")
-            _save_drops(folder / "drops.json", drops)
+            self._save(folder / "files.parquet", verified.files)
+            self._save(folder / "findings.parquet", verified.findings)
+            self._save_drops(folder / "drops.json", drops)
 
     def batch_folders(self, family: str) -> list[Path]:
         """Where the batches of ``family`` lie, in their order."""
@@ -70,29 +81,41 @@ class Staging:
     def batch(self, folder: Path) -> tuple[list[Drop], Verification]:
         """One batch: its drops and what verification made of them."""
         verified = Verification(
-            files=pl.read_parquet(folder / "files.parquet"),
-            findings=pl.read_parquet(folder / "findings.parquet"),
-            accepted=_frames(folder / "accepted"),
-            kept_keys=_frames(folder / "kept_keys"),
+            files=self._load(folder / "files.parquet"),
+            findings=self._load(folder / "findings.parquet"),
+            accepted=self._frames(folder / "accepted"),
+            kept_keys=self._frames(folder / "kept_keys"),
         )
-        return _load_drops(folder / "drops.json"), verified
+        return self._load_drops(folder / "drops.json"), verified
 
+    def _frames(self, folder: Path) -> dict[str, pl.DataFrame]:
+        return {path.stem: self._load(path) for path in sorted(folder.glob("*.parquet"))}
 
-def _frames(folder: Path) -> dict[str, pl.DataFrame]:
-    return {path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
+    def _save(self, path: Path, frame: pl.DataFrame) -> None:
+        if self.key is None:
+            frame.write_parquet(path)
+            return
+        written = io.BytesIO()
+        frame.write_parquet(written)
+        path.write_bytes(seal(written.getbuffer(), self.key))
 
+    def _load(self, path: Path) -> pl.DataFrame:
+        if self.key is None:
+            return pl.read_parquet(path)
+        return pl.read_parquet(unseal(path.read_bytes(), self.key))
 
-def _save_drops(path: Path, drops: Sequence[Drop]) -> None:
-    path.write_text(json.dumps([asdict(drop) for drop in drops]))
+    def _save_drops(self, path: Path, drops: Sequence[Drop]) -> None:
+        written = json.dumps([asdict(drop) for drop in drops]).encode()
+        path.write_bytes(written if self.key is None else seal(written, self.key))
 
-
-def _load_drops(path: Path) -> list[Drop]:
-    return [
-        Drop(
-            row["id"],
-            row["sender"],
-            row["family"],
-            tuple((InboxFile(**file), sha256) for file, sha256 in row["files"]),
-        )
-        for row in json.loads(path.read_text())
-    ]
+    def _load_drops(self, path: Path) -> list[Drop]:
+        written = path.read_bytes()
+        return [
+            Drop(
+                row["id"],
+                row["sender"],
+                row["family"],
+                tuple((InboxFile(**file), sha256) for file, sha256 in row["files"]),
+            )
+            for row in json.loads(written if self.key is None else unseal(written, self.key))
+        ]

@@ -5,11 +5,14 @@ Belongs here: the round trip through files, and that nothing of a stopped night 
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
+import pytest
 from polars.testing import assert_frame_equal
 
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops
+from ccgi_pipeline.sealing import SealBrokenError
 from ccgi_pipeline.verification.checking import shipped_knowledge
 from ccgi_pipeline.verification.opening import files_to_verify
 from ccgi_pipeline.verification.verifying import Verification, verify
@@ -81,3 +84,29 @@ def test_new_drops_take_the_place_of_everything_that_a_stopped_night_left(tmp_pa
     staging.save_drops([])
     assert staging.drops(["transcript"]) == []
     assert staging.batch_folders("transcript") == []
+
+
+@pytest.mark.parametrize("family", ["transcript", "oneroster"])
+def test_a_sealed_batch_comes_out_as_it_went_in_and_shows_no_cell(tmp_path: Path, family: str):
+    staging = Staging(tmp_path / "staging", secrets.token_bytes(32))
+    drops, verified = _received(family, DISTRICT)
+    staging.save_drops(drops)
+    staging.save_batch(family, drops, verified)
+    (folder,) = staging.batch_folders(family)
+    found, same = staging.batch(folder)
+    assert found == drops == staging.drops([family])
+    _assert_same(same, verified)
+    files = [path.read_bytes() for path in staging.root.rglob("*") if path.is_file()]
+    assert len(files) > 4
+    assert not any(word in content for content in files for word in (b"PAR1", DISTRICT.encode()))
+
+
+def test_a_sealed_file_that_was_changed_is_not_loaded(tmp_path: Path):
+    staging = Staging(tmp_path / "staging", secrets.token_bytes(32))
+    drops, verified = _received("transcript", DISTRICT)
+    staging.save_batch("transcript", drops, verified)
+    (folder,) = staging.batch_folders("transcript")
+    damaged = folder / "files.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    with pytest.raises(SealBrokenError):
+        staging.batch(folder)
