@@ -81,7 +81,7 @@ def list_(folder: Path, student: str | None, form: str) -> None:
     "heads",
     multiple=True,
     help="A head that was kept elsewhere, NUMBER:HASH: the log must still hold it. Every run keeps "
-    "one in the metadata of the asset receipts.",
+    "one in the metadata of the asset district_standing.",
 )
 def verify(folder: Path, heads: Sequence[str]) -> None:
     """Proves that no entry was changed, taken out or put in. Exit status 1: one was."""

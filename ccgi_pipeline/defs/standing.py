@@ -4,10 +4,13 @@ Belongs here: one asset, made at the end of each night. ``ccgi status`` prints t
 """
 
 from collections import Counter
+from collections.abc import Iterator
 
 import dagster as dg
 
+from ccgi_pipeline import audit
 from ccgi_pipeline.defs.answers import CHILD_MATCH
+from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.delivery import DELIVERIES
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.standing import as_markdown, standings_in
@@ -17,9 +20,22 @@ _SHOWN = 200
 """Rows of the table: the UI draws more of them slowly, and nobody reads them."""
 
 
+AUDITED, HEAD = "audit_log_is_what_it_was", "audit_head"
+_HEADS = 30
+"""Nights whose heads the log is held against."""
+
+
 @dg.asset(
     name=STANDING,
     group_name="answers",
+    check_specs=[
+        check_spec(
+            AUDITED,
+            STANDING,
+            "The log of who did what by hand holds every entry as it was written, and those at "
+            "which the nights before found it end. Red: somebody changed it, or the disk did.",
+        )
+    ],
     deps=["receipts", CHILD_MATCH, DELIVERIES],
     kinds={"ducklake"},
     description="Who stands badly: senders whose newest drop was refused or is held, or for whom "
@@ -29,13 +45,14 @@ def district_standing(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     night: dg.ResourceParam[NightDate],
-) -> dg.MaterializeResult[None]:
-    """Puts together how everybody stands after the night."""
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Puts together how everybody stands after the night, and reads the audit log again."""
     folder = warehouse.folders.warehouse
     found = standings_in(warehouse.connection, folder, night.of(context))
     bad = [standing for standing in found if standing.bad]
     verdicts = Counter(f"{s.family}: {s.verdict.replace('_', ' ')}" for s in found)
-    return dg.MaterializeResult(
+    kept = _heads(context)
+    yield dg.MaterializeResult(
         metadata={
             "senders": len({standing.sender for standing in found}),
             "to be looked at": len({standing.sender for standing in bad}),
@@ -44,6 +61,27 @@ def district_standing(
             "everybody": dg.MetadataValue.md(
                 as_markdown(found, _SHOWN) if found else "Nobody has sent anything yet."
             ),
+            # Kept outside the log itself: who rewrites the log cannot rewrite this as well.
+            HEAD: str(audit.head(folder)),
             **dict(sorted(verdicts.items())),
         }
     )
+    try:
+        end = audit.verify(folder, kept)
+    except audit.AuditBrokenError as broken:
+        yield dg.AssetCheckResult(
+            check_name=AUDITED, passed=False, metadata={"what is wrong": str(broken)}
+        )
+    else:
+        yield dg.AssetCheckResult(check_name=AUDITED, passed=True, metadata={"entries": end.number})
+
+
+def _heads(context: dg.AssetExecutionContext) -> list[audit.Head]:
+    """Where the nights before found the audit log end."""
+    found = context.instance.fetch_materializations(dg.AssetKey(STANDING), limit=_HEADS)
+    told = [
+        record.asset_materialization.metadata.get(HEAD)
+        for record in found.records
+        if record.asset_materialization
+    ]
+    return [audit.Head.of(str(head.value)) for head in told if head is not None]

@@ -28,6 +28,7 @@ from ccgi_pipeline_tests.delivery.exchange import use_server
 from ccgi_pipeline_tests.files import as_bytes
 from ccgi_pipeline_tests.night.inboxes import put
 from ccgi_pipeline_tests.night.nights import folders_in
+from ccgi_pipeline_tests.notices.receivers import mail_server
 from ccgi_pipeline_tests.privacy.canaries import good
 from ccgi_pipeline_tests.privacy.faults import (
     GOOD,
@@ -165,6 +166,24 @@ def _run(nights: Nights, server: OpenSsh) -> None:
     _ask(nights)
 
 
+def _tell(nights: Nights) -> None:
+    """Has the operator be told by mail of all that is wrong."""
+    warehouse = nights.folders.warehouse
+    settings = warehouse / "profiles.toml"
+    with mail_server() as mail:
+        told = f"""
+[notices]
+mail_to = ["team@example.org"]
+mail_from = "pipeline@example.org"
+smtp_host = "127.0.0.1"
+smtp_port = {mail.port}
+smtp_tls = "none"
+"""
+        settings.write_text(settings.read_text() + told)
+        nights.asked("heartbeat", "heartbeat", "--warehouse", warehouse, "--notify")
+    nights.said["mails"] = "\n".join(map(str, mail.mails)).encode()
+
+
 def _no_staging(staging: Path) -> None:
     """A file stands where the staging folder is to be made."""
     for path in sorted(staging.rglob("*"), reverse=True):
@@ -200,4 +219,8 @@ def _ask(nights: Nights) -> None:
         *("explain", "--report", "applications_and_launches", "--district", GOOD),
         *("--row", "2", "--warehouse", warehouse),
     )
+    _tell(nights)
+    nights.asked("audit", "audit", "list", "--warehouse", warehouse)
+    places = [f"--{n}={getattr(nights.folders, n)}" for n in ("warehouse", "outbox", "inbox")]
+    nights.asked("purge", "purge", "--district", GOOD, *places)
     nights.asked("check", "check", nights.folders.inbox / "2000001", "--date", SECOND)

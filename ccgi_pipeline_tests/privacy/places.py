@@ -67,6 +67,13 @@ def cells_of(database: Path) -> dict[tuple[str, str], bytes]:
     return cells
 
 
+def notices(nights: Nights) -> Parts:
+    """The mails that the operator got, and what waits to be told."""
+    book = nights.folders.warehouse / "notices.sqlite"
+    stored = {f"{table}.{column}": cells for (table, column), cells in cells_of(book).items()}
+    return {"mails": nights.said["mails"], **stored}
+
+
 def said(nights: Nights) -> Parts:
     """All that the commands said on standard output and error."""
     return nights.said
@@ -210,6 +217,7 @@ PLACES: Mapping[str, Callable[[Nights], Parts]] = {
     "support bundle": support_bundle,
     "what commands say": said,
     "receipts": receipts,
+    "notices": notices,
     "aggregates": aggregates,
     "names in the outbox": names_in_the_outbox,
     "names on the server": names_on_the_server,

@@ -62,6 +62,9 @@ def test_the_faults_have_happened(nights: Nights) -> None:
     assert len(rules) > 100
     assert b"waits for an answer" in nights.said["hold show"]
     assert b"new files, none of them at rest" in nights.said["sensor"]
+    assert b"server_refuses" in nights.said["mails"] or b"run_failed" in nights.said["mails"]
+    assert b"hold approved" in nights.said["audit"]
+    assert b"transcript_student" in nights.said["purge"]
     assert any(nights.delivered.rglob("*.csv"))
 
 
@@ -207,6 +210,10 @@ def _said(nights: Nights) -> None:
     nights.said["night"] = f"Traceback: ValueError: {LEAK}".encode()
 
 
+def _mailed(nights: Nights) -> None:
+    nights.said["mails"] += f"Subject: {LEAK} failed".encode()
+
+
 def _beside(nights: Nights) -> None:
     (nights.folders.warehouse / f"{LEAK}.tmp").write_bytes(b"")
 
@@ -227,6 +234,7 @@ PLANTED: dict[str, Callable[[Nights], None]] = {
     "support bundle": _in_the_name_of_a_job,
     "what commands say": _said,
     "receipts": _outbox("_receipts/20261121_x.html"),
+    "notices": _mailed,
     "aggregates": _outbox("legacy reporting/goals/X_20261121_Agg.csv"),
     "names in the outbox": _outbox(f"_receipts/{LEAK}.html"),
     "names on the server": _on_the_server,

@@ -24,9 +24,11 @@ from click.testing import CliRunner, Result
 
 from ccgi_pipeline import audit
 from ccgi_pipeline.cli import main
+from ccgi_pipeline.encryption import new_key
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS
 from ccgi_pipeline.night import Folders
 from ccgi_pipeline.warehouse import inspecting, lake
+from ccgi_pipeline_tests.encrypting import key_set
 from ccgi_pipeline_tests.files import as_bytes, usual_name
 from ccgi_pipeline_tests.foster_focus import foster_line
 from ccgi_pipeline_tests.night.inboxes import (
@@ -319,6 +321,29 @@ def test_what_was_purged_by_age_and_comes_again_is_a_duplicate(
     assert after["transcript_student"] == rows["transcript_student"]
     assert after["drops"] == rows["drops"]
     assert len(after["duplicates"]) > 0
+
+
+# --- encrypted ------------------------------------------------------------------------------------
+
+
+def test_an_encrypted_warehouse_is_purged_and_searched_through_its_seals(tmp_path: Path) -> None:
+    folders = folders_in(tmp_path)
+    with key_set(new_key()):
+        put_roster(folders.inbox, HAYWARD, students(OTHERS, HAYWARD_HIGH))
+        put_roster(folders.inbox, PALM_SPRINGS, [_canary(ssid) for ssid in THEIRS])
+        put_events(folders.inbox, [_goal(ssid) for ssid in (THEIRS[0], OTHERS[0])])
+        run_night(folders)
+        archived = len(folders.archive.files())
+        done = _purge(folders, "--district", PALM_SPRINGS, *_APPLIED)
+        assert done.exit_code == 0, done.output
+        told = _certificate(folders)
+        assert told["proof"]["values"] >= len(THEIRS)  # type: ignore[index]
+        # The district's own files, and the platform's that has a line of its student.
+        left = [folders.archive.read(path.name) for path in folders.archive.files()]
+        assert told["files"]["archive"] == archived - len(left)  # type: ignore[index]
+        assert not any(value.encode() in content for content in left for value in CANARIES)
+        assert any(OTHERS[0].encode() in content for content in left)
+        assert len(lake_rows(folders.warehouse)["transcript_student"]) == len(OTHERS)
 
 
 # --- killed ---------------------------------------------------------------------------------------

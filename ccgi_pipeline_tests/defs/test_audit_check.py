@@ -1,0 +1,55 @@
+"""The check on the audit log, by which a log that was written anew is found out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from ccgi_pipeline import audit
+from ccgi_pipeline.defs.resources import NightDate, Warehouse
+from ccgi_pipeline.defs.standing import AUDITED, STANDING, district_standing
+from ccgi_pipeline.night import Folders
+from ccgi_pipeline_tests.night.inboxes import HAYWARD, HAYWARD_HIGH, numbered, put_roster, students
+from ccgi_pipeline_tests.night.nights import ON, folders_in, load_and_answer
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    """A night of one district, and two acts of an operator."""
+    made = folders_in(tmp_path)
+    put_roster(made.inbox, HAYWARD, students(numbered(1000, 2), HAYWARD_HIGH))
+    load_and_answer(made)
+    for name in ("A. Name", "B. Name"):
+        audit.note(made.warehouse, audit.Act.REBUILT, {"path": "a file"}, by=name)
+    return made
+
+
+def _look(folders: Folders, instance: dg.DagsterInstance) -> dg.AssetCheckEvaluation:
+    places = {name: f"{getattr(folders, name)}" for name in ("inbox", "outbox", "warehouse")}
+    done = dg.materialize(
+        [district_standing],
+        instance=instance,
+        resources={"night": NightDate(date=ON.isoformat()), "warehouse": Warehouse(**places)},
+    )
+    (check,) = done.get_asset_check_evaluations()
+    assert (check.check_name, check.asset_key) == (AUDITED, dg.AssetKey(STANDING))
+    return check
+
+
+def test_the_check_is_green_while_the_log_only_grows(folders: Folders) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert _look(folders, instance).passed
+        audit.note(folders.warehouse, audit.Act.REBUILT, {"path": "another"})
+        assert _look(folders, instance).passed
+
+
+def test_the_check_is_red_when_the_log_was_written_anew(folders: Folders) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert _look(folders, instance).passed
+        (folders.warehouse / audit.FILE_NAME).unlink()
+        audit.note(folders.warehouse, audit.Act.REBUILT, {"path": "a file"}, by="A. Name")
+        check = _look(folders, instance)
+    assert not check.passed
+    assert "entry 2 is missing" in str(check.metadata["what is wrong"].value)
