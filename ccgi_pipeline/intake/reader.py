@@ -29,6 +29,8 @@ csv.field_size_limit(1 << 30)  # a longer cell is no reason to fail: a rule of i
 
 _LINE_SEPARATORS = "\x1f\x1e\x1d\x1c\x01\x02\x03\x04"
 """Characters of which one is surely not in a text file: it lets a CSV parser read whole lines."""
+_SMALL = 1 << 16
+"""Bytes of a file that is split sooner than a parser has begun."""
 _LONGEST_RECORD = 20
 """Physical lines that one quoted cell may span before its quote is taken for a stray one."""
 
@@ -71,9 +73,8 @@ def read(
         lines_below_header = max(0, len(content.splitlines()) - 1)
         return _nothing(named, text.encoding, lines_below_header, findings)
     lines = _physical_lines(text.body)
-    is_blank = lines.select(_is_blank()).to_series()
-    blank = lines.filter(is_blank)
-    lines = lines.filter(~is_blank) if blank.height else lines
+    blank = lines.filter(_is_blank())
+    lines = lines.filter(~_is_blank()) if blank.height else lines
     if lines.is_empty():
         return _nothing(named, text.encoding, 0, [*findings, Finding(file_rules.EMPTY)])
     if not blank.is_empty():
@@ -107,18 +108,30 @@ def read(
         lines=lines.height,
         records=_cells_of(records, header, untouched),
         unreadable=int(unreadable["lines"].sum()),
-        findings=pl.concat(
-            [
-                findings_frame(findings),
-                unreadable.select("rule", LINE, pl.lit(None, dtype=pl.String), "detail").rename(
-                    {LINE: "line", "literal": "column"}
-                ),
-                line_findings(records.filter("extra")[LINE], file_rules.EXTRA_CELLS),
-                line_findings(records.filter(pl.col(SPAN) > 1)[LINE], file_rules.LINE_BREAK),
-            ]
-        ).sort("line", nulls_last=False, maintain_order=True),
+        findings=_findings(findings, records, unreadable),
         edition=header.edition,
     )
+
+
+def _findings(
+    of_file: list[Finding], records: pl.DataFrame, unreadable: pl.DataFrame
+) -> pl.DataFrame:
+    """The findings of a file and of its lines, in the order of the lines."""
+    # Most files have nothing to tell of their lines, and each of these steps costs its time a file.
+    told = [findings_frame(of_file)]
+    if unreadable.height:
+        told.append(
+            unreadable.select("rule", LINE, pl.lit(None, dtype=pl.String), "detail").rename(
+                {LINE: "line", "literal": "column"}
+            )
+        )
+    if records["extra"].any():
+        told.append(line_findings(records.filter("extra")[LINE], file_rules.EXTRA_CELLS))
+    if records.height and records[SPAN].max() != 1:
+        told.append(line_findings(records.filter(pl.col(SPAN) > 1)[LINE], file_rules.LINE_BREAK))
+    if len(told) == 1 and len(of_file) <= 1:
+        return told[0]  # one finding has its order
+    return pl.concat(told).sort("line", nulls_last=False, maintain_order=True)
 
 
 def count_lines(content: bytes) -> Reading:
@@ -163,7 +176,9 @@ def _physical_lines(body: bytes) -> pl.DataFrame:
     occur, a line is one cell. The count is compared with the line feeds, so nothing can be lost.
     """
     expected = body.count(b"\n") + (not body.endswith(b"\n") and bool(body))
-    separator = next((mark for mark in _LINE_SEPARATORS if mark.encode() not in body), None)
+    separator = None
+    if len(body) > _SMALL:
+        separator = next((mark for mark in _LINE_SEPARATORS if mark.encode() not in body), None)
     if not expected:
         lines = pl.Series("text", [], dtype=pl.String)
     elif separator is None:
@@ -355,6 +370,9 @@ def _records(
         has_quote.cast(pl.Boolean).alias("quoted"),
         damage.alias("rule"),
     )
+    if _is_regular(lines, form):
+        # Most files: what follows would find nothing, and costs a small file most of its time.
+        return _as_records(lines, pl.col("text"), extra=False), _NOTHING_UNREADABLE
     damaged = lines.filter(pl.col("rule").is_not_null())
     whole = lines.filter(pl.col("rule").is_null())
     plain, ragged = _plain_records(whole.filter(~pl.col("quoted")), form)
@@ -378,6 +396,24 @@ def _records(
             .alias("rule")
         )
     return pl.concat([plain, quoted.records]).sort(LINE), unreadable.sort(LINE)
+
+
+def _is_regular(lines: pl.DataFrame, form: _Form) -> bool:
+    """Whether every line is a record as it stands: none has a quote, or nearly all have."""
+    quoted = lines["quoted"]
+    right = pl.col("cells") == form.cells
+    if 2 * quoted.sum() > lines.height:
+        # The expression looks at each line: dear where few have a quote.
+        well_formed = pl.col("text").str.contains(form.quoted_line())
+        right = pl.when("quoted").then(well_formed).otherwise(right)
+    elif quoted.any():
+        return False
+    return bool(lines.select((right & pl.col("rule").is_null()).all()).item())
+
+
+_NOTHING_UNREADABLE = pl.DataFrame(
+    schema={LINE: pl.UInt32, "lines": pl.UInt32, "rule": pl.String, "detail": pl.String}
+)
 
 
 def _cell_count(form: _Form) -> pl.Expr:
