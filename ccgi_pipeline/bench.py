@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
@@ -29,7 +29,9 @@ from ccgi_pipeline.eligibility.history import from_transcripts
 from ccgi_pipeline.eligibility.systems import systems_on
 from ccgi_pipeline.encryption import KEY, new_key
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, feed_by_name
+from ccgi_pipeline.intake.inbox import is_cd_code
 from ccgi_pipeline.night import Folders
+from ccgi_pipeline.progress import Step
 from ccgi_pipeline.running import dagster_home
 from ccgi_pipeline.synthetic import generate
 from ccgi_pipeline.warehouse import lake
@@ -41,7 +43,11 @@ _MEBIBYTE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class NightFigures:
-    """Seconds, mebibytes and ratios of one benchmark run."""
+    """Seconds, mebibytes and ratios of one benchmark run.
+
+    ``again_s``: the same night once more. ``next_day_s``: the next day's, for which nothing came;
+    ``changed_s``: the day's after it, for which one district in a hundred sent everything anew.
+    """
 
     districts: int
     students: int
@@ -55,6 +61,12 @@ class NightFigures:
     floor_write_s: float
     ratio: float
     again_s: float
+    next_day_s: float
+    changed_s: float
+
+
+_CHANGED = 100
+"""One district in so many sends anew."""
 
 
 def bench_night(
@@ -67,18 +79,31 @@ def bench_night(
     """
     shutil.rmtree(folder, ignore_errors=True)
     folders = Folders(folder / "inbox", folder / "outbox", folder / "warehouse")
+    step = Step("making a state, four nights, two floors", 7)
     generate(folders.inbox, districts=districts, students=students, seed=_SEED, on=on)
+    step.advance()
     key = {KEY: new_key()} if encrypted else {}
     night, peak = _command(folders, on, key)
+    step.advance()
     steps = _step_seconds(folders)
     again, _ = _command(folders, on, key)
+    step.advance()
     floor_read = _floor_read(folders, folder / "floor")
+    step.advance()
     floor_write = _floor_write(folders, folder / "copy")
+    step.advance()
+    received, written = _size(folders.inbox), _size(folders.outbox)
+    next_day, _ = _command(folders, on + timedelta(days=1), key)
+    step.advance()
+    later = on + timedelta(days=2)
+    _some_send_anew(folder, districts, students, later)
+    changed, _ = _command(folders, later, key)
+    step.advance()
     return NightFigures(
         districts=districts,
         students=students,
-        received_mib=_size(folders.inbox),
-        written_mib=_size(folders.outbox),
+        received_mib=received,
+        written_mib=written,
         night_s=night,
         steps_s=steps,
         outside_steps_s=night - sum(steps.values()),
@@ -87,7 +112,19 @@ def bench_night(
         floor_write_s=floor_write,
         ratio=night / (floor_read + floor_write),
         again_s=again,
+        next_day_s=next_day,
+        changed_s=changed,
     )
+
+
+def _some_send_anew(folder: Path, districts: int, students: int, on: date) -> None:
+    """Puts the files of another day into the inbox, of one district in a hundred."""
+    another = folder / "another day"
+    generate(another, districts=districts, students=students, seed=_SEED, on=on)
+    senders = sorted(path for path in another.iterdir() if is_cd_code(path.name))
+    for sender in senders[: -(-len(senders) // _CHANGED)]:
+        shutil.rmtree(folder / "inbox" / sender.name)
+        shutil.move(sender, folder / "inbox" / sender.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,5 +465,7 @@ def as_text(figures: NightFigures) -> str:
         f"  the floor                     {floor:8.1f} s (reading {figures.floor_read_s:.1f} s, "
         f"writing {figures.floor_write_s:.1f} s)\n"
         f"  ratio                         {figures.ratio:8.1f}\n"
-        f"  the same night again          {figures.again_s:8.1f} s"
+        f"  the same night again          {figures.again_s:8.1f} s\n"
+        f"  the next day, nothing came    {figures.next_day_s:8.1f} s\n"
+        f"  one district in {_CHANGED} anew     {figures.changed_s:8.1f} s"
     )

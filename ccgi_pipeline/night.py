@@ -261,8 +261,9 @@ def verify_family(
     staging, archive = folders.staging, folders.archive
     profiles = read_profiles(folders.warehouse)
     staging.clear_batches(family)
-    known = bookkeeping.known_drops(connection)
-    drops = [drop for drop in staging.drops(_with_strays(family)) if drop.id not in known]
+    drops = staging.drops(_with_strays(family))
+    known = bookkeeping.known_drops(connection) if drops else frozenset()
+    drops = [drop for drop in drops if drop.id not in known]
     step = Step(f"verifying {family}", sum(len(drop.files) for drop in drops))
     outcomes = []
 

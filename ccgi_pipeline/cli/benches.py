@@ -43,7 +43,8 @@ def bench_night(
     """A whole night over a synthetic state: seconds, memory, ratio to the floor."""
     from ccgi_pipeline import bench as benches  # noqa: PLC0415 - it takes its time to import
 
-    figures = benches.bench_night(data, districts, students, on or today(), encrypted=encrypted)
+    with progress_bars():
+        figures = benches.bench_night(data, districts, students, on or today(), encrypted=encrypted)
     if form == "json":
         click.echo(json.dumps(benches.as_object(figures), indent=2))
     else:

@@ -48,7 +48,9 @@ def receipts(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Answers every drop that waits for its receipt, and tells of each district that sent one."""
     answered = steps.write_receipts(warehouse.connection, warehouse.folders, night.of(context))
-    for status in inspecting.district_statuses(warehouse.connection, answered):
+    statuses = inspecting.district_statuses(warehouse.connection, answered)
+    context.instance.add_dynamic_partitions(str(DISTRICTS.name), [told.cd for told in statuses])
+    for status in statuses:
         _report(context, status)
     yield dg.MaterializeResult(metadata={"receipts": len(answered)})
     refused = inspecting.refused_drops(warehouse.connection)
@@ -60,7 +62,6 @@ def receipts(
 
 
 def _report(context: dg.AssetExecutionContext, status: inspecting.DistrictStatus) -> None:
-    context.instance.add_dynamic_partitions(str(DISTRICTS.name), [status.cd])
     context.log_event(
         dg.AssetMaterialization("district_night", partition=status.cd, metadata=dict(status.words))
     )

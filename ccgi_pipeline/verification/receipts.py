@@ -69,11 +69,15 @@ def file_object(report: FileReport) -> dict[str, Any]:
 
 
 def _shown(findings: pl.DataFrame) -> pl.DataFrame:
+    if findings.height <= SHOWN_PER_RULE:
+        return findings  # as it is of most files: a look costs more than all the rest
     return findings.filter(pl.int_range(pl.len()).over("rule") < SHOWN_PER_RULE)
 
 
 def _rules_broken(findings: pl.DataFrame) -> list[dict[str, Any]]:
     """Each rule once with its count, weightiest first: errors, then what occurs most."""
+    if findings.is_empty():
+        return []
     counted = findings.group_by("rule", "severity", maintain_order=True).len().rows()
     counted.sort(key=lambda row: (WEIGHTS[row[1]], -row[2], row[0]))
     return [
