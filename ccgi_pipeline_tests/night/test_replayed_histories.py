@@ -15,8 +15,9 @@ import pytest
 
 from ccgi_pipeline import replaying
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
+from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import Drop
-from ccgi_pipeline.night import Knowledge, archive_of
+from ccgi_pipeline.night import Knowledge
 from ccgi_pipeline.profiles import Profiles, read_profiles
 from ccgi_pipeline.verification.opening import files_to_verify
 from ccgi_pipeline.verification.verifying import verify
@@ -84,7 +85,7 @@ def _history(warehouse: Path, settings: str) -> None:
     """Loads all drops, night after night, on the terms of ``settings``."""
     warehouse.mkdir(parents=True)
     (warehouse / "profiles.toml").write_text(settings)
-    archive = archive_of(warehouse)
+    archive = Archive.of(warehouse)
     profiles = read_profiles(warehouse)
     with lake.connect(warehouse) as connection:
         lake.prepare(connection)
