@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ccgi_pipeline.errors import PermanentError
+from ccgi_pipeline.given import given
 from ccgi_pipeline.milestones import milestone
 
 KEY, KEY_FILE = "CCGI_ENCRYPTION_KEY", "CCGI_ENCRYPTION_KEY_FILE"
@@ -114,13 +115,9 @@ def _key(written: str, where: str) -> bytes:
 
 def _given(environment: Mapping[str, str]) -> bytes | None:
     """The key that the environment names, or None."""
-    written, file = environment.get(KEY), environment.get(KEY_FILE)
-    if written and file:
-        msg = f"{KEY} and {KEY_FILE} are both set: leave one of them"
-        raise EncryptionKeyError(msg)
-    if file:
-        return key_in(Path(file))
-    return _key(written, f"the variable {KEY}") if written else None
+    written = given(environment, KEY, EncryptionKeyError)
+    where = KEY if environment.get(KEY) else f"the file of {KEY_FILE}"
+    return _key(written, where) if written else None
 
 
 # --- a folder's keys ------------------------------------------------------------------------------
