@@ -95,8 +95,9 @@ def conditions(wish: Wish) -> dict[str, str]:
     """Of each table the rows that go, in SQL over its columns and what ``condemned`` notes."""
     feeds = {feed.name: _of_feed(feed, wish) for feed in FEEDS}
     by_drop = "drop_id IN (FROM purged_drops)"
-    told = dict.fromkeys(("findings", "duplicates", "held_for", "hold_answers", "replays"), by_drop)
-    told |= dict.fromkeys(("drop_files",), by_drop)
+    told = dict.fromkeys(
+        ("findings", "duplicates", "held_for", "hold_answers", "replays", "drop_files"), by_drop
+    )
     if wish.before:
         return {
             **feeds,
