@@ -11,15 +11,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from ccgi_pipeline.feeds import file_rules
-from ccgi_pipeline.feeds.registry import FEEDS, feed_by_header, feed_by_name
-from ccgi_pipeline.feeds.spec import FeedSpec, Requirement, fold
+from ccgi_pipeline.feeds.registry import FEEDS, feed_by_name
+from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.findings import Finding, findings_frame, line_findings
+from ccgi_pipeline.intake.headers import Header, header_of
 from ccgi_pipeline.intake.text import decode
 
 LINE, SPAN = "_line", "_span"
@@ -72,9 +73,9 @@ def read(
     if text.body is None:
         lines_below_header = max(0, len(content.splitlines()) - 1)
         return _nothing(named, text.encoding, lines_below_header, findings)
-    lines = _physical_lines(text.body)
-    blank = lines.filter(_is_blank())
-    lines = lines.filter(~_is_blank()) if blank.height else lines
+    lines = physical_lines(text.body)
+    blank = lines.filter(is_blank())
+    lines = lines.filter(~is_blank()) if blank.height else lines
     if lines.is_empty():
         return _nothing(named, text.encoding, 0, [*findings, Finding(file_rules.EMPTY)])
     if not blank.is_empty():
@@ -86,7 +87,7 @@ def read(
             )
         )
     number, first = lines.item(0, LINE), lines.item(0, "text")
-    header = _header(number, first, named, candidates, edition)
+    header = header_of(number, first, named, candidates, edition)
     if header is None:
         rule = file_rules.UNRECOGNISED if named is None else file_rules.HEADER
         line = None if named is None else lines.item(0, LINE)
@@ -98,7 +99,7 @@ def read(
         return replace(nothing, edition=header.edition)
     if lines.is_empty():
         findings.append(Finding(file_rules.HEADER_ONLY))
-    form = _Form(header.separator, header.feed.quote, len(header.columns), header.text)
+    form = Form(header.separator, header.feed.quote, len(header.columns), header.text)
     records, unreadable = _records(lines, form, ends_open=not text.body.endswith(b"\n"))
     as_received = records.height == lines.height and blank.is_empty() and not records["extra"].any()
     untouched = text.body[text.body.index(b"\n") + 1 :] if as_received and records.height else None
@@ -106,14 +107,14 @@ def read(
         feed=header.feed,
         encoding=text.encoding,
         lines=lines.height,
-        records=_cells_of(records, header, untouched),
+        records=cells_of(records, header, untouched),
         unreadable=int(unreadable["lines"].sum()),
-        findings=_findings(findings, records, unreadable),
+        findings=findings_of(findings, records, unreadable),
         edition=header.edition,
     )
 
 
-def _findings(
+def findings_of(
     of_file: list[Finding], records: pl.DataFrame, unreadable: pl.DataFrame
 ) -> pl.DataFrame:
     """The findings of a file and of its lines, in the order of the lines."""
@@ -137,7 +138,7 @@ def _findings(
 def count_lines(content: bytes) -> Reading:
     """The reading of a file whose lines are counted and left alone."""
     text = decode(content)
-    lines = _physical_lines(text.body or b"").filter(~_is_blank()).height
+    lines = physical_lines(text.body or b"").filter(~is_blank()).height
     below_header = max(0, lines - 1)
     return Reading(
         None, text.encoding, below_header, None, 0, findings_frame([]), left_alone=below_header
@@ -153,7 +154,7 @@ def recognise(
         return named
     body = decode(beginning).body or b""
     first_line = next((line for line in body.decode().split("\n") if line.strip()), "")
-    header = _header(1, first_line, None, candidates)
+    header = header_of(1, first_line, None, candidates)
     return header.feed if header else None
 
 
@@ -164,12 +165,12 @@ def _nothing(feed: FeedSpec | None, encoding: str, lines: int, findings: list[Fi
 # --- lines ------------------------------------------------------------------------------------
 
 
-def _is_blank() -> pl.Expr:
+def is_blank() -> pl.Expr:
     """A line of white space; a stray byte order mark is no more than that."""
     return pl.col("text").str.contains(r"^[\s\x{feff}]*$").fill_null(value=True)
 
 
-def _physical_lines(body: bytes) -> pl.DataFrame:
+def physical_lines(body: bytes) -> pl.DataFrame:
     """Each physical line as one string (``text``), numbered from 1 (``_line``).
 
     A CSV parser is used as the fastest line splitter there is: with a separator that does not
@@ -198,142 +199,14 @@ def _physical_lines(body: bytes) -> pl.DataFrame:
     return lines.to_frame().with_row_index(LINE, offset=1)
 
 
-# --- header -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """The file's columns: for each cell its column's name, or None where it is none of the feed."""
-
-    feed: FeedSpec
-    separator: str
-    text: str
-    columns: tuple[str | None, ...]
-    edition: str
-    findings: tuple[Finding, ...]
-
-    @property
-    def fatal(self) -> bool:
-        foreign = self.feed.headers.foreign if self.feed.headers else None
-        return any(found.rule in (*_FATAL, foreign) for found in self.findings)
-
-
-_FATAL = (file_rules.COLUMN_MISSING, file_rules.COLUMN_TWICE)
-
-
-def _header(
-    number: int,
-    line: str,
-    named: FeedSpec | None,
-    candidates: Sequence[FeedSpec],
-    edition: str = "",
-) -> _Header | None:
-    """The header in ``line``, or None: a pupil's line must not be taken for one."""
-    best: tuple[int, FeedSpec, str, list[str]] | None = None
-    separators = dict.fromkeys(mark for feed in candidates for mark in feed.separators)
-    for separator in separators:
-        cells = _cells(line, separator)
-        feed = named or feed_by_header(cells, candidates)
-        if feed is None or separator not in feed.separators:
-            continue
-        known = sum(fold(cell) in feed.columns_by_folded_name for cell in cells)
-        if known and (best is None or known > best[0]):
-            best = known, feed, separator, cells
-    if best is None:
-        return None
-    known, feed, separator, cells = best
-    columns = tuple(_column_name(feed, cell) for cell in cells)
-    required = [c for c in feed.columns.values() if c.requirement is Requirement.REQUIRED]
-    if not any(declared.name in columns for declared in required):
-        return None
-    edition = feed.edition_of({fold(cell) for cell in cells}, edition)
-    findings = [
-        *_header_findings(feed, columns, cells, edition, number),
-        *_letter_findings(feed, separator, columns, cells, number),
-    ]
-    return _Header(feed, separator, line, columns, edition, tuple(findings))
-
-
-def _cells(line: str, separator: str) -> list[str]:
-    """The cells of a header line, which people do quote even where the feed has no quotes."""
-    try:
-        cells = next(csv.reader([line], delimiter=separator, strict=True), [])
-    except csv.Error:
-        cells = line.split(separator)
-    return [cell.strip() for cell in cells]
-
-
-def _column_name(feed: FeedSpec, cell: str) -> str | None:
-    declared = feed.columns_by_folded_name.get(fold(cell))
-    return declared.name if declared else None
-
-
-def _header_findings(
-    feed: FeedSpec,
-    columns: tuple[str | None, ...],
-    cells: Sequence[str],
-    edition: str,
-    line: int,
-) -> Iterator[Finding]:
-    """Columns that are there twice, that are none of the feed's, that are missing."""
-    absent, unknown, own = file_rules.COLUMN_ABSENT, file_rules.COLUMN_UNKNOWN, None
-    if feed.headers:
-        absent, unknown, own = feed.headers.absent, feed.headers.unknown, feed.headers.extension
-    for twice in dict.fromkeys(name for name in columns if name and columns.count(name) > 1):
-        yield Finding(file_rules.COLUMN_TWICE, line=line, column=twice)
-    for position, (name, cell) in enumerate(zip(columns, cells, strict=True), start=1):
-        if name is None and not (own and cell.startswith(own)):
-            # Its name stays unsaid: in a file without a proper header it may be a pupil's.
-            yield Finding(unknown, line=line, detail=f"column {position}")
-    for declared in feed.columns.values():
-        if declared.name not in columns and declared.expected_in(edition or _CURRENT):
-            missing = declared.requirement is Requirement.REQUIRED
-            rule = file_rules.COLUMN_MISSING if missing else absent
-            yield Finding(rule, line=line, column=declared.name)
-
-
-_CURRENT = "1.1"
-"""The edition of a file that shows none, where a feed has editions."""
-
-
-def _letter_findings(
-    feed: FeedSpec,
-    separator: str,
-    columns: tuple[str | None, ...],
-    cells: Sequence[str],
-    line: int,
-) -> Iterator[Finding]:
-    """What the specification's letter says of a header, where it says anything."""
-    rules = feed.headers
-    if rules is None:
-        return
-    if not {fold(mark) for mark in rules.foreign_marks}.isdisjoint(map(fold, cells)):
-        yield Finding(rules.foreign, line=line)
-        return
-    if separator != feed.separators[0]:
-        yield Finding(rules.separator, line=line)
-    for name, cell in zip(columns, cells, strict=True):
-        if name is not None and name != cell:
-            renamed = fold(name) != fold(cell)
-            yield Finding(rules.renamed if renamed else rules.case, line=line, column=name)
-    places = [list(feed.columns).index(name) for name in columns if name]
-    own = [
-        not name and cell.startswith(rules.extension)
-        for name, cell in zip(columns, cells, strict=True)
-    ]
-    own_first = any(mine and any(columns[n:]) for n, mine in enumerate(own))
-    if places != sorted(places) or own_first:
-        yield Finding(rules.order, line=line)
-
-
 # --- records ----------------------------------------------------------------------------------
 
 _RECORD_SCHEMA = {LINE: pl.UInt32, SPAN: pl.UInt32, "text": pl.String, "extra": pl.Boolean}
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
-    """What a line of this file must look like."""
+class Form:
+    """What a line of a file must look like."""
 
     separator: str
     quote: str | None
@@ -349,7 +222,7 @@ class _Form:
 
 
 def _records(
-    lines: pl.DataFrame, form: _Form, *, ends_open: bool
+    lines: pl.DataFrame, form: Form, *, ends_open: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Sorts ``lines`` into records and unreadable lines.
 
@@ -372,7 +245,7 @@ def _records(
     )
     if _is_regular(lines, form):
         # Most files: what follows would find nothing, and costs a small file most of its time.
-        return _as_records(lines, pl.col("text"), extra=False), _NOTHING_UNREADABLE
+        return _as_records(lines, pl.col("text"), extra=False), no_line_unreadable()
     damaged = lines.filter(pl.col("rule").is_not_null())
     whole = lines.filter(pl.col("rule").is_null())
     plain, ragged = _plain_records(whole.filter(~pl.col("quoted")), form)
@@ -398,7 +271,7 @@ def _records(
     return pl.concat([plain, quoted.records]).sort(LINE), unreadable.sort(LINE)
 
 
-def _is_regular(lines: pl.DataFrame, form: _Form) -> bool:
+def _is_regular(lines: pl.DataFrame, form: Form) -> bool:
     """Whether every line is a record as it stands: none has a quote, or nearly all have."""
     quoted = lines["quoted"]
     right = pl.col("cells") == form.cells
@@ -411,12 +284,14 @@ def _is_regular(lines: pl.DataFrame, form: _Form) -> bool:
     return bool(lines.select((right & pl.col("rule").is_null()).all()).item())
 
 
-_NOTHING_UNREADABLE = pl.DataFrame(
-    schema={LINE: pl.UInt32, "lines": pl.UInt32, "rule": pl.String, "detail": pl.String}
-)
+def no_line_unreadable() -> pl.DataFrame:
+    """The unreadable lines of a file that has none."""
+    return pl.DataFrame(
+        schema={LINE: pl.UInt32, "lines": pl.UInt32, "rule": pl.String, "detail": pl.String}
+    )
 
 
-def _cell_count(form: _Form) -> pl.Expr:
+def _cell_count(form: Form) -> pl.Expr:
     return pl.col("cells").cast(pl.String) + f" cells, the header has {form.cells}"
 
 
@@ -438,7 +313,7 @@ def _as_records(lines: pl.DataFrame, text: pl.Expr, *, extra: bool) -> pl.DataFr
     )
 
 
-def _plain_records(plain: pl.DataFrame, form: _Form) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _plain_records(plain: pl.DataFrame, form: Form) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Records of lines without quotes, and the lines with the wrong number of cells.
 
     Blank cells beyond the header's last column are dropped and remembered (``extra``), unless the
@@ -472,7 +347,7 @@ class _Quoted:
     taken: list[int]
 
 
-def _quoted_records(whole: pl.DataFrame, form: _Form) -> _Quoted:
+def _quoted_records(whole: pl.DataFrame, form: Form) -> _Quoted:
     """Sorts the lines with quotes into records, ragged lines and lines whose quotes do not match.
 
     A quoted cell may hold line breaks: a line that is no record by itself is joined with those
@@ -497,7 +372,7 @@ def _quoted_records(whole: pl.DataFrame, form: _Form) -> _Quoted:
     return _Quoted(pl.concat(records), ragged, broken, taken)
 
 
-def _trimmed_records(closed: pl.DataFrame, form: _Form) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _trimmed_records(closed: pl.DataFrame, form: Form) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Lines whose quotes match but whose cells are too many or too few: records, and the rest.
 
     Blank cells beyond the header's last column are dropped, as in lines without quotes.
@@ -519,7 +394,7 @@ def _trimmed_records(closed: pl.DataFrame, form: _Form) -> tuple[pl.DataFrame, p
 
 
 def _joined_records(
-    whole: pl.DataFrame, starts: list[int], form: _Form
+    whole: pl.DataFrame, starts: list[int], form: Form
 ) -> tuple[list[tuple[int, int, str, bool]], list[int]]:
     """Tries each of ``starts`` as the first line of a record with line breaks in it."""
     pattern = re.compile(form.quoted_line().replace(r"\z", r"\Z"))
@@ -556,7 +431,7 @@ def _has_blanks(content: bytes | None) -> bool:
 _BLANKS = (b" ", b"\t", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\x1f")
 
 
-def _cells_of(records: pl.DataFrame, header: _Header, untouched: bytes | None) -> pl.DataFrame:
+def cells_of(records: pl.DataFrame, header: Header, untouched: bytes | None) -> pl.DataFrame:
     """The records' cells as text under the feed's column names; blank is null, edges stripped.
 
     ``untouched`` are the bytes of the file below its header if every line of it is a record as it

@@ -16,10 +16,10 @@ from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.feeds.oneroster import header_rules, package_rules
 from ccgi_pipeline.feeds.oneroster.rules import PROPERTIES_OF_FILES
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
-from ccgi_pipeline.findings import FINDINGS_SCHEMA, Finding, findings_frame
+from ccgi_pipeline.findings import Finding, findings_frame
 from ccgi_pipeline.intake.reader import LINE, Reading
 from ccgi_pipeline.profiles import Profiles
-from ccgi_pipeline.verification.opening import FileToVerify, read_file
+from ccgi_pipeline.verification.opening import FileToVerify, read_files
 
 FACTS_SCHEMA = {FILE: pl.UInt32, "_edition": pl.String, "_delta": pl.Boolean}
 """What rules see of a file: its version, and whether it holds changes only."""
@@ -54,9 +54,15 @@ class Sets:
             if file.family == oneroster.FAMILY:
                 self._drops.setdefault(file.drop, []).append(file)
         self.readings = dict(readings)
-        self._found: list[pl.DataFrame] = []
+        self._found: list[tuple[int, Finding]] = []
         self._facts: list[tuple[int, str, bool]] = []
-        for drop in self._drops.values():
+        self._manifests = {drop: self._manifest(files) for drop, files in self._drops.items()}
+        self._editions = {
+            drop: self._edition(files, self._manifests[drop][0])
+            for drop, files in self._drops.items()
+        }
+        self._read_again()
+        for drop in self._drops:
             self._take(drop)
 
     @property
@@ -67,8 +73,8 @@ class Sets:
     @property
     def findings(self) -> pl.DataFrame:
         """What is wrong with the drops, with ``_file`` first."""
-        nothing = pl.DataFrame(schema={FILE: pl.UInt32, **FINDINGS_SCHEMA})
-        return pl.concat([nothing, *self._found])
+        numbers = pl.Series(FILE, [number for number, _ in self._found], dtype=pl.UInt32)
+        return findings_frame(found for _, found in self._found).select(numbers, pl.all())
 
     def refuse(self, numbers: Iterable[int]) -> None:
         """Has no line of these files taken."""
@@ -76,11 +82,9 @@ class Sets:
             reading = self.readings[number]
             self.readings[number] = replace(reading, records=None, unreadable=reading.lines)
 
-    def _take(self, drop: Sequence[FileToVerify]) -> None:
-        declared, lines = self._manifest(drop)
-        edition = self._edition(drop, declared)
-        for file in drop:
-            self._read_again(file, edition)
+    def _take(self, identity: str) -> None:
+        drop, edition = self._drops[identity], self._editions[identity]
+        declared, lines = self._manifests[identity]
         self._refuse_second_files(drop)
         for file in drop:
             reading = self.readings[file.number]
@@ -102,8 +106,7 @@ class Sets:
             self.refuse(file.number for file in drop)
 
     def _tell(self, file: FileToVerify, findings: Sequence[Finding] | Iterator[Finding]) -> None:
-        number = pl.lit(file.number, dtype=pl.UInt32).alias(FILE)
-        self._found.append(findings_frame(findings).select(number, pl.all()))
+        self._found += [(file.number, found) for found in findings]
 
     def _file_of(self, drop: Sequence[FileToVerify], feed: FeedSpec) -> FileToVerify | None:
         return next((file for file in drop if self.readings[file.number].feed is feed), None)
@@ -132,12 +135,19 @@ class Sets:
         says_1_2 = declared.get("oneroster.version", "").startswith(_NEWEST)
         return _NEWEST if _NEWEST in shown or says_1_2 or later & feeds else _USUAL
 
-    def _read_again(self, file: FileToVerify, edition: str) -> None:
-        """Reads a file as of ``edition`` whose own header does not show its version."""
-        reading = self.readings[file.number]
-        depends = reading.feed and any(c.editions for c in reading.feed.columns.values())
-        if depends and not reading.edition and edition != _USUAL:
-            self.readings[file.number] = read_file(file, self._profiles, edition)
+    def _read_again(self) -> None:
+        """Reads files as of their set's version whose own header does not show it."""
+        again = [
+            file
+            for drop, files in self._drops.items()
+            if self._editions[drop] != _USUAL
+            for file in files
+            if (reading := self.readings[file.number]).feed
+            and not reading.edition
+            and any(column.editions for column in reading.feed.columns.values())
+        ]
+        editions = {file.number: self._editions[file.drop] for file in again}
+        self.readings.update(read_files(again, self._profiles, editions))
 
     def _refuse_second_files(self, drop: Sequence[FileToVerify]) -> None:
         """Of two files of one kind, that with the specification's name stands."""

@@ -6,10 +6,11 @@ be as wholes (oneroster), what lines must be (judging).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 from ccgi_pipeline.feeds import foster_focus, oneroster
 from ccgi_pipeline.feeds.oneroster.package_rules import LEFT_ALONE_FILES
@@ -19,6 +20,7 @@ from ccgi_pipeline.findings import Finding, findings_frame
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.packages import is_zip, members
 from ccgi_pipeline.intake.reader import Reading, count_lines, read
+from ccgi_pipeline.intake.together import SMALL, Asked, read_together
 from ccgi_pipeline.profiles import Profiles
 
 
@@ -82,8 +84,50 @@ def file_of_drop(
     return FileToVerify(number, drop.id, drop.sender, drop.family, path, content, refused)
 
 
-def read_file(file: FileToVerify, profiles: Profiles, edition: str = "") -> Reading:
-    """The reading of ``file``; ``edition``: its version, where its header shows none."""
+def read_files(
+    files: Sequence[FileToVerify],
+    profiles: Profiles,
+    editions: Mapping[int, str] = MappingProxyType({}),
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[int, Reading]:
+    """The readings of ``files`` by number; ``progress`` hears each file's name.
+
+    ``editions``: by number the version of files whose header may show none.
+    """
+    readings: dict[int, Reading] = {}
+    small: dict[int, Asked] = {}
+    held = 0
+
+    def read_small() -> None:
+        nonlocal held
+        readings.update(zip(small, read_together([*small.values()]), strict=True))
+        small.clear()
+        held = 0
+
+    for file in files:
+        progress(file.name)
+        asked = _asked(file, profiles, editions.get(file.number, ""))
+        if isinstance(asked, Reading):
+            readings[file.number] = asked
+        elif len(asked.content) > SMALL:
+            readings[file.number] = read(
+                asked.content, asked.file_name, asked.candidates, asked.edition
+            )
+        else:
+            small[file.number] = asked
+            held += len(asked.content)
+            if held > _TOGETHER:
+                read_small()
+    read_small()
+    return {file.number: readings[file.number] for file in files}
+
+
+_TOGETHER = 32 << 20
+"""Bytes of small files that are read together: many enough, and no burden to hold."""
+
+
+def _asked(file: FileToVerify, profiles: Profiles, edition: str) -> Asked | Reading:
+    """What the reader is asked for; a reading, of a file that is not read."""
     if file.refused is not None:
         refusal = findings_frame([Finding(file.refused)])
         return Reading(None, "", 0, None, 0, refusal)
@@ -93,8 +137,8 @@ def read_file(file: FileToVerify, profiles: Profiles, edition: str = "") -> Read
     named = _named_by_profile(file, profiles)
     if named is not None:
         # Its own name says nothing, or another thing, to who does not know the profile.
-        return read(file.content(), named.stems[0], [named], edition)
-    return read(file.content(), file.name, candidates, edition)
+        return Asked(file.content(), named.stems[0], [named], edition)
+    return Asked(file.content(), file.name, candidates, edition)
 
 
 def _is_left_alone(file: FileToVerify) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+import numpy as np
 import polars as pl
 
 from ccgi_pipeline.feeds import file_rules, foster_focus, oneroster
@@ -45,7 +46,7 @@ from ccgi_pipeline.verification.judging import (
 )
 from ccgi_pipeline.verification.oneroster import FACTS_SCHEMA as SET_FACTS_SCHEMA
 from ccgi_pipeline.verification.oneroster import OF_WHOLE_FILES, Sets
-from ccgi_pipeline.verification.opening import FileToVerify, file_of_drop, read_file
+from ccgi_pipeline.verification.opening import FileToVerify, file_of_drop, read_files
 from ccgi_pipeline.verification.parsing import FORM_OF_SENDER, typed_lines
 from ccgi_pipeline.verification.police import mentions_police
 from ccgi_pipeline.verification.severities import Severities
@@ -145,10 +146,7 @@ def verify(
     """Verifies ``files`` as of the date ``on``; ``progress`` hears each file's name when read."""
     profiles = profiles or Profiles()
     severities = Severities.of_profiles(profiles, {file.sender for file in files})
-    readings: dict[int, Reading] = {}
-    for file in files:
-        readings[file.number] = read_file(file, profiles)
-        progress(file.name)
+    readings = read_files(files, profiles, progress=progress)
     sets = Sets(files, readings, profiles)
     senders = _senders(files)
     found = pl.concat(
@@ -188,11 +186,15 @@ def _senders(files: Sequence[FileToVerify]) -> pl.DataFrame:
 
 
 def _reader_findings(readings: Mapping[int, Reading]) -> pl.DataFrame:
-    found = [
-        reading.findings.select(pl.lit(number, dtype=pl.UInt32).alias(FILE), pl.all())
-        for number, reading in readings.items()
-    ]
-    return pl.concat([pl.DataFrame(schema={FILE: pl.UInt32, **FINDINGS_SCHEMA}), *found])
+    found = {number: reading.findings for number, reading in readings.items()}
+    nothing = pl.DataFrame(schema=FINDINGS_SCHEMA)
+    return pl.concat([nothing, *found.values()]).select(_numbers(found), pl.all())
+
+
+def _numbers(frames: Mapping[int, pl.DataFrame]) -> pl.Series:
+    """The number of its file for each row of ``frames``, one after the other."""
+    heights = [frame.height for frame in frames.values()]
+    return pl.Series(FILE, np.repeat(np.array([*frames], dtype=np.uint32), heights))
 
 
 def _with_what_hangs(findings: pl.DataFrame, hanging: pl.DataFrame) -> pl.DataFrame:
@@ -274,14 +276,11 @@ class _Judged:
         return records.filter(~mentioned)
 
     def _absent_columns(self, feed: FeedSpec) -> pl.DataFrame:
-        absent = [
-            reading.findings.filter(pl.col("rule") == file_rules.COLUMN_ABSENT.id).select(
-                pl.lit(number, dtype=pl.UInt32).alias(FILE), "column"
-            )
-            for number, reading in self._readings.items()
-            if reading.feed is feed
-        ]
-        return pl.concat(absent)
+        found = _reader_findings(
+            {number: read for number, read in self._readings.items() if read.feed is feed}
+        )
+        absent = pl.col("rule") == file_rules.COLUMN_ABSENT.id
+        return found.filter(absent).select(FILE, "column")
 
     def judge(self, feed: FeedSpec) -> None:
         """Judges all lines of ``feed`` in one pass."""
@@ -319,16 +318,19 @@ class _Judged:
 
     def _records(self, feed: FeedSpec) -> pl.DataFrame | None:
         """The text records of all files of ``feed``, in the order of the files."""
-        frames = [
-            reading.records.select(
-                pl.lit(number, dtype=pl.UInt32).alias(FILE),
-                pl.lit(self._files[number].sender).alias(SENDER),
-                pl.all(),
-            )
+        frames = {
+            number: reading.records
             for number, reading in self._readings.items()
             if reading.feed is feed and reading.records is not None
-        ]
-        return pl.concat(frames) if frames else None
+        }
+        if not frames:
+            return None
+        numbers = _numbers(frames)
+        senders = [self._files[number].sender for number in frames]
+        heights = [frame.height for frame in frames.values()]
+        of_rows = pl.Series(np.repeat(np.arange(len(frames)), heights))
+        sender = pl.Series(SENDER, senders, dtype=pl.String).gather(of_rows)
+        return pl.concat(frames.values()).select(numbers, sender, pl.all())
 
     def _related(self, relation: Relation, lines: pl.DataFrame) -> pl.DataFrame:
         columns = relation.target_columns

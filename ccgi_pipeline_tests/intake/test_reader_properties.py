@@ -9,13 +9,18 @@ from __future__ import annotations
 import csv
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
+from ccgi_pipeline.feeds.oneroster import ENROLLMENTS
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, STUDENT, TEST_GRADE
+from ccgi_pipeline.intake import together
 from ccgi_pipeline.intake.reader import LINE, SPAN, Reading, read
+from ccgi_pipeline.intake.together import Asked, read_together
 from ccgi_pipeline_tests.files import as_bytes, good_file, good_lines, usual_name
 from ccgi_pipeline_tests.intake.changes import CHANGES, PROFILE, Change, mutated
 
@@ -133,3 +138,69 @@ def test_quotes_and_separators_gone_wrong_cost_no_line_but_their_own(
             kept = read_back[number + 1]
             assert {name: kept[name] for name in feed.columns} == line
             assert kept[SPAN] == 1
+
+
+_CONTENTS = st.one_of(
+    st.tuples(st.just(0), CHANGES),
+    st.tuples(st.integers(0, 12), st.just([])),
+)
+"""A damaged file, or a good one of so many lines."""
+
+
+@settings(PROFILE, max_examples=120)
+@given(
+    files=st.lists(
+        st.tuples(st.sampled_from([TEST_GRADE, COURSE_CATALOG, ENROLLMENTS]), _CONTENTS),
+        min_size=1,
+        max_size=6,
+    ),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    line_end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_files_that_are_read_together_are_read_as_each_would_be_alone(
+    files: list[tuple[FeedSpec, tuple[int, list[Change]]]], quoting: int, line_end: str
+):
+    asked = []
+    for feed, (count, changes) in files:
+        lines = good_lines(feed, count or 8)
+        content = mutated(as_bytes(feed, lines, quoting=quoting, line_end=line_end), changes)
+        asked.append(Asked(content, usual_name(feed), FAMILIES[feed.family]))
+    _assert_same(asked)
+
+
+@PROFILE
+@given(
+    records=st.lists(_RECORDS, min_size=1, max_size=5),
+    end=st.sampled_from([b"", b"\n", b" ", b"\n\n", b"\x00", b"\xff", b'"', b",", b"\n  \n"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+def test_whatever_stands_in_the_cells_it_is_the_same_read_together_and_alone(
+    records: list[list[tuple[str, ...]]], end: bytes, quoting: int
+):
+    asked = []
+    for rows in records:
+        lines = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+        content = as_bytes(COURSE_CATALOG, lines, quoting=quoting)
+        asked.append(Asked(content.removesuffix(b"\r\n") + end, "CourseCatalog.csv"))
+    _assert_same(asked)
+
+
+def _assert_same(asked: list[Asked]) -> None:
+    together = read_together(asked)
+    for one, reading in zip(asked, together, strict=True):
+        alone = read(one.content, one.file_name, one.candidates, one.edition)
+        for part in ("feed", "encoding", "lines", "unreadable", "edition", "left_alone"):
+            assert getattr(reading, part) == getattr(alone, part)
+        assert_frame_equal(reading.findings, alone.findings)
+        assert (reading.records is None) == (alone.records is None)
+        if reading.records is not None and alone.records is not None:
+            assert_frame_equal(reading.records, alone.records)
+
+
+def test_good_files_of_one_form_are_not_read_one_by_one(monkeypatch: pytest.MonkeyPatch):
+    def alone(*_: object) -> Reading:
+        raise AssertionError
+
+    monkeypatch.setattr(together, "read", alone)
+    asked = [Asked(good_file(STUDENT), usual_name(STUDENT)) for _ in range(3)]
+    assert [reading.lines for reading in read_together(asked)] == [len(good_lines(STUDENT))] * 3
