@@ -50,7 +50,12 @@ from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.profiles import Profiles, profiles_from, read_profiles
 from ccgi_pipeline.progress import Step
-from ccgi_pipeline.reports.building import aggregate_as_sent, detail_rows, open_views
+from ccgi_pipeline.reports.building import (
+    aggregate_as_sent,
+    detail_batches,
+    make_detail,
+    open_views,
+)
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.reports.writing import Outbox, OutboxFile, sha256_of, write_report
@@ -497,18 +502,25 @@ def write_reports(
     written = []
     profiles, settings = profiles_in_force(folders)
     step = Step(f"writing {spec.title}", named.height * len(spec.files))
-    cds = named["cd"].implode()
-    detail = detail_rows(connection, spec).filter(pl.col("cd").is_in(cds))
+    make_detail(connection, spec)
     for file in spec.files:
+        rows, aggregate = 0, None
+        made: list[OutboxFile] = []
         if file == "Agg":
-            rows = aggregate_as_sent(connection, spec, profiles, REPORTS).drop("place")
-            rows = rows.filter(pl.col("cd").is_in(cds))
+            theirs = pl.col("cd").is_in(named["cd"].implode())
+            aggregate = aggregate_as_sent(connection, spec, profiles, REPORTS).drop("place")
+            aggregate = aggregate.filter(theirs)
+            parts = iter([(named, aggregate)])
         else:
-            rows = detail
-        files = write_report(folders.outgoing, spec, file, rows, named, on, step.advance)
-        written.append(Written(file, rows.height, len(files), rows if file == "Agg" else None))
-        made = [(Kind.REPORT, spec.name, file, f) for f in files]
-        note_made(connection, folders, on, made, settings)
+            parts = detail_batches(connection, spec, named)
+        for districts_of_part, part in parts:
+            rows += part.height
+            made += write_report(
+                folders.outgoing, spec, file, part, districts_of_part, on, step.advance
+            )
+        written.append(Written(file, rows, len(made), aggregate))
+        noted = [(Kind.REPORT, spec.name, file, one) for one in made]
+        note_made(connection, folders, on, noted, settings)
     return written
 
 

@@ -7,7 +7,7 @@ the words that a cell may hold. Does not belong here: files and folders (writing
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -111,12 +111,46 @@ def detail_rows(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) -> pl.D
 
     Leaves them in the temporary table ``detail`` for ``aggregate_rows``.
     """
+    make_detail(connection, spec)
+    return _detail_of(connection, spec)
+
+
+def make_detail(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) -> None:
+    """Makes the rows of the detail file of all districts, in the temporary table ``detail``."""
     query = spec.query.read_text()
     connection.execute(f"CREATE OR REPLACE TEMP TABLE detail AS {query}")
+
+
+def detail_batches(
+    connection: duckdb.DuckDBPyConnection, spec: ReportSpec, named: pl.DataFrame
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """The districts ``named``, a batch of rows at a time: districts, and their ``detail_rows``.
+
+    From the ``detail`` that was made last.
+    """
+    sizes = dict(connection.execute("SELECT cd, count(*) FROM detail GROUP BY cd").fetchall())
+    rows = pl.Series("rows", [sizes.get(cd, 0) for cd in named["cd"]], dtype=pl.Int64)
+    batches = named.with_columns(((rows.cum_sum() - rows) // BATCH_ROWS).alias("batch"))
+    for part in batches.partition_by("batch", maintain_order=True, include_key=False):
+        yield part, _detail_of(connection, spec, part["cd"].to_list())
+
+
+BATCH_ROWS = 250_000
+"""Rows of a detail file that are written together: a state needs the memory of one batch."""
+
+
+def _detail_of(
+    connection: duckdb.DuckDBPyConnection, spec: ReportSpec, cds: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """``detail_rows`` of the ``detail`` that was made last, of some districts if they are given."""
     names = [column.name for column in spec.detail_columns]
     printed = ", ".join(f"{quoted(name)}::VARCHAR AS {quoted(name)}" for name in names)
-    only = _only_for(spec)
-    rows = connection.sql(f"SELECT cd, cds_code, {printed} FROM detail {only}").pl()
+    theirs = "true" if cds is None else "list_contains($cds, cd)"
+    rows = connection.execute(
+        f"SELECT cd, cds_code, {printed} FROM (SELECT * FROM detail {_only_for(spec)}) "
+        f"WHERE {theirs}",
+        None if cds is None else {"cds": list(cds)},
+    ).pl()
     own = [column.name for column in spec.columns]
     ordered = rows.sort("cd", "School", "cds_code", "SSID", *own, nulls_last=True)
     return ordered.select("cd", *names).with_columns(harmless(names))
@@ -152,12 +186,12 @@ def aggregate_as_sent(
     others = [other for other in reports if other.name == spec.tables.linked_to]
     if others:
         (other,) = others
-        detail_rows(connection, other)
+        make_detail(connection, other)
         their_groups = _groups(connection, other, profiles.reports)
         their_rows = _printed(their_groups, other, profiles.reports)
         places = _places(connection, their_groups)
         linked = hiding_places(their_rows, places, other.tables)
-        detail_rows(connection, spec)  # callers go on with the detail of this report
+        make_detail(connection, spec)  # callers go on with the detail of this report
     return suppressed(rows, _places(connection, groups), spec.tables, marks, linked)
 
 
