@@ -1,18 +1,23 @@
 """Eligibility in the warehouse: every student of every roster evaluated, and the results kept.
 
-Belongs here: which course lines belong to which student, and the table of results, which is
-replaced only where something has changed. Does not belong here: the rules (eligibility).
+Belongs here: which course lines belong to which student, which rosters must be evaluated anew
+because something has changed, and the table of results. Does not belong here: the rules
+(eligibility).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cache
+from pathlib import Path
 
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.eligibility import evaluating
 from ccgi_pipeline.eligibility.evaluating import evaluate_all, shown_average
 from ccgi_pipeline.eligibility.history import from_foster_focus, from_transcripts
 from ccgi_pipeline.eligibility.systems import System, systems_on
@@ -42,56 +47,108 @@ COURSE_COLUMNS = (
 def evaluate_rosters(
     connection: duckdb.DuckDBPyConnection, on: date, profiles: Profiles
 ) -> pl.DataFrame:
-    """Evaluates all rosters and keeps the results; returns ``system``, ``status``, ``students``."""
-    parts = [
-        _evaluated(connection, senders, systems)
-        for senders, systems in _batches(connection, on, profiles)
-    ]
-    results = pl.concat([pl.DataFrame(schema=dict(ELIGIBILITY_SCHEMA)), *parts])
-    _keep(connection, results)
-    counted = results.group_by("system", "status").agg(pl.len().alias("students"))
-    return counted.sort("system", "status")
+    """Evaluates the rosters that are not as they were, and keeps the results; one commit.
+
+    Returns ``system``, ``status``, ``students`` of all rosters.
+    """
+    rosters = _rosters(connection, on, profiles)
+    known = connection.execute("SELECT _sender, state FROM lake.evaluated").pl()
+    stale = known.join(rosters, on=["_sender", "state"], how="anti")
+    changed = rosters.join(known, on=["_sender", "state"], how="anti")
+    if stale.height or changed.height:
+        standing = rosters.join(changed, on="_sender", how="anti")["_sender"].to_list()
+        with transaction(connection):
+            for table in ("eligibility", "evaluated"):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE NOT list_contains($standing, _sender)",
+                    {"standing": standing},
+                )
+            for batch in _batches(changed):
+                _insert(connection, "eligibility", _evaluated(connection, batch, on))
+            _insert(connection, "evaluated", changed.select("_sender", "state"))
+    return connection.execute(
+        "SELECT system, status, count(*) AS students FROM lake.eligibility "
+        "GROUP BY ALL ORDER BY ALL"
+    ).pl()
 
 
-def _batches(
-    connection: duckdb.DuckDBPyConnection, on: date, profiles: Profiles
-) -> Iterator[tuple[list[str], Sequence[System]]]:
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
+    connection.register("results", rows.to_arrow())
+    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM results")
+    connection.unregister("results")
+
+
+def _rosters(connection: duckdb.DuckDBPyConnection, on: date, profiles: Profiles) -> pl.DataFrame:
+    """The districts with a roster: ``_sender``, ``residency``, course ``lines``, and ``state``.
+
+    The state is all that their results follow from: the records (their number and the sum of their
+    hashes), what the systems ask for on that day, and our own code.
+    """
+    digest = "count(*) AS {0}, sum(_hash::HUGEINT)::VARCHAR AS {0}_sum"
+    rosters = connection.execute(
+        f"""
+        SELECT * FROM (
+            SELECT _sender, {digest.format("students")}
+            FROM lake.transcript_student WHERE _active GROUP BY ALL
+        ) LEFT JOIN (
+            SELECT _sender, {digest.format("lines")}
+            FROM lake.transcript_course_grade WHERE _active GROUP BY ALL
+        ) USING (_sender) ORDER BY _sender
+        """
+    ).pl()
+    residency = [profiles.of(sender).residency for sender in rosters["_sender"]]
+    rules = [_rules(kind, on) for kind in residency]
+    return rosters.select(
+        "_sender",
+        pl.Series("residency", residency, dtype=pl.String),
+        pl.col("lines").fill_null(0),
+        pl.concat_str(
+            pl.col("students", "students_sum", "lines", "lines_sum").cast(pl.String).fill_null(""),
+            pl.Series("rules", rules, dtype=pl.String),
+            separator=" ",
+        ).alias("state"),
+    )
+
+
+def _systems(residency: str, on: date) -> tuple[System, ...]:
+    """The systems as they are to the students of a district."""
+    systems = tuple(systems_on(on))
+    if residency == "nonresident":
+        return tuple(replace(system, wanted=system.nonresident) for system in systems)
+    return systems
+
+
+@cache
+def _rules(residency: str, on: date) -> str:
+    """A digest of what the systems ask for, and of the code that evaluates."""
+    digest = hashlib.sha256(repr(_systems(residency, on)).encode())
+    for module in sorted(Path(evaluating.__file__).parent.glob("*.py")):
+        digest.update(module.read_bytes())
+    digest.update(Path(__file__).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _batches(rosters: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """Districts that are evaluated together: those of like settings, a batch of lines at most."""
-    sizes = connection.execute(
-        """
-        SELECT _sender, any_value(lines) FROM lake.transcript_student LEFT JOIN (
-            SELECT _sender, count(*) AS lines FROM lake.transcript_course_grade
-            WHERE _active GROUP BY ALL
-        ) USING (_sender) WHERE _active GROUP BY _sender ORDER BY _sender
-        """
-    ).fetchall()
-    for residency in ("resident", "nonresident"):
-        systems = systems_on(on)
-        if residency == "nonresident":
-            systems = tuple(replace(system, wanted=system.nonresident) for system in systems)
-        batch: list[str] = []
-        held = 0
-        for sender, lines in sizes:
-            if profiles.of(sender).residency != residency:
-                continue
-            if batch and held + (lines or 0) > BATCH_LINES:
-                yield batch, systems
-                batch, held = [], 0
-            batch.append(sender)
-            held += lines or 0
-        if batch:
-            yield batch, systems
+    for alike in rosters.partition_by("residency", maintain_order=True):
+        before = pl.col("lines").cum_sum() - pl.col("lines")
+        numbered = alike.with_columns((before // BATCH_LINES).alias("batch"))
+        yield from numbered.partition_by("batch", maintain_order=True, include_key=False)
 
 
 def _evaluated(
-    connection: duckdb.DuckDBPyConnection, senders: Sequence[str], systems: Sequence[System]
+    connection: duckdb.DuckDBPyConnection, rosters: pl.DataFrame, on: date
 ) -> pl.DataFrame:
-    given = {"senders": list(senders)}
+    """The results of districts of like settings."""
+    senders = rosters["_sender"]
+    given = {"senders": senders.to_list(), "first": senders.min(), "last": senders.max()}
+    # Records of a district stand together: what is between the first and the last is soon found.
+    theirs = "_active AND _sender BETWEEN $first AND $last AND list_contains($senders, _sender)"
     students = connection.execute(
-        """
+        f"""
         SELECT _sender, StateID AS SSID, _sender || StateID AS student,
             try_cast(GradeLevel AS TINYINT) AS grade
-        FROM lake.transcript_student WHERE _active AND list_contains($senders, _sender)
+        FROM lake.transcript_student WHERE {theirs}
         ORDER BY ALL
         """,
         given,
@@ -100,39 +157,18 @@ def _evaluated(
     lines = connection.execute(
         f"""
         SELECT _sender || StateID AS student, {columns}
-        FROM lake.transcript_course_grade WHERE _active AND list_contains($senders, _sender)
+        FROM lake.transcript_course_grade WHERE {theirs}
         """,
         given,
     ).pl()
     courses = from_transcripts(lines)
-    results = evaluate_all(courses, students, systems)
+    results = evaluate_all(courses, students, _systems(rosters["residency"][0], on))
     named = students.select("student", "_sender", "SSID")
     return (
         results.join(named, on="student", maintain_order="left")
         .with_columns(shown_average().alias("average"))
         .select(ELIGIBILITY_SCHEMA.keys())
     )
-
-
-def _keep(connection: duckdb.DuckDBPyConnection, results: pl.DataFrame) -> None:
-    """Replaces the results where they are others; a night that changed nothing writes nothing."""
-    connection.register("results", results.to_arrow())
-    try:
-        names = ", ".join(quoted(name) for name in ELIGIBILITY_SCHEMA)
-        same = connection.execute(
-            f"""
-            SELECT (SELECT count(*) FROM results) = (SELECT count(*) FROM lake.eligibility)
-                AND NOT EXISTS (
-                    SELECT {names} FROM results EXCEPT SELECT {names} FROM lake.eligibility
-                )
-            """
-        ).fetchone()
-        if same is None or not same[0]:
-            with transaction(connection):
-                connection.execute("DELETE FROM eligibility")
-                connection.execute("INSERT INTO eligibility BY NAME SELECT * FROM results")
-    finally:
-        connection.unregister("results")
 
 
 @dataclass(frozen=True, slots=True)

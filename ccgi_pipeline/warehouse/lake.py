@@ -128,6 +128,7 @@ BOOKKEEPING: Mapping[str, Mapping[str, str]] = {
         "answered_on": "DATE",
     },
     "eligibility": {name: _sql(dtype) for name, dtype in ELIGIBILITY_SCHEMA.items()},
+    "evaluated": dict.fromkeys(("_sender", "state"), "VARCHAR"),
 }
 """Our own tables. ``drops.position`` is the order of loading, ``drops.correction``: it held some of
 many lines; ``received_files`` is the memory of which bytes lay under which name, ``drop_files`` of
@@ -139,7 +140,8 @@ held, ``hold_answers`` what an operator answered. ``replays`` are drops that wer
 lines by feed and fate before and after, and the position of the drop that was the last one then.
 ``school_codes`` are the schools of OneRoster sets with their CDS codes. ``application_ssids`` is
 what the SSID look-up answered of each application (its SSID is restricted). ``eligibility`` is the
-newest result of each student of a roster and each system; years are in sixtieths."""
+newest result of each student of a roster and each system; years are in sixtieths. ``evaluated``
+says of which state of its records and of the rules a district's results are."""
 
 TRACKING = {
     "_sender": "VARCHAR",

@@ -114,7 +114,9 @@ def conditions(wish: Wish) -> dict[str, str]:
         **told,
         **dict.fromkeys(("drops", "files", "ledger", "receipts", "received_files"), by_drop),
         **dict.fromkeys(("child_links", "unmatched"), of_county),
-        **dict.fromkeys(("foster_lookups", "school_codes", "eligibility"), "_sender = $district"),
+        **dict.fromkeys(
+            ("foster_lookups", "school_codes", "eligibility", "evaluated"), "_sender = $district"
+        ),
     }
 
 
