@@ -31,6 +31,11 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
+def relay(step: str, done: int, total: int) -> None:
+    """Tells of a step that another process does."""
+    _listener.get()(step, done, total)
+
+
 class Step:
     """Counts the parts of one step as they are done."""
 

@@ -124,6 +124,7 @@ def test_checking_changes_nothing(broken: Path) -> None:
         ["notices", "list"],
         ["ui"],
         ["bench", "night"],
+        ["bench", "page"],
         ["bench", "check"],
         ["bench", "eligibility"],
         ["bench", "lookup"],

@@ -41,14 +41,32 @@ def bench_night(
     encrypted: bool,  # noqa: FBT001 - click passes by name
 ) -> None:
     """A whole night over a synthetic state: seconds, memory, ratio to the floor."""
-    from ccgi_pipeline import bench as benches  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.bench import nights  # noqa: PLC0415 - it takes its time to import
 
     with progress_bars():
-        figures = benches.bench_night(data, districts, students, on or today(), encrypted=encrypted)
-    if form == "json":
-        click.echo(json.dumps(benches.as_object(figures), indent=2))
-    else:
-        click.echo(benches.as_text(figures))
+        figures = nights.bench_night(data, districts, students, on or today(), encrypted=encrypted)
+    click.echo(json.dumps(asdict(figures), indent=2) if form == "json" else nights.as_text(figures))
+
+
+@bench.command("page", epilog=EXAMPLE.format("ccgi bench page docs/benchmarks.md"))
+@click.argument("page", type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@click.option(
+    "--figures",
+    type=FOLDER,
+    default=Path("docs/benchmarks"),
+    show_default=True,
+    help="Where nights' figures lie: night-*.json, as bench night --format json gives them.",
+)
+def bench_page(page: Path, figures: Path) -> None:
+    """Writes measured figures into PAGE, between its marks, and draws their picture."""
+    from ccgi_pipeline.bench import page as pages  # noqa: PLC0415
+
+    try:
+        nights = pages.figures_in(figures)
+        page.write_text(pages.with_figures(page.read_text(), nights))
+    except ValueError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    (figures / pages.PICTURE).write_text(pages.picture(nights))
 
 
 @bench.command("check", epilog=EXAMPLE.format("ccgi bench check --family oneroster"))
@@ -67,13 +85,13 @@ def bench_night(
 @date_option
 def bench_check(family: str, lines: int, data: Path, form: str, on: date | None) -> None:
     """One large file: seconds, memory, ratio to the floor."""
-    from ccgi_pipeline import bench as benches  # noqa: PLC0415
+    from ccgi_pipeline.bench import parts  # noqa: PLC0415
 
-    figures = benches.bench_check(data, family, lines, on or today())
+    figures = parts.bench_check(data, family, lines, on or today())
     if form == "json":
-        click.echo(json.dumps(benches.as_object(figures), indent=2))
+        click.echo(json.dumps(asdict(figures), indent=2))
     else:
-        click.echo(benches.check_as_text(figures))
+        click.echo(parts.check_as_text(figures))
 
 
 @bench.command("eligibility", epilog=EXAMPLE.format("ccgi bench eligibility"))
@@ -84,13 +102,13 @@ def bench_check(family: str, lines: int, data: Path, form: str, on: date | None)
 )
 def bench_eligibility(students: int, data: Path, form: str) -> None:
     """CSU and UC eligibility of many students: seconds, memory, ratio to the floor."""
-    from ccgi_pipeline import bench as benches  # noqa: PLC0415
+    from ccgi_pipeline.bench import parts  # noqa: PLC0415
 
-    figures = benches.bench_eligibility(data, students)
+    figures = parts.bench_eligibility(data, students)
     if form == "json":
-        click.echo(json.dumps(benches.as_object(figures), indent=2))
+        click.echo(json.dumps(asdict(figures), indent=2))
     else:
-        click.echo(benches.eligibility_as_text(figures))
+        click.echo(parts.eligibility_as_text(figures))
 
 
 @bench.command("lookup", epilog=EXAMPLE.format("ccgi bench lookup --identities 1000000"))

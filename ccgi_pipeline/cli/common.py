@@ -70,10 +70,16 @@ def progress_bars() -> Iterator[None]:
         def show(step: str, done: int, total: int) -> None:
             if step not in tasks:
                 tasks[step] = bars.add_task(step, total=total or None)
+                for old in [*tasks.values()][:-_BARS]:
+                    bars.update(old, visible=False)
             bars.update(tasks[step], completed=done, total=max(total, done))
 
         with listening(show):
             yield
+
+
+_BARS = 20
+"""As many as a terminal shows without scrolling; a benchmark has a hundred steps."""
 
 
 class _PlainProgress:

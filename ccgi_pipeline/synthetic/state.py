@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,6 +124,7 @@ def generate(  # noqa: PLR0913 - what a state is made of; all but the place are 
     on: date,
     defects: float = 0.0,
     days: int = 1,
+    only: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> GeneratedState:
     """Writes the inbox of a synthetic state to ``out``: the same arguments give the same bytes.
@@ -137,6 +139,7 @@ def generate(  # noqa: PLR0913 - what a state is made of; all but the place are 
             of OneRoster users and enrollments, that get one defect each.
         days: on how many consecutive days OneRoster sets are sent, the last being ``on``: what is
             sent on that day does not depend on it.
+        only: the files of the first so many districts alone, as they are in the whole state.
         progress: called with a sentence after each district.
 
     Raises:
@@ -152,13 +155,16 @@ def generate(  # noqa: PLR0913 - what a state is made of; all but the place are 
     sizes = places.sizes(districts, students, seed)
     ledger = _Ledger(out, seed, on, defects, days)
     statewide = _statewide_files(out, on)
-    for place, size in zip(places.places(districts), sizes.tolist(), strict=True):
+    of_all = zip(places.places(districts), sizes.tolist(), strict=True)
+    for place, size in islice(of_all, only):
         _write_district(ledger, place, size, statewide)
         if progress:
             progress(f"{place.name}: {size:,} students")
     _write_directory(ledger, districts)
     ledger.files += sum(file.lines > 0 for file in statewide.values())
-    return GeneratedState(ledger.files, students, ledger.lines, tuple(ledger.defects))
+    return GeneratedState(
+        ledger.files, int(sizes[:only].sum()), ledger.lines, tuple(ledger.defects)
+    )
 
 
 def _statewide_files(out: Path, on: date) -> dict[str, FeedFile]:
