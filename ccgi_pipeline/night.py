@@ -86,7 +86,7 @@ from ccgi_pipeline.warehouse.staging import Staging
 
 _LOG = logging.getLogger(__name__)
 
-BATCH_BYTES = 256 << 20
+BATCH_BYTES = 128 << 20
 """Received bytes that are verified together: enough to make a pandera call cheap, and small enough
 that a night of any size needs the memory of one batch."""
 
