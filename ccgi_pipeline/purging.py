@@ -40,6 +40,7 @@ from ccgi_pipeline.warehouse import lake
 from ccgi_pipeline.warehouse import purging as tables
 from ccgi_pipeline.warehouse.purging import Wish
 from ccgi_pipeline.warehouse.staging import Staging
+from ccgi_pipeline.warehouse.whereabouts import ENCRYPTED_CATALOG, TABLES
 
 CERTIFICATES = "certificates"
 _SOUGHT = "purge_under_way.json"
@@ -350,12 +351,12 @@ def _plain(folders: Folders, path: Path) -> bytes:
         return archive.read(path.name)
     if path.parent.name != "dagster" and path.suffix == ".sqlite":
         return text_of(path)
-    if path.name in _DUCKDB or path.is_relative_to(folders.warehouse / lake.TABLES):
+    if path.name in _DUCKDB or path.is_relative_to(folders.warehouse / TABLES):
         return b""
     return path.read_bytes()
 
 
-_DUCKDB = (lake.ENCRYPTED_CATALOG, lake.FOR_READERS)
+_DUCKDB = (ENCRYPTED_CATALOG, lake.FOR_READERS)
 """Opening these would let go of DuckDB's lock on them."""
 
 

@@ -22,9 +22,10 @@ from ccgi_pipeline.feeds.foster_focus import FAMILY as FOSTER_FOCUS
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.verification.verifying import Verdict
-from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline.warehouse import lake, postgres
 from ccgi_pipeline.warehouse.guarding import DISCARDED
 from ccgi_pipeline.warehouse.lake import quoted
+from ccgi_pipeline.warehouse.whereabouts import CATALOG, ENCRYPTED_CATALOG, whereabouts
 
 ROSTER, PLATFORM = "transcript_student", "platform"
 
@@ -235,14 +236,18 @@ def forget_history(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     ):
         connection.execute(statement).fetchall()
     after = _snapshots(connection)
-    encrypted = (folder / lake.ENCRYPTED_CATALOG).exists()
+    server = whereabouts(folder).server
+    encrypted = server is None and (folder / ENCRYPTED_CATALOG).exists()
     if encrypted:
-        connection.execute(_STATISTICS.format(catalog="__ducklake_metadata_lake."))
+        connection.execute(_STATISTICS.format(catalog="__ducklake_metadata_lake.", sorted=""))
     connection.execute("USE memory")
     connection.execute("DETACH lake")
-    if not encrypted:
-        with closing(sqlite3.connect(folder / lake.CATALOG)) as catalog:
-            catalog.execute(_STATISTICS.format(catalog=""))
+    if server is not None:
+        # PostgreSQL sorts text as a language does, unless told otherwise.
+        postgres.tidy(server, _STATISTICS.format(catalog="", sorted=' COLLATE "C"'))
+    elif not encrypted:
+        with closing(sqlite3.connect(folder / CATALOG)) as catalog:
+            catalog.execute(_STATISTICS.format(catalog="", sorted=""))
             catalog.commit()
             catalog.execute("VACUUM")  # what was deleted stands in its free pages until then
     lake.attach(connection, folder)
@@ -251,11 +256,11 @@ def forget_history(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
 
 _STATISTICS = """
     UPDATE {catalog}ducklake_table_column_stats AS of_table
-    SET min_value = (SELECT min(min_value)
+    SET min_value = (SELECT min(min_value{sorted})
                      FROM {catalog}ducklake_file_column_stats AS of_file
                      WHERE of_file.table_id = of_table.table_id
                          AND of_file.column_id = of_table.column_id),
-        max_value = (SELECT max(max_value)
+        max_value = (SELECT max(max_value{sorted})
                      FROM {catalog}ducklake_file_column_stats AS of_file
                      WHERE of_file.table_id = of_table.table_id
                          AND of_file.column_id = of_table.column_id)

@@ -13,15 +13,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from ccgi_pipeline.warehouse.lake import (
-    CATALOG,
-    ENCRYPTED_CATALOG,
-    LOCK,
-    TABLES,
-    WarehouseBusyError,
-    for_readers,
-    locked,
-)
+from ccgi_pipeline.warehouse.lake import LOCK, WarehouseBusyError, for_readers, locked
+from ccgi_pipeline.warehouse.whereabouts import CATALOG, ENCRYPTED_CATALOG, TABLES
 
 _FOLDER = "preview"
 """Within the warehouse's own folder: what is written there is pupils' data too."""
