@@ -116,7 +116,7 @@ def test_reports_of_the_first_night_are_made_again_and_lead_back_to_their_lines(
     assert len(again) == len(of_first) > 50
     assert all((outbox / file.path).read_bytes() == content for file, content in again)
     spec = report_named("applications and launches")
-    traced = trace(warehouse, spec, HAYWARD, 1, "Detail", ON)
+    traced = trace(warehouse, spec, HAYWARD, 2, "Detail", ON)
     assert traced
 
 
