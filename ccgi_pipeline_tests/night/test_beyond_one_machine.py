@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.delivery.ledger import open_ledger
-from ccgi_pipeline.errors import UnreachableError
+from ccgi_pipeline.errors import UnreachableError, as_ours
 from ccgi_pipeline.night import Folders, look_for_drops
 from ccgi_pipeline.rebuilding import rebuilt
 from ccgi_pipeline.support.structure import sizes
@@ -173,6 +174,13 @@ def test_a_server_that_goes_away_costs_a_night_nothing_but_time(
         asked = look_for_drops(folders)
         assert asked.due is None
         assert "cannot be reached" in asked.told
+        server.start()
+        with lake.connect(folders.warehouse) as connection:
+            lake.prepare(connection)
+            server.stop()
+            with pytest.raises(duckdb.Error) as broken:
+                connection.execute("INSERT INTO duplicates VALUES ('drop', 'path', NULL)")
+            assert isinstance(as_ours(broken.value), UnreachableError)
         server.start()
         (loaded,) = run_night(folders, ON)
         assert loaded.drops == 1
