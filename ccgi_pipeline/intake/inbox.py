@@ -72,8 +72,6 @@ class Drop:
     """Each file with the SHA-256 of its content."""
     position: int | None = None
     """Its place in the order of loading, once it has one."""
-    as_of: int | None = None
-    """The warehouse's snapshot when it got that place: what was known before its night's loads."""
 
     @property
     def correction(self) -> bool:

@@ -30,7 +30,7 @@ from ccgi_pipeline.verification.verifying import Verdict, Verification, drop_ver
 from ccgi_pipeline.warehouse import holds
 from ccgi_pipeline.warehouse.conflicts import retried
 from ccgi_pipeline.warehouse.guarding import guard
-from ccgi_pipeline.warehouse.lake import snapshot, transaction
+from ccgi_pipeline.warehouse.lake import transaction
 from ccgi_pipeline.warehouse.linking import STUDENT, Linked, link
 from ccgi_pipeline.warehouse.loading import FeedLoad, Overtaken, load_feed
 from ccgi_pipeline.warehouse.lookups import refresh
@@ -123,8 +123,7 @@ def load(
     """
     family = drops[0].family
     faults = at_fault(verification)
-    as_of = drops[0].as_of
-    terms = Terms(night, profiles or Profiles(), holds.answers(connection), as_of=as_of)
+    terms = Terms(night, profiles or Profiles(), holds.answers(connection))
     # What met a fault of ours is not remembered, so that the next night takes it again.
     done = [drop for drop in drops if drop.id not in faults]
 
@@ -159,11 +158,7 @@ def numbered(connection: duckdb.DuckDBPyConnection, drops: Sequence[Drop]) -> li
     latest = connection.execute("SELECT coalesce(max(position), 0) FROM drops").fetchone()
     first = latest[0] + 1 if latest else 1
     places = {id(drop): place for place, drop in enumerate(without, start=first)}
-    now = snapshot(connection)
-    return [
-        replace(drop, position=places[id(drop)], as_of=now) if id(drop) in places else drop
-        for drop in drops
-    ]
+    return [replace(drop, position=places.get(id(drop), drop.position)) for drop in drops]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +166,13 @@ class Terms:
     """On what terms verified files are loaded.
 
     ``answers`` are operators' to held drops. ``overtaken``: by feed, what later drops of the same
-    sender have done to it since, when an older drop is loaded once more. ``as_of``: the snapshot
-    before the night's loads, so that what is told of others' records hangs on no worker's haste.
+    sender have done to it since, when an older drop is loaded once more.
     """
 
     night: date
     profiles: Profiles
     answers: Mapping[str, str] = field(default_factory=dict)
     overtaken: Mapping[str, Overtaken] = field(default_factory=dict)
-    as_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +207,7 @@ def take(
         fates.append(linked.fates)
         found.append(linked.findings)
         verification = linked.verification
-    guarded = guard(connection, family, verification, profiles, terms.answers, terms.as_of)
+    guarded = guard(connection, family, verification, profiles, terms.answers)
     verification = guarded.verification
     fates.append(guarded.fates)
     found.append(guarded.findings)

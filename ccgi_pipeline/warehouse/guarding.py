@@ -63,18 +63,14 @@ def guard(
     verification: Verification,
     profiles: Profiles,
     answers: Mapping[str, str],
-    as_of: int | None = None,
 ) -> Guarded:
-    """Holds the drops that would end too much; ``answers`` are operators', by drop.
-
-    ``as_of``: the snapshot by which others' records are looked at; None is now.
-    """
+    """Holds the drops that would end too much; ``answers`` are operators', by drop."""
     verification = _adding_only(verification, answers)
     threats = [
         threat
         for feed in FAMILIES.get(family, ())
         if feed.guarded
-        for threat in _threats(connection, feed, verification, profiles, as_of)
+        for threat in _threats(connection, feed, verification, profiles)
         if threat.drop not in answers
     ]
     return _without_held(verification, threats)
@@ -113,7 +109,6 @@ def _threats(
     feed: FeedSpec,
     verification: Verification,
     profiles: Profiles,
-    as_of: int | None,
 ) -> Iterator[_Threat]:
     # Among a set's files an empty one is suspicious; where the file is the whole matter, its own
     # rules refuse it. A file that is refused ends nobody.
@@ -152,7 +147,7 @@ def _threats(
         ]
         senders = dict(files.filter(pl.col("lines") > 0).select("drop", SENDER).iter_rows())
         at_risk = {senders[threat.drop] for threat in threats if threat.drop in senders}
-        causes = _causes(connection, feed, sorted(at_risk), as_of) if at_risk else {}
+        causes = _causes(connection, feed, sorted(at_risk)) if at_risk else {}
         for threat in threats:
             yield replace(threat, cause=causes.get(senders.get(threat.drop, ""), EMPTY))
     finally:
@@ -196,20 +191,16 @@ def _too_many(
 
 
 def _causes(
-    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, senders: list[str], as_of: int | None
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, senders: list[str]
 ) -> dict[str, str]:
     """Why full sets lack so many of their senders' records, as far as the ids tell."""
     key = quoted(feed.keys[-1])
-    then = ""
-    if as_of is not None and _is_there(connection, as_of):
-        then = f"AT (VERSION => {as_of})"
     rows = connection.execute(
         f"""
         WITH sent AS (
             SELECT DISTINCT _sender, {key} AS id FROM present WHERE list_contains($senders, _sender)
         ),
         known AS (SELECT _sender, {key} AS id FROM {feed.name} WHERE _active),
-        known_of_others AS (SELECT _sender, {key} AS id FROM {feed.name} {then} WHERE _active),
         fresh AS (FROM sent ANTI JOIN known USING (_sender, id)),
         missing AS (
             SELECT * FROM known ANTI JOIN sent USING (_sender, id)
@@ -219,7 +210,7 @@ def _causes(
             SELECT _sender, 'sent' AS what FROM sent
             UNION ALL SELECT _sender, 'fresh' FROM fresh
             UNION ALL SELECT _sender, 'missing' FROM missing
-            UNION ALL SELECT fresh._sender, 'others' FROM fresh SEMI JOIN known_of_others AS known
+            UNION ALL SELECT fresh._sender, 'others' FROM fresh SEMI JOIN known
                 ON known.id = fresh.id AND known._sender <> fresh._sender
             UNION ALL SELECT fresh._sender, 'shortened' FROM fresh SEMI JOIN missing
                 ON missing._sender = fresh._sender AND starts_with(missing.id, '0')
@@ -230,14 +221,6 @@ def _causes(
         {"senders": senders},
     ).fetchall()
     return {sender: _likely(*counts) for sender, *counts in rows}
-
-
-def _is_there(connection: duckdb.DuckDBPyConnection, snapshot: int) -> bool:
-    """Whether the warehouse still has a snapshot: a purge between two steps leaves none."""
-    there = connection.execute(
-        "SELECT 1 FROM ducklake_snapshots('lake') WHERE snapshot_id = ?", [snapshot]
-    ).fetchone()
-    return there is not None
 
 
 _COUNTS = ", ".join(

@@ -117,7 +117,6 @@ class Staging:
                 row["family"],
                 tuple((InboxFile(**file), sha256) for file, sha256 in row["files"]),
                 row["position"],
-                row["as_of"],
             )
             for row in json.loads(written if self.key is None else unseal(written, self.key))
         ]

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ccgi_pipeline import night as steps
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.oneroster import CLASSES, COURSES, ENROLLMENTS, ORGS, USERS
 from ccgi_pipeline.night import Folders
@@ -34,7 +33,7 @@ from ccgi_pipeline_tests.night.inboxes import (
     put_roster,
     students,
 )
-from ccgi_pipeline_tests.night.nights import Outbox, folders_in, load_and_answer, writing
+from ccgi_pipeline_tests.night.nights import Outbox, folders_in, load_and_answer
 
 MONDAY = date(2026, 11, 16)
 STUDENTS = 60
@@ -208,23 +207,6 @@ def test_the_file_of_another_district_is_told_as_such(folders: Folders):
     assert hold.sender == PALM_SPRINGS
     assert {threat.cause for threat in hold.threats} == {ANOTHER_DISTRICT}
     assert active(folders) == ALL == active(folders, HAYWARD)
-
-
-@pytest.mark.parametrize("first", [HAYWARD, PALM_SPRINGS])
-def test_the_likely_cause_hangs_not_on_which_of_two_workers_loads_first(
-    folders: Folders, first: str
-):
-    tuesday = MONDAY + timedelta(days=1)
-    for cd in (HAYWARD, PALM_SPRINGS):
-        send(folders, a_set(prefix="5"), tuesday, cd)
-    with writing(folders) as connection:
-        received = steps.receive_drops(connection, folders, tuesday)
-        for drop in sorted(received.drops, key=lambda drop: drop.sender != first):
-            folders.staging.save_drops([drop])
-            steps.verify_family(connection, folders, drop.family, tuesday)
-            steps.load_family(connection, folders, drop.family, tuesday)
-    (hold,) = held(folders)
-    assert {threat.cause for threat in hold.threats} == {NEW_IDS}
 
 
 def test_a_normal_week_is_not_held(folders: Folders):
