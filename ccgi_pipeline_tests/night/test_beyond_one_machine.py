@@ -109,6 +109,13 @@ def test_reports_of_the_first_night_are_made_again_and_lead_back_to_their_lines(
     served: Nights,
 ) -> None:
     warehouse, outbox = served.folders.warehouse, served.folders.outbox
+    _assert_first_night_is_made_again(warehouse, outbox)
+    spec = report_named("applications and launches")
+    traced = trace(warehouse, spec, HAYWARD, 2, "Detail", ON)
+    assert traced
+
+
+def _assert_first_night_is_made_again(warehouse: Path, outbox: Path) -> None:
     with open_ledger(warehouse) as ledger:
         rows = ledger.database.execute("SELECT path, sha256 FROM made").fetchall()
         made = [found for path, sha256 in rows if (found := ledger.made(path, sha256))]
@@ -116,9 +123,31 @@ def test_reports_of_the_first_night_are_made_again_and_lead_back_to_their_lines(
     again = list(rebuilt(warehouse, of_first))
     assert len(again) == len(of_first) > 50
     assert all((outbox / file.path).read_bytes() == content for file, content in again)
-    spec = report_named("applications and launches")
-    traced = trace(warehouse, spec, HAYWARD, 2, "Detail", ON)
-    assert traced
+
+
+def test_a_warehouse_that_was_moved_is_what_it_was_there_and_back(
+    embedded: Nights,
+    database_server: PostgreSql,
+    store: ObjectStorage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    warehouse = Path(shutil.copytree(embedded.folders.warehouse, tmp_path / "warehouse"))
+    before = lake_rows(warehouse)
+    with monkeypatch.context() as patched:
+        for name, value in {
+            **database_server.environment(database_server.new_database()),
+            **store.environment("moved"),
+        }.items():
+            patched.setenv(name, value)
+        _ccgi("warehouse", "move", "--warehouse", warehouse, "--to-postgres")
+        assert lake_rows(warehouse) == before
+        _assert_first_night_is_made_again(warehouse, embedded.folders.outbox)
+        _ccgi("replay", "--warehouse", warehouse)
+        assert lake_rows(warehouse) == before
+        _ccgi("warehouse", "move", "--warehouse", warehouse, "--to-folder")
+    assert lake_rows(warehouse) == before
+    _assert_first_night_is_made_again(warehouse, embedded.folders.outbox)
 
 
 def test_status_and_support_bundle_tell_of_it_without_its_password(
