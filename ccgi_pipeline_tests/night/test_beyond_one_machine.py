@@ -7,7 +7,7 @@ server that goes away. Several workers are in ``test_several_workers``.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -71,12 +71,12 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Nights:
 
 
 @pytest.fixture(scope="module")
-def served(
+def nights_of_served(
     embedded: Nights,
     tmp_path_factory: pytest.TempPathFactory,
     database_server: PostgreSql,
     store: ObjectStorage,
-) -> Iterator[Nights]:
+) -> Nights:
     root = tmp_path_factory.mktemp("served")
     environment = {
         **database_server.environment(database_server.new_database()),
@@ -89,7 +89,15 @@ def served(
         run_night(folders_in(root, first), ON)
         folders = folders_in(root, embedded.folders.inbox)
         run_night(folders, _SECOND)
-        yield Nights(folders, environment)
+    return Nights(folders, environment)
+
+
+@pytest.fixture
+def served(nights_of_served: Nights, monkeypatch: pytest.MonkeyPatch) -> Nights:
+    """Two nights on PostgreSQL and object storage, with the environment that they need."""
+    for name, value in nights_of_served.environment.items():
+        monkeypatch.setenv(name, value)
+    return nights_of_served
 
 
 def _ccgi(*arguments: str | Path) -> Result:
