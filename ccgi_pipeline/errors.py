@@ -29,6 +29,10 @@ class TransientError(PipelineError):
     """It may go away by itself: skip, and try again."""
 
 
+class UnreachableError(TransientError):
+    """A server that the warehouse lies on cannot be reached, or went away."""
+
+
 class PermanentError(PipelineError):
     """It stays until somebody acts: stop, and be loud."""
 
@@ -39,6 +43,10 @@ class UnexpectedError(PermanentError):
 
 class NoRoomError(PermanentError):
     """A disk is full, or a limit on it is reached: nothing is half written, somebody makes room."""
+
+
+class StorageRefusedError(PermanentError):
+    """The object storage of the warehouse's tables refuses: keys, name, rights."""
 
 
 class CatalogDamagedError(PermanentError):
@@ -52,7 +60,7 @@ UNFORESEEN = (Exception, PanicException)
 def value_free(step: Callable[P, R]) -> Callable[P, R]:
     """Has ``step`` raise errors of ours only; others lose their words (UnexpectedError).
 
-    A full disk and a damaged catalog are told as what they are.
+    A full disk, a damaged catalog and a server that is gone are told as what they are.
     """
 
     @functools.wraps(step)
@@ -93,13 +101,23 @@ def as_ours(error: BaseException, places: Sequence[Path] = ()) -> PipelineError:
             )
         if _says(cause, _DAMAGED):
             return catalog_damaged("cannot be read")
+        if _says(cause, _WENT_AWAY):
+            return UnreachableError(
+                "the server of the warehouse's catalog or tables went away or cannot be reached. "
+                "Nothing is half written: run again when it is up"
+            )
+        if _says(cause, _REFUSED):
+            return StorageRefusedError(
+                "the object storage of the warehouse's tables refuses: look at CCGI_TABLES, "
+                "CCGI_S3_KEY_ID and CCGI_S3_SECRET"
+            )
     return UnexpectedError(kind_and_place(error))
 
 
-def catalog_damaged(how: str) -> CatalogDamagedError:
-    """The error about a catalog that ``cannot be read``, or ``is gone``."""
+def catalog_damaged(how: str, what: str = "the whole warehouse folder") -> CatalogDamagedError:
+    """The error about a catalog that ``cannot be read``, or ``is gone``; ``what`` to restore."""
     return CatalogDamagedError(
-        f"the warehouse's catalog {how}: restore the whole warehouse folder from a backup. Keep "
+        f"the warehouse's catalog {how}: restore {what} from a backup. Keep "
         "the damaged one until that is done"
     )
 
@@ -111,7 +129,21 @@ _NO_ROOM = (
 )
 _DAMAGED = ("file is not a database", "disk image is malformed", "malformed database schema")
 """What SQLite and DuckDB say, in words only: they have no codes that reach us."""
-_SPEAKERS = ("duckdb", "_duckdb", "sqlite3", "sqlcipher3", "sqlalchemy", "polars")
+_WENT_AWAY = (
+    *("Unable to connect to Postgres", "server closed the connection", "terminating connection"),
+    *("the database system is", "no connection to the server", "Connection refused"),
+    *("SSL connection has been closed", "Could not establish connection", "Could not connect to"),
+    *("Connection reset by peer", "HTTP code 503"),
+)
+_REFUSED = (
+    "HTTP code 403",
+    "HTTP code 401",
+    "NoSuchBucket",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+)
+"""The same of PostgreSQL and of object storage."""
+_SPEAKERS = ("duckdb", "_duckdb", "sqlite3", "sqlcipher3", "sqlalchemy", "polars", "psycopg2")
 """Whose words are looked at. Others' may quote a value, and mean nothing of the kind."""
 
 

@@ -158,7 +158,8 @@ def receive_drops(
     bookkeeping.record_arrivals(connection, received, on)
     arrived = {drop.id for drop in received.drops}
     again = tuple(drop for drop in approved if drop.id not in arrived)
-    received = replace(received, drops=(*again, *received.drops))
+    drops = bookkeeping.numbered(connection, (*again, *received.drops))
+    received = replace(received, drops=tuple(drops))
     folders.staging.save_drops(received.drops)
     return received
 
@@ -220,8 +221,8 @@ def look_for_drops(folders: Folders, clock: Clock | None = None) -> Asked:
     quiet = timedelta(minutes=profiles.intake.quiet_minutes)
     try:
         remembered = _remembered(folders.warehouse)
-    except lake.WarehouseBusyError as busy:
-        return Asked(None, str(busy))
+    except TransientError as later:
+        return Asked(None, str(later))
     with open_inboxes(folders.inbox, profiles) as inboxes:
         watch = Watch(now, quiet, patient=True)
         look, seen = look_around(inboxes, remembered, remembered_looks(folders.warehouse), watch)

@@ -40,6 +40,7 @@ from ccgi_pipeline.warehouse import lake
 from ccgi_pipeline.warehouse import purging as tables
 from ccgi_pipeline.warehouse.purging import Wish
 from ccgi_pipeline.warehouse.staging import Staging
+from ccgi_pipeline.warehouse.whereabouts import ENCRYPTED_CATALOG, TABLES
 
 CERTIFICATES = "certificates"
 _SOUGHT = "purge_under_way.json"
@@ -302,6 +303,16 @@ def _proof(connection: duckdb.DuckDBPyConnection, folders: Folders, sought: pl.S
             for table, rows in tables.values_in_tables(connection, sought).items()
         }
     )
+    files, size = len(left), sum(path.stat().st_size for path in left)
+
+    def elsewhere() -> Iterator[tuple[Path, bytes]]:
+        nonlocal files, size
+        for path, content in tables.elsewhere(connection, folders.warehouse):
+            files, size = files + 1, size + len(content)
+            yield path, content
+
+    for path in _searched(sought, elsewhere()):
+        found[path.parts[0]] += 1
     for path in _holding(folders, sought, left):
         root = next(
             root
@@ -309,8 +320,7 @@ def _proof(connection: duckdb.DuckDBPyConnection, folders: Folders, sought: pl.S
             if path.is_relative_to(root)
         )
         found[f"{root.name}/{path.relative_to(root).parts[0]}"] += 1
-    size = sum(path.stat().st_size for path in left)
-    return Proof(len(sought), len(left), size, dict(found))
+    return Proof(len(sought), files, size, dict(found))
 
 
 _BATCH = 64 << 20
@@ -322,6 +332,11 @@ _OVERLAP = 256
 
 def _holding(folders: Folders, sought: pl.Series, paths: Iterable[Path]) -> list[Path]:
     """The files that hold one of the values ``sought`` as a word: plain, in UTF-16 or in a zip."""
+    return _searched(sought, ((path, _plain(folders, path)) for path in paths))
+
+
+def _searched(sought: pl.Series, files: Iterable[tuple[Path, bytes]]) -> list[Path]:
+    """The same of contents, by their names."""
     if sought.is_empty():
         return []
     patterns = pl.Series([value.encode().decode("latin-1") for value in sought]).implode()
@@ -329,8 +344,8 @@ def _holding(folders: Folders, sought: pl.Series, paths: Iterable[Path]) -> list
     holding: dict[Path, None] = {}
     batch: list[tuple[Path, bytes]] = []
     size = 0
-    for path in paths:
-        for content in _contents(_plain(folders, path)):
+    for path, whole in files:
+        for content in _contents(whole):
             batch.append((path, content))
             size += len(content)
         step.advance()
@@ -350,12 +365,12 @@ def _plain(folders: Folders, path: Path) -> bytes:
         return archive.read(path.name)
     if path.parent.name != "dagster" and path.suffix == ".sqlite":
         return text_of(path)
-    if path.name in _DUCKDB or path.is_relative_to(folders.warehouse / lake.TABLES):
+    if path.name in _DUCKDB or path.is_relative_to(folders.warehouse / TABLES):
         return b""
     return path.read_bytes()
 
 
-_DUCKDB = (lake.ENCRYPTED_CATALOG, lake.FOR_READERS)
+_DUCKDB = (ENCRYPTED_CATALOG, lake.FOR_READERS)
 """Opening these would let go of DuckDB's lock on them."""
 
 

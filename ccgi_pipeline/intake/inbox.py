@@ -70,6 +70,8 @@ class Drop:
     family: str
     files: tuple[tuple[InboxFile, str], ...]
     """Each file with the SHA-256 of its content."""
+    position: int | None = None
+    """Its place in the order of loading, once it has one."""
 
     @property
     def correction(self) -> bool:

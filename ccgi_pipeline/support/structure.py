@@ -23,6 +23,7 @@ from ccgi_pipeline.errors import PipelineError
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.warehouse import inspecting, lake
+from ccgi_pipeline.warehouse.whereabouts import CATALOG, ENCRYPTED_CATALOG, TABLES
 
 _PACKAGE = "ccgi-pipeline"
 
@@ -168,5 +169,5 @@ def sizes(warehouse: Path) -> dict[str, dict[str, int]]:
     return told
 
 
-_FOLDERS = ("archive", lake.TABLES, "staging", "spill", "lookups", "dagster")
-_FILES = (lake.CATALOG, lake.ENCRYPTED_CATALOG, "deliveries.sqlite", "looks.sqlite", PROFILES)
+_FOLDERS = ("archive", TABLES, "staging", "spill", "lookups", "dagster")
+_FILES = (CATALOG, ENCRYPTED_CATALOG, "deliveries.sqlite", "looks.sqlite", PROFILES)

@@ -7,7 +7,7 @@ fates of a file's lines do not add up to its physical lines, nothing of it is co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import duckdb
@@ -21,13 +21,14 @@ from ccgi_pipeline.feeds.foster_focus_cps import FEED as CHILDREN
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.spec import FILE, SENDER
 from ccgi_pipeline.findings import WEIGHED_SCHEMA
-from ccgi_pipeline.intake.inbox import Drop, InboxFile
+from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
 from ccgi_pipeline.intake.receiving import DropHistory, Received, Remembered
 from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.severities import usual
 from ccgi_pipeline.verification.verifying import Verdict, Verification, drop_verdict
 from ccgi_pipeline.warehouse import holds
+from ccgi_pipeline.warehouse.conflicts import retried
 from ccgi_pipeline.warehouse.guarding import guard
 from ccgi_pipeline.warehouse.lake import transaction
 from ccgi_pipeline.warehouse.linking import STUDENT, Linked, link
@@ -41,10 +42,14 @@ class LedgerError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a load did, in counts: lines per feed and fate (``feed``, ``fate``, ``lines``)."""
+    """What a load did, in counts: lines per feed and fate (``feed``, ``fate``, ``lines``).
+
+    ``conflicts``: how often it lost against another writer, and was done again.
+    """
 
     ledger: pl.DataFrame
     drops: int
+    conflicts: int = 0
 
 
 def remembered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, Remembered]:
@@ -111,21 +116,49 @@ def load(
     night: date,
     profiles: Profiles | None = None,
 ) -> Loaded:
-    """Loads verified drops of one family and notes them: one commit, all or nothing."""
+    """Loads verified drops of one family and notes them: one commit, all or nothing.
+
+    It may run beside loads of other senders: what loses against one of them is done again. Raises
+    ConflictError.
+    """
     family = drops[0].family
     faults = at_fault(verification)
     terms = Terms(night, profiles or Profiles(), holds.answers(connection))
-    with transaction(connection):
-        _forget(connection, [drop.id for drop in drops])
-        outcome = take(connection, family, verification, terms)
-        holds.note_threats(connection, [drop.id for drop in drops], outcome.threats)
-        ledger = note(connection, outcome, numbers_of(verification.files))
-        _insert_drops(connection, drops, outcome.files, night)
-        # What met a fault of ours is not remembered, so that the next night takes it again.
-        done = [drop for drop in drops if drop.id not in faults]
-        _remember(connection, [(file, sha, d.id) for d in done for file, sha in d.files])
+    # What met a fault of ours is not remembered, so that the next night takes it again.
+    done = [drop for drop in drops if drop.id not in faults]
+
+    def once() -> pl.DataFrame:
+        with transaction(connection):
+            _forget(connection, [drop.id for drop in drops])
+            outcome = take(connection, family, verification, terms)
+            holds.note_threats(connection, [drop.id for drop in drops], outcome.threats)
+            ledger = note(connection, outcome, numbers_of(verification.files))
+            _insert_drops(connection, numbered(connection, drops), outcome.files, night)
+            _remember(connection, [(file, sha, d.id) for d in done for file, sha in d.files])
+        return ledger
+
+    ledger, conflicts = retried(once)
     counted = ledger.group_by("feed", "fate").agg(pl.col("lines").sum()).sort("feed", "fate")
-    return Loaded(counted, len(drops))
+    return Loaded(counted, len(drops), conflicts)
+
+
+def numbered(connection: duckdb.DuckDBPyConnection, drops: Sequence[Drop]) -> list[Drop]:
+    """``drops`` with their places in the order of loading, behind all that were ever loaded.
+
+    The order is that of the families, then the given one. A night numbers its drops once, when it
+    has received them: it does not matter which of its workers loads first. Those that have a number
+    keep it.
+    """
+    order = {family: place for place, family in enumerate((UNKNOWN_FAMILY, *FAMILIES))}
+    # Files that no family claims are loaded with the first one.
+    order[UNKNOWN_FAMILY] = order[next(iter(FAMILIES))]
+    without = sorted((d for d in drops if d.position is None), key=lambda d: order[d.family])
+    if not without:
+        return [*drops]
+    latest = connection.execute("SELECT coalesce(max(position), 0) FROM drops").fetchone()
+    first = latest[0] + 1 if latest else 1
+    places = {id(drop): place for place, drop in enumerate(without, start=first)}
+    return [replace(drop, position=places.get(id(drop), drop.position)) for drop in drops]
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,12 +375,12 @@ def _insert_drops(
         str(name): drop_verdict(group)
         for (name,), group in files.group_by("drop", maintain_order=True)
     }
-    latest = connection.execute("SELECT coalesce(max(position), 0) FROM drops").fetchone()
-    first = latest[0] + 1 if latest else 1
-    verdicts = [str(by_drop.get(drop.id, Verdict.REJECTED)) for drop in drops]
     rows = [
-        (drop.id, drop.sender, drop.family, verdict, night, position, drop.correction)
-        for position, (drop, verdict) in enumerate(zip(drops, verdicts, strict=True), start=first)
+        (
+            *(drop.id, drop.sender, drop.family, str(by_drop.get(drop.id, Verdict.REJECTED))),
+            *(night, drop.position, drop.correction),
+        )
+        for drop in drops
     ]
     columns = ["drop_id", "sender", "family", "verdict", "night", "position", "correction"]
     insert(connection, "drops", pl.DataFrame(rows, schema=columns, orient="row"))

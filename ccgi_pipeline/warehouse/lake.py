@@ -1,13 +1,15 @@
 """The warehouse itself: where it lies, how it is opened, which tables it has.
 
-Belongs here: DuckLake on DuckDB (Parquet files and a catalog in one folder), the tables of the
-feeds and of our own bookkeeping, and the lock that keeps a second writer out. Does not belong here:
-what is written into the tables (loading) or asked of them (reports).
+Belongs here: DuckLake on DuckDB (Parquet files and a catalog over them), the tables of the feeds
+and of our own bookkeeping, and the locks that keep other writers out. Does not belong here: what is
+written into the tables (loading) or asked of them (reports), where the catalog is (whereabouts).
 
-The catalog is a SQLite file. It holds least and greatest values of columns, and short inserts, so
-an encrypted warehouse needs an encrypted one: that is a DuckDB file. While one process has such a
-file open for writing, no other one can read it. So readers have a copy, which whoever wrote puts in
-the place of the one before when it has ended.
+The catalog is a database of PostgreSQL where the environment names one: then several processes of
+one night may write at once. Else it is a SQLite file, for one writer at a time. That file holds
+least and greatest values of columns, and short inserts, so an encrypted warehouse needs an
+encrypted one: that is a DuckDB file. While one process has such a file open for writing, no other
+one can read it. So readers have a copy, which whoever wrote puts in the place of the one before
+when it has ended.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from ccgi_pipeline.eligibility.evaluating import RESULTS_SCHEMA
 from ccgi_pipeline.encryption import Keys, Purpose, keys_of
 from ccgi_pipeline.errors import (
     PermanentError,
+    PipelineError,
     TransientError,
     UnexpectedError,
     as_ours,
@@ -38,6 +41,20 @@ from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.feeds.spec import Column, FeedSpec
 from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.spilling import encrypt_spill
+from ccgi_pipeline.warehouse import postgres
+from ccgi_pipeline.warehouse.conflicts import retried
+from ccgi_pipeline.warehouse.whereabouts import (
+    CATALOG,
+    ENCRYPTED_CATALOG,
+    TABLES,
+    Bucket,
+    Server,
+    Whereabouts,
+    has_own_catalog,
+    is_served,
+    remember,
+    whereabouts,
+)
 
 _EXTENSIONS = ("ducklake", "sqlite_scanner")
 _SQL_TYPES: tuple[tuple[type[pl.DataType], str], ...] = (
@@ -154,12 +171,12 @@ TRACKING = {
 drop last changed it, whether the sender's newest full set has it, and a hash of its own columns."""
 
 
-CATALOG, TABLES, LOCK = "catalog.sqlite", "tables", "writer.lock"
-"""What lies in a warehouse's folder: the catalog, the tables' files, the lock of who writes."""
+LOCK = "writer.lock"
+"""The lock of who writes, in a warehouse's folder."""
 ARCHIVE = "archive"
 """What was received lies there; nothing is, before there is a catalog."""
-ENCRYPTED_CATALOG, FOR_READERS = "catalog.duckdb", "catalog.readers.duckdb"
-"""The catalog of an encrypted warehouse, and the copy of it that readers have."""
+FOR_READERS = "catalog.readers.duckdb"
+"""The copy of an encrypted warehouse's catalog that readers have."""
 
 
 class WarehouseBusyError(TransientError):
@@ -201,13 +218,9 @@ def attach(
     """
     folder = folder.absolute()
     reading = read_only or snapshot is not None
+    where = whereabouts(folder)
     keys = keys_of(folder, make=not reading)
-    for extension in _EXTENSIONS:
-        import_extension(extension, con=connection)
-        connection.load_extension(extension)
-    folder.mkdir(parents=True, exist_ok=True)
-    connection.execute(f"SET temp_directory = {_literal(folder / 'spill')}")
-    connection.execute("SET TimeZone = 'UTC'")
+    equip(connection, where)
     if keys is not None:
         encrypt_spill(connection)
     # A warehouse that was moved or restored is where it is now, whatever its catalog says.
@@ -220,21 +233,117 @@ def attach(
         # A new one in its place would know nothing, and load all that lies in the inbox again.
         raise catalog_damaged(_GONE)
     name = "lake" if snapshot is None else _AS_IT_WAS
-    data = _literal(folder / TABLES)
+    data = f"DATA_PATH {literal(where.tables)}"
     with _told(folder, snapshot):
-        if keys is None:
-            source = _literal(f"ducklake:sqlite:{folder / CATALOG}")
-            connection.execute(f"ATTACH {source} AS {name} (DATA_PATH {data}{options})")
+        if where.server is not None:
+            _attach_served(connection, where, f"AS {name} ({data}{options}", keys, reading=reading)
+        elif keys is None:
+            source = literal(f"ducklake:sqlite:{folder / CATALOG}")
+            connection.execute(f"ATTACH {source} AS {name} ({data}{options})")
         else:
             catalog = for_readers(folder) if reading else folder / ENCRYPTED_CATALOG
-            source = _literal(f"ducklake:{catalog}")
-            _attach_encrypted(
-                connection, f"{source} AS {name} (DATA_PATH {data}{options}", catalog, keys
-            )
+            source = literal(f"ducklake:{catalog}")
+            _attach_encrypted(connection, f"{source} AS {name} ({data}{options}", catalog, keys)
             _assert_encrypted(connection, name, catalog)
     if snapshot is not None:
         _stand_in(connection)
     connection.execute("USE lake")
+
+
+def equip(connection: duckdb.DuckDBPyConnection, where: Whereabouts) -> None:
+    """Gives a connection what it takes to attach the warehouse; what it spills stays there too."""
+    for extension in _EXTENSIONS:
+        _load(connection, extension)
+    where.folder.mkdir(parents=True, exist_ok=True)
+    connection.execute(f"SET temp_directory = {literal(where.folder / 'spill')}")
+    connection.execute("SET TimeZone = 'UTC'")
+    if where.bucket is not None:
+        _introduce_to_bucket(connection, where.bucket)
+
+
+def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
+    """Loads an extension of DuckDB out of its package: nothing is downloaded."""
+    import_extension(extension, con=connection)
+    connection.load_extension(extension)
+
+
+def _attach_served(
+    connection: duckdb.DuckDBPyConnection,
+    where: Whereabouts,
+    what: str,
+    keys: Keys | None,
+    *,
+    reading: bool,
+) -> None:
+    """Attaches with the catalog in PostgreSQL, which is made if it was not.
+
+    DuckLake encrypts the tables' files if there are ``keys``. The catalog is the server's business.
+    """
+    if not reading and where.identity is None:
+        where = remember(where, made=False)
+    postgres.claim(where, make=not reading)
+    if where.server is None:
+        return
+    introduce(connection, where.server)
+    encrypted = ", ENCRYPTED" if keys is not None else ""
+    make = "false" if where.made else "true"
+    connection.execute(
+        f"ATTACH {literal(source_of(where.server))} {what}{encrypted}, "
+        f"META_SECRET '{SECRET}', CREATE_IF_NOT_EXISTS {make})"
+    )
+    if keys is not None:
+        _assert_encrypted(connection, what.split()[1], where.folder)
+    if not where.made:
+        remember(where, made=True)
+
+
+SECRET = "ccgi_catalog"  # noqa: S105 - its name
+"""What DuckDB knows of the server of the catalog, by its name there."""
+
+
+def introduce(connection: duckdb.DuckDBPyConnection, server: Server) -> None:
+    """Tells DuckDB who asks the server, as values: no statement or message has the password."""
+    _load(connection, "postgres_scanner")
+    given = {
+        "HOST": server.host,
+        "PORT": server.port,
+        "DATABASE": server.database,
+        "USER": server.user,
+        **({"PASSWORD": server.password} if server.password is not None else {}),
+    }
+    connection.execute(
+        f"CREATE OR REPLACE SECRET {SECRET} (TYPE postgres, {_bound(given)})", [*given.values()]
+    )
+
+
+def source_of(server: Server) -> str:
+    """How DuckLake finds the catalog; who asks and where is in the secret."""
+    options = {"connect_timeout": str(postgres.TIMEOUT), **server.options}
+    quoted_options = (
+        "{}='{}'".format(name, value.replace("\\", "\\\\").replace("'", "\\'"))
+        for name, value in options.items()
+    )
+    return f"ducklake:postgres:{' '.join(quoted_options)}"
+
+
+def _introduce_to_bucket(connection: duckdb.DuckDBPyConnection, bucket: Bucket) -> None:
+    """The same for object storage."""
+    _load(connection, "httpfs")
+    given: dict[str, object] = {
+        "KEY_ID": bucket.key_id,
+        "SECRET": bucket.secret,
+        "REGION": bucket.region,
+    }
+    if bucket.endpoint is not None:
+        # Stores of one's own have no name in DNS for each bucket.
+        given |= {"ENDPOINT": bucket.endpoint, "URL_STYLE": "path", "USE_SSL": bucket.tls}
+    connection.execute(
+        f"CREATE OR REPLACE SECRET ccgi_tables (TYPE s3, {_bound(given)})", [*given.values()]
+    )
+
+
+def _bound(given: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} ?" for name in given)
 
 
 @contextmanager
@@ -250,34 +359,56 @@ def _told(folder: Path, snapshot: int | None) -> Iterator[None]:
             )
             raise SnapshotGoneError(msg) from None
         ours = as_ours(error, [folder])
-        if isinstance(ours, UnexpectedError):
+        if isinstance(ours, UnexpectedError) and not is_served(folder):
             raise
         raise ours from None
 
 
 def _is_gone(folder: Path) -> bool:
-    """Whether there are records, or files they were made of, without the catalog over them."""
-    catalogs = [folder / name for name in (CATALOG, ENCRYPTED_CATALOG)]
-    if any(catalog.exists() and catalog.stat().st_size for catalog in catalogs):
+    """Whether there are records, or files they were made of, without the catalog over them.
+
+    Of one that is in a database, that is seen when it is opened.
+    """
+    if has_own_catalog(folder) or is_served(folder):
         return False
     return any(next((folder / kept).glob("*"), None) for kept in (TABLES, ARCHIVE))
 
 
 def fault(folder: Path) -> str | None:
     """What is wrong with the catalog of the warehouse in ``folder``, in words; None if nothing."""
-    catalog = folder / CATALOG
+    try:
+        where = whereabouts(folder)
+    except PermanentError as error:
+        return str(error)
     if _is_gone(folder):
         return str(catalog_damaged(_GONE))
+    if where.server is not None:
+        return _fault_of_served(where)
     if (folder / ENCRYPTED_CATALOG).exists():
         return _fault_of_encrypted(folder)
-    if not catalog.exists():
-        return None
+    return _fault_of_plain(folder) if (folder / CATALOG).exists() else None
+
+
+def _fault_of_plain(folder: Path) -> str | None:
+    """The same of a SQLite file."""
+    catalog = (folder / CATALOG).absolute().as_uri()
     try:
-        with closing(sqlite3.connect(f"{catalog.absolute().as_uri()}?mode=ro", uri=True)) as opened:
+        with closing(sqlite3.connect(f"{catalog}?mode=ro", uri=True)) as opened:
             sound = opened.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
     except sqlite3.Error as error:
         return str(as_ours(error, [folder]))
     return None if sound else str(catalog_damaged(_UNREADABLE))
+
+
+def _fault_of_served(where: Whereabouts) -> str | None:
+    """The same of one in a database: it can be asked, and knows of its newest snapshot."""
+    if not where.made:
+        return None
+    try:
+        connect(where.folder, read_only=True).close()
+    except (duckdb.Error, PipelineError) as error:
+        return str(as_ours(error, [where.folder]))
+    return None
 
 
 def _fault_of_encrypted(folder: Path) -> str | None:
@@ -406,15 +537,20 @@ def _stand_in(connection: duckdb.DuckDBPyConnection) -> None:
             )
 
 
-def _literal(value: Path | str) -> str:
+def literal(value: Path | str) -> str:
+    """``value`` as SQL spells a text."""
     return "'" + str(value).replace("'", "''") + "'"
 
 
 def exists(folder: Path) -> bool:
     """Whether a warehouse was ever opened in ``folder``.
 
-    Raises CatalogDamagedError where the catalog of one that was is gone.
+    Raises CatalogDamagedError where the catalog of one that was is gone, and WhereaboutsError where
+    the environment says otherwise than the folder. Of one in a database, nothing is asked there.
     """
+    where = whereabouts(folder)
+    if where.server is not None:
+        return where.made
     if _is_gone(folder):
         raise catalog_damaged(_GONE)
     return any((folder / name).exists() for name in (CATALOG, ENCRYPTED_CATALOG))
@@ -431,11 +567,15 @@ def connect(
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates missing tables and adds columns that a table has gained, in one transaction."""
-    statements = _lacking(connection)
-    if statements:
-        with transaction(connection):
-            for statement in statements:
-                connection.execute(statement)
+
+    def once() -> None:
+        statements = _lacking(connection)
+        if statements:
+            with transaction(connection):
+                for statement in statements:
+                    connection.execute(statement)
+
+    retried(once)
 
 
 def _lacking(connection: duckdb.DuckDBPyConnection) -> list[str]:
@@ -513,7 +653,12 @@ def only_writer(folder: Path) -> Iterator[None]:
     written is shown to readers at the end: every connection must be closed by then. Raises
     EncryptionKeyError before anything is touched.
     """
+    where = whereabouts(folder)
     keys_of(folder, make=True)
+    if where.server is not None:
+        with postgres.held(where.server, busy(folder), shared=False):
+            yield
+        return
     with locked(folder):
         _show_readers(folder)
         try:
@@ -525,6 +670,29 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def one_of_several(folder: Path) -> Iterator[None]:
+    """Holds the warehouse's lock together with other processes of the same night.
+
+    It keeps out whoever wants to be the ``only_writer``, and is kept out by that one: raises
+    WarehouseBusyError. A catalog in the folder has one writer at a time: there it is the same as
+    ``only_writer``.
+    """
+    where = whereabouts(folder)
+    if where.server is None:
+        with only_writer(folder):
+            yield
+        return
+    with postgres.held(where.server, busy(folder), shared=True):
+        yield
+
+
+def busy(folder: Path) -> WarehouseBusyError:
+    """The error that another one writes to the warehouse."""
+    msg = f"another night is writing to {folder}; try again when it has ended"
+    return WarehouseBusyError(msg)
+
+
+@contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Holds the lock of a folder, and does nothing else. Raises WarehouseBusyError."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -532,6 +700,5 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            msg = f"another night is writing to {folder}; try again when it has ended"
-            raise WarehouseBusyError(msg) from None
+            raise busy(folder) from None
         yield

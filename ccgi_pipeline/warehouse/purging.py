@@ -16,15 +16,17 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.encryption import keys_of
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS
 from ccgi_pipeline.feeds.foster_focus import FAMILY as FOSTER_FOCUS
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.verification.verifying import Verdict
-from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline.warehouse import lake, postgres
 from ccgi_pipeline.warehouse.guarding import DISCARDED
 from ccgi_pipeline.warehouse.lake import quoted
+from ccgi_pipeline.warehouse.whereabouts import CATALOG, ENCRYPTED_CATALOG, whereabouts
 
 ROSTER, PLATFORM = "transcript_student", "platform"
 
@@ -237,14 +239,18 @@ def forget_history(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     ):
         connection.execute(statement).fetchall()
     after = _snapshots(connection)
-    encrypted = (folder / lake.ENCRYPTED_CATALOG).exists()
+    server = whereabouts(folder).server
+    encrypted = server is None and (folder / ENCRYPTED_CATALOG).exists()
     if encrypted:
-        connection.execute(_STATISTICS.format(catalog="__ducklake_metadata_lake."))
+        connection.execute(_STATISTICS.format(catalog="__ducklake_metadata_lake.", sorted=""))
     connection.execute("USE memory")
     connection.execute("DETACH lake")
-    if not encrypted:
-        with closing(sqlite3.connect(folder / lake.CATALOG)) as catalog:
-            catalog.execute(_STATISTICS.format(catalog=""))
+    if server is not None:
+        # PostgreSQL sorts text as a language does, unless told otherwise.
+        postgres.tidy(server, _STATISTICS.format(catalog="", sorted=' COLLATE "C"'))
+    elif not encrypted:
+        with closing(sqlite3.connect(folder / CATALOG)) as catalog:
+            catalog.execute(_STATISTICS.format(catalog="", sorted=""))
             catalog.commit()
             catalog.execute("VACUUM")  # what was deleted stands in its free pages until then
     lake.attach(connection, folder)
@@ -253,11 +259,11 @@ def forget_history(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
 
 _STATISTICS = """
     UPDATE {catalog}ducklake_table_column_stats AS of_table
-    SET min_value = (SELECT min(min_value)
+    SET min_value = (SELECT min(min_value{sorted})
                      FROM {catalog}ducklake_file_column_stats AS of_file
                      WHERE of_file.table_id = of_table.table_id
                          AND of_file.column_id = of_table.column_id),
-        max_value = (SELECT max(max_value)
+        max_value = (SELECT max(max_value{sorted})
                      FROM {catalog}ducklake_file_column_stats AS of_file
                      WHERE of_file.table_id = of_table.table_id
                          AND of_file.column_id = of_table.column_id)
@@ -273,6 +279,26 @@ anew from the files that there are. Numbers are left out: they sort otherwise th
 def _snapshots(connection: duckdb.DuckDBPyConnection) -> int:
     row = connection.execute("SELECT count(*) FROM ducklake_snapshots('lake')").fetchone()
     return int(row[0]) if row else 0
+
+
+def elsewhere(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """What the warehouse has outside its folder: the catalog's tables and the tables' files.
+
+    Encrypted files are left out: they are searched by their rows.
+    """
+    where = whereabouts(folder)
+    if where.server is None:
+        return
+    for table, rows in postgres.contents(where.server):
+        yield Path("catalog in PostgreSQL", table), rows
+    if Path(where.tables).is_relative_to(where.folder) or keys_of(folder) is not None:
+        return
+    pattern = lake.literal(f"{where.tables}/**/*.parquet")
+    files = connection.execute(f"SELECT file FROM glob({pattern})").fetchall()
+    for (file,) in files:
+        row = connection.execute(f"SELECT content FROM read_blob({lake.literal(file)})").fetchone()
+        if row is not None:
+            yield Path("tables elsewhere", file.removeprefix(f"{where.tables}/")), row[0]
 
 
 def values_in_tables(connection: duckdb.DuckDBPyConnection, sought: pl.Series) -> dict[str, int]:

@@ -116,6 +116,7 @@ class Staging:
                 row["sender"],
                 row["family"],
                 tuple((InboxFile(**file), sha256) for file, sha256 in row["files"]),
+                row["position"],
             )
             for row in json.loads(written if self.key is None else unseal(written, self.key))
         ]

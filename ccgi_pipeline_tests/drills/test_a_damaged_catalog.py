@@ -14,7 +14,7 @@ from ccgi_pipeline.cli import main
 from ccgi_pipeline.errors import CatalogDamagedError
 from ccgi_pipeline.night import Folders
 from ccgi_pipeline.running import NightFailedError, run_night
-from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline.warehouse import lake, whereabouts
 from ccgi_pipeline_tests.drills.looking import pages
 from ccgi_pipeline_tests.night.inboxes import HAYWARD, HAYWARD_HIGH, put_roster, students
 from ccgi_pipeline_tests.night.nights import ON, bytes_below, folders_in, lake_rows, load_and_answer
@@ -69,7 +69,7 @@ def test_a_sound_catalog_has_no_fault_nor_has_one_that_is_not_there_yet(
 def test_a_damaged_catalog_is_told_and_nothing_takes_its_place(
     folders: Folders, damage: str
 ) -> None:
-    catalog = folders.warehouse / lake.CATALOG
+    catalog = folders.warehouse / whereabouts.CATALOG
     DAMAGES[damage](catalog)
     damaged = catalog.read_bytes() if catalog.exists() else None
     assert "from a backup" in (lake.fault(folders.warehouse) or "")
@@ -82,7 +82,7 @@ def test_a_damaged_catalog_is_told_and_nothing_takes_its_place(
 def test_a_night_over_a_damaged_catalog_is_told_and_the_backup_brings_all_back(
     loaded: Folders, folders: Folders, hook: Webhook, damage: str
 ) -> None:
-    DAMAGES[damage](folders.warehouse / lake.CATALOG)
+    DAMAGES[damage](folders.warehouse / whereabouts.CATALOG)
     with pytest.raises((CatalogDamagedError, NightFailedError), match="from a backup"):
         run_night(folders, ON + timedelta(days=1))
     assert not folders.outbox.exists() or not bytes_below(folders.outbox)

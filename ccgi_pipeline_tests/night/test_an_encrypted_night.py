@@ -43,7 +43,7 @@ from ccgi_pipeline.rebuilding import rebuilt
 from ccgi_pipeline.replaying import preview
 from ccgi_pipeline.running import dagster_home
 from ccgi_pipeline.running import run_night as run_dagster_night
-from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline.warehouse import lake, whereabouts
 from ccgi_pipeline.warehouse.replaying import Wish
 from ccgi_pipeline_tests.encrypting import files_with_canaries, key_set, put_canaries
 from ccgi_pipeline_tests.night.inboxes import (
@@ -297,7 +297,7 @@ def test_a_catalog_of_another_warehouse_is_refused_and_no_word_has_its_key(
     other = tmp_path / "other"
     with lake.only_writer(other), lake.connect(other) as connection:
         lake.prepare(connection)
-    for name in (lake.ENCRYPTED_CATALOG, lake.FOR_READERS):
+    for name in (whereabouts.ENCRYPTED_CATALOG, lake.FOR_READERS):
         shutil.copy2(other / name, own.warehouse / name)
     for read_only in (False, True):
         with pytest.raises(lake.NotEncryptedError, match="does not open with the key") as refused:
@@ -312,7 +312,7 @@ def test_a_catalog_of_another_warehouse_is_refused_and_no_word_has_its_key(
 def test_a_catalog_in_the_clear_is_refused(own: Folders):
     with duckdb.connect(own.warehouse / "other.duckdb") as other:
         other.execute("CREATE TABLE one (two INTEGER)")
-    (own.warehouse / "other.duckdb").replace(own.warehouse / lake.ENCRYPTED_CATALOG)
+    (own.warehouse / "other.duckdb").replace(own.warehouse / whereabouts.ENCRYPTED_CATALOG)
     with pytest.raises(lake.NotEncryptedError, match="does not open with the key"):
         lake.connect(own.warehouse)
 
@@ -349,7 +349,7 @@ def test_a_replay_is_shown_on_a_scratch_copy_that_is_encrypted_too(own: Folders)
     with listening(heard):
         preview(own.warehouse, Wish(), CHANGED)
     assert bytes_below(own.warehouse / "tables") == before
-    assert lake.ENCRYPTED_CATALOG in seen
+    assert whereabouts.ENCRYPTED_CATALOG in seen
     assert not list((own.warehouse / "preview").glob("catalog*"))
 
 
