@@ -203,6 +203,11 @@ class NotEncryptedError(PermanentError):
     """Something that should be encrypted at rest is not, or cannot be opened with its key."""
 
 
+_MEMORY = "3GiB"
+"""What a connection may hold before it spills: a night of the whole state fits a small machine,
+and beside it stands a batch of lines that is being verified or loaded."""
+
+
 def attach(
     connection: duckdb.DuckDBPyConnection,
     folder: Path,
@@ -255,6 +260,7 @@ def equip(connection: duckdb.DuckDBPyConnection, where: Whereabouts) -> None:
     for extension in _EXTENSIONS:
         _load(connection, extension)
     where.folder.mkdir(parents=True, exist_ok=True)
+    connection.execute(f"SET memory_limit = '{_MEMORY}'")
     connection.execute(f"SET temp_directory = {literal(where.folder / 'spill')}")
     connection.execute("SET TimeZone = 'UTC'")
     if where.bucket is not None:
