@@ -255,11 +255,19 @@ def anything_new(connection: duckdb.DuckDBPyConnection, folders: Folders) -> boo
         return bool(look.new or inboxes.unreachable)
 
 
+@value_free
 def shares(folders: Folders, family: str, count: int) -> list[Share]:
     """The shares of the staged drops of ``family``, ``count`` at most; none is empty."""
     drops = folders.staging.drops(_with_strays(family))
     of = min(count, len({drop.sender for drop in drops}))
     return [Share(number, of) for number in range(1, of + 1)]
+
+
+@value_free
+def cut_into_shares(folders: Folders, family: str, count: int) -> list[Share]:
+    """The same, when nothing of ``family`` is verified yet."""
+    folders.staging.clear_batches(family)
+    return shares(folders, family, count)
 
 
 @value_free
@@ -296,6 +304,26 @@ def verify_family(
             staging.save_batch(family, part, as_meant(verification, profiles, on), share)
             outcomes.append(verification.files)
     return pl.concat(outcomes) if outcomes else pl.DataFrame()
+
+
+def verify_share(
+    connection: duckdb.DuckDBPyConnection, folders: Folders, family: str, on: date, share: Share
+) -> None:
+    """Verifies a share, and keeps its files' outcomes for who sums up (``verified_shares``)."""
+    outcomes = verify_family(connection, folders, family, on, share)
+    if not outcomes.is_empty():
+        folders.staging.save_outcome(family, share, _VERIFIED, outcomes)
+
+
+@value_free
+def verified_shares(folders: Folders, family: str) -> pl.DataFrame:
+    """The outcomes of the files of all shares of ``family``, as of ``verify_family``."""
+    outcomes = folders.staging.outcomes(family, _VERIFIED)
+    return pl.concat(outcomes) if outcomes else pl.DataFrame()
+
+
+_VERIFIED, _LOADED = "verified", "loaded"
+"""Names of what shares' steps keep."""
 
 
 def _told(share: Share) -> str:
@@ -477,6 +505,20 @@ def load_share(
         staging.clear_batch(folder)
         step.advance()
     return loaded
+
+
+@value_free
+def note_loaded(folders: Folders, family: str, share: Share, loaded: Sequence[Loaded]) -> None:
+    """Keeps what the load of a share came to, for who sums up (``loaded_shares``)."""
+    if loaded:
+        ledger = pl.concat([batch.ledger for batch in loaded])
+        folders.staging.save_outcome(family, share, _LOADED, ledger)
+
+
+@value_free
+def loaded_shares(folders: Folders, family: str) -> list[pl.DataFrame]:
+    """The ledgers of all shares of ``family``, as of ``Loaded``."""
+    return folders.staging.outcomes(family, _LOADED)
 
 
 @value_free

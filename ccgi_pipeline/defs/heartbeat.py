@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.events import RunFailureReason
 from dagster._core.scheduler.instigation import (
     InstigatorState,
     InstigatorStatus,
@@ -172,8 +173,13 @@ _CHECK_FAILED = "DagsterAssetCheckFailedError"
 """Dagster's word for a red blocking check; its message names the check."""
 
 
-FAILURES = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RESOURCE_INIT_FAILURE}
-"""What makes a run fail: a step, or that the warehouse could not be opened."""
+FAILURES = {
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.RESOURCE_INIT_FAILURE,
+    dg.DagsterEventType.RUN_FAILURE,
+}
+"""What makes a run fail: a step, that the warehouse could not be opened, or the process that leads
+the run (another night is on, a worker was lost)."""
 
 
 def failed_steps(events: Iterable[dg.DagsterEvent]) -> Iterator[FailedStep]:
@@ -183,13 +189,32 @@ def failed_steps(events: Iterable[dg.DagsterEvent]) -> Iterator[FailedStep]:
         if event.event_type not in FAILURES:
             continue
         step = event.is_step_failure
-        data = event.step_failure_data if step else event.engine_event_data
-        cause = _root(data.error)
+        error = _error(event)
+        if event.event_type is dg.DagsterEventType.RUN_FAILURE and error is None:
+            continue
+        cause = _root(error)
         kind = (cause.cls_name if cause else None) or "unknown"
         words = None
         if cause and kind in {*ours, _CHECK_FAILED}:
             words = cause.message.strip().split(": ", 1)[-1]
-        yield FailedStep((step and event.step_key) or "opening the warehouse", kind, words)
+        yield FailedStep((step and event.step_key) or _PLACES[event.event_type], kind, words)
+
+
+_PLACES = {
+    dg.DagsterEventType.STEP_FAILURE: "a step",
+    dg.DagsterEventType.RESOURCE_INIT_FAILURE: "opening the warehouse",
+    dg.DagsterEventType.RUN_FAILURE: "the run",
+}
+
+
+def _error(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
+    if event.is_step_failure:
+        return event.step_failure_data.error
+    if event.event_type is dg.DagsterEventType.RESOURCE_INIT_FAILURE:
+        return event.engine_event_data.error
+    # A run that failed with its steps is told by them.
+    of_leader = event.job_failure_data.failure_reason is RunFailureReason.RUN_EXCEPTION
+    return event.job_failure_data.error if of_leader else None
 
 
 _RECENT = 20

@@ -1,0 +1,311 @@
+"""Several workers in one night: how many, by which executor, and how shares become steps.
+
+Belongs here: the settings of the environment, the executors, and what makes of an asset one whose
+work is spread over shares. Without ``CCGI_WORKERS`` nothing of it is used: a night is one process.
+Does not belong here: what a share is (intake.shares), what a step does with it (night).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster._core.definitions.dependency import DynamicCollectDependencyDefinition
+from dagster._core.execution.retries import RetryMode
+from dagster._core.execution.step_dependency_config import StepDependencyConfig
+
+from ccgi_pipeline.defs.resources import WAREHOUSE, resources
+from ccgi_pipeline.errors import PermanentError, TransientError
+from ccgi_pipeline.given import given
+from ccgi_pipeline.intake.shares import Share
+from ccgi_pipeline.warehouse import turns
+from ccgi_pipeline.warehouse.whereabouts import CATALOG_AT
+
+if TYPE_CHECKING:
+    from celery import Celery
+    from dagster._core.execution.context.system import PlanOrchestrationContext
+    from dagster._core.execution.plan.plan import ExecutionPlan
+
+WORKERS, EXECUTOR = "CCGI_WORKERS", "CCGI_EXECUTOR"
+"""Environment variables: into how many shares a family's drops are cut, and who takes them."""
+BROKER, RESULTS = "CCGI_BROKER", "CCGI_BROKER_RESULTS"
+"""Celery's broker and where its results go: addresses, each itself or as ``_FILE``."""
+MULTIPROCESS, CELERY, K8S = "multiprocess", "celery", "k8s"
+
+
+class WorkersError(PermanentError):
+    """The settings of several workers do not fit together; the message says which."""
+
+
+class WorkerLostError(TransientError):
+    """A worker ended in the middle of a step: it was killed, or had no memory left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How a night is spread. ``count`` 1: it is not. An address may hold a password."""
+
+    count: int = 1
+    executor: str = MULTIPROCESS
+    broker: str | None = field(default=None, repr=False)
+    results: str | None = field(default=None, repr=False)
+
+    @property
+    def several(self) -> bool:
+        """Whether the night is spread at all."""
+        return self.count > 1
+
+
+def workers(environment: Mapping[str, str] = os.environ) -> Workers:
+    """What the environment says. Raises WorkersError."""
+    said = environment.get(WORKERS) or "1"
+    if not said.isdecimal() or not int(said):
+        msg = f"{WORKERS} is a number, from 1 on"
+        raise WorkersError(msg)
+    if int(said) == 1:
+        return Workers()
+    if not environment.get(CATALOG_AT):
+        msg = (
+            f"{WORKERS} is {said}, and the catalog lies in the warehouse's folder, where one "
+            f"process writes at a time: have it in PostgreSQL ({CATALOG_AT}), or unset {WORKERS}"
+        )
+        raise WorkersError(msg)
+    executor = environment.get(EXECUTOR) or MULTIPROCESS
+    if executor not in {MULTIPROCESS, CELERY, K8S}:
+        msg = f"{EXECUTOR} is one of {MULTIPROCESS}, {CELERY}, {K8S}"
+        raise WorkersError(msg)
+    broker, results = (_address(environment, name) for name in (BROKER, RESULTS))
+    if executor == CELERY and broker is None:
+        msg = f"{EXECUTOR} is {CELERY}: name its broker in {BROKER}, or {BROKER}_FILE"
+        raise WorkersError(msg)
+    return Workers(int(said), executor, broker, results)
+
+
+def _address(environment: Mapping[str, str], name: str) -> str | None:
+    found = given(environment, name, WorkersError)
+    return found.strip() if found else None
+
+
+# --- executors ------------------------------------------------------------------------------------
+
+
+def executor_of(settings: Workers) -> dg.ExecutorDefinition:
+    """The executor of all jobs: one process for everything, or one that spreads steps."""
+    if not settings.several:
+        return dg.in_process_executor
+    if settings.executor == CELERY:
+        return _celery(settings)
+    if settings.executor == K8S:
+        from dagster_k8s import k8s_job_executor  # noqa: PLC0415 - an extra
+
+        return _leading(k8s_job_executor).configured({"max_concurrent": settings.count})
+    return _leading(dg.multiprocess_executor).configured({"max_concurrent": settings.count})
+
+
+def _leading(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
+    """The same executor, leading a night while it spreads the steps."""
+
+    def made(context: dg.InitExecutorContext) -> dg.Executor:
+        return _Leading(executor.get_executor(context))
+
+    return dg.ExecutorDefinition(
+        name=executor.name,
+        config_schema=executor.config_schema,
+        requirements=executor._requirements_fn,  # noqa: SLF001 - it has no other name
+        executor_creation_fn=made,
+    )
+
+
+class _Leading(dg.Executor):
+    """An executor that leads the night meanwhile, and says which steps' workers were lost."""
+
+    def __init__(self, executor: dg.Executor) -> None:
+        self._executor = executor
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what another class has
+        return getattr(self._executor, name)
+
+    @property
+    def retries(self) -> RetryMode:
+        return self._executor.retries
+
+    @property
+    def step_dependency_config(self) -> StepDependencyConfig:
+        return self._executor.step_dependency_config
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        with turns.leading(Path(os.environ[WAREHOUSE])):
+            try:
+                yield from self._executor.execute(plan_context, execution_plan)
+            except GeneratorExit:
+                raise
+            except Exception:
+                lost = _without_end(plan_context.instance, plan_context.run_id)
+                if not lost:
+                    raise
+                msg = (
+                    f"the worker of {', '.join(lost)} was lost: killed, or out of memory. What was "
+                    "committed stays; run the night again"
+                )
+                raise WorkerLostError(msg) from None
+
+
+_BEGIN = dg.DagsterEventType.STEP_START
+_ENDS = {
+    dg.DagsterEventType.STEP_SUCCESS,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_UP_FOR_RETRY,
+}
+
+
+def _without_end(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """The steps of a run that began and did not end."""
+    records = instance.get_records_for_run(run_id, of_type={_BEGIN, *_ENDS}).records
+    open_steps: dict[str, None] = {}
+    for record in records:
+        event = record.event_log_entry.dagster_event
+        if event is None or event.step_key is None:
+            continue
+        if event.event_type is _BEGIN:
+            open_steps[event.step_key] = None
+        else:
+            open_steps.pop(event.step_key, None)
+    return sorted(open_steps)
+
+
+# --- Celery ---------------------------------------------------------------------------------------
+
+_FOLDER = "filesystem://"
+
+
+def _celery(settings: Workers) -> dg.ExecutorDefinition:
+    """Dagster's Celery executor; its addresses come from the environment, and into no record."""
+    from dagster_celery.executor import CeleryExecutor  # noqa: PLC0415 - an extra
+
+    def made(_context: dg.InitExecutorContext) -> dg.Executor:
+        return _Leading(CeleryExecutor(retries=RetryMode.DISABLED, **_app_settings(settings)))
+
+    return dg.ExecutorDefinition(
+        name=CELERY,
+        config_schema={},
+        requirements=dg.multiple_process_executor_requirements(),
+        executor_creation_fn=made,
+    )
+
+
+def celery_app(settings: Workers) -> Celery:
+    """The Celery application of a worker that takes this project's steps."""
+    from dagster_celery.config import DEFAULT_CONFIG, dict_wrapper  # noqa: PLC0415 - an extra
+    from dagster_celery.make_app import make_app  # noqa: PLC0415
+    from dagster_celery.tasks import create_task  # noqa: PLC0415
+
+    given_settings = _app_settings(settings)
+    config = {**DEFAULT_CONFIG, **given_settings.pop("config_source")}
+    app: Celery = make_app({**given_settings, "config_source": dict_wrapper(config)})
+    create_task(app)
+    return app
+
+
+def _app_settings(settings: Workers) -> dict[str, Any]:
+    """Broker, results and transport as Celery wants them; a broker may be a shared folder."""
+    broker = settings.broker or ""
+    options: dict[str, Any] = {}
+    if broker.startswith(_FOLDER):
+        folder = Path(broker.removeprefix(_FOLDER))
+        places = {name: folder / name for name in ("messages", "control", "results")}
+        for place in places.values():
+            place.mkdir(parents=True, exist_ok=True)
+        broker = _FOLDER
+        options = {
+            "data_folder_in": str(places["messages"]),
+            "data_folder_out": str(places["messages"]),
+            "control_folder": str(places["control"]),
+            "polling_interval": 0.1,
+        }
+        results = settings.results or f"file://{places['results'].absolute()}"
+    else:
+        results = settings.results or (broker if broker.startswith("redis") else "rpc://")
+    source: dict[str, Any] = {"worker_prefetch_multiplier": 1, "result_expires": 24 * 3600}
+    if options:
+        source["broker_transport_options"] = options
+    return {"broker": broker, "backend": results, "config_source": source}
+
+
+# --- shares as steps ------------------------------------------------------------------------------
+
+
+def in_shares(
+    asset: dg.AssetsDefinition,
+    cut: Callable[[dg.OpExecutionContext], Sequence[Share]],
+    take: Callable[[dg.OpExecutionContext, Share], None],
+) -> dg.AssetsDefinition:
+    """``asset`` with steps before it: ``cut`` says which shares there are, ``take`` takes each.
+
+    Keys, checks and dependencies are the asset's own; its own step sums up when all shares are
+    taken. Nothing is handed on but the shares' names.
+    """
+    inner = asset.node_def
+    name = inner.name
+    waits = {each: dg.In(dg.Nothing) for each in asset.keys_by_input_name}
+
+    @dg.op(
+        name=f"shares_of_{name}",
+        ins=waits,
+        out={"shares": dg.DynamicOut(dg.Nothing)},
+        required_resource_keys={"warehouse", "night"},
+    )
+    def cut_up(context: dg.OpExecutionContext) -> Iterator[dg.DynamicOutput[None]]:
+        for share in cut(context):
+            yield dg.DynamicOutput(None, output_name="shares", mapping_key=share.name)
+
+    @dg.op(
+        name=f"share_of_{name}",
+        ins={"share": dg.In(dg.Nothing)},
+        out={"taken": dg.Out(dg.Nothing)},
+        required_resource_keys={"warehouse_of_share", "night"},
+    )
+    def take_one(context: dg.OpExecutionContext) -> None:
+        take(context, Share.named(context.get_mapping_key() or ""))
+
+    graph = dg.GraphDefinition(
+        name=f"{name}_in_shares",
+        description=asset.node_def.description,
+        node_defs=[cut_up, take_one, inner],
+        dependencies={
+            take_one.name: {"share": dg.DependencyDefinition(cut_up.name, "shares")},
+            name: {
+                each: DynamicCollectDependencyDefinition(take_one.name, "taken") for each in waits
+            },
+        },
+        input_mappings=[dg.InputMapping(each, cut_up.name, each) for each in waits],
+        output_mappings=[
+            dg.OutputMapping(
+                graph_output_name=output.name,
+                mapped_node_name=name,
+                mapped_node_output_name=output.name,
+            )
+            for output in inner.output_defs
+        ],
+    )
+    return dg.AssetsDefinition(
+        node_def=graph,
+        keys_by_input_name=asset.keys_by_input_name,
+        keys_by_output_name=asset.keys_by_output_name,
+        specs=list(asset.specs),
+        check_specs_by_output_name=asset.check_specs_by_output_name,
+    )
+
+
+@dg.definitions
+def surroundings() -> dg.Definitions:
+    """The resources, and the executor that opens them: in one process, or in each step's."""
+    settings = workers()
+    return dg.Definitions(
+        resources=resources(several=settings.several), executor=executor_of(settings)
+    )
