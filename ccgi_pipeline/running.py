@@ -22,7 +22,7 @@ from ccgi_pipeline.defs.answers import DISTRICTS
 from ccgi_pipeline.defs.automation import DAILY_ASSETS, for_date, night_job
 from ccgi_pipeline.defs.heartbeat import failed_steps, look_and_tell
 from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
-from ccgi_pipeline.defs.workers import Workers, WorkersError, celery_app, workers
+from ccgi_pipeline.defs.workers import WorkersError, workers
 from ccgi_pipeline.errors import UNFORESEEN, PermanentError, as_ours
 from ccgi_pipeline.given import given
 from ccgi_pipeline.heartbeat import FROM_OUTSIDE
@@ -40,6 +40,7 @@ from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.reports.building import CALIFORNIA
 from ccgi_pipeline.warehouse import lake
 from ccgi_pipeline.warehouse.purging import Wish
+from ccgi_pipeline.worker import BROKER, RESULTS
 
 _PROJECT = Path(__file__).parents[1]
 
@@ -283,27 +284,10 @@ def serve(folders: Folders, port: int, *, read_only: bool = False) -> int:
 
 
 def work(folders: Folders, processes: int) -> None:
-    """Takes steps of nights from the broker until ended, with so many processes at once.
+    """Becomes a worker with so many processes at once, until it is ended; does not return.
 
     Raises WorkersError where the environment names no broker.
     """
-    os.environ.update(environment(folders))
-    settings = _for_celery()
-    dagster_home(folders.warehouse)  # names the database of runs, whose password may be in a file
-    celery_app(settings).worker_main(
-        [
-            "worker",
-            "--queues=dagster",
-            f"--concurrency={processes}",
-            "--hostname=ccgi@%h",
-            "--loglevel=WARNING",
-            # Processes that talk of each other to each other: nobody listens.
-            *("--without-gossip", "--without-mingle"),
-        ]
-    )
-
-
-def _for_celery() -> Workers:
     settings = workers()
     if settings.broker is None or not settings.several:
         msg = (
@@ -311,4 +295,11 @@ def _for_celery() -> Workers:
             "CCGI_BROKER as for the night itself"
         )
         raise WorkersError(msg)
-    return settings
+    dagster_home(folders.warehouse)  # has the variable name the database, not a file
+    addresses = {BROKER: settings.broker, RESULTS: settings.results or ""}
+    variables = {**os.environ, **environment(folders), **addresses}
+    for name in addresses:
+        variables.pop(f"{name}_FILE", None)
+    program = [sys.executable, "-m", "ccgi_pipeline.worker", f"{processes}"]
+    sys.stdout.flush()
+    os.execve(sys.executable, program, variables)  # noqa: S606 - this project's own command

@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster._core.definitions.dependency import DynamicCollectDependencyDefinition
+from dagster._core.definitions.dependency import (
+    DynamicCollectDependencyDefinition,
+    IDependencyDefinition,
+)
 from dagster._core.execution.retries import RetryMode
 from dagster._core.execution.step_dependency_config import StepDependencyConfig
 
@@ -24,16 +27,14 @@ from ccgi_pipeline.given import given
 from ccgi_pipeline.intake.shares import Share
 from ccgi_pipeline.warehouse import turns
 from ccgi_pipeline.warehouse.whereabouts import CATALOG_AT
+from ccgi_pipeline.worker import BROKER, RESULTS, app_settings
 
 if TYPE_CHECKING:
-    from celery import Celery
     from dagster._core.execution.context.system import PlanOrchestrationContext
     from dagster._core.execution.plan.plan import ExecutionPlan
 
 WORKERS, EXECUTOR = "CCGI_WORKERS", "CCGI_EXECUTOR"
 """Environment variables: into how many shares a family's drops are cut, and who takes them."""
-BROKER, RESULTS = "CCGI_BROKER", "CCGI_BROKER_RESULTS"
-"""Celery's broker and where its results go: addresses, each itself or as ``_FILE``."""
 MULTIPROCESS, CELERY, K8S = "multiprocess", "celery", "k8s"
 
 
@@ -47,7 +48,9 @@ class WorkerLostError(TransientError):
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """How a night is spread. ``count`` 1: it is not. An address may hold a password."""
+    """How a night is spread. ``count`` 1: it is not. The addresses of broker and results may hold
+    passwords; each is given itself, or as ``_FILE``.
+    """
 
     count: int = 1
     executor: str = MULTIPROCESS
@@ -109,13 +112,18 @@ def executor_of(settings: Workers) -> dg.ExecutorDefinition:
 def _leading(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
     """The same executor, leading a night while it spreads the steps."""
 
+    make = executor.executor_creation_fn
+
     def made(context: dg.InitExecutorContext) -> dg.Executor:
-        return _Leading(executor.get_executor(context))
+        if make is None:
+            msg = "an executor that cannot be made"
+            raise TypeError(msg)
+        return _Leading(make(context))
 
     return dg.ExecutorDefinition(
         name=executor.name,
-        config_schema=executor.config_schema,
-        requirements=executor._requirements_fn,  # noqa: SLF001 - it has no other name
+        config_schema=executor.config_schema.as_field(),
+        requirements=dg.multiple_process_executor_requirements(),
         executor_creation_fn=made,
     )
 
@@ -179,62 +187,19 @@ def _without_end(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     return sorted(open_steps)
 
 
-# --- Celery ---------------------------------------------------------------------------------------
-
-_FOLDER = "filesystem://"
-
-
 def _celery(settings: Workers) -> dg.ExecutorDefinition:
     """Dagster's Celery executor; its addresses come from the environment, and into no record."""
     from dagster_celery.executor import CeleryExecutor  # noqa: PLC0415 - an extra
 
     def made(_context: dg.InitExecutorContext) -> dg.Executor:
-        return _Leading(CeleryExecutor(retries=RetryMode.DISABLED, **_app_settings(settings)))
+        given_ = app_settings(settings.broker or "", settings.results)
+        return _Leading(CeleryExecutor(RetryMode.DISABLED, **given_))  # type: ignore[no-untyped-call]
 
     return dg.ExecutorDefinition(
         name=CELERY,
-        config_schema={},
         requirements=dg.multiple_process_executor_requirements(),
         executor_creation_fn=made,
     )
-
-
-def celery_app(settings: Workers) -> Celery:
-    """The Celery application of a worker that takes this project's steps."""
-    from dagster_celery.config import DEFAULT_CONFIG, dict_wrapper  # noqa: PLC0415 - an extra
-    from dagster_celery.make_app import make_app  # noqa: PLC0415
-    from dagster_celery.tasks import create_task  # noqa: PLC0415
-
-    given_settings = _app_settings(settings)
-    config = {**DEFAULT_CONFIG, **given_settings.pop("config_source")}
-    app: Celery = make_app({**given_settings, "config_source": dict_wrapper(config)})
-    create_task(app)
-    return app
-
-
-def _app_settings(settings: Workers) -> dict[str, Any]:
-    """Broker, results and transport as Celery wants them; a broker may be a shared folder."""
-    broker = settings.broker or ""
-    options: dict[str, Any] = {}
-    if broker.startswith(_FOLDER):
-        folder = Path(broker.removeprefix(_FOLDER))
-        places = {name: folder / name for name in ("messages", "control", "results")}
-        for place in places.values():
-            place.mkdir(parents=True, exist_ok=True)
-        broker = _FOLDER
-        options = {
-            "data_folder_in": str(places["messages"]),
-            "data_folder_out": str(places["messages"]),
-            "control_folder": str(places["control"]),
-            "polling_interval": 0.1,
-        }
-        results = settings.results or f"file://{places['results'].absolute()}"
-    else:
-        results = settings.results or (broker if broker.startswith("redis") else "rpc://")
-    source: dict[str, Any] = {"worker_prefetch_multiplier": 1, "result_expires": 24 * 3600}
-    if options:
-        source["broker_transport_options"] = options
-    return {"broker": broker, "backend": results, "config_source": source}
 
 
 # --- shares as steps ------------------------------------------------------------------------------
@@ -273,17 +238,21 @@ def in_shares(
     def take_one(context: dg.OpExecutionContext) -> None:
         take(context, Share.named(context.get_mapping_key() or ""))
 
+    of_shares: dict[str, dict[str, IDependencyDefinition]] = {
+        take_one.name: {"share": dg.DependencyDefinition(cut_up.name, "shares")},
+        name: {each: DynamicCollectDependencyDefinition(take_one.name, "taken") for each in waits},
+    }
     graph = dg.GraphDefinition(
         name=f"{name}_in_shares",
         description=asset.node_def.description,
         node_defs=[cut_up, take_one, inner],
-        dependencies={
-            take_one.name: {"share": dg.DependencyDefinition(cut_up.name, "shares")},
-            name: {
-                each: DynamicCollectDependencyDefinition(take_one.name, "taken") for each in waits
-            },
-        },
-        input_mappings=[dg.InputMapping(each, cut_up.name, each) for each in waits],
+        dependencies=of_shares,
+        input_mappings=[
+            dg.InputMapping(
+                graph_input_name=each, mapped_node_name=cut_up.name, mapped_node_input_name=each
+            )
+            for each in waits
+        ],
         output_mappings=[
             dg.OutputMapping(
                 graph_output_name=output.name,
