@@ -308,11 +308,15 @@ def verify_family(
 
 def verify_share(
     connection: duckdb.DuckDBPyConnection, folders: Folders, family: str, on: date, share: Share
-) -> None:
-    """Verifies a share, and keeps its files' outcomes for who sums up (``verified_shares``)."""
+) -> int:
+    """Verifies a share, and keeps its files' outcomes for who sums up (``verified_shares``).
+
+    Returns how many files it had.
+    """
     outcomes = verify_family(connection, folders, family, on, share)
     if not outcomes.is_empty():
         folders.staging.save_outcome(family, share, _VERIFIED, outcomes)
+    return outcomes.height
 
 
 @value_free

@@ -156,9 +156,13 @@ def _executed(
     )
 
 
-@functools.cache
 def night() -> dg.JobDefinition:
     """The job; workers make it again by this function's name."""
+    return _night()
+
+
+@functools.cache
+def _night() -> dg.JobDefinition:
     return defs().resolve_job_def(night_job.name)
 
 

@@ -70,9 +70,10 @@ def _verification(family: str, settings: Workers) -> dg.AssetsDefinition:
         folders = context.resources.warehouse.folders
         return steps.cut_into_shares(folders, family, settings.count)
 
-    def take(context: dg.OpExecutionContext, share: Share) -> None:
+    def take(context: dg.OpExecutionContext, share: Share) -> dict[str, int]:
         opened, on = context.resources.warehouse_of_share, context.resources.night.of(context)
-        steps.verify_share(opened.connection, opened.folders, family, on, share)
+        files = steps.verify_share(opened.connection, opened.folders, family, on, share)
+        return {"files": files}
 
     return in_shares(verify, cut, take)
 
@@ -195,10 +196,14 @@ def _loading(family: str, settings: Workers) -> dg.AssetsDefinition:
         steps.before_loading(opened.connection, opened.folders, family)
         return steps.shares(opened.folders, family, settings.count)
 
-    def take(context: dg.OpExecutionContext, share: Share) -> None:
+    def take(context: dg.OpExecutionContext, share: Share) -> dict[str, int]:
         opened, on = context.resources.warehouse_of_share, context.resources.night.of(context)
         loaded = steps.load_share(opened.connection, opened.folders, family, on, share)
         steps.note_loaded(opened.folders, family, share, loaded)
+        return {
+            "drops": sum(batch.drops for batch in loaded),
+            "loads done again after a conflict": sum(batch.conflicts for batch in loaded),
+        }
 
     return in_shares(load, cut, take)
 

@@ -5,8 +5,6 @@ work is spread over shares. Without ``CCGI_WORKERS`` nothing of it is used: a ni
 Does not belong here: what a share is (intake.shares), what a step does with it (night).
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -146,7 +144,7 @@ class _Leading(dg.Executor):
         return self._executor.step_dependency_config
 
     def execute(
-        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+        self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
     ) -> Iterator[dg.DagsterEvent]:
         with turns.leading(Path(os.environ[WAREHOUSE])):
             try:
@@ -208,9 +206,10 @@ def _celery(settings: Workers) -> dg.ExecutorDefinition:
 def in_shares(
     asset: dg.AssetsDefinition,
     cut: Callable[[dg.OpExecutionContext], Sequence[Share]],
-    take: Callable[[dg.OpExecutionContext, Share], None],
+    take: Callable[[dg.OpExecutionContext, Share], Mapping[str, int]],
 ) -> dg.AssetsDefinition:
-    """``asset`` with steps before it: ``cut`` says which shares there are, ``take`` takes each.
+    """``asset`` with steps before it: ``cut`` says which shares there are, ``take`` takes each,
+    and says in counts what that came to.
 
     Keys, checks and dependencies are the asset's own; its own step sums up when all shares are
     taken. Nothing is handed on but the shares' names.
@@ -236,7 +235,8 @@ def in_shares(
         required_resource_keys={"warehouse_of_share", "night"},
     )
     def take_one(context: dg.OpExecutionContext) -> None:
-        take(context, Share.named(context.get_mapping_key() or ""))
+        share = Share.named(context.get_mapping_key() or "")
+        context.add_output_metadata(take(context, share), mapping_key=share.name)
 
     of_shares: dict[str, dict[str, IDependencyDefinition]] = {
         take_one.name: {"share": dg.DependencyDefinition(cut_up.name, "shares")},
