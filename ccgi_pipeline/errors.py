@@ -129,9 +129,15 @@ _WENT_AWAY = (
     *("Unable to connect to Postgres", "server closed the connection", "terminating connection"),
     *("the database system is", "no connection to the server", "Connection refused"),
     *("SSL connection has been closed", "Could not establish connection", "Could not connect to"),
-    *("Connection reset by peer", "HTTP 503"),
+    *("Connection reset by peer", "HTTP code 503"),
 )
-_REFUSED = ("HTTP 403", "HTTP 401", "NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch")
+_REFUSED = (
+    "HTTP code 403",
+    "HTTP code 401",
+    "NoSuchBucket",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+)
 """The same of PostgreSQL and of object storage."""
 _SPEAKERS = ("duckdb", "_duckdb", "sqlite3", "sqlcipher3", "sqlalchemy", "polars", "psycopg2")
 """Whose words are looked at. Others' may quote a value, and mean nothing of the kind."""

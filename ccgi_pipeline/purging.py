@@ -303,6 +303,16 @@ def _proof(connection: duckdb.DuckDBPyConnection, folders: Folders, sought: pl.S
             for table, rows in tables.values_in_tables(connection, sought).items()
         }
     )
+    files, size = len(left), sum(path.stat().st_size for path in left)
+
+    def elsewhere() -> Iterator[tuple[Path, bytes]]:
+        nonlocal files, size
+        for path, content in tables.elsewhere(connection, folders.warehouse):
+            files, size = files + 1, size + len(content)
+            yield path, content
+
+    for path in _searched(sought, elsewhere()):
+        found[path.parts[0]] += 1
     for path in _holding(folders, sought, left):
         root = next(
             root
@@ -310,8 +320,7 @@ def _proof(connection: duckdb.DuckDBPyConnection, folders: Folders, sought: pl.S
             if path.is_relative_to(root)
         )
         found[f"{root.name}/{path.relative_to(root).parts[0]}"] += 1
-    size = sum(path.stat().st_size for path in left)
-    return Proof(len(sought), len(left), size, dict(found))
+    return Proof(len(sought), files, size, dict(found))
 
 
 _BATCH = 64 << 20
@@ -323,6 +332,11 @@ _OVERLAP = 256
 
 def _holding(folders: Folders, sought: pl.Series, paths: Iterable[Path]) -> list[Path]:
     """The files that hold one of the values ``sought`` as a word: plain, in UTF-16 or in a zip."""
+    return _searched(sought, ((path, _plain(folders, path)) for path in paths))
+
+
+def _searched(sought: pl.Series, files: Iterable[tuple[Path, bytes]]) -> list[Path]:
+    """The same of contents, by their names."""
     if sought.is_empty():
         return []
     patterns = pl.Series([value.encode().decode("latin-1") for value in sought]).implode()
@@ -330,8 +344,8 @@ def _holding(folders: Folders, sought: pl.Series, paths: Iterable[Path]) -> list
     holding: dict[Path, None] = {}
     batch: list[tuple[Path, bytes]] = []
     size = 0
-    for path in paths:
-        for content in _contents(_plain(folders, path)):
+    for path, whole in files:
+        for content in _contents(whole):
             batch.append((path, content))
             size += len(content)
         step.advance()

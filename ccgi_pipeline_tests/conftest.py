@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ccgi_pipeline_tests.object_storage import ObjectStorage, object_storage
 from ccgi_pipeline_tests.postgresql import PostgreSql, postgresql
 
 
@@ -23,3 +24,10 @@ def catalog_in_postgresql(database_server: PostgreSql, monkeypatch: pytest.Monke
     for variable, value in database_server.environment(name).items():
         monkeypatch.setenv(variable, value)
     return name
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[ObjectStorage]:
+    """An object store for all tests of one process; each takes a prefix of its own."""
+    with object_storage() as running:
+        yield running

@@ -38,10 +38,10 @@ class PostgreSql:
         """How CCGI_CATALOG names a database."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
 
-    def new_database(self) -> str:
-        """The name of a new, empty database."""
+    def new_database(self, like: str = "template1") -> str:
+        """The name of a new database: an empty one, or a copy of another."""
         name = f"ccgi_{os.getpid()}_{next(_NUMBERS)}"
-        self.execute("postgres", f"CREATE DATABASE {name}")
+        self.execute("postgres", f"CREATE DATABASE {name} TEMPLATE {like}")
         return name
 
     def environment(self, database: str) -> dict[str, str]:

@@ -135,6 +135,7 @@ def test_checking_changes_nothing(broken: Path) -> None:
         ["encryption", "new-key"],
         ["encryption", "change-key"],
         ["encryption", "status"],
+        ["warehouse", "move"],
         ["deliveries", "list"],
         ["deliveries", "show"],
         ["rebuild"],
@@ -181,6 +182,7 @@ def test_every_command_is_covered_by_the_example_test() -> None:
         "lookup",
         "ui",
         "worker",
+        "warehouse",
         "bench",
     }
 

@@ -25,6 +25,7 @@ from ccgi_pipeline.cli.purging import purge
 from ccgi_pipeline.cli.replaying import replay
 from ccgi_pipeline.cli.status import status
 from ccgi_pipeline.cli.support import support_bundle
+from ccgi_pipeline.cli.warehouses import warehouse
 from ccgi_pipeline.errors import UnexpectedError, as_ours
 
 
@@ -71,6 +72,7 @@ for command in (
     purge,
     audit,
     encryption,
+    warehouse,
     dictionary,
     support_bundle,
     bench,

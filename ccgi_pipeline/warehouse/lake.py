@@ -218,11 +218,7 @@ def attach(
     reading = read_only or snapshot is not None
     where = whereabouts(folder)
     keys = keys_of(folder, make=not reading)
-    for extension in _EXTENSIONS:
-        _load(connection, extension)
-    folder.mkdir(parents=True, exist_ok=True)
-    connection.execute(f"SET temp_directory = {_literal(folder / 'spill')}")
-    connection.execute("SET TimeZone = 'UTC'")
+    equip(connection, where)
     if keys is not None:
         encrypt_spill(connection)
     # A warehouse that was moved or restored is where it is now, whatever its catalog says.
@@ -235,23 +231,32 @@ def attach(
         # A new one in its place would know nothing, and load all that lies in the inbox again.
         raise catalog_damaged(_GONE)
     name = "lake" if snapshot is None else _AS_IT_WAS
-    data = f"DATA_PATH {_literal(where.tables)}"
-    if where.bucket is not None:
-        _introduce_to_bucket(connection, where.bucket)
+    data = f"DATA_PATH {literal(where.tables)}"
     with _told(folder, snapshot):
         if where.server is not None:
             _attach_served(connection, where, f"AS {name} ({data}{options}", keys, reading=reading)
         elif keys is None:
-            source = _literal(f"ducklake:sqlite:{folder / CATALOG}")
+            source = literal(f"ducklake:sqlite:{folder / CATALOG}")
             connection.execute(f"ATTACH {source} AS {name} ({data}{options})")
         else:
             catalog = for_readers(folder) if reading else folder / ENCRYPTED_CATALOG
-            source = _literal(f"ducklake:{catalog}")
+            source = literal(f"ducklake:{catalog}")
             _attach_encrypted(connection, f"{source} AS {name} ({data}{options}", catalog, keys)
             _assert_encrypted(connection, name, catalog)
     if snapshot is not None:
         _stand_in(connection)
     connection.execute("USE lake")
+
+
+def equip(connection: duckdb.DuckDBPyConnection, where: Whereabouts) -> None:
+    """Gives a connection what it takes to attach the warehouse; what it spills stays there too."""
+    for extension in _EXTENSIONS:
+        _load(connection, extension)
+    where.folder.mkdir(parents=True, exist_ok=True)
+    connection.execute(f"SET temp_directory = {literal(where.folder / 'spill')}")
+    connection.execute("SET TimeZone = 'UTC'")
+    if where.bucket is not None:
+        _introduce_to_bucket(connection, where.bucket)
 
 
 def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
@@ -281,8 +286,8 @@ def _attach_served(
     encrypted = ", ENCRYPTED" if keys is not None else ""
     make = "false" if where.made else "true"
     connection.execute(
-        f"ATTACH {_literal(source_of(where.server))} {what}{encrypted}, "
-        f"META_SECRET '{_SECRET}', CREATE_IF_NOT_EXISTS {make})"
+        f"ATTACH {literal(source_of(where.server))} {what}{encrypted}, "
+        f"META_SECRET '{SECRET}', CREATE_IF_NOT_EXISTS {make})"
     )
     if keys is not None:
         _assert_encrypted(connection, what.split()[1], where.folder)
@@ -290,7 +295,8 @@ def _attach_served(
         remember(where, made=True)
 
 
-_SECRET = "ccgi_catalog"  # noqa: S105 - its name
+SECRET = "ccgi_catalog"  # noqa: S105 - its name
+"""What DuckDB knows of the server of the catalog, by its name there."""
 
 
 def introduce(connection: duckdb.DuckDBPyConnection, server: Server) -> None:
@@ -304,7 +310,7 @@ def introduce(connection: duckdb.DuckDBPyConnection, server: Server) -> None:
         **({"PASSWORD": server.password} if server.password is not None else {}),
     }
     connection.execute(
-        f"CREATE OR REPLACE SECRET {_SECRET} (TYPE postgres, {_bound(given)})", [*given.values()]
+        f"CREATE OR REPLACE SECRET {SECRET} (TYPE postgres, {_bound(given)})", [*given.values()]
     )
 
 
@@ -529,7 +535,8 @@ def _stand_in(connection: duckdb.DuckDBPyConnection) -> None:
             )
 
 
-def _literal(value: Path | str) -> str:
+def literal(value: Path | str) -> str:
+    """``value`` as SQL spells a text."""
     return "'" + str(value).replace("'", "''") + "'"
 
 
@@ -647,7 +654,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     where = whereabouts(folder)
     keys_of(folder, make=True)
     if where.server is not None:
-        with postgres.held(where.server, _busy(folder), shared=False):
+        with postgres.held(where.server, busy(folder), shared=False):
             yield
         return
     with locked(folder):
@@ -673,11 +680,12 @@ def one_of_several(folder: Path) -> Iterator[None]:
         with only_writer(folder):
             yield
         return
-    with postgres.held(where.server, _busy(folder), shared=True):
+    with postgres.held(where.server, busy(folder), shared=True):
         yield
 
 
-def _busy(folder: Path) -> WarehouseBusyError:
+def busy(folder: Path) -> WarehouseBusyError:
+    """The error that another one writes to the warehouse."""
     msg = f"another night is writing to {folder}; try again when it has ended"
     return WarehouseBusyError(msg)
 
@@ -690,5 +698,5 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise _busy(folder) from None
+            raise busy(folder) from None
         yield

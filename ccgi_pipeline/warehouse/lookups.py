@@ -26,15 +26,38 @@ def refresh(connection: duckdb.DuckDBPyConnection, profiles: Profiles, senders: 
         for kind in KINDS
         for code, meaning in getattr(profiles.of(sender).foster_focus, kind).items()
     ]
-    connection.execute(
-        "DELETE FROM foster_lookups WHERE list_contains($senders, _sender)", {"senders": senders}
+    # What is as it should be is left alone: another writer's load would stand against a change.
+    theirs = {"senders": senders}
+    known = connection.execute(
+        f"SELECT {', '.join(_SCHEMA)} FROM foster_lookups WHERE list_contains($senders, _sender)",
+        theirs,
+    ).fetchall()
+    if sorted(known) != sorted(rows):
+        connection.execute(
+            "DELETE FROM foster_lookups WHERE list_contains($senders, _sender)", theirs
+        )
+        if rows:
+            connection.register("given", pl.DataFrame(rows, _SCHEMA, orient="row").to_arrow())
+            connection.execute("INSERT INTO foster_lookups BY NAME SELECT * FROM given")
+            connection.unregister("given")
+    made = dict(
+        connection.execute(
+            "SELECT view_name, sql FROM duckdb_views() WHERE database_name = 'lake'"
+        ).fetchall()
     )
-    if rows:
-        connection.register("given", pl.DataFrame(rows, _SCHEMA, orient="row").to_arrow())
-        connection.execute("INSERT INTO foster_lookups BY NAME SELECT * FROM given")
-        connection.unregister("given")
     for name, query in VIEWS.items():
-        connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
+        if made.get(name) != _as_kept(connection, name, query):
+            connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
+
+
+def _as_kept(connection: duckdb.DuckDBPyConnection, name: str, query: str) -> str | None:
+    """The statement of a view as DuckDB keeps it."""
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {query}")
+    kept = connection.execute(
+        "SELECT sql FROM duckdb_views() WHERE temporary AND view_name = ?", [name]
+    ).fetchone()
+    connection.execute(f"DROP VIEW temp.{name}")
+    return str(kept[0]).replace("CREATE TEMP VIEW", "CREATE VIEW") if kept else None
 
 
 def _meaning(kind: str, code: str) -> str:

@@ -123,8 +123,22 @@ def claim(where: Whereabouts, *, make: bool) -> None:
         if where.made or not make:
             gone = f"is gone from the database {server}"
             raise catalog_damaged(gone, "the database and the warehouse folder")
+    own(server, where.identity or "")
+
+
+def own(server: Server, identity: str) -> None:
+    """Notes in the database whose catalog it holds."""
+    with connected(server) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS ccgi_warehouse (id text NOT NULL)")
-        cursor.execute("INSERT INTO ccgi_warehouse VALUES (%s)", [where.identity])
+        cursor.execute("INSERT INTO ccgi_warehouse VALUES (%s)", [identity])
+
+
+def is_used(server: Server) -> bool:
+    """Whether the database holds a catalog, or a part of one."""
+    with connected(server) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('ccgi_warehouse'), to_regclass('ducklake_metadata')")
+        used: bool = cursor.fetchone() != (None, None)
+        return used
 
 
 @contextmanager
@@ -162,6 +176,8 @@ def tidy(server: Server, statement: str) -> None:
 def contents(server: Server) -> Iterator[tuple[str, bytes]]:
     """The catalog's tables by name, each with all its rows as text."""
     with connected(server) as connection, connection.cursor() as cursor:
+        # So that text which is kept as bytes can be read.
+        cursor.execute("SET bytea_output = 'escape'")
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
         for (table,) in cursor.fetchall():
             rows = io.BytesIO()

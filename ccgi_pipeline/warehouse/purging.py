@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.encryption import keys_of
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS
 from ccgi_pipeline.feeds.foster_focus import FAMILY as FOSTER_FOCUS
@@ -276,6 +277,26 @@ anew from the files that there are. Numbers are left out: they sort otherwise th
 def _snapshots(connection: duckdb.DuckDBPyConnection) -> int:
     row = connection.execute("SELECT count(*) FROM ducklake_snapshots('lake')").fetchone()
     return int(row[0]) if row else 0
+
+
+def elsewhere(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """What the warehouse has outside its folder: the catalog's tables and the tables' files.
+
+    Encrypted files are left out: they are searched by their rows.
+    """
+    where = whereabouts(folder)
+    if where.server is None:
+        return
+    for table, rows in postgres.contents(where.server):
+        yield Path("catalog in PostgreSQL", table), rows
+    if Path(where.tables).is_relative_to(where.folder) or keys_of(folder) is not None:
+        return
+    pattern = lake.literal(f"{where.tables}/**/*.parquet")
+    files = connection.execute(f"SELECT file FROM glob({pattern})").fetchall()
+    for (file,) in files:
+        row = connection.execute(f"SELECT content FROM read_blob({lake.literal(file)})").fetchone()
+        if row is not None:
+            yield Path("tables elsewhere", file.removeprefix(f"{where.tables}/")), row[0]
 
 
 def values_in_tables(connection: duckdb.DuckDBPyConnection, sought: pl.Series) -> dict[str, int]:

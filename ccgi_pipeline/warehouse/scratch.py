@@ -13,8 +13,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from ccgi_pipeline.warehouse.lake import LOCK, WarehouseBusyError, for_readers, locked
-from ccgi_pipeline.warehouse.whereabouts import CATALOG, ENCRYPTED_CATALOG, TABLES
+import duckdb
+
+from ccgi_pipeline.encryption import keys_of
+from ccgi_pipeline.warehouse.lake import LOCK, WarehouseBusyError, equip, for_readers, locked
+from ccgi_pipeline.warehouse.moving import Place, into_file, name_files_where_they_are
+from ccgi_pipeline.warehouse.whereabouts import (
+    CATALOG,
+    ENCRYPTED_CATALOG,
+    TABLES,
+    Server,
+    Whereabouts,
+    remember_scratch,
+    whereabouts,
+)
 
 _FOLDER = "preview"
 """Within the warehouse's own folder: what is written there is pupils' data too."""
@@ -58,6 +70,10 @@ def _clear(copy: Path) -> None:
 
 def _copy(folder: Path, copy: Path) -> None:
     """The catalog first: the files that it names are all there by then."""
+    where = whereabouts(folder)
+    if where.server is not None:
+        _copy_out_of_server(where, where.server, copy)
+        return
     if (folder / ENCRYPTED_CATALOG).exists():
         shutil.copyfile(for_readers(folder), copy / ENCRYPTED_CATALOG)
     else:
@@ -71,6 +87,19 @@ def _copy(folder: Path, copy: Path) -> None:
                 link.hardlink_to(path)  # it stays, whatever happens to the other name
             except OSError:
                 link.symlink_to(path.absolute())  # on a disk that knows no other links
+
+
+def _copy_out_of_server(where: Whereabouts, server: Server, copy: Path) -> None:
+    """A catalog of its own, which names the tables' files where they are: those are only read."""
+    remember_scratch(copy)
+    (copy / TABLES).mkdir()
+    target = Place.in_folder(copy, keys_of(copy))
+    with duckdb.connect(":memory:") as connection:
+        equip(connection, where)
+        into_file(connection, server, target)
+    with duckdb.connect(":memory:") as connection:
+        equip(connection, where)
+        name_files_where_they_are(connection, target, where.tables)
 
 
 def _copy_catalog(folder: Path, copy: Path) -> None:

@@ -14,7 +14,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg2
@@ -96,7 +96,10 @@ def whereabouts(folder: Path, environment: Mapping[str, str] = os.environ) -> Wh
     remembered = _remembered(folder)
     embedded = Whereabouts(folder, None, str(folder / TABLES))
     if remembered is not None and remembered["catalog"] is None:
-        return embedded  # a scratch copy is where it is, whatever the environment says
+        # A scratch copy is where it is, whatever the environment says; what it is a copy of, may
+        # have its tables elsewhere.
+        scattered = environment.get(TABLES_AT, "").startswith(S3)
+        return replace(embedded, bucket=bucket_wanted(environment) if scattered else None)
     wanted = environment.get(CATALOG_AT)
     if remembered is None and (has_own_catalog(folder) or not wanted):
         if wanted:
