@@ -1,0 +1,388 @@
+"""Several workers in one night: real Celery processes on one catalog and one broker, in PostgreSQL.
+
+Belongs here: that four of them come to what one process comes to, byte by byte; what happens when
+one is killed; and settings that do not fit together. Does not belong here: shares without Dagster
+(night.test_shares), writers without Dagster (night.test_several_workers).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import dagster as dg
+import pytest
+
+from ccgi_pipeline.defs.workers import WorkersError, executor_of, workers
+from ccgi_pipeline.night import Folders
+from ccgi_pipeline.running import DAGSTER_AT, DagsterStorageError, dagster_home, run_night
+from ccgi_pipeline.synthetic import generate
+from ccgi_pipeline_tests.night.nights import (
+    ON,
+    bytes_below,
+    folders_in,
+    lake_rows,
+    load_and_answer,
+)
+from ccgi_pipeline_tests.postgresql import USER, PostgreSql
+
+PROJECT = Path(__file__).parents[2]
+DISTRICTS, WORKERS = 40, 4
+FIRST = ON - timedelta(days=1)
+PATIENCE = 300
+"""Seconds until a night that hangs is given up; a busy machine takes its time."""
+
+
+@dataclass(frozen=True)
+class Several:
+    """A warehouse on PostgreSQL, with the environment in which several workers share its nights."""
+
+    folders: Folders
+    server: PostgreSql
+    catalog: str
+    runs: str
+    broker: str
+
+    @property
+    def one(self) -> dict[str, str]:
+        """The environment of a single process on the same warehouse."""
+        return self.server.environment(self.catalog)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **self.one,
+            "CCGI_WORKERS": f"{WORKERS}",
+            "CCGI_EXECUTOR": "celery",
+            "CCGI_BROKER": self._address(self.broker),
+            DAGSTER_AT: self._address(self.runs),
+        }
+
+    def _address(self, database: str) -> str:
+        word = quote(self.server.password)
+        return f"postgresql://{USER}:{word}@127.0.0.1:{self.server.port}/{database}"
+
+    def started(self, *command: str) -> subprocess.Popen[str]:
+        """One of our own commands over the folders."""
+        places = {
+            "--inbox": self.folders.inbox,
+            "--outbox": self.folders.outbox,
+            "--warehouse": self.folders.warehouse,
+        }
+        given = itertools.chain.from_iterable((name, str(place)) for name, place in places.items())
+        return subprocess.Popen(
+            [str(Path(sys.executable).with_name("ccgi")), *command, *given],
+            env={**os.environ, **self.environment},
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    @contextmanager
+    def workers(self) -> Iterator[None]:
+        """Four worker processes, until the end of the block."""
+        pool = self.started("worker", "--processes", f"{WORKERS}")
+        try:
+            yield
+        finally:
+            pool.terminate()
+            pool.communicate(timeout=PATIENCE)
+
+    def steps(self, *kinds: str) -> list[Mapping[str, object]]:
+        """Dagster's events of these kinds: step, process, time, metadata."""
+        rows = self.server.execute(
+            self.runs,
+            "SELECT event::json, extract(epoch FROM timestamp) FROM event_logs "
+            f"WHERE dagster_event_type IN ({', '.join(repr(kind) for kind in kinds)}) ORDER BY id",
+        )
+        return [
+            {"kind": event["event_type_value"], "step": event["step_key"], "pid": event["pid"]}
+            | {"at": at, "data": json.dumps(event["event_specific_data"])}
+            for whole, at in rows
+            if (event := whole["dagster_event"])  # type: ignore[index]
+        ]
+
+
+LOADS = "load_transcript_in_shares.share_of_load_transcript"
+
+_SHARES_AT_WORK = (
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 3 "
+    "AND mode = 'ShareLock' AND granted"
+)
+
+
+def commits_wait(several: Several, until: str, seconds: int) -> None:
+    """Has each commit of a share wait ``until`` (SQL) is true, so many seconds at most."""
+    several.server.execute(
+        several.catalog,
+        f"""
+        CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            FOR look IN 1..{10 * seconds} LOOP
+                EXIT WHEN ({_SHARES_AT_WORK}) = 0 OR ({until});
+                PERFORM pg_sleep(0.1);
+            END LOOP;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER waits BEFORE INSERT ON ducklake_snapshot
+            FOR EACH ROW EXECUTE FUNCTION wait();
+        """,
+    )
+
+
+def _begun(root: Path, server: PostgreSql, inbox: Path, patch: pytest.MonkeyPatch) -> Several:
+    """A warehouse on PostgreSQL whose first night one process has loaded."""
+    catalog, runs, broker = (server.new_database() for _ in range(3))
+    several = Several(folders_in(root, inbox), server, catalog, runs, broker)
+    with patch.context() as one:
+        for name, value in several.one.items():
+            one.setenv(name, value)
+        load_and_answer(several.folders, FIRST)
+    return several
+
+
+@dataclass(frozen=True)
+class Nights:
+    """The same night twice: in one process on the embedded warehouse, and by four workers."""
+
+    embedded: Folders
+    several: Several
+    told: str
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory, database_server: PostgreSql) -> Iterator[Nights]:
+    root = tmp_path_factory.mktemp("workers")
+    embedded = folders_in(root / "embedded", root / "inbox")
+    state = {"districts": DISTRICTS, "students": 10 * DISTRICTS, "seed": 5}
+    generate(embedded.inbox, **state, on=FIRST, defects=0.03)
+    load_and_answer(embedded, FIRST)
+    with pytest.MonkeyPatch.context() as patch:
+        several = _begun(root / "several", database_server, embedded.inbox, patch)
+        generate(embedded.inbox, **state, on=ON, defects=0.1)
+        run_night(embedded, ON)
+        # Nobody commits a share before another one is at work: they do meet.
+        commits_wait(several, f"({_SHARES_AT_WORK}) >= 2", seconds=5)
+        with several.workers():
+            night = several.started("run", "--date", ON.isoformat())
+            told, _ = night.communicate(timeout=PATIENCE)
+        assert night.returncode == 0, told
+        for name, value in several.one.items():
+            patch.setenv(name, value)
+        yield Nights(embedded, several, told)
+
+
+def test_the_outbox_of_four_workers_has_the_bytes_of_the_embedded_night(nights: Nights) -> None:
+    delivered = bytes_below(nights.several.folders.outbox)
+    assert len(delivered) > 27 * DISTRICTS
+    assert delivered == bytes_below(nights.embedded.outbox)
+
+
+def test_nothing_is_lost_and_nothing_there_twice(nights: Nights) -> None:
+    with pytest.MonkeyPatch.context() as embedded:
+        for name in nights.several.one:
+            embedded.delenv(name, raising=False)
+        expected = lake_rows(nights.embedded.warehouse)
+    found = lake_rows(nights.several.folders.warehouse)
+    assert len({row[1] for row in expected["drops"] if row[2] == "transcript"}) == DISTRICTS
+    assert {row[3] for row in expected["ledger"]} >= {"inserted", "updated", "rejected"}
+    assert found == expected
+
+
+def test_every_ledger_adds_up(nights: Nights) -> None:
+    rows = lake_rows(nights.several.folders.warehouse)
+    fated: dict[tuple[object, object], int] = {}
+    for drop, number, _feed, _fate, lines in rows["ledger"]:
+        fated[drop, number] = fated.get((drop, number), 0) + int(str(lines))
+    received = {(row[0], row[1]): row[5] for row in rows["files"] if row[5]}
+    assert fated == received
+    assert len(received) > 2 * DISTRICTS
+
+
+def test_several_workers_loaded_at_the_same_time(nights: Nights) -> None:
+    spans: dict[object, list[Mapping[str, object]]] = {}
+    for event in nights.several.steps("STEP_START", "STEP_SUCCESS"):
+        if str(event["step"]).startswith(f"{LOADS}["):
+            spans.setdefault(event["step"], []).append(event)
+    assert len(spans) == WORKERS
+    together = [
+        (one, other)
+        for (one, one_ends), (other, other_ends) in itertools.combinations(spans.values(), 2)
+        if one["at"] < other_ends["at"] and other["at"] < one_ends["at"]  # type: ignore[operator]
+    ]
+    assert any(one["pid"] != other["pid"] for one, other in together)
+
+
+def test_loads_that_met_were_done_again_and_counted(nights: Nights) -> None:
+    told = [
+        event["data"]
+        for event in nights.several.steps("STEP_OUTPUT")
+        if "share_of_load_" in str(event["step"])
+    ]
+    assert len(told) > WORKERS
+    again = [_number(str(data), "loads done again after a conflict") for data in told]
+    assert sum(again) > 0
+
+
+def _number(data: str, name: str) -> int:
+    """An integer of an event's metadata, whatever it is wrapped in."""
+    found = json.loads(data)["metadata_entries"] if "metadata_entries" in data else []
+    found += list(json.loads(data).get("metadata", {}).items())
+    text = data[data.index(name) + len(name) :]
+    digits = text[text.index('"value":') + len('"value":') :]
+    return int("".join(itertools.takewhile(str.isdigit, digits.strip())))
+
+
+def test_the_summary_is_that_of_one_process(nights: Nights) -> None:
+    again = _summary(nights)
+    assert [line for line in nights.told.splitlines() if line in again] == again
+
+
+def _summary(nights: Nights) -> list[str]:
+    """What counts: students and files, whoever made them."""
+    reports = len([*nights.embedded.outbox.glob(f"*/*reporting/**/*_{ON:%Y%m%d}_*.csv")])
+    receipts = len([*nights.embedded.outbox.glob(f"*/_receipts/{ON:%Y%m%d}_*.json")])
+    return [f"{reports:,} report files of {ON}, {receipts:,} receipts"]
+
+
+def test_no_file_of_dagsters_holds_what_steps_hand_on(nights: Nights) -> None:
+    home = nights.several.folders.warehouse / "dagster"
+    assert sorted(path.name for path in home.rglob("*") if path.is_file()) == ["dagster.yaml"]
+
+
+def test_a_worker_killed_in_a_share_fails_the_night_and_the_next_one_takes_the_rest(
+    tmp_path: Path, nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox, server = nights.embedded.inbox, nights.several.server
+    several = _begun(tmp_path, server, tmp_path / "nothing yet", monkeypatch)
+    several = Several(folders_in(tmp_path, inbox), server, *_databases(several))
+    server.execute(several.catalog, "CREATE TABLE gate (open boolean)")
+    commits_wait(several, "EXISTS (SELECT FROM gate)", seconds=60)
+    with several.workers():
+        night = several.started("run", "--date", ON.isoformat())
+        pid = _first_load(several, night)
+        os.kill(pid, signal.SIGKILL)
+        server.execute(several.catalog, "INSERT INTO gate VALUES (true)")
+        told, _ = night.communicate(timeout=PATIENCE)
+    assert night.returncode == 1
+    assert "was lost" in told
+    for name, value in several.one.items():
+        monkeypatch.setenv(name, value)
+    run_night(several.folders, ON)
+    rows = lake_rows(several.folders.warehouse)
+    drops = [row[0] for row in rows["drops"]]
+    assert len(drops) == len(set(drops))
+    assert sum(1 for row in rows["drops"] if row[2] == "transcript") == DISTRICTS
+    keys = [(row[-5], row[2]) for row in rows["transcript_student"]]
+    assert len(keys) == len(set(keys)) > 0
+
+
+def _databases(several: Several) -> tuple[str, str, str]:
+    return several.catalog, several.runs, several.broker
+
+
+def _first_load(several: Several, night: subprocess.Popen[str]) -> int:
+    """The process of the first share that is being loaded, as soon as there is one."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and night.poll() is None:
+        begun = [e for e in several.steps("STEP_START") if str(e["step"]).startswith(LOADS)]
+        if begun:
+            return int(str(begun[0]["pid"]))
+        time.sleep(0.2)
+    told, _ = night.communicate()
+    raise AssertionError(told)
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+_CATALOG = {"CCGI_CATALOG": "postgresql://ccgi@db.example.org/ccgi"}
+
+
+def test_without_a_setting_a_night_is_one_process() -> None:
+    assert not workers({}).several
+    assert executor_of(workers({"CCGI_WORKERS": "1"})) is dg.in_process_executor
+
+
+@pytest.mark.parametrize("executor", ["multiprocess", "celery", "k8s"])
+def test_each_executor_can_be_made(executor: str) -> None:
+    given = {"CCGI_WORKERS": "3", "CCGI_EXECUTOR": executor, "CCGI_BROKER": "redis://broker:6379/0"}
+    settings = workers({**_CATALOG, **given})
+    assert settings.count == 3
+    assert executor_of(settings).name == executor
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"CCGI_WORKERS": "many"}, "is a number"),
+        ({"CCGI_WORKERS": "0"}, "is a number"),
+        ({"CCGI_WORKERS": "4"}, "CCGI_CATALOG"),
+        ({**_CATALOG, "CCGI_WORKERS": "4", "CCGI_EXECUTOR": "threads"}, "is one of"),
+        ({**_CATALOG, "CCGI_WORKERS": "4", "CCGI_EXECUTOR": "celery"}, "CCGI_BROKER"),
+        ({**_CATALOG, "CCGI_WORKERS": "4", "CCGI_BROKER_FILE": "/nowhere"}, "cannot be read"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_in_words(given: dict[str, str], told: str) -> None:
+    with pytest.raises(WorkersError, match=told):
+        workers(given)
+
+
+def test_a_password_of_the_broker_shows_nowhere(tmp_path: Path) -> None:
+    secret = tmp_path / "broker"
+    secret.write_text("redis://:hunter2@broker:6379/0\n")
+    given = {"CCGI_WORKERS": "2", "CCGI_EXECUTOR": "celery", "CCGI_BROKER_FILE": str(secret)}
+    settings = workers({**_CATALOG, **given})
+    assert settings.broker == "redis://:hunter2@broker:6379/0"
+    assert "hunter2" not in repr(settings)
+
+
+def test_several_workers_on_an_embedded_warehouse_are_refused_before_anything_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CCGI_WORKERS", "2")
+    folders = folders_in(tmp_path)
+    with pytest.raises(WorkersError, match="CCGI_CATALOG"):
+        run_night(folders, ON)
+    assert not folders.warehouse.exists()
+
+
+# --- where Dagster keeps its runs -----------------------------------------------------------------
+
+
+def test_dagsters_runs_lie_where_the_environment_says(
+    tmp_path: Path, database_server: PostgreSql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = database_server.new_database()
+    word = quote(database_server.password)
+    address = f"postgresql://{USER}:{word}@127.0.0.1:{database_server.port}/{runs}"
+    secret = tmp_path / "secret"
+    secret.write_text(address)
+    monkeypatch.delenv(DAGSTER_AT, raising=False)
+    monkeypatch.setenv(f"{DAGSTER_AT}_FILE", str(secret))
+    home = dagster_home(tmp_path / "warehouse")
+    assert word not in (home / "dagster.yaml").read_text()
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        instance.add_dynamic_partitions("district", ["3367173"])
+    kept = database_server.execute(runs, "SELECT partition FROM dynamic_partitions")
+    assert kept == [("3367173",)]
+    assert [path.name for path in home.rglob("*.db")] == []
+
+
+def test_a_database_of_runs_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DAGSTER_AT, "mysql://somewhere")
+    with pytest.raises(DagsterStorageError, match="names no database"):
+        dagster_home(tmp_path)
