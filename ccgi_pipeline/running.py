@@ -7,12 +7,12 @@ process, or spread over workers), and a worker.
 import functools
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, time
+from importlib.util import find_spec
 from pathlib import Path
 
 import dagster as dg
@@ -90,6 +90,9 @@ def _names_database() -> bool:
     scheme, _, rest = named.strip().partition("://")
     if scheme not in {"postgresql", "postgresql+psycopg2"} or not rest:
         msg = f"{DAGSTER_AT} names no database: postgresql://user:password@host:5432/name"
+        raise DagsterStorageError(msg)
+    if find_spec("dagster_postgres") is None:
+        msg = f"{DAGSTER_AT} is set: install ccgi-pipeline[workers], which has dagster_postgres"
         raise DagsterStorageError(msg)
     os.environ[DAGSTER_AT] = f"postgresql+psycopg2://{rest}"
     os.environ.pop(f"{DAGSTER_AT}_FILE", None)
@@ -306,4 +309,4 @@ def work(folders: Folders, processes: int) -> None:
         variables.pop(f"{name}_FILE", None)
     program = [sys.executable, "-m", "ccgi_pipeline.worker", f"{processes}"]
     sys.stdout.flush()
-    os.execve(sys.executable, program, variables)  # noqa: S606 - this project's own command
+    os.execve(sys.executable, program, variables)

@@ -6,8 +6,10 @@ Does not belong here: what a share is (intake.shares), what a step does with it 
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +48,9 @@ class WorkerLostError(TransientError):
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """How a night is spread. ``count`` 1: it is not. The addresses of broker and results may hold
-    passwords; each is given itself, or as ``_FILE``.
+    """How a night is spread. ``count`` 1: it is not.
+
+    The addresses of broker and results may hold passwords; each is given itself, or as ``_FILE``.
     """
 
     count: int = 1
@@ -79,11 +82,18 @@ def workers(environment: Mapping[str, str] = os.environ) -> Workers:
     if executor not in {MULTIPROCESS, CELERY, K8S}:
         msg = f"{EXECUTOR} is one of {MULTIPROCESS}, {CELERY}, {K8S}"
         raise WorkersError(msg)
+    package = _PACKAGES.get(executor)
+    if package is not None and find_spec(package) is None:
+        msg = f"{EXECUTOR} is {executor}: install ccgi-pipeline[workers], which has {package}"
+        raise WorkersError(msg)
     broker, results = (_address(environment, name) for name in (BROKER, RESULTS))
     if executor == CELERY and broker is None:
         msg = f"{EXECUTOR} is {CELERY}: name its broker in {BROKER}, or {BROKER}_FILE"
         raise WorkersError(msg)
     return Workers(int(said), executor, broker, results)
+
+
+_PACKAGES = {CELERY: "dagster_celery", K8S: "dagster_k8s"}
 
 
 def _address(environment: Mapping[str, str], name: str) -> str | None:
@@ -109,7 +119,6 @@ def executor_of(settings: Workers) -> dg.ExecutorDefinition:
 
 def _leading(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
     """The same executor, leading a night while it spreads the steps."""
-
     make = executor.executor_creation_fn
 
     def made(context: dg.InitExecutorContext) -> dg.Executor:
@@ -189,6 +198,9 @@ def _celery(settings: Workers) -> dg.ExecutorDefinition:
     """Dagster's Celery executor; its addresses come from the environment, and into no record."""
     from dagster_celery.executor import CeleryExecutor  # noqa: PLC0415 - an extra
 
+    # It names its one task anew for each step, which Celery remarks upon each time.
+    warnings.filterwarnings("ignore", message="Task name 'execute_plan' is already registered")
+
     def made(_context: dg.InitExecutorContext) -> dg.Executor:
         given_ = app_settings(settings.broker or "", settings.results)
         return _Leading(CeleryExecutor(RetryMode.DISABLED, **given_))  # type: ignore[no-untyped-call]
@@ -208,9 +220,9 @@ def in_shares(
     cut: Callable[[dg.OpExecutionContext], Sequence[Share]],
     take: Callable[[dg.OpExecutionContext, Share], Mapping[str, int]],
 ) -> dg.AssetsDefinition:
-    """``asset`` with steps before it: ``cut`` says which shares there are, ``take`` takes each,
-    and says in counts what that came to.
+    """``asset`` with steps before it, which take its shares.
 
+    ``cut`` says which shares there are; ``take`` takes one, and says in counts what that came to.
     Keys, checks and dependencies are the asset's own; its own step sums up when all shares are
     taken. Nothing is handed on but the shares' names.
     """
@@ -234,9 +246,9 @@ def in_shares(
         out={"taken": dg.Out(dg.Nothing)},
         required_resource_keys={"warehouse_of_share", "night"},
     )
-    def take_one(context: dg.OpExecutionContext) -> None:
+    def take_one(context: dg.OpExecutionContext) -> dg.Output[None]:
         share = Share.named(context.get_mapping_key() or "")
-        context.add_output_metadata(take(context, share), mapping_key=share.name)
+        return dg.Output(None, output_name="taken", metadata=take(context, share))
 
     of_shares: dict[str, dict[str, IDependencyDefinition]] = {
         take_one.name: {"share": dg.DependencyDefinition(cut_up.name, "shares")},
