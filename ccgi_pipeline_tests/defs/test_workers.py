@@ -105,15 +105,14 @@ class Several:
         """Dagster's events of these kinds: step, process, time, metadata."""
         rows = self.server.execute(
             self.runs,
-            "SELECT event::json, extract(epoch FROM timestamp) FROM event_logs "
-            f"WHERE dagster_event_type IN ({', '.join(repr(kind) for kind in kinds)}) "  # noqa: S608 - ours
-            "ORDER BY id",
+            "SELECT event::json, extract(epoch FROM timestamp), dagster_event_type "
+            "FROM event_logs ORDER BY id",
         )
         return [
             {"kind": event["event_type_value"], "step": event["step_key"], "pid": event["pid"]}
             | {"at": at, "data": json.dumps(event["event_specific_data"])}
-            for whole, at in rows
-            if (event := whole["dagster_event"])  # type: ignore[index]
+            for whole, at, kind in rows
+            if kind in kinds and (event := whole["dagster_event"])  # type: ignore[index]
         ]
 
 
