@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.events import RunFailureReason
 from dagster._core.scheduler.instigation import (
     InstigatorState,
     InstigatorStatus,
@@ -185,13 +184,16 @@ the run (another night is on, a worker was lost)."""
 def failed_steps(events: Iterable[dg.DagsterEvent]) -> Iterator[FailedStep]:
     """Which steps failed, and why where the reason is an error of ours."""
     ours = {kind.__name__ for kind in deciding.kinds_of(PipelineError)}
+    told = False
     for event in events:
-        if event.event_type not in FAILURES:
+        # A run fails with its steps, or with the warehouse: then they have told why.
+        if event.event_type not in FAILURES or (
+            told and event.event_type is dg.DagsterEventType.RUN_FAILURE
+        ):
             continue
+        told = True
         step = event.is_step_failure
         error = _error(event)
-        if event.event_type is dg.DagsterEventType.RUN_FAILURE and error is None:
-            continue
         cause = _root(error)
         kind = (cause.cls_name if cause else None) or "unknown"
         words = None
@@ -212,9 +214,7 @@ def _error(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
         return event.step_failure_data.error
     if event.event_type is dg.DagsterEventType.RESOURCE_INIT_FAILURE:
         return event.engine_event_data.error
-    # A run that failed with its steps is told by them.
-    of_leader = event.job_failure_data.failure_reason is RunFailureReason.RUN_EXCEPTION
-    return event.job_failure_data.error if of_leader else None
+    return event.job_failure_data.error
 
 
 _RECENT = 20

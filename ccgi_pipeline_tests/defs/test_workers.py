@@ -74,6 +74,19 @@ class Several:
         word = quote(self.server.password)
         return f"postgresql://{USER}:{word}@127.0.0.1:{self.server.port}/{database}"
 
+    def rows(self) -> dict[str, list[tuple[object, ...]]]:
+        """All rows of the warehouse."""
+        with self.as_one():
+            return lake_rows(self.folders.warehouse)
+
+    @contextmanager
+    def as_one(self) -> Iterator[None]:
+        """This process in the environment of one that is alone."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.one.items():
+                patch.setenv(name, value)
+            yield
+
     def started(self, *command: str) -> subprocess.Popen[str]:
         """One of our own commands over the folders."""
         places = {
@@ -103,6 +116,8 @@ class Several:
 
     def steps(self, *kinds: str) -> list[Mapping[str, object]]:
         """Dagster's events of these kinds: step, process, time, metadata."""
+        if self.server.execute(self.runs, "SELECT to_regclass('event_logs')") == [(None,)]:
+            return []
         rows = self.server.execute(
             self.runs,
             "SELECT event::json, extract(epoch FROM timestamp), dagster_event_type "
@@ -154,7 +169,8 @@ class Begun:
 
     def copied_to(self, root: Path) -> Several:
         """The second one once more, with databases of its own."""
-        shutil.copytree(self.served.warehouse, root / "warehouse")
+        for name in ("outbox", "warehouse"):
+            shutil.copytree(self.served.inbox.parent / "served" / name, root / name)
         catalog = self.server.new_database(like=self.catalog)
         runs, broker = self.server.new_database(), self.server.new_database()
         return Several(folders_in(root, self.served.inbox), self.server, catalog, runs, broker)
@@ -192,23 +208,22 @@ class Nights:
     embedded: Folders
     several: Several
     told: str
+    expected: dict[str, list[tuple[object, ...]]]
+    found: dict[str, list[tuple[object, ...]]]
 
 
 @pytest.fixture(scope="module")
-def nights(begun: Begun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
+def nights(begun: Begun, tmp_path_factory: pytest.TempPathFactory) -> Nights:
     """The second night, by one process and by four."""
     several = begun.copied_to(tmp_path_factory.mktemp("several"))
     # Nobody commits a share before another one is at work: they do meet.
     commits_wait(several, f"({_SHARES_AT_WORK}) >= 2", seconds=3)
-    with several.workers():
-        night = several.started("run", "--date", ON.isoformat())
+    with several.workers(), several.started("run", "--date", ON.isoformat()) as night:
         run_night(begun.embedded, ON)
         told, _ = night.communicate(timeout=PATIENCE)
     assert night.returncode == 0, told
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in several.one.items():
-            patch.setenv(name, value)
-        yield Nights(begun.embedded, several, told)
+    expected = lake_rows(begun.embedded.warehouse)
+    return Nights(begun.embedded, several, told, expected, several.rows())
 
 
 def test_the_outbox_of_four_workers_has_the_bytes_of_the_embedded_night(nights: Nights) -> None:
@@ -218,18 +233,14 @@ def test_the_outbox_of_four_workers_has_the_bytes_of_the_embedded_night(nights: 
 
 
 def test_nothing_is_lost_and_nothing_there_twice(nights: Nights) -> None:
-    with pytest.MonkeyPatch.context() as embedded:
-        for name in nights.several.one:
-            embedded.delenv(name, raising=False)
-        expected = lake_rows(nights.embedded.warehouse)
-    found = lake_rows(nights.several.folders.warehouse)
+    expected, found = nights.expected, nights.found
     assert len({row[1] for row in expected["drops"] if row[2] == "transcript"}) == DISTRICTS
     assert {row[3] for row in expected["ledger"]} >= {"inserted", "updated", "rejected"}
     assert found == expected
 
 
 def test_every_ledger_adds_up(nights: Nights) -> None:
-    rows = lake_rows(nights.several.folders.warehouse)
+    rows = nights.found
     fated: dict[tuple[object, object], int] = {}
     for drop, number, _feed, _fate, lines in rows["ledger"]:
         fated[drop, number] = fated.get((drop, number), 0) + int(str(lines))
@@ -284,24 +295,22 @@ def test_no_file_of_dagsters_holds_what_steps_hand_on(nights: Nights) -> None:
 
 
 def test_a_worker_killed_in_a_share_fails_the_night_and_the_next_one_takes_the_rest(
-    tmp_path: Path, begun: Begun, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, begun: Begun
 ) -> None:
     several, server = begun.copied_to(tmp_path / "several"), begun.server
     server.execute(several.catalog, "CREATE TABLE gate (open boolean)")
     commits_wait(several, "EXISTS (SELECT FROM gate)", seconds=60)
-    with several.workers():
-        night = several.started("run", "--date", ON.isoformat())
+    with several.workers(), several.started("run", "--date", ON.isoformat()) as night:
         pid = _first_load(several, night)
         os.kill(pid, signal.SIGKILL)
         server.execute(several.catalog, "INSERT INTO gate VALUES (true)")
         told, _ = night.communicate(timeout=PATIENCE)
     assert night.returncode == 1
     assert "was lost" in told
-    for name, value in several.one.items():
-        monkeypatch.setenv(name, value)
-    before = {row[0] for row in lake_rows(several.folders.warehouse)["drops"]}
-    load_and_answer(several.folders, ON)
-    rows = lake_rows(several.folders.warehouse)
+    before = {row[0] for row in several.rows()["drops"]}
+    with several.as_one():
+        load_and_answer(several.folders, ON)
+    rows = several.rows()
     drops = [row[0] for row in rows["drops"]]
     assert len(drops) == len(set(drops)) > len(before)
     sent = [row for row in rows["drops"] if row[2] == "transcript" and str(row[4]) == str(ON)]
@@ -318,6 +327,7 @@ def _first_load(several: Several, night: subprocess.Popen[str]) -> int:
         if begun:
             return int(str(begun[0]["pid"]))
         time.sleep(0.2)
+    night.terminate()
     told, _ = night.communicate()
     raise AssertionError(told)
 
