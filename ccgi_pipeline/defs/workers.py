@@ -158,8 +158,6 @@ class _Leading(dg.Executor):
         with turns.leading(Path(os.environ[WAREHOUSE])):
             try:
                 yield from self._executor.execute(plan_context, execution_plan)
-            except GeneratorExit:
-                raise
             except Exception:
                 lost = _without_end(plan_context.instance, plan_context.run_id)
                 if not lost:
