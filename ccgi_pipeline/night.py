@@ -45,6 +45,7 @@ from ccgi_pipeline.intake.receiving import (
     receive,
 )
 from ccgi_pipeline.intake.settling import Clock, attempt
+from ccgi_pipeline.intake.shares import WHOLE, Share, drops_of
 from ccgi_pipeline.intake.sources import Inboxes, connection_to, open_inboxes
 from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
@@ -260,17 +261,37 @@ def anything_new(connection: duckdb.DuckDBPyConnection, folders: Folders) -> boo
 
 
 @value_free
+def shares(folders: Folders, family: str, count: int) -> list[Share]:
+    """The shares of the staged drops of ``family``, ``count`` at most; none is empty."""
+    drops = folders.staging.drops(_with_strays(family))
+    of = min(count, len({drop.sender for drop in drops}))
+    return [Share(number, of) for number in range(1, of + 1)]
+
+
+@value_free
+def cut_into_shares(folders: Folders, family: str, count: int) -> list[Share]:
+    """The same, when nothing of ``family`` is verified yet."""
+    folders.staging.clear_batches(family)
+    return shares(folders, family, count)
+
+
+@value_free
 def verify_family(
-    connection: duckdb.DuckDBPyConnection, folders: Folders, family: str, on: date
+    connection: duckdb.DuckDBPyConnection,
+    folders: Folders,
+    family: str,
+    on: date,
+    share: Share = WHOLE,
 ) -> pl.DataFrame:
     """Verifies the staged drops of ``family`` batch by batch; returns its files' outcomes."""
     staging, archive = folders.staging, folders.archive
     profiles = read_profiles(folders.warehouse)
-    staging.clear_batches(family)
-    drops = staging.drops(_with_strays(family))
+    staging.clear_batches(family, share)
+    # The cut is made of all drops: what other shares have loaded meanwhile must not move it.
+    drops = drops_of(share, staging.drops(_with_strays(family)), archive)
     known = bookkeeping.known_drops(connection) if drops else frozenset()
     drops = [drop for drop in drops if drop.id not in known]
-    step = Step(f"verifying {family}", sum(len(drop.files) for drop in drops))
+    step = Step(f"verifying {family}{_told(share)}", sum(len(drop.files) for drop in drops))
     outcomes = []
 
     def content_of(_: InboxFile, sha256: str) -> bytes:
@@ -285,9 +306,37 @@ def verify_family(
     for batch in batches(drops, archive):
         for part, verification in isolated(batch, verified):
             knowledge.learn(verification)
-            staging.save_batch(family, part, as_meant(verification, profiles, on))
+            staging.save_batch(family, part, as_meant(verification, profiles, on), share)
             outcomes.append(verification.files)
     return pl.concat(outcomes) if outcomes else pl.DataFrame()
+
+
+def verify_share(
+    connection: duckdb.DuckDBPyConnection, folders: Folders, family: str, on: date, share: Share
+) -> int:
+    """Verifies a share, and keeps its files' outcomes for who sums up (``verified_shares``).
+
+    Returns how many files it had.
+    """
+    outcomes = verify_family(connection, folders, family, on, share)
+    if not outcomes.is_empty():
+        folders.staging.save_outcome(family, share, _VERIFIED, outcomes)
+    return outcomes.height
+
+
+@value_free
+def verified_shares(folders: Folders, family: str) -> pl.DataFrame:
+    """The outcomes of the files of all shares of ``family``, as of ``verify_family``."""
+    outcomes = folders.staging.outcomes(family, _VERIFIED)
+    return pl.concat(outcomes) if outcomes else pl.DataFrame()
+
+
+_VERIFIED, _LOADED = "verified", "loaded"
+"""Names of what shares' steps keep."""
+
+
+def _told(share: Share) -> str:
+    return "" if share == WHOLE else f", share {share.number} of {share.of}"
 
 
 def isolated(
@@ -433,23 +482,60 @@ def known_directory(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 def load_family(
     connection: duckdb.DuckDBPyConnection, folders: Folders, family: str, on: date
 ) -> list[Loaded]:
-    """Loads the verified batches of ``family``, a commit each, and forgets them."""
+    """Loads all verified batches of ``family``, and does what follows."""
+    before_loading(connection, folders, family)
+    loaded = load_share(connection, folders, family, on, WHOLE)
+    after_loading(connection, family)
+    return loaded
+
+
+@value_free
+def before_loading(connection: duckdb.DuckDBPyConnection, folders: Folders, family: str) -> None:
+    """Notes the state in which all shares of ``family`` look up other senders' records."""
+    folders.staging.save_snapshot(family, lake.snapshot(connection))
+
+
+@value_free
+def load_share(
+    connection: duckdb.DuckDBPyConnection, folders: Folders, family: str, on: date, share: Share
+) -> list[Loaded]:
+    """Loads the verified batches of a share of ``family``, a commit each, and forgets them."""
     loaded = []
     staging = folders.staging
-    batches = staging.batch_folders(family)
+    batches = staging.batch_folders(family, share)
+    before = staging.snapshot(family)
     profiles = read_profiles(folders.warehouse)
-    step = Step(f"loading {family}", len(batches))
+    step = Step(f"loading {family}{_told(share)}", len(batches))
     for folder in batches:
         drops, verified = staging.batch(folder)
         known = bookkeeping.known_drops(connection)
         if not known.issuperset(drop.id for drop in drops):
-            loaded.append(bookkeeping.load(connection, drops, verified, on, profiles))
+            loaded.append(bookkeeping.load(connection, drops, verified, on, profiles, before))
         staging.clear_batch(folder)
         step.advance()
+    return loaded
+
+
+@value_free
+def note_loaded(folders: Folders, family: str, share: Share, loaded: Sequence[Loaded]) -> None:
+    """Keeps what the load of a share came to, for who sums up (``loaded_shares``)."""
+    if loaded:
+        ledger = pl.concat([batch.ledger for batch in loaded])
+        folders.staging.save_outcome(family, share, _LOADED, ledger)
+
+
+@value_free
+def loaded_shares(folders: Folders, family: str) -> list[pl.DataFrame]:
+    """The ledgers of all shares of ``family``, as of ``Loaded``."""
+    return folders.staging.outcomes(family, _LOADED)
+
+
+@value_free
+def after_loading(connection: duckdb.DuckDBPyConnection, family: str) -> None:
+    """What follows the load of all shares of ``family``: of all senders together."""
     if family == oneroster.FAMILY:
         rosters.make_views(connection)
         rosters.note_schools(connection, _known_schools(connection))
-    return loaded
 
 
 def _known_schools(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:

@@ -1,16 +1,18 @@
-"""Running the night from a command: the same definitions that the UI runs, in this process.
+"""Running the night from a command: the same definitions that the UI runs.
 
-Belongs here: the instance that keeps a warehouse's run history, and one execution of the job.
+Belongs here: the instance that keeps a warehouse's run history, one execution of the job (in this
+process, or spread over workers), and a worker.
 """
 
+import functools
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, time
+from importlib.util import find_spec
 from pathlib import Path
 
 import dagster as dg
@@ -20,7 +22,9 @@ from ccgi_pipeline.defs.answers import DISTRICTS
 from ccgi_pipeline.defs.automation import DAILY_ASSETS, for_date, night_job
 from ccgi_pipeline.defs.heartbeat import failed_steps, look_and_tell
 from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
+from ccgi_pipeline.defs.workers import WorkersError, workers
 from ccgi_pipeline.errors import UNFORESEEN, PermanentError, as_ours
+from ccgi_pipeline.given import given
 from ccgi_pipeline.heartbeat import FROM_OUTSIDE
 from ccgi_pipeline.night import (
     Before,
@@ -36,6 +40,7 @@ from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.reports.building import CALIFORNIA
 from ccgi_pipeline.warehouse import lake
 from ccgi_pipeline.warehouse.purging import Wish
+from ccgi_pipeline.worker import BROKER, RESULTS
 
 _PROJECT = Path(__file__).parents[1]
 
@@ -44,14 +49,54 @@ class NightFailedError(PermanentError):
     """A step of the night failed, or a blocking check. What was committed before stays."""
 
 
+DAGSTER_AT = "CCGI_DAGSTER_POSTGRES"
+"""Environment variable (or ``_FILE``): the database in which Dagster keeps its runs, if not in
+files of the warehouse's folder. It holds a password: ``dagster.yaml`` names the variable only."""
+_ON_POSTGRESQL = f"""
+storage:
+  postgres:
+    postgres_url:
+      env: {DAGSTER_AT}
+"""
+
+
+class DagsterStorageError(PermanentError):
+    """The database of Dagster's runs is named wrongly."""
+
+
 def dagster_home(warehouse: Path) -> Path:
-    """The folder of the warehouse's own Dagster instance, with the project's settings."""
+    """The folder of the warehouse's own Dagster instance, with the project's settings.
+
+    Where the environment names a database for it, its runs are there. Raises DagsterStorageError.
+    """
     home = warehouse / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     settings = _PROJECT / "dagster.yaml"
-    if settings.exists():
-        shutil.copyfile(settings, home / "dagster.yaml")
+    written = settings.read_text() if settings.exists() else ""
+    if _names_database():
+        written += _ON_POSTGRESQL
+    # Several machines may share the folder: whoever reads sees all of it.
+    part = home / f"dagster.yaml.{os.getpid()}.part"
+    part.write_text(written)
+    part.replace(home / "dagster.yaml")
     return home
+
+
+def _names_database() -> bool:
+    """Whether the environment names a database for runs; has the variable itself hold it."""
+    named = given(os.environ, DAGSTER_AT, DagsterStorageError)
+    if named is None:
+        return False
+    scheme, _, rest = named.strip().partition("://")
+    if scheme not in {"postgresql", "postgresql+psycopg2"} or not rest:
+        msg = f"{DAGSTER_AT} names no database: postgresql://user:password@host:5432/name"
+        raise DagsterStorageError(msg)
+    if find_spec("dagster_postgres") is None:
+        msg = f"{DAGSTER_AT} is set: install ccgi-pipeline[workers], which has dagster_postgres"
+        raise DagsterStorageError(msg)
+    os.environ[DAGSTER_AT] = f"postgresql+psycopg2://{rest}"
+    os.environ.pop(f"{DAGSTER_AT}_FILE", None)
+    return True
 
 
 def environment(folders: Folders) -> dict[str, str]:
@@ -68,26 +113,21 @@ def run_night(folders: Folders, on: date) -> NightSummary:
 
     Where a quiet night was run before and its reports lie as they were written, nothing is run.
     Raises NightFailedError naming the steps that failed, WarehouseBusyError where another night
-    is on.
+    is on, WorkersError.
     """
     os.environ.update(environment(folders))
+    workers()  # settings that do not fit are told before anything is touched
     with lake.only_writer(folders.warehouse):
         home = dagster_home(folders.warehouse)
         before = before_the_night(folders)
         waits = waits_for_delivery(folders.warehouse)
         if before.quiet and not waits and _as_we_left_it(folders, on, before):
             return summary(folders, on, before)
-    job = defs().resolve_job_def(night_job.name)
     config = for_date(on.isoformat()).to_config_dict()  # type: ignore[no-untyped-call]
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
+    selection = [*DAILY_ASSETS] if before.quiet else None
     with no_words_of_others(folders), dg.DagsterInstance.from_config(str(home)) as instance:
-        _end_dead_runs(instance)
-        result = job.execute_in_process(
-            instance=instance,
-            run_config=config,
-            raise_on_error=False,
-            asset_selection=[*DAILY_ASSETS] if before.quiet else None,
-        )
+        result = _executed(instance, folders, config, selection)
         if not result.success:
             failures = failed_steps(result.all_events)
             # Of others' errors the kind alone is told: their words may hold values.
@@ -98,6 +138,35 @@ def run_night(folders: Folders, on: date) -> NightSummary:
             raise NightFailedError("\n".join(failed) or "a blocking check failed")
     _remember(folders, on)
     return summary(folders, on, before)
+
+
+def _executed(
+    instance: dg.DagsterInstance,
+    folders: Folders,
+    config: dict[str, object],
+    selection: Sequence[dg.AssetKey] | None,
+) -> dg.ExecuteInProcessResult | dg.JobExecutionResult:
+    """Executes the job in this process; with several workers, this one only leads."""
+    if not workers().several:
+        _end_dead_runs(instance)
+        return night().execute_in_process(
+            instance=instance, run_config=config, raise_on_error=False, asset_selection=selection
+        )
+    with lake.only_writer(folders.warehouse):
+        _end_dead_runs(instance)
+    return dg.execute_job(
+        dg.reconstructable(night), instance, run_config=config, asset_selection=selection
+    )
+
+
+def night() -> dg.JobDefinition:
+    """The job; workers make it again by this function's name."""
+    return _night()
+
+
+@functools.cache
+def _night() -> dg.JobDefinition:
+    return defs().resolve_job_def(night_job.name)
 
 
 _LEFT = "reported.sha256"
@@ -219,3 +288,25 @@ def serve(folders: Folders, port: int, *, read_only: bool = False) -> int:
     finally:
         daemon.terminate()
         daemon.wait()
+
+
+def work(folders: Folders, processes: int) -> None:
+    """Becomes a worker with so many processes at once, until it is ended; does not return.
+
+    Raises WorkersError where the environment names no broker.
+    """
+    settings = workers()
+    if settings.broker is None or not settings.several:
+        msg = (
+            "a worker takes steps from a broker: set CCGI_WORKERS, CCGI_EXECUTOR=celery and "
+            "CCGI_BROKER as for the night itself"
+        )
+        raise WorkersError(msg)
+    dagster_home(folders.warehouse)  # has the variable name the database, not a file
+    addresses = {BROKER: settings.broker, RESULTS: settings.results or ""}
+    variables = {**os.environ, **environment(folders), **addresses}
+    for name in addresses:
+        variables.pop(f"{name}_FILE", None)
+    program = [sys.executable, "-m", "ccgi_pipeline.worker", f"{processes}"]
+    sys.stdout.flush()
+    os.execve(sys.executable, program, variables)

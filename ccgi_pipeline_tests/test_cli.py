@@ -123,6 +123,7 @@ def test_checking_changes_nothing(broken: Path) -> None:
         ["notices", "test"],
         ["notices", "list"],
         ["ui"],
+        ["worker"],
         ["bench", "night"],
         ["bench", "page"],
         ["bench", "check"],
@@ -181,6 +182,7 @@ def test_every_command_is_covered_by_the_example_test() -> None:
         "rebuild",
         "lookup",
         "ui",
+        "worker",
         "warehouse",
         "bench",
     }

@@ -20,7 +20,7 @@ from ccgi_pipeline.cli.heartbeat import heartbeat, notices
 from ccgi_pipeline.cli.holds import hold
 from ccgi_pipeline.cli.judging import check, dictionary
 from ccgi_pipeline.cli.lookup import lookup
-from ccgi_pipeline.cli.nights import demo, generate, run, ui
+from ccgi_pipeline.cli.nights import demo, generate, run, ui, worker
 from ccgi_pipeline.cli.purging import purge
 from ccgi_pipeline.cli.replaying import replay
 from ccgi_pipeline.cli.status import status
@@ -77,5 +77,6 @@ for command in (
     support_bundle,
     bench,
     ui,
+    worker,
 ):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""Commands that run nights: ``demo``, ``generate``, ``run``, ``ui``.
+"""Commands that run nights: ``demo``, ``generate``, ``run``, ``ui``, ``worker``.
 
 Belongs here: their arguments, and what is printed after a night.
 """
@@ -127,6 +127,28 @@ def ui(inbox: Path, outbox: Path, warehouse: Path, port: int, *, read_only: bool
 
     inbox.mkdir(parents=True, exist_ok=True)
     sys.exit(serve(Folders(inbox, outbox, warehouse), port, read_only=read_only))
+
+
+@click.command(epilog=EXAMPLE.format("ccgi worker --inbox in --outbox out --warehouse warehouse"))
+@click.option("--inbox", type=FOLDER, required=True, help="Where senders' files lie.")
+@click.option("--outbox", type=FOLDER, required=True, help="Where reports and receipts go.")
+@click.option("--warehouse", type=FOLDER, required=True, help="What is kept between nights.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many steps it takes at once.",
+)
+def worker(inbox: Path, outbox: Path, warehouse: Path, processes: int) -> None:
+    """Takes steps of nights from Celery's broker, until it is ended."""
+    from ccgi_pipeline.night import Folders  # noqa: PLC0415
+    from ccgi_pipeline.running import work  # noqa: PLC0415 - it takes its time to import
+
+    try:
+        work(Folders(inbox, outbox, warehouse), processes)
+    except PipelineError as failed:
+        raise click.ClickException(str(failed)) from None
 
 
 _RULES_SHOWN = 12

@@ -95,6 +95,8 @@ delivery_job = dg.define_asset_job(
     "delivery",
     selection=dg.AssetSelection.assets(DELIVERIES),
     description="Sends what earlier runs could not, and looks after what was sent.",
+    # It needs no warehouse and no workers, and waits for no night.
+    executor_def=dg.in_process_executor,
 )
 
 

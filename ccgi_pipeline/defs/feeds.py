@@ -13,9 +13,11 @@ import polars as pl
 from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
+from ccgi_pipeline.defs.workers import Workers, in_shares, workers
 from ccgi_pipeline.feeds import oneroster
-from ccgi_pipeline.feeds.registry import FAMILIES, families_before
+from ccgi_pipeline.feeds.registry import DISTRICT_FAMILIES, FAMILIES, families_before
 from ccgi_pipeline.feeds.spec import Column, FeedSpec, Requirement
+from ccgi_pipeline.intake.shares import Share
 from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.warehouse import inspecting, rosters
 
@@ -25,7 +27,7 @@ def verified(family: str) -> str:
     return f"verified_{family}"
 
 
-def _verification(family: str) -> dg.AssetsDefinition:
+def _verification(family: str, settings: Workers) -> dg.AssetsDefinition:
     depends: list[str] = ["received_drops"]
     depends += [feed.name for first in families_before(family) for feed in FAMILIES[first]]
 
@@ -41,8 +43,12 @@ def _verification(family: str) -> dg.AssetsDefinition:
         warehouse: dg.ResourceParam[Warehouse],
         night: dg.ResourceParam[NightDate],
     ) -> dg.MaterializeResult[None]:
-        files = steps.verify_family(
-            warehouse.connection, warehouse.folders, family, night.of(context)
+        files = (
+            steps.verified_shares(warehouse.folders, family)
+            if _is_shared(family, settings)
+            else steps.verify_family(
+                warehouse.connection, warehouse.folders, family, night.of(context)
+            )
         )
         if files.is_empty():
             return dg.MaterializeResult(metadata={"files": 0, "lines": 0})
@@ -57,7 +63,24 @@ def _verification(family: str) -> dg.AssetsDefinition:
             }
         )
 
-    return verify
+    if not _is_shared(family, settings):
+        return verify
+
+    def cut(context: dg.OpExecutionContext) -> list[Share]:
+        folders = context.resources.warehouse.folders
+        return steps.cut_into_shares(folders, family, settings.count)
+
+    def take(context: dg.OpExecutionContext, share: Share) -> dict[str, int]:
+        opened, on = context.resources.warehouse_of_share, context.resources.night.of(context)
+        files = steps.verify_share(opened.connection, opened.folders, family, on, share)
+        return {"files": files}
+
+    return in_shares(verify, cut, take)
+
+
+def _is_shared(family: str, settings: Workers) -> bool:
+    """Whether several workers take the family's drops: there is but one state-wide sender."""
+    return settings.several and family in DISTRICT_FAMILIES
 
 
 def table_schema(feed: FeedSpec) -> dg.TableSchema:
@@ -121,7 +144,7 @@ def _checks(feed: FeedSpec) -> list[dg.AssetCheckSpec]:
     return checks
 
 
-def _loading(family: str) -> dg.AssetsDefinition:
+def _loading(family: str, settings: Workers) -> dg.AssetsDefinition:
     feeds = FAMILIES[family]
 
     @dg.multi_asset(
@@ -146,10 +169,14 @@ def _loading(family: str) -> dg.AssetsDefinition:
         warehouse: dg.ResourceParam[Warehouse],
         night: dg.ResourceParam[NightDate],
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        loaded = steps.load_family(
-            warehouse.connection, warehouse.folders, family, night.of(context)
-        )
-        ledger = pl.concat([inspecting.NO_FATES, *(batch.ledger for batch in loaded)])
+        connection, folders = warehouse.connection, warehouse.folders
+        if _is_shared(family, settings):
+            loaded = steps.loaded_shares(folders, family)
+            steps.after_loading(connection, family)
+        else:
+            batches = steps.load_family(connection, folders, family, night.of(context))
+            loaded = [batch.ledger for batch in batches]
+        ledger = pl.concat([inspecting.NO_FATES, *loaded])
         unbalanced = inspecting.unbalanced_files(warehouse.connection)
         broken = inspecting.broken_rules(warehouse.connection)
         for feed in feeds:
@@ -161,7 +188,24 @@ def _loading(family: str) -> dg.AssetsDefinition:
                 broken.filter(pl.col("feed") == feed.name).drop("feed"),
             )
 
-    return load
+    if not _is_shared(family, settings):
+        return load
+
+    def cut(context: dg.OpExecutionContext) -> list[Share]:
+        opened = context.resources.warehouse
+        steps.before_loading(opened.connection, opened.folders, family)
+        return steps.shares(opened.folders, family, settings.count)
+
+    def take(context: dg.OpExecutionContext, share: Share) -> dict[str, int]:
+        opened, on = context.resources.warehouse_of_share, context.resources.night.of(context)
+        loaded = steps.load_share(opened.connection, opened.folders, family, on, share)
+        steps.note_loaded(opened.folders, family, share, loaded)
+        return {
+            "drops": sum(batch.drops for batch in loaded),
+            "loads done again after a conflict": sum(batch.conflicts for batch in loaded),
+        }
+
+    return in_shares(load, cut, take)
 
 
 def _outcome(
@@ -254,4 +298,12 @@ def counts_table(rows: pl.DataFrame) -> dg.TableMetadataValue:
     )
 
 
-FAMILY_ASSETS = [build(family) for family in FAMILIES for build in (_verification, _loading)]
+@dg.definitions
+def families() -> dg.Definitions:
+    """The assets of all families, for one process or for several."""
+    settings = workers()
+    return dg.Definitions(
+        assets=[
+            build(family, settings) for family in FAMILIES for build in (_verification, _loading)
+        ]
+    )

@@ -172,24 +172,49 @@ _CHECK_FAILED = "DagsterAssetCheckFailedError"
 """Dagster's word for a red blocking check; its message names the check."""
 
 
-FAILURES = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RESOURCE_INIT_FAILURE}
-"""What makes a run fail: a step, or that the warehouse could not be opened."""
+FAILURES = {
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.RESOURCE_INIT_FAILURE,
+    dg.DagsterEventType.RUN_FAILURE,
+}
+"""What makes a run fail: a step, that the warehouse could not be opened, or the process that leads
+the run (another night is on, a worker was lost)."""
 
 
 def failed_steps(events: Iterable[dg.DagsterEvent]) -> Iterator[FailedStep]:
     """Which steps failed, and why where the reason is an error of ours."""
     ours = {kind.__name__ for kind in deciding.kinds_of(PipelineError)}
+    told = False
     for event in events:
-        if event.event_type not in FAILURES:
+        # A run fails with its steps, or with the warehouse: then they have told why.
+        if event.event_type not in FAILURES or (
+            told and event.event_type is dg.DagsterEventType.RUN_FAILURE
+        ):
             continue
+        told = True
         step = event.is_step_failure
-        data = event.step_failure_data if step else event.engine_event_data
-        cause = _root(data.error)
+        error = _error(event)
+        cause = _root(error)
         kind = (cause.cls_name if cause else None) or "unknown"
         words = None
         if cause and kind in {*ours, _CHECK_FAILED}:
             words = cause.message.strip().split(": ", 1)[-1]
-        yield FailedStep((step and event.step_key) or "opening the warehouse", kind, words)
+        yield FailedStep((step and event.step_key) or _PLACES[event.event_type], kind, words)
+
+
+_PLACES = {
+    dg.DagsterEventType.STEP_FAILURE: "a step",
+    dg.DagsterEventType.RESOURCE_INIT_FAILURE: "opening the warehouse",
+    dg.DagsterEventType.RUN_FAILURE: "the run",
+}
+
+
+def _error(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
+    if event.is_step_failure:
+        return event.step_failure_data.error
+    if event.event_type is dg.DagsterEventType.RESOURCE_INIT_FAILURE:
+        return event.engine_event_data.error
+    return event.job_failure_data.error
 
 
 _RECENT = 20

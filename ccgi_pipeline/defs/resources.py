@@ -1,12 +1,13 @@
 """Resources: where a run's folders are, which night it is, and the warehouse's one connection.
 
 Belongs here: what assets are handed. Folders come from the environment, so that the same
-definitions serve the demo, a production machine and the tests.
+definitions serve the demo, a production machine and the tests. Does not belong here: who executes
+steps, and where (workers).
 """
 
 import datetime as dt
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pydantic import PrivateAttr
 
 from ccgi_pipeline.night import Folders, Taking
 from ccgi_pipeline.reports.building import CALIFORNIA
-from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline.warehouse import lake, turns
 
 
 class NightDate(dg.ConfigurableResource[None]):
@@ -81,11 +82,9 @@ class Warehouse(DuckDBResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
         """Opens the warehouse for one run. Raises WarehouseBusyError where another one writes."""
-        del context
-        folder = Path(self.warehouse)
-        with lake.only_writer(folder), self.get_connection() as connection:
-            lake.attach(connection, folder)
-            lake.prepare(connection)
+        with self._turn(context), self.get_connection() as connection:
+            lake.attach(connection, Path(self.warehouse))
+            self._prepare(connection)
             self._connection = connection
             try:
                 yield self
@@ -93,24 +92,65 @@ class Warehouse(DuckDBResource):
                 self._connection = None
                 connection.close()  # before the lock is let go, whatever ended the run
 
+    def _turn(self, context: dg.InitResourceContext) -> AbstractContextManager[None]:
+        """What is held meanwhile."""
+        del context
+        return lake.only_writer(Path(self.warehouse))
+
+    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        lake.prepare(connection)
+
+
+class WarehouseOfStep(Warehouse):
+    """The warehouse, open for one step of a night whose steps several processes run.
+
+    No other step runs meanwhile. Raises WarehouseBusyError where the night of the step has ended.
+    """
+
+    @contextmanager
+    def _turn(self, context: dg.InitResourceContext) -> Iterator[None]:
+        with turns.alone(Path(self.warehouse)):
+            _night_goes_on(context)
+            yield
+
+
+class WarehouseOfShare(Warehouse):
+    """The same for a step that takes a share, while other steps take theirs."""
+
+    @contextmanager
+    def _turn(self, context: dg.InitResourceContext) -> Iterator[None]:
+        with turns.beside_others(Path(self.warehouse)):
+            _night_goes_on(context)
+            yield
+
+    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """The steps before have done it."""
+
+
+def _night_goes_on(context: dg.InitResourceContext) -> None:
+    """Refuses a step that was still queued when its night was killed: another may be on."""
+    run = context.instance.get_run_by_id(context.run_id or "") if context.instance else None
+    if run is not None and run.is_finished:
+        msg = "the night of this step has ended; the next one does what it left"
+        raise lake.WarehouseBusyError(msg)
+
 
 INBOX, OUTBOX, WAREHOUSE = "CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE"
 """Environment variables that name the three folders."""
 
 
-@dg.definitions
-def resources() -> dg.Definitions:
-    """The resources by the names that assets ask for, and the executor that keeps them open."""
+def resources(*, several: bool) -> dict[str, Any]:
+    """The resources by the names that assets ask for; ``several``: processes share a night."""
     places: dict[str, Any] = {
         "inbox": dg.EnvVar(INBOX),
         "outbox": dg.EnvVar(OUTBOX),
         "warehouse": dg.EnvVar(WAREHOUSE),
     }
-    return dg.Definitions(
-        resources={
-            "night": NightDate.configure_at_launch(),
-            "folders": NightFolders(**places),
-            "warehouse": Warehouse(**places),
-        },
-        executor=dg.in_process_executor,
-    )
+    always = {"night": NightDate.configure_at_launch(), "folders": NightFolders(**places)}
+    if not several:
+        return {**always, "warehouse": Warehouse(**places)}
+    return {
+        **always,
+        "warehouse": WarehouseOfStep(**places),
+        "warehouse_of_share": WarehouseOfShare(**places),
+    }

@@ -115,15 +115,17 @@ def load(
     verification: Verification,
     night: date,
     profiles: Profiles | None = None,
+    before: int | None = None,
 ) -> Loaded:
     """Loads verified drops of one family and notes them: one commit, all or nothing.
 
     It may run beside loads of other senders: what loses against one of them is done again. Raises
-    ConflictError.
+    ConflictError. ``before``: the snapshot at which other senders' records are looked up, if not
+    the newest.
     """
     family = drops[0].family
     faults = at_fault(verification)
-    terms = Terms(night, profiles or Profiles(), holds.answers(connection))
+    terms = Terms(night, profiles or Profiles(), holds.answers(connection), before=before)
     # What met a fault of ours is not remembered, so that the next night takes it again.
     done = [drop for drop in drops if drop.id not in faults]
 
@@ -166,13 +168,15 @@ class Terms:
     """On what terms verified files are loaded.
 
     ``answers`` are operators' to held drops. ``overtaken``: by feed, what later drops of the same
-    sender have done to it since, when an older drop is loaded once more.
+    sender have done to it since, when an older drop is loaded once more. ``before``: the snapshot
+    at which other senders' records are looked up, if not the newest.
     """
 
     night: date
     profiles: Profiles
     answers: Mapping[str, str] = field(default_factory=dict)
     overtaken: Mapping[str, Overtaken] = field(default_factory=dict)
+    before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +211,7 @@ def take(
         fates.append(linked.fates)
         found.append(linked.findings)
         verification = linked.verification
-    guarded = guard(connection, family, verification, profiles, terms.answers)
+    guarded = guard(connection, family, verification, profiles, terms.answers, before=terms.before)
     verification = guarded.verification
     fates.append(guarded.fates)
     found.append(guarded.findings)

@@ -63,14 +63,20 @@ def guard(
     verification: Verification,
     profiles: Profiles,
     answers: Mapping[str, str],
+    *,
+    before: int | None = None,
 ) -> Guarded:
-    """Holds the drops that would end too much; ``answers`` are operators', by drop."""
+    """Holds the drops that would end too much; ``answers`` are operators', by drop.
+
+    ``before``: the snapshot at which the ids of other districts are looked up, if not the newest;
+    so it makes no difference which of a night's drops were loaded already.
+    """
     verification = _adding_only(verification, answers)
     threats = [
         threat
         for feed in FAMILIES.get(family, ())
         if feed.guarded
-        for threat in _threats(connection, feed, verification, profiles)
+        for threat in _threats(connection, feed, verification, profiles, before)
         if threat.drop not in answers
     ]
     return _without_held(verification, threats)
@@ -109,6 +115,7 @@ def _threats(
     feed: FeedSpec,
     verification: Verification,
     profiles: Profiles,
+    before: int | None,
 ) -> Iterator[_Threat]:
     # Among a set's files an empty one is suspicious; where the file is the whole matter, its own
     # rules refuse it. A file that is refused ends nobody.
@@ -147,7 +154,7 @@ def _threats(
         ]
         senders = dict(files.filter(pl.col("lines") > 0).select("drop", SENDER).iter_rows())
         at_risk = {senders[threat.drop] for threat in threats if threat.drop in senders}
-        causes = _causes(connection, feed, sorted(at_risk)) if at_risk else {}
+        causes = _causes(connection, feed, sorted(at_risk), before) if at_risk else {}
         for threat in threats:
             yield replace(threat, cause=causes.get(senders.get(threat.drop, ""), EMPTY))
     finally:
@@ -191,16 +198,21 @@ def _too_many(
 
 
 def _causes(
-    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, senders: list[str]
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    senders: list[str],
+    before: int | None,
 ) -> dict[str, str]:
     """Why full sets lack so many of their senders' records, as far as the ids tell."""
     key = quoted(feed.keys[-1])
+    then = "" if before is None else f"AT (VERSION => {before})"
     rows = connection.execute(
         f"""
         WITH sent AS (
             SELECT DISTINCT _sender, {key} AS id FROM present WHERE list_contains($senders, _sender)
         ),
         known AS (SELECT _sender, {key} AS id FROM {feed.name} WHERE _active),
+        elsewhere AS (SELECT _sender, {key} AS id FROM {feed.name} {then} WHERE _active),
         fresh AS (FROM sent ANTI JOIN known USING (_sender, id)),
         missing AS (
             SELECT * FROM known ANTI JOIN sent USING (_sender, id)
@@ -210,8 +222,8 @@ def _causes(
             SELECT _sender, 'sent' AS what FROM sent
             UNION ALL SELECT _sender, 'fresh' FROM fresh
             UNION ALL SELECT _sender, 'missing' FROM missing
-            UNION ALL SELECT fresh._sender, 'others' FROM fresh SEMI JOIN known
-                ON known.id = fresh.id AND known._sender <> fresh._sender
+            UNION ALL SELECT fresh._sender, 'others' FROM fresh SEMI JOIN elsewhere
+                ON elsewhere.id = fresh.id AND elsewhere._sender <> fresh._sender
             UNION ALL SELECT fresh._sender, 'shortened' FROM fresh SEMI JOIN missing
                 ON missing._sender = fresh._sender AND starts_with(missing.id, '0')
                     AND ltrim(missing.id, '0') = fresh.id

@@ -1,9 +1,14 @@
 """Staging: what lies between one step of the night and the next, as files in the warehouse folder.
 
 Belongs here: how received drops and verified lines are handed on, so that each step can run in a
-process of its own and holds no more than one batch in memory. They are files of ours, not values
-of the orchestrator, because they hold pupils' data; in an encrypted warehouse they are sealed.
-Whatever a stopped night leaves is overwritten by the next.
+process of its own, on another machine if need be, and holds no more than one batch in memory. They
+are files of ours, not values of the orchestrator, because they hold pupils' data; in an encrypted
+warehouse they are sealed. Whatever a stopped night leaves is overwritten by the next.
+
+    staging/drops.json                          what was received
+    staging/<family>/snapshot                   the warehouse's, before the family is loaded
+    staging/<family>/<share>/batch-<number>/    verified drops, forgotten when they are loaded
+    staging/<family>/<share>/<outcome>.parquet  what a step made of the share, in counts
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ import polars as pl
 
 from ccgi_pipeline.encryption import Purpose, keys_of
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
+from ccgi_pipeline.intake.shares import WHOLE, Share
 from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.sealing import seal, unseal
 from ccgi_pipeline.verification.verifying import Verification
@@ -52,19 +58,22 @@ class Staging:
         drops = self._load_drops(path) if path.exists() else []
         return [drop for drop in drops if drop.family in families]
 
-    def clear_batches(self, family: str) -> None:
-        """Forgets what was verified of ``family``."""
-        shutil.rmtree(self.root / family, ignore_errors=True)
+    def clear_batches(self, family: str, share: Share | None = None) -> None:
+        """Forgets what was verified of ``family``: of one share, or all of it."""
+        place = self.root / family
+        shutil.rmtree(place if share is None else place / share.name, ignore_errors=True)
 
     def clear_batch(self, folder: Path) -> None:
         """Forgets one batch."""
         with milestone("staging: batch forgotten"):
             shutil.rmtree(folder)
 
-    def save_batch(self, family: str, drops: Sequence[Drop], verified: Verification) -> None:
+    def save_batch(
+        self, family: str, drops: Sequence[Drop], verified: Verification, share: Share = WHOLE
+    ) -> None:
         """Adds a batch of verified drops."""
-        number = len(self.batch_folders(family))  # batches are only added to an empty family
-        folder = self.root / family / f"batch-{number:05d}"
+        number = len(self.batch_folders(family, share))  # batches are only added to an empty share
+        folder = self.root / family / share.name / f"batch-{number:05d}"
         for kind, frames in (("accepted", verified.accepted), ("kept_keys", verified.kept_keys)):
             (folder / kind).mkdir(parents=True)
             for feed, frame in frames.items():
@@ -74,9 +83,29 @@ class Staging:
             self._save(folder / "findings.parquet", verified.findings)
             self._save_drops(folder / "drops.json", drops)
 
-    def batch_folders(self, family: str) -> list[Path]:
-        """Where the batches of ``family`` lie, in their order."""
-        return sorted((self.root / family).glob("batch-*"))
+    def batch_folders(self, family: str, share: Share = WHOLE) -> list[Path]:
+        """Where the batches of a share of ``family`` lie, in their order."""
+        return sorted((self.root / family / share.name).glob("batch-*"))
+
+    def save_outcome(self, family: str, share: Share, step: str, outcome: pl.DataFrame) -> None:
+        """Keeps what ``step`` made of a share, for the step that sums up all shares."""
+        folder = self.root / family / share.name
+        folder.mkdir(parents=True, exist_ok=True)
+        self._save(folder / f"{step}.parquet", outcome)
+
+    def outcomes(self, family: str, step: str) -> list[pl.DataFrame]:
+        """What ``step`` made of each share of ``family``."""
+        return [self._load(path) for path in sorted((self.root / family).glob(f"*/{step}.parquet"))]
+
+    def save_snapshot(self, family: str, snapshot: int) -> None:
+        """Keeps the number of the warehouse's snapshot before ``family`` is loaded."""
+        folder = self.root / family
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "snapshot").write_text(f"{snapshot}")
+
+    def snapshot(self, family: str) -> int:
+        """The number of the warehouse's snapshot before ``family`` was loaded."""
+        return int((self.root / family / "snapshot").read_text())
 
     def batch(self, folder: Path) -> tuple[list[Drop], Verification]:
         """One batch: its drops and what verification made of them."""

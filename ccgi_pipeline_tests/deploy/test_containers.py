@@ -1,0 +1,265 @@
+"""The files of deploy/compose and deploy/helm: that what they name is there, as they name it.
+
+Belongs here: all that can be told without a Docker machine or a cluster. Does not belong here: the
+login (test_access), workers at work (defs.test_workers).
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from ccgi_pipeline.cli import main
+from ccgi_pipeline.defs.workers import executor_of, workers
+from ccgi_pipeline.running import DAGSTER_AT
+from ccgi_pipeline.warehouse.whereabouts import server_wanted
+from ccgi_pipeline_tests.postgresql import USER, PostgreSql
+
+PROJECT = Path(__file__).parents[2]
+COMPOSE, HELM = PROJECT / "deploy" / "compose", PROJECT / "deploy" / "helm"
+OURS = "ccgi-pipeline"
+SECRETS = "/run/secrets/"
+
+
+def _compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((COMPOSE / "compose.yaml").read_text())
+    return found
+
+
+def _values() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((HELM / "values.yaml").read_text())
+    return found
+
+
+def _deployment() -> dict[str, Any]:
+    (found,) = _values()["dagster-user-deployments"]["deployments"]
+    assert isinstance(found, dict)
+    return found
+
+
+def _pipelines() -> dict[str, dict[str, Any]]:
+    """The services that run our image."""
+    services: dict[str, dict[str, Any]] = _compose()["services"]
+    return {name: s for name, s in services.items() if s["image"].startswith(OURS)}
+
+
+SERVICES = ["ui", "look", "worker"]
+
+
+def test_the_services_are_those_that_the_tests_know() -> None:
+    assert sorted(_pipelines()) == sorted(SERVICES)
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_every_variable_of_the_files_is_one_that_is_read() -> None:
+    code = [*(PROJECT / "ccgi_pipeline").rglob("*.py"), PROJECT / "deploy" / "auth" / "Caddyfile"]
+    read = set(re.findall(r"CCGI_[A-Z0-9_]+", " ".join(path.read_text() for path in code)))
+    files = [path for path in (*COMPOSE.iterdir(), *HELM.iterdir()) if path.is_file()]
+    named = set(re.findall(r"CCGI_[A-Z0-9_]+", " ".join(path.read_text() for path in files)))
+    assert len(named) > 10
+    assert {name.removesuffix("_FILE") for name in named} <= read
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_command_is_one_of_ours_with_its_options(service: str) -> None:
+    name, *options = _pipelines()[service]["command"]
+    command = main.commands[name]
+    with command.make_context(name, options) as context:
+        environment = _pipelines()[service]["environment"]
+        for folder in ("inbox", "outbox", "warehouse"):
+            assert str(context.params[folder]) == environment[f"CCGI_{folder.upper()}"]
+
+
+def test_the_image_starts_our_command_and_nobodys_user_runs_it() -> None:
+    lines = (COMPOSE / "Dockerfile").read_text().splitlines()
+    assert 'ENTRYPOINT ["ccgi"]' in lines
+    assert "USER 10001:10001" in lines
+    pod = _deployment()["podSecurityContext"]
+    assert (pod["runAsUser"], pod["runAsNonRoot"]) == (10001, True)
+
+
+def test_what_the_image_copies_is_there_and_not_ignored() -> None:
+    lines = (COMPOSE / "Dockerfile").read_text().splitlines()
+    copied = [n for line in lines if re.match(r"COPY (?!--)", line) for n in line.split()[1:-1]]
+    assert len(copied) > 4
+    assert all((PROJECT / name).exists() for name in copied)
+    kept = (PROJECT / ".dockerignore").read_text().splitlines()
+    assert {f"!{name}" for name in copied} <= set(kept)
+
+
+# --- versions -------------------------------------------------------------------------------------
+
+
+def test_every_image_has_a_version() -> None:
+    images = [service["image"] for service in _compose()["services"].values()]
+    made = re.findall(r"(?m)^FROM (\S+)", (COMPOSE / "Dockerfile").read_text())
+    values = _values()
+    of_chart = [
+        values["dagsterWebserver"]["image"],
+        values["dagsterDaemon"]["image"],
+        _deployment()["image"],
+    ]
+    images += [*made, *(f"{image['repository']}:{image['tag']}" for image in of_chart)]
+    assert len(images) > 8
+    assert [image for image in images if not re.search(r":\d+\.\d+", image)] == []
+
+
+def test_versions_are_those_of_the_project() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert {s["image"] for s in _pipelines().values()} == {f"{OURS}:{project['version']}"}
+    assert str(_deployment()["image"]["tag"]) == project["version"]
+    for part in ("dagsterWebserver", "dagsterDaemon"):
+        assert str(_values()[part]["image"]["tag"]) == dg.__version__
+    assert f"--version {dg.__version__} " in (HELM / "values.yaml").read_text()
+
+
+def test_the_lock_of_the_image_has_the_projects_pins_and_the_workers_packages() -> None:
+    def pins(name: str) -> dict[str, str]:
+        found = re.findall(
+            r"(?m)^([a-z0-9._-]+)(?:\[[^\]]+\])?==(\S+)", (PROJECT / name).read_text()
+        )
+        return dict(found)
+
+    project, image = pins("requirements.lock"), pins("requirements-workers.lock")
+    assert len(project) > 50
+    assert {name: image.get(name) for name in project} == project
+    assert {"dagster-celery", "dagster-k8s", "dagster-postgres", "redis"} <= set(image)
+    extra = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    for wanted in extra["optional-dependencies"]["workers"]:
+        name, version = re.sub(r"\[.*\]", "", wanted).split("==")
+        assert image[name] == version
+
+
+# --- secrets --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_secret_is_a_file_that_the_service_is_given(service: str) -> None:
+    given = _pipelines()[service]
+    files = {n: v for n, v in given["environment"].items() if n.endswith("_FILE")}
+    assert {path.removeprefix(SECRETS) for path in files.values()} == set(given["secrets"])
+    assert set(given["secrets"]) <= set(_compose()["secrets"])
+    plain = " ".join(v for n, v in given["environment"].items() if n not in files)
+    assert not re.search(r"://[^/@\s]*:[^/@\s]+@", plain), "a password among the variables"
+
+
+def test_values_hold_no_secret() -> None:
+    text = (HELM / "values.yaml").read_text()
+    assert not re.search(r"://[^/@\s]*:[^/@\s]+@", text)
+    assert "postgresqlPassword" not in text
+    named = {variable["name"] for variable in _deployment()["env"]}
+    assert not [name for name in named if re.search("PASSWORD|SECRET|KEY|DAGSTER", name)]
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    """What the script makes, in a copy of the folder."""
+    shutil.copy(COMPOSE / "secrets.sh", tmp_path)
+    subprocess.run([tmp_path / "secrets.sh"], check=True, capture_output=True)
+    return tmp_path / "secrets"
+
+
+def test_the_script_makes_every_secret_for_its_owner_alone_and_keeps_what_there_is(
+    secrets: Path,
+) -> None:
+    (env_file,) = _compose()["services"]["login"]["env_file"]
+    named = [entry["file"] for entry in _compose()["secrets"].values()]
+    made = [secrets.parent / path for path in (*named, env_file["path"])]
+    assert all(path.stat().st_size and not path.stat().st_mode & 0o077 for path in made)
+    before = {path: path.read_bytes() for path in made}
+    subprocess.run([secrets.parent / "secrets.sh"], check=True, capture_output=True)
+    assert {path: path.read_bytes() for path in made} == before
+
+
+def _as_in_the_container(secrets: Path) -> Mapping[str, str]:
+    environment: dict[str, str] = _pipelines()["worker"]["environment"]
+    return {
+        name: value.replace(SECRETS, f"{secrets}/") if name.endswith("_FILE") else value
+        for name, value in environment.items()
+    }
+
+
+def test_the_settings_of_the_containers_are_ones_that_work_together(secrets: Path) -> None:
+    environment = _as_in_the_container(secrets)
+    settings = workers(environment)
+    assert executor_of(settings).name == "celery"
+    server = server_wanted(environment)
+    assert server.password == (secrets / "postgres_password").read_text()
+    databases = (COMPOSE / "databases.sql").read_text()
+    made = {*re.findall(r"CREATE DATABASE (\w+);", databases)}
+    made.add(_compose()["services"]["postgres"]["environment"]["POSTGRES_DB"])
+    runs = Path(environment[f"{DAGSTER_AT}_FILE"]).read_text()
+    wanted = {address.rpartition("/")[2] for address in (settings.broker or "", runs)}
+    assert {server.database, *wanted} == made
+    assert f":{server.password}@{server.host}:" in (settings.broker or "")
+
+
+# --- the rest -------------------------------------------------------------------------------------
+
+
+def test_every_service_says_whether_it_is_well() -> None:
+    assert [n for n, s in _compose()["services"].items() if not s["healthcheck"]["test"]] == []
+
+
+def test_nothing_but_the_login_is_reached_from_outside() -> None:
+    services = _compose()["services"]
+    assert [name for name, service in services.items() if "ports" in service] == ["login"]
+    # The UI listens on 127.0.0.1 of the login's network, where nobody else is.
+    assert {services[name]["network_mode"] for name in ("ui", "look")} == {"service:login"}
+    assert "--read-only" in services["look"]["command"]
+    assert _compose()["networks"]["inside"]["internal"]
+    assert _values()["dagsterWebserver"]["service"]["type"] == "ClusterIP"
+
+
+def test_the_chart_is_told_of_one_night_at_a_time_and_keeps_no_output_of_steps(
+    tmp_path: Path, database_server: PostgreSql
+) -> None:
+    """The chart writes such a dagster.yaml of the values."""
+    values = _values()
+    kept = values["computeLogManager"]["config"]["customComputeLogManager"]
+    queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
+    database = database_server.new_database()
+    written = {
+        "storage": {
+            "postgres": {
+                "postgres_db": {
+                    "scheme": values["postgresql"]["postgresqlScheme"],
+                    "username": USER,
+                    "password": database_server.password,
+                    "hostname": "127.0.0.1",
+                    "port": database_server.port,
+                    "db_name": database,
+                }
+            }
+        },
+        "compute_logs": {"module": kept["module"], "class": kept["class"]},
+        "concurrency": {"runs": {"max_concurrent_runs": queue["maxConcurrentRuns"]}},
+        "telemetry": {"enabled": values["telemetry"]["enabled"]},
+    }
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(written))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 1
+        assert type(instance.compute_log_manager).__name__ == "NoOpComputeLogManager"
+        assert instance.get_runs() == []
+
+
+def test_the_pods_of_steps_find_folders_and_secrets_as_the_code_location_does() -> None:
+    deployment = _deployment()
+    assert deployment["includeConfigInLaunchedRuns"]["enabled"]
+    environment = {variable["name"]: variable["value"] for variable in deployment["env"]}
+    assert executor_of(workers(environment)).name == "k8s"
+    (mount,) = deployment["volumeMounts"]
+    folders = [environment[name] for name in ("CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE")]
+    assert all(folder.startswith(f"{mount['mountPath']}/") for folder in folders)
+    assert deployment["volumes"][0]["name"] == mount["name"]
