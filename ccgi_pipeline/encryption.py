@@ -43,7 +43,15 @@ _SCHEME = 1
 _BOUND_TO = f"ccgi-pipeline encryption.json, scheme {_SCHEME}".encode()
 _OWNER_ONLY = 0o600
 
-_OF_PLAIN = ("archive", "staging", "tables", "catalog.sqlite", "catalog.duckdb", "*.sqlite")
+_OF_PLAIN = (
+    "archive",
+    "staging",
+    "tables",
+    "catalog.sqlite",
+    "catalog.duckdb",
+    "*.sqlite",
+    "warehouse.json",
+)
 """What lies in a folder that is no new one."""
 
 

@@ -45,6 +45,10 @@ class NoRoomError(PermanentError):
     """A disk is full, or a limit on it is reached: nothing is half written, somebody makes room."""
 
 
+class StorageRefusedError(PermanentError):
+    """The object storage of the warehouse's tables refuses: keys, name, rights."""
+
+
 class CatalogDamagedError(PermanentError):
     """The warehouse's catalog cannot be read, or is gone: restore it from a backup."""
 
@@ -103,7 +107,7 @@ def as_ours(error: BaseException, places: Sequence[Path] = ()) -> PipelineError:
                 "Nothing is half written: run again when it is up"
             )
         if _says(cause, _REFUSED):
-            return PermanentError(
+            return StorageRefusedError(
                 "the object storage of the warehouse's tables refuses: look at CCGI_TABLES, "
                 "CCGI_S3_KEY_ID and CCGI_S3_SECRET"
             )

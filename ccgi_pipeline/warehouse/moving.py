@@ -9,9 +9,10 @@ in force (whereabouts).
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -177,11 +178,11 @@ def copy_catalog(
     _make_empty(connection, target, encrypted=encrypted)
     _attach(connection, source, "source", read_only=True)
     _attach(connection, target, "target")
-    try:
-        return _copy_tables(connection, target.kind)
-    finally:
-        connection.execute("DETACH source")
-        connection.execute("DETACH target")
+    with lake.transaction(connection):
+        copied = _copy_tables(connection, target.kind)
+    connection.execute("DETACH source")
+    connection.execute("DETACH target")
+    return copied
 
 
 def name_files_where_they_are(
@@ -250,7 +251,6 @@ def _attach(
 def _copy_tables(connection: duckdb.DuckDBPyConnection, kind: Kind) -> tuple[int, int]:
     there, here = _tables(connection, "source"), _tables(connection, "target")
     rows = 0
-    connection.execute("BEGIN")
     for table, columns in sorted(there.items()):
         if not table.startswith("ducklake_"):
             continue
@@ -261,17 +261,18 @@ def _copy_tables(connection: duckdb.DuckDBPyConnection, kind: Kind) -> tuple[int
             types = _types_of_inlined(connection, table, columns, kind)
             declared = ", ".join(f"{quoted(name)} {sql}" for name, sql in types.items())
             connection.execute(f"CREATE TABLE target.{quoted(table)} ({declared})")
+        # Some databases keep the case of a name, others do not.
+        known = {name.lower(): name for name in columns}
         selected = ", ".join(
-            f"{_as_type(name, columns[name], sql)} AS {quoted(name)}"
+            f"{_as_type(known[name.lower()], columns[known[name.lower()]], sql)} AS {quoted(name)}"
             for name, sql in types.items()
-            if name in columns
+            if name.lower() in known
         )
         connection.execute(
             f"INSERT INTO target.{quoted(table)} BY NAME "
             f"SELECT {selected} FROM source.{quoted(table)}"
         )
         rows += _same_count(connection, table)
-    connection.execute("COMMIT")
     snapshots = connection.execute("SELECT count(*) FROM target.ducklake_snapshot").fetchone()
     return rows, int(snapshots[0]) if snapshots else 0
 
@@ -318,16 +319,29 @@ def _types_of_inlined(
 ) -> dict[str, str]:
     """The columns of a table of short inserts (or deletes), as DuckLake has them in ``kind``."""
     number = table.removeprefix("ducklake_inlined_data_").partition("_")[0]
-    declared: dict[str, str] = {}
-    if number.isdecimal():
-        declared = dict(
-            connection.execute(
-                "SELECT column_name, column_type FROM source.ducklake_column "
-                "WHERE table_id = ? AND parent_column IS NULL ORDER BY begin_snapshot",
-                [int(number)],
-            ).fetchall()
-        )
-    return {name: _inlined_type(declared.get(name, "int64"), kind) for name in columns}
+    rows = connection.execute(
+        "SELECT column_name, column_type FROM source.ducklake_column "
+        "WHERE table_id = ? AND parent_column IS NULL ORDER BY begin_snapshot",
+        [int(number) if number.isdecimal() else -1],
+    ).fetchall()
+    declared = {name.lower(): (name, sql) for name, sql in rows}
+    words = connection.execute("SELECT keyword_name FROM duckdb_keywords()").fetchall()
+    keywords = {word for (word,) in words}
+    types = {}
+    for column in columns:
+        name, sql = declared.get(column.lower(), (column, "int64"))
+        types[_inlined_name(name, kind, keywords)] = _inlined_type(sql, kind)
+    return types
+
+
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+def _inlined_name(declared: str, kind: Kind, keywords: Collection[str]) -> str:
+    """A column's name as DuckLake has it: it quotes what it must, and PostgreSQL folds the rest."""
+    if kind is not Kind.POSTGRES or declared.lower() in keywords:
+        return declared
+    return declared.lower() if _PLAIN_NAME.fullmatch(declared) else declared
 
 
 def _inlined_type(declared: str, kind: Kind) -> str:

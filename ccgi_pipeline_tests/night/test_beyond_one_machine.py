@@ -7,17 +7,18 @@ server that goes away. Several workers are in ``test_several_workers``.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.delivery.ledger import open_ledger
-from ccgi_pipeline.errors import UnreachableError
+from ccgi_pipeline.errors import UnreachableError, as_ours
 from ccgi_pipeline.night import Folders, look_for_drops
 from ccgi_pipeline.rebuilding import rebuilt
 from ccgi_pipeline.support.structure import sizes
@@ -70,12 +71,12 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Nights:
 
 
 @pytest.fixture(scope="module")
-def served(
+def nights_of_served(
     embedded: Nights,
     tmp_path_factory: pytest.TempPathFactory,
     database_server: PostgreSql,
     store: ObjectStorage,
-) -> Iterator[Nights]:
+) -> Nights:
     root = tmp_path_factory.mktemp("served")
     environment = {
         **database_server.environment(database_server.new_database()),
@@ -88,7 +89,15 @@ def served(
         run_night(folders_in(root, first), ON)
         folders = folders_in(root, embedded.folders.inbox)
         run_night(folders, _SECOND)
-        yield Nights(folders, environment)
+    return Nights(folders, environment)
+
+
+@pytest.fixture
+def served(nights_of_served: Nights, monkeypatch: pytest.MonkeyPatch) -> Nights:
+    """Two nights on PostgreSQL and object storage, with the environment that they need."""
+    for name, value in nights_of_served.environment.items():
+        monkeypatch.setenv(name, value)
+    return nights_of_served
 
 
 def _ccgi(*arguments: str | Path) -> Result:
@@ -108,6 +117,13 @@ def test_reports_of_the_first_night_are_made_again_and_lead_back_to_their_lines(
     served: Nights,
 ) -> None:
     warehouse, outbox = served.folders.warehouse, served.folders.outbox
+    _assert_first_night_is_made_again(warehouse, outbox)
+    spec = report_named("applications and launches")
+    traced = trace(warehouse, spec, HAYWARD, 2, "Detail", ON)
+    assert traced
+
+
+def _assert_first_night_is_made_again(warehouse: Path, outbox: Path) -> None:
     with open_ledger(warehouse) as ledger:
         rows = ledger.database.execute("SELECT path, sha256 FROM made").fetchall()
         made = [found for path, sha256 in rows if (found := ledger.made(path, sha256))]
@@ -115,9 +131,31 @@ def test_reports_of_the_first_night_are_made_again_and_lead_back_to_their_lines(
     again = list(rebuilt(warehouse, of_first))
     assert len(again) == len(of_first) > 50
     assert all((outbox / file.path).read_bytes() == content for file, content in again)
-    spec = report_named("applications and launches")
-    traced = trace(warehouse, spec, HAYWARD, 1, "Detail", ON)
-    assert traced
+
+
+def test_a_warehouse_that_was_moved_is_what_it_was_there_and_back(
+    embedded: Nights,
+    database_server: PostgreSql,
+    store: ObjectStorage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    warehouse = Path(shutil.copytree(embedded.folders.warehouse, tmp_path / "warehouse"))
+    before = lake_rows(warehouse)
+    with monkeypatch.context() as patched:
+        for name, value in {
+            **database_server.environment(database_server.new_database()),
+            **store.environment("moved"),
+        }.items():
+            patched.setenv(name, value)
+        _ccgi("warehouse", "move", "--warehouse", warehouse, "--to-postgres")
+        assert lake_rows(warehouse) == before
+        _assert_first_night_is_made_again(warehouse, embedded.folders.outbox)
+        _ccgi("replay", "--warehouse", warehouse)
+        assert lake_rows(warehouse) == before
+        _ccgi("warehouse", "move", "--warehouse", warehouse, "--to-folder")
+    assert lake_rows(warehouse) == before
+    _assert_first_night_is_made_again(warehouse, embedded.folders.outbox)
 
 
 def test_status_and_support_bundle_tell_of_it_without_its_password(
@@ -173,6 +211,13 @@ def test_a_server_that_goes_away_costs_a_night_nothing_but_time(
         asked = look_for_drops(folders)
         assert asked.due is None
         assert "cannot be reached" in asked.told
+        server.start()
+        with lake.connect(folders.warehouse) as connection:
+            lake.prepare(connection)
+            server.stop()
+            with pytest.raises(duckdb.Error) as broken:
+                connection.execute("INSERT INTO duplicates VALUES ('drop', 'path', NULL)")
+            assert isinstance(as_ours(broken.value), UnreachableError)
         server.start()
         (loaded,) = run_night(folders, ON)
         assert loaded.drops == 1

@@ -21,14 +21,16 @@ from ccgi_pipeline_tests.postgresql import PostgreSql
 
 _HISTORY = (
     """
-    CREATE TABLE mixed (k BIGINT, t VARCHAR, l VARCHAR[], d DATE, s TIMESTAMP, b BOOLEAN,
+    CREATE TABLE mixed (k BIGINT, t VARCHAR,
+                        "EventID" VARCHAR, "Virtual" VARCHAR, "column" VARCHAR,
+                        l VARCHAR[], d DATE, s TIMESTAMP, b BOOLEAN,
                         h UBIGINT, n DECIMAL(10, 4))
     """,
     """
     INSERT INTO mixed VALUES
-        (1, 'Grüße', ['a', 'b''c', NULL, 'd, "e"'], DATE '2026-11-22',
+        (1, 'Grüße', 'E1', 'yes', 'c', ['a', 'b''c', NULL, 'd, "e"'], DATE '2026-11-22',
          TIMESTAMP '2026-11-22 01:02:03', true, 18446744073709551615, 1.2345),
-        (2, '', [], NULL, NULL, NULL, NULL, NULL)
+        (2, '', NULL, NULL, NULL, [], NULL, NULL, NULL, NULL, NULL)
     """,
     "INSERT INTO mixed (k, t) SELECT range, 'row ' || range FROM range(100, 200)",
     "DELETE FROM mixed WHERE k = 2",

@@ -8,12 +8,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from ccgi_pipeline.errors import CatalogDamagedError, PipelineError, UnreachableError
+from ccgi_pipeline.encryption import EncryptionKeyError, new_key
+from ccgi_pipeline.errors import (
+    CatalogDamagedError,
+    PipelineError,
+    StorageRefusedError,
+    UnreachableError,
+    as_ours,
+)
 from ccgi_pipeline.warehouse import lake
 from ccgi_pipeline.warehouse.postgres import CatalogRefusedError
 from ccgi_pipeline.warehouse.whereabouts import CATALOG_AT, MEMORY, PASSWORD, WhereaboutsError
+from ccgi_pipeline_tests.encrypting import key_set
+from ccgi_pipeline_tests.object_storage import ObjectStorage
 from ccgi_pipeline_tests.postgresql import PostgreSql
 
 
@@ -222,4 +232,49 @@ def test_tables_in_another_place_than_before_are_refused(
 def test_what_nobody_foresaw_is_an_error_of_ours(tmp_path: Path) -> None:
     (tmp_path / MEMORY).write_text("{")
     with pytest.raises(PipelineError, match=r"warehouse\.json is damaged"):
+        lake.connect(tmp_path)
+
+
+@pytest.mark.usefixtures("catalog_in_postgresql")
+@pytest.mark.parametrize(
+    ("given", "kind", "words"),
+    [
+        ({"CCGI_TABLES": "s3://no-such-bucket/tables"}, StorageRefusedError, "refuses"),
+        ({"CCGI_S3_ENDPOINT": "http://127.0.0.1:1"}, UnreachableError, "cannot be reached"),
+    ],
+)
+def test_what_object_storage_says_is_told_without_its_words(
+    tmp_path: Path,
+    store: ObjectStorage,
+    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, str],
+    kind: type[PipelineError],
+    words: str,
+) -> None:
+    for variable, value in {**store.environment("nothing"), **given}.items():
+        monkeypatch.setenv(variable, value)
+    with lake.connect(tmp_path) as connection:
+        connection.execute("CREATE TABLE duplicates (path VARCHAR)")
+        with pytest.raises(duckdb.Error) as refused:
+            connection.execute("INSERT INTO duplicates SELECT range FROM range(100)")
+    ours = as_ours(refused.value)
+    assert isinstance(ours, kind)
+    assert words in str(ours)
+    assert "127.0.0.1" not in str(ours)
+
+
+@pytest.mark.usefixtures("catalog_in_postgresql")
+def test_object_storage_without_its_key_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CCGI_TABLES", "s3://bucket/prefix")
+    with pytest.raises(WhereaboutsError, match="CCGI_S3_KEY_ID"):
+        lake.connect(tmp_path)
+
+
+@pytest.mark.usefixtures("catalog_in_postgresql")
+def test_a_key_that_comes_too_late_is_refused(tmp_path: Path) -> None:
+    with key_set(None):
+        _begin(tmp_path)
+    with key_set(new_key()), pytest.raises(EncryptionKeyError, match="is not encrypted"):
         lake.connect(tmp_path)
