@@ -18,8 +18,11 @@ from dagster._core.definitions.dependency import (
     DynamicCollectDependencyDefinition,
     IDependencyDefinition,
 )
+from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.execution.retries import RetryMode
 from dagster._core.execution.step_dependency_config import StepDependencyConfig
+from dagster._serdes import serialize_value
+from dagster_shared.error import SerializableErrorInfo
 
 from ccgi_pipeline.defs.resources import WAREHOUSE, resources
 from ccgi_pipeline.errors import PermanentError, TransientError
@@ -136,7 +139,7 @@ def _leading(executor: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
 
 
 class _Leading(dg.Executor):
-    """An executor that leads the night meanwhile, and says which steps' workers were lost."""
+    """An executor that leads the night while it works."""
 
     def __init__(self, executor: dg.Executor) -> None:
         self._executor = executor
@@ -156,40 +159,80 @@ class _Leading(dg.Executor):
         self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
     ) -> Iterator[dg.DagsterEvent]:
         with turns.leading(Path(os.environ[WAREHOUSE])):
-            try:
-                yield from self._executor.execute(plan_context, execution_plan)
-            except Exception:
-                lost = _without_end(plan_context.instance, plan_context.run_id)
-                if not lost:
-                    raise
-                msg = (
-                    f"the worker of {', '.join(lost)} was lost: killed, or out of memory. What was "
-                    "committed stays; run the night again"
-                )
-                raise WorkerLostError(msg) from None
+            yield from self._spread(plan_context, execution_plan)
+
+    def _spread(
+        self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
+    ) -> Iterator[dg.DagsterEvent]:
+        return self._executor.execute(plan_context, execution_plan)
 
 
-_BEGIN = dg.DagsterEventType.STEP_START
-_ENDS = {
-    dg.DagsterEventType.STEP_SUCCESS,
-    dg.DagsterEventType.STEP_FAILURE,
-    dg.DagsterEventType.STEP_UP_FOR_RETRY,
-}
+class _LeadingCelery(_Leading):
+    """The same of Celery. A step whose worker was lost has failed, and the others go on."""
+
+    def _spread(
+        self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
+    ) -> Iterator[dg.DagsterEvent]:
+        from dagster_celery.core_execution_loop import (  # noqa: PLC0415 - an extra
+            core_celery_execution_loop,
+        )
+        from dagster_celery.executor import _submit_task  # noqa: PLC0415 - its only way
+
+        def submit(
+            app: Any,  # noqa: ANN401
+            context: "PlanOrchestrationContext",
+            step: Any,  # noqa: ANN401
+            queue: str,
+            priority: int,
+            known_state: Any,  # noqa: ANN401
+        ) -> _Submitted:
+            task = _submit_task(app, context, step, queue, priority, known_state)  # type: ignore[no-untyped-call]
+            return _Submitted(task, context, step)
+
+        spread: Iterator[dg.DagsterEvent] = core_celery_execution_loop(  # type: ignore[no-untyped-call]
+            plan_context, execution_plan, step_execution_fn=submit
+        )
+        return spread
 
 
-def _without_end(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """The steps of a run that began and did not end."""
-    records = instance.get_records_for_run(run_id, of_type={_BEGIN, *_ENDS}).records
-    open_steps: dict[str, None] = {}
-    for record in records:
-        event = record.event_log_entry.dagster_event
-        if event is None or event.step_key is None:
-            continue
-        if event.event_type is _BEGIN:
-            open_steps[event.step_key] = None
-        else:
-            open_steps.pop(event.step_key, None)
-    return sorted(open_steps)
+class _Submitted:
+    """A step that a worker was given, as the loop asks for it.
+
+    Left to itself the loop waits for ever once a worker was lost.
+    """
+
+    def __init__(self, task: Any, context: "PlanOrchestrationContext", step: Any) -> None:  # noqa: ANN401
+        self._task, self._context, self._step = task, context, step
+
+    def ready(self) -> bool:
+        """Whether it has ended, or its worker."""
+        return bool(self._task.ready())
+
+    def revoke(self) -> None:
+        """Takes it back, if nobody has begun it."""
+        self._task.revoke()
+
+    def get(self) -> Sequence[str]:
+        """Its events; of a lost worker that the step has failed."""
+        from celery.exceptions import TaskRevokedError  # noqa: PLC0415 - an extra
+
+        try:
+            events: Sequence[str] = self._task.get()
+        except TaskRevokedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever Celery says, there is no end of it
+            return [serialize_value(self._failure(type(error).__name__))]
+        return events
+
+    def _failure(self, kind: str) -> dg.DagsterEvent:
+        name = WorkerLostError.__name__
+        told = (
+            f"{name}: its worker was lost ({kind}): killed, or out of memory. What was committed "
+            "stays; run the night again"
+        )
+        error = SerializableErrorInfo(told, stack=[], cls_name=name)
+        failure = StepFailureData(error, user_failure_data=None)  # type: ignore[no-untyped-call]
+        return dg.DagsterEvent.step_failure_event(self._context.for_step(self._step), failure)
 
 
 def _celery(settings: Workers) -> dg.ExecutorDefinition:
@@ -201,7 +244,7 @@ def _celery(settings: Workers) -> dg.ExecutorDefinition:
 
     def made(_context: dg.InitExecutorContext) -> dg.Executor:
         given_ = app_settings(settings.broker or "", settings.results)
-        return _Leading(CeleryExecutor(RetryMode.DISABLED, **given_))  # type: ignore[no-untyped-call]
+        return _LeadingCelery(CeleryExecutor(RetryMode.DISABLED, **given_))  # type: ignore[no-untyped-call]
 
     return dg.ExecutorDefinition(
         name=CELERY,

@@ -298,14 +298,15 @@ def test_a_worker_killed_in_a_share_fails_the_night_and_the_next_one_takes_the_r
     several, server = begun.copied_to(tmp_path / "several"), begun.server
     server.execute(several.catalog, "CREATE TABLE gate (open boolean)")
     # Where two shares are at work, neither commits before the gate is open.
-    commits_wait(several, f"({_SHARES_AT_WORK}) < 2 OR EXISTS (SELECT FROM gate)", seconds=60)
+    commits_wait(several, f"({_SHARES_AT_WORK}) < 2 OR EXISTS (SELECT FROM gate)", seconds=15)
     with several.workers(), several.started("run", "--date", ON.isoformat()) as night:
         pid = _newest_of_two_loads(several, night)
         os.kill(pid, signal.SIGKILL)
         server.execute(several.catalog, "INSERT INTO gate VALUES (true)")
         told, _ = night.communicate(timeout=PATIENCE)
     assert night.returncode == 1
-    assert "was lost" in told
+    assert f"{LOADS}[" in told
+    assert "its worker was lost" in told
     before = {row[0] for row in several.rows()["drops"]}
     with several.as_one():
         load_and_answer(several.folders, ON)
