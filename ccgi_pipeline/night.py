@@ -45,7 +45,7 @@ from ccgi_pipeline.intake.receiving import (
     receive,
 )
 from ccgi_pipeline.intake.settling import Clock, attempt
-from ccgi_pipeline.intake.shares import WHOLE, Share, drops_of
+from ccgi_pipeline.intake.shares import WHOLE, Share, bytes_of, drops_of
 from ccgi_pipeline.intake.sources import Inboxes, connection_to, open_inboxes
 from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
@@ -374,7 +374,7 @@ def batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]:
     senders: set[str] = set()
     size = 0
     for drop in drops:
-        bytes_ = sum(archive.size(sha256) for _, sha256 in drop.files)
+        bytes_ = bytes_of(drop, archive)
         other_family = bool(batch) and batch[0].family != drop.family
         if batch and (drop.sender in senders or other_family or size + bytes_ > BATCH_BYTES):
             yield batch
