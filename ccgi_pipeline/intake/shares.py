@@ -1,8 +1,8 @@
 """Shares: a night's drops of one family, cut so that several processes can take them at once.
 
-Belongs here: which drops make a share, and how large a drop is. All drops of a sender are in one share, since rules look up
-only what the same sender sent, and loads compare only with the same sender's records. Does not
-belong here: who takes a share, and when (defs).
+Belongs here: which drops make a share, and how large a drop is. All drops of a sender are in one
+share, since rules look up only what the same sender sent, and loads compare only with the same
+sender's records. Does not belong here: who takes a share, and when (defs).
 """
 
 from __future__ import annotations
