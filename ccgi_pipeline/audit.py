@@ -40,6 +40,7 @@ class Act(StrEnum):
     EXPLAINED = "student explained"
     TRACED = "report row traced"
     PURGED = "records purged"
+    MOVED = "warehouse moved"
     LOOKED_UP = "SSIDs looked up"
     IDENTITIES_LOADED = "identities loaded"
     CLIENT_ADDED = "look-up client added"

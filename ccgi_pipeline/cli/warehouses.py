@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ccgi_pipeline.audit import Act, noted
 from ccgi_pipeline.cli.common import EXAMPLE
 
 
@@ -41,7 +42,8 @@ def move(folder: Path, *, to_postgres: bool) -> None:
     """
     from ccgi_pipeline.warehouse import moving  # noqa: PLC0415 - it takes its time to import
 
-    moved = moving.to_postgres(folder) if to_postgres else moving.to_folder(folder)
+    with noted(folder, Act.MOVED, {"to": "PostgreSQL" if to_postgres else "the folder"}):
+        moved = moving.to_postgres(folder) if to_postgres else moving.to_folder(folder)
     click.echo(
         f"{moved.rows:,} rows of the catalog with {moved.snapshots:,} snapshots were moved, "
         f"and {moved.files:,} files of tables."

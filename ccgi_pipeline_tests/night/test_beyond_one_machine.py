@@ -16,6 +16,7 @@ import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
+from ccgi_pipeline import audit
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.delivery.ledger import open_ledger
 from ccgi_pipeline.errors import UnreachableError, as_ours
@@ -154,6 +155,8 @@ def test_a_warehouse_that_was_moved_is_what_it_was_there_and_back(
         _ccgi("replay", "--warehouse", warehouse)
         assert lake_rows(warehouse) == before
         _ccgi("warehouse", "move", "--warehouse", warehouse, "--to-folder")
+    acts = [entry.about for entry in audit.entries(warehouse) if entry.act == audit.Act.MOVED]
+    assert acts == [{"to": "PostgreSQL"}, {"to": "the folder"}]
     assert lake_rows(warehouse) == before
     _assert_first_night_is_made_again(warehouse, embedded.folders.outbox)
 
