@@ -16,7 +16,7 @@ import click
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from ccgi_pipeline.progress import listening
 
@@ -58,7 +58,8 @@ def progress_bars() -> Iterator[None]:
             yield
         return
     bars = Progress(
-        TextColumn("{task.description:<32}"),
+        # A long title must not push the bar off the terminal.
+        TextColumn("{task.description}", table_column=Column(width=_NAME, no_wrap=True)),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -78,6 +79,8 @@ def progress_bars() -> Iterator[None]:
             yield
 
 
+_NAME = 44
+"""Characters of a step's name that are shown: half of a terminal."""
 _BARS = 20
 """As many as a terminal shows without scrolling; a benchmark has a hundred steps."""
 
