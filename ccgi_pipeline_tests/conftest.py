@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -31,3 +32,13 @@ def store() -> Iterator[ObjectStorage]:
     """An object store for all tests of one process; each takes a prefix of its own."""
     with object_storage() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _environment_as_it_was() -> Iterator[None]:
+    """Has no test leave a variable to the next: a night's own code sets some for its children."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
