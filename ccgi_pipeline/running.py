@@ -188,17 +188,15 @@ def _fingerprint(folders: Folders, on: date, before: Before) -> str:
     package = Path(__file__).parent
     files = [
         *(
-            path
+            (str(path), path.stat())
             for path in package.rglob("*")
             if path.suffix in {".py", ".sql", ".jinja", ".css", ".tsv"}
         ),
-        *folders.outbox.glob(f"*/*reporting/**/*_{on:%Y%m%d}_*.csv"),
-        *folders.outbox.glob(f"*/_receipts/{on:%Y%m%d}_*"),
-        *folders.warehouse.glob(PROFILES),
+        *((entry.path, entry.stat()) for entry in folders.outgoing.files_on(on)),
+        *((str(path), path.stat()) for path in folders.warehouse.glob(PROFILES)),
     ]
     digest = hashlib.sha256(f"{on} {before.last_drop}".encode())
-    for path in sorted(files):
-        stat = path.stat()
+    for path, stat in sorted(files):
         digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="replace"))
     return digest.hexdigest()
 

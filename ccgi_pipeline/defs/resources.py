@@ -6,13 +6,19 @@ steps, and where (workers).
 """
 
 import datetime as dt
+import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import duckdb
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    INDEX_SHARD_NAME,
+    SqliteEventLogStorage,
+)
 from dagster_duckdb import DuckDBResource
 from pydantic import PrivateAttr
 
@@ -82,7 +88,7 @@ class Warehouse(DuckDBResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
         """Opens the warehouse for one run. Raises WarehouseBusyError where another one writes."""
-        with self._turn(context), self.get_connection() as connection:
+        with self._turn(context), _events_kept_open(context), self.get_connection() as connection:
             lake.attach(connection, Path(self.warehouse))
             self._prepare(connection)
             self._connection = connection
@@ -99,6 +105,28 @@ class Warehouse(DuckDBResource):
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         lake.prepare(connection)
+
+
+@contextmanager
+def _events_kept_open(context: dg.InitResourceContext) -> Iterator[None]:
+    """Keeps the run's events open, where Dagster has them in SQLite.
+
+    It connects anew for each of a thousand events, and whenever the last connection is closed,
+    SQLite writes its log back into the database. That costs a third of an event.
+    """
+    storage = context.instance.event_log_storage if context.instance else None
+    paths = (
+        [storage.path_for_shard(shard) for shard in (INDEX_SHARD_NAME, context.run.run_id)]
+        if isinstance(storage, SqliteEventLogStorage) and context.run
+        else []
+    )
+    with ExitStack() as stack:
+        for path in filter(os.path.exists, paths):
+            with suppress(sqlite3.Error):  # no night ends over a matter of speed
+                events = stack.enter_context(closing(sqlite3.connect(path)))
+                # Joins the log, and holds no lock.
+                events.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        yield
 
 
 class WarehouseOfStep(Warehouse):
@@ -129,7 +157,8 @@ class WarehouseOfShare(Warehouse):
 
 def _night_goes_on(context: dg.InitResourceContext) -> None:
     """Refuses a step that was still queued when its night was killed: another may be on."""
-    run = context.instance.get_run_by_id(context.run_id or "") if context.instance else None
+    instance, made = context.instance, context.run
+    run = instance.get_run_by_id(made.run_id) if instance and made else None
     if run is not None and run.is_finished:
         msg = "the night of this step has ended; the next one does what it left"
         raise lake.WarehouseBusyError(msg)

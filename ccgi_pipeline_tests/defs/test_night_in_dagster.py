@@ -53,6 +53,13 @@ class Night:
             "metadata": evaluation.metadata,
         }
 
+    def evaluations(self, district: str) -> list[bool]:
+        """Of the check of a district's files, the newest first."""
+        key = dg.AssetCheckKey(dg.AssetKey("district_night"), FILES_ARE_GOOD)
+        history = self.instance.event_log_storage.get_asset_check_execution_history(key, 100)
+        told = [record.event.dagster_event.event_specific_data for record in history]
+        return [evaluation.passed for evaluation in told if evaluation.partition == district]
+
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
@@ -94,7 +101,24 @@ def test_at_most_one_materialization_is_recorded_for_a_district_and_night(night:
 def test_the_district_with_the_bad_file_is_red_and_the_other_is_not(night: Night) -> None:
     bad = night.check("district_night", FILES_ARE_GOOD, BAD)
     assert (bad["passed"], bad["severity"]) == (False, dg.AssetCheckSeverity.ERROR)
-    assert night.check("district_night", FILES_ARE_GOOD, GOOD)["passed"]
+    assert [night.evaluations(BAD), night.evaluations(GOOD)] == [[False], []]
+
+
+def test_a_district_that_mended_its_file_is_told_to_be_green_again_once(tmp_path: Path) -> None:
+    folders = folders_in(tmp_path)
+    roster = folders.inbox / BAD / "transcript" / "StudentTemplate_20261122.csv"
+    roster.parent.mkdir(parents=True)
+    roster.write_bytes(b"this,is,no,header\n1,2,3,4\n")
+    run_night(folders, ON)
+    roster.unlink()
+    for number in ("2000000001", "2000000002"):
+        put_roster(folders.inbox, BAD, [student(number, PALM_SPRINGS_HIGH)])
+        run_night(folders, ON)
+    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+        night = Night(folders, instance)
+        assert night.evaluations(BAD) == [True, False]
+        told = instance.fetch_materializations(dg.AssetKey("district_night"), 10).records
+    assert len(told) == 3
 
 
 def test_who_stands_badly_is_shown_in_one_table(night: Night) -> None:
