@@ -36,6 +36,7 @@ from ccgi_pipeline.feeds.spec import SENDER
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import NOBODY, UNKNOWN_FAMILY, Drop, InboxFile, list_inbox
 from ccgi_pipeline.intake.looks import LastLook, note_look, remember_looks, remembered_looks
+from ccgi_pipeline.intake.reader import Reading
 from ccgi_pipeline.intake.receiving import (
     Look,
     Received,
@@ -48,6 +49,7 @@ from ccgi_pipeline.intake.settling import Clock, attempt
 from ccgi_pipeline.intake.shares import WHOLE, Share, bytes_of, drops_of
 from ccgi_pipeline.intake.sources import Inboxes, connection_to, open_inboxes
 from ccgi_pipeline.milestones import milestone
+from ccgi_pipeline.overlapping import overlapped
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.profiles import Profiles, profiles_from, read_profiles
 from ccgi_pipeline.progress import Step
@@ -61,7 +63,7 @@ from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.reports.writing import Outbox, OutboxFile, sha256_of, write_report
 from ccgi_pipeline.verification.as_meant import as_meant
-from ccgi_pipeline.verification.opening import files_to_verify
+from ccgi_pipeline.verification.opening import FileToVerify, files_to_verify, read_files
 from ccgi_pipeline.verification.receipts import child_match_csv
 from ccgi_pipeline.verification.verifying import (
     Known,
@@ -299,16 +301,35 @@ def verify_family(
 
     knowledge = Knowledge(connection, {drop.sender for drop in drops if drop.correction})
 
-    def verified(batch: Sequence[Drop]) -> Verification:
+    def read(batch: Sequence[Drop]) -> _Opened:
         files = files_to_verify(batch, content_of)
-        return verify(files, on, knowledge.known, profiles, step.advance)
+        return files, read_files(files, profiles, progress=step.advance)
 
-    for batch in batches(drops, archive):
-        for part, verification in isolated(batch, verified):
+    def read_ahead(batch: list[Drop]) -> tuple[list[Drop], _Opened | None]:
+        # What is larger than a batch may be fills the memory alone: it is read in its turn.
+        if sum(bytes_of(drop, archive) for drop in batch) > BATCH_BYTES:
+            return batch, None
+        try:
+            return batch, read(batch)
+        except UNFORESEEN:
+            return batch, None  # it is met again, and answered, in its turn
+
+    def verified(
+        part: Sequence[Drop], *, batch: Sequence[Drop], opened: _Opened | None
+    ) -> Verification:
+        files, readings = opened if opened is not None and part is batch else read(part)
+        return verify(files, on, knowledge.known, profiles, readings=readings)
+
+    for batch, opened in overlapped(read_ahead, batches(drops, archive)):
+        for part, verification in isolated(batch, partial(verified, batch=batch, opened=opened)):
             knowledge.learn(verification)
             staging.save_batch(family, part, as_meant(verification, profiles, on), share)
             outcomes.append(verification.files)
     return pl.concat(outcomes) if outcomes else pl.DataFrame()
+
+
+_Opened = tuple[list[FileToVerify], Mapping[int, Reading]]
+"""The files of a batch, and what the reader made of each."""
 
 
 def verify_share(
@@ -506,9 +527,9 @@ def load_share(
     before = staging.snapshot(family)
     profiles = read_profiles(folders.warehouse)
     step = Step(f"loading {family}{_told(share)}", len(batches))
+    known = bookkeeping.known_drops(connection) if batches else frozenset()
     for folder in batches:
         drops, verified = staging.batch(folder)
-        known = bookkeeping.known_drops(connection)
         if not known.issuperset(drop.id for drop in drops):
             loaded.append(bookkeeping.load(connection, drops, verified, on, profiles, before))
         staging.clear_batch(folder)
@@ -600,15 +621,27 @@ def write_reports(
             parts = iter([(named, aggregate)])
         else:
             parts = detail_batches(connection, spec, named)
-        for districts_of_part, part in parts:
-            rows += part.height
-            made += write_report(
-                folders.outgoing, spec, file, part, districts_of_part, on, step.advance
-            )
+        write = partial(_written, folders.outgoing, spec, file, on, step.advance)
+        for height, files in overlapped(write, parts):
+            rows += height
+            made += files
         written.append(Written(file, rows, len(made), aggregate))
         noted = [(Kind.REPORT, spec.name, file, one) for one in made]
         note_made(connection, folders, on, noted, settings)
     return written
+
+
+def _written(
+    outbox: Outbox,
+    spec: ReportSpec,
+    file: str,
+    on: date,
+    progress: Callable[[], None],
+    part: tuple[pl.DataFrame, pl.DataFrame],
+) -> tuple[int, list[OutboxFile]]:
+    """How many rows the part of a report has, and its files."""
+    named, rows = part
+    return rows.height, write_report(outbox, spec, file, rows, named, on, progress)
 
 
 def profiles_in_force(folders: Folders) -> tuple[Profiles, str]:
@@ -871,12 +904,11 @@ def summary(folders: Folders, on: date, before: Before) -> NightSummary:
     """What the drops since ``before`` brought, and what the outbox has of ``on``."""
     with lake.connect(folders.warehouse, read_only=True) as connection:
         counts = inspecting.counts_since(connection, before.last_drop)
-    reports = folders.outbox.glob(f"*/*reporting/**/*_{on:%Y%m%d}_*.csv")
-    receipts = folders.outbox.glob(f"*/_receipts/{on:%Y%m%d}_*.json")
+    made = [entry.name for entry in folders.outgoing.files_on(on)]
     return NightSummary(
         night=on,
         strays=sum(1 for file in list_inbox(folders.inbox) if file.sender == NOBODY),
-        reports=sum(1 for _ in reports),
-        receipts=sum(1 for _ in receipts),
+        reports=sum(name.endswith(("_Agg.csv", "_Detail.csv")) for name in made),
+        receipts=sum(name.endswith(".json") for name in made),
         **counts,
     )

@@ -32,6 +32,7 @@ from ccgi_pipeline.intake.sources import (
     Unreachable,
     checked_folders,
 )
+from ccgi_pipeline.overlapping import overlapped
 from ccgi_pipeline.transport.faults import SftpMissingError
 
 
@@ -191,18 +192,13 @@ def receive(
     growing: list[InboxFile] = []
     for source, files in look.new:
         growing += [file for file in files if file not in look.ready]
-        for file in files:
-            if file not in look.ready:
-                continue
-            try:
-                sha256 = _taken(source, file, archive, inboxes)
-            except TransientError:
+        ready = [file for file in files if file in look.ready]
+        take = partial(_taken, source, archive, inboxes)
+        for file, sha256, later in overlapped(take, ready, source.at_once):
+            if later or _promised(file, look) not in {"", sha256 or ""}:
                 growing.append(file)
                 continue
             if sha256 is None:
-                continue
-            if _promised(file, look) not in {"", sha256}:
-                growing.append(file)
                 continue
             progress(file.sender)
             before = remembered.get(file.shown)
@@ -224,24 +220,24 @@ def receive(
     )
 
 
-def _taken(source: Source, file: InboxFile, archive: Archive, inboxes: Inboxes) -> str | None:
-    """The SHA-256 of the file, now in the archive; None where it is gone or must not be read.
+def _taken(
+    source: Source, archive: Archive, inboxes: Inboxes, file: InboxFile
+) -> tuple[InboxFile, str | None, bool]:
+    """The file, its SHA-256 now that it is in the archive, and whether to come back for it.
 
-    Raises TransientError where it cannot be had just now.
+    No SHA-256 where it is gone, must not be read, or cannot be had just now.
     """
     if source not in inboxes.sources:
-        raise FileStillGrowingError
+        return file, None, True
     try:
-        return source.store(file, archive)
+        return file, source.store(file, archive), False
     except FileStillGrowingError:
-        raise
+        return file, None, True
     except (FileNotFoundError, SftpMissingError):
-        return None
+        return file, None, False
     except PipelineError as error:
         inboxes.failed(source, error)
-        if isinstance(error, TransientError):
-            raise
-        return None
+        return file, None, isinstance(error, TransientError)
 
 
 def _promised(file: InboxFile, look: Look) -> str:

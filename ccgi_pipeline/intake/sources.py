@@ -36,8 +36,12 @@ class Source(Protocol):
     """A place where senders put files.
 
     ``resending_counts``: the same bytes under the same name again were sent again; elsewhere a
-    copying tool may just have touched them.
+    copying tool may just have touched them. ``at_once``: files that it is well to ask for together.
     """
+
+    @property
+    def at_once(self) -> int:
+        """How many those are."""
 
     @property
     def resending_counts(self) -> bool:
@@ -65,6 +69,7 @@ class LocalInbox:
 
     root: Path
     resending_counts: bool = False
+    at_once: int = 2  # one waits for the disk while the digest of another is made
 
     def listing(self) -> Listing:
         """What lies there."""
@@ -91,6 +96,7 @@ class RemoteInbox:
     server: SftpServer
     connection: Connection
     resending_counts: bool = True
+    at_once: int = 1  # a connection does one thing after the other
     locked: list[str] = field(default_factory=list, compare=False)
     """Folders that the last look was not let into: one district's, which stop no other."""
 

@@ -31,7 +31,7 @@ def download_path(on: date) -> Path:
 
 def download_file(rows: pl.DataFrame) -> bytes:
     """The file, of rows that have ``COLUMNS`` as text."""
-    return as_csv(rows.select(harmless(COLUMNS)))
+    return as_csv(harmless(rows.select(COLUMNS), COLUMNS))
 
 
 def restricted_columns(content: bytes) -> list[str]:

@@ -7,6 +7,7 @@ one that would not change is not touched. Does not belong here: what the rows ar
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,6 +42,20 @@ class Outbox:
         with milestone("outbox: written"):
             unfinished.replace(final)
         return True
+
+    def files_on(self, on: date) -> Iterator[os.DirEntry[str]]:
+        """The reports and receipts of that day, in no order."""
+        day = f"{on:%Y%m%d}"
+        folders = [str(self.root)] if self.root.is_dir() else []
+        while (
+            folders
+        ):  # a state has a hundred thousand of them: ``Path.glob`` takes five times as long
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif f"_{day}_" in entry.name or entry.name.startswith(f"{day}_"):
+                        yield entry
 
     def sweep(self) -> None:
         """Removes what an interrupted night left unfinished."""

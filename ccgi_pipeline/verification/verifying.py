@@ -142,11 +142,16 @@ def verify(
     known: Known = nothing_known,
     profiles: Profiles | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    readings: Mapping[int, Reading] | None = None,
 ) -> Verification:
-    """Verifies ``files`` as of the date ``on``; ``progress`` hears each file's name when read."""
+    """Verifies ``files`` as of the date ``on``; ``progress`` hears each file's name when read.
+
+    ``readings``: theirs, as of ``read_files``, if they were read already.
+    """
     profiles = profiles or Profiles()
     severities = Severities.of_profiles(profiles, {file.sender for file in files})
-    readings = read_files(files, profiles, progress=progress)
+    if readings is None:
+        readings = read_files(files, profiles, progress=progress)
     sets = Sets(files, readings, profiles)
     senders = _senders(files)
     found = pl.concat(

@@ -21,11 +21,14 @@ from ccgi_pipeline.eligibility import evaluating
 from ccgi_pipeline.eligibility.evaluating import evaluate_all, shown_average
 from ccgi_pipeline.eligibility.history import from_foster_focus, from_transcripts
 from ccgi_pipeline.eligibility.systems import System, systems_on
+from ccgi_pipeline.overlapping import overlapped
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.warehouse.lake import ELIGIBILITY_SCHEMA, quoted, transaction
 
-BATCH_LINES = 1_000_000
-"""Course lines that are evaluated together: a night of any size needs the memory of one batch."""
+BATCH_LINES = 500_000
+"""Course lines that are evaluated together: a night of any size needs the memory of few batches."""
+AT_ONCE = 2
+"""Batches that are evaluated at the same time: one alone keeps little more than one core busy."""
 
 COURSE_COLUMNS = (
     "IsWorkInProgress",
@@ -63,8 +66,9 @@ def evaluate_rosters(
                     f"DELETE FROM {table} WHERE NOT list_contains($standing, _sender)",
                     {"standing": standing},
                 )
-            for batch in _batches(changed):
-                _insert(connection, "eligibility", _evaluated(connection, batch, on))
+            histories = (_histories(connection, batch, on) for batch in _batches(changed))
+            for results in overlapped(_evaluated, histories, AT_ONCE):
+                _insert(connection, "eligibility", results)
             _insert(connection, "evaluated", changed.select("_sender", "state"))
     return connection.execute(
         "SELECT system, status, count(*) AS students FROM lake.eligibility "
@@ -136,10 +140,18 @@ def _batches(rosters: pl.DataFrame) -> Iterator[pl.DataFrame]:
         yield from numbered.partition_by("batch", maintain_order=True, include_key=False)
 
 
-def _evaluated(
+@dataclass(frozen=True, slots=True)
+class _Histories:
+    """What is known of the students of districts of like settings, and what they are held to."""
+
+    students: pl.DataFrame
+    lines: pl.DataFrame
+    systems: tuple[System, ...]
+
+
+def _histories(
     connection: duckdb.DuckDBPyConnection, rosters: pl.DataFrame, on: date
-) -> pl.DataFrame:
-    """The results of districts of like settings."""
+) -> _Histories:
     senders = rosters["_sender"]
     given = {"senders": senders.to_list(), "first": senders.min(), "last": senders.max()}
     # Records of a district stand together: what is between the first and the last is soon found.
@@ -161,9 +173,14 @@ def _evaluated(
         """,
         given,
     ).pl()
-    courses = from_transcripts(lines)
-    results = evaluate_all(courses, students, _systems(rosters["residency"][0], on))
-    named = students.select("student", "_sender", "SSID")
+    return _Histories(students, lines, _systems(rosters["residency"][0], on))
+
+
+def _evaluated(histories: _Histories) -> pl.DataFrame:
+    """The results of the districts' students, as they are kept."""
+    courses = from_transcripts(histories.lines)
+    results = evaluate_all(courses, histories.students, histories.systems)
+    named = histories.students.select("student", "_sender", "SSID")
     return (
         results.join(named, on="student", maintain_order="left")
         .with_columns(shown_average().alias("average"))

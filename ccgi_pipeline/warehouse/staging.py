@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import polars as pl
 
@@ -29,6 +29,9 @@ from ccgi_pipeline.intake.shares import WHOLE, Share
 from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.sealing import seal, unseal
 from ccgi_pipeline.verification.verifying import Verification
+
+_COMPRESSION: Final = "lz4"
+"""Each file is written once and read once: a smaller one would cost more time than its bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +125,10 @@ class Staging:
 
     def _save(self, path: Path, frame: pl.DataFrame) -> None:
         if self.key is None:
-            frame.write_parquet(path)
+            frame.write_parquet(path, compression=_COMPRESSION)
             return
         written = io.BytesIO()
-        frame.write_parquet(written)
+        frame.write_parquet(written, compression=_COMPRESSION)
         path.write_bytes(seal(written.getbuffer(), self.key))
 
     def _load(self, path: Path) -> pl.DataFrame:
