@@ -54,6 +54,8 @@ def fault(error: Exception, server: str, doing: Doing) -> SftpError:
         return _refusal(error, start, doing)
     if isinstance(error, paramiko.ChannelException):
         return _no_session(error, start)
+    if type(error) is OSError and error.errno is None:
+        error = EOFError()  # so paramiko says that a channel was closed before this was sent
     for kinds, words in _PERMANENT:
         if isinstance(error, kinds):
             return SftpPermanentError(f"{start}: {words}")

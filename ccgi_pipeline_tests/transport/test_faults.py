@@ -156,7 +156,7 @@ def test_a_server_that_falls_silent_is_given_up_in_time(tmp_path: Path, directio
         started = time.monotonic()
         with pytest.raises(SftpTransientError, match="did not answer in time"):
             exchange.go(server, stall_timeout=0.5)
-        assert 0.5 <= time.monotonic() - started < 5
+        assert 0.5 <= time.monotonic() - started < 9
         assert exchange.nothing_partial_shows()
         until_it_gets_through(lambda: exchange.go(server), seconds=30)
 
@@ -229,11 +229,11 @@ def test_a_changed_host_key_is_loud_and_nothing_is_shown_to_the_server(tmp_path:
 
 def test_a_greeting_that_comes_too_late_is_transient(tmp_path: Path):
     exchange = Exchange(tmp_path, Direction.DOWN, seed=9)
-    with exchange.server(Fault.SLOW_BANNER, times=1, seconds=3) as server:
+    with exchange.server(Fault.SLOW_BANNER, times=1, seconds=30) as server:
         started = time.monotonic()
         with pytest.raises(SftpTransientError, match="did not answer in time"):
             exchange.go(server, handshake_timeout=0.5)
-        assert time.monotonic() - started < 2.5
+        assert time.monotonic() - started < 9
         exchange.go(server)
 
 
@@ -243,7 +243,7 @@ def test_a_server_that_never_starts_sftp_is_given_up_in_time(tmp_path: Path):
         started = time.monotonic()
         with pytest.raises(SftpTransientError):
             exchange.go(server, handshake_timeout=1)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 9
         exchange.go(server)
 
 
@@ -434,6 +434,16 @@ def test_each_error_is_of_one_kind_and_says_where(
     told = fault(error, "partner", doing)
     assert type(told) is kind
     assert str(told).startswith(f"partner, {doing}: ")
+
+
+def test_a_channel_that_was_closed_before_broke_off_like_one_that_closes_now(tmp_path: Path):
+    with (
+        FaultyServer(tmp_path) as server,
+        connect(server.as_server(), server.credentials()) as connection,
+    ):
+        connection._session._stream.close()  # type: ignore[attr-defined]
+        with pytest.raises(SftpTransientError, match="broke off"):
+            connection.fetch("f.csv", BytesIO())
 
 
 def test_no_words_of_a_library_are_repeated():
