@@ -6,10 +6,9 @@ written into the tables (loading) or asked of them (reports), where the catalog 
 
 The catalog is a database of PostgreSQL where the environment names one: then several processes of
 one night may write at once. Else it is a SQLite file, for one writer at a time. That file holds
-least and greatest values of columns, and short inserts, so an encrypted warehouse needs an
-encrypted one: that is a DuckDB file. While one process has such a file open for writing, no other
-one can read it. So readers have a copy, which whoever wrote puts in the place of the one before
-when it has ended.
+least and greatest values of columns, so an encrypted warehouse needs an encrypted one: that is a
+DuckDB file. While one process has such a file open for writing, no other one can read it. So
+readers have a copy, which whoever wrote puts in the place of the one before when it has ended.
 """
 
 from __future__ import annotations
@@ -208,6 +207,12 @@ _MEMORY = "3GiB"
 and beside it stands a batch of lines that is being verified or loaded."""
 
 
+_NO_ROWS_IN_THE_CATALOG = "DATA_INLINING_ROW_LIMIT 0"
+"""DuckLake would keep short inserts and deletes in the catalog. Of what is deleted there and in a
+file, rows may come back, or be counted twice as gone (its issues 1084, 1329, 1364), and two tables
+that are flushed at once bring the process down. Files of a few rows are no slower."""
+
+
 def attach(
     connection: duckdb.DuckDBPyConnection,
     folder: Path,
@@ -229,7 +234,7 @@ def attach(
     if keys is not None:
         encrypt_spill(connection)
     # A warehouse that was moved or restored is where it is now, whatever its catalog says.
-    options = ", OVERRIDE_DATA_PATH true"
+    options = f", OVERRIDE_DATA_PATH true, {_NO_ROWS_IN_THE_CATALOG}"
     if reading:
         options += ", READ_ONLY"
     if snapshot is not None:

@@ -1,18 +1,16 @@
 """Moving a warehouse: its catalog from the folder into PostgreSQL and back, with every snapshot.
 
 Belongs here: copying a catalog table by table, and the tables' files where they lie elsewhere
-afterwards. A DuckLake's catalog is some thirty plain tables. Only short inserts, which lie in the
-catalog too, are written otherwise in each kind of database. Does not belong here: which catalog is
+afterwards. A DuckLake's catalog is some thirty plain tables. Does not belong here: which catalog is
 in force (whereabouts).
 """
 
 from __future__ import annotations
 
 import base64
-import re
 import secrets
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -25,7 +23,7 @@ from ccgi_pipeline.errors import PermanentError, value_free
 from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.spilling import encrypt_spill
 from ccgi_pipeline.warehouse import lake, postgres
-from ccgi_pipeline.warehouse.lake import literal, quoted
+from ccgi_pipeline.warehouse.lake import literal
 from ccgi_pipeline.warehouse.whereabouts import (
     CATALOG,
     CATALOG_AT,
@@ -179,7 +177,7 @@ def copy_catalog(
     _attach(connection, source, "source", read_only=True)
     _attach(connection, target, "target")
     with lake.transaction(connection):
-        copied = _copy_tables(connection, target.kind)
+        copied = _copy_tables(connection)
     connection.execute("DETACH source")
     connection.execute("DETACH target")
     return copied
@@ -248,124 +246,38 @@ def _attach(
     connection.execute(f"ATTACH {literal(source)} AS {name}{told}", values or None)
 
 
-def _copy_tables(connection: duckdb.DuckDBPyConnection, kind: Kind) -> tuple[int, int]:
-    there, here = _tables(connection, "source"), _tables(connection, "target")
-    rows = 0
-    for table, columns in sorted(there.items()):
-        if not table.startswith("ducklake_"):
-            continue
-        if table in here:
-            connection.execute(f"DELETE FROM target.{table}")
-            types: Mapping[str, str] = here[table]
-        else:
-            types = _types_of_inlined(connection, table, columns, kind)
-            declared = ", ".join(f"{quoted(name)} {sql}" for name, sql in types.items())
-            connection.execute(f"CREATE TABLE target.{quoted(table)} ({declared})")
-        # Some databases keep the case of a name, others do not.
-        known = {name.lower(): name for name in columns}
-        selected = ", ".join(
-            f"{_as_type(known[name.lower()], columns[known[name.lower()]], sql)} AS {quoted(name)}"
-            for name, sql in types.items()
-            if name.lower() in known
-        )
-        connection.execute(
-            f"INSERT INTO target.{quoted(table)} BY NAME "
-            f"SELECT {selected} FROM source.{quoted(table)}"
-        )
+def _copy_tables(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    here, rows = _tables(connection, "target"), 0
+    for table in _tables(connection, "source"):
+        if table not in here:
+            msg = f"the catalog has a table {table}, which a new one does not: it cannot be moved"
+            raise MoveError(msg)
+        connection.execute(f"DELETE FROM target.{table}")
+        connection.execute(f"INSERT INTO target.{table} BY NAME FROM source.{table}")
         rows += _same_count(connection, table)
     snapshots = connection.execute("SELECT count(*) FROM target.ducklake_snapshot").fetchone()
     return rows, int(snapshots[0]) if snapshots else 0
 
 
-def _tables(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, dict[str, str]]:
-    """The tables of an attached database, with their columns and types."""
-    tables: dict[str, dict[str, str]] = {}
-    for table, column, sql in connection.execute(
-        "SELECT table_name, column_name, data_type FROM duckdb_columns() "
-        "WHERE database_name = ? ORDER BY table_name, column_index",
+def _tables(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
+    """DuckLake's own tables in an attached database."""
+    rows = connection.execute(
+        "SELECT table_name FROM duckdb_tables() "
+        "WHERE database_name = ? AND table_name LIKE 'ducklake~_%' ESCAPE '~' ORDER BY table_name",
         [name],
-    ).fetchall():
-        tables.setdefault(table, {})[column] = sql
-    return tables
+    ).fetchall()
+    return [table for (table,) in rows]
 
 
 def _same_count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     counted = [
-        connection.execute(f"SELECT count(*) FROM {place}.{quoted(table)}").fetchone()
+        connection.execute(f"SELECT count(*) FROM {place}.{table}").fetchone()
         for place in ("source", "target")
     ]
     if counted[0] != counted[1] or counted[0] is None:
         msg = f"not all rows of {table} were copied: nothing was moved"
         raise MoveError(msg)
     return int(counted[0][0])
-
-
-_NATIVE = {
-    "varchar": "VARCHAR",
-    "int64": "BIGINT",
-    "int32": "INTEGER",
-    "uint64": "UBIGINT",
-    "boolean": "BOOLEAN",
-    "date": "DATE",
-    "timestamp": "TIMESTAMP",
-    "list": "VARCHAR[]",
-}
-"""DuckLake's words for the types that our tables have, and DuckDB's."""
-_WHOLE = ("int64", "int32", "boolean")
-
-
-def _types_of_inlined(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], kind: Kind
-) -> dict[str, str]:
-    """The columns of a table of short inserts (or deletes), as DuckLake has them in ``kind``."""
-    number = table.removeprefix("ducklake_inlined_data_").partition("_")[0]
-    rows = connection.execute(
-        "SELECT column_name, column_type FROM source.ducklake_column "
-        "WHERE table_id = ? AND parent_column IS NULL ORDER BY begin_snapshot",
-        [int(number) if number.isdecimal() else -1],
-    ).fetchall()
-    declared = {name.lower(): (name, sql) for name, sql in rows}
-    words = connection.execute("SELECT keyword_name FROM duckdb_keywords()").fetchall()
-    keywords = {word for (word,) in words}
-    types = {}
-    for column in columns:
-        name, sql = declared.get(column.lower(), (column, "int64"))
-        types[_inlined_name(name, kind, keywords)] = _inlined_type(sql, kind)
-    return types
-
-
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-
-
-def _inlined_name(declared: str, kind: Kind, keywords: Collection[str]) -> str:
-    """A column's name as DuckLake has it: it quotes what it must, and PostgreSQL folds the rest."""
-    if kind is not Kind.POSTGRES or declared.lower() in keywords:
-        return declared
-    return declared.lower() if _PLAIN_NAME.fullmatch(declared) else declared
-
-
-def _inlined_type(declared: str, kind: Kind) -> str:
-    native = declared.upper() if declared.startswith("decimal(") else _NATIVE.get(declared)
-    if native is None:
-        msg = f"a catalog with columns of type {declared} cannot be moved"
-        raise MoveError(msg)
-    if kind is Kind.DUCKDB:
-        return native
-    if kind is Kind.SQLITE:
-        return "BIGINT" if declared in _WHOLE else "VARCHAR"
-    if declared == "varchar":
-        return "BLOB"  # PostgreSQL's own text holds no zero byte
-    return native if declared in _WHOLE or declared.startswith("decimal(") else "VARCHAR"
-
-
-def _as_type(name: str, there: str, here: str) -> str:
-    """A column as the other database has it: text is bytes in one of them."""
-    column = quoted(name)
-    if there == here:
-        return column
-    if there == "BLOB":
-        column = f"decode({column})"
-    return f"encode({column}::VARCHAR)" if here == "BLOB" else f"{column}::{here}"
 
 
 @contextmanager

@@ -175,17 +175,18 @@ def witnesses(connection: duckdb.DuckDBPyConnection, wish: Wish) -> pl.Series:
     Each stands for its student in the search that proves the purge. Names and dates are no
     witnesses: others have the same.
     """
-    columns = [
-        (feed, name)
-        for feed in FEEDS
-        for name, column in feed.columns.items()
-        if column.pii and column.dtype == pl.String()
-    ]
     going, staying = [], []
-    for feed, name in columns:
-        condition = _of_feed(feed, wish)
-        going.append(f"SELECT {quoted(name)} FROM {feed.name} WHERE {condition}")
-        staying.append(f"SELECT {quoted(name)} FROM {feed.name} WHERE ({condition}) IS NOT true")
+    for feed in FEEDS:
+        texts = ", ".join(
+            quoted(name)
+            for name, column in feed.columns.items()
+            if column.pii and column.dtype == pl.String()
+        )
+        if texts:
+            values = f"SELECT unnest([{texts}]) FROM {feed.name} WHERE"
+            condition = _of_feed(feed, wish)
+            going.append(f"{values} {condition}")
+            staying.append(f"{values} ({condition}) IS NOT true")
     staying.append('SELECT "SSID" FROM application_ssids')
     return connection.execute(
         f"""
@@ -231,11 +232,12 @@ def forget_history(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     """
     before = _snapshots(connection)
     for statement in (
-        "CALL ducklake_flush_inlined_data('lake')",
+        "SET threads = 1",  # DuckLake's bookkeeping of tables that it rewrites at once has no lock
         "CALL ducklake_rewrite_data_files('lake', delete_threshold => 0)",
         "CALL ducklake_expire_snapshots('lake', older_than => now() + INTERVAL 1 DAY)",
         "CALL ducklake_cleanup_old_files('lake', cleanup_all => true)",
         "CALL ducklake_delete_orphaned_files('lake', cleanup_all => true)",
+        "RESET threads",
     ):
         connection.execute(statement).fetchall()
     after = _snapshots(connection)

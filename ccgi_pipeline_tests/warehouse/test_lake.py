@@ -6,9 +6,11 @@ it (``test_loading``, ``test_bookkeeping``).
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from ccgi_pipeline.errors import TransientError
 from ccgi_pipeline.feeds.registry import FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.warehouse import inspecting, lake
+from ccgi_pipeline.warehouse.whereabouts import CATALOG
 
 _HOLD = """
 import sys
@@ -111,6 +114,19 @@ def test_preparing_twice_changes_nothing(connection: duckdb.DuckDBPyConnection):
     before = connection.execute(counted).fetchone()
     lake.prepare(connection)
     assert connection.execute(counted).fetchone() == before
+
+
+def test_no_row_lies_in_the_catalog_however_few_are_written_or_deleted(tmp_path: Path):
+    with lake.connect(tmp_path) as connection:
+        lake.prepare(connection)
+        connection.execute("INSERT INTO drops (drop_id) VALUES ('drop one'), ('drop two')")
+        connection.execute("DELETE FROM drops WHERE drop_id = 'drop one'")
+        assert connection.execute("SELECT drop_id FROM drops").fetchall() == [("drop two",)]
+    with closing(sqlite3.connect(tmp_path / CATALOG)) as catalog:
+        tables = catalog.execute("SELECT name FROM sqlite_schema").fetchall()
+    own = {"ducklake_inlined_data_tables"}
+    assert {name for (name,) in tables if "inlined" in name} <= own
+    assert len(list((tmp_path / "tables").rglob("*.parquet"))) == 2
 
 
 def test_what_fails_inside_a_transaction_leaves_nothing(connection: duckdb.DuckDBPyConnection):

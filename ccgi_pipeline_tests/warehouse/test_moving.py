@@ -6,6 +6,8 @@ former nights can be made again after a move is tested with whole nights.
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -42,7 +44,7 @@ _HISTORY = (
     "CREATE TABLE another (k INTEGER)",
     "INSERT INTO another VALUES (1), (2), (3)",
 )
-"""Short inserts and long ones, deletes of both, a column that came later."""
+"""Every type that our tables have, deletes, an update, a column that came later."""
 
 
 def _begin(folder: Path) -> None:
@@ -113,7 +115,7 @@ def test_every_row_of_every_snapshot_moves_there_and_back(
         assert not (folder / CATALOG).exists()
         assert _states(folder) == before
         assert moved.snapshots == len(before[-1])
-        assert moved.files == (0 if tables == "in the folder" else 3)
+        assert moved.files == (0 if tables == "in the folder" else 8)
         _still_writable(folder)
         after = _states(folder)
         with scratch_copy(folder) as copy, lake.connect(copy) as connection:
@@ -152,6 +154,18 @@ def test_what_cannot_be_moved_is_left_as_it_is(
     assert _states(folder) == before
 
 
-def test_a_column_of_a_type_that_is_not_ours_is_refused() -> None:
-    with pytest.raises(moving.MoveError, match="type hugeint"):
-        moving._inlined_type("hugeint", moving.Kind.POSTGRES)
+def test_a_catalog_that_is_not_all_known_is_left_as_it_is(
+    tmp_path: Path, catalog_in_postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del catalog_in_postgresql
+    folder = tmp_path / "warehouse"
+    with monkeypatch.context() as patched:
+        patched.delenv(CATALOG_AT)
+        _begin(folder)
+        before = _states(folder)
+    with closing(sqlite3.connect(folder / CATALOG)) as catalog:
+        catalog.execute("CREATE TABLE ducklake_of_tomorrow (a int)")
+    with pytest.raises(moving.MoveError, match="a table ducklake_of_tomorrow"):
+        moving.to_postgres(folder)
+    monkeypatch.delenv(CATALOG_AT)
+    assert _states(folder) == before
