@@ -218,7 +218,7 @@ def nights(begun: Begun, tmp_path_factory: pytest.TempPathFactory) -> Nights:
     """The second night, by one process and by four."""
     several = begun.copied_to(tmp_path_factory.mktemp("several"))
     # Nobody commits a share before another one is at work: they do meet.
-    commits_wait(several, f"({_SHARES_AT_WORK}) >= 2", seconds=3)
+    commits_wait(several, f"({_SHARES_AT_WORK}) >= 2", seconds=6)
     with several.workers(), several.started("run", "--date", ON.isoformat()) as night:
         by_one = run_night(begun.embedded, ON)
         told, _ = night.communicate(timeout=PATIENCE)

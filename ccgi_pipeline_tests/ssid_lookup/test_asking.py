@@ -416,7 +416,7 @@ def test_what_hangs_is_given_up_and_asked_again(
     service: Service, secret: str, wire: Wire, tmp_path: Path
 ):
     wire.to, wire.swallow = service.port, 2
-    with asking(tmp_path, wire.address, secret, timeout=0.2) as one:
+    with asking(tmp_path, wire.address, secret, timeout=1) as one:
         outcome = one.ask_all(applications(20), in_flight=1)
     assert outcome == Outcome(2, 18, 0, 0, 0)
     assert one.clock.slept == pytest.approx([1, 2], abs=0.01)

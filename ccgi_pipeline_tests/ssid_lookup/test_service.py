@@ -77,7 +77,7 @@ class Asker:
 
     def operator_lines(self, number: int) -> list[dict[str, Any]]:
         """What the operator's log has of this client, its token aside."""
-        ends = time.monotonic() + 5
+        ends = time.monotonic() + 30
         while True:
             lines = [
                 line

@@ -170,7 +170,7 @@ def saying(words: bytes, *, then_close: bool) -> Iterator[int]:
             with suppress(OSError), listener.accept()[0] as accepted:
                 accepted.sendall(words)
                 if not then_close:
-                    done.wait(5)
+                    done.wait(30)
 
         thread = threading.Thread(target=answer)
         thread.start()
@@ -212,7 +212,7 @@ def test_whoever_does_not_finish_the_handshake_is_given_up_in_time(
         started = time.monotonic()
         with pytest.raises(SftpTransientError):
             comes_in(at_port(port), ANY)
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 20
 
 
 # --- silence --------------------------------------------------------------------------------------
@@ -278,7 +278,7 @@ def test_a_line_that_goes_dead_is_given_up_in_time(server: OpenSsh, way: str):
             with pytest.raises(SftpTransientError):
                 WAYS[way](connection)
             assert wire.frozen.is_set()
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
         wire.frozen.clear()
 
 
@@ -289,7 +289,7 @@ def test_a_peer_that_takes_nothing_is_given_up():
             sending.settimeout(0.05)
             given_up = None
             started = time.monotonic()
-            while given_up is None and time.monotonic() - started < 5:
+            while given_up is None and time.monotonic() - started < 20:
                 try:
                     sending.send(bytes(1 << 20))
                 except TimeoutError:
