@@ -63,7 +63,7 @@ from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.reports.writing import Outbox, OutboxFile, sha256_of, write_report
 from ccgi_pipeline.verification.as_meant import as_meant
-from ccgi_pipeline.verification.opening import FileToVerify, files_to_verify, read_files
+from ccgi_pipeline.verification.opening import FileToVerify, Limit, files_to_verify, read_files
 from ccgi_pipeline.verification.receipts import child_match_csv
 from ccgi_pipeline.verification.verifying import (
     Known,
@@ -299,10 +299,11 @@ def verify_family(
     def content_of(_: InboxFile, sha256: str) -> bytes:
         return archive.read(sha256)
 
+    limit = Limit(profiles.intake.largest_drop, lambda _, sha256: archive.size(sha256))
     knowledge = Knowledge(connection, {drop.sender for drop in drops if drop.correction})
 
     def read(batch: Sequence[Drop]) -> _Opened:
-        files = files_to_verify(batch, content_of)
+        files = files_to_verify(batch, content_of, limit)
         return files, read_files(files, profiles, progress=step.advance)
 
     def read_ahead(batch: list[Drop]) -> tuple[list[Drop], _Opened | None]:

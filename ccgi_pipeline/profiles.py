@@ -11,6 +11,7 @@ Example::
 
     [intake]
     quiet_minutes = 5
+    largest_drop_mb = 600
 
     [notices]
     mail_to = ["data-team@example.org"]
@@ -163,12 +164,20 @@ _SATURDAY = 5
 
 @dataclass(frozen=True, slots=True)
 class IntakeSettings:
-    """When a file that lies in an inbox is taken for whole.
+    """When a file that lies in an inbox is taken for whole, and how much is taken at once.
 
-    ``quiet_minutes``: so long its size and time must have stood still.
+    ``quiet_minutes``: so long its size and time must have stood still. ``largest_drop_mb``: what a
+    sender's files of one family may be together; ten times that is needed in memory. The largest
+    district's transcripts are about 500 MB.
     """
 
     quiet_minutes: float = 5
+    largest_drop_mb: float = 600
+
+    @property
+    def largest_drop(self) -> float:
+        """The same in bytes."""
+        return self.largest_drop_mb * 1_000_000
 
 
 SmtpTls = Literal["starttls", "tls", "none"]
@@ -427,11 +436,11 @@ def _profiles(given: Mapping[str, Any], path: Path) -> Profiles:
 
 def _intake(given: Mapping[str, Any], where: str) -> IntakeSettings:
     _only(given, _names(IntakeSettings), where)
-    minutes = given.get("quiet_minutes", IntakeSettings().quiet_minutes)
-    if type(minutes) not in {int, float} or minutes < 0:
-        msg = f"{where} quiet_minutes must be a number of minutes"
-        raise ProfileError(msg)
-    return IntakeSettings(float(minutes))
+    for name, value in given.items():
+        if type(value) not in {int, float} or value < 0:
+            msg = f"{where} {name} must be a number, not below zero"
+            raise ProfileError(msg)
+    return IntakeSettings(**{name: float(value) for name, value in given.items()})
 
 
 def _notices(given: Mapping[str, Any], where: str) -> NoticeSettings:

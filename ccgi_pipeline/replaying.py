@@ -27,7 +27,7 @@ from ccgi_pipeline.profiles import Profiles, read_profiles
 from ccgi_pipeline.progress import Step
 from ccgi_pipeline.verification.as_meant import as_meant
 from ccgi_pipeline.verification.judging import named_key
-from ccgi_pipeline.verification.opening import files_to_verify
+from ccgi_pipeline.verification.opening import Limit, files_to_verify
 from ccgi_pipeline.verification.verifying import Verification, verify
 from ccgi_pipeline.warehouse import lake
 from ccgi_pipeline.warehouse import replaying as places
@@ -138,8 +138,10 @@ class _Replaying:
         def content_of(_: InboxFile, sha256: str) -> bytes:
             return archive.read(sha256)
 
+        limit = Limit(profiles.intake.largest_drop, lambda _, sha256: archive.size(sha256))
+
         def judged(drops: Sequence[Drop]) -> Verification:
-            files = files_to_verify(drops, content_of)
+            files = files_to_verify(drops, content_of, limit)
             verification = verify(files, self.on, knowledge.known, profiles)
             return as_meant(verification, profiles, self.on)
 

@@ -27,7 +27,7 @@ from ccgi_pipeline.feeds.spec import FILE, SENDER, Column, ColumnType, FeedSpec,
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops, is_cd_code
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.checking import shipped_knowledge
-from ccgi_pipeline.verification.opening import files_to_verify
+from ccgi_pipeline.verification.opening import Limit, files_to_verify
 from ccgi_pipeline.verification.verifying import (
     Known,
     Verification,
@@ -297,7 +297,9 @@ def verified(
 ) -> Verification:
     """What verification makes of ``sent`` on the night ``ON``."""
     drops = delivered(sent, family, sender)
-    return verify(files_to_verify(drops, lambda _, name: sent[name]), ON, known, profiles)
+    limit = Limit((profiles or Profiles()).intake.largest_drop, lambda _, name: len(sent[name]))
+    files = files_to_verify(drops, lambda _, name: sent[name], limit)
+    return verify(files, ON, known, profiles)
 
 
 def verified_together(

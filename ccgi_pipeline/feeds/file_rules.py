@@ -161,6 +161,12 @@ ZIP_TOO_LARGE = _rule(
     "The zip unpacks to more than a zip of such files can hold; it was not read.",
     "Send fewer or smaller files in a zip.",
 )
+TOO_LARGE = _rule(
+    "FILE-TOO-LARGE",
+    _E,
+    "The files that came together are larger than is taken at once; none of them was read.",
+    "If they hold what they should, let CCGI know: the limit can be raised.",
+)
 ZIP_ENCRYPTED = _rule(
     "FILE-ZIP-ENCRYPTED",
     _E,

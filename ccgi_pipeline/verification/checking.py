@@ -27,7 +27,7 @@ from ccgi_pipeline.intake.inbox import (
 from ccgi_pipeline.intake.recognising import family_of
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.cells import cells_at
-from ccgi_pipeline.verification.opening import FileToVerify, files_to_verify
+from ccgi_pipeline.verification.opening import FileToVerify, Limit, files_to_verify
 from ccgi_pipeline.verification.receipts import FileReport
 from ccgi_pipeline.verification.verifying import (
     Known,
@@ -78,7 +78,9 @@ def check(  # noqa: PLR0913 - all but the first two are named
     """
     found = [_as_received(path, family) for path in _plain_files(paths)]
     drops = group_drops([(file, file.path) for file in found])
-    files = files_to_verify(drops, lambda file, _: Path(file.path).read_bytes())
+    profiles = profiles or Profiles()
+    limit = Limit(profiles.intake.largest_drop, lambda file, _: Path(file.path).stat().st_size)
+    files = files_to_verify(drops, lambda file, _: Path(file.path).read_bytes(), limit)
     verified = verify(files, on, known or shipped_knowledge, profiles, progress)
     if verified.files.is_empty():
         return Check(Verdict.REJECTED, ())

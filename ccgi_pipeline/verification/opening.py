@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
-from ccgi_pipeline.feeds import foster_focus, oneroster
+from ccgi_pipeline.feeds import file_rules, foster_focus, oneroster
 from ccgi_pipeline.feeds.oneroster.package_rules import LEFT_ALONE_FILES
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, feed_by_name, folded_stem
 from ccgi_pipeline.feeds.spec import FeedSpec, Rule, fold
@@ -29,7 +29,8 @@ class FileToVerify:
     """One file of a drop. ``number`` tells the files of one verification apart, in load order.
 
     ``path`` is where the sender put it, a zip's member behind its zip; ``in_folder``: the member
-    lies in a folder of the zip. ``correction``: it holds some of many lines, and is no full set.
+    lies in a folder of the zip; ``unpacked``: its bytes. ``correction``: it holds some of many
+    lines, and is no full set.
     """
 
     number: int
@@ -40,6 +41,7 @@ class FileToVerify:
     content: Callable[[], bytes]
     refused: Rule | None = None
     in_folder: bool = False
+    unpacked: int = 0
     correction: bool = False
 
     @property
@@ -48,24 +50,69 @@ class FileToVerify:
         return PurePosixPath(self.path).name
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many bytes a drop may be, its zips opened, and how to know the size of a received file.
+
+    A drop is verified and loaded whole, in ten times its size of memory: one that is too large
+    would take the night from all others.
+    """
+
+    bytes: float
+    size_of: Callable[[InboxFile, str], int]
+
+
 def files_to_verify(
-    drops: Sequence[Drop], content_of: Callable[[InboxFile, str], bytes]
+    drops: Sequence[Drop],
+    content_of: Callable[[InboxFile, str], bytes],
+    limit: Limit | None = None,
 ) -> list[FileToVerify]:
-    """The files of ``drops`` in order, zips opened; ``content_of`` reads a file's bytes."""
+    """The files of ``drops`` in order, zips opened; ``content_of`` reads a file's bytes.
+
+    Drops beyond ``limit`` are refused, and those that are so before a zip is opened are not read.
+    """
     files: list[FileToVerify] = []
     for drop in drops:
-        for file, sha256 in drop.files:
-            if is_zip(file.name):
-                for member in members(file.name, content_of(file, sha256)):
-                    path = f"{file.shown}/{member.name}" if member.name != file.name else file.shown
-                    content = partial(_same, member.content)
-                    opened = file_of_drop(drop, len(files), path, content, member.refused)
-                    corrects = file.correction or member.correction
-                    files.append(replace(opened, in_folder=member.in_folder, correction=corrects))
-            else:
-                content = partial(content_of, file, sha256)
-                opened = file_of_drop(drop, len(files), file.shown, content)
-                files.append(replace(opened, correction=file.correction))
+        size = sum(limit.size_of(*received) for received in drop.files) if limit else 0
+        if limit and size > limit.bytes:
+            files += [
+                file_of_drop(drop, number, file.shown, refused=file_rules.TOO_LARGE)
+                for number, (file, _) in enumerate(drop.files, len(files))
+            ]
+            continue
+        theirs = _opened(drop, len(files), content_of)
+        if limit and sum(file.unpacked for file in theirs) > limit.bytes - size:
+            theirs = [
+                file_of_drop(drop, file.number, file.path, refused=file_rules.TOO_LARGE)
+                for file in theirs
+            ]
+        files += theirs
+    return files
+
+
+def _opened(
+    drop: Drop, first: int, content_of: Callable[[InboxFile, str], bytes]
+) -> list[FileToVerify]:
+    """The files of one drop, numbered from ``first``."""
+    files: list[FileToVerify] = []
+    for file, sha256 in drop.files:
+        if is_zip(file.name):
+            for member in members(file.name, content_of(file, sha256)):
+                path = f"{file.shown}/{member.name}" if member.name != file.name else file.shown
+                content = partial(_same, member.content)
+                opened = file_of_drop(drop, first + len(files), path, content, member.refused)
+                files.append(
+                    replace(
+                        opened,
+                        unpacked=len(member.content),
+                        in_folder=member.in_folder,
+                        correction=file.correction or member.correction,
+                    )
+                )
+        else:
+            content = partial(content_of, file, sha256)
+            opened = file_of_drop(drop, first + len(files), file.shown, content)
+            files.append(replace(opened, correction=file.correction))
     return files
 
 
@@ -77,7 +124,7 @@ def file_of_drop(
     drop: Drop,
     number: int,
     path: str,
-    content: Callable[[], bytes],
+    content: Callable[[], bytes] = bytes,
     refused: Rule | None = None,
 ) -> FileToVerify:
     """A file of ``drop`` under its number in the verification."""

@@ -191,6 +191,8 @@ def _with_cells(
     archive: Archive,
 ) -> list[FileReport]:
     """The reports with the cells at which the first findings of each rule point."""
+    if all(report.feed is None for report in reports):
+        return list(reports)  # nothing of it was read, and it may be too large for that
     try:
         drops = [*as_received(connection, [answer.drop_id]).values()]
         opened = files_to_verify(drops, lambda _, sha256: archive.read(sha256))

@@ -16,7 +16,7 @@ from typing import TypeVar
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.feeds.file_rules import FAULT
+from ccgi_pipeline.feeds.file_rules import FAULT, TOO_LARGE
 from ccgi_pipeline.feeds.foster_focus.linking import CORRECTION
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import FILE, Lifecycle
@@ -77,19 +77,24 @@ class Quarantined:
 
 
 def quarantined(connection: duckdb.DuckDBPyConnection, wish: Wish) -> list[Quarantined]:
-    """The drops with lines that were kept out, in the order of loading.
+    """The drops with lines that were kept out, or too large to be read, in the order of loading.
 
     Without those that are held, and those that met a fault of ours: each night takes these again.
     """
     rows = connection.execute(
         f"""
         SELECT drop_id, sender, family, position, feed, sum(lines)::BIGINT
-        FROM drops JOIN ledger USING (drop_id)
-        WHERE list_contains($fates, fate) AND verdict <> '{Verdict.HELD}'
+        FROM drops JOIN (
+            SELECT drop_id, feed, lines FROM ledger
+            WHERE list_contains($fates, fate) AND lines > 0
+            UNION ALL
+            SELECT DISTINCT drop_id, NULL, 0 FROM findings WHERE rule = '{TOO_LARGE.id}'
+        ) USING (drop_id)
+        WHERE verdict <> '{Verdict.HELD}'
             AND ($district IS NULL OR sender = $district)
             AND ($family IS NULL OR family = $family) AND starts_with(drop_id, $drop)
             AND drop_id NOT IN (SELECT drop_id FROM findings WHERE rule = '{FAULT.id}')
-        GROUP BY ALL HAVING sum(lines) > 0 ORDER BY position, feed NULLS FIRST
+        GROUP BY ALL ORDER BY position, feed NULLS FIRST
         """,
         {
             "fates": list(QUARANTINED),

@@ -98,6 +98,7 @@ def test_a_server_of_one_sender_holds_its_files_directly(tmp_path: Path) -> None
         ('[sftp.b]\nhost = "h"\nuser = "u"\nhost_keys = ["k"]\n', "an inbox, an outbox, or both"),
         ('[sftp.b]\nhost = "h"\nuser = "u"\nhost_keys = ["k"]\nport = "22"\n', "whole number"),
         ("[intake]\nquiet_minutes = -1\n", "quiet_minutes must be"),
+        ('[intake]\nlargest_drop_mb = "much"\n', "largest_drop_mb must be a number"),
         ("[intake]\nquiet = 1\n", "quiet is no setting"),
     ],
 )

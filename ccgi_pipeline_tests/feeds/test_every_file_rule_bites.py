@@ -18,6 +18,7 @@ import pytest
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.spec import FeedSpec, Rule, Severity
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, MANIFEST, TEST_GRADE
+from ccgi_pipeline.profiles import IntakeSettings, Profiles
 from ccgi_pipeline.verification.verifying import Verification, refused
 from ccgi_pipeline_tests.files import (
     Place,
@@ -168,6 +169,14 @@ _WAYS: Mapping[str, Way] = {
     "FILE-ZIP-TOO-LARGE": (
         lambda: {PACKAGE: _zipped(lambda package: package.writestr("big.csv", bytes(1 << 25)))},
         [_at("FILE-ZIP-TOO-LARGE", name="big.csv")],
+    ),
+    "FILE-TOO-LARGE": (
+        lambda: verified(
+            good_set("transcript"),
+            "transcript",
+            profiles=Profiles(intake=IntakeSettings(largest_drop_mb=0.001)),
+        ),
+        [_at("FILE-TOO-LARGE", name=name) for name in good_set("transcript")],
     ),
     "FILE-ZIP-ENCRYPTED": (
         lambda: {PACKAGE: _locked()},
