@@ -22,6 +22,7 @@ from ccgi_pipeline.intake.inbox import (
     folder_of,
     group_drops,
 )
+from ccgi_pipeline.intake.packages import SIZE_LIMIT, is_zip
 from ccgi_pipeline.intake.recognising import family_of
 from ccgi_pipeline.intake.settling import Seen, at_rest, seen, waited
 from ccgi_pipeline.intake.sources import (
@@ -249,6 +250,8 @@ def _with_family(file: InboxFile, archive: Archive, sha256: str) -> InboxFile:
     """A file in no family's folder and with no known name may still have a known header."""
     if file.family != UNKNOWN_FAMILY:
         return file
+    if is_zip(file.name) and archive.size(sha256) > SIZE_LIMIT:
+        return file  # to look into it takes all of it
     return replace(file, family=family_of(partial(archive.first, sha256), file.name, file.sender))
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
+from ccgi_pipeline.intake import receiving
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.night import Folders
 from ccgi_pipeline_tests.night.inboxes import (
@@ -23,6 +25,7 @@ from ccgi_pipeline_tests.night.inboxes import (
     HAYWARD_HIGH,
     PALM_SPRINGS,
     PALM_SPRINGS_HIGH,
+    Line,
     numbered,
     put,
     put_roster,
@@ -47,17 +50,22 @@ def verdicts(folders: Folders) -> dict[object, object]:
     return {sender: verdict for _, sender, _, verdict, *_ in lake_rows(folders.warehouse)["drops"]}
 
 
+def zipped(roster: Sequence[Line]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as package:
+        package.writestr("StudentTemplate_20261120.csv", roster_file(roster))
+    return packed.getvalue()
+
+
 @pytest.fixture(params=LIMITS)
 def folders(request: pytest.FixtureRequest, tmp_path: Path) -> Folders:
     """One district's file is too large, another's zip is too, a third sent a few."""
     folders = folders_in(tmp_path)
     settle(folders, request.param)
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as package:
-        package.writestr("StudentTemplate_20261120.csv", roster_file(ZIPPED))
-    assert LIMITS[1] * 1_000_000 < len(packed.getvalue()) < LIMITS[0] * 1_000_000
+    packed = zipped(ZIPPED)
+    assert LIMITS[1] * 1_000_000 < len(packed) < LIMITS[0] * 1_000_000
     put_roster(folders.inbox, PALM_SPRINGS, MANY)
-    put(folders.inbox, f"{BERKELEY}/transcript/package.zip", packed.getvalue())
+    put(folders.inbox, f"{BERKELEY}/transcript/package.zip", packed)
     put_roster(folders.inbox, HAYWARD, FEW)
     return folders
 
@@ -86,6 +94,18 @@ def test_what_is_too_large_is_refused_and_told_and_others_have_their_night(
     for district in ("PalmSpringsUnified", "BerkeleyUnified"):
         (receipt,) = folders.outbox.glob(f"{district}/_receipts/{ON:%Y%m%d}_*.csv")
         assert "FILE-TOO-LARGE" in receipt.read_text(encoding="utf-8-sig")
+
+
+def test_a_zip_in_nobodys_folder_that_is_too_large_to_look_into_is_left_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = folders_in(tmp_path)
+    settle(folders, LIMITS[1])
+    monkeypatch.setattr(receiving, "SIZE_LIMIT", LIMITS[1] * 1_000_000)
+    monkeypatch.setattr(receiving, "family_of", None)
+    put(folders.inbox, f"{BERKELEY}/package.zip", zipped(ZIPPED))
+    run_night(folders)
+    assert verdicts(folders) == {BERKELEY: "rejected"}
 
 
 def test_once_the_limit_is_raised_it_is_taken_by_a_replay(folders: Folders) -> None:
