@@ -47,9 +47,8 @@ class Outbox:
         """The reports and receipts of that day, in no order."""
         day = f"{on:%Y%m%d}"
         folders = [str(self.root)] if self.root.is_dir() else []
-        while (
-            folders
-        ):  # a state has a hundred thousand of them: ``Path.glob`` takes five times as long
+        # A state has a hundred thousand of them: ``Path.glob`` takes five times as long.
+        while folders:
             with os.scandir(folders.pop()) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):

@@ -81,7 +81,9 @@ def files_to_verify(
             ]
             continue
         theirs = _opened(drop, len(files), content_of)
-        if limit and sum(file.unpacked for file in theirs) > limit.bytes - size:
+        # Lines of what is left alone are counted, which takes little.
+        to_read = sum(file.unpacked for file in theirs if not _is_left_alone(file))
+        if limit and to_read > limit.bytes - size:
             theirs = [
                 file_of_drop(drop, file.number, file.path, refused=file_rules.TOO_LARGE)
                 for file in theirs

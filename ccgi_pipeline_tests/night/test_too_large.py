@@ -6,9 +6,6 @@ finds nothing else is tested with the rules of files.
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from ccgi_pipeline.cli import main
 from ccgi_pipeline.intake import receiving
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.night import Folders
+from ccgi_pipeline_tests.files import zipped
 from ccgi_pipeline_tests.night.inboxes import (
     BERKELEY,
     BERKELEY_HIGH,
@@ -25,7 +23,6 @@ from ccgi_pipeline_tests.night.inboxes import (
     HAYWARD_HIGH,
     PALM_SPRINGS,
     PALM_SPRINGS_HIGH,
-    Line,
     numbered,
     put,
     put_roster,
@@ -50,11 +47,8 @@ def verdicts(folders: Folders) -> dict[object, object]:
     return {sender: verdict for _, sender, _, verdict, *_ in lake_rows(folders.warehouse)["drops"]}
 
 
-def zipped(roster: Sequence[Line]) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as package:
-        package.writestr("StudentTemplate_20261120.csv", roster_file(roster))
-    return packed.getvalue()
+def packed() -> bytes:
+    return zipped({"StudentTemplate_20261120.csv": roster_file(ZIPPED)})
 
 
 @pytest.fixture(params=LIMITS)
@@ -62,10 +56,9 @@ def folders(request: pytest.FixtureRequest, tmp_path: Path) -> Folders:
     """One district's file is too large, another's zip is too, a third sent a few."""
     folders = folders_in(tmp_path)
     settle(folders, request.param)
-    packed = zipped(ZIPPED)
-    assert LIMITS[1] * 1_000_000 < len(packed) < LIMITS[0] * 1_000_000
+    assert LIMITS[1] * 1_000_000 < len(packed()) < LIMITS[0] * 1_000_000
     put_roster(folders.inbox, PALM_SPRINGS, MANY)
-    put(folders.inbox, f"{BERKELEY}/transcript/package.zip", packed)
+    put(folders.inbox, f"{BERKELEY}/transcript/package.zip", packed())
     put_roster(folders.inbox, HAYWARD, FEW)
     return folders
 
@@ -103,7 +96,11 @@ def test_a_zip_in_nobodys_folder_that_is_too_large_to_look_into_is_left_closed(
     settle(folders, LIMITS[1])
     monkeypatch.setattr(receiving, "SIZE_LIMIT", LIMITS[1] * 1_000_000)
     monkeypatch.setattr(receiving, "family_of", None)
-    put(folders.inbox, f"{BERKELEY}/package.zip", zipped(ZIPPED))
+    put(
+        folders.inbox,
+        f"{BERKELEY}/package.zip",
+        packed(),
+    )
     run_night(folders)
     assert verdicts(folders) == {BERKELEY: "rejected"}
 

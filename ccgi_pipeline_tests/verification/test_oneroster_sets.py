@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.oneroster.package_rules import LEFT_ALONE_FILES
 from ccgi_pipeline.feeds.spec import FILE
+from ccgi_pipeline.profiles import IntakeSettings, Profiles
 from ccgi_pipeline.verification.checking import check
 from ccgi_pipeline.verification.verifying import Verification
 from ccgi_pipeline_tests.files import (
@@ -306,6 +307,16 @@ def test_gradebook_and_resources_are_counted_and_left_alone(*, packed: bool):
         file = outcome(verification, f"{name}.csv")
         assert (file["lines"], file["left_alone"], file["rejected"]) == (2, 2, 0)
         assert (file["feed"], file["verdict"]) == (None, "accepted")
+
+
+def test_what_is_left_alone_makes_no_set_too_large():
+    good, limit = roster(without=beside("orgs")), 0.02
+    results = b"sourcedId,title\n" + b"".join(b"%d,A result\n" % n for n in range(4_000))
+    assert sum(map(len, good.values())) < limit * 1_000_000 < len(results)
+    profiles = Profiles(intake=IntakeSettings(largest_drop_mb=limit))
+    for set_, refused in (({"results.csv": results}, False), ({"users.csv": results}, True)):
+        verification = judged({"set.zip": zipped({**good, **set_})}, profiles)
+        assert ("FILE-TOO-LARGE" in {rule for _, rule, *_ in told(verification)}) == refused
 
 
 def test_every_file_of_version_1_2_is_read_or_left_alone():
