@@ -93,8 +93,8 @@ def _watched(folder: Path, seen: Nights) -> Iterator[None]:
     def look() -> None:
         spill = folder / "spill"
         while not ended.is_set():
-            seen.spilled |= {path.name for path in spill.rglob("*") if path.is_file()}
-            with suppress(OSError):  # files go as they come
+            with suppress(OSError):  # files and folders go as they come
+                seen.spilled |= {path.name for path in spill.rglob("*") if path.is_file()}
                 seen.during |= {f"spill/{name}" for name in files_with_canaries(spill)}
             time.sleep(0.01)
 
