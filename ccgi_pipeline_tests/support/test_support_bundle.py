@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import stat
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -23,6 +25,7 @@ from ccgi_pipeline.support.bundle import UnknownDropError, support_bundle
 from ccgi_pipeline.support.runs import our_words
 from ccgi_pipeline.support.shapes import cell_shapes, shape
 from ccgi_pipeline_tests.files import as_bytes
+from ccgi_pipeline_tests.going import once_listed
 from ccgi_pipeline_tests.night.inboxes import (
     HAYWARD,
     HAYWARD_HIGH,
@@ -172,6 +175,15 @@ def test_the_command_writes_a_file_for_its_owner_and_never_over_another(
     again = ccgi("--warehouse", folders.warehouse, "--out", out)
     assert again.exit_code == 1
     assert "is there already" in again.output
+
+
+def test_what_a_night_takes_away_meanwhile_is_not_counted(tmp_path: Path) -> None:
+    passing, left = tmp_path / "staging" / "batch-1", tmp_path / "staging" / "drops.json"
+    passing.mkdir(parents=True)
+    (passing / "lines.parquet").write_bytes(b"12")
+    left.write_bytes(b"345")
+    with once_listed(tmp_path / "staging", partial(shutil.rmtree, passing, ignore_errors=True)):
+        assert structure.sizes(tmp_path) == {"staging": {"files": 1, "bytes": 3}}
 
 
 def test_a_folder_without_a_warehouse_has_a_bundle_too(tmp_path: Path) -> None:
