@@ -47,7 +47,7 @@ from ccgi_pipeline.intake.receiving import (
 )
 from ccgi_pipeline.intake.settling import Clock, attempt
 from ccgi_pipeline.intake.shares import WHOLE, Share, bytes_of, drops_of
-from ccgi_pipeline.intake.sources import Inboxes, connection_to, open_inboxes
+from ccgi_pipeline.intake.sources import Inboxes, connection_to, open_inboxes, reasons
 from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.overlapping import overlapped
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
@@ -231,7 +231,7 @@ def look_for_drops(folders: Folders, clock: Clock | None = None) -> Asked:
         look, seen = look_around(inboxes, remembered, remembered_looks(folders.warehouse), watch)
         unreachable = inboxes.unreachable
     remember_looks(folders.warehouse, seen)
-    refusing = {server.server: server.why for server in unreachable if server.permanent}
+    refusing = reasons(server for server in unreachable if server.permanent)
     note_look(folders.warehouse, LastLook(now, refusing))
     refused = tuple(refusing.values())
     new = [file for _, files in look.new for file in files]
@@ -849,7 +849,10 @@ def offline_knowledge(warehouse: Path) -> Known:
 
 @dataclass(frozen=True, slots=True)
 class NightSummary:
-    """What a night did, in counts, for a person."""
+    """What a night did, in counts, for a person.
+
+    ``not_had``: what could not be fetched from an inbox, and what to do about it.
+    """
 
     night: date
     districts: int
@@ -861,6 +864,7 @@ class NightSummary:
     receipts: int
     strays: int
     events_outside_rosters: int
+    not_had: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import date, datetime, time
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,7 @@ from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.answers import DISTRICTS
 from ccgi_pipeline.defs.automation import DAILY_ASSETS, for_date, night_job
 from ccgi_pipeline.defs.heartbeat import failed_steps, look_and_tell
+from ccgi_pipeline.defs.receiving import SERVERS_ANSWER
 from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.defs.workers import WorkersError, workers
 from ccgi_pipeline.errors import UNFORESEEN, PermanentError, as_ours
@@ -137,7 +139,18 @@ def run_night(folders: Folders, on: date) -> NightSummary:
             ]
             raise NightFailedError("\n".join(failed) or "a blocking check failed")
     _remember(folders, on)
-    return summary(folders, on, before)
+    return replace(summary(folders, on, before), not_had=_not_had(result.all_events))
+
+
+def _not_had(events: Iterable[dg.DagsterEvent]) -> tuple[str, ...]:
+    """What the night's look into the inboxes could not have."""
+    judged = (
+        event.asset_check_evaluation_data
+        for event in events
+        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    )
+    asked = (one for one in judged if one.check_name == SERVERS_ANSWER and not one.passed)
+    return tuple(str(told.value) for one in asked for told in one.metadata.values())
 
 
 def _executed(

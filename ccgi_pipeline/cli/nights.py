@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
@@ -184,6 +185,8 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
             f"[bold red]{told.strays:,} files of the inbox lie in no sender's folder "
             "(<CD code>, platform, cde): nobody can be answered for them."
         )
+    for why in told.not_had:
+        console.print(f"[bold red]Not fetched:[/bold red] {escape(why)}")
     console.print(f"\n{told.reports:,} report files of {told.night}, {told.receipts:,} receipts")
     console.print(f"Reports and receipts: {outbox}{os.sep}<DistrictName>{os.sep}", highlight=False)
 

@@ -7,7 +7,7 @@ import dagster as dg
 from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
-from ccgi_pipeline.intake.sources import Unreachable
+from ccgi_pipeline.intake.sources import Unreachable, reasons
 
 SERVERS_ANSWER = "every_server_was_asked"
 
@@ -19,8 +19,9 @@ SERVERS_ANSWER = "every_server_was_asked"
         check_spec(
             SERVERS_ANSWER,
             "received_drops",
-            "Every SFTP server with an inbox was asked, and gave every file. Yellow: "
-            "one is away, and the next look asks it again. Red: one refuses until somebody acts.",
+            "Every SFTP server with an inbox was asked, and gave every file; so did the local "
+            "inbox. Yellow: a server is away, and the next look asks it again. Red: one refuses, "
+            "or what lies in an inbox may not be read, until somebody acts.",
         )
     ],
     description="Files that senders put into the inboxes, of this machine and on SFTP servers, "
@@ -54,5 +55,5 @@ def _servers_answer(unreachable: Sequence[Unreachable]) -> dg.AssetCheckResult:
         check_name=SERVERS_ANSWER,
         passed=not unreachable,
         severity=dg.AssetCheckSeverity.ERROR if refused else dg.AssetCheckSeverity.WARN,
-        metadata={server.server: server.why for server in unreachable},
+        metadata={**reasons(unreachable)},
     )

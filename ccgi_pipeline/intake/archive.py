@@ -28,6 +28,10 @@ class FileStillGrowingError(TransientError):
     """The file changed while it was read: the next look takes it."""
 
 
+class FileNotReadableError(PermanentError):
+    """The account that runs this may not read the file: its owner must give it the right."""
+
+
 class ArchiveDamagedError(PermanentError):
     """The disk gave back other bytes than were stored: restore the file from a backup."""
 
@@ -64,13 +68,14 @@ class Archive:
     def store(self, source: Path) -> str:
         """Copies ``source`` in and returns its SHA-256.
 
-        Raises FileStillGrowingError where the file changed meanwhile.
+        Raises FileStillGrowingError where the file changed meanwhile, FileNotReadableError where
+        we may not read it.
         """
 
         def copied(part: BinaryIO) -> str:
             before = source.stat()
             digest = hashlib.sha256()
-            with source.open("rb") as received:
+            with _to_read(source) as received:
                 while chunk := received.read(_CHUNK):
                     digest.update(chunk)
                     part.write(chunk)
@@ -160,6 +165,14 @@ class Archive:
         """Removes what an interrupted ``store`` left."""
         for part in self.root.glob(".part-*"):
             part.unlink()
+
+
+def _to_read(source: Path) -> BinaryIO:
+    try:
+        return source.open("rb")
+    except PermissionError:
+        msg = "the account that runs this may not read the file"
+        raise FileNotReadableError(msg) from None
 
 
 def _damaged(sha256: str) -> ArchiveDamagedError:

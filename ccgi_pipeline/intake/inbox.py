@@ -94,6 +94,9 @@ def is_checksums(name: str) -> bool:
     return _CHECKSUMS.search(name) is not None
 
 
+_GONE = "gone"
+"""The stamp of a file that went while we looked. It may have got its final name, which we did not
+see: so it is told of, and what lies beside it waits for the next look."""
 NOBODY = ""
 """The sender of files that lie in no sender's folder: nobody can be answered for them."""
 
@@ -104,15 +107,17 @@ class Listing:
 
     ``files`` have their final names. ``unfinished`` have a partial one: somebody is writing, or
     left off. ``checksums`` are lists of SHA-256 that say of other files whether they are whole.
+    ``locked`` are the senders of folders that we may not look into, one a folder.
     """
 
     files: tuple[InboxFile, ...] = ()
     unfinished: tuple[InboxFile, ...] = ()
     checksums: tuple[InboxFile, ...] = ()
+    locked: tuple[str, ...] = ()
 
 
-def sorted_listing(found: Iterable[InboxFile]) -> Listing:
-    """Files told apart by their names."""
+def sorted_listing(found: Iterable[InboxFile], locked: Iterable[str] = ()) -> Listing:
+    """Files told apart by their names, and the senders of ``locked`` folders."""
     files, unfinished, checksums = [], [], []
     for file in sorted(found):
         if any(passed_over(part) for part in PurePosixPath(file.path).parts):
@@ -121,12 +126,14 @@ def sorted_listing(found: Iterable[InboxFile]) -> Listing:
             checksums.append(file)
         else:
             files.append(file)
-    return Listing(tuple(files), tuple(unfinished), tuple(checksums))
+    return Listing(tuple(files), tuple(unfinished), tuple(checksums), tuple(sorted(locked)))
 
 
 def look_into(inbox: Path) -> Listing:
     """What lies below ``inbox``. Links are not followed."""
-    return sorted_listing(_walk(inbox, inbox))
+    locked: list[str] = []
+    files = [*_walk(inbox, inbox, locked)]
+    return sorted_listing(files, locked)
 
 
 def list_inbox(inbox: Path) -> list[InboxFile]:
@@ -134,19 +141,36 @@ def list_inbox(inbox: Path) -> list[InboxFile]:
     return list(look_into(inbox).files)
 
 
-def _walk(folder: Path, inbox: Path) -> Iterator[InboxFile]:
-    if not folder.is_dir():
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if not passed_over(entry.name):
-                    yield from _walk(Path(entry.path), inbox)
-            elif entry.is_file(follow_symlinks=False):
-                path = Path(entry.path).relative_to(inbox).as_posix()
-                facts = entry.stat(follow_symlinks=False)
-                stamp = f"{facts.st_size}-{facts.st_mtime_ns}-{facts.st_ctime_ns}-{facts.st_ino}"
-                yield InboxFile(path, *owner_of(path), stamp)
+def _walk(folder: Path, inbox: Path, locked: list[str]) -> Iterator[InboxFile]:
+    """The files below ``folder``; ``locked`` gets the sender of each that we may not look into."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if not passed_over(entry.name):
+                        yield from _walk(Path(entry.path), inbox, locked)
+                elif entry.is_file(follow_symlinks=False):
+                    yield _inbox_file(entry, inbox)
+    except (FileNotFoundError, NotADirectoryError):
+        return  # nobody has sent anything yet, or the folder went while we looked
+    except PermissionError:
+        locked.append(sender_of(folder.relative_to(inbox).as_posix()))
+
+
+def _inbox_file(entry: os.DirEntry[str], inbox: Path) -> InboxFile:
+    path = Path(entry.path).relative_to(inbox).as_posix()
+    try:
+        facts = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        stamp = _GONE
+    else:
+        stamp = f"{facts.st_size}-{facts.st_mtime_ns}-{facts.st_ctime_ns}-{facts.st_ino}"
+    return InboxFile(path, *owner_of(path), stamp)
+
+
+def sender_of(folder: str) -> str:
+    """Whose a folder of the inbox is; NOBODY where no sender's folder is above it."""
+    return owner_of(f"{folder}/file")[0]
 
 
 def owner_of(path: str) -> tuple[str, str]:

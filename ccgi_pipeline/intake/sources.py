@@ -7,7 +7,7 @@ SFTP itself (transport).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from ccgi_pipeline.errors import PermanentError, PipelineError, TransientError
-from ccgi_pipeline.intake.archive import Archive, FileStillGrowingError
+from ccgi_pipeline.intake.archive import Archive, FileNotReadableError, FileStillGrowingError
 from ccgi_pipeline.intake.checksums import LARGEST, checksums_in
 from ccgi_pipeline.intake.inbox import (
     InboxFile,
@@ -24,6 +24,7 @@ from ccgi_pipeline.intake.inbox import (
     look_into,
     owner_of,
     passed_over,
+    sender_of,
     sorted_listing,
 )
 from ccgi_pipeline.milestones import milestone
@@ -40,6 +41,10 @@ class Source(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """By which people know it."""
+
+    @property
     def at_once(self) -> int:
         """How many those are."""
 
@@ -53,11 +58,18 @@ class Source(Protocol):
     def store(self, file: InboxFile, archive: Archive) -> str:
         """Puts the file's bytes into ``archive``; returns their SHA-256.
 
-        Raises FileStillGrowingError where it changed meanwhile, FileNotFoundError where it is gone.
+        Raises FileStillGrowingError where it changed meanwhile, FileNotFoundError where it is gone,
+        and another PipelineError where it cannot be had.
         """
 
     def small(self, file: InboxFile) -> bytes:
         """The bytes of a small file."""
+
+    def told_locked(self, senders: Sequence[str]) -> str:
+        """What to do about folders of ``senders`` that may not be looked into, one a folder."""
+
+    def answers(self) -> bool:
+        """Whether it can still be asked: if so, a fault was one file's own."""
 
     def remove(self, file: InboxFile) -> None:
         """Takes the file away."""
@@ -68,6 +80,7 @@ class LocalInbox:
     """A folder of this machine."""
 
     root: Path
+    name: str = "the local inbox"
     resending_counts: bool = False
     at_once: int = 2  # one waits for the disk while the digest of another is made
 
@@ -77,15 +90,34 @@ class LocalInbox:
 
     def store(self, file: InboxFile, archive: Archive) -> str:
         """Puts the file's bytes into ``archive``; returns their SHA-256."""
-        return archive.store(self.root / file.path)
+        try:
+            return archive.store(self.root / file.path)
+        except FileNotReadableError:
+            msg = f"{self.name}: files of {file.sender} may not be read. {_GIVE_THE_RIGHT}"
+            raise FileNotReadableError(msg) from None
 
     def small(self, file: InboxFile) -> bytes:
         """The bytes of a small file."""
         path = self.root / file.path
         return path.read_bytes() if path.stat().st_size <= LARGEST else b""
 
+    def told_locked(self, senders: Sequence[str]) -> str:
+        """What to do about folders that may not be looked into."""
+        whose = ", ".join(sorted({sender or "no sender" for sender in senders}))
+        return (
+            f"{self.name}: {len(senders)} folders may not be looked into (of {whose}). "
+            f"{_GIVE_THE_RIGHT}"
+        )
+
+    def answers(self) -> bool:
+        """It does, whatever is wrong with one file in it."""
+        return True
+
     def remove(self, file: InboxFile) -> None:
         """Never: what lies here is the operator's."""
+
+
+_GIVE_THE_RIGHT = "Give the account that runs the pipeline the right to read there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +129,20 @@ class RemoteInbox:
     connection: Connection
     resending_counts: bool = True
     at_once: int = 1  # a connection does one thing after the other
-    locked: list[str] = field(default_factory=list, compare=False)
-    """Folders that the last look was not let into: one district's, which stop no other."""
 
     def listing(self) -> Listing:
         """What lies there."""
-        refused: list[str] = []
-        found = self.connection.walk(self._folder, _hidden, refused.append)
-        self.locked[:] = refused
-        return sorted_listing(
+        locked: list[str] = []
+        found = self.connection.walk(self._folder, _hidden, locked.append)
+        files = [
             InboxFile(
                 f"{self.name}:{file.path}",
                 *owner_of(f"{self.server.sender}/{file.path}" if self.server.sender else file.path),
                 f"{file.size}-{file.mtime}",
             )
             for file in found
-        )
+        ]
+        return sorted_listing(files, [self.server.sender or sender_of(path) for path in locked])
 
     @property
     def _folder(self) -> str:
@@ -137,6 +167,13 @@ class RemoteInbox:
     def _mtime(self, file: InboxFile) -> int | None:
         facts = self.connection.facts(self._path(file))
         return facts.mtime if facts else None
+
+    def told_locked(self, senders: Sequence[str]) -> str:
+        """What to do about folders that may not be looked into."""
+        return (
+            f"{self.name}: {len(senders)} folders of the inbox may not be looked into. "
+            "Ask the server's operator for the right to read them"
+        )
 
     def answers(self) -> bool:
         """Whether the server still answers: if so, a fault was one file's own."""
@@ -167,7 +204,10 @@ def _hidden(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """A server that could not be asked, and why. ``permanent``: somebody must act."""
+    """A server that could not be asked, or a place in an inbox that we may not read, and why.
+
+    ``permanent``: somebody must act.
+    """
 
     server: str
     why: str
@@ -186,33 +226,33 @@ class Inboxes:
         found = []
         for source in list(self.sources):
             try:
-                found.append((source, source.listing()))
+                listing = source.listing()
             except PipelineError as error:
                 self.failed(source, error)
-            else:
-                self._tell_locked(source)
+                continue
+            found.append((source, listing))
+            if listing.locked:
+                why = source.told_locked(listing.locked)
+                self._tell(Unreachable(source.name, why, permanent=True))
         return found
-
-    def _tell_locked(self, source: Source) -> None:
-        if isinstance(source, RemoteInbox) and source.locked:
-            told = Unreachable(
-                source.name,
-                f"{source.name}: {len(source.locked)} folders of the inbox may not be looked into. "
-                "Ask the server's operator for the right to read them",
-                permanent=True,
-            )
-            if told not in self.unreachable:
-                self.unreachable.append(told)
 
     def failed(self, source: Source, error: PipelineError) -> None:
         """Notes what went wrong at ``source``, and asks it no more if it has stopped answering."""
-        if not isinstance(source, RemoteInbox):
-            raise error
-        told = unreachable(source.name, error)
-        if told not in self.unreachable:
-            self.unreachable.append(told)
+        self._tell(unreachable(source.name, error))
         if not source.answers():
             self.sources.remove(source)
+
+    def _tell(self, told: Unreachable) -> None:
+        if told not in self.unreachable:
+            self.unreachable.append(told)
+
+
+def reasons(unreachable: Iterable[Unreachable]) -> dict[str, str]:
+    """By server, all that is wrong with it."""
+    by_server: dict[str, list[str]] = {}
+    for told in unreachable:
+        by_server.setdefault(told.server, []).append(told.why)
+    return {server: "; ".join(why) for server, why in by_server.items()}
 
 
 def unreachable(server: str, error: PipelineError) -> Unreachable:

@@ -16,12 +16,15 @@ from ccgi_pipeline.intake.inbox import (
     NOBODY,
     UNKNOWN_FAMILY,
     InboxFile,
+    Listing,
     drop_id,
     group_drops,
     is_cd_code,
     list_inbox,
+    look_into,
     owner_of,
 )
+from ccgi_pipeline_tests.going import once_listed
 
 CD = "3367173"
 ARABIC_DIGITS = "\u0663\u0663\u0666\u0667\u0661\u0667\u0663"
@@ -85,6 +88,34 @@ def test_whole_files_are_listed_by_path(tmp_path: Path):
         (f"{CD}/transcript/b.csv", CD, "transcript", "b.csv"),
         ("platform/goals.csv", "platform", "platform", "goals.csv"),
     ]
+
+
+def test_a_file_that_goes_while_we_look_is_still_told_of(tmp_path: Path):
+    """It may be getting its final name, and what lies beside it must not be taken without it."""
+    _put(tmp_path, f"{CD}/transcript/Student.csv", f"{CD}/transcript/Course.csv.part")
+    folder = tmp_path / CD / "transcript"
+    with once_listed(folder, (folder / "Course.csv.part").unlink):
+        seen = look_into(tmp_path)
+    assert [file.name for file in seen.unfinished] == ["Course.csv.part"]
+    assert [file.name for file in seen.files] == ["Student.csv"]
+    assert not look_into(tmp_path).unfinished
+
+
+def test_a_file_that_was_replaced_while_we_look_has_another_stamp_than_ever(tmp_path: Path):
+    _put(tmp_path, f"{CD}/transcript/Student.csv")
+    (before,) = list_inbox(tmp_path)
+    folder = tmp_path / CD / "transcript"
+    with once_listed(folder, (folder / "Student.csv").unlink):
+        (seen,) = list_inbox(tmp_path)
+    assert seen.path == before.path
+    assert seen.stamp != before.stamp
+
+
+def test_a_folder_that_goes_while_we_look_is_none(tmp_path: Path):
+    folder = tmp_path / CD / "transcript"
+    folder.mkdir(parents=True)
+    with once_listed(tmp_path / CD, folder.rmdir):
+        assert look_into(tmp_path) == Listing()
 
 
 def test_an_inbox_that_does_not_exist_is_empty(tmp_path: Path):
