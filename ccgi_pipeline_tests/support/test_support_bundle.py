@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import stat
 import zipfile
-from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -178,11 +176,19 @@ def test_the_command_writes_a_file_for_its_owner_and_never_over_another(
 
 
 def test_what_a_night_takes_away_meanwhile_is_not_counted(tmp_path: Path) -> None:
-    passing, left = tmp_path / "staging" / "batch-1", tmp_path / "staging" / "drops.json"
-    passing.mkdir(parents=True)
-    (passing / "lines.parquet").write_bytes(b"12")
-    left.write_bytes(b"345")
-    with once_listed(tmp_path / "staging", partial(shutil.rmtree, passing, ignore_errors=True)):
+    staging = tmp_path / "staging"
+    (staging / "batch-1").mkdir(parents=True)
+    passing = [staging / "batch-1" / "lines.parquet", staging / "shares.parquet"]
+    for file in passing:
+        file.write_bytes(b"12")
+    (staging / "drops.json").write_bytes(b"345")
+
+    def take_away() -> None:
+        for file in passing:
+            file.unlink()
+        (staging / "batch-1").rmdir()
+
+    with once_listed(staging, take_away):
         assert structure.sizes(tmp_path) == {"staging": {"files": 1, "bytes": 3}}
 
 
