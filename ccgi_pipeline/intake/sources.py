@@ -105,7 +105,7 @@ class LocalInbox:
         """What to do about folders that may not be looked into."""
         whose = ", ".join(sorted({sender or "no sender" for sender in senders}))
         return (
-            f"{self.name}: {len(senders)} folders may not be looked into (of {whose}). "
+            f"{self.name}: folders that may not be looked into: {len(senders)} (of {whose}). "
             f"{_GIVE_THE_RIGHT}"
         )
 
@@ -171,7 +171,7 @@ class RemoteInbox:
     def told_locked(self, senders: Sequence[str]) -> str:
         """What to do about folders that may not be looked into."""
         return (
-            f"{self.name}: {len(senders)} folders of the inbox may not be looked into. "
+            f"{self.name}: folders of the inbox that may not be looked into: {len(senders)}. "
             "Ask the server's operator for the right to read them"
         )
 

@@ -49,5 +49,5 @@ def test_a_folder_that_may_not_be_read_stops_no_other_district(
     assert [drop.sender for drop in received.drops] == [PALM_SPRINGS]
     (told,) = received.unreachable
     assert told.permanent
-    assert "1 folders of the inbox may not be looked into" in told.why
+    assert "folders of the inbox that may not be looked into: 1." in told.why
     assert HAYWARD not in told.why

@@ -53,7 +53,7 @@ def folders(tmp_path: Path) -> Folders:
 
 def test_the_others_are_served_and_the_operator_is_told_whose_rights_to_mend(folders: Folders):
     told = _told_by_a_night(folders)
-    assert f"2 folders may not be looked into (of {HAYWARD}, no sender)" in told
+    assert f"folders that may not be looked into: 2 (of {HAYWARD}, no sender)" in told
     assert f"files of {BERKELEY} may not be read" in told
     assert "Give the account that runs the pipeline the right to read there" in told
     assert _with_receipts(folders) == {"PalmSpringsUnified"}
