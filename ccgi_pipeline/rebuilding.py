@@ -98,7 +98,7 @@ def _profiles(warehouse: Path, settings: str) -> Profiles:
     if not archive.has(settings):
         msg = f"the settings of that night are no longer in the archive (SHA-256 {settings})"
         raise NotRebuiltError(msg)
-    return profiles_from(archive.read(settings), warehouse / PROFILES)
+    return profiles_from(archive.read(settings), warehouse / PROFILES, of_past_night=True)
 
 
 class _Key(NamedTuple):

@@ -7,7 +7,6 @@ form that tests can compare. Does not belong here: what a good line says (oneros
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from pathlib import PurePosixPath
 
@@ -122,8 +121,7 @@ def beside(name: str, *more: str) -> set[str]:
 
 def profile(severities: Mapping[str, str] | None = None, **settings: object) -> Profiles:
     """Settings of the district that sends the sets."""
-    usual = OneRosterProfile()
-    own = DistrictProfile(oneroster=replace(usual, **settings), severities=severities or {})
+    own = DistrictProfile(oneroster=OneRosterProfile(**settings), severities=severities or {})
     return Profiles(districts={DISTRICT: own})
 
 

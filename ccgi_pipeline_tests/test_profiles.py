@@ -1,12 +1,31 @@
-"""The settings file: what may stand in it, and what a wrong one is answered with."""
+"""The settings file: what may be in it, and which faults are reported in which words."""
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from click.testing import CliRunner, Result
 
-from ccgi_pipeline.profiles import ProfileError, Profiles, read_profiles
+import ccgi_pipeline.profiles
+from ccgi_pipeline.cli import main
+from ccgi_pipeline.feeds.spec import Severity
+from ccgi_pipeline.profiles import (
+    FILE_NAME,
+    ProfileError,
+    Profiles,
+    SeverityName,
+    profiles_from,
+    read_profiles,
+)
 from ccgi_pipeline_tests.night.inboxes import (
     HAYWARD,
     HAYWARD_HIGH,
@@ -47,13 +66,390 @@ def test_a_district_overrides_the_defaults_of_the_file(tmp_path: Path) -> None:
         ("[defaults]\nconsent = 1\n", "consent is no setting"),
         ('[defaults]\nparent_consent_means = "maybe"\n', "must be one of 'consent', 'opt_out'"),
         ("[districts.PalmSprings]\n", "7-digit CD code"),
-        ("[reports]\npercent_decimals = 9\n", "must be one of 0, 1, 2"),
+        ("[reports]\npercent_decimals = 9\n", "must be at most 2; found 9"),
         ('[reports]\npercent_of = "county"\n', "must be one of 'grade', 'school'"),
     ],
 )
 def test_a_setting_that_cannot_be_followed_is_named(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ProfileError, match=said):
         written(tmp_path, text)
+
+
+def faults(folder: Path, text: str) -> list[str]:
+    """The faults of a settings file, without the name of the file."""
+    with pytest.raises(ProfileError) as told:
+        written(folder, text)
+    return [line.removeprefix(f"{folder / FILE_NAME}: ") for line in str(told.value).splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[report]\n", "report is no setting; did you mean `reports`?"),
+        (
+            "[districts.3367173.guard]\nshar = 0.2\n",
+            "districts.3367173.guard.shar is no setting; did you mean `share`?",
+        ),
+        (
+            '[sftp.a]\nhost = "h"\nuser = "u"\nhostkeys = ["k"]\nhost_keys = ["k"]\ninbox = "/"\n',
+            "sftp.a.hostkeys is no setting; did you mean `host_keys`?",
+        ),
+        (
+            '[defaults.severities]\nOR-USR-GRADE = "info"\n',
+            "defaults.severities.OR-USR-GRADE is no rule; did you mean `OR-USR-GRADES`?",
+        ),
+        (
+            '[defaults.foster_focus.file_names]\ndemographic = "FY"\n',
+            (
+                "defaults.foster_focus.file_names.demographic is no extract of Foster Focus; did "
+                "you mean `demographics`?"
+            ),
+        ),
+    ],
+)
+def test_a_wrong_key_is_told_with_its_place_and_the_nearest_right_one(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    assert faults(tmp_path, text) == [said]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[districts.3367173.guard]\nshare = 25\n", "guard.share must be at most 1; found 25"),
+        (
+            '[districts.3367173.delivery]\nevery = "weekly"\n',
+            "delivery.every must be one of 'day', 'week'; found 'weekly'",
+        ),
+        (
+            '[districts.3367173.foster_focus]\nno_school = [2026-11-26, "2026-11-27"]\n',
+            (
+                "foster_focus.no_school (entry 2) must be a date such as 2026-08-17, without "
+                "quotation marks; found a text"
+            ),
+        ),
+        (
+            "[districts.3367173.foster_focus]\nlast_school_day = 2027-06-11\n",
+            "foster_focus needs both first_school_day and last_school_day, or neither",
+        ),
+        ("[districts.3367173]\nguard = 1\n", "guard must be a table; found a whole number"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_place_and_what_is_allowed_and_found(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    assert faults(tmp_path, text) == [f"districts.3367173.{said}"]
+
+
+def test_all_faults_of_a_file_are_told_together(tmp_path: Path) -> None:
+    text = """
+        [reports]
+        percent_of = "county"
+        [defaults.delivery]
+        server = "nowhere"
+        [districts.3367173]
+        residency = true
+        guard.shar = 1
+        severities.NO-SUCH-RULE = "info"
+        """
+    assert [fault.split()[0] for fault in faults(tmp_path, text)] == [
+        "reports.percent_of",
+        "districts.3367173.residency",
+        "districts.3367173.guard.shar",
+        "defaults.delivery.server",
+        "districts.3367173.severities.NO-SUCH-RULE",
+    ]
+
+
+def test_a_fault_of_the_defaults_is_told_once(tmp_path: Path) -> None:
+    text = "[defaults.guard]\nshare = 25\n[districts.3367173.guard]\nat_least = 3\n"
+    assert faults(tmp_path, text) == ["defaults.guard.share must be at most 1; found 25"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'reports.percent_decimals = "1"',
+        "reports.percent_decimals = true",
+        "reports.percent_decimals = 1.0",
+        "reports.percent_of = 1",
+        "intake.quiet_minutes = true",
+        'intake.quiet_minutes = "5"',
+        "heartbeat.night_hours = false",
+        "defaults.guard.at_least = true",
+        "defaults.guard.at_least = 5.0",
+        "defaults.receipts.show_values = 1",
+        'defaults.receipts.show_values = "true"',
+        "defaults.school_year_starts = 701",
+        "defaults.foster_focus.no_school = [2026-11-26T00:00:00]",
+        "defaults.foster_focus.tests_in_sis = [1]",
+        "defaults.foster_focus.sites = {110 = 1}",
+        'defaults.delivery.send = "_receipts"',
+        "defaults.delivery.folder = 1",
+    ],
+)
+def test_no_value_is_taken_for_one_of_another_type(tmp_path: Path, setting: str) -> None:
+    assert len(faults(tmp_path, setting)) == 1
+
+
+def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
+    profiles = written(tmp_path, "intake.quiet_minutes = 2\ndefaults.guard.share = 1\n")
+    assert (profiles.intake.quiet_minutes, profiles.of("3367173").guard.share) == (2.0, 1.0)
+
+
+def test_a_district_inherits_each_setting_that_it_does_not_make(tmp_path: Path) -> None:
+    text = """
+        [defaults]
+        residency = "nonresident"
+        guard.share = 0.5
+        severities.OR-USR-GRADES = "info"
+        foster_focus.strict = true
+        foster_focus.file_names.demographics = "DEM"
+        foster_focus.file_names.gpa = "GPA"
+        [districts.3367173]
+        guard.at_least = 3
+        severities.FILE-TOO-LARGE = "warning"
+        foster_focus.file_names.gpa = "AVERAGES"
+        """
+    profile = written(tmp_path, text).of("3367173")
+    assert profile.residency == "nonresident"
+    assert (profile.guard.share, profile.guard.at_least) == (0.5, 3)
+    assert profile.severities == {"OR-USR-GRADES": "info", "FILE-TOO-LARGE": "warning"}
+    assert profile.foster_focus.strict
+    assert profile.foster_focus.file_names == {"gpa": "AVERAGES"}, "named together, not merged"
+
+
+CANARY = "hunter2-9753100001"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[sftp.a]\npassword = "{CANARY}"\n',
+        f'[sftp.a]\nport = "{CANARY}"\n',
+        f'[sftp.a]\nhost_keys = "{CANARY}"\n',
+        f'[notices]\nsmtp_tls = "{CANARY}"\nkinds = ["{CANARY}"]\n',
+        f'[defaults]\nschool_year_starts = "{CANARY}"\n',
+        f'[defaults.delivery]\nserver = "{CANARY}"\n',
+        f'[defaults.severities]\nOR-USR-GRADES = "{CANARY}"\n',
+        "[defaults.guard]\nshare = 9753100001\nat_least = 9753100001.5\n",
+        "[notices]\nsmtp_user = 9753100001\n",
+        f'[notices]\nsmtp_user = "{CANARY}',
+    ],
+)
+def test_no_fault_repeats_what_may_be_a_secret_or_a_students_value(
+    tmp_path: Path, text: str
+) -> None:
+    told = "\n".join(faults(tmp_path, text))
+    assert "hunter2" not in told
+    assert "97531" not in told
+    assert "e+09" not in told
+
+
+def test_a_file_in_another_encoding_is_refused_with_words(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes('installation = "Peña"'.encode("cp1252"))
+    with pytest.raises(ProfileError, match="it is not in UTF-8"):
+        read_profiles(tmp_path)
+
+
+OWN_SERVER = """
+[sftp.desert]
+host = "sftp.desert.example.org"
+user = "ccgi"
+host_keys = ["SHA256:x"]
+sender = "3367173"
+outbox = "/from_ccgi/"
+[sftp.reports]
+host = "reports.example.org"
+user = "pipeline"
+host_keys = ["SHA256:x"]
+outbox = "/districts"
+[defaults.delivery]
+server = "reports"
+[districts.3367173.delivery]
+"""
+
+
+@pytest.mark.parametrize(
+    ("setting", "key"), [('folder = "/psusd"', "folder"), ('server = "reports"', "server")]
+)
+def test_a_district_with_a_server_of_its_own_has_no_second_folder(
+    tmp_path: Path, setting: str, key: str
+) -> None:
+    (fault,) = faults(tmp_path, OWN_SERVER + setting)
+    assert fault.startswith(f"districts.3367173.delivery.{key} contradicts [sftp.desert]")
+    assert f"Remove {key} here" in fault
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        'folder = "/from_ccgi"',
+        'folder = "/from_ccgi//"',
+        'server = "desert"',
+        'small_cells = "cde_11"',
+    ],
+)
+def test_a_profile_may_say_the_same_as_the_districts_own_server(
+    tmp_path: Path, setting: str
+) -> None:
+    assert written(tmp_path, OWN_SERVER + setting).of("3367173").delivery.every == "day"
+
+
+def test_the_settings_of_a_past_night_are_read_whatever_they_refer_to(tmp_path: Path) -> None:
+    past = OWN_SERVER + 'folder = "/psusd"\n[defaults.severities]\nGONE-RULE = "info"\n'
+    profiles = profiles_from(past.encode(), tmp_path / FILE_NAME, of_past_night=True)
+    assert profiles.of("3367173").delivery.folder == "/psusd"
+    with pytest.raises(ProfileError, match=r"GONE-RULE(?s:.)*contradicts"):
+        profiles_from(past.encode(), tmp_path / FILE_NAME)
+
+
+def test_severities_are_those_of_rules() -> None:
+    assert [*get_args(SeverityName)] == [*map(str, Severity)]
+
+
+def test_reading_settings_imports_neither_feeds_nor_dagster() -> None:
+    code = "import sys, ccgi_pipeline.profiles; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    assert not {"dagster", "pandera", "ccgi_pipeline.feeds"} & {*loaded.decode().split()}
+
+
+PAGES = Path(__file__).parents[1] / "docs"
+SAMPLES = {
+    f"{page.name}-{number}": sample
+    for page in sorted(PAGES.glob("*.md"))
+    for number, sample in enumerate(
+        re.findall(r"(?ms)^```toml\n(.*?)^```", page.read_text()), start=1
+    )
+}
+_, _, EXAMPLE = (ccgi_pipeline.profiles.__doc__ or "").partition("Example::\n")
+
+
+@pytest.mark.parametrize("sample", [*SAMPLES.values(), EXAMPLE], ids=[*SAMPLES, "docstring"])
+def test_every_documented_sample_can_be_read(tmp_path: Path, sample: str) -> None:
+    assert written(tmp_path, sample).model_fields_set - {"districts"} <= {*tomllib.loads(sample)}
+
+
+def test_the_pages_have_samples() -> None:
+    assert len(SAMPLES) >= 7
+
+
+def schema() -> dict[str, Any]:
+    result = ccgi("schema")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.output)
+
+
+def ccgi(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["profiles", *map(str, arguments)])
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "null": (),
+    "string": (str, date),  # to an editor TOML's dates are strings
+}
+
+
+def fits(value: object, allowed: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:
+    """Whether a value is as the schema says. It knows only the words that this schema uses."""
+    if "$ref" in allowed:
+        allowed = whole["$defs"][allowed["$ref"].removeprefix("#/$defs/")]
+    if "anyOf" in allowed:
+        return any(fits(value, one, whole) for one in allowed["anyOf"])
+    if type(value) not in _TYPES[allowed["type"]] or value not in allowed.get("enum", [value]):
+        return False
+    match value:
+        case dict():
+            return {*allowed.get("required", ())} <= {*value} and all(
+                _fits_key(key, one, allowed, whole) for key, one in value.items()
+            )
+        case list():
+            return all(fits(one, allowed["items"], whole) for one in value)
+        case int() | float():
+            return allowed.get("minimum", value) <= value <= allowed.get("maximum", value)
+    return bool(re.search(allowed.get("pattern", ""), str(value)))
+
+
+def _fits_key(key: str, value: object, table: Mapping[str, Any], whole: Mapping[str, Any]) -> bool:
+    if key in table.get("properties", {}):
+        return fits(value, table["properties"][key], whole)
+    for pattern, allowed in table.get("patternProperties", {}).items():
+        if re.search(pattern, key):
+            return fits(value, allowed, whole)
+    others = table.get("additionalProperties", False)
+    return bool(others) and fits(value, others, whole)
+
+
+def test_the_schema_fits_every_documented_sample() -> None:
+    whole = schema()
+    for sample in (*SAMPLES.values(), EXAMPLE):
+        assert fits(tomllib.loads(sample), whole, whole), sample
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[report]",
+        "[districts.3367173.guard]\nshar = 1",
+        "[districts.3367173.guard]\nshare = 25",
+        "[districts.PalmSprings]",
+        '[sftp.a]\nhost = "h"',
+        '[defaults]\nresidency = "abroad"',
+        'intake.quiet_minutes = "5"',
+        "defaults.delivery.send = [1]",
+        'defaults.school_year_starts = "July"',
+    ],
+)
+def test_the_schema_does_not_fit_a_wrong_file(text: str) -> None:
+    whole = schema()
+    assert not fits(tomllib.loads(text), whole, whole)
+
+
+def test_the_schema_says_what_every_setting_means() -> None:
+    whole = schema()
+    tables = [whole, *whole["$defs"].values()]
+    settings = {
+        f"{table['title']}.{name}": setting
+        for table in tables
+        for name, setting in table["properties"].items()
+    }
+    assert all("description" in table for table in tables)
+    assert len(settings) > 70
+    assert not [
+        name
+        for name, setting in settings.items()
+        if "description" not in setting and "$ref" not in setting
+    ]
+
+
+def test_a_good_file_ends_the_check_with_status_0(tmp_path: Path) -> None:
+    written(tmp_path, "[reports]\npercent_decimals = 2\n")
+    for result in (ccgi("check", tmp_path / FILE_NAME), ccgi("check", "--warehouse", tmp_path)):
+        assert (result.exit_code, result.output) == (0, f"{tmp_path / FILE_NAME} is good.\n")
+
+
+def test_a_faulty_file_ends_the_check_with_status_1_and_a_line_for_each_fault(
+    tmp_path: Path,
+) -> None:
+    told = faults(tmp_path, "[report]\n[defaults]\nresidence = 1\n")
+    result = ccgi("check", "--warehouse", tmp_path)
+    assert result.exit_code == 1
+    assert result.output.splitlines() == [f"{tmp_path / FILE_NAME}: {fault}" for fault in told]
+    assert len(told) == 2
+
+
+def test_a_check_of_nothing_ends_with_status_2(tmp_path: Path) -> None:
+    assert ccgi("check").exit_code == 2
+    assert ccgi("check", tmp_path / FILE_NAME, "--warehouse", tmp_path).exit_code == 2
+    for arguments in (["check", tmp_path], ["check", "--warehouse", tmp_path]):
+        result = ccgi(*arguments)
+        assert result.exit_code == 2
+        assert "cannot be read" in result.output
 
 
 def test_parent_consent_is_kept_as_consent_whatever_the_district_means_by_y(

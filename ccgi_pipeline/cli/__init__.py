@@ -21,6 +21,7 @@ from ccgi_pipeline.cli.holds import hold
 from ccgi_pipeline.cli.judging import check, dictionary
 from ccgi_pipeline.cli.lookup import lookup
 from ccgi_pipeline.cli.nights import demo, generate, run, ui, worker
+from ccgi_pipeline.cli.profiles import profiles
 from ccgi_pipeline.cli.purging import purge
 from ccgi_pipeline.cli.replaying import replay
 from ccgi_pipeline.cli.status import status
@@ -71,6 +72,7 @@ for command in (
     explain,
     purge,
     audit,
+    profiles,
     encryption,
     warehouse,
     dictionary,

@@ -12,18 +12,16 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
 from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from ccgi_pipeline import profiles
 from ccgi_pipeline.delivery import ledger as deliveries
 from ccgi_pipeline.errors import PipelineError
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
-from ccgi_pipeline.profiles import read_profiles
+from ccgi_pipeline.profiles import SettingsTable, read_profiles
 from ccgi_pipeline.warehouse import inspecting, lake
 from ccgi_pipeline.warehouse.whereabouts import CATALOG, ENCRYPTED_CATALOG, TABLES
 
@@ -49,14 +47,7 @@ def _installed(library: str) -> str:
         return ""
 
 
-_NAMES = {
-    *(
-        known.name
-        for kind in vars(profiles).values()
-        if is_dataclass(kind)
-        for known in fields(kind)
-    )
-}
+_NAMES = {name for kind in SettingsTable.__subclasses__() for name in kind.model_fields}
 """Every name that a setting may have."""
 _OPEN_TEXTS = re.compile(r"[a-z_]{1,20}[0-9]{0,2}|\d{2}-\d{2}")
 _OPEN_SETTINGS = {

@@ -89,12 +89,18 @@ def test_a_server_of_one_sender_holds_its_files_directly(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ('[defaults.delivery]\nserver = "nowhere"\n', "nowhere must be an"),
+        (
+            '[defaults.delivery]\nserver = "nowhere"\n',
+            "defaults.delivery.server must be the name of",
+        ),
         ('[defaults.delivery]\nserver = "reports"\nevery = "month"\n', "every must be one of"),
-        ('[defaults.delivery]\nsend = "all"\n', "send must be a list of texts"),
+        ('[defaults.delivery]\nsend = "all"\n', "send must be a list"),
         ('[sftp.Big]\nhost = "h"\n', "small letters"),
-        ('[sftp.b]\nhost = "h"\n', "needs host_keys, user"),
-        ('[sftp.b]\nhost = "h"\nuser = "u"\nhost_keys = []\ninbox = "/"\n', "without one"),
+        ('[sftp.b]\nhost = "h"\n', "sftp.b.host_keys is missing"),
+        (
+            '[sftp.b]\nhost = "h"\nuser = "u"\nhost_keys = []\ninbox = "/"\n',
+            "host_keys must not be empty",
+        ),
         ('[sftp.b]\nhost = "h"\nuser = "u"\nhost_keys = ["k"]\n', "an inbox, an outbox, or both"),
         ('[sftp.b]\nhost = "h"\nuser = "u"\nhost_keys = ["k"]\nport = "22"\n', "whole number"),
         ("[intake]\nquiet_minutes = -1\n", "quiet_minutes must be"),

@@ -115,7 +115,7 @@ def test_a_mail_goes_over_tls_with_the_login_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with mail_server(secure=True, folder=tmp_path) as mail:
-        settings = replace(by_mail(mail), smtp_tls="starttls", smtp_user=USER)
+        settings = by_mail(mail).model_copy(update={"smtp_tls": "starttls", "smtp_user": USER})
         secret = tmp_path / "password"
         secret.write_text(f"{PASSWORD}\n")
         monkeypatch.setenv("CCGI_SMTP_PASSWORD_FILE", str(secret))
@@ -133,7 +133,7 @@ def test_a_server_without_tls_gets_neither_login_nor_mail(
     mail: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CCGI_SMTP_PASSWORD", PASSWORD)
-    settings = replace(by_mail(mail), smtp_tls="starttls", smtp_user=USER)
+    settings = by_mail(mail).model_copy(update={"smtp_tls": "starttls", "smtp_user": USER})
     with pytest.raises(NoticeRefusedError, match="STARTTLS"):
         channels(settings)["mail"]([example(AT)])
     assert mail.mails == []

@@ -1,0 +1,57 @@
+"""The commands ``profiles check`` and ``profiles schema``: the settings file.
+
+Belongs here: their arguments, what they print and their exit status.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, FOLDER, NOTHING
+
+
+@click.group()
+def profiles() -> None:
+    """Checks the settings file profiles.toml, and describes it to editors."""
+
+
+@profiles.command("check", epilog=EXAMPLE.format("ccgi profiles check data/demo/profiles.toml"))
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--warehouse", type=FOLDER, help="Check the profiles.toml of this warehouse.")
+def check(path: Path | None, warehouse: Path | None) -> None:
+    """Checks the settings file PATH, or that of a warehouse, and lists all its faults.
+
+    Exit status 0: the file is good. 1: it has faults. 2: there is no such file.
+    """
+    from ccgi_pipeline.profiles import (  # noqa: PLC0415 - it takes its time to import
+        FILE_NAME,
+        ProfileError,
+        profiles_from,
+    )
+
+    if (path is None) == (warehouse is None):
+        raise click.UsageError("name either a file or --warehouse")  # noqa: EM101 - shown
+    file = path if path is not None else Path(warehouse or "", FILE_NAME)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        click.echo(f"{file} cannot be read: {error.strerror}", err=True)
+        sys.exit(NOTHING)
+    try:
+        profiles_from(content, file)
+    except ProfileError as faults:
+        click.echo(str(faults))
+        sys.exit(FAILURE)
+    click.echo(f"{file} is good.")
+
+
+@profiles.command("schema", epilog=EXAMPLE.format("ccgi profiles schema > profiles.schema.json"))
+def schema() -> None:
+    """Prints the JSON schema of profiles.toml, for editors that check and complete TOML."""
+    from ccgi_pipeline.profiles import Profiles  # noqa: PLC0415 - it takes its time to import
+
+    click.echo(json.dumps(Profiles.model_json_schema(), indent=2))
