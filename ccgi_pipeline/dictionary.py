@@ -10,10 +10,12 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from ccgi_pipeline.feeds import in_sis
+from ccgi_pipeline.feeds import sis_locations
+from ccgi_pipeline.feeds.columns import Column, ColumnClass
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, RULES
-from ccgi_pipeline.feeds.spec import Column, ColumnClass, FeedSpec, Rule
-from ccgi_pipeline.reports.classes import POLICIES, Output, Policy
+from ccgi_pipeline.feeds.rules import Rule
+from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.reports.column_policies import POLICIES, Output, Policy
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 
@@ -60,7 +62,7 @@ def _column_object(feed: FeedSpec, column: Column) -> dict[str, Any]:
         "source": column.source,
         "kept_in": [
             {"system": place.system, "where": place.where, "source": place.source}
-            for place in in_sis.places(feed.name, column.name)
+            for place in sis_locations.places(feed.name, column.name)
         ],
     }
 
@@ -209,9 +211,9 @@ _HOW_KNOWN = (
 
 def _kept_in() -> list[str]:
     """Where the systems keep what the columns hold, each place once."""
-    columns_of: dict[in_sis.Place, list[str]] = {}
-    for feed, column in in_sis.known_columns():
-        for place in in_sis.places(feed, column):
+    columns_of: dict[sis_locations.Place, list[str]] = {}
+    for feed, column in sis_locations.known_columns():
+        for place in sis_locations.places(feed, column):
             columns_of.setdefault(place, []).append(f"`{feed}.{column}`")
     return [
         "## Where student information systems keep the values",
@@ -223,7 +225,7 @@ def _kept_in() -> list[str]:
             (
                 (place.system, place.where, ", ".join(columns), place.source)
                 for place, columns in sorted(
-                    columns_of.items(), key=lambda both: in_sis.SYSTEMS.index(both[0].system)
+                    columns_of.items(), key=lambda both: sis_locations.SYSTEMS.index(both[0].system)
                 )
             ),
         ),

@@ -50,7 +50,7 @@ from pydantic import (
 )
 
 from ccgi_pipeline import profile_faults as faults
-from ccgi_pipeline.errors import PermanentError
+from ccgi_pipeline.common.errors import PermanentError
 
 FILE_NAME = "profiles.toml"
 

@@ -22,18 +22,16 @@ from re import _parser as patterns
 import polars as pl
 
 from ccgi_pipeline.feeds import foster_focus, oneroster
+from ccgi_pipeline.feeds.columns import Column, ColumnType
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, STATEWIDE_SENDERS
-from ccgi_pipeline.feeds.spec import FILE, SENDER, Column, ColumnType, FeedSpec, Scope
+from ccgi_pipeline.feeds.rules import Scope
+from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops, is_cd_code
 from ccgi_pipeline.profiles import Profiles
-from ccgi_pipeline.verification.checking import shipped_knowledge
-from ccgi_pipeline.verification.opening import Limit, files_to_verify
-from ccgi_pipeline.verification.verifying import (
-    Known,
-    Verification,
-    nothing_known,
-    verify,
-)
+from ccgi_pipeline.verification.drop_files import Limit, files_to_verify
+from ccgi_pipeline.verification.gates import verify
+from ccgi_pipeline.verification.offline_check import shipped_knowledge
+from ccgi_pipeline.verification.outcomes import KnownRecords, Verification, nothing_known
 from ccgi_pipeline_tests.foster_focus import Line, foster_line
 from ccgi_pipeline_tests.oneroster import manifest_lines, oneroster_lines
 
@@ -292,7 +290,7 @@ def verified(
     family: str,
     *,
     sender: str | None = None,
-    known: Known = shipped_knowledge,
+    known: KnownRecords = shipped_knowledge,
     profiles: Profiles | None = None,
 ) -> Verification:
     """What verification makes of ``sent`` on the night ``ON``."""

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 from ccgi_pipeline.feeds.foster_focus import FAMILY, FEEDS
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, RULES
-from ccgi_pipeline.feeds.spec import FeedSpec, Severity
+from ccgi_pipeline.feeds.rules import Severity
+from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.profiles import DistrictProfile, FosterFocusProfile, Profiles
-from ccgi_pipeline.verification.verifying import Verification
+from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline_tests.files import (
     LINES,
     Line,

@@ -15,7 +15,7 @@ import polars as pl
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 from ccgi_pipeline.profiles import DistrictProfile, OneRosterProfile, Profiles
-from ccgi_pipeline.verification.verifying import Known, Verification, nothing_known
+from ccgi_pipeline.verification.outcomes import KnownRecords, Verification, nothing_known
 from ccgi_pipeline_tests.files import DISTRICT, LINES, as_bytes, verified
 from ccgi_pipeline_tests.oneroster import Line, manifest_lines, oneroster_lines
 
@@ -129,7 +129,7 @@ STRICT = profile(strict=True)
 
 
 def judged(
-    sent: Sent, profiles: Profiles | None = None, known: Known = nothing_known
+    sent: Sent, profiles: Profiles | None = None, known: KnownRecords = nothing_known
 ) -> Verification:
     """What verification makes of a set."""
     return verified(sent, "oneroster", profiles=profiles, known=known)
@@ -180,7 +180,7 @@ def accounted_for(verification: Verification) -> bool:
     return fates.to_list() == files["lines"].to_list()
 
 
-def knowing(**names: Sequence[Mapping[str, str]]) -> Known:
+def knowing(**names: Sequence[Mapping[str, str]]) -> KnownRecords:
     """A warehouse that holds records of some files from the district."""
 
     def known(feed: str, columns: tuple[str, ...], senders: Sequence[str] | None) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psycopg2
 
-from ccgi_pipeline.warehouse.whereabouts import CATALOG_AT, PASSWORD
+from ccgi_pipeline.warehouse.storage.location import CATALOG_AT, PASSWORD
 
 USER = "ccgi"
 _NUMBERS = count(1)

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline_tests.files import as_bytes
-from ccgi_pipeline_tests.night.inboxes import PALM_SPRINGS, PALM_SPRINGS_HIGH, put, student
-from ccgi_pipeline_tests.night.nights import bytes_below
+from ccgi_pipeline_tests.nightly.inboxes import PALM_SPRINGS, PALM_SPRINGS_HIGH, put, student
+from ccgi_pipeline_tests.nightly.nights import bytes_below
 
 STUDENTS = [student(f"100000000{number}", PALM_SPRINGS_HIGH) for number in range(5)]
 PATH = f"{PALM_SPRINGS}/transcript/StudentTemplate_20261120.csv"

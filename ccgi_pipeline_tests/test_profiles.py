@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 import ccgi_pipeline.profiles
 from ccgi_pipeline.cli import main
-from ccgi_pipeline.feeds.spec import Severity
+from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.profiles import (
     FILE_NAME,
     ProfileError,
@@ -26,7 +26,7 @@ from ccgi_pipeline.profiles import (
     profiles_from,
     read_profiles,
 )
-from ccgi_pipeline_tests.night.inboxes import (
+from ccgi_pipeline_tests.nightly.inboxes import (
     HAYWARD,
     HAYWARD_HIGH,
     PALM_SPRINGS,
@@ -34,7 +34,7 @@ from ccgi_pipeline_tests.night.inboxes import (
     put_roster,
     student,
 )
-from ccgi_pipeline_tests.night.nights import folders_in, take_and_load, writing
+from ccgi_pipeline_tests.nightly.nights import folders_in, take_and_load, writing
 
 
 def written(folder: Path, text: str) -> Profiles:

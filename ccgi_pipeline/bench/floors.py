@@ -17,10 +17,10 @@ from pathlib import Path
 import duckdb
 
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME, feed_by_name
-from ccgi_pipeline.night import Folders
-from ccgi_pipeline.reports.building import make_detail, open_views
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.reports.queries import make_detail, open_views
 from ccgi_pipeline.reports.registry import REPORTS
-from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 
 _MEBIBYTE = 1 << 20
 RECEIVED, ELIGIBILITY, REPORTS_WRITTEN, RECEIPTS = (
@@ -32,7 +32,7 @@ RECEIVED, ELIGIBILITY, REPORTS_WRITTEN, RECEIPTS = (
 """Steps of the night that have a floor of their own; families have one for both their steps."""
 
 
-def floors(folders: Folders, scratch: Path, on: date) -> dict[str, float]:
+def floors(folders: PipelinePaths, scratch: Path, on: date) -> dict[str, float]:
     """Seconds by step of the night, or by family; over what a night has received and written."""
     return {
         RECEIVED: _seconds(lambda: _copy_with_digests(folders.inbox, scratch / "received")),
@@ -65,7 +65,7 @@ def _copy_with_digests(inbox: Path, copy: Path) -> None:
         (copy / hashlib.sha256(content).hexdigest()).write_bytes(content)
 
 
-def _reading(folders: Folders, scratch: Path) -> dict[str, float]:
+def _reading(folders: PipelinePaths, scratch: Path) -> dict[str, float]:
     """By family, DuckDB reads its files as text into tables of a DuckLake.
 
     Zips are unpacked beforehand: opening them is not the floor's business.
@@ -77,7 +77,7 @@ def _reading(folders: Folders, scratch: Path) -> dict[str, float]:
         if feed is not None:
             found.setdefault(feed.name, []).append(str(path))
     seconds: dict[str, float] = {}
-    with lake.connect(scratch / "warehouse") as connection:
+    with open_warehouse(scratch / "warehouse") as connection:
         for name, paths in found.items():
             started = time.perf_counter()
             read_as_text(connection, name, paths)
@@ -119,9 +119,9 @@ def _unpacked(inbox: Path, folder: Path) -> list[Path]:
     return files
 
 
-def _grouping(folders: Folders) -> float:
+def _grouping(folders: PipelinePaths) -> float:
     """DuckDB groups the course lines by student and area."""
-    with lake.connect(folders.warehouse, read_only=True) as connection:
+    with open_warehouse(folders.warehouse, read_only=True) as connection:
         return _seconds(
             lambda: connection.execute(
                 "CREATE TEMP TABLE counted AS "
@@ -131,7 +131,7 @@ def _grouping(folders: Folders) -> float:
         )
 
 
-def _querying(folders: Folders, on: date) -> float:
+def _querying(folders: PipelinePaths, on: date) -> float:
     """The reports' own queries, their rows left in DuckDB."""
 
     def query(connection: duckdb.DuckDBPyConnection) -> None:
@@ -139,11 +139,11 @@ def _querying(folders: Folders, on: date) -> float:
         for spec in REPORTS:
             make_detail(connection, spec)
 
-    with lake.connect(folders.warehouse, read_only=True) as connection:
+    with open_warehouse(folders.warehouse, read_only=True) as connection:
         return _seconds(lambda: query(connection))
 
 
-def _reports(folders: Folders) -> Iterable[Path]:
+def _reports(folders: PipelinePaths) -> Iterable[Path]:
     return folders.outbox.glob("*/*reporting/**/*.csv")
 
 

@@ -11,23 +11,23 @@ from typing import Any
 import click
 
 from ccgi_pipeline.cli.access import access
-from ccgi_pipeline.cli.auditing import audit
-from ccgi_pipeline.cli.benches import bench
+from ccgi_pipeline.cli.audit import audit
+from ccgi_pipeline.cli.bench import bench
+from ccgi_pipeline.cli.check import check, dictionary
 from ccgi_pipeline.cli.deliveries import deliveries, rebuild
-from ccgi_pipeline.cli.encrypting import encryption
-from ccgi_pipeline.cli.explaining import explain
+from ccgi_pipeline.cli.encryption import encryption
+from ccgi_pipeline.cli.explain import explain
 from ccgi_pipeline.cli.heartbeat import heartbeat, notices
-from ccgi_pipeline.cli.holds import hold
-from ccgi_pipeline.cli.judging import check, dictionary
+from ccgi_pipeline.cli.hold import hold
 from ccgi_pipeline.cli.lookup import lookup
-from ccgi_pipeline.cli.nights import demo, generate, run, ui, worker
+from ccgi_pipeline.cli.night import demo, generate, run, ui, worker
 from ccgi_pipeline.cli.profiles import profiles
-from ccgi_pipeline.cli.purging import purge
-from ccgi_pipeline.cli.replaying import replay
+from ccgi_pipeline.cli.purge import purge
+from ccgi_pipeline.cli.replay import replay
 from ccgi_pipeline.cli.status import status
-from ccgi_pipeline.cli.support import support_bundle
-from ccgi_pipeline.cli.warehouses import warehouse
-from ccgi_pipeline.errors import UnexpectedError, as_ours
+from ccgi_pipeline.cli.support_bundle import support_bundle
+from ccgi_pipeline.cli.warehouse import warehouse
+from ccgi_pipeline.common.errors import UnexpectedError, as_ours
 
 
 class _Commands(click.Group):

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, print_table
-from ccgi_pipeline.errors import PipelineError
+from ccgi_pipeline.common.errors import PipelineError
 
 if TYPE_CHECKING:
-    from ccgi_pipeline.transport.keys_of_districts import Access
+    from ccgi_pipeline.sftp.district_keys import Access
 
 _keys = click.option(
     "--keys",
@@ -35,10 +35,10 @@ def access() -> None:
 @_keys
 def list_(folder: Path) -> None:
     """Shows who can come in: account, key, since when, by whom."""
-    from ccgi_pipeline.transport import keys_of_districts  # noqa: PLC0415 - paramiko takes its time
+    from ccgi_pipeline.sftp import district_keys  # noqa: PLC0415 - paramiko takes its time
 
     try:
-        known = keys_of_districts.access(folder)
+        known = district_keys.access(folder)
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
     if not known:
@@ -86,17 +86,17 @@ def replace(account: str, public_key: Path | None, out: Path | None, folder: Pat
 
     Sessions that are still open with a former one are ended.
     """
-    from ccgi_pipeline.transport import keys_of_districts  # noqa: PLC0415
+    from ccgi_pipeline.sftp import district_keys  # noqa: PLC0415
 
     if (public_key is None) == (out is None):
         msg = "give one of --public-key and --generate"
         raise click.UsageError(msg)
     try:
         if public_key is not None:
-            new = keys_of_districts.public_keys(public_key.read_text(errors="replace"))
-            done = keys_of_districts.replace_keys(folder, account, new, by=by)
+            new = district_keys.public_keys(public_key.read_text(errors="replace"))
+            done = district_keys.replace_keys(folder, account, new, by=by)
         elif out is not None:
-            done = keys_of_districts.replace_by_new_key(folder, account, out, by=by)
+            done = district_keys.replace_by_new_key(folder, account, out, by=by)
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
     for key in done.keys:
@@ -117,10 +117,10 @@ def replace(account: str, public_key: Path | None, out: Path | None, folder: Pat
 @_by
 def revoke(account: str, folder: Path, by: str) -> None:
     """Has nothing open an account any more, and ends its sessions."""
-    from ccgi_pipeline.transport import keys_of_districts  # noqa: PLC0415
+    from ccgi_pipeline.sftp import district_keys  # noqa: PLC0415
 
     try:
-        keys_of_districts.revoke_keys(folder, account, by=by)
+        district_keys.revoke_keys(folder, account, by=by)
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
     click.echo(f"{account} is open to nobody.")
@@ -128,7 +128,7 @@ def revoke(account: str, folder: Path, by: str) -> None:
 
 
 def _end_sessions(account: str) -> None:
-    from ccgi_pipeline.transport.keys_of_districts import end_sessions  # noqa: PLC0415
+    from ccgi_pipeline.sftp.district_keys import end_sessions  # noqa: PLC0415
 
     ended = end_sessions(account)
     if ended is None:

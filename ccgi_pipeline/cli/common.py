@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from ccgi_pipeline.progress import listening
+from ccgi_pipeline.common.progress import listening
 
 EXAMPLE = "\b\nExample:\n  {}"
 SUCCESS, FAILURE, NOTHING = 0, 1, 2

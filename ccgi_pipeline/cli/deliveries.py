@@ -12,17 +12,10 @@ from pathlib import Path, PurePosixPath
 
 import click
 
-from ccgi_pipeline.audit import Act, noted
 from ccgi_pipeline.cli.common import EXAMPLE, print_table
-from ccgi_pipeline.delivery.ledger import (
-    Delivery,
-    DeliveryLedger,
-    Made,
-    State,
-    exists,
-    open_ledger,
-)
-from ccgi_pipeline.errors import PipelineError
+from ccgi_pipeline.common.errors import PipelineError
+from ccgi_pipeline.delivery.ledger import Delivery, DeliveryLedger, Made, State, exists, open_ledger
+from ccgi_pipeline.operations.audit_log import Act, noted
 
 _warehouse = click.option(
     "--warehouse",
@@ -123,7 +116,7 @@ def rebuild(
 
     It is written only if it is, byte for byte, what it was: pupils' data, readable by you alone.
     """
-    from ccgi_pipeline import rebuilding  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.operations import rebuild as rebuild_operation  # noqa: PLC0415 - it takes its time to import
 
     if (id_ is None) == (path is None):
         msg = "name the file, either by --delivery or by --path"
@@ -138,7 +131,7 @@ def rebuild(
         try:
             about = {"path": made.path, "sha256": made.sha256, "district": made.owner}
             with noted(warehouse, Act.REBUILT, about):
-                content = rebuilding.rebuild(warehouse, made)
+                content = rebuild_operation.rebuild(warehouse, made)
         except PipelineError as wrong:
             raise click.ClickException(str(wrong)) from None
         _put(content, out, force=force)

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, FOLDER, print_table
-from ccgi_pipeline.errors import PipelineError
+from ccgi_pipeline.common.errors import PipelineError
 
 _warehouse = click.option(
     "--warehouse",
@@ -32,12 +32,14 @@ def heartbeat(warehouse: Path, outbox: Path | None, *, notify: bool) -> None:
 
     Ends with status 1 if something is wrong, and says what to do.
     """
-    from ccgi_pipeline.night import Folders  # noqa: PLC0415
-    from ccgi_pipeline.running import look_from_outside  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.nightly.paths import PipelinePaths  # noqa: PLC0415
+    from ccgi_pipeline.runtime.dagster_instance import check_from_outside  # noqa: PLC0415 - it takes its time to import
 
-    folders = Folders(warehouse.parent / "inbox", outbox or warehouse.parent / "outbox", warehouse)
+    folders = PipelinePaths(
+        warehouse.parent / "inbox", outbox or warehouse.parent / "outbox", warehouse
+    )
     try:
-        found, unsent = look_from_outside(folders, notify=notify)
+        found, unsent = check_from_outside(folders, notify=notify)
     except PipelineError as failed:
         raise click.ClickException(str(failed)) from None
     for trouble in found:
@@ -58,7 +60,7 @@ def notices() -> None:
 @_warehouse
 def test(warehouse: Path) -> None:
     """Sends a notice by every channel that is set, to see whether it arrives."""
-    from ccgi_pipeline.notices.sending import channels, example  # noqa: PLC0415
+    from ccgi_pipeline.monitoring.alerts.channels import channels, example  # noqa: PLC0415
     from ccgi_pipeline.profiles import read_profiles  # noqa: PLC0415
 
     failed = False
@@ -84,7 +86,7 @@ def test(warehouse: Path) -> None:
 @_warehouse
 def list_(warehouse: Path) -> None:
     """Shows the troubles that were told and are not over."""
-    from ccgi_pipeline.notices.book import open_book  # noqa: PLC0415
+    from ccgi_pipeline.monitoring.alerts.store import open_book  # noqa: PLC0415
 
     with open_book(warehouse) as book:
         standing = book.standing()

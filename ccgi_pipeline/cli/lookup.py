@@ -15,19 +15,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ccgi_pipeline.audit import Act, noted
-from ccgi_pipeline.cli.common import (
-    EXAMPLE,
-    FOLDER,
-    date_option,
-    print_table,
-    progress_bars,
-    today,
-)
-from ccgi_pipeline.errors import PipelineError
+from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, print_table, progress_bars, today
+from ccgi_pipeline.common.errors import PipelineError
+from ccgi_pipeline.operations.audit_log import Act, noted
 
 if TYPE_CHECKING:
-    from ccgi_pipeline.exchange import Refused
+    from ccgi_pipeline.nightly.ssid_exchange import Refused
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _store = click.option(
@@ -66,7 +59,7 @@ def generate_(out: Path, count: int, applications: int, seed: int) -> None:
 @date_option
 def load(paths: Sequence[Path], store: Path, on: date | None) -> None:
     """Loads identities in place of those before; until they stand, the old ones are served."""
-    from ccgi_pipeline.exchange import load_identity_files  # noqa: PLC0415
+    from ccgi_pipeline.nightly.ssid_exchange import load_identity_files  # noqa: PLC0415
 
     store.mkdir(parents=True, exist_ok=True)
     try:
@@ -105,7 +98,7 @@ def client() -> None:
 @_store
 def add(client_id: str, hourly_limit: int | None, store: Path, *, verify_only: bool) -> None:
     """Registers a client and prints its secret, once."""
-    from ccgi_pipeline.ssid_lookup.clients import Clients, Scope  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope  # noqa: PLC0415
 
     store.mkdir(parents=True, exist_ok=True)
     scopes = [Scope.VERIFY] if verify_only else [Scope.LOOKUP, Scope.VERIFY]
@@ -122,7 +115,7 @@ def add(client_id: str, hourly_limit: int | None, store: Path, *, verify_only: b
 @_store
 def rotate(client_id: str, store: Path) -> None:
     """Makes a new secret; the old one, and every token, ends at once."""
-    from ccgi_pipeline.ssid_lookup.clients import Clients  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup.client_registry import Clients  # noqa: PLC0415
 
     try:
         about = {"client": client_id, "change": "new secret"}
@@ -137,7 +130,7 @@ def rotate(client_id: str, store: Path) -> None:
 @_store
 def disable(client_id: str, store: Path) -> None:
     """Ends a client, and every token of it, at once."""
-    from ccgi_pipeline.ssid_lookup.clients import Clients  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup.client_registry import Clients  # noqa: PLC0415
 
     try:
         with noted(store, Act.CLIENT_CHANGED, {"client": client_id, "change": "disabled"}):
@@ -151,7 +144,7 @@ def disable(client_id: str, store: Path) -> None:
 @_store
 def list_(store: Path) -> None:
     """Shows the clients."""
-    from ccgi_pipeline.ssid_lookup.clients import Clients  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup.client_registry import Clients  # noqa: PLC0415
 
     rows = [
         (
@@ -189,16 +182,16 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
     hourly_limit: int,
 ) -> None:
     """Serves look-ups and verifications over HTTPS until it is stopped. /docs describes them."""
-    from ccgi_pipeline.ssid_lookup import serving  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup import server  # noqa: PLC0415
     from ccgi_pipeline.ssid_lookup.service import Settings  # noqa: PLC0415
 
     store.mkdir(parents=True, exist_ok=True)
-    shown = serving.Certificate(certificate, key) if certificate and key else None
+    shown = server.Certificate(certificate, key) if certificate and key else None
     if self_signed and shown is None:
-        shown = serving.self_signed(store)
+        shown = server.self_signed(store)
     click.echo(f"serving on http{'s' if shown else ''}://{host}:{port}", err=True)
     try:
-        serving.serve(
+        server.serve(
             Settings(store, hourly_limit=hourly_limit),
             host,
             port,
@@ -251,12 +244,12 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
     The service is named by CCGI_LOOKUP_ADDRESS, CCGI_LOOKUP_CLIENT and CCGI_LOOKUP_SECRET, and
     CCGI_LOOKUP_CERTIFICATE where its certificate is of its own making.
     """
-    from ccgi_pipeline import exchange  # noqa: PLC0415
+    from ccgi_pipeline.nightly import ssid_exchange  # noqa: PLC0415
 
     try:
         about = {"of": "the applications of a file"}
         with progress_bars(), noted(backlog, Act.LOOKED_UP, about):
-            told = exchange.match_file(file, backlog, on or today(), wait=wait)
+            told = ssid_exchange.match_file(file, backlog, on or today(), wait=wait)
     except PipelineError as failed:
         raise click.ClickException(str(failed)) from None
     print_table(("answer", "applications"), sorted(told.counts.items()))
@@ -282,8 +275,8 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
 @date_option
 def uniqueness(paths: Sequence[Path], keys: Sequence[str], form: str, on: date | None) -> None:
     """How many students a look-up by a key would find: CDE's table, for any key."""
-    from ccgi_pipeline import exchange  # noqa: PLC0415
-    from ccgi_pipeline.ssid_lookup import uniqueness as analysis  # noqa: PLC0415
+    from ccgi_pipeline.nightly import ssid_exchange  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup.research import uniqueness as analysis  # noqa: PLC0415
 
     wanted = keys or ("name_and_birth", "initial_and_birth")
     unknown = [key for key in wanted if key not in analysis.KEYS]
@@ -291,7 +284,7 @@ def uniqueness(paths: Sequence[Path], keys: Sequence[str], form: str, on: date |
         msg = f"there is no key {unknown[0]}; there are {', '.join(analysis.KEYS)}"
         raise click.ClickException(msg)
     with progress_bars():
-        tables = exchange.uniqueness_of_files(paths, wanted, on or today())
+        tables = ssid_exchange.uniqueness_of_files(paths, wanted, on or today())
     for name, table in tables.items():
         if form == "csv":
             click.echo(analysis.as_csv(table), nl=False)
@@ -312,9 +305,9 @@ def uniqueness(paths: Sequence[Path], keys: Sequence[str], form: str, on: date |
 @click.option("--probabilistic", is_flag=True, help="Splink too; it takes its time.")
 def rules_(count: int, applications: int, seed: int, *, probabilistic: bool) -> None:
     """What a wider look-up would bring, and how often it would be wrong, on synthetic mistakes."""
-    from ccgi_pipeline import exchange  # noqa: PLC0415
+    from ccgi_pipeline.nightly import ssid_exchange  # noqa: PLC0415
 
-    table = exchange.rules_compared(count, applications, seed, probabilistic=probabilistic)
+    table = ssid_exchange.rules_compared(count, applications, seed, probabilistic=probabilistic)
     print_table(table.columns, [tuple(_cell(cell) for cell in row) for row in table.iter_rows()])
 
 

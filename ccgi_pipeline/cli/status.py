@@ -29,9 +29,9 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
 
     Ends with status 1 if some newest drop was refused or is held, or a file waits to be sent.
     """
-    from ccgi_pipeline.standing import standings  # noqa: PLC0415 - DuckDB takes its time
+    from ccgi_pipeline.monitoring.district_status import read_statuses  # noqa: PLC0415 - DuckDB takes its time
 
-    found = standings(warehouse, on or today(), district)
+    found = read_statuses(warehouse, on or today(), district)
     shown = [standing for standing in found if standing.bad or not bad]
     if not shown:
         click.echo("Nothing to look at." if bad else "Nobody has sent anything yet.")

@@ -8,15 +8,15 @@ from datetime import timedelta
 
 import dagster as dg
 
-from ccgi_pipeline import night as steps
-from ccgi_pipeline.defs.answers import CHILD_MATCH
+from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.defs.delivery import DELIVERIES
+from ccgi_pipeline.defs.district_status import STANDING
+from ccgi_pipeline.defs.receipts import CHILD_MATCH
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
 from ccgi_pipeline.defs.ssid_lookup import ANSWERS, DOWNLOAD
-from ccgi_pipeline.defs.standing import STANDING
-from ccgi_pipeline.errors import PermanentError
-from ccgi_pipeline.reports.building import ELIGIBILITY
+from ccgi_pipeline.nightly.receive import WaitMode, poll_inboxes
+from ccgi_pipeline.reports.queries import ELIGIBILITY
 from ccgi_pipeline.reports.registry import REPORTS
 
 night_job = dg.define_asset_job(
@@ -52,10 +52,10 @@ may have been stopped after its loads. What was loaded is as it was, and so are 
 def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """Asks for the night of the day that ended at midnight."""
     ended = f"{context.scheduled_execution_time.date() - timedelta(days=1):%Y-%m-%d}"
-    return dg.RunRequest(run_key=ended, run_config=for_date(ended, steps.Taking.WAIT))
+    return dg.RunRequest(run_key=ended, run_config=for_date(ended, WaitMode.WAIT))
 
 
-def for_date(day: str, taking: steps.Taking = steps.Taking.NOW) -> dg.RunConfig:
+def for_date(day: str, taking: WaitMode = WaitMode.NOW) -> dg.RunConfig:
     """The run configuration of the night of ``day`` (YYYY-MM-DD; empty for today)."""
     return dg.RunConfig(resources={"night": NightDate(date=day, take=taking.value)})
 
@@ -78,7 +78,7 @@ def new_drops(
     context: dg.SensorEvaluationContext, folders: dg.ResourceParam[NightFolders]
 ) -> dg.SensorResult | dg.SkipReason:
     """Looks into the inboxes."""
-    asked = steps.look_for_drops(folders.paths)
+    asked = poll_inboxes(folders.paths)
     if asked.due is None:
         if asked.refused:
             raise ServersRefuseError("; ".join(asked.refused))
@@ -88,7 +88,7 @@ def new_drops(
         return dg.SkipReason("new files are at rest; a night is under way, and the next takes them")
     request = dg.RunRequest(
         run_key=asked.due,
-        run_config=for_date("", steps.Taking.SETTLED),
+        run_config=for_date("", WaitMode.SETTLED),
         tags={"started_by": "files"},
     )
     return dg.SensorResult(run_requests=[request])

@@ -7,7 +7,7 @@ import warnings
 
 import dagster as dg
 
-from ccgi_pipeline.runbook import runbook
+from ccgi_pipeline.common.runbook import runbook
 
 
 def check_spec(

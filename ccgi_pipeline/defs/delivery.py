@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from ccgi_pipeline import night as steps
-from ccgi_pipeline.defs.answers import CHILD_MATCH
 from ccgi_pipeline.defs.checks import check_spec
+from ccgi_pipeline.defs.receipts import CHILD_MATCH
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
 from ccgi_pipeline.defs.ssid_lookup import DOWNLOAD
-from ccgi_pipeline.delivery.delivering import Outcome
 from ccgi_pipeline.delivery.ledger import State
+from ccgi_pipeline.delivery.upload import Outcome
+from ccgi_pipeline.nightly.deliver import deliver_outbox, has_pending_deliveries
 from ccgi_pipeline.reports.registry import REPORTS
 
 DELIVERIES, ALL_SENT, AS_SENT = "deliveries", "everything_was_sent", "nothing_sent_was_changed"
@@ -50,7 +50,7 @@ def deliveries(
     night: dg.ResourceParam[NightDate],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Sends what is to be sent."""
-    outcomes = steps.deliver(folders.paths, night.of(context))
+    outcomes = deliver_outbox(folders.paths, night.of(context))
     noticed = {
         state.value: sum(outcome.noticed[state] for outcome in outcomes)
         for outcome in outcomes
@@ -112,6 +112,6 @@ def unsent_deliveries(
 ) -> dg.RunRequest | dg.SkipReason:
     """Asks for another try."""
     folders: NightFolders = context.resources.folders
-    if not steps.waits_for_delivery(folders.paths.warehouse):
+    if not has_pending_deliveries(folders.paths.warehouse):
         return dg.SkipReason("nothing waits to be sent")
     return dg.RunRequest()

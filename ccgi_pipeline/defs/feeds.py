@@ -10,16 +10,27 @@ from functools import partial
 import dagster as dg
 import polars as pl
 
-from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.defs.workers import Workers, in_shares, workers
 from ccgi_pipeline.feeds import oneroster
+from ccgi_pipeline.feeds.columns import Column, Requirement
 from ccgi_pipeline.feeds.registry import DISTRICT_FAMILIES, FAMILIES, families_before
-from ccgi_pipeline.feeds.spec import Column, FeedSpec, Requirement
+from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake.shares import Share
+from ccgi_pipeline.nightly.batches import list_shares, restart_shares
+from ccgi_pipeline.nightly.load import (
+    finish_loading,
+    load_family,
+    load_share,
+    prepare_loading,
+    read_loaded_shares,
+    save_loaded_share,
+)
+from ccgi_pipeline.nightly.verify import read_verified_shares, verify_family, verify_share
 from ccgi_pipeline.profiles import read_profiles
-from ccgi_pipeline.warehouse import inspecting, rosters
+from ccgi_pipeline.warehouse.queries import health as health_queries
+from ccgi_pipeline.warehouse.queries import rosters
 
 
 def verified(family: str) -> str:
@@ -44,11 +55,9 @@ def _verification(family: str, settings: Workers) -> dg.AssetsDefinition:
         night: dg.ResourceParam[NightDate],
     ) -> dg.MaterializeResult[None]:
         files = (
-            steps.verified_shares(warehouse.folders, family)
+            read_verified_shares(warehouse.folders, family)
             if _is_shared(family, settings)
-            else steps.verify_family(
-                warehouse.connection, warehouse.folders, family, night.of(context)
-            )
+            else verify_family(warehouse.connection, warehouse.folders, family, night.of(context))
         )
         if files.is_empty():
             return dg.MaterializeResult(metadata={"files": 0, "lines": 0})
@@ -68,11 +77,11 @@ def _verification(family: str, settings: Workers) -> dg.AssetsDefinition:
 
     def cut(context: dg.OpExecutionContext) -> list[Share]:
         folders = context.resources.warehouse.folders
-        return steps.cut_into_shares(folders, family, settings.count)
+        return restart_shares(folders, family, settings.count)
 
     def take(context: dg.OpExecutionContext, share: Share) -> dict[str, int]:
         opened, on = context.resources.warehouse_of_share, context.resources.night.of(context)
-        files = steps.verify_share(opened.connection, opened.folders, family, on, share)
+        files = verify_share(opened.connection, opened.folders, family, on, share)
         return {"files": files}
 
     return in_shares(verify, cut, take)
@@ -171,14 +180,14 @@ def _loading(family: str, settings: Workers) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         connection, folders = warehouse.connection, warehouse.folders
         if _is_shared(family, settings):
-            loaded = steps.loaded_shares(folders, family)
-            steps.after_loading(connection, family)
+            loaded = read_loaded_shares(folders, family)
+            finish_loading(connection, family)
         else:
-            batches = steps.load_family(connection, folders, family, night.of(context))
+            batches = load_family(connection, folders, family, night.of(context))
             loaded = [batch.ledger for batch in batches]
-        ledger = pl.concat([inspecting.NO_FATES, *loaded])
-        unbalanced = inspecting.unbalanced_files(warehouse.connection)
-        broken = inspecting.broken_rules(warehouse.connection)
+        ledger = pl.concat([health_queries.NO_FATES, *loaded])
+        unbalanced = health_queries.unbalanced_files(warehouse.connection)
+        broken = health_queries.broken_rules(warehouse.connection)
         for feed in feeds:
             yield from _outcome(
                 warehouse,
@@ -193,13 +202,13 @@ def _loading(family: str, settings: Workers) -> dg.AssetsDefinition:
 
     def cut(context: dg.OpExecutionContext) -> list[Share]:
         opened = context.resources.warehouse
-        steps.before_loading(opened.connection, opened.folders, family)
-        return steps.shares(opened.folders, family, settings.count)
+        prepare_loading(opened.connection, opened.folders, family)
+        return list_shares(opened.folders, family, settings.count)
 
     def take(context: dg.OpExecutionContext, share: Share) -> dict[str, int]:
         opened, on = context.resources.warehouse_of_share, context.resources.night.of(context)
-        loaded = steps.load_share(opened.connection, opened.folders, family, on, share)
-        steps.note_loaded(opened.folders, family, share, loaded)
+        loaded = load_share(opened.connection, opened.folders, family, on, share)
+        save_loaded_share(opened.folders, family, share, loaded)
         return {
             "drops": sum(batch.drops for batch in loaded),
             "loads done again after a conflict": sum(batch.conflicts for batch in loaded),
@@ -218,7 +227,7 @@ def _outcome(
     """What the UI shows of one feed after its load: counts, never a value."""
     connection = warehouse.connection
     fates = dict(ledger.group_by("fate").agg(pl.col("lines").sum()).sort("fate").iter_rows())
-    rows = inspecting.active_records(connection, feed)
+    rows = health_queries.active_records(connection, feed)
     yield dg.MaterializeResult(
         asset_key=feed.name,
         metadata={
@@ -229,7 +238,7 @@ def _outcome(
         },
     )
     result = partial(dg.AssetCheckResult, asset_key=feed.name)
-    faults = inspecting.table_faults(
+    faults = health_queries.table_faults(
         connection,
         feed,
         changed=not ledger.is_empty(),
@@ -252,7 +261,7 @@ def _outcome(
     if feed is oneroster.USERS:
         yield _agreement(warehouse)
     if any(check.name == ROSTERS_STAND for check in _checks(feed)):
-        lost = inspecting.districts_without_roster(connection, feed)
+        lost = health_queries.districts_without_roster(connection, feed)
         yield result(check_name=ROSTERS_STAND, passed=not lost, metadata={"districts": lost})
 
 
@@ -281,7 +290,7 @@ def _agreement(warehouse: Warehouse) -> dg.AssetCheckResult:
 def _outside_rosters(warehouse: Warehouse, feed: FeedSpec) -> dict[str, int]:
     if feed.family != "platform":
         return {}
-    events = inspecting.events_outside_rosters(warehouse.connection, feed)
+    events = health_queries.events_outside_rosters(warehouse.connection, feed)
     return {"events of students outside the rosters": events}
 
 

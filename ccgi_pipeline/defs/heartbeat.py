@@ -17,16 +17,16 @@ from dagster._core.scheduler.instigation import (
 )
 from dagster_shared.error import SerializableErrorInfo
 
-from ccgi_pipeline import heartbeat as deciding
+from ccgi_pipeline.common.errors import PermanentError, PipelineError
 from ccgi_pipeline.defs.automation import ServersRefuseError, new_drops, night_job
 from ccgi_pipeline.defs.delivery import ALL_SENT, DELIVERIES, delivery_job
 from ccgi_pipeline.defs.resources import NightFolders
-from ccgi_pipeline.errors import PermanentError, PipelineError
-from ccgi_pipeline.heartbeat import FailedRun, FailedStep, Orchestrated
-from ccgi_pipeline.night import Folders
-from ccgi_pipeline.notices.book import open_book
-from ccgi_pipeline.notices.sending import channels, tell
-from ccgi_pipeline.notices.troubles import Kind, Trouble
+from ccgi_pipeline.monitoring import health as deciding
+from ccgi_pipeline.monitoring.alerts.channels import channels, tell
+from ccgi_pipeline.monitoring.alerts.store import open_book
+from ccgi_pipeline.monitoring.alerts.types import Alert, Kind
+from ccgi_pipeline.monitoring.health import FailedRun, FailedStep, Orchestrated
+from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import read_profiles
 
 _SWITCHED = {InstigatorStatus.RUNNING: True, InstigatorStatus.STOPPED: False}
@@ -65,8 +65,8 @@ def heartbeat(
 
 
 def look_and_tell(
-    folders: Folders, instance: dg.DagsterInstance, *, watcher: str, notify: bool
-) -> tuple[list[Trouble], list[str]]:
+    folders: PipelinePaths, instance: dg.DagsterInstance, *, watcher: str, notify: bool
+) -> tuple[list[Alert], list[str]]:
     """All troubles, and notices that could not be sent; with ``notify`` what is new is told.
 
     ``watcher``: who looks. Raises ProfileError, NoticeSettingsError.

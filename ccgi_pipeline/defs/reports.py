@@ -7,11 +7,19 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
-from ccgi_pipeline.reports.building import ELIGIBILITY, feeds_used
+from ccgi_pipeline.nightly.evaluate import evaluate_eligibility
+from ccgi_pipeline.nightly.report import (
+    WrittenReport,
+    count_students_in_aggregates,
+    open_reports,
+    report_districts,
+    sweep_outbox,
+    write_reports,
+)
 from ccgi_pipeline.reports.foster_privacy import foster_data_read
+from ccgi_pipeline.reports.queries import ELIGIBILITY, feeds_used
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 
@@ -30,7 +38,7 @@ def eligibility(
     night: dg.ResourceParam[NightDate],
 ) -> dg.MaterializeResult[None]:
     """Evaluates all rosters."""
-    counted = steps.evaluate_eligibility(warehouse.connection, warehouse.folders, night.of(context))
+    counted = evaluate_eligibility(warehouse.connection, warehouse.folders, night.of(context))
     students = counted["students"].sum() // max(1, counted["system"].n_unique())
     return dg.MaterializeResult(
         metadata={
@@ -93,11 +101,11 @@ def reports(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Writes the selected reports as of the night."""
     on = night.of(context)
-    named = steps.open_reports(warehouse.connection, warehouse.folders, on)
+    named = open_reports(warehouse.connection, warehouse.folders, on)
     for spec in REPORTS:
         if dg.AssetKey(asset_name(spec)) not in context.selected_asset_keys:
             continue
-        written = steps.write_reports(warehouse.connection, warehouse.folders, spec, named, on)
+        written = write_reports(warehouse.connection, warehouse.folders, spec, named, on)
         yield dg.MaterializeResult(
             asset_key=asset_name(spec),
             metadata={
@@ -106,14 +114,14 @@ def reports(
                 **{f"rows {part.file}": part.rows for part in written},
             },
         )
-        wanted = steps.districts_of(spec, named).height
-        cells = steps.pupils_in_aggregates(warehouse.connection, written)
+        wanted = report_districts(spec, named).height
+        cells = count_students_in_aggregates(warehouse.connection, written)
         yield _judged(spec, written, wanted, cells)
-    steps.close_reports(warehouse.folders)
+    sweep_outbox(warehouse.folders)
 
 
 def _judged(
-    spec: ReportSpec, written: Sequence[steps.Written], wanted: int, cells: int
+    spec: ReportSpec, written: Sequence[WrittenReport], wanted: int, cells: int
 ) -> dg.AssetCheckResult:
     counts = {part.file: part.files for part in written}
     personal = [column.name for column in spec.aggregate_columns if column.personal]

@@ -22,9 +22,14 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
 from dagster_duckdb import DuckDBResource
 from pydantic import PrivateAttr
 
-from ccgi_pipeline.night import Folders, Taking
-from ccgi_pipeline.reports.building import CALIFORNIA
-from ccgi_pipeline.warehouse import lake, turns
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.receive import WaitMode
+from ccgi_pipeline.reports.queries import CALIFORNIA
+from ccgi_pipeline.warehouse.storage import worker_locks
+from ccgi_pipeline.warehouse.storage.connection import attach_warehouse
+from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
+from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
+from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 
 
 class NightDate(dg.ConfigurableResource[None]):
@@ -34,12 +39,12 @@ class NightDate(dg.ConfigurableResource[None]):
     """
 
     date: str = ""
-    take: str = Taking.NOW.value
+    take: str = WaitMode.NOW.value
 
     @property
-    def taking(self) -> Taking:
+    def taking(self) -> WaitMode:
         """Which files the night takes."""
-        return Taking(self.take)
+        return WaitMode(self.take)
 
     def of(self, context: dg.AssetExecutionContext) -> dt.date:
         """The night of this run; the same for each of its steps."""
@@ -58,9 +63,9 @@ class NightFolders(dg.ConfigurableResource[None]):
     warehouse: str
 
     @property
-    def paths(self) -> Folders:
+    def paths(self) -> PipelinePaths:
         """Inbox, outbox and warehouse."""
-        return Folders(Path(self.inbox), Path(self.outbox), Path(self.warehouse))
+        return PipelinePaths(Path(self.inbox), Path(self.outbox), Path(self.warehouse))
 
 
 class Warehouse(DuckDBResource):
@@ -73,9 +78,9 @@ class Warehouse(DuckDBResource):
     _connection: duckdb.DuckDBPyConnection | None = PrivateAttr(default=None)
 
     @property
-    def folders(self) -> Folders:
+    def folders(self) -> PipelinePaths:
         """Inbox, outbox and warehouse."""
-        return Folders(Path(self.inbox), Path(self.outbox), Path(self.warehouse))
+        return PipelinePaths(Path(self.inbox), Path(self.outbox), Path(self.warehouse))
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -89,7 +94,7 @@ class Warehouse(DuckDBResource):
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
         """Opens the warehouse for one run. Raises WarehouseBusyError where another one writes."""
         with self._turn(context), _events_kept_open(context), self.get_connection() as connection:
-            lake.attach(connection, Path(self.warehouse))
+            attach_warehouse(connection, Path(self.warehouse))
             self._prepare(connection)
             self._connection = connection
             try:
@@ -101,10 +106,10 @@ class Warehouse(DuckDBResource):
     def _turn(self, context: dg.InitResourceContext) -> AbstractContextManager[None]:
         """What is held meanwhile."""
         del context
-        return lake.only_writer(Path(self.warehouse))
+        return exclusive_writer(Path(self.warehouse))
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        lake.prepare(connection)
+        create_missing_tables(connection)
 
 
 @contextmanager
@@ -137,7 +142,7 @@ class WarehouseOfStep(Warehouse):
 
     @contextmanager
     def _turn(self, context: dg.InitResourceContext) -> Iterator[None]:
-        with turns.alone(Path(self.warehouse)):
+        with worker_locks.single_step_lock(Path(self.warehouse)):
             _night_goes_on(context)
             yield
 
@@ -147,7 +152,7 @@ class WarehouseOfShare(Warehouse):
 
     @contextmanager
     def _turn(self, context: dg.InitResourceContext) -> Iterator[None]:
-        with turns.beside_others(Path(self.warehouse)):
+        with worker_locks.share_step_lock(Path(self.warehouse)):
             _night_goes_on(context)
             yield
 
@@ -161,7 +166,7 @@ def _night_goes_on(context: dg.InitResourceContext) -> None:
     run = instance.get_run_by_id(made.run_id) if instance and made else None
     if run is not None and run.is_finished:
         msg = "the night of this step has ended; the next one does what it left"
-        raise lake.WarehouseBusyError(msg)
+        raise WarehouseBusyError(msg)
 
 
 INBOX, OUTBOX, WAREHOUSE = "CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE"

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from ccgi_pipeline import exchange
 from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds.calpads_identity import FEED as IDENTITIES
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
-from ccgi_pipeline.ssid_lookup.uniqueness import KEYS, as_rows, as_svg, uniqueness
+from ccgi_pipeline.nightly import ssid_exchange
+from ccgi_pipeline.ssid_lookup.research.uniqueness import KEYS, as_rows, as_svg, uniqueness
 
 ANSWERS, DOWNLOAD, UNIQUENESS = "application_ssids", "college_download", "identity_uniqueness"
 GROUP = "ssid_lookup"
@@ -44,7 +44,7 @@ def application_ssids(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Asks for what is not answered yet."""
     connection, folders = warehouse.connection, warehouse.folders
-    outcome, counts, waiting = exchange.ask_for_ssids(connection, folders, night.of(context))
+    outcome, counts, waiting = ssid_exchange.ask_for_ssids(connection, folders, night.of(context))
     asked = {"service": "none is named"} if outcome is None else {"service": "was asked"}
     told = {f"applications {answer}": count for answer, count in counts.items()}
     yield dg.MaterializeResult(metadata={**asked, **told, "applications waiting": waiting})
@@ -79,7 +79,7 @@ def college_download(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Writes the file."""
     connection, folders = warehouse.connection, warehouse.folders
-    rows, restricted = exchange.write_download(connection, folders, night.of(context))
+    rows, restricted = ssid_exchange.write_download(connection, folders, night.of(context))
     yield dg.MaterializeResult(metadata={"dagster/row_count": rows})
     yield dg.AssetCheckResult(
         check_name=NOTHING_RESTRICTED, passed=not restricted, metadata={"columns": restricted}

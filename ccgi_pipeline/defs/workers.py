@@ -24,12 +24,12 @@ from dagster._core.execution.step_dependency_config import StepDependencyConfig
 from dagster._serdes import serialize_value
 from dagster_shared.error import SerializableErrorInfo
 
+from ccgi_pipeline.common.environment import read_variable
+from ccgi_pipeline.common.errors import PermanentError, TransientError
 from ccgi_pipeline.defs.resources import WAREHOUSE, resources
-from ccgi_pipeline.errors import PermanentError, TransientError
-from ccgi_pipeline.given import given
 from ccgi_pipeline.intake.shares import Share
-from ccgi_pipeline.warehouse import turns
-from ccgi_pipeline.warehouse.whereabouts import CATALOG_AT
+from ccgi_pipeline.warehouse.storage import worker_locks
+from ccgi_pipeline.warehouse.storage.location import CATALOG_AT
 from ccgi_pipeline.worker import BROKER, RESULTS, app_settings
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ _PACKAGES = {CELERY: "dagster_celery", K8S: "dagster_k8s"}
 
 
 def _address(environment: Mapping[str, str], name: str) -> str | None:
-    found = given(environment, name, WorkersError)
+    found = read_variable(environment, name, WorkersError)
     return found.strip() if found else None
 
 
@@ -158,7 +158,7 @@ class _Leading(dg.Executor):
     def execute(
         self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
     ) -> Iterator[dg.DagsterEvent]:
-        with turns.leading(Path(os.environ[WAREHOUSE])):
+        with worker_locks.leader_lock(Path(os.environ[WAREHOUSE])):
             yield from self._spread(plan_context, execution_plan)
 
     def _spread(

@@ -16,9 +16,9 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from ccgi_pipeline.databases import open_database, transaction
-from ccgi_pipeline.errors import PermanentError
-from ccgi_pipeline.milestones import milestone
+from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.common.failpoints import failpoint
+from ccgi_pipeline.encryption.sqlite import open_database, transaction
 
 FILE_NAME = "deliveries.sqlite"
 
@@ -158,7 +158,7 @@ class DeliveryLedger:
 
     def note_made(self, made: Sequence[Made]) -> None:
         """Notes files of the outbox. What was made again is noted as it was made last."""
-        with milestone("delivery: made noted"), transaction(self.database):
+        with failpoint("delivery: made noted"), transaction(self.database):
             self.database.executemany(
                 f"INSERT OR REPLACE INTO made ({_MADE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
@@ -204,7 +204,7 @@ class DeliveryLedger:
         twice. Of what was to go to the same place and was not yet verified, nothing more is sent.
         """
         now = _now()
-        with milestone("delivery: prepared"), transaction(self.database):
+        with failpoint("delivery: prepared"), transaction(self.database):
             for file, server, remote in wanted:
                 identity = delivery_id(server, remote, file.sha256)
                 added = self.database.execute(
@@ -240,7 +240,7 @@ class DeliveryLedger:
         facts: tuple[int, int, int] | None = None,
     ) -> None:
         """Notes that ``delivery`` has come to ``state``; ``facts``: size, mtime, atime there."""
-        with milestone(f"delivery: {state.value} noted"), transaction(self.database):
+        with failpoint(f"delivery: {state.value} noted"), transaction(self.database):
             self.database.execute(
                 "UPDATE deliveries SET state = ?, size = coalesce(?, size), "
                 "mtime = coalesce(?, mtime), atime = coalesce(?, atime), arrival = CASE "

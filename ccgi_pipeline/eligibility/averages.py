@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from ccgi_pipeline.eligibility.systems import (
-    COLLEGE_COURSE_UNITS,
-    HONORS_UNITS,
-    HONORS_UNITS_IN_10,
-)
+from ccgi_pipeline.eligibility.systems import COLLEGE_COURSE_UNITS, HONORS_UNITS, HONORS_UNITS_IN_10
 
 
 def averages(courses: pl.DataFrame) -> pl.DataFrame:

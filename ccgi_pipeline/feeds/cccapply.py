@@ -10,7 +10,8 @@ from __future__ import annotations
 import pandera.polars as pa
 import polars as pl
 
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle, Requirement, column
+from ccgi_pipeline.feeds.columns import Requirement, column
+from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 
 SEED = "003_80ea49bdfce89710.txt"
 SENDER = FAMILY = "cccapply"

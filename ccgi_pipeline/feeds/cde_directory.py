@@ -9,7 +9,8 @@ from __future__ import annotations
 import pandera.polars as pa
 import polars as pl
 
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle, Requirement, column
+from ccgi_pipeline.feeds.columns import Requirement, column
+from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 
 SOURCE = "CDE Public Schools and Districts data file (cde.ca.gov/ds/si/ds/fspubschls.asp)"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from ccgi_pipeline.feeds.spec import Code, CodeSet
+from ccgi_pipeline.feeds.columns import Code, CodeSet
 
 CALPADS_CODE_SETS = "CALPADS Code Sets v9.3 (CDE, 19 December 2017)"
 

@@ -6,7 +6,7 @@ speak of the same things. The reader (intake) finds them.
 
 from __future__ import annotations
 
-from ccgi_pipeline.feeds.spec import Rule, Severity
+from ccgi_pipeline.feeds.rules import Rule, Severity
 
 SOURCE = "this project: every received line is accounted for"
 RFC_4180 = "RFC 4180 (comma-separated values)"

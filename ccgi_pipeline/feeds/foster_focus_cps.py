@@ -13,16 +13,9 @@ import pandera.polars as pa
 import polars as pl
 
 from ccgi_pipeline.feeds import codes
-from ccgi_pipeline.feeds.spec import (
-    Code,
-    CodeSet,
-    FeedSpec,
-    Lifecycle,
-    Requirement,
-    Rule,
-    Severity,
-    column,
-)
+from ccgi_pipeline.feeds.columns import Code, CodeSet, Requirement, column
+from ccgi_pipeline.feeds.rules import Rule, Severity
+from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 
 SENDER = "foster_focus_cps"
 SOURCE = "this project, after 004_78ee2f4a74f86cc5.txt, page 3"

@@ -13,16 +13,9 @@ from datetime import date, timedelta
 import pandera.polars as pa
 import polars as pl
 
-from ccgi_pipeline.feeds.spec import (
-    Code,
-    CodeSet,
-    FeedSpec,
-    Lifecycle,
-    Requirement,
-    Rule,
-    Severity,
-    column,
-)
+from ccgi_pipeline.feeds.columns import Code, CodeSet, Requirement, column
+from ccgi_pipeline.feeds.rules import Rule, Severity
+from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 
 SOURCE = "this project, after 000_05975245813d5fcc.txt and the platform's public pages"
 REQUIRED = Requirement.REQUIRED

@@ -19,10 +19,12 @@ from ccgi_pipeline.feeds import (
     platform,
     transcript,
 )
+from ccgi_pipeline.feeds.columns import Requirement
 from ccgi_pipeline.feeds.file_rules import FILE_RULES
-from ccgi_pipeline.feeds.foster_focus.linking import LINKING_RULES
+from ccgi_pipeline.feeds.foster_focus.link_rules import LINKING_RULES
 from ccgi_pipeline.feeds.oneroster import header_rules, package_rules
-from ccgi_pipeline.feeds.spec import Across, FeedSpec, Requirement, Rule, fold
+from ccgi_pipeline.feeds.rules import Across, Rule
+from ccgi_pipeline.feeds.spec import FeedSpec, fold
 
 FEEDS: tuple[FeedSpec, ...] = (
     *cde_directory.FEEDS,

@@ -15,16 +15,9 @@ import pandera.polars as pa
 import polars as pl
 
 from ccgi_pipeline.feeds import codes
-from ccgi_pipeline.feeds.spec import (
-    FeedSpec,
-    Lifecycle,
-    Relation,
-    Requirement,
-    Rule,
-    Scope,
-    Severity,
-    column,
-)
+from ccgi_pipeline.feeds.columns import Requirement, column
+from ccgi_pipeline.feeds.rules import Relation, Rule, Scope, Severity
+from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 
 STUDENT_SOURCE = "CCGI StudentTemplate, 2025-26, as student systems produce it"
 COURSE_SOURCE = "CCGI CourseGradeTemplate, 2025-26, as student systems produce it"

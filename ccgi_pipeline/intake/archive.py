@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
-from ccgi_pipeline.encryption import Purpose, keys_of
-from ccgi_pipeline.errors import PermanentError, TransientError
-from ccgi_pipeline.milestones import milestone
-from ccgi_pipeline.sealing import SealBrokenError, Sealer, opened, plain_size
+from ccgi_pipeline.common.errors import PermanentError, TransientError
+from ccgi_pipeline.common.failpoints import failpoint
+from ccgi_pipeline.encryption.keys import Purpose, keys_of
+from ccgi_pipeline.encryption.sealed_files import SealBrokenError, Sealer, opened, plain_size
 
 _CHUNK = 1 << 20
 
@@ -97,7 +97,7 @@ class Archive:
         with tempfile.NamedTemporaryFile(dir=self.root, prefix=".part-", delete=False) as part:
             part_path = Path(part.name)
             try:
-                with milestone("archive: fetched"):
+                with failpoint("archive: fetched"):
                     sha256 = self._filled(cast("BinaryIO", part), fill)
                     part.flush()
                     os.fsync(part.fileno())
@@ -107,7 +107,7 @@ class Archive:
         final = self.path(sha256)
         final.parent.mkdir(exist_ok=True)
         part_path.chmod(0o444)
-        with milestone("archive: kept"):
+        with failpoint("archive: kept"):
             part_path.replace(final)
         return sha256
 

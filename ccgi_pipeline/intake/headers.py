@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ccgi_pipeline.feeds import file_rules
+from ccgi_pipeline.feeds.columns import Requirement
 from ccgi_pipeline.feeds.registry import feed_by_header
-from ccgi_pipeline.feeds.spec import FeedSpec, Requirement, fold
-from ccgi_pipeline.findings import Finding
+from ccgi_pipeline.feeds.spec import FeedSpec, fold
+from ccgi_pipeline.intake.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)

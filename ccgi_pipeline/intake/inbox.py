@@ -21,7 +21,7 @@ from ccgi_pipeline.feeds.registry import (
     date_in_name,
     feed_by_name,
 )
-from ccgi_pipeline.intake.packages import CORRECTIONS, among_corrections, is_zip
+from ccgi_pipeline.intake.zip_files import CORRECTIONS, among_corrections, is_zip
 
 UNKNOWN_FAMILY = "unknown"
 """The family of files that lie where no family is; they are answered all the same."""

@@ -19,9 +19,9 @@ import polars as pl
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.registry import FEEDS, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec
-from ccgi_pipeline.findings import Finding, findings_frame, line_findings
+from ccgi_pipeline.intake.encodings import decode
+from ccgi_pipeline.intake.findings import Finding, findings_frame, line_findings
 from ccgi_pipeline.intake.headers import Header, header_of
-from ccgi_pipeline.intake.text import decode
 
 LINE, SPAN = "_line", "_span"
 """Where a record stands: its first physical line, and how many it covers."""

@@ -14,7 +14,7 @@ from typing import Self
 
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import Drop
-from ccgi_pipeline.intake.packages import is_zip
+from ccgi_pipeline.intake.zip_files import is_zip
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -14,7 +14,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from ccgi_pipeline.errors import PermanentError, PipelineError, TransientError
+from ccgi_pipeline.common.errors import PermanentError, PipelineError, TransientError
+from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.intake.archive import Archive, FileNotReadableError, FileStillGrowingError
 from ccgi_pipeline.intake.checksums import LARGEST, checksums_in
 from ccgi_pipeline.intake.inbox import (
@@ -27,10 +28,9 @@ from ccgi_pipeline.intake.inbox import (
     sender_of,
     sorted_listing,
 )
-from ccgi_pipeline.milestones import milestone
 from ccgi_pipeline.profiles import Profiles, SftpServer
-from ccgi_pipeline.transport.connection import Connection, connect
-from ccgi_pipeline.transport.servers import Server, credentials_of
+from ccgi_pipeline.sftp.connection import Connection, connect
+from ccgi_pipeline.sftp.servers import Server, credentials_of
 
 
 class Source(Protocol):
@@ -155,7 +155,7 @@ class RemoteInbox:
         """Puts the file's bytes into ``archive``; returns their SHA-256."""
 
         def fetched(part: BinaryIO) -> str:
-            with milestone("inbox: downloaded"):
+            with failpoint("inbox: downloaded"):
                 size, sha256 = self.connection.fetch(self._path(file), part)
             if file.stamp != f"{size}-{self._mtime(file)}":
                 msg = "the file changed while it was fetched"
@@ -193,7 +193,7 @@ class RemoteInbox:
     def remove(self, file: InboxFile) -> None:
         """Takes the file away, if it is still the one that was taken."""
         if file.stamp.split("-", 1)[1] == str(self._mtime(file)):
-            with milestone("inbox: removed"):
+            with failpoint("inbox: removed"):
                 self.connection.remove(self._path(file))
 
 

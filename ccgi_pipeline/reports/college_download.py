@@ -12,9 +12,9 @@ from pathlib import Path
 import polars as pl
 
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
-from ccgi_pipeline.reports.building import harmless
-from ccgi_pipeline.reports.classes import Output, may_show
-from ccgi_pipeline.reports.writing import as_csv
+from ccgi_pipeline.reports.column_policies import Output, may_show
+from ccgi_pipeline.reports.outbox import as_csv
+from ccgi_pipeline.reports.queries import harmless
 
 COLUMNS = [
     name

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import duckdb
 
-from ccgi_pipeline.errors import PermanentError
+from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.reports.spec import ReportSpec, shipped_query
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from ccgi_pipeline.errors import PermanentError
+from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.feeds.columns import ColumnClass
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
-from ccgi_pipeline.feeds.spec import ColumnClass
-from ccgi_pipeline.reports.classes import Output, may_show
+from ccgi_pipeline.reports.column_policies import Output, may_show
 
 SEED = "000_05975245813d5fcc.txt"
 PROJECT = "this project"

@@ -34,7 +34,7 @@ from authlib.oauth2.rfc6749.grants import (  # type: ignore[import-untyped]
 )
 from authlib.oauth2.rfc6750 import BearerTokenGenerator  # type: ignore[import-untyped]
 
-from ccgi_pipeline.ssid_lookup.clients import SCOPES, Clients, Scope, Token
+from ccgi_pipeline.ssid_lookup.client_registry import SCOPES, Clients, Scope, Token
 
 REALM = "ssid-lookup"
 

@@ -26,8 +26,8 @@ from typing import ClassVar
 
 import polars as pl
 
-from ccgi_pipeline.databases import OWNER_ONLY, open_database, transaction
-from ccgi_pipeline.errors import value_free
+from ccgi_pipeline.common.errors import value_free
+from ccgi_pipeline.encryption.sqlite import OWNER_ONLY, open_database, transaction
 from ccgi_pipeline.ssid_lookup.contract import BLANKS, LookupRequest
 
 ASKED = {

@@ -16,7 +16,7 @@ from dataclasses import astuple, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from ccgi_pipeline.databases import open_database, transaction
+from ccgi_pipeline.encryption.sqlite import open_database, transaction
 from ccgi_pipeline.ssid_lookup.contract import CCCID, SSID, Field, read_fields
 from ccgi_pipeline.ssid_lookup.store import STUDENT_CCCID_TABLE
 

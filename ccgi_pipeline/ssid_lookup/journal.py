@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ccgi_pipeline.databases import OWNER_ONLY
+from ccgi_pipeline.encryption.sqlite import OWNER_ONLY
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Any other word in the place of a method is the sender's text."""

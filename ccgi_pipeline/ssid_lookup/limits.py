@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ccgi_pipeline.databases import open_database, transaction
+from ccgi_pipeline.encryption.sqlite import open_database, transaction
 
 HOUR = 3600
 _MICROSECONDS = 1_000_000

@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
-from ccgi_pipeline.errors import UNFORESEEN, kind_and_place
+from ccgi_pipeline.common.errors import UNFORESEEN, kind_and_place
 from ccgi_pipeline.ssid_lookup import limits
 from ccgi_pipeline.ssid_lookup.authorization import (
     BearerError,
@@ -35,7 +35,7 @@ from ccgi_pipeline.ssid_lookup.authorization import (
     admitted,
     bearer_token,
 )
-from ccgi_pipeline.ssid_lookup.clients import SCOPES, Clients, Scope
+from ccgi_pipeline.ssid_lookup.client_registry import SCOPES, Clients, Scope
 from ccgi_pipeline.ssid_lookup.contract import (
     LOOKUP_ANSWER_FIELDS,
     LOOKUP_FIELDS,

@@ -37,11 +37,11 @@ import duckdb
 import polars as pl
 from duckdb_extensions import import_extension
 
-from ccgi_pipeline.databases import OWNER_ONLY, connect, open_database, transaction
-from ccgi_pipeline.encryption import Keys, keys_of
-from ccgi_pipeline.errors import PermanentError, TransientError, value_free
-from ccgi_pipeline.progress import Step
-from ccgi_pipeline.spilling import encrypt_spill
+from ccgi_pipeline.common.errors import PermanentError, TransientError, value_free
+from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
+from ccgi_pipeline.encryption.keys import Keys, keys_of
+from ccgi_pipeline.encryption.sqlite import OWNER_ONLY, connect, open_database, transaction
 from ccgi_pipeline.ssid_lookup.contract import BLANKS, NOT_IN_A_NAME, LookupRequest
 
 IDENTITY_SCHEMA = pl.Schema(

@@ -23,8 +23,9 @@ from ccgi_pipeline.synthetic.activity_list import (
     ACTIVITIES,
     Activity,
 )
-from ccgi_pipeline.synthetic.blocks import NUMBERS_OF_A_DISTRICT, Block
-from ccgi_pipeline.synthetic.chance import (
+from ccgi_pipeline.synthetic.people import People
+from ccgi_pipeline.synthetic.places import FIRST_GRADE, LAST_GRADE
+from ccgi_pipeline.synthetic.random_draws import (
     Floats,
     Integers,
     Part,
@@ -34,8 +35,7 @@ from ccgi_pipeline.synthetic.chance import (
     pick_code,
     ssids,
 )
-from ccgi_pipeline.synthetic.people import People
-from ccgi_pipeline.synthetic.places import FIRST_GRADE, LAST_GRADE
+from ccgi_pipeline.synthetic.student_blocks import NUMBERS_OF_A_DISTRICT, Block
 
 _DAY = 86_400
 _YEAR = 365 * _DAY

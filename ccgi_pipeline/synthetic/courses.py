@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ccgi_pipeline.synthetic import course_list
-from ccgi_pipeline.synthetic.blocks import Block, is_spring
-from ccgi_pipeline.synthetic.chance import Flags, Floats, Integers, Part, chance, pick
 from ccgi_pipeline.synthetic.course_list import COURSES, NONE
 from ccgi_pipeline.synthetic.people import People
+from ccgi_pipeline.synthetic.random_draws import Flags, Floats, Integers, Part, chance, pick
+from ccgi_pipeline.synthetic.student_blocks import Block, is_spring
 
 MARKS = ("F", "D-", "D", "D+", "C-", "C", "C+", "B-", "B", "B+", "A-", "A", "A+")
 _AT_LEAST = (0.6, 0.9, 1.2, 1.5, 1.85, 2.15, 2.5, 2.85, 3.15, 3.5, 3.85, 4.15)

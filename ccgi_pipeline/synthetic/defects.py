@@ -13,15 +13,10 @@ import numpy as np
 import polars as pl
 
 from ccgi_pipeline.feeds import file_rules, oneroster
-from ccgi_pipeline.feeds.spec import (
-    DATE_FORMATS,
-    Column,
-    ColumnType,
-    FeedSpec,
-    Requirement,
-    Severity,
-)
-from ccgi_pipeline.synthetic.chance import Integers
+from ccgi_pipeline.feeds.columns import DATE_FORMATS, Column, ColumnType, Requirement
+from ccgi_pipeline.feeds.rules import Severity
+from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.synthetic.random_draws import Integers
 
 _SSID_COLUMNS = ("StateID", "SSID")
 _CDS_COLUMNS = ("PrimaryCDSCode", "CDSCode")

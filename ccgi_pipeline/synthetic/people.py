@@ -15,9 +15,10 @@ import numpy.typing as npt
 import polars as pl
 
 from ccgi_pipeline.feeds import codes
-from ccgi_pipeline.synthetic import shares
-from ccgi_pipeline.synthetic.blocks import NUMBERS_OF_A_DISTRICT, Block, first_year
-from ccgi_pipeline.synthetic.chance import (
+from ccgi_pipeline.synthetic import rates
+from ccgi_pipeline.synthetic.names import POOLS
+from ccgi_pipeline.synthetic.places import FIRST_GRADE, LAST_GRADE
+from ccgi_pipeline.synthetic.random_draws import (
     Flags,
     Floats,
     Integers,
@@ -30,8 +31,7 @@ from ccgi_pipeline.synthetic.chance import (
     ssids,
     stream,
 )
-from ccgi_pipeline.synthetic.names import POOLS
-from ccgi_pipeline.synthetic.places import FIRST_GRADE, LAST_GRADE
+from ccgi_pipeline.synthetic.student_blocks import NUMBERS_OF_A_DISTRICT, Block, first_year
 
 _AGE_IN_GRADE_0 = 6
 """Who turns 6 in the year after 1 September is in kindergarten by then (Education Code 48000)."""
@@ -65,7 +65,7 @@ def people(block: Block) -> People:
     ability = rng.standard_normal(block.count)
     ssid = ssids(block.seed, block.place.ordinal * NUMBERS_OF_A_DISTRICT + block.numbers)
     local = pl.Series(block.numbers + 100_000).cast(pl.String)
-    gender = pick_code(rng, shares.GENDER, block.count)
+    gender = pick_code(rng, rates.GENDER, block.count)
     group = _groups(block, rng)
     start, end = _enrollment(block, rng)
     domain = f"student.{block.place.file_name.lower()}.example"
@@ -108,19 +108,19 @@ def _schools_and_grades(block: Block, rng: np.random.Generator) -> tuple[Integer
 def _groups(block: Block, rng: np.random.Generator) -> Integers:
     """Each student's row of ``shares.GROUPS``; every district has a mix of its own."""
     of_district = stream(block.seed, block.place.cd_code, Part.MIX)
-    state = np.array([group.share for group in shares.GROUPS])
-    mix = of_district.dirichlet(state * shares.LIKENESS_OF_DISTRICTS)
+    state = np.array([group.share for group in rates.GROUPS])
+    mix = of_district.dirichlet(state * rates.LIKENESS_OF_DISTRICTS)
     return pick(rng, mix, block.count)
 
 
 def _names(rng: np.random.Generator, group: Integers, gender: pl.Series) -> dict[str, pl.Series]:
     count = len(group)
     pools = list(POOLS)
-    own = np.array([pools.index(entry.pool) for entry in shares.GROUPS])[group]
+    own = np.array([pools.index(entry.pool) for entry in rates.GROUPS])[group]
     english = np.full(count, pools.index("english"))
     either = (gender == "X").to_numpy() & chance(rng, 0.5, count)
     girl = (gender == "F").to_numpy() | either
-    english_first = chance(rng, shares.ENGLISH_FIRST_NAME, count)
+    english_first = chance(rng, rates.ENGLISH_FIRST_NAME, count)
 
     def first_name(pool: Integers) -> pl.Series:
         hers = from_pools(rng, [entry.girls for entry in POOLS.values()], pool)
@@ -129,19 +129,19 @@ def _names(rng: np.random.Generator, group: Integers, gender: pl.Series) -> dict
 
     last_names = [entry.last for entry in POOLS.values()]
     last, second = (from_pools(rng, last_names, own) for _ in range(2))
-    double = chance(rng, shares.TWO_LAST_NAMES, count) & ~last.str.contains("[ -]").to_numpy()
+    double = chance(rng, rates.TWO_LAST_NAMES, count) & ~last.str.contains("[ -]").to_numpy()
     first = first_name(np.where(english_first, english, own))
-    suffix = pick_code(rng, shares.SUFFIX, count)
+    suffix = pick_code(rng, rates.SUFFIX, count)
     return {
         "FirstName": first,
         "PreferredFirstName": only_where(
-            chance(rng, shares.PREFERRED_NAME, count), first_name(english)
+            chance(rng, rates.PREFERRED_NAME, count), first_name(english)
         ),
-        "MiddleName": only_where(chance(rng, shares.MIDDLE_NAME, count), first_name(own)),
+        "MiddleName": only_where(chance(rng, rates.MIDDLE_NAME, count), first_name(own)),
         "LastName": (last + "-" + second).zip_with(
             pl.Series(double & (last != second).to_numpy()), last
         ),
-        "Suffix": only_where(chance(rng, shares.HAS_SUFFIX, count) & ~girl, suffix),
+        "Suffix": only_where(chance(rng, rates.HAS_SUFFIX, count) & ~girl, suffix),
     }
 
 
@@ -155,7 +155,7 @@ def from_pools(rng: np.random.Generator, pools: list[tuple[str, ...]], pool: Int
 
 def _births(block: Block, rng: np.random.Generator, grade: Integers) -> pl.Series:
     """Dates of birth: the year of the grade, a year earlier for the few who repeated one."""
-    repeated = chance(rng, shares.REPEATED_A_GRADE, block.count).astype(np.int64)
+    repeated = chance(rng, rates.REPEATED_A_GRADE, block.count).astype(np.int64)
     year = first_year(block.on) - grade - _AGE_IN_GRADE_0 - repeated
     days = {int(y): np.datetime64(date(int(y), *_BORN_AFTER), "D") for y in np.unique(year)}
     table = np.array(list(days.values()))
@@ -169,9 +169,9 @@ def _enrollment(block: Block, rng: np.random.Generator) -> tuple[pl.Series, pl.S
     if block.on < first_day:
         first_day = first_day.replace(year=first_day.year - 1)
     days = (block.on - first_day).days
-    late = chance(rng, shares.CAME_LATER, block.count)
+    late = chance(rng, rates.CAME_LATER, block.count)
     start = _days_after(first_day, np.where(late, rng.integers(0, days + 1, block.count), 0))
-    left = chance(rng, shares.LEFT, block.count)
+    left = chance(rng, rates.LEFT, block.count)
     stay = (np.datetime64(block.on, "D") - start).astype(np.int64)
     end = start + (rng.random(block.count) * stay).astype(np.int64)
     return pl.Series(start), only_where(left, pl.Series(end))
@@ -184,13 +184,13 @@ def _days_after(day: date, days: npt.NDArray[np.integer]) -> npt.NDArray[np.date
 def _background(rng: np.random.Generator, group: Integers, ability: Floats) -> dict[str, pl.Series]:
     """Ethnicity, race, parents' education, meals."""
     count = len(group)
-    hispanic = np.array([entry.hispanic for entry in shares.GROUPS])[group]
-    own_race = look_up([entry.race for entry in shares.GROUPS], group)
-    other_race = pick_code(rng, shares.OTHER_RACE, count)
-    of_another = pl.Series(hispanic & chance(rng, shares.HISPANIC_OF_ANOTHER_RACE, count))
+    hispanic = np.array([entry.hispanic for entry in rates.GROUPS])[group]
+    own_race = look_up([entry.race for entry in rates.GROUPS], group)
+    other_race = pick_code(rng, rates.OTHER_RACE, count)
+    of_another = pl.Series(hispanic & chance(rng, rates.HISPANIC_OF_ANOTHER_RACE, count))
     race = other_race.zip_with(of_another, own_race)
-    second = pick_code(rng, shares.OTHER_RACE, count)
-    two = chance(rng, shares.TWO_RACES, count) & (second != race).to_numpy()
+    second = pick_code(rng, rates.OTHER_RACE, count)
+    two = chance(rng, rates.TWO_RACES, count) & (second != race).to_numpy()
     level = (2.0 - ability + rng.standard_normal(count)).clip(0, 4).astype(np.int64)
     education = look_up(list(codes.PARENT_EDUCATION_LEVEL.values), level)
     return {
@@ -198,7 +198,7 @@ def _background(rng: np.random.Generator, group: Integers, ability: Floats) -> d
         "RaceCode1": race,
         "RaceCode2": only_where(two, second),
         "ParentGuardianEdLevel": education.zip_with(
-            pl.Series(chance(rng, shares.PARENTS_STATE_IT, count)),
+            pl.Series(chance(rng, rates.PARENTS_STATE_IT, count)),
             pl.repeat("15", count, eager=True),
         ),
         "NSLP": look_up(["N", "Y"], (rng.standard_normal(count) > 0.6 * ability).astype(int)),
@@ -210,14 +210,14 @@ def _languages(
 ) -> dict[str, pl.Series]:
     """English learner status, and the certificates of those who know another language well."""
     count = len(group)
-    home_language = look_up([entry.language for entry in shares.GROUPS], group)
+    home_language = look_up([entry.language for entry in rates.GROUPS], group)
     speaks_another = home_language.is_not_null().to_numpy()
-    status = pick_code(rng, shares.LANGUAGE_STATUS, count)
-    certified = chance(rng, shares.LANGUAGE_CERTIFICATE, count) & speaks_another
+    status = pick_code(rng, rates.LANGUAGE_STATUS, count)
+    certified = chance(rng, rates.LANGUAGE_CERTIFICATE, count) & speaks_another
     certified &= (ability > 0) & (grade >= _CERTIFIED_FROM)
     return {
         "LOTECert": only_where(certified, pl.repeat("Y", count, eager=True)),
-        "LOTECertSource": only_where(certified, pick_code(rng, shares.CERTIFICATE_SOURCE, count)),
+        "LOTECertSource": only_where(certified, pick_code(rng, rates.CERTIFICATE_SOURCE, count)),
         "LanguageCode": only_where(certified, home_language),
         "EL": status.zip_with(pl.Series(speaks_another), pl.repeat("EO", count, eager=True)),
     }
@@ -226,7 +226,7 @@ def _languages(
 def _services(rng: np.random.Generator, grade: Integers) -> dict[str, pl.Series]:
     """Flags; the opt-out of the financial aid requirement is asked of seniors only."""
     flags: dict[str, Flags] = {
-        name: chance(rng, share, len(grade)) for name, share in shares.SERVICES.items()
+        name: chance(rng, share, len(grade)) for name, share in rates.SERVICES.items()
     }
     opted_out = only_where(grade == _SENIORS, pl.Series(flags.pop("AB469OptOut")))
     return {"AB469OptOut": opted_out, **{name: pl.Series(flag) for name, flag in flags.items()}}

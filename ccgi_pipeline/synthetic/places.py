@@ -22,13 +22,13 @@ import polars as pl
 
 from ccgi_pipeline.feeds import cde_directory
 from ccgi_pipeline.feeds.codes import COUNTY_NAMES
-from ccgi_pipeline.synthetic.chance import Integers, Part, stream
 from ccgi_pipeline.synthetic.place_names import (
     FIRST_WORDS,
     HIGH_SCHOOLS,
     MIDDLE_SCHOOLS,
     SECOND_WORDS,
 )
+from ccgi_pipeline.synthetic.random_draws import Integers, Part, stream
 
 FIRST_GRADE, LAST_GRADE = 6, 12
 """CCGI serves these grades."""

@@ -26,16 +26,9 @@ from ccgi_pipeline.feeds import (
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.synthetic import places
 from ccgi_pipeline.synthetic.activity import activity_lines
-from ccgi_pipeline.synthetic.blocks import Block, blocks
-from ccgi_pipeline.synthetic.chance import Part
 from ccgi_pipeline.synthetic.courses import history
 from ccgi_pipeline.synthetic.defects import plant
-from ccgi_pipeline.synthetic.foster_focus import foster_lines
-from ccgi_pipeline.synthetic.oneroster import Drops, roster_lines
-from ccgi_pipeline.synthetic.people import people
-from ccgi_pipeline.synthetic.tests_taken import test_lines
-from ccgi_pipeline.synthetic.transcripts import catalog_lines, course_lines, student_lines
-from ccgi_pipeline.synthetic.writing import (
+from ccgi_pipeline.synthetic.file_output import (
     Dialect,
     FeedFile,
     as_text,
@@ -44,6 +37,13 @@ from ccgi_pipeline.synthetic.writing import (
     name_of_file,
     pack,
 )
+from ccgi_pipeline.synthetic.foster_focus import foster_lines
+from ccgi_pipeline.synthetic.oneroster import Drops, roster_lines
+from ccgi_pipeline.synthetic.people import people
+from ccgi_pipeline.synthetic.random_draws import Part
+from ccgi_pipeline.synthetic.student_blocks import Block, blocks
+from ccgi_pipeline.synthetic.test_scores import test_lines
+from ccgi_pipeline.synthetic.transcripts import catalog_lines, course_lines, student_lines
 
 _HEADER_LINES = 1
 _FAULTY_FEEDS = (

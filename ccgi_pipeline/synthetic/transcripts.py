@@ -13,13 +13,13 @@ import polars as pl
 
 from ccgi_pipeline.feeds import codes
 from ccgi_pipeline.synthetic import course_list
-from ccgi_pipeline.synthetic.blocks import Block, first_year, school_year
-from ccgi_pipeline.synthetic.chance import Flags, Integers, look_up, only_where
 from ccgi_pipeline.synthetic.colleges import CCC
 from ccgi_pipeline.synthetic.course_list import COURSES
 from ccgi_pipeline.synthetic.courses import IN_PROGRESS, LOWEST_C, MARKS, History
 from ccgi_pipeline.synthetic.people import People
 from ccgi_pipeline.synthetic.places import LAST_GRADE, Place
+from ccgi_pipeline.synthetic.random_draws import Flags, Integers, look_up, only_where
+from ccgi_pipeline.synthetic.student_blocks import Block, first_year, school_year
 
 _HIGH_SCHOOL = 9
 _TERMS = ("S1", "S2", "SS1")

@@ -11,7 +11,7 @@ from datetime import date
 
 import polars as pl
 
-from ccgi_pipeline.feeds.foster_focus import linking
+from ccgi_pipeline.feeds.foster_focus import link_rules
 from ccgi_pipeline.profiles import FosterFocusSettings
 
 FIELDS = ("SSID", "Lastname", "Firstname", "Birthdate", "Gender")
@@ -70,15 +70,18 @@ def child_match(
     found = pl.concat(
         [
             linked,
-            _without_child(several, linking.AMBIGUOUS.id),
-            _without_child(nearly, linking.DISAGREES.id, pl.col("fields")),
+            _without_child(several, link_rules.AMBIGUOUS.id),
+            _without_child(nearly, link_rules.DISAGREES.id, pl.col("fields")),
         ]
     )
     answered = here.select(_STUDENT).join(found, on=_STUDENT, how="left", maintain_order="left")
     nobody = pl.col("ChildID").is_null() & pl.col("reason").is_null()
     return answered.select(
         "ChildID",
-        pl.when(nobody).then(pl.lit(linking.NO_SUCH_CHILD.id)).otherwise("reason").alias("reason"),
+        pl.when(nobody)
+        .then(pl.lit(link_rules.NO_SUCH_CHILD.id))
+        .otherwise("reason")
+        .alias("reason"),
         "field",
     )
 
@@ -128,11 +131,11 @@ def _no_longer_linked(on: date, settings: FosterFocusSettings) -> pl.Expr:
     too_old = pl.col("Birthdate").dt.offset_by(f"{settings.age_limit + 1}y") <= on
     return (
         pl.when(status == "graduated")
-        .then(pl.lit(linking.GRADUATED.id))
+        .then(pl.lit(link_rules.GRADUATED.id))
         .when((status == "inactive") & too_long)
-        .then(pl.lit(linking.INACTIVE.id))
+        .then(pl.lit(link_rules.INACTIVE.id))
         .when(too_old)
-        .then(pl.lit(linking.OVER_AGE.id))
+        .then(pl.lit(link_rules.OVER_AGE.id))
     )
 
 

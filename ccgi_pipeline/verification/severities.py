@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from ccgi_pipeline.feeds.registry import RULES
-from ccgi_pipeline.feeds.spec import SENDER, Rule, Severity
+from ccgi_pipeline.feeds.rules import Rule, Severity
+from ccgi_pipeline.feeds.spec import SENDER
 from ccgi_pipeline.profiles import Profiles
 
 _USUAL = {rule.id: str(rule.severity) for rule in RULES.values()}

@@ -12,23 +12,23 @@ from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.automation import for_date
 from ccgi_pipeline.defs.delivery import ALL_SENT, DELIVERIES
 from ccgi_pipeline.defs.heartbeat import orchestrated
-from ccgi_pipeline.heartbeat import FailedRun, FailedStep
-from ccgi_pipeline.night import Folders
-from ccgi_pipeline.running import dagster_home, environment
-from ccgi_pipeline.warehouse import lake
-from ccgi_pipeline_tests.night.nights import ON, folders_in
+from ccgi_pipeline.monitoring.health import FailedRun, FailedStep
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.runtime.dagster_instance import dagster_home, folder_variables
+from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
+from ccgi_pipeline_tests.nightly.nights import ON, folders_in
 
 
 @pytest.fixture
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PipelinePaths:
     made = folders_in(tmp_path)
-    for name, value in environment(made).items():
+    for name, value in folder_variables(made).items():
         monkeypatch.setenv(name, value)
     return made
 
 
 @pytest.fixture
-def instance(folders: Folders) -> Iterator[dg.DagsterInstance]:
+def instance(folders: PipelinePaths) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as opened:
         yield opened
 
@@ -49,9 +49,9 @@ def night(instance: dg.DagsterInstance) -> bool:
 
 
 def test_a_run_that_could_not_open_the_warehouse_says_why_until_one_succeeds(
-    folders: Folders, instance: dg.DagsterInstance
+    folders: PipelinePaths, instance: dg.DagsterInstance
 ) -> None:
-    with lake.only_writer(folders.warehouse):
+    with exclusive_writer(folders.warehouse):
         assert not night(instance)
     (failed,) = orchestrated(instance).failed
     assert failed == FailedRun(

@@ -11,16 +11,19 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from ccgi_pipeline import night as steps
 from ccgi_pipeline.definitions import defs
-from ccgi_pipeline.defs.answers import DISTRICTS, DROPS_ARE_ACCEPTED, FILES_ARE_GOOD
 from ccgi_pipeline.defs.automation import for_date
 from ccgi_pipeline.defs.feeds import ROSTERS_STAND, RULES_ARE_MET, TABLE_IS_SOUND
+from ccgi_pipeline.defs.receipts import DISTRICTS, DROPS_ARE_ACCEPTED, FILES_ARE_GOOD
 from ccgi_pipeline.feeds.registry import FEEDS
-from ccgi_pipeline.night import Folders
-from ccgi_pipeline.running import NightFailedError, dagster_home, environment, run_night
-from ccgi_pipeline.warehouse import lake
-from ccgi_pipeline_tests.night.inboxes import (
+from ccgi_pipeline.nightly.load import load_family
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.report import WrittenReport, count_students_in_aggregates, open_reports
+from ccgi_pipeline.nightly.verify import verify_family
+from ccgi_pipeline.runtime.dagster_instance import dagster_home, folder_variables
+from ccgi_pipeline.runtime.night_run import NightFailedError, run_night
+from ccgi_pipeline.warehouse.storage.schema import transaction
+from ccgi_pipeline_tests.nightly.inboxes import (
     HAYWARD,
     HAYWARD_HIGH,
     PALM_SPRINGS,
@@ -29,7 +32,7 @@ from ccgi_pipeline_tests.night.inboxes import (
     student,
     students,
 )
-from ccgi_pipeline_tests.night.nights import ON, bytes_below, folders_in, take_and_load, writing
+from ccgi_pipeline_tests.nightly.nights import ON, bytes_below, folders_in, take_and_load, writing
 
 GOOD, BAD = HAYWARD, PALM_SPRINGS
 
@@ -38,7 +41,7 @@ GOOD, BAD = HAYWARD, PALM_SPRINGS
 class Night:
     """A warehouse with its Dagster instance after one night."""
 
-    folders: Folders
+    folders: PipelinePaths
     instance: dg.DagsterInstance
 
     def check(self, asset: str, name: str, partition: str | None = None) -> dict[str, object]:
@@ -164,7 +167,7 @@ def test_a_line_lost_from_the_ledger_stops_the_night_before_any_report(tmp_path:
     put_roster(folders.inbox, GOOD, students(["1000000001", "1000000002"], HAYWARD_HIGH))
     run_night(folders, ON)
     reports = bytes_below(folders.outbox)
-    with writing(folders) as connection, lake.transaction(connection):
+    with writing(folders) as connection, transaction(connection):
         connection.execute("DELETE FROM ledger WHERE feed = 'transcript_student'")
     tomorrow = date(2026, 11, 23)
     with pytest.raises(NightFailedError, match="failed"):
@@ -191,7 +194,7 @@ def test_a_quiet_night_writes_its_reports_and_loads_no_feed_again(tmp_path: Path
     assert not made & {feed.name for feed in FEEDS}
 
 
-def _runs(folders: Folders) -> int:
+def _runs(folders: PipelinePaths) -> int:
     with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
         return len(instance.get_runs())
 
@@ -237,7 +240,7 @@ def test_one_district_can_be_run_by_hand_and_touches_no_other(
     folders = folders_in(tmp_path)
     put_roster(folders.inbox, GOOD, students(["1000000001"], HAYWARD_HIGH))
     put_roster(folders.inbox, BAD, [student("2000000001", PALM_SPRINGS_HIGH)])
-    for name, value in environment(folders).items():
+    for name, value in folder_variables(folders).items():
         monkeypatch.setenv(name, value)
     loaded = defs()
     with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
@@ -264,13 +267,13 @@ def test_an_ssid_of_the_roster_is_found_in_an_aggregate_and_other_numbers_are_no
     put_roster(folders.inbox, GOOD, students(["1000000001"], HAYWARD_HIGH))
     with writing(folders) as connection:
         take_and_load(connection, folders)
-        steps.open_reports(connection, folders, ON)
+        open_reports(connection, folders, ON)
         rows = pl.DataFrame({"cd": [GOOD], "School": ["call 5551234567"], "n": ["1"]})
-        written = [steps.Written("Agg", 1, 1, rows)]
-        assert steps.pupils_in_aggregates(connection, written) == 0
+        written = [WrittenReport("Agg", 1, 1, rows)]
+        assert count_students_in_aggregates(connection, written) == 0
         leaking = rows.with_columns(pl.lit("No 1000000001").alias("School"))
-        written = [steps.Written("Agg", 1, 1, leaking)]
-        assert steps.pupils_in_aggregates(connection, written) == 1
+        written = [WrittenReport("Agg", 1, 1, leaking)]
+        assert count_students_in_aggregates(connection, written) == 1
 
 
 def test_a_step_that_runs_again_loads_nothing_twice(tmp_path: Path) -> None:
@@ -279,8 +282,8 @@ def test_a_step_that_runs_again_loads_nothing_twice(tmp_path: Path) -> None:
     with writing(folders) as connection:
         take_and_load(connection, folders)
         for _ in range(2):
-            steps.verify_family(connection, folders, "transcript", ON)
-            assert steps.load_family(connection, folders, "transcript", ON) == []
+            verify_family(connection, folders, "transcript", ON)
+            assert load_family(connection, folders, "transcript", ON) == []
         assert connection.execute("SELECT count(*) FROM drops").fetchone() == (1,)
 
 

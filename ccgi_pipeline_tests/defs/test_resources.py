@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from ccgi_pipeline.defs.resources import Warehouse
-from ccgi_pipeline_tests.night.nights import folders_in
+from ccgi_pipeline_tests.nightly.nights import folders_in
 
 
 def _files_in_a_run(tmp_path: Path, *, told: int) -> dict[str, bool]:

@@ -10,13 +10,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ccgi_pipeline import night as steps
 from ccgi_pipeline.defs.automation import ServersRefuseError, new_drops, night_job
 from ccgi_pipeline.defs.resources import NightFolders
-from ccgi_pipeline.intake.settling import Clock
-from ccgi_pipeline.night import Folders, Taking
-from ccgi_pipeline_tests.night.inboxes import HAYWARD, HAYWARD_HIGH, put_roster, students
-from ccgi_pipeline_tests.night.nights import folders_in, run_night, writing
+from ccgi_pipeline.intake.file_stability import Clock
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.receive import WaitMode, poll_inboxes, receive_drops
+from ccgi_pipeline.reports.outbox import sha256_of
+from ccgi_pipeline_tests.nightly.inboxes import HAYWARD, HAYWARD_HIGH, put_roster, students
+from ccgi_pipeline_tests.nightly.nights import folders_in, run_night, writing
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -24,7 +25,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 class Looks:
     """Looks into one inbox, a minute apart."""
 
-    def __init__(self, folders: Folders) -> None:
+    def __init__(self, folders: PipelinePaths) -> None:
         self.folders = folders
         self.minutes = 0
 
@@ -32,7 +33,7 @@ class Looks:
         """The key under which a night is asked for ``after`` further minutes, if one is."""
         self.minutes += after
         now = NOON + timedelta(minutes=self.minutes)
-        return steps.look_for_drops(self.folders, Clock(lambda: now)).due
+        return poll_inboxes(self.folders, Clock(lambda: now)).due
 
     def until_due(self, most: int = 30) -> int:
         """How many minutes pass until a night is asked for."""
@@ -131,8 +132,8 @@ def test_what_is_not_as_its_checksum_says_is_not_taken(looks: Looks) -> None:
     with writing(looks.folders) as connection:
         for minute in range(2):
             clock = Clock(lambda m=minute: NOON + timedelta(minutes=m))  # type: ignore[misc]
-            received = steps.receive_drops(
-                connection, looks.folders, NOON.date(), taking=Taking.SETTLED, clock=clock
+            received = receive_drops(
+                connection, looks.folders, NOON.date(), taking=WaitMode.SETTLED, clock=clock
             )
     assert received.drops == ()
     assert {file.name for file in received.growing} == {f.name for f in _files(path.parent)}
@@ -143,7 +144,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _list_checksums(folder: Path) -> None:
-    lines = [f"{steps.sha256_of(path.read_bytes())}  {path.name}\n" for path in _files(folder)]
+    lines = [f"{sha256_of(path.read_bytes())}  {path.name}\n" for path in _files(folder)]
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
@@ -158,8 +159,8 @@ def test_a_night_that_waits_takes_what_comes_to_rest_meanwhile(looks: Looks) -> 
 
     clock = Clock(lambda: NOON + timedelta(seconds=sum(slept)), sleep)
     with writing(looks.folders) as connection:
-        received = steps.receive_drops(
-            connection, looks.folders, NOON.date(), taking=Taking.WAIT, clock=clock
+        received = receive_drops(
+            connection, looks.folders, NOON.date(), taking=WaitMode.WAIT, clock=clock
         )
     assert len(received.drops) == 1
     assert 300 <= sum(slept) < 400
@@ -171,7 +172,7 @@ def test_a_night_that_waits_takes_what_comes_to_rest_meanwhile(looks: Looks) -> 
 class Ticks:
     """Ticks of the sensor with an instance of its own."""
 
-    def __init__(self, folders: Folders, instance: dg.DagsterInstance) -> None:
+    def __init__(self, folders: PipelinePaths, instance: dg.DagsterInstance) -> None:
         self.folders, self.instance = folders, instance
 
     def tick(self) -> list[dg.RunRequest]:
@@ -239,7 +240,7 @@ def test_a_server_that_is_away_is_told_of_and_the_tick_is_skipped(
     (ticks.folders.warehouse / "profiles.toml").write_text(_NOWHERE.format(port=1))
     monkeypatch.setenv("CCGI_SFTP_UPLOADS_PASSWORD", "secret")
     assert ticks.tick() == []
-    assert "uploads" in steps.look_for_drops(ticks.folders).told
+    assert "uploads" in poll_inboxes(ticks.folders).told
 
 
 def test_a_server_without_credentials_turns_the_tick_red(ticks: Ticks) -> None:

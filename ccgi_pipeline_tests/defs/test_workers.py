@@ -26,10 +26,12 @@ import dagster as dg
 import pytest
 
 from ccgi_pipeline.defs.workers import WorkersError, executor_of, workers
-from ccgi_pipeline.night import Folders, NightSummary
-from ccgi_pipeline.running import DAGSTER_AT, DagsterStorageError, dagster_home, run_night
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.summary import NightSummary
+from ccgi_pipeline.runtime.dagster_instance import DAGSTER_AT, DagsterStorageError, dagster_home
+from ccgi_pipeline.runtime.night_run import run_night
 from ccgi_pipeline.synthetic import generate
-from ccgi_pipeline_tests.night.nights import (
+from ccgi_pipeline_tests.nightly.nights import (
     ON,
     bytes_below,
     folders_in,
@@ -49,7 +51,7 @@ PATIENCE = 300
 class Several:
     """A warehouse on PostgreSQL, with the environment in which several workers share its nights."""
 
-    folders: Folders
+    folders: PipelinePaths
     server: PostgreSql
     catalog: str
     runs: str
@@ -162,8 +164,8 @@ def commits_wait(several: Several, until: str, seconds: int) -> None:
 class Begun:
     """The same state twice, loaded by one process: embedded, and with its catalog in a database."""
 
-    embedded: Folders
-    served: Folders
+    embedded: PipelinePaths
+    served: PipelinePaths
     catalog: str
     server: PostgreSql
 
@@ -205,7 +207,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory, database_server: PostgreSql)
 class Nights:
     """The same night twice: in one process on the embedded warehouse, and by four workers."""
 
-    embedded: Folders
+    embedded: PipelinePaths
     several: Several
     by_one: NightSummary
     told: str

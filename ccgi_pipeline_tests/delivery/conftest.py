@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ccgi_pipeline_tests.transport.openssh import OpenSsh, openssh
+from ccgi_pipeline_tests.sftp.openssh import OpenSsh, openssh
 
 
 @pytest.fixture(scope="session")

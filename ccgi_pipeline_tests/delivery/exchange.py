@@ -15,24 +15,20 @@ from collections import Counter
 from datetime import date
 from pathlib import Path
 
-from ccgi_pipeline import night as steps
-from ccgi_pipeline.delivery.delivering import Outcome
+from ccgi_pipeline.common.failpoints import listening
 from ccgi_pipeline.delivery.ledger import open_ledger
-from ccgi_pipeline.milestones import listening
-from ccgi_pipeline.night import Folders, Taking
-from ccgi_pipeline_tests.night.nights import (
-    ON,
-    report_and_answer,
-    take_and_load,
-    writing,
-)
-from ccgi_pipeline_tests.transport.openssh import OpenSsh
+from ccgi_pipeline.delivery.upload import Outcome
+from ccgi_pipeline.nightly.deliver import deliver_outbox
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.receive import WaitMode
+from ccgi_pipeline_tests.nightly.nights import ON, report_and_answer, take_and_load, writing
+from ccgi_pipeline_tests.sftp.openssh import OpenSsh
 
 PRIVATE_KEY = "CCGI_SFTP_CCGI_KEY"
 """The environment variable that holds our key for the server of the tests."""
 
 
-def use_server(folders: Folders, server: OpenSsh, below: str, more: str = "") -> None:
+def use_server(folders: PipelinePaths, server: OpenSsh, below: str, more: str = "") -> None:
     """Has nights of ``folders`` take from and deliver to the folders ``below`` of ``server``."""
     folders.warehouse.mkdir(parents=True, exist_ok=True)
     at = server.as_server()
@@ -59,12 +55,12 @@ server = "ccgi"
     os.environ[PRIVATE_KEY] = server.sshd.private_key.read_text()
 
 
-def run_exchange(folders: Folders, on: date = ON) -> list[Outcome]:
+def run_exchange(folders: PipelinePaths, on: date = ON) -> list[Outcome]:
     """One whole night with what comes and goes over SFTP."""
     with writing(folders) as connection:
-        take_and_load(connection, folders, on, taking=Taking.WAIT)
+        take_and_load(connection, folders, on, taking=WaitMode.WAIT)
         report_and_answer(connection, folders, on)
-    return steps.deliver(folders, on)
+    return deliver_outbox(folders, on)
 
 
 def deliveries(warehouse: Path) -> dict[str, list[str]]:
@@ -78,7 +74,7 @@ def deliveries(warehouse: Path) -> dict[str, list[str]]:
         }
 
 
-def milestones_of(folders: Folders, on: date) -> Counter[str]:
+def milestones_of(folders: PipelinePaths, on: date) -> Counter[str]:
     """How often each milestone is passed in a night."""
     passed: Counter[str] = Counter()
     with listening(lambda name, side: passed.update([name] if side == "after" else [])):
@@ -99,7 +95,9 @@ def main() -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     with listening(killer):
-        run_exchange(Folders(Path(inbox), Path(outbox), Path(warehouse)), date.fromisoformat(on))
+        run_exchange(
+            PipelinePaths(Path(inbox), Path(outbox), Path(warehouse)), date.fromisoformat(on)
+        )
 
 
 if __name__ == "__main__":

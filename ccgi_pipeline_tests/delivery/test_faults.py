@@ -15,24 +15,24 @@ from pathlib import Path
 
 import pytest
 
-from ccgi_pipeline import night as steps
 from ccgi_pipeline.delivery.ledger import Kind, Made, State, open_ledger
 from ccgi_pipeline.intake.archive import Archive
-from ccgi_pipeline.intake.receiving import (
+from ccgi_pipeline.intake.arrivals import (
     DropHistory,
-    Remembered,
-    Watch,
-    look_around,
-    receive,
+    RememberedFile,
+    ScanTerms,
+    receive_files,
+    scan_inboxes,
 )
-from ccgi_pipeline.intake.settling import Seen
+from ccgi_pipeline.intake.file_stability import Sighting
 from ccgi_pipeline.intake.sources import open_inboxes
-from ccgi_pipeline.night import Folders
+from ccgi_pipeline.nightly.deliver import deliver_outbox
+from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import read_profiles
-from ccgi_pipeline.reports.writing import sha256_of
+from ccgi_pipeline.reports.outbox import sha256_of
 from ccgi_pipeline_tests.delivery.exchange import PRIVATE_KEY
-from ccgi_pipeline_tests.night.nights import folders_in
-from ccgi_pipeline_tests.transport.faulty_server import Direction, Fault, FaultyServer
+from ccgi_pipeline_tests.nightly.nights import folders_in
+from ccgi_pipeline_tests.sftp.faulty_server import Direction, Fault, FaultyServer
 
 NIGHT = date(2026, 11, 22)
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -54,7 +54,7 @@ LOUD_WHEN_SENDING = {*LOUD_WHEN_READING_BACK, Fault.NO_SPACE, Fault.QUOTA}
 """What stays until somebody acts. All else goes away by itself, or does no harm at all."""
 
 
-def _settings(folders: Folders, server: FaultyServer) -> None:
+def _settings(folders: PipelinePaths, server: FaultyServer) -> None:
     at = server.as_server()
     folders.warehouse.mkdir(exist_ok=True)
     (folders.warehouse / "profiles.toml").write_text(
@@ -83,7 +83,7 @@ def _serving(
     direction: Direction,
     *,
     for_ever: bool = False,
-) -> Iterator[tuple[Folders, FaultyServer]]:
+) -> Iterator[tuple[PipelinePaths, FaultyServer]]:
     """Folders whose profiles name a server that fails once, or for ever."""
     root = tmp_path / "server"
     for name in ("uploads", "reports"):
@@ -116,9 +116,9 @@ def _prepare(root: Path, fault: Fault) -> None:
 class Taker:
     """Looks and takes, round after round, and remembers as a warehouse would."""
 
-    folders: Folders
-    looks: dict[str, Seen] = field(default_factory=dict)
-    remembered: dict[str, Remembered] = field(default_factory=dict)
+    folders: PipelinePaths
+    looks: dict[str, Sighting] = field(default_factory=dict)
+    remembered: dict[str, RememberedFile] = field(default_factory=dict)
     taken: list[tuple[str, str]] = field(default_factory=list)
     loud: list[str] = field(default_factory=list)
     minutes: int = 0
@@ -129,16 +129,16 @@ class Taker:
         with open_inboxes(self.folders.inbox, profiles) as inboxes:
             for _ in range(2):
                 self.minutes += 1
-                watch = Watch(NOON + timedelta(minutes=self.minutes), timedelta(), patient=True)
-                look, self.looks = look_around(inboxes, self.remembered, self.looks, watch)
+                watch = ScanTerms(NOON + timedelta(minutes=self.minutes), timedelta(), patient=True)
+                look, self.looks = scan_inboxes(inboxes, self.remembered, self.looks, watch)
             archive = Archive(self.folders.warehouse / "archive")
-            received = receive(inboxes, look, archive, self.remembered, DropHistory())
+            received = receive_files(inboxes, look, archive, self.remembered, DropHistory())
             self.loud += [server.why for server in inboxes.unreachable if server.permanent]
         for drop in (*received.drops, *received.duplicates):
             for file, sha256 in drop.files:
                 assert sha256_of(archive.read(sha256)) == sha256
                 self.taken.append((file.path.removeprefix("ccgi:"), sha256))
-                self.remembered[file.shown] = Remembered(file.stamp, sha256)
+                self.remembered[file.shown] = RememberedFile(file.stamp, sha256)
 
 
 @pytest.mark.parametrize("fault", Fault)
@@ -200,14 +200,14 @@ def test_delivering_loses_nothing_and_sends_nothing_twice(
             _put_former(server.root / "reports")
         outcomes = []
         for _ in range(_ROUNDS):
-            outcomes += steps.deliver(folders, NIGHT)
+            outcomes += deliver_outbox(folders, NIGHT)
             _only_whole_files(server.root / "reports")
         loud = [outcome for outcome in outcomes if outcome.permanent]
         assert bool(loud) is (for_ever or fault is Fault.QUOTA)
         assert all(outcome.why for outcome in loud)
         if loud:
             server.fault = Fault.NONE
-            outcomes += steps.deliver(folders, NIGHT)
+            outcomes += deliver_outbox(folders, NIGHT)
         found = _only_whole_files(server.root / "reports")
         assert found.keys() == {_remote(path) for path, content in CONTENTS.items() if content}
         assert not [*server.root.rglob("*.part")]
@@ -223,7 +223,7 @@ def _remote(path: str) -> str:
     return "/".join([f"District{cd}", "_receipts", *rest[1:]])
 
 
-def _make(folders: Folders, contents: dict[str, bytes]) -> None:
+def _make(folders: PipelinePaths, contents: dict[str, bytes]) -> None:
     made = []
     for path, content in contents.items():
         file = folders.outbox / _remote(path)
@@ -272,56 +272,58 @@ def _only_whole_files(reports: Path) -> dict[str, bytes]:
 @pytest.fixture
 def delivered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Folders, FaultyServer]]:
+) -> Iterator[tuple[PipelinePaths, FaultyServer]]:
     """Two files that were delivered."""
     with _serving(tmp_path, monkeypatch, Fault.NONE, Direction.UP) as (folders, server):
         _make(folders, {"0161192/t/a.csv": b"one", "3367173/t/b.csv": b"two"})
-        steps.deliver(folders, NIGHT)
+        deliver_outbox(folders, NIGHT)
         yield folders, server
 
 
-def _states(folders: Folders) -> dict[str, State]:
+def _states(folders: PipelinePaths) -> dict[str, State]:
     with open_ledger(folders.warehouse) as ledger:
         return {delivery.remote.rpartition("/")[2]: delivery.state for delivery in ledger.find()}
 
 
-def test_what_was_delivered_is_not_sent_again(delivered: tuple[Folders, FaultyServer]) -> None:
+def test_what_was_delivered_is_not_sent_again(
+    delivered: tuple[PipelinePaths, FaultyServer],
+) -> None:
     folders, _ = delivered
-    assert [outcome.arrived for outcome in steps.deliver(folders, NIGHT)] == [0]
+    assert [outcome.arrived for outcome in deliver_outbox(folders, NIGHT)] == [0]
 
 
 def test_a_file_that_is_gone_was_picked_up_and_is_not_sent_again(
-    delivered: tuple[Folders, FaultyServer],
+    delivered: tuple[PipelinePaths, FaultyServer],
 ) -> None:
     folders, server = delivered
     (server.root / "reports" / "District0161192" / "_receipts" / "a.csv").unlink(missing_ok=True)
     for file in server.root.rglob("a.csv"):
         file.unlink()
-    (outcome,) = steps.deliver(folders, NIGHT)
+    (outcome,) = deliver_outbox(folders, NIGHT)
     assert (outcome.arrived, outcome.noticed[State.PICKED_UP]) == (0, 1)
     assert _states(folders) == {"a.csv": State.PICKED_UP, "b.csv": State.DELIVERED}
 
 
 def test_a_file_that_somebody_changed_is_noticed_and_left(
-    delivered: tuple[Folders, FaultyServer],
+    delivered: tuple[PipelinePaths, FaultyServer],
 ) -> None:
     folders, server = delivered
     (file,) = server.root.rglob("a.csv")
     file.write_bytes(b"one, mended by hand")
-    (outcome,) = steps.deliver(folders, NIGHT)
+    (outcome,) = deliver_outbox(folders, NIGHT)
     assert outcome.noticed[State.CHANGED] == 1
     assert file.read_bytes() == b"one, mended by hand"
-    assert steps.deliver(folders, NIGHT)[0].noticed[State.CHANGED] == 0
+    assert deliver_outbox(folders, NIGHT)[0].noticed[State.CHANGED] == 0
 
 
 def test_new_content_of_the_same_name_takes_its_place_and_back(
-    delivered: tuple[Folders, FaultyServer],
+    delivered: tuple[PipelinePaths, FaultyServer],
 ) -> None:
     folders, server = delivered
     (file,) = server.root.rglob("a.csv")
     for content in (b"corrected", b"one"):
         _make(folders, {"0161192/t/a.csv": content})
-        (outcome,) = steps.deliver(folders, NIGHT)
+        (outcome,) = deliver_outbox(folders, NIGHT)
         assert (outcome.arrived, file.read_bytes()) == (1, content)
 
 
@@ -333,10 +335,10 @@ def test_what_was_made_anew_before_it_could_be_sent_is_sent_once(
         folders, server = served
         for content in (b"one", b"two"):
             _make(folders, {"0161192/t/a.csv": content})
-            (outcome,) = steps.deliver(folders, NIGHT)
+            (outcome,) = deliver_outbox(folders, NIGHT)
         assert (outcome.permanent, outcome.waiting) == (True, 1)
         server.fault = Fault.NONE
-        assert steps.deliver(folders, NIGHT)[0].arrived == 1
+        assert deliver_outbox(folders, NIGHT)[0].arrived == 1
         (file,) = server.root.rglob("a.csv")
         assert file.read_bytes() == b"two"
 
@@ -348,5 +350,5 @@ def test_a_file_that_is_no_longer_in_the_outbox_is_told_of(
         _make(folders, {"0161192/t/a.csv": b"one"})
         (file,) = folders.outbox.rglob("a.csv")
         file.write_bytes(b"not what was made")
-        (outcome,) = steps.deliver(folders, NIGHT)
+        (outcome,) = deliver_outbox(folders, NIGHT)
         assert (outcome.arrived, outcome.missing, outcome.waiting) == (0, 1, 1)

@@ -19,10 +19,10 @@ from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.automation import new_drops, night_job
 from ccgi_pipeline.defs.delivery import ALL_SENT, DELIVERIES
 from ccgi_pipeline.defs.resources import NightFolders
-from ccgi_pipeline.night import Folders
-from ccgi_pipeline.running import dagster_home, environment
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.runtime.dagster_instance import dagster_home, folder_variables
 from ccgi_pipeline_tests.delivery.exchange import deliveries, use_server
-from ccgi_pipeline_tests.night.inboxes import (
+from ccgi_pipeline_tests.nightly.inboxes import (
     HAYWARD,
     HAYWARD_HIGH,
     application,
@@ -32,8 +32,8 @@ from ccgi_pipeline_tests.night.inboxes import (
     student,
     students,
 )
-from ccgi_pipeline_tests.night.nights import bytes_below, folders_in
-from ccgi_pipeline_tests.transport.openssh import OpenSsh
+from ccgi_pipeline_tests.nightly.nights import bytes_below, folders_in
+from ccgi_pipeline_tests.sftp.openssh import OpenSsh
 
 _BELOW = "round"
 
@@ -42,7 +42,7 @@ _BELOW = "round"
 class Round:
     """What was sent, the folders of the pipeline, and the server between."""
 
-    folders: Folders
+    folders: PipelinePaths
     server: OpenSsh
     sent: Path
     instance: dg.DagsterInstance
@@ -105,7 +105,7 @@ def round_(tmp_path_factory: pytest.TempPathFactory, sshd: OpenSsh) -> Iterator[
             f"put -R {sent}/platform {_BELOW}/uploads/",
         )
         with pytest.MonkeyPatch.context() as patched:
-            for name, value in environment(folders).items():
+            for name, value in folder_variables(folders).items():
                 patched.setenv(name, value)
             _tick_until_asked(taken)
             yield taken

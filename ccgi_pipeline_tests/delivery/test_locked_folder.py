@@ -9,11 +9,10 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ccgi_pipeline import night as steps
-from ccgi_pipeline.intake.settling import Clock
-from ccgi_pipeline.night import Taking
+from ccgi_pipeline.intake.file_stability import Clock
+from ccgi_pipeline.nightly.receive import WaitMode, receive_drops
 from ccgi_pipeline_tests.delivery.exchange import use_server
-from ccgi_pipeline_tests.night.inboxes import (
+from ccgi_pipeline_tests.nightly.inboxes import (
     HAYWARD,
     HAYWARD_HIGH,
     PALM_SPRINGS,
@@ -21,8 +20,8 @@ from ccgi_pipeline_tests.night.inboxes import (
     put_roster,
     students,
 )
-from ccgi_pipeline_tests.night.nights import ON, folders_in, writing
-from ccgi_pipeline_tests.transport.openssh import ACCOUNT, ROOT, OpenSsh
+from ccgi_pipeline_tests.nightly.nights import ON, folders_in, writing
+from ccgi_pipeline_tests.sftp.openssh import ACCOUNT, ROOT, OpenSsh
 
 
 def test_a_folder_that_may_not_be_read_stops_no_other_district(
@@ -42,9 +41,7 @@ def test_a_folder_that_may_not_be_read_stops_no_other_district(
     with writing(folders) as connection:
         for minute in range(2):
             clock = Clock(lambda m=minute: noon + timedelta(minutes=m))  # type: ignore[misc]
-            received = steps.receive_drops(
-                connection, folders, ON, taking=Taking.SETTLED, clock=clock
-            )
+            received = receive_drops(connection, folders, ON, taking=WaitMode.SETTLED, clock=clock)
     (uploads / HAYWARD).chmod(0o755)
     assert [drop.sender for drop in received.drops] == [PALM_SPRINGS]
     (told,) = received.unreachable

@@ -19,19 +19,19 @@ from pathlib import Path
 import pytest
 
 from ccgi_pipeline.intake.archive import Archive
-from ccgi_pipeline.intake.receiving import (
+from ccgi_pipeline.intake.arrivals import (
     DropHistory,
-    Remembered,
-    Watch,
-    look_around,
-    receive,
+    RememberedFile,
+    ScanTerms,
+    receive_files,
+    scan_inboxes,
 )
-from ccgi_pipeline.intake.settling import Seen
+from ccgi_pipeline.intake.file_stability import Sighting
 from ccgi_pipeline.intake.sources import Inboxes, open_inboxes
 from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline_tests.delivery.exchange import use_server
-from ccgi_pipeline_tests.night.nights import folders_in
-from ccgi_pipeline_tests.transport.openssh import OpenSsh
+from ccgi_pipeline_tests.nightly.nights import folders_in
+from ccgi_pipeline_tests.sftp.openssh import OpenSsh
 
 WRITERS = 200
 QUIET = timedelta(minutes=5)
@@ -123,19 +123,19 @@ class Sensor:
 
     inboxes: Inboxes
     archive: Archive
-    looks: dict[str, Seen] = field(default_factory=dict)
-    remembered: dict[str, Remembered] = field(default_factory=dict)
+    looks: dict[str, Sighting] = field(default_factory=dict)
+    remembered: dict[str, RememberedFile] = field(default_factory=dict)
     taken: list[tuple[str, str]] = field(default_factory=list)
 
     def look(self, now: datetime) -> None:
         """One look, and a night at once if one is due."""
-        watch = Watch(now, QUIET, patient=True)
-        look, self.looks = look_around(self.inboxes, self.remembered, self.looks, watch)
-        received = receive(self.inboxes, look, self.archive, self.remembered, DropHistory())
+        watch = ScanTerms(now, QUIET, patient=True)
+        look, self.looks = scan_inboxes(self.inboxes, self.remembered, self.looks, watch)
+        received = receive_files(self.inboxes, look, self.archive, self.remembered, DropHistory())
         for drop in (*received.drops, *received.duplicates):
             for file, content in drop.files:
                 self.taken.append((file.path, content))
-                self.remembered[file.shown] = Remembered(file.stamp, content)
+                self.remembered[file.shown] = RememberedFile(file.stamp, content)
 
 
 @pytest.mark.parametrize("seed", range(2))

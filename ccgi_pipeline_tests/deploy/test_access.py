@@ -18,8 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
-from ccgi_pipeline.running import dagster_home
-from ccgi_pipeline_tests.night.nights import folders_in
+from ccgi_pipeline.runtime.dagster_instance import dagster_home
+from ccgi_pipeline_tests.nightly.nights import folders_in
 
 PROJECT = Path(__file__).parents[2]
 OPERATOR, LOOKER = ("olga", "operators-password"), ("lou", "lookers-password")

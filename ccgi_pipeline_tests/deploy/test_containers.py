@@ -20,8 +20,8 @@ import yaml
 
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.defs.workers import executor_of, workers
-from ccgi_pipeline.running import DAGSTER_AT
-from ccgi_pipeline.warehouse.whereabouts import server_wanted
+from ccgi_pipeline.runtime.dagster_instance import DAGSTER_AT
+from ccgi_pipeline.warehouse.storage.location import server_wanted
 from ccgi_pipeline_tests.postgresql import USER, PostgreSql
 
 PROJECT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ccgi_pipeline_tests.notices.receivers import Webhook, webhook
+from ccgi_pipeline_tests.monitoring.alerts.receivers import Webhook, webhook
 
 
 @pytest.fixture

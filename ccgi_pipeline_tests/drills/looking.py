@@ -6,11 +6,11 @@ import dagster as dg
 
 from ccgi_pipeline.defs.heartbeat import HeartbeatError, heartbeat
 from ccgi_pipeline.defs.resources import NightFolders
-from ccgi_pipeline.night import Folders
-from ccgi_pipeline.running import look_from_outside
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.runtime.dagster_instance import check_from_outside
 
 
-def tick(folders: Folders, instance: dg.DagsterInstance) -> tuple[bool, str]:
+def tick(folders: PipelinePaths, instance: dg.DagsterInstance) -> tuple[bool, str]:
     """Whether the sensor's tick is red, and what it says."""
     paths = {name: str(getattr(folders, name)) for name in ("inbox", "outbox", "warehouse")}
     context = dg.build_sensor_context(instance, resources={"folders": NightFolders(**paths)})
@@ -22,8 +22,8 @@ def tick(folders: Folders, instance: dg.DagsterInstance) -> tuple[bool, str]:
     return False, skipped.skip_message or ""
 
 
-def pages(folders: Folders) -> dict[str, str]:
+def pages(folders: PipelinePaths) -> dict[str, str]:
     """What ``ccgi heartbeat --notify`` finds: words by page of the runbook."""
-    found, unsent = look_from_outside(folders, notify=True)
+    found, unsent = check_from_outside(folders, notify=True)
     assert unsent == []
     return {trouble.page: trouble.words for trouble in found}

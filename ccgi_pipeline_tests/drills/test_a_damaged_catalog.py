@@ -11,14 +11,21 @@ import pytest
 from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
-from ccgi_pipeline.errors import CatalogDamagedError
-from ccgi_pipeline.night import Folders
-from ccgi_pipeline.running import NightFailedError, run_night
-from ccgi_pipeline.warehouse import lake, whereabouts
+from ccgi_pipeline.common.errors import CatalogDamagedError
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.runtime.night_run import NightFailedError, run_night
+from ccgi_pipeline.warehouse.storage import location
+from ccgi_pipeline.warehouse.storage.catalog_health import find_catalog_fault
 from ccgi_pipeline_tests.drills.looking import pages
-from ccgi_pipeline_tests.night.inboxes import HAYWARD, HAYWARD_HIGH, put_roster, students
-from ccgi_pipeline_tests.night.nights import ON, bytes_below, folders_in, lake_rows, load_and_answer
-from ccgi_pipeline_tests.notices.receivers import Webhook
+from ccgi_pipeline_tests.monitoring.alerts.receivers import Webhook
+from ccgi_pipeline_tests.nightly.inboxes import HAYWARD, HAYWARD_HIGH, put_roster, students
+from ccgi_pipeline_tests.nightly.nights import (
+    ON,
+    bytes_below,
+    folders_in,
+    lake_rows,
+    load_and_answer,
+)
 
 PAGE = 4096
 
@@ -42,7 +49,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> PipelinePaths:
     """A warehouse after a night."""
     folders = folders_in(tmp_path_factory.mktemp("sound"))
     put_roster(folders.inbox, HAYWARD, students(["1000000001", "1000000002"], HAYWARD_HIGH))
@@ -51,28 +58,28 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 
 
 @pytest.fixture
-def folders(loaded: Folders, tmp_path: Path) -> Folders:
+def folders(loaded: PipelinePaths, tmp_path: Path) -> PipelinePaths:
     """A copy of it, to be damaged."""
-    copied = Folders(loaded.inbox, tmp_path / "outbox", tmp_path / "warehouse")
+    copied = PipelinePaths(loaded.inbox, tmp_path / "outbox", tmp_path / "warehouse")
     shutil.copytree(loaded.warehouse, copied.warehouse)
     return copied
 
 
 def test_a_sound_catalog_has_no_fault_nor_has_one_that_is_not_there_yet(
-    folders: Folders, tmp_path: Path
+    folders: PipelinePaths, tmp_path: Path
 ) -> None:
-    assert lake.fault(folders.warehouse) is None
-    assert lake.fault(tmp_path / "nothing") is None
+    assert find_catalog_fault(folders.warehouse) is None
+    assert find_catalog_fault(tmp_path / "nothing") is None
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_catalog_is_told_and_nothing_takes_its_place(
-    folders: Folders, damage: str
+    folders: PipelinePaths, damage: str
 ) -> None:
-    catalog = folders.warehouse / whereabouts.CATALOG
+    catalog = folders.warehouse / location.CATALOG
     DAMAGES[damage](catalog)
     damaged = catalog.read_bytes() if catalog.exists() else None
-    assert "from a backup" in (lake.fault(folders.warehouse) or "")
+    assert "from a backup" in (find_catalog_fault(folders.warehouse) or "")
     shown = CliRunner().invoke(main, ["status", "--warehouse", str(folders.warehouse)])
     assert (shown.exit_code, "from a backup" in shown.output) == (1, True)
     assert (catalog.read_bytes() if catalog.exists() else None) == damaged
@@ -80,9 +87,9 @@ def test_a_damaged_catalog_is_told_and_nothing_takes_its_place(
 
 @pytest.mark.parametrize("damage", ["its beginning", "gone"])
 def test_a_night_over_a_damaged_catalog_is_told_and_the_backup_brings_all_back(
-    loaded: Folders, folders: Folders, hook: Webhook, damage: str
+    loaded: PipelinePaths, folders: PipelinePaths, hook: Webhook, damage: str
 ) -> None:
-    DAMAGES[damage](folders.warehouse / whereabouts.CATALOG)
+    DAMAGES[damage](folders.warehouse / location.CATALOG)
     with pytest.raises((CatalogDamagedError, NightFailedError), match="from a backup"):
         run_night(folders, ON + timedelta(days=1))
     assert not folders.outbox.exists() or not bytes_below(folders.outbox)

@@ -14,12 +14,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ccgi_pipeline.intake.looks import last_look
-from ccgi_pipeline.night import Folders
-from ccgi_pipeline.running import dagster_home, environment
+from ccgi_pipeline.intake.inbox_state import read_last_scan
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.runtime.dagster_instance import dagster_home, folder_variables
 from ccgi_pipeline_tests.drills.looking import pages, tick
-from ccgi_pipeline_tests.night.nights import folders_in
-from ccgi_pipeline_tests.notices.receivers import Webhook
+from ccgi_pipeline_tests.monitoring.alerts.receivers import Webhook
+from ccgi_pipeline_tests.nightly.nights import folders_in
 
 PROJECT = Path(__file__).parents[2]
 SCRIPTS = Path(sys.executable).parent
@@ -35,7 +35,7 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def settings(folders: Folders, minutes: float) -> None:
+def settings(folders: PipelinePaths, minutes: float) -> None:
     (folders.warehouse / "profiles.toml").write_text(
         f"[heartbeat]\nsensor_minutes = {minutes}\ndaemon_minutes = {minutes}\n"
         'ignore = ["night_late", "disk_low"]\n'
@@ -47,7 +47,7 @@ def test_a_killed_daemon_and_a_stopped_sensor_are_told_by_the_next_look_from_out
 ) -> None:
     folders = folders_in(tmp_path)
     home = dagster_home(folders.warehouse)
-    for name, value in {**environment(folders), "DAGSTER_HOME": str(home)}.items():
+    for name, value in {**folder_variables(folders), "DAGSTER_HOME": str(home)}.items():
         monkeypatch.setenv(name, value)
     settings(folders, 10)
 
@@ -64,7 +64,7 @@ def test_a_killed_daemon_and_a_stopped_sensor_are_told_by_the_next_look_from_out
         start_new_session=True,
     )
     try:
-        until(lambda: last_look(folders.warehouse) is not None)
+        until(lambda: read_last_scan(folders.warehouse) is not None)
         assert pages(folders) == {}
     finally:
         os.killpg(daemon.pid, signal.SIGKILL)
@@ -83,7 +83,7 @@ def test_a_killed_daemon_and_a_stopped_sensor_are_told_by_the_next_look_from_out
     _the_one_inside_sees_it_too(folders)
 
 
-def _the_one_inside_sees_it_too(folders: Folders) -> None:
+def _the_one_inside_sees_it_too(folders: PipelinePaths) -> None:
     """As it would in a daemon of which only the sensor's thread hangs."""
     with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
         red, words = tick(folders, instance)
@@ -91,5 +91,5 @@ def _the_one_inside_sees_it_too(folders: Folders) -> None:
     assert "the sensor new_drops is switched off" in words
     assert "#sensor_stopped" in words
     assert datetime.now(UTC) - timedelta(minutes=5) < (
-        look.at if (look := last_look(folders.warehouse)) else datetime.min.replace(tzinfo=UTC)
+        look.at if (look := read_last_scan(folders.warehouse)) else datetime.min.replace(tzinfo=UTC)
     )

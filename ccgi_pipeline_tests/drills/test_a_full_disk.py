@@ -13,19 +13,31 @@ from pathlib import Path
 
 import pytest
 
-from ccgi_pipeline.errors import NoRoomError, as_ours, value_free
-from ccgi_pipeline.night import Folders
+from ccgi_pipeline.common.errors import NoRoomError, as_ours, value_free
+from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline_tests.drills.looking import pages
-from ccgi_pipeline_tests.night.inboxes import HAYWARD, HAYWARD_HIGH, numbered, put_roster, students
-from ccgi_pipeline_tests.night.nights import ON, bytes_below, folders_in, lake_rows, load_and_answer
-from ccgi_pipeline_tests.notices.receivers import Webhook
+from ccgi_pipeline_tests.monitoring.alerts.receivers import Webhook
+from ccgi_pipeline_tests.nightly.inboxes import (
+    HAYWARD,
+    HAYWARD_HIGH,
+    numbered,
+    put_roster,
+    students,
+)
+from ccgi_pipeline_tests.nightly.nights import (
+    ON,
+    bytes_below,
+    folders_in,
+    lake_rows,
+    load_and_answer,
+)
 
 CCGI = Path(sys.executable).with_name("ccgi")
 STUDENTS = 6000
 KIB = 1 << 10
 
 
-def night(folders: Folders, limit: int) -> subprocess.CompletedProcess[str]:
+def night(folders: PipelinePaths, limit: int) -> subprocess.CompletedProcess[str]:
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 

@@ -9,16 +9,16 @@ import pytest
 
 from ccgi_pipeline.defs.automation import ServersRefuseError, new_drops
 from ccgi_pipeline.defs.resources import NightFolders
-from ccgi_pipeline.night import Folders
-from ccgi_pipeline.running import dagster_home
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.runtime.dagster_instance import dagster_home
 from ccgi_pipeline_tests.delivery.exchange import PRIVATE_KEY
 from ccgi_pipeline_tests.drills.looking import tick
-from ccgi_pipeline_tests.night.nights import folders_in
-from ccgi_pipeline_tests.notices.receivers import Webhook
-from ccgi_pipeline_tests.transport.faulty_server import Direction, Fault, FaultyServer
+from ccgi_pipeline_tests.monitoring.alerts.receivers import Webhook
+from ccgi_pipeline_tests.nightly.nights import folders_in
+from ccgi_pipeline_tests.sftp.faulty_server import Direction, Fault, FaultyServer
 
 
-def look(folders: Folders, instance: dg.DagsterInstance) -> None:
+def look(folders: PipelinePaths, instance: dg.DagsterInstance) -> None:
     """One tick of the sensor ``new_drops``."""
     paths = {name: str(getattr(folders, name)) for name in ("inbox", "outbox", "warehouse")}
     new_drops(dg.build_sensor_context(instance, resources={"folders": NightFolders(**paths)}))

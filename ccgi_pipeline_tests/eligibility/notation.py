@@ -17,7 +17,7 @@ from dataclasses import fields
 
 import polars as pl
 
-from ccgi_pipeline.eligibility.evaluating import COURSES_SCHEMA
+from ccgi_pipeline.eligibility.evaluation import COURSES_SCHEMA
 from ccgi_pipeline_tests.eligibility.naive import Mark
 
 POINTS = {"A": 4, "B": 3, "C": 2, "D": 1, "F": 0}

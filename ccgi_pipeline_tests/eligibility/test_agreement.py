@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from ccgi_pipeline.eligibility.evaluating import evaluate
+from ccgi_pipeline.eligibility.evaluation import evaluate
 from ccgi_pipeline.eligibility.systems import CSU, UC, System
 from ccgi_pipeline_tests.eligibility.histories import History, histories
 from ccgi_pipeline_tests.eligibility.naive import AREAS, estimate

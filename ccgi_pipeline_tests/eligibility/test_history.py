@@ -10,11 +10,7 @@ import polars as pl
 import pytest
 
 from ccgi_pipeline.eligibility.courses import with_kinds
-from ccgi_pipeline.eligibility.history import (
-    COURSES_SCHEMA,
-    from_foster_focus,
-    from_transcripts,
-)
+from ccgi_pipeline.eligibility.history import COURSES_SCHEMA, from_foster_focus, from_transcripts
 from ccgi_pipeline.feeds.foster_focus import TRANSCRIPTS
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE
 from ccgi_pipeline_tests.files import as_bytes, good_lines, usual_name, verified

@@ -14,7 +14,7 @@ from random import Random
 import polars as pl
 import pytest
 
-from ccgi_pipeline.eligibility.evaluating import COURSES_SCHEMA, RESULTS_SCHEMA, evaluate
+from ccgi_pipeline.eligibility.evaluation import COURSES_SCHEMA, RESULTS_SCHEMA, evaluate
 from ccgi_pipeline.eligibility.systems import CSU, UC, System
 from ccgi_pipeline_tests.eligibility.histories import History, histories
 from ccgi_pipeline_tests.eligibility.naive import (

@@ -19,7 +19,7 @@ from fractions import Fraction
 import polars as pl
 import pytest
 
-from ccgi_pipeline.eligibility.evaluating import evaluate
+from ccgi_pipeline.eligibility.evaluation import evaluate
 from ccgi_pipeline.eligibility.history import from_transcripts
 from ccgi_pipeline.eligibility.systems import CSU, UC
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE

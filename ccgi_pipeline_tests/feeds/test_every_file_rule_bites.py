@@ -16,10 +16,12 @@ import polars as pl
 import pytest
 
 from ccgi_pipeline.feeds import file_rules
-from ccgi_pipeline.feeds.spec import FeedSpec, Rule, Severity
+from ccgi_pipeline.feeds.rules import Rule, Severity
+from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, MANIFEST, TEST_GRADE
 from ccgi_pipeline.profiles import IntakeSettings, Profiles
-from ccgi_pipeline.verification.verifying import Verification, refused
+from ccgi_pipeline.verification.gates import refused
+from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline_tests.files import (
     Place,
     as_bytes,

@@ -18,10 +18,12 @@ from functools import cache, partial
 import pytest
 
 from ccgi_pipeline.feeds import foster_focus, oneroster
-from ccgi_pipeline.feeds.foster_focus.comparing import CHILD
+from ccgi_pipeline.feeds.columns import Column, ColumnType, Requirement
+from ccgi_pipeline.feeds.foster_focus.comparisons import CHILD
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME, RULES
-from ccgi_pipeline.feeds.spec import Column, ColumnType, FeedSpec, Requirement, Rule, Severity
-from ccgi_pipeline.verification.verifying import Verification
+from ccgi_pipeline.feeds.rules import Rule, Severity
+from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline_tests.files import (
     ON,
     Line,

@@ -12,8 +12,9 @@ from functools import cache
 import pytest
 
 from ccgi_pipeline.feeds import oneroster
-from ccgi_pipeline.feeds.spec import ColumnType, FeedSpec
-from ccgi_pipeline.verification.verifying import Verification
+from ccgi_pipeline.feeds.columns import ColumnType
+from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline_tests.oneroster import Line
 from ccgi_pipeline_tests.oneroster_sets import (
     MODIFIED,

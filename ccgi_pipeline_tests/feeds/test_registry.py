@@ -10,14 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ccgi_pipeline.feeds.registry import (
-    FAMILIES,
-    FEEDS,
-    date_in_name,
-    feed_by_header,
-    feed_by_name,
-)
-from ccgi_pipeline.feeds.spec import FeedSpec, Requirement, fold
+from ccgi_pipeline.feeds.columns import Requirement
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, date_in_name, feed_by_header, feed_by_name
+from ccgi_pipeline.feeds.spec import FeedSpec, fold
 
 _STEMS = [(feed, stem) for feed in FEEDS for stem in feed.stems]
 

@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.foster_focus import FAMILY, FEEDS
 from ccgi_pipeline.feeds.registry import RULES
-from ccgi_pipeline.feeds.spec import Severity
+from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.profiles import FosterFocusProfile
 from ccgi_pipeline_tests.files import DISTRICT, ON, broken_rules, good_set, verified
 from ccgi_pipeline_tests.foster_focus_sets import (

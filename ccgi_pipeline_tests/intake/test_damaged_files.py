@@ -17,10 +17,11 @@ from functools import cache
 import pytest
 
 from ccgi_pipeline.feeds import foster_focus
+from ccgi_pipeline.feeds.columns import ColumnType
 from ccgi_pipeline.feeds.registry import FAMILIES
-from ccgi_pipeline.feeds.spec import ColumnType, FeedSpec
+from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake.reader import LINE, SPAN, read
-from ccgi_pipeline.verification.verifying import Verification
+from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline_tests.files import (
     Line,
     as_bytes,

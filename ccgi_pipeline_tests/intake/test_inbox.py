@@ -24,7 +24,7 @@ from ccgi_pipeline.intake.inbox import (
     look_into,
     owner_of,
 )
-from ccgi_pipeline_tests.going import once_listed
+from ccgi_pipeline_tests.vanishing_files import once_listed
 
 CD = "3367173"
 ARABIC_DIGITS = "\u0663\u0663\u0666\u0667\u0661\u0667\u0663"

@@ -18,9 +18,9 @@ from ccgi_pipeline.feeds.oneroster import ENROLLMENTS
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, STUDENT, TEST_GRADE
-from ccgi_pipeline.intake import together
+from ccgi_pipeline.intake import batch_reader
+from ccgi_pipeline.intake.batch_reader import Asked, read_together
 from ccgi_pipeline.intake.reader import LINE, SPAN, Reading, read
-from ccgi_pipeline.intake.together import Asked, read_together
 from ccgi_pipeline_tests.files import as_bytes, good_file, good_lines, usual_name
 from ccgi_pipeline_tests.intake.changes import CHANGES, PROFILE, Change, mutated
 
@@ -201,6 +201,6 @@ def test_good_files_of_one_form_are_not_read_one_by_one(monkeypatch: pytest.Monk
     def alone(*_: object) -> Reading:
         raise AssertionError
 
-    monkeypatch.setattr(together, "read", alone)
+    monkeypatch.setattr(batch_reader, "read", alone)
     asked = [Asked(good_file(STUDENT), usual_name(STUDENT)) for _ in range(3)]
     assert [reading.lines for reading in read_together(asked)] == [len(good_lines(STUDENT))] * 3

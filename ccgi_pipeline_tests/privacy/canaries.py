@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 
+from ccgi_pipeline.feeds.columns import Column, ColumnType
 from ccgi_pipeline.feeds.registry import FEEDS
-from ccgi_pipeline.feeds.spec import Column, ColumnType, FeedSpec, fold
+from ccgi_pipeline.feeds.spec import FeedSpec, fold
 from ccgi_pipeline_tests.files import good_lines, pattern_of
 from ccgi_pipeline_tests.foster_focus import Line
 

@@ -15,7 +15,7 @@ from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline_tests.files import DISTRICT, as_bytes, usual_name, zipped
-from ccgi_pipeline_tests.night.inboxes import put
+from ccgi_pipeline_tests.nightly.inboxes import put
 from ccgi_pipeline_tests.privacy.canaries import good, odd, turned, word
 from ccgi_pipeline_tests.privacy.damages import damaged
 

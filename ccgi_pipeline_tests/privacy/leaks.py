@@ -10,7 +10,7 @@ import duckdb
 import pandera.polars as pa
 import polars as pl
 
-from ccgi_pipeline.errors import value_free
+from ccgi_pipeline.common.errors import value_free
 
 
 def _in_metadata(instance: dg.DagsterInstance, value: str) -> None:

@@ -22,13 +22,14 @@ from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.transcript import STUDENT
-from ccgi_pipeline.night import Folders, look_for_drops
-from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.receive import poll_inboxes
+from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline_tests.delivery.exchange import use_server
 from ccgi_pipeline_tests.files import as_bytes
-from ccgi_pipeline_tests.night.inboxes import put
-from ccgi_pipeline_tests.night.nights import folders_in
-from ccgi_pipeline_tests.notices.receivers import mail_server
+from ccgi_pipeline_tests.monitoring.alerts.receivers import mail_server
+from ccgi_pipeline_tests.nightly.inboxes import put
+from ccgi_pipeline_tests.nightly.nights import folders_in
 from ccgi_pipeline_tests.privacy.canaries import good
 from ccgi_pipeline_tests.privacy.faults import (
     GOOD,
@@ -38,7 +39,7 @@ from ccgi_pipeline_tests.privacy.faults import (
     good_day,
     name_of_a_file,
 )
-from ccgi_pipeline_tests.transport.openssh import OpenSsh, openssh
+from ccgi_pipeline_tests.sftp.openssh import OpenSsh, openssh
 
 _CCGI = [sys.executable, "-m", "ccgi_pipeline_tests.privacy.command"]
 FIRST, SECOND = "2026-11-20", "2026-11-21"
@@ -66,7 +67,7 @@ class Nights:
     ``delivered``: what lies in the districts' folders on the server.
     """
 
-    folders: Folders
+    folders: PipelinePaths
     delivered: Path
     said: dict[str, bytes] = field(default_factory=dict)
     statuses: dict[str, int] = field(default_factory=dict)
@@ -196,7 +197,7 @@ def _no_staging(staging: Path) -> None:
 def _approve_and_damage(nights: Nights) -> None:
     warehouse = nights.folders.warehouse
     nights.asked("hold list", "hold", "list", "--warehouse", warehouse)
-    with lake.connect(warehouse, read_only=True) as connection:
+    with open_warehouse(warehouse, read_only=True) as connection:
         held = connection.execute("SELECT drop_id FROM drops WHERE verdict = 'held'").fetchall()
     for (drop,) in held:
         nights.asked("hold show", "hold", "show", drop, "--warehouse", warehouse)
@@ -211,7 +212,7 @@ def _ask(nights: Nights) -> None:
     nights.asked("status", "status", "--warehouse", warehouse, "--date", SECOND)
     nights.asked("deliveries", "deliveries", "list", "--warehouse", warehouse)
     put(nights.folders.inbox, f"2000003/{name_of_a_file(10)}.csv", b"Qz")
-    nights.said["sensor"] = repr(look_for_drops(nights.folders)).encode()
+    nights.said["sensor"] = repr(poll_inboxes(nights.folders)).encode()
     only = ("--district", GOOD, "--family", "transcript")
     nights.asked("replay", "replay", "--warehouse", warehouse, "--date", SECOND, *only)
     nights.asked(

@@ -23,10 +23,10 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_graphql.test.utils import execute_dagster_graphql
 
 from ccgi_pipeline.intake.archive import ArchiveDamagedError
-from ccgi_pipeline.running import environment
-from ccgi_pipeline.support import bundle
-from ccgi_pipeline.warehouse import lake
-from ccgi_pipeline_tests.night.nights import bytes_below
+from ccgi_pipeline.monitoring.support_bundle import bundle
+from ccgi_pipeline.runtime.dagster_instance import folder_variables
+from ccgi_pipeline.warehouse.storage.connection import open_warehouse
+from ccgi_pipeline_tests.nightly.nights import bytes_below
 from ccgi_pipeline_tests.privacy.nights import Nights
 
 Parts = Mapping[str, bytes]
@@ -135,7 +135,7 @@ def support_bundle(nights: Nights) -> Parts:
         parts = {name: packed.read(name) for name in packed.namelist()}
     if not nights.folders.archive.root.exists():
         return parts
-    with lake.connect(warehouse, read_only=True) as connection:
+    with open_warehouse(warehouse, read_only=True) as connection:
         for (drop,) in connection.execute("SELECT drop_id FROM drops").fetchall():
             with contextlib.suppress(ArchiveDamagedError):
                 shapes = bundle.shapes_of_drop(connection, warehouse, drop)
@@ -202,7 +202,7 @@ def graphql(nights: Nights) -> Parts:
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # Dagster tells itself what it is about to change
-        for name, value in environment(nights.folders).items():
+        for name, value in folder_variables(nights.folders).items():
             patch.setenv(name, value)
         with in_process_test_workspace(instance, origin) as workspace:
             answer = execute_dagster_graphql(workspace, _ASKED.replace("SELECTOR", _SELECTOR))

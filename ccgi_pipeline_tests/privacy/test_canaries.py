@@ -16,10 +16,10 @@ import dagster as dg
 import pytest
 
 from ccgi_pipeline.feeds.registry import FEEDS
-from ccgi_pipeline.running import dagster_home
-from ccgi_pipeline.warehouse import lake
-from ccgi_pipeline.warehouse.classes import OWN_CLASSES
-from ccgi_pipeline.warehouse.lake import quoted
+from ccgi_pipeline.runtime.dagster_instance import dagster_home
+from ccgi_pipeline.warehouse.storage.column_classes import OWN_CLASSES
+from ccgi_pipeline.warehouse.storage.connection import open_warehouse
+from ccgi_pipeline.warehouse.storage.schema import PIPELINE_TABLES, quote_identifier
 from ccgi_pipeline_tests.privacy.canaries import (
     STUDENTS,
     all_canaries,
@@ -52,7 +52,7 @@ def test_the_faults_have_happened(nights: Nights) -> None:
     assert nights.statuses["good night"] == nights.statuses["bad night"] == 0, nights.said
     assert nights.statuses["failed night"] == 1
     assert nights.statuses["killed night"] == -9
-    with lake.connect(nights.folders.warehouse, read_only=True) as connection:
+    with open_warehouse(nights.folders.warehouse, read_only=True) as connection:
         verdicts = dict(
             connection.execute("SELECT verdict, count(*) FROM drops GROUP BY 1").fetchall()
         )
@@ -70,14 +70,14 @@ def test_the_faults_have_happened(nights: Nights) -> None:
 
 def test_every_personal_column_of_every_feed_was_loaded_with_canaries(nights: Nights) -> None:
     lost = []
-    with lake.connect(nights.folders.warehouse, read_only=True) as connection:
+    with open_warehouse(nights.folders.warehouse, read_only=True) as connection:
         for feed in FEEDS:
             for column in feed.columns.values():
                 if canary(feed, column, 1) is None:
                     continue
                 cells = connection.execute(
-                    f"SELECT DISTINCT {quoted(column.name)}::VARCHAR FROM {feed.name} "  # noqa: S608
-                    "WHERE _line IS NOT NULL"
+                    f"SELECT DISTINCT {quote_identifier(column.name)}::VARCHAR "  # noqa: S608
+                    f"FROM {feed.name} WHERE _line IS NOT NULL"
                 ).fetchall()
                 if not any(canaries_in(str(cell).encode()) for (cell,) in cells):
                     lost.append(f"{feed.name}.{column.name}")
@@ -86,10 +86,12 @@ def test_every_personal_column_of_every_feed_was_loaded_with_canaries(nights: Ni
 
 def test_our_own_tables_hold_of_pupils_what_their_classes_say(nights: Nights) -> None:
     undeclared = []
-    with lake.connect(nights.folders.warehouse, read_only=True) as connection:
-        for table, columns in lake.BOOKKEEPING.items():
+    with open_warehouse(nights.folders.warehouse, read_only=True) as connection:
+        for table, columns in PIPELINE_TABLES.items():
             for name in columns:
-                cells = connection.execute(f"SELECT DISTINCT {quoted(name)}::VARCHAR FROM {table}")  # noqa: S608
+                cells = connection.execute(
+                    f"SELECT DISTINCT {quote_identifier(name)}::VARCHAR FROM {table}"  # noqa: S608
+                )
                 told = canaries_in("\n".join(str(cell) for (cell,) in cells.fetchall()).encode())
                 if told - NAMES_OF_FILES and name not in OWN_CLASSES.get(table, {}):
                     undeclared.append(f"{table}.{name}")

@@ -15,18 +15,20 @@ import pytest
 
 from ccgi_pipeline import dictionary
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
+from ccgi_pipeline.feeds.columns import Column, ColumnClass, ColumnType
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME
-from ccgi_pipeline.feeds.spec import Column, ColumnClass, ColumnType, FeedSpec
+from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.profiles import Profiles
-from ccgi_pipeline.reports.building import aggregate_rows, detail_rows, open_views
-from ccgi_pipeline.reports.classes import POLICIES, Output, may_show
 from ccgi_pipeline.reports.college_download import COLUMNS
+from ccgi_pipeline.reports.column_policies import POLICIES, Output, may_show
 from ccgi_pipeline.reports.foster_privacy import FOSTER_TABLES
+from ccgi_pipeline.reports.queries import aggregate_rows, detail_rows, open_views
 from ccgi_pipeline.reports.registry import REPORTS
-from ccgi_pipeline.warehouse import applications, lake, rosters
-from ccgi_pipeline.warehouse.classes import OWN_CLASSES
-from ccgi_pipeline.warehouse.eligible import evaluate_rosters
-from ccgi_pipeline.warehouse.lake import quoted
+from ccgi_pipeline.warehouse.load import application_ssids
+from ccgi_pipeline.warehouse.load.eligibility_results import evaluate_rosters
+from ccgi_pipeline.warehouse.queries import rosters
+from ccgi_pipeline.warehouse.storage.column_classes import OWN_CLASSES
+from ccgi_pipeline.warehouse.storage.schema import create_missing_tables, quote_identifier
 from ccgi_pipeline_tests.files import ON, as_bytes, usual_name, verified
 from ccgi_pipeline_tests.privacy.canaries import STUDENTS, canaries_in, canary, good, role
 
@@ -91,7 +93,7 @@ def planted() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
         connection.execute("ATTACH ':memory:' AS lake")
         connection.execute("USE lake")
-        lake.prepare(connection)
+        create_missing_tables(connection)
         for family, feeds in FAMILIES.items():
             sent = {usual_name(feed): as_bytes(feed, good(feed)) for feed in feeds}
             accepted = verified(sent, family).accepted
@@ -107,7 +109,7 @@ def planted() -> Iterator[duckdb.DuckDBPyConnection]:
             schema=dict.fromkeys(("app_id", "answer", "SSID", "fields"), pl.String)
         )
         answers.extend(pl.DataFrame([["1", "found", "1", ""]], schema=answers.schema, orient="row"))
-        applications.note_answers(connection, answers, ON)
+        application_ssids.note_answers(connection, answers, ON)
         yield connection
 
 
@@ -175,7 +177,7 @@ def test_the_search_sees_what_a_detail_shows(shown: Shown) -> None:
 
 
 def test_colleges_see_no_restricted_value(planted: duckdb.DuckDBPyConnection) -> None:
-    rows = applications.for_colleges(planted, COLUMNS)
+    rows = application_ssids.for_colleges(planted, COLUMNS)
     assert rows.height == STUDENTS
     assert "ssid" not in rows.columns
     for name in rows.columns:
@@ -184,7 +186,7 @@ def test_colleges_see_no_restricted_value(planted: duckdb.DuckDBPyConnection) ->
         assert ColumnClass.RESTRICTED not in declared.classes
 
 
-@pytest.mark.parametrize("view", [*rosters.VIEWS, applications.VIEW])
+@pytest.mark.parametrize("view", [*rosters.VIEWS, application_ssids.VIEW])
 def test_a_view_shows_what_its_classes_say(planted: duckdb.DuckDBPyConnection, view: str) -> None:
     rows = planted.sql(f"FROM {view}").pl()
     assert rows.height
@@ -206,10 +208,10 @@ _FLIPPED = [
 
 def _changed(column: Column) -> str:
     if column.type is ColumnType.BOOLEAN:
-        return f"NOT coalesce({quoted(column.name)}, false)"
+        return f"NOT coalesce({quote_identifier(column.name)}, false)"
     assert column.codes is not None
     first, last = column.codes.values[0], column.codes.values[-1]
-    return f"CASE WHEN {quoted(column.name)} = '{last}' THEN '{first}' ELSE '{last}' END"
+    return f"CASE WHEN {quote_identifier(column.name)} = '{last}' THEN '{first}' ELSE '{last}' END"
 
 
 def test_no_classed_code_and_no_foster_youth_changes_a_report(
@@ -218,7 +220,7 @@ def test_no_classed_code_and_no_foster_youth_changes_a_report(
     assert len(_FLIPPED) > 8
     planted.execute("BEGIN")
     for feed, column in _FLIPPED:
-        name = quoted(column.name)
+        name = quote_identifier(column.name)
         planted.execute(f"UPDATE {feed.name} SET {name} = {_changed(column)}")  # noqa: S608
     for table in FOSTER_TABLES:
         planted.execute(f"DELETE FROM {table}")  # noqa: S608

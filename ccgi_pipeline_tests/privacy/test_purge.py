@@ -22,16 +22,17 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
-from ccgi_pipeline import audit
 from ccgi_pipeline.cli import main
-from ccgi_pipeline.encryption import new_key
+from ccgi_pipeline.encryption.keys import new_key
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS
-from ccgi_pipeline.night import Folders
-from ccgi_pipeline.warehouse import inspecting, lake
-from ccgi_pipeline_tests.encrypting import key_set
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.operations import audit_log
+from ccgi_pipeline.warehouse.queries import health as health_queries
+from ccgi_pipeline.warehouse.storage.connection import open_warehouse
+from ccgi_pipeline_tests.encrypted_folders import key_set
 from ccgi_pipeline_tests.files import as_bytes, usual_name
 from ccgi_pipeline_tests.foster_focus import foster_line
-from ccgi_pipeline_tests.night.inboxes import (
+from ccgi_pipeline_tests.nightly.inboxes import (
     HAYWARD,
     HAYWARD_HIGH,
     PALM_SPRINGS,
@@ -44,7 +45,7 @@ from ccgi_pipeline_tests.night.inboxes import (
     student,
     students,
 )
-from ccgi_pipeline_tests.night.nights import ON, bytes_below, folders_in, lake_rows, run_night
+from ccgi_pipeline_tests.nightly.nights import ON, bytes_below, folders_in, lake_rows, run_night
 
 _PROJECT = Path(__file__).parents[2]
 RIVERSIDE_COUNTY = "3310330"
@@ -76,7 +77,7 @@ def _foster_file() -> bytes:
     return as_bytes(DEMOGRAPHICS, [{**line, **canary, "SSID": THEIRS[0]}])
 
 
-def _fill(folders: Folders) -> None:
+def _fill(folders: PipelinePaths) -> None:
     """Two districts, the county about one of them, the platform about both, over three nights."""
     put_roster(folders.inbox, HAYWARD, students(OTHERS, HAYWARD_HIGH))
     put_roster(folders.inbox, PALM_SPRINGS, [_canary(ssid) for ssid in THEIRS])
@@ -97,20 +98,20 @@ def _fill(folders: Folders) -> None:
 
 
 @pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def before(tmp_path_factory: pytest.TempPathFactory) -> PipelinePaths:
     """The state before any purge."""
     folders = folders_in(tmp_path_factory.mktemp("before"))
     _fill(folders)
     return folders
 
 
-def _copy(before: Folders, root: Path) -> Folders:
+def _copy(before: PipelinePaths, root: Path) -> PipelinePaths:
     for folder in (before.inbox, before.outbox, before.warehouse):
         shutil.copytree(folder, root / folder.name)
     return folders_in(root)
 
 
-def _purge(folders: Folders, *arguments: str) -> Result:
+def _purge(folders: PipelinePaths, *arguments: str) -> Result:
     places = [
         part
         for name in ("warehouse", "outbox", "inbox")
@@ -122,7 +123,7 @@ def _purge(folders: Folders, *arguments: str) -> Result:
 _APPLIED = ("--apply", "--by", "A. Name", "--reason", "agreement ended")
 
 
-def _certificate(folders: Folders) -> dict[str, object]:
+def _certificate(folders: PipelinePaths) -> dict[str, object]:
     newest = max((folders.warehouse / "certificates").iterdir())
     told: dict[str, object] = json.loads(newest.read_text())
     return told
@@ -142,7 +143,7 @@ def _forms(path: Path) -> Iterable[bytes]:
         yield frame.select(pl.col(pl.String)).write_csv().encode()
 
 
-def _places(folders: Folders, values: Iterable[str] = CANARIES) -> Counter[str]:
+def _places(folders: PipelinePaths, values: Iterable[str] = CANARIES) -> Counter[str]:
     """In how many files of each place one of the values stands."""
     root = folders.inbox.parent
     sought = [value.encode() for value in values]
@@ -154,7 +155,7 @@ def _places(folders: Folders, values: Iterable[str] = CANARIES) -> Counter[str]:
 
 
 def test_before_it_they_stand_in_the_archive_the_tables_the_outbox_and_the_inbox(
-    before: Folders,
+    before: PipelinePaths,
 ) -> None:
     places = _places(before)
     assert {"warehouse/archive", "warehouse/tables", f"inbox/{PALM_SPRINGS}"} <= set(places)
@@ -163,7 +164,9 @@ def test_before_it_they_stand_in_the_archive_the_tables_the_outbox_and_the_inbox
 
 
 @pytest.fixture(scope="module")
-def purged(before: Folders, tmp_path_factory: pytest.TempPathFactory) -> tuple[Folders, str]:
+def purged(
+    before: PipelinePaths, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[PipelinePaths, str]:
     """The state after the purge of one of the districts, and what the command printed."""
     folders = _copy(before, tmp_path_factory.mktemp("purged"))
     done = _purge(folders, "--district", PALM_SPRINGS, *_APPLIED)
@@ -172,7 +175,7 @@ def purged(before: Folders, tmp_path_factory: pytest.TempPathFactory) -> tuple[F
 
 
 def test_after_the_purge_of_a_district_its_children_are_found_nowhere(
-    purged: tuple[Folders, str],
+    purged: tuple[PipelinePaths, str],
 ) -> None:
     folders, _ = purged
     assert _places(folders) == {}
@@ -180,13 +183,13 @@ def test_after_the_purge_of_a_district_its_children_are_found_nowhere(
     assert told["purged"] == f"district {PALM_SPRINGS}"
     assert told["proof"]["found"] == {}  # type: ignore[index]
     assert told["proof"]["values"] >= len(THEIRS)  # type: ignore[index]
-    (entry,) = audit.entries(folders.warehouse)
+    (entry,) = audit_log.entries(folders.warehouse)
     assert (entry.act, entry.who, entry.reason) == ("records purged", "A. Name", "agreement ended")
     assert told["audit_entry"] == f"1:{entry.hash}"
 
 
 def test_what_is_said_and_kept_of_a_purge_has_no_value_of_a_child(
-    purged: tuple[Folders, str],
+    purged: tuple[PipelinePaths, str],
 ) -> None:
     folders, output = purged
     for value in CANARIES:
@@ -194,10 +197,10 @@ def test_what_is_said_and_kept_of_a_purge_has_no_value_of_a_child(
         assert value not in json.dumps(_certificate(folders))
 
 
-def _rows_of_others(folders: Folders) -> dict[str, list[tuple[object, ...]]]:
+def _rows_of_others(folders: PipelinePaths) -> dict[str, list[tuple[object, ...]]]:
     """All rows but those in which the district or one of its children is named."""
     named = {PALM_SPRINGS, *THEIRS}
-    with lake.connect(folders.warehouse, read_only=True) as connection:
+    with open_warehouse(folders.warehouse, read_only=True) as connection:
         drops = connection.execute(
             "SELECT drop_id FROM drops WHERE sender = ?", [PALM_SPRINGS]
         ).fetchall()
@@ -208,25 +211,27 @@ def _rows_of_others(folders: Folders) -> dict[str, list[tuple[object, ...]]]:
     }
 
 
-def test_nothing_of_others_is_changed(before: Folders, purged: tuple[Folders, str]) -> None:
+def test_nothing_of_others_is_changed(
+    before: PipelinePaths, purged: tuple[PipelinePaths, str]
+) -> None:
     expected = _rows_of_others(before)
     folders, _ = purged
     left = lake_rows(folders.warehouse)
     assert left == expected
     assert len(left["transcript_student"]) == len(OTHERS)
-    with lake.connect(folders.warehouse, read_only=True) as connection:
-        assert not inspecting.unbalanced_files(connection)
+    with open_warehouse(folders.warehouse, read_only=True) as connection:
+        assert not health_queries.unbalanced_files(connection)
 
 
 def test_the_night_after_it_writes_others_reports_as_if_nothing_were(
-    before: Folders, purged: tuple[Folders, str], tmp_path: Path
+    before: PipelinePaths, purged: tuple[PipelinePaths, str], tmp_path: Path
 ) -> None:
     without, untouched = _copy(purged[0], tmp_path / "without"), _copy(before, tmp_path / "as_was")
     day = ON + timedelta(days=3)
     for folders in (without, untouched):
         run_night(folders, day)
 
-    def theirs(folders: Folders) -> dict[str, bytes]:
+    def theirs(folders: PipelinePaths) -> dict[str, bytes]:
         files = bytes_below(folders.outbox)
         return {path: files[path] for path in files if path.startswith("Hayward")}
 
@@ -235,7 +240,7 @@ def test_the_night_after_it_writes_others_reports_as_if_nothing_were(
 
 
 def test_without_apply_nothing_is_changed_and_what_would_go_is_told(
-    before: Folders, tmp_path: Path
+    before: PipelinePaths, tmp_path: Path
 ) -> None:
     folders = _copy(before, tmp_path)
     was = bytes_below(tmp_path)
@@ -247,7 +252,7 @@ def test_without_apply_nothing_is_changed_and_what_would_go_is_told(
 
 
 def test_a_file_that_nobody_has_taken_yet_stays_and_is_told(
-    before: Folders, tmp_path: Path
+    before: PipelinePaths, tmp_path: Path
 ) -> None:
     folders = _copy(before, tmp_path)
     put_events(folders.inbox, [_goal(s) for s in (THEIRS[0], OTHERS[0])], "20261125")
@@ -258,7 +263,7 @@ def test_a_file_that_nobody_has_taken_yet_stays_and_is_told(
 
 
 def test_a_value_that_is_left_anywhere_is_found_by_the_proof(
-    before: Folders, tmp_path: Path
+    before: PipelinePaths, tmp_path: Path
 ) -> None:
     folders = _copy(before, tmp_path)
     (folders.warehouse / "notes.txt").write_text(f"call home of {THEIRS[3]}, urgent")
@@ -269,7 +274,7 @@ def test_a_value_that_is_left_anywhere_is_found_by_the_proof(
     assert "half.txt" not in done.output
 
 
-def test_a_purge_needs_a_name_and_one_wish(before: Folders) -> None:
+def test_a_purge_needs_a_name_and_one_wish(before: PipelinePaths) -> None:
     assert _purge(before, "--district", PALM_SPRINGS, "--apply").exit_code == 2
     assert _purge(before).exit_code == 2
     assert _purge(before, "--district", PALM_SPRINGS, "--before", "2026-01-01").exit_code == 2
@@ -279,14 +284,14 @@ def test_a_purge_needs_a_name_and_one_wish(before: Folders) -> None:
 
 
 def test_by_age_leavers_and_old_files_go_and_who_is_there_stays(
-    before: Folders, tmp_path: Path
+    before: PipelinePaths, tmp_path: Path
 ) -> None:
     folders = _copy(before, tmp_path)
     active = lake_rows(folders.warehouse)["transcript_student"]
     done = _purge(folders, "--before", f"{_LATER:%Y-%m-%d}", *_APPLIED)
     assert done.exit_code == 0, done.output
     left = lake_rows(folders.warehouse)["transcript_student"]
-    with lake.connect(folders.warehouse, read_only=True) as connection:
+    with open_warehouse(folders.warehouse, read_only=True) as connection:
         gone = connection.execute(
             "SELECT count(*) FROM transcript_student WHERE NOT _active"
         ).fetchone()
@@ -297,7 +302,7 @@ def test_by_age_leavers_and_old_files_go_and_who_is_there_stays(
     assert not bytes_below(folders.outbox)
 
 
-def test_by_age_nothing_newer_goes(before: Folders, tmp_path: Path) -> None:
+def test_by_age_nothing_newer_goes(before: PipelinePaths, tmp_path: Path) -> None:
     folders = _copy(before, tmp_path)
     rows, outbox = lake_rows(folders.warehouse), bytes_below(folders.outbox)
     _purge(folders, "--before", f"{ON:%Y-%m-%d}", *_APPLIED)
@@ -306,7 +311,7 @@ def test_by_age_nothing_newer_goes(before: Folders, tmp_path: Path) -> None:
 
 
 def test_what_was_purged_by_age_and_comes_again_is_a_duplicate(
-    before: Folders, tmp_path: Path
+    before: PipelinePaths, tmp_path: Path
 ) -> None:
     folders = _copy(before, tmp_path)
     content = bytes_below(folders.inbox)
@@ -351,10 +356,10 @@ def test_an_encrypted_warehouse_is_purged_and_searched_through_its_seals(tmp_pat
 _KILLED = """
 import os, sys
 from pathlib import Path
-from ccgi_pipeline.milestones import listening
-from ccgi_pipeline.night import Folders
-from ccgi_pipeline.purging import purge
-from ccgi_pipeline.warehouse.purging import Wish
+from ccgi_pipeline.common.failpoints import listening
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.operations.purge import purge
+from ccgi_pipeline.warehouse.load.erasure import PurgeSelection
 
 def heard(name, side):
     if (name, side) == (sys.argv[3], sys.argv[4]):
@@ -363,8 +368,8 @@ def heard(name, side):
 root = Path(sys.argv[1])
 with listening(heard):
     purge(
-        Folders(root / "inbox", root / "outbox", root / "warehouse"),
-        Wish(sys.argv[2]), by="A. Name", reason="agreement ended",
+        PipelinePaths(root / "inbox", root / "outbox", root / "warehouse"),
+        PurgeSelection(sys.argv[2]), by="A. Name", reason="agreement ended",
     )
 """
 
@@ -379,7 +384,7 @@ with listening(heard):
     ],
 )
 def test_a_killed_purge_is_brought_to_its_end_by_another(
-    before: Folders, tmp_path: Path, name: str, side: str
+    before: PipelinePaths, tmp_path: Path, name: str, side: str
 ) -> None:
     folders = _copy(before, tmp_path)
     killed = subprocess.run(

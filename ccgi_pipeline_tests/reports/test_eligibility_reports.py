@@ -13,9 +13,9 @@ from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE
-from ccgi_pipeline.night import Folders
+from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline_tests.files import as_bytes
-from ccgi_pipeline_tests.night.inboxes import (
+from ccgi_pipeline_tests.nightly.inboxes import (
     PALM_SPRINGS,
     PALM_SPRINGS_HIGH,
     application,
@@ -24,7 +24,7 @@ from ccgi_pipeline_tests.night.inboxes import (
     put_roster,
     student,
 )
-from ccgi_pipeline_tests.night.nights import ON, Outbox, folders_in, lake_rows, run_night
+from ccgi_pipeline_tests.nightly.nights import ON, Outbox, folders_in, lake_rows, run_night
 
 READY, BEHIND, NEW = "1000000001", "1000000002", "1000000003"
 
@@ -56,7 +56,7 @@ def _history(ssid: str, grades: dict[str, list[str]], mark: str = "A") -> list[d
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def night(tmp_path_factory: pytest.TempPathFactory) -> PipelinePaths:
     """One student who is through, one who is behind, one without a course."""
     folders = folders_in(tmp_path_factory.mktemp("eligibility"))
     roster = [student(ssid, PALM_SPRINGS_HIGH, "12") for ssid in (READY, BEHIND, NEW)]
@@ -70,7 +70,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     return folders
 
 
-def _rows(night: Folders, folder: str, file: str = "Detail") -> list[dict[str, str]]:
+def _rows(night: PipelinePaths, folder: str, file: str = "Detail") -> list[dict[str, str]]:
     path = f"legacy reporting/{folder}"
     header, *rows = Outbox(night.outbox).report("PalmSpringsUnified", path, file)
     return [dict(zip(header, row, strict=True)) for row in rows]
@@ -80,7 +80,7 @@ def _rows(night: Folders, folder: str, file: str = "Detail") -> list[dict[str, s
     ("folder", "system"), [("csu_eligibility", "CSU"), ("uc eligibility", "UC")]
 )
 def test_each_student_of_the_roster_has_a_status_an_average_and_years(
-    night: Folders, folder: str, system: str
+    night: PipelinePaths, folder: str, system: str
 ):
     told = {
         row["SSID"]: (
@@ -98,13 +98,13 @@ def test_each_student_of_the_roster_has_a_status_an_average_and_years(
     }
 
 
-def test_the_reasons_say_what_is_missing_in_words(night: Folders):
+def test_the_reasons_say_what_is_missing_in_words(night: PipelinePaths):
     (reasons,) = [row["Reasons"] for row in _rows(night, "uc eligibility") if row["SSID"] == BEHIND]
     assert "Needs 3 more years of area C (mathematics): geometry" in reasons
     assert "The grade point average of 1.00 is below 3.00." in reasons
 
 
-def test_the_aggregate_counts_students_by_status(night: Folders):
+def test_the_aggregate_counts_students_by_status(night: PipelinePaths):
     counts = {
         row["CSU Eligibility (Estimate)"]: row["# of Students"]
         for row in _rows(night, "csu_eligibility", "Agg")
@@ -112,7 +112,7 @@ def test_the_aggregate_counts_students_by_status(night: Folders):
     assert counts == {"Insufficient data": "1", "Meets": "1", "Not on track": "1"}
 
 
-def test_eligibility_is_crossed_with_the_application_to_csu(night: Folders):
+def test_eligibility_is_crossed_with_the_application_to_csu(night: PipelinePaths):
     crossed = {
         row["SSID"]: (
             row["CSU Eligibility (Estimate)"],
@@ -125,7 +125,7 @@ def test_eligibility_is_crossed_with_the_application_to_csu(night: Folders):
     assert crossed[BEHIND] == ("Not on track", "Not Applied", "0")
 
 
-def test_a_night_that_changes_nothing_writes_no_result_again(night: Folders):
+def test_a_night_that_changes_nothing_writes_no_result_again(night: PipelinePaths):
     files = sorted((night.warehouse / "tables" / "main" / "eligibility").rglob("*.parquet"))
     before = lake_rows(night.warehouse)["eligibility"]
     run_night(night)
@@ -133,7 +133,7 @@ def test_a_night_that_changes_nothing_writes_no_result_again(night: Folders):
     assert files == sorted((night.warehouse / "tables" / "main" / "eligibility").rglob("*.parquet"))
 
 
-def test_an_operator_can_have_the_calculation_explained(night: Folders):
+def test_an_operator_can_have_the_calculation_explained(night: PipelinePaths):
     arguments = ["explain", READY, "--warehouse", str(night.warehouse), "--date", f"{ON}"]
     told = CliRunner().invoke(main, arguments)
     assert told.exit_code == 0

@@ -8,19 +8,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ccgi_pipeline import night as steps
-from ccgi_pipeline.night import Folders
+from ccgi_pipeline.nightly.load import load_family
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.receive import receive_drops
+from ccgi_pipeline.nightly.report import open_reports, sweep_outbox, write_reports
+from ccgi_pipeline.nightly.verify import verify_family
 from ccgi_pipeline.profiles import ReportSettings
-from ccgi_pipeline.reports import building
+from ccgi_pipeline.reports import queries
 from ccgi_pipeline.reports.nonstandard import nonstandard_folder
 from ccgi_pipeline.reports.registry import REPORTS
-from ccgi_pipeline.reports.spec import (
-    PersonalColumnError,
-    ReportColumn,
-    ReportSpec,
-    shipped_query,
-)
-from ccgi_pipeline_tests.night.inboxes import (
+from ccgi_pipeline.reports.spec import PersonalColumnError, ReportColumn, ReportSpec, shipped_query
+from ccgi_pipeline_tests.nightly.inboxes import (
     HAYWARD,
     HAYWARD_HIGH,
     PALM_SPRINGS,
@@ -35,7 +33,7 @@ from ccgi_pipeline_tests.night.inboxes import (
     student,
     students,
 )
-from ccgi_pipeline_tests.night.nights import (
+from ccgi_pipeline_tests.nightly.nights import (
     APPLICATIONS,
     ON,
     Outbox,
@@ -77,7 +75,7 @@ MODULES = "legacy reporting/platform activities/financial aid modules"
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> PipelinePaths:
     """Palm Springs with every payload in every free text; Hayward with students and no activity."""
     made = folders_in(tmp_path_factory.mktemp("reports"))
     put_roster(made.inbox, PALM_SPRINGS, students(NUMBERS, PALM_SPRINGS_HIGH, "12"))
@@ -115,7 +113,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     ],
 )
 def test_no_free_text_is_a_formula_to_a_spreadsheet(
-    folders: Folders, path: str, column: str
+    folders: PipelinePaths, path: str, column: str
 ) -> None:
     header, *rows = Outbox(folders.outbox).report("PalmSpringsUnified", path, "Detail")
     cells = [row[header.index(column)] for row in rows]
@@ -126,7 +124,7 @@ def test_no_free_text_is_a_formula_to_a_spreadsheet(
 
 @pytest.mark.parametrize("cell", ["line\nbreak", "tab\there", "\x00nul", "a\r\nb", "\u2028x"])
 def test_no_cell_holds_a_control_character(cell: str) -> None:
-    frame = building.harmless(pl.DataFrame({"a": [cell]}), ["a"])
+    frame = queries.harmless(pl.DataFrame({"a": [cell]}), ["a"])
     assert frame.item().isprintable()
 
 
@@ -139,17 +137,19 @@ def test_a_school_of_the_directory_cannot_bring_a_formula_either(
     put_directory(made.inbox, [entry])
     put_roster(made.inbox, PALM_SPRINGS, [student("1000000000", PALM_SPRINGS_HIGH)])
     with writing(made) as connection:
-        steps.receive_drops(connection, made, ON)
+        receive_drops(connection, made, ON)
         for family in ("cde_directory", "transcript"):
-            steps.verify_family(connection, made, family, ON)
-            steps.load_family(connection, made, family, ON)
-        steps.open_reports(connection, made, ON)
+            verify_family(connection, made, family, ON)
+            load_family(connection, made, family, ON)
+        open_reports(connection, made, ON)
         (accounts,) = [spec for spec in REPORTS if spec.name == "account_registrations"]
-        school = building.detail_rows(connection, accounts)["School"].item()
+        school = queries.detail_rows(connection, accounts)["School"].item()
     assert school.startswith("'")
 
 
-def test_a_district_without_activity_finds_every_file_with_its_header(folders: Folders) -> None:
+def test_a_district_without_activity_finds_every_file_with_its_header(
+    folders: PipelinePaths,
+) -> None:
     outbox = Outbox(folders.outbox)
     for spec in REPORTS:
         for file in spec.files:
@@ -159,7 +159,7 @@ def test_a_district_without_activity_finds_every_file_with_its_header(folders: F
             assert bool(rows) == every_student
 
 
-def test_every_file_is_rfc_4180_with_crlf_and_no_mark(folders: Folders) -> None:
+def test_every_file_is_rfc_4180_with_crlf_and_no_mark(folders: PipelinePaths) -> None:
     for path, content in bytes_below(folders.outbox).items():
         if path.endswith(".csv"):
             rows = rows_of(content)
@@ -169,7 +169,9 @@ def test_every_file_is_rfc_4180_with_crlf_and_no_mark(folders: Folders) -> None:
             assert not content.startswith(b"\xef\xbb\xbf")
 
 
-def test_the_same_night_again_writes_the_same_bytes_and_touches_no_file(folders: Folders) -> None:
+def test_the_same_night_again_writes_the_same_bytes_and_touches_no_file(
+    folders: PipelinePaths,
+) -> None:
     before = bytes_below(folders.outbox)
     touched = {path: (folders.outbox / path).stat().st_mtime_ns for path in before}
     run_night(folders)
@@ -215,7 +217,7 @@ def test_percentages_are_rounded_half_up_and_end_in_no_zero(
     part: int, whole: int, decimals: int, printed: str
 ) -> None:
     frame = pl.DataFrame({"part": [part], "whole": [whole]})
-    assert frame.select(building._percent("part", "whole", decimals)).item() == printed
+    assert frame.select(queries._percent("part", "whole", decimals)).item() == printed
 
 
 def test_percentages_can_be_of_the_whole_school(tmp_path: Path) -> None:
@@ -238,7 +240,7 @@ SELECT roster.*, count(*) AS "Favorites" FROM roster JOIN favorites USING (SSID)
 
 
 def test_a_customized_report_is_a_spec_and_a_query_and_goes_to_its_districts_alone(
-    folders: Folders, tmp_path: Path
+    folders: PipelinePaths, tmp_path: Path
 ) -> None:
     (tmp_path / "favorite_counts.sql").write_text(CUSTOM)
     spec = ReportSpec(
@@ -249,11 +251,11 @@ def test_a_customized_report_is_a_spec_and_a_query_and_goes_to_its_districts_alo
         columns=(ReportColumn("Favorites"),),
         only_for=frozenset({PALM_SPRINGS}),
     )
-    mine = Folders(folders.inbox, tmp_path / "outbox", folders.warehouse)
+    mine = PipelinePaths(folders.inbox, tmp_path / "outbox", folders.warehouse)
     with writing(mine) as connection:
-        named = steps.open_reports(connection, mine, ON)
-        written = steps.write_reports(connection, mine, spec, named, ON)
-    steps.close_reports(mine)
+        named = open_reports(connection, mine, ON)
+        written = write_reports(connection, mine, spec, named, ON)
+    sweep_outbox(mine)
     assert [part.files for part in written] == [1, 1]
     found = "PalmSpringsUnified/legacy reporting/nonstandard/favorite counts/"
     assert sorted(bytes_below(mine.outbox)) == [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ccgi_pipeline_tests.night.inboxes import (
+from ccgi_pipeline_tests.nightly.inboxes import (
     HAYWARD,
     HAYWARD_HIGH,
     PALM_SPRINGS,
@@ -22,7 +22,7 @@ from ccgi_pipeline_tests.night.inboxes import (
     student,
     students,
 )
-from ccgi_pipeline_tests.night.nights import APPLICATIONS, Outbox, folders_in, run_night
+from ccgi_pipeline_tests.nightly.nights import APPLICATIONS, Outbox, folders_in, run_night
 
 SENIORS, JUNIORS = numbered(1_000_000_000, 100), numbered(2_000_000_000, 100)
 AGGREGATE = [

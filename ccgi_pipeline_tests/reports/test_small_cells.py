@@ -12,19 +12,19 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ccgi_pipeline import night as steps
 from ccgi_pipeline.delivery.ledger import Kind, open_ledger
-from ccgi_pipeline.night import Folders
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.report import open_reports, write_reports
+from ccgi_pipeline.operations.rebuild import as_noted, rebuilt
+from ccgi_pipeline.operations.trace import trace
 from ccgi_pipeline.profiles import FILE_NAME, ProfileError, SmallCells, read_profiles
-from ccgi_pipeline.rebuilding import as_noted, rebuilt
-from ccgi_pipeline.reports import building
+from ccgi_pipeline.reports import queries
+from ccgi_pipeline.reports.outbox import report_path
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.suppression import COUNT, LARGEST_SMALL, MARKS
-from ccgi_pipeline.reports.writing import report_path
 from ccgi_pipeline.synthetic.state import generate
-from ccgi_pipeline.tracing import trace
-from ccgi_pipeline_tests.night.inboxes import PALM_SPRINGS
-from ccgi_pipeline_tests.night.nights import (
+from ccgi_pipeline_tests.nightly.inboxes import PALM_SPRINGS
+from ccgi_pipeline_tests.nightly.nights import (
     ON,
     bytes_below,
     folders_in,
@@ -55,20 +55,20 @@ CD = PALM_SPRINGS
 class State:
     """A synthetic state after a night without profiles, and its files by profile."""
 
-    folders: Folders
+    folders: PipelinePaths
     named: pl.DataFrame
     plain: dict[str, bytes] = field(default_factory=dict)
     by_profile: dict[str, dict[str, bytes]] = field(default_factory=dict)
     raw: dict[str, pl.DataFrame] = field(default_factory=dict)
 
 
-def reports_with(folders: Folders, settings: str) -> dict[str, bytes]:
+def reports_with(folders: PipelinePaths, settings: str) -> dict[str, bytes]:
     """The reports written again, by these profiles."""
     (folders.warehouse / FILE_NAME).write_text(settings)
     with writing(folders) as connection:
-        named = steps.open_reports(connection, folders, ON)
+        named = open_reports(connection, folders, ON)
         for spec in AGGREGATES:
-            steps.write_reports(connection, folders, spec, named, ON)
+            write_reports(connection, folders, spec, named, ON)
     return bytes_below(folders.outbox)
 
 
@@ -79,13 +79,13 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> State:
     generate(folders.inbox, districts=10, students=8000, seed=5, on=ON)
     run_night(folders)
     with writing(folders) as connection:
-        made = State(folders, steps.open_reports(connection, folders, ON))
+        made = State(folders, open_reports(connection, folders, ON))
         for spec in AGGREGATES:
-            building.detail_rows(connection, spec)
+            queries.detail_rows(connection, spec)
             settings = read_profiles(folders.warehouse).reports
-            groups = building._groups(connection, spec, settings)
-            rows = building._printed(groups, spec, settings)
-            places = building._places(connection, groups)
+            groups = queries._groups(connection, spec, settings)
+            rows = queries._printed(groups, spec, settings)
+            places = queries._places(connection, groups)
             made.raw[spec.name] = pl.concat([rows, places], how="horizontal")
     made.plain = bytes_below(folders.outbox)
     for profile in PROFILES:

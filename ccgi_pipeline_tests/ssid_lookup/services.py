@@ -25,9 +25,9 @@ from typing import Any
 import authlib.deprecate  # noqa: F401 - sets filters, see below
 import httpx
 
-from ccgi_pipeline.ssid_lookup.clients import Clients, Scope
+from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
+from ccgi_pipeline.ssid_lookup.server import Certificate, self_signed, serve
 from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH, Settings
-from ccgi_pipeline.ssid_lookup.serving import Certificate, self_signed, serve
 
 with warnings.catch_warnings():
     # It would rather have httpx2, which is not here.

@@ -19,7 +19,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ccgi_pipeline.errors import UnexpectedError
+from ccgi_pipeline.common.errors import UnexpectedError
 from ccgi_pipeline.ssid_lookup.backlog import (
     ANSWER_SCHEMA,
     APPLICATION_SCHEMA,

@@ -9,13 +9,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ccgi_pipeline.encryption import FILE_NAME, EncryptionKeyError, new_key
-from ccgi_pipeline.errors import PermanentError
-from ccgi_pipeline.progress import listening
-from ccgi_pipeline.ssid_lookup.clients import Clients, Scope
+from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.common.progress import listening
+from ccgi_pipeline.encryption.keys import FILE_NAME, EncryptionKeyError, new_key
+from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
 from ccgi_pipeline.ssid_lookup.store import Exchange, IdentityStore, load_identities
-from ccgi_pipeline_tests.encrypting import key_set
-from ccgi_pipeline_tests.night.nights import bytes_below
+from ccgi_pipeline_tests.encrypted_folders import key_set
+from ccgi_pipeline_tests.nightly.nights import bytes_below
 from ccgi_pipeline_tests.ssid_lookup.people import frame, identity, request_for
 
 STUDENT = identity("9000000001")

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ccgi_pipeline.ssid_lookup.clients import Scope
+from ccgi_pipeline.ssid_lookup.client_registry import Scope
 from ccgi_pipeline.ssid_lookup.enrollments import Enrollment, EnrollmentCount, Enrollments, Fate
 from ccgi_pipeline.ssid_lookup.service import VERIFICATION_PATH
 from ccgi_pipeline.ssid_lookup.store import Exchange

@@ -22,8 +22,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ccgi_pipeline.errors import PermanentError, UnexpectedError
-from ccgi_pipeline.progress import listening
+from ccgi_pipeline.common.errors import PermanentError, UnexpectedError
+from ccgi_pipeline.common.progress import listening
 from ccgi_pipeline.ssid_lookup.store import (
     Exchange,
     IdentityStore,

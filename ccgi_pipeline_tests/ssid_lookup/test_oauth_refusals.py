@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ccgi_pipeline.ssid_lookup.clients import Clients, Scope
+from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
 from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH, VERIFICATION_PATH
 from ccgi_pipeline.ssid_lookup.store import load_identities
 from ccgi_pipeline_tests.ssid_lookup.people import HAYWARD_HIGH, frame, identity

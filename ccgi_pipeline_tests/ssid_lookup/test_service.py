@@ -23,8 +23,9 @@ from typing import Any
 import httpx
 import pytest
 
-from ccgi_pipeline.ssid_lookup.clients import Clients, Scope
+from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
 from ccgi_pipeline.ssid_lookup.group_commit import GroupCommit
+from ccgi_pipeline.ssid_lookup.server import InsecureError, serve
 from ccgi_pipeline.ssid_lookup.service import (
     HEALTH_PATH,
     LOOKUP_PATH,
@@ -34,7 +35,6 @@ from ccgi_pipeline.ssid_lookup.service import (
     Settings,
     create_app,
 )
-from ccgi_pipeline.ssid_lookup.serving import InsecureError, serve
 from ccgi_pipeline.ssid_lookup.store import Exchange, load_identities
 from ccgi_pipeline_tests.ssid_lookup.people import (
     HAYWARD_HIGH,

@@ -10,10 +10,10 @@ import pytest
 
 from ccgi_pipeline.feeds import transcript
 from ccgi_pipeline.synthetic import places
-from ccgi_pipeline.synthetic.blocks import blocks
 from ccgi_pipeline.synthetic.course_list import COURSES
 from ccgi_pipeline.synthetic.courses import history
 from ccgi_pipeline.synthetic.people import people
+from ccgi_pipeline.synthetic.student_blocks import blocks
 from ccgi_pipeline.synthetic.transcripts import course_lines, student_lines
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from ccgi_pipeline.feeds.registry import RULES
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.synthetic import PlantedDefect
 from ccgi_pipeline.synthetic.defects import plant
-from ccgi_pipeline.verification.checking import check
+from ccgi_pipeline.verification.offline_check import check
 from ccgi_pipeline_tests.synthetic.conftest import feed_of
 
 if TYPE_CHECKING:

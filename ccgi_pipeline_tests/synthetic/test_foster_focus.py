@@ -10,18 +10,19 @@ import polars as pl
 import pytest
 
 from ccgi_pipeline.feeds import foster_focus, foster_focus_cps, transcript
-from ccgi_pipeline.feeds.foster_focus import linking
+from ccgi_pipeline.feeds.foster_focus import link_rules
 from ccgi_pipeline.feeds.registry import RULES
-from ccgi_pipeline.feeds.spec import FeedSpec, Severity, fold
+from ccgi_pipeline.feeds.rules import Severity
+from ccgi_pipeline.feeds.spec import FeedSpec, fold
 from ccgi_pipeline.profiles import POLICE_WORDS, FosterFocusSettings
 from ccgi_pipeline.synthetic import generate, places, state
-from ccgi_pipeline.synthetic.blocks import blocks
 from ccgi_pipeline.synthetic.courses import history
 from ccgi_pipeline.synthetic.foster_focus import foster_lines
 from ccgi_pipeline.synthetic.foster_focus.school_days import school_days
 from ccgi_pipeline.synthetic.people import people
-from ccgi_pipeline.verification.checking import check
+from ccgi_pipeline.synthetic.student_blocks import blocks
 from ccgi_pipeline.verification.child_match import child_match
+from ccgi_pipeline.verification.offline_check import check
 from ccgi_pipeline_tests.synthetic.conftest import Inbox
 from ccgi_pipeline_tests.synthetic.test_defects import AS_IT_SHOULD_BE
 from ccgi_pipeline_tests.synthetic.test_generated_files import tree
@@ -419,22 +420,22 @@ def test_most_youth_are_active_children_of_the_register(matches: pl.DataFrame) -
 @pytest.mark.parametrize(
     "reason",
     [
-        linking.NO_SUCH_CHILD,
-        linking.INACTIVE,
-        linking.GRADUATED,
-        linking.OVER_AGE,
-        linking.DISAGREES,
+        link_rules.NO_SUCH_CHILD,
+        link_rules.INACTIVE,
+        link_rules.GRADUATED,
+        link_rules.OVER_AGE,
+        link_rules.DISAGREES,
     ],
     ids=lambda reason: reason.id,
 )
 def test_each_reason_of_the_child_match_report_comes_up(
-    matches: pl.DataFrame, reason: linking.Rule
+    matches: pl.DataFrame, reason: link_rules.Rule
 ) -> None:
     assert 1 <= matches.filter(pl.col("reason") == reason.id).height <= 0.1 * matches.height
 
 
 def test_who_disagrees_does_so_in_a_birth_date_or_a_last_name(matches: pl.DataFrame) -> None:
-    disagreeing = matches.filter(pl.col("reason") == linking.DISAGREES.id)
+    disagreeing = matches.filter(pl.col("reason") == link_rules.DISAGREES.id)
     assert set(disagreeing["field"]) <= {"Birthdate", "Lastname"}
 
 

@@ -15,8 +15,6 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from ccgi_pipeline.synthetic import activity, places
-from ccgi_pipeline.synthetic.blocks import NUMBERS_OF_A_DISTRICT
-from ccgi_pipeline.synthetic.chance import look_up
 from ccgi_pipeline.synthetic.identities import (
     APPLICATION_SCHEMA,
     IDENTITY_SCHEMA,
@@ -28,6 +26,8 @@ from ccgi_pipeline.synthetic.identities import (
     students,
 )
 from ccgi_pipeline.synthetic.identities.mistakes import misspelled
+from ccgi_pipeline.synthetic.random_draws import look_up
+from ccgi_pipeline.synthetic.student_blocks import NUMBERS_OF_A_DISTRICT
 
 MILLION = 1_000_000
 INITIAL = pl.col("FirstName").str.head(1)

@@ -17,16 +17,17 @@ import pytest
 from ccgi_pipeline.feeds import oneroster, platform, transcript
 from ccgi_pipeline.feeds.oneroster import package_rules
 from ccgi_pipeline.feeds.registry import RULES
-from ccgi_pipeline.feeds.spec import FeedSpec, Severity
+from ccgi_pipeline.feeds.rules import Severity
+from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake.inbox import group_drops, list_inbox
 from ccgi_pipeline.profiles import GuardProfile
 from ccgi_pipeline.synthetic import generate, places, state
-from ccgi_pipeline.synthetic.blocks import blocks
 from ccgi_pipeline.synthetic.courses import history
 from ccgi_pipeline.synthetic.oneroster import roster_lines
-from ccgi_pipeline.synthetic.oneroster.ways import way_of
+from ccgi_pipeline.synthetic.oneroster.export_styles import way_of
 from ccgi_pipeline.synthetic.people import people
-from ccgi_pipeline.verification.checking import check
+from ccgi_pipeline.synthetic.student_blocks import blocks
+from ccgi_pipeline.verification.offline_check import check
 from ccgi_pipeline_tests.synthetic.conftest import Inbox, feed_of
 from ccgi_pipeline_tests.synthetic.test_defects import AS_IT_SHOULD_BE
 from ccgi_pipeline_tests.synthetic.test_generated_files import tree

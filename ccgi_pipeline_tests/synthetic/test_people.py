@@ -10,9 +10,9 @@ import polars as pl
 
 from ccgi_pipeline.feeds import transcript
 from ccgi_pipeline.synthetic import places
-from ccgi_pipeline.synthetic.blocks import STUDENTS_IN_A_BLOCK, blocks
-from ccgi_pipeline.synthetic.chance import ssids
 from ccgi_pipeline.synthetic.people import people
+from ccgi_pipeline.synthetic.random_draws import ssids
+from ccgi_pipeline.synthetic.student_blocks import STUDENTS_IN_A_BLOCK, blocks
 
 if TYPE_CHECKING:
     from ccgi_pipeline_tests.synthetic.conftest import Inbox

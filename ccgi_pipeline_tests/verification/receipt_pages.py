@@ -12,10 +12,14 @@ from datetime import date
 import polars as pl
 
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, RULES
-from ccgi_pipeline.findings import WEIGHED_SCHEMA
-from ccgi_pipeline.verification.page import page_of_check, page_of_duplicate, page_of_receipt
+from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
+from ccgi_pipeline.verification.next_steps import Delivery, Repeated
+from ccgi_pipeline.verification.receipt_html import (
+    page_of_check,
+    page_of_duplicate,
+    page_of_receipt,
+)
 from ccgi_pipeline.verification.receipts import FileReport
-from ccgi_pipeline.verification.telling import Delivery, Repeated
 
 Row = tuple[str, int | None, str | None, str | None]
 ON = date(2026, 11, 22)

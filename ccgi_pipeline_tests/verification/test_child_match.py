@@ -10,7 +10,7 @@ from datetime import date
 import polars as pl
 import pytest
 
-from ccgi_pipeline.feeds.foster_focus.linking import (
+from ccgi_pipeline.feeds.foster_focus.link_rules import (
     AMBIGUOUS,
     DISAGREES,
     GRADUATED,

@@ -13,9 +13,10 @@ from datetime import date
 
 import pytest
 
+from ccgi_pipeline.feeds.columns import ColumnType
 from ccgi_pipeline.feeds.foster_focus import ATTENDANCE_PERIODS, DEMOGRAPHICS, FAMILY, FEEDS
-from ccgi_pipeline.feeds.spec import SENDER, ColumnType, FeedSpec
-from ccgi_pipeline.verification.verifying import Verification
+from ccgi_pipeline.feeds.spec import SENDER, FeedSpec
+from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline_tests.files import (
     as_bytes,
     broken_rules,

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from ccgi_pipeline.errors import PipelineError, value_free
+from ccgi_pipeline.common.errors import PipelineError, value_free
+from ccgi_pipeline.feeds.columns import ColumnType
 from ccgi_pipeline.feeds.registry import FEEDS, RULES
-from ccgi_pipeline.feeds.spec import ColumnType, FeedSpec
-from ccgi_pipeline.verification.checking import check
-from ccgi_pipeline.verification.page import page_of_check, page_of_receipt
+from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.verification.offline_check import check
+from ccgi_pipeline.verification.receipt_html import page_of_check, page_of_receipt
 from ccgi_pipeline.verification.receipts import as_text, receipt_csv, receipt_json
 from ccgi_pipeline_tests.files import ON, Line, as_bytes, good_lines, usual_name, verified
 from ccgi_pipeline_tests.privacy.damages import damaged

@@ -17,7 +17,7 @@ from functools import cache
 import pytest
 
 from ccgi_pipeline.feeds.registry import RULES
-from ccgi_pipeline.verification.verifying import Verification
+from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline_tests.files import LINES, as_bytes, outcome, zipped
 from ccgi_pipeline_tests.oneroster import Line, manifest_lines
 from ccgi_pipeline_tests.oneroster_sets import (

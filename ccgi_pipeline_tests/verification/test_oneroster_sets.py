@@ -21,8 +21,8 @@ from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.oneroster.package_rules import LEFT_ALONE_FILES
 from ccgi_pipeline.feeds.spec import FILE
 from ccgi_pipeline.profiles import IntakeSettings, Profiles
-from ccgi_pipeline.verification.checking import check
-from ccgi_pipeline.verification.verifying import Verification
+from ccgi_pipeline.verification.offline_check import check
+from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline_tests.files import (
     DISTRICT,
     LINES,

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from ccgi_pipeline.feeds.registry import RULES
-from ccgi_pipeline.findings import WEIGHED_SCHEMA
+from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.verification.receipts import (
     SHOWN_PER_RULE,
     FileReport,

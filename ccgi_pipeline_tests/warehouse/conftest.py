@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from ccgi_pipeline.warehouse import lake
+from ccgi_pipeline.warehouse.storage.connection import open_warehouse
+from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
 
 
 @pytest.fixture(scope="session")
 def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     """A prepared warehouse, open for writing."""
-    with lake.connect(tmp_path_factory.mktemp("warehouse")) as opened:
-        lake.prepare(opened)
+    with open_warehouse(tmp_path_factory.mktemp("warehouse")) as opened:
+        create_missing_tables(opened)
         yield opened

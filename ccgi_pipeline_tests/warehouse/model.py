@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, drop_id
 from ccgi_pipeline_tests.files import as_bytes
-from ccgi_pipeline_tests.night.inboxes import application, student
+from ccgi_pipeline_tests.nightly.inboxes import application, student
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ import polars as pl
 
 from ccgi_pipeline.feeds.foster_focus import extracts, other_rules
 from ccgi_pipeline.feeds.foster_focus import verify_data_meets as verify
-from ccgi_pipeline.feeds.foster_focus.comparing import CHILD
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle, Relation, Rule, Scope, Severity
+from ccgi_pipeline.feeds.foster_focus.comparisons import CHILD
+from ccgi_pipeline.feeds.rules import Relation, Rule, Scope, Severity
+from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 
 FAMILY = "foster_focus"
 

@@ -13,7 +13,8 @@ import pandera.polars as pa
 import polars as pl
 
 from ccgi_pipeline.feeds import codes
-from ccgi_pipeline.feeds.spec import Requirement, Severity, column
+from ccgi_pipeline.feeds.columns import Requirement, column
+from ccgi_pipeline.feeds.rules import Severity
 
 SEED = "004_78ee2f4a74f86cc5.txt"
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from ccgi_pipeline.feeds import codes
-from ccgi_pipeline.feeds.foster_focus.comparing import (
+from ccgi_pipeline.feeds.columns import CodeSet
+from ccgi_pipeline.feeds.foster_focus.comparisons import (
     CHILD,
     answered,
     is_among,
@@ -20,7 +21,7 @@ from ccgi_pipeline.feeds.foster_focus.comparing import (
 )
 from ccgi_pipeline.feeds.foster_focus.extracts import SEED
 from ccgi_pipeline.feeds.foster_focus.verify_data_meets import DEM, ENR
-from ccgi_pipeline.feeds.spec import Across, CodeSet, Rule, Severity
+from ccgi_pipeline.feeds.rules import Across, Rule, Severity
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 PROJECT = "this project"

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 
 import polars as pl
 
-from ccgi_pipeline.feeds.foster_focus.comparing import (
+from ccgi_pipeline.feeds.columns import Requirement
+from ccgi_pipeline.feeds.foster_focus.comparisons import (
     CHILD,
     HIGH_SCHOOL,
     agrees,
@@ -28,17 +29,9 @@ from ccgi_pipeline.feeds.foster_focus.comparing import (
     told_once,
 )
 from ccgi_pipeline.feeds.foster_focus.extracts import SEED, SpecialEducation
-from ccgi_pipeline.feeds.foster_focus.normalised_tests import normalised_test
-from ccgi_pipeline.feeds.spec import (
-    CALENDAR,
-    FILE,
-    ROW,
-    SENDER,
-    Across,
-    Requirement,
-    Rule,
-    Severity,
-)
+from ccgi_pipeline.feeds.foster_focus.standard_tests import normalised_test
+from ccgi_pipeline.feeds.rules import Across, Rule, Severity
+from ccgi_pipeline.feeds.spec import CALENDAR, FILE, ROW, SENDER
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 Seen = Mapping[str, pl.DataFrame]

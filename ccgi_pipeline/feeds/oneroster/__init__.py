@@ -13,7 +13,8 @@ import pandera.polars as pa
 from ccgi_pipeline.feeds.oneroster import files, rules
 from ccgi_pipeline.feeds.oneroster.header_rules import headers
 from ccgi_pipeline.feeds.oneroster.vocabulary import GONE, SOURCE
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle, Relation, Rule, Severity
+from ccgi_pipeline.feeds.rules import Relation, Rule, Severity
+from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 
 FAMILY = "oneroster"
 MARKS_OF_1_2 = (

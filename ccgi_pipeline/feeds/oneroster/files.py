@@ -13,8 +13,9 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
+from ccgi_pipeline.feeds.columns import CodeSet, Requirement, column
 from ccgi_pipeline.feeds.oneroster import vocabulary as words
-from ccgi_pipeline.feeds.spec import CodeSet, Requirement, Severity, column
+from ccgi_pipeline.feeds.rules import Severity
 
 SEED = "002_0f14a8ac7ee330d5.txt"
 REQUIRED, CONDITIONAL = Requirement.REQUIRED, Requirement.CONDITIONAL

@@ -7,7 +7,7 @@ finds them. Does not belong here: rules of lines (rules) and of whole drops (pac
 from __future__ import annotations
 
 from ccgi_pipeline.feeds.oneroster.vocabulary import SOURCE
-from ccgi_pipeline.feeds.spec import HeaderRules, Rule, Severity
+from ccgi_pipeline.feeds.rules import HeaderRules, Rule, Severity
 
 
 def _rule(id_: str, severity: Severity, text: str, fix: str) -> Rule:

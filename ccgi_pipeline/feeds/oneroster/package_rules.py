@@ -7,7 +7,7 @@ Belongs here: the declaration of rules about drops. Does not belong here: findin
 from __future__ import annotations
 
 from ccgi_pipeline.feeds.oneroster.vocabulary import SOURCE
-from ccgi_pipeline.feeds.spec import Rule, Severity
+from ccgi_pipeline.feeds.rules import Rule, Severity
 
 _E, _W, _I = Severity.ERROR, Severity.WARNING, Severity.INFO
 

@@ -16,7 +16,8 @@ import polars as pl
 
 from ccgi_pipeline.feeds.oneroster.files import SEED
 from ccgi_pipeline.feeds.oneroster.vocabulary import GONE, GRADE, MODE, SOURCE
-from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER, Across, Relation, Rule, Severity
+from ccgi_pipeline.feeds.rules import Across, Relation, Rule, Severity
+from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ccgi_pipeline.feeds.spec import Code, CodeSet
+from ccgi_pipeline.feeds.columns import Code, CodeSet
 
 SOURCE = "OneRoster CSV binding 1.1 and 1.2"
 

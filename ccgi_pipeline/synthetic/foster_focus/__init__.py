@@ -17,19 +17,18 @@ import polars as pl
 
 from ccgi_pipeline.feeds import foster_focus, foster_focus_cps
 from ccgi_pipeline.feeds.spec import FeedSpec
-from ccgi_pipeline.synthetic.blocks import Block
 from ccgi_pipeline.synthetic.courses import History
-from ccgi_pipeline.synthetic.foster_focus.attending import (
+from ccgi_pipeline.synthetic.foster_focus.attendance import (
     exception_lines,
     incident_lines,
     incidents,
     period_lines,
     school_life,
 )
+from ccgi_pipeline.synthetic.foster_focus.enrollments import enrollment_lines, schooling
 from ccgi_pipeline.synthetic.foster_focus.marks import average_lines, mark_lines
 from ccgi_pipeline.synthetic.foster_focus.register import child_lines
 from ccgi_pipeline.synthetic.foster_focus.school_days import school_days
-from ccgi_pipeline.synthetic.foster_focus.schooling import enrollment_lines, schooling
 from ccgi_pipeline.synthetic.foster_focus.scores import score_lines
 from ccgi_pipeline.synthetic.foster_focus.youth import (
     demographic_lines,
@@ -37,6 +36,7 @@ from ccgi_pipeline.synthetic.foster_focus.youth import (
     special_education_lines,
 )
 from ccgi_pipeline.synthetic.people import People
+from ccgi_pipeline.synthetic.student_blocks import Block
 
 
 def foster_lines(

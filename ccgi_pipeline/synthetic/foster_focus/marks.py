@@ -13,18 +13,18 @@ import polars as pl
 
 from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.synthetic import course_list
-from ccgi_pipeline.synthetic.chance import Integers, look_up, repeated
 from ccgi_pipeline.synthetic.course_list import COURSES
 from ccgi_pipeline.synthetic.courses import IN_PROGRESS, MARKS, SUMMER, History
 from ccgi_pipeline.synthetic.foster_focus import lists
-from ccgi_pipeline.synthetic.foster_focus.school_days import Days
-from ccgi_pipeline.synthetic.foster_focus.schooling import (
+from ccgi_pipeline.synthetic.foster_focus.enrollments import (
     NOWHERE,
     grades_as_text,
     school_in_grade,
     spring_of,
 )
+from ccgi_pipeline.synthetic.foster_focus.school_days import Days
 from ccgi_pipeline.synthetic.foster_focus.youth import Youth
+from ccgi_pipeline.synthetic.random_draws import Integers, look_up, repeated
 from ccgi_pipeline.synthetic.transcripts import POINTS, averages
 
 _TERMS = SUMMER + 1

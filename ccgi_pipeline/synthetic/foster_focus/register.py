@@ -11,8 +11,10 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from ccgi_pipeline.synthetic.blocks import first_year
-from ccgi_pipeline.synthetic.chance import (
+from ccgi_pipeline.synthetic.foster_focus.school_days import Days
+from ccgi_pipeline.synthetic.foster_focus.youth import Standing, Youth
+from ccgi_pipeline.synthetic.names import POOLS
+from ccgi_pipeline.synthetic.random_draws import (
     Integers,
     Part,
     chance,
@@ -20,9 +22,7 @@ from ccgi_pipeline.synthetic.chance import (
     look_up,
     only_where,
 )
-from ccgi_pipeline.synthetic.foster_focus.school_days import Days
-from ccgi_pipeline.synthetic.foster_focus.youth import Standing, Youth
-from ccgi_pipeline.synthetic.names import POOLS
+from ccgi_pipeline.synthetic.student_blocks import first_year
 
 _SSID_IS_KNOWN = 0.75
 _GRADUATION = (6, 12)

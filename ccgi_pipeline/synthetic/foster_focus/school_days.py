@@ -13,8 +13,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from ccgi_pipeline.synthetic.blocks import first_year
 from ccgi_pipeline.synthetic.people import FIRST_DAY
+from ccgi_pipeline.synthetic.student_blocks import first_year
 
 Days = npt.NDArray[np.datetime64]
 

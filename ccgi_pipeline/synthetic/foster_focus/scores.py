@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 
 from ccgi_pipeline.feeds import foster_focus
-from ccgi_pipeline.synthetic.chance import Floats, Integers, Part, look_up
 from ccgi_pipeline.synthetic.foster_focus import lists
-from ccgi_pipeline.synthetic.foster_focus.attending import stamps
+from ccgi_pipeline.synthetic.foster_focus.attendance import stamps
+from ccgi_pipeline.synthetic.foster_focus.enrollments import Schooling, days_of, grades_as_text
 from ccgi_pipeline.synthetic.foster_focus.school_days import Days
-from ccgi_pipeline.synthetic.foster_focus.schooling import Schooling, days_of, grades_as_text
 from ccgi_pipeline.synthetic.foster_focus.youth import Youth
+from ccgi_pipeline.synthetic.random_draws import Floats, Integers, Part, look_up
 
 _OLDER_NAMES_ONE_IN = 4
 """Districts whose systems know tests by the names of those that they replaced."""

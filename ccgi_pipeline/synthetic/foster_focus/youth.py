@@ -15,14 +15,14 @@ import polars as pl
 
 from ccgi_pipeline.feeds import codes, foster_focus
 from ccgi_pipeline.feeds.spec import FeedSpec
-from ccgi_pipeline.synthetic import shares
-from ccgi_pipeline.synthetic.blocks import Block
-from ccgi_pipeline.synthetic.chance import Flags, Integers, Part, look_up, pick, repeated
+from ccgi_pipeline.synthetic import rates
 from ccgi_pipeline.synthetic.courses import History
 from ccgi_pipeline.synthetic.foster_focus import lists
 from ccgi_pipeline.synthetic.foster_focus.school_days import Days, SchoolDays
 from ccgi_pipeline.synthetic.people import People
 from ccgi_pipeline.synthetic.places import LAST_GRADE
+from ccgi_pipeline.synthetic.random_draws import Flags, Integers, Part, look_up, pick, repeated
+from ccgi_pipeline.synthetic.student_blocks import Block
 
 _SHARE = 0.01
 _AT_LEAST, _STUDENTS_FOR_THEM = 3, 60
@@ -206,7 +206,7 @@ def _around(standings: dict[int, Standing], size: int) -> Integers:
 
 _LANGUAGES_OF_RACES = {
     group.race: group.language
-    for group in reversed(shares.GROUPS)
+    for group in reversed(rates.GROUPS)
     if group.language is not None and not group.hispanic
 }
 _ENGLISH, _SPANISH, _ANOTHER = "00", "01", "99"

@@ -11,10 +11,10 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from ccgi_pipeline.synthetic.chance import Part, chance, look_up, only_where, stream
 from ccgi_pipeline.synthetic.colleges import CCC
 from ccgi_pipeline.synthetic.identities.mistakes import with_mistakes
 from ccgi_pipeline.synthetic.identities.students import WHOLE_STATE, school_codes, strangers
+from ccgi_pipeline.synthetic.random_draws import Part, chance, look_up, only_where, stream
 
 APPLICATION_SCHEMA = {
     "app_id": pl.Int64,

@@ -12,9 +12,9 @@ import polars as pl
 
 from ccgi_pipeline.feeds.calpads_identity import FEED as IDENTITIES
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
+from ccgi_pipeline.synthetic.file_output import FeedFile, as_text
 from ccgi_pipeline.synthetic.identities.applications import applications
 from ccgi_pipeline.synthetic.identities.students import identities
-from ccgi_pipeline.synthetic.writing import FeedFile, as_text
 
 
 def write_state(out: Path, students: int, asked: int, seed: int) -> Iterator[tuple[Path, int]]:

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from ccgi_pipeline.synthetic.chance import look_up, pick
 from ccgi_pipeline.synthetic.identities.nicknames import NICKNAMES
 from ccgi_pipeline.synthetic.identities.students import school_codes
+from ccgi_pipeline.synthetic.random_draws import look_up, pick
 
 Making = Callable[[np.random.Generator, pl.DataFrame], pl.DataFrame]
 

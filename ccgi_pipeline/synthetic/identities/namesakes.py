@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ccgi_pipeline.synthetic.chance import Integers
+from ccgi_pipeline.synthetic.random_draws import Integers
 
 PUBLISHED = {
     1: 11_080_627,

@@ -17,8 +17,12 @@ from functools import cache
 import numpy as np
 import polars as pl
 
-from ccgi_pipeline.synthetic import places, shares
-from ccgi_pipeline.synthetic.chance import (
+from ccgi_pipeline.synthetic import places, rates
+from ccgi_pipeline.synthetic.identities import namesakes
+from ccgi_pipeline.synthetic.identities.nicknames import NICKNAMES
+from ccgi_pipeline.synthetic.names import POOLS
+from ccgi_pipeline.synthetic.people import from_pools
+from ccgi_pipeline.synthetic.random_draws import (
     Flags,
     Integers,
     Part,
@@ -29,10 +33,6 @@ from ccgi_pipeline.synthetic.chance import (
     ssids,
     stream,
 )
-from ccgi_pipeline.synthetic.identities import namesakes
-from ccgi_pipeline.synthetic.identities.nicknames import NICKNAMES
-from ccgi_pipeline.synthetic.names import POOLS
-from ccgi_pipeline.synthetic.people import from_pools
 
 IDENTITY_SCHEMA = {
     "SSID": pl.String,
@@ -170,9 +170,9 @@ def _draw(
 ) -> pl.DataFrame:
     """``count`` people born on ``days``: ``Pool`` of names, ``FirstName``, ``LastName``, ..."""
     pools = list(POOLS)
-    group = pick(rng, [entry.share for entry in shares.GROUPS], count)
-    pool = np.array([pools.index(entry.pool) for entry in shares.GROUPS])[group]
-    english_first = chance(rng, shares.ENGLISH_FIRST_NAME, count)
+    group = pick(rng, [entry.share for entry in rates.GROUPS], count)
+    pool = np.array([pools.index(entry.pool) for entry in rates.GROUPS])[group]
+    english_first = chance(rng, rates.ENGLISH_FIRST_NAME, count)
     born = _BORN_FROM + days[rng.integers(0, len(days), count)]
     return pl.DataFrame(
         {
@@ -202,7 +202,7 @@ def _last_names(rng: np.random.Generator, pool: Integers, *, always_two: bool) -
     lists = [entry.last for entry in POOLS.values()]
     first, second = from_pools(rng, lists, pool), from_pools(rng, lists, pool)
     spanish = pool == _SPANISH
-    share = np.where(spanish, _TWO_LAST_NAMES_IN_SPANISH, shares.TWO_LAST_NAMES)
+    share = np.where(spanish, _TWO_LAST_NAMES_IN_SPANISH, rates.TWO_LAST_NAMES)
     two = chance(rng, share, len(pool)) | always_two
     of_one_word = ~first.str.contains("[ -]").to_numpy()
     by_hyphen = chance(rng, _JOINED_BY_HYPHEN, len(pool)) | ~spanish
@@ -211,7 +211,7 @@ def _last_names(rng: np.random.Generator, pool: Integers, *, always_two: bool) -
 
 
 def _middle_names(rng: np.random.Generator, students: pl.DataFrame) -> pl.Series:
-    has_one = chance(rng, shares.MIDDLE_NAME, students.height)
+    has_one = chance(rng, rates.MIDDLE_NAME, students.height)
     names = _first_names(rng, students["Pool"].to_numpy())
     return only_where(has_one, names).alias("MiddleName")
 

@@ -17,15 +17,15 @@ import polars as pl
 
 from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.feeds.spec import FeedSpec
-from ccgi_pipeline.synthetic.blocks import Block
 from ccgi_pipeline.synthetic.courses import History
 from ccgi_pipeline.synthetic.oneroster.drops import Drops
+from ccgi_pipeline.synthetic.oneroster.export_styles import Way
 from ccgi_pipeline.synthetic.oneroster.schools import course_lines, org_lines, session_lines
 from ccgi_pipeline.synthetic.oneroster.students import students
 from ccgi_pipeline.synthetic.oneroster.timetable import class_lines, enrollment_lines, timetable
 from ccgi_pipeline.synthetic.oneroster.users import user_lines
-from ccgi_pipeline.synthetic.oneroster.ways import Way
 from ccgi_pipeline.synthetic.people import People
+from ccgi_pipeline.synthetic.student_blocks import Block
 
 __all__ = ["Drops", "roster_lines"]
 

@@ -17,10 +17,10 @@ from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.feeds.oneroster.package_rules import LEFT_ALONE_FILES
 from ccgi_pipeline.feeds.oneroster.vocabulary import GONE
 from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.synthetic.file_output import FeedFile, pack
+from ccgi_pipeline.synthetic.oneroster.export_styles import VERSION_1_1, way_of
 from ccgi_pipeline.synthetic.oneroster.students import SINCE, UNTIL
-from ccgi_pipeline.synthetic.oneroster.ways import VERSION_1_1, way_of
 from ccgi_pipeline.synthetic.places import Place
-from ccgi_pipeline.synthetic.writing import FeedFile, pack
 
 _FOLDER_IN_ZIP = "OneRoster"
 _FAST = 1

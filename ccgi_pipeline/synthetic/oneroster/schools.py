@@ -11,11 +11,11 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from ccgi_pipeline.synthetic.blocks import first_year, is_spring
 from ccgi_pipeline.synthetic.oneroster import lists
-from ccgi_pipeline.synthetic.oneroster.ways import Identifier, Way
+from ccgi_pipeline.synthetic.oneroster.export_styles import Identifier, Way
 from ccgi_pipeline.synthetic.people import FIRST_DAY
 from ccgi_pipeline.synthetic.places import Place
+from ccgi_pipeline.synthetic.student_blocks import first_year, is_spring
 
 DISTRICT = "100"
 """The id of the district itself; its schools are 101, 102, ..."""

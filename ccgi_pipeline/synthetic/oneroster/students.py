@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from ccgi_pipeline.synthetic.blocks import Block
-from ccgi_pipeline.synthetic.chance import Flags, Integers
 from ccgi_pipeline.synthetic.courses import IN_PROGRESS, History, history
 from ccgi_pipeline.synthetic.people import People, people
+from ccgi_pipeline.synthetic.random_draws import Flags, Integers
+from ccgi_pipeline.synthetic.student_blocks import Block
 
 SINCE, UNTIL = "_since", "_until"
 """Columns beside lines: the first day on which a line is sent, and the first one on which it no

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ccgi_pipeline.synthetic.blocks import is_spring
-from ccgi_pipeline.synthetic.chance import Integers, look_up, repeated
 from ccgi_pipeline.synthetic.oneroster import lists, schools
+from ccgi_pipeline.synthetic.oneroster.export_styles import Way
 from ccgi_pipeline.synthetic.oneroster.students import SINCE, UNTIL, Students
-from ccgi_pipeline.synthetic.oneroster.ways import Way
+from ccgi_pipeline.synthetic.random_draws import Integers, look_up, repeated
+from ccgi_pipeline.synthetic.student_blocks import is_spring
 
 
 @dataclass(frozen=True)

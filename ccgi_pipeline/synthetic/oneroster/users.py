@@ -13,13 +13,13 @@ import polars as pl
 
 from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.feeds.spec import FeedSpec
-from ccgi_pipeline.synthetic.chance import Integers, Part, look_up, repeated
 from ccgi_pipeline.synthetic.names import POOLS
 from ccgi_pipeline.synthetic.oneroster import schools
+from ccgi_pipeline.synthetic.oneroster.export_styles import VERSION_1_2, Way
 from ccgi_pipeline.synthetic.oneroster.students import SINCE, UNTIL, Students
 from ccgi_pipeline.synthetic.oneroster.timetable import Timetable, student_ids
-from ccgi_pipeline.synthetic.oneroster.ways import VERSION_1_2, Way
 from ccgi_pipeline.synthetic.places import LAST_GRADE
+from ccgi_pipeline.synthetic.random_draws import Integers, Part, look_up, repeated
 
 _FIRST_NAMES = [name for pool in POOLS.values() for name in (*pool.girls, *pool.boys)]
 _LAST_NAMES = [name for pool in POOLS.values() for name in pool.last]

@@ -1,0 +1,96 @@
+"""The command ``audit``: who did what by hand, and the proof that nobody changed the log of it.
+
+Belongs here: its arguments and what it prints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ccgi_pipeline.cli.common import EXAMPLE, print_table
+from ccgi_pipeline.common.errors import PipelineError
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.operations.audit_log import Head
+
+_folder = click.option(
+    "--warehouse",
+    "folder",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    required=True,
+    help="The warehouse whose log it is, or the folder of a look-up.",
+)
+
+
+@click.group()
+def audit() -> None:
+    """Who approved, released, rebuilt, explained, purged, looked up: a log that only grows."""
+
+
+@audit.command("list", epilog=EXAMPLE.format("ccgi audit list --warehouse data/demo/warehouse"))
+@_folder
+@click.option("--student", metavar="SSID", help="Entries about this student only.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+def list_(folder: Path, student: str | None, form: str) -> None:
+    """Shows the entries, oldest first. Students are told by pseudonyms; --student finds one."""
+    from ccgi_pipeline.operations import audit_log as log  # noqa: PLC0415
+
+    try:
+        found = log.entries(folder)
+        if student is not None:
+            name = log.pseudonym(folder, student)
+            found = [entry for entry in found if entry.about.get("student") == name]
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    if form == "json":
+        click.echo(json.dumps([asdict(entry) for entry in found], indent=2))
+        return
+    if not found:
+        click.echo("No entry.")
+        return
+    print_table(
+        ("number", "at (UTC)", "who", "account", "what", "about what, and why"),
+        [
+            (
+                entry.number,
+                entry.at[:19].replace("T", " "),
+                entry.who,
+                entry.account,
+                entry.act,
+                "; ".join(
+                    (*(f"{name} {value}" for name, value in entry.about.items()), entry.reason)
+                ),
+            )
+            for entry in found
+        ],
+    )
+
+
+@audit.command(
+    epilog=EXAMPLE.format("ccgi audit verify --warehouse data/demo/warehouse --head 12:3f2a...")
+)
+@_folder
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    help="A head that was kept elsewhere, NUMBER:HASH: the log must still hold it. Every run keeps "
+    "one in the metadata of the asset district_standing.",
+)
+def verify(folder: Path, heads: Sequence[str]) -> None:
+    """Proves that no entry was changed, taken out or put in. Exit status 1: one was."""
+    from ccgi_pipeline.operations import audit_log as log  # noqa: PLC0415
+
+    try:
+        end: Head = log.verify(folder, [log.Head.of(text) for text in heads])
+    except ValueError as wrong:
+        raise click.UsageError(str(wrong)) from None
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    click.echo(f"{end.number:,} entries, each as it was written. Head: {end}")

@@ -1,0 +1,177 @@
+"""The command ``bench``: what the project takes, beside the engine's own floor.
+
+Belongs here: its arguments. The measuring is in ``ccgi_pipeline.bench``, and in the rooms of the
+look-up and of SFTP.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import click
+
+from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, progress_bars, today
+from ccgi_pipeline.common.errors import PipelineError
+
+
+@click.group()
+def bench() -> None:
+    """Measures the project beside the engine's own floor."""
+
+
+@bench.command("night", epilog=EXAMPLE.format("ccgi bench night --districts 50 --students 100000"))
+@click.option("--districts", default=50, show_default=True)
+@click.option("--students", default=100_000, show_default=True)
+@click.option("--data", type=FOLDER, default=Path("data/bench"), show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@click.option("--encrypted", is_flag=True, help="Over an encrypted warehouse.")
+@date_option
+def bench_night(
+    districts: int,
+    students: int,
+    data: Path,
+    form: str,
+    on: date | None,
+    encrypted: bool,  # noqa: FBT001 - click passes by name
+) -> None:
+    """A whole night over a synthetic state: seconds, memory, ratio to the floor."""
+    from ccgi_pipeline.bench import night  # noqa: PLC0415 - it takes its time to import
+
+    with progress_bars():
+        figures = night.bench_night(data, districts, students, on or today(), encrypted=encrypted)
+    click.echo(json.dumps(asdict(figures), indent=2) if form == "json" else night.as_text(figures))
+
+
+@bench.command("page", epilog=EXAMPLE.format("ccgi bench page docs/benchmarks.md"))
+@click.argument("page", type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@click.option(
+    "--figures",
+    type=FOLDER,
+    default=Path("docs/benchmarks"),
+    show_default=True,
+    help="Where nights' figures lie: night-*.json, as bench night --format json gives them.",
+)
+def bench_page(page: Path, figures: Path) -> None:
+    """Writes measured figures into PAGE, between its marks, and draws their picture."""
+    from ccgi_pipeline.bench import page as pages  # noqa: PLC0415
+
+    try:
+        nights = pages.figures_in(figures)
+        page.write_text(pages.with_figures(page.read_text(), nights))
+    except ValueError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    (figures / pages.PICTURE).write_text(pages.picture(nights))
+
+
+@bench.command("check", epilog=EXAMPLE.format("ccgi bench check --family oneroster"))
+@click.option(
+    "--family",
+    type=click.Choice(["foster_focus", "oneroster"]),
+    default="foster_focus",
+    show_default=True,
+    help="Whose largest file: attendance periods, or enrollments.",
+)
+@click.option("--lines", default=1_000_000, show_default=True)
+@click.option("--data", type=FOLDER, default=Path("data/bench-check"), show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@date_option
+def bench_check(family: str, lines: int, data: Path, form: str, on: date | None) -> None:
+    """One large file: seconds, memory, ratio to the floor."""
+    from ccgi_pipeline.bench import components  # noqa: PLC0415
+
+    figures = components.bench_check(data, family, lines, on or today())
+    if form == "json":
+        click.echo(json.dumps(asdict(figures), indent=2))
+    else:
+        click.echo(components.check_as_text(figures))
+
+
+@bench.command("eligibility", epilog=EXAMPLE.format("ccgi bench eligibility"))
+@click.option("--students", default=500_000, show_default=True)
+@click.option("--data", type=FOLDER, default=Path("data/bench-eligibility"), show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def bench_eligibility(students: int, data: Path, form: str) -> None:
+    """CSU and UC eligibility of many students: seconds, memory, ratio to the floor."""
+    from ccgi_pipeline.bench import components  # noqa: PLC0415
+
+    figures = components.bench_eligibility(data, students)
+    if form == "json":
+        click.echo(json.dumps(asdict(figures), indent=2))
+    else:
+        click.echo(components.eligibility_as_text(figures))
+
+
+@bench.command("lookup", epilog=EXAMPLE.format("ccgi bench lookup --identities 1000000"))
+@click.option("--identities", "count", default=1_000_000, show_default=True, help="Students.")
+@click.option("--data", type=FOLDER, default=Path("data/bench-lookup"), show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def bench_lookup(count: int, data: Path, form: str) -> None:
+    """The SSID look-up: loading beside sorting the same rows, look-ups and requests a second."""
+    from ccgi_pipeline.bench.lookup import measure_lookup  # noqa: PLC0415
+    from ccgi_pipeline.synthetic.identities import identities  # noqa: PLC0415
+
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(parents=True)
+    with progress_bars():
+        figures = measure_lookup(data, identities(count, seed=1))
+    if form == "json":
+        click.echo(json.dumps(asdict(figures), indent=2))
+        return
+    mebibyte = 2**20
+    click.echo(
+        f"{count:,} students, {figures.lines:,} lines, {figures.keys:,} keys\n"
+        f"  loading                       {figures.load_seconds:8.1f} s, "
+        f"peak {figures.peak_bytes / mebibyte:,.0f} MiB\n"
+        f"  the floor (sorting the rows)  {figures.floor_seconds:8.1f} s\n"
+        f"  ratio                         {figures.load_ratio:8.1f}\n"
+        f"  index                         {figures.index_bytes / mebibyte:8,.0f} MiB\n"
+        f"  look-ups a second             {figures.single_per_second:8,.0f} one by one, "
+        f"{figures.batch_per_second:,.0f} in batches\n"
+        f"  requests a second             {figures.requests_per_second:8,.0f} (HTTP, one worker), "
+        f"p50 {figures.p50_milliseconds:.1f} ms, p99 {figures.p99_milliseconds:.1f} ms\n"
+        f"  wrong answers                 {figures.wrong:8,}"
+    )
+
+
+@bench.command("sftp", epilog=EXAMPLE.format("ccgi bench sftp --megabytes 200 --small-files 1000"))
+@click.option("--megabytes", default=200, show_default=True, help="All files together.")
+@click.option("--small-files", default=1000, show_default=True, help="Of 20 kB; one is large.")
+@click.option("--rounds", default=5, show_default=True, help="Medians of so many are shown.")
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def bench_sftp(megabytes: int, small_files: int, rounds: int, form: str) -> None:
+    """SFTP to and from a server on this machine, beside OpenSSH's own program."""
+    from ccgi_pipeline.bench.sftp import measure_sftp  # noqa: PLC0415
+
+    try:
+        figures = measure_sftp(megabytes=megabytes, small_files=small_files, rounds=rounds)
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    if form == "json":
+        click.echo(json.dumps([asdict(one) for one in figures], indent=2))
+        return
+    for one in figures:
+        click.echo(
+            f"{one.files:,} files, {one.mebibytes:,.0f} MiB, median of {one.rounds} rounds\n"
+            f"                                OpenSSH      ours   throughput\n"
+            f"  upload                     {one.openssh_upload:8.2f} s{one.upload:8.2f} s"
+            f"{one.upload_ratio:11.2f}\n"
+            f"  upload, files read back            {one.verified:10.2f} s"
+            f"{one.verified_ratio:11.2f}\n"
+            f"  fetch, with SHA-256        {one.openssh_fetch:8.2f} s{one.fetch:8.2f} s"
+            f"{one.fetch_ratio:11.2f}\n"
+            f"  files that differed        {one.wrong:8,}"
+        )

@@ -1,0 +1,105 @@
+"""Commands that judge and describe files: ``check``, ``dictionary``.
+
+Belongs here: their arguments and exit status.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date
+from pathlib import Path
+
+import click
+
+from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, NOTHING, SUCCESS, date_option, today
+from ccgi_pipeline.common.errors import PipelineError
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.profiles import profiles_in, read_profiles
+
+
+@click.command(epilog=EXAMPLE.format("ccgi check ToSend/ --family transcript"))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--family", type=click.Choice(list(FAMILIES)), help="What the files are.")
+@click.option(
+    "--warehouse",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="Judge with what this warehouse knows, and with its profiles.",
+)
+@click.option(
+    "--profiles",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="Judge with the settings in this profiles.toml.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "html"]),
+    default="text",
+    show_default=True,
+)
+@click.option(
+    "--show-values",
+    is_flag=True,
+    help="Put the cell into each finding. They are pupils' data: for your own screen only.",
+)
+@date_option
+def check(  # noqa: PLR0913 - one for each option
+    paths: tuple[Path, ...],
+    family: str | None,
+    warehouse: Path | None,
+    profiles: Path | None,
+    form: str,
+    on: date | None,
+    *,
+    show_values: bool,
+) -> None:
+    """Judges files, zips or folders as the night would, changing nothing.
+
+    Exit status 0: every line can be loaded. 1: a line or a file cannot. 2: nothing to judge.
+    """
+    from ccgi_pipeline.verification import offline_check, receipt_html, receipts  # noqa: PLC0415 - it takes its time to import
+
+    missing = [path for path in paths if not path.exists()]
+    for path in missing:
+        click.echo(f"{path}: no such file or folder", err=True)
+    if missing:
+        sys.exit(NOTHING)
+    known, settings = None, None
+    try:
+        if warehouse is not None:
+            from ccgi_pipeline.nightly.reference_lookup import open_offline_lookup  # noqa: PLC0415
+
+            known, settings = open_offline_lookup(warehouse), read_profiles(warehouse)
+        if profiles is not None:
+            settings = profiles_in(profiles)
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    checked = offline_check.check(
+        paths, on or today(), family, known, settings, show_values=show_values
+    )
+    if form == "json":
+        answer = {
+            "verdict": str(checked.verdict),
+            "files": [receipts.file_object(file) for file in checked.files],
+        }
+        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    elif form == "html":
+        click.echo(
+            receipt_html.page_of_check(checked.verdict, checked.files, values_shown=show_values),
+            nl=False,
+        )
+    else:
+        click.echo(receipts.as_text(checked.verdict, checked.files))
+    if checked.nothing_recognised:
+        sys.exit(NOTHING)
+    sys.exit(SUCCESS if checked.everything_loads else FAILURE)
+
+
+@click.command(epilog=EXAMPLE.format("ccgi dictionary --format json"))
+@click.option("--format", "form", type=click.Choice(["markdown", "json"]), default="markdown")
+def dictionary(form: str) -> None:
+    """Prints every feed, column, rule and report, from their declarations."""
+    from ccgi_pipeline import dictionary as pages  # noqa: PLC0415 - it takes its time to import
+
+    click.echo(pages.as_json() if form == "json" else pages.as_markdown(), nl=False)

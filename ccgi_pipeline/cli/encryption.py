@@ -1,0 +1,75 @@
+"""The command ``encryption``: keys, and whether a folder is encrypted.
+
+Belongs here: its arguments and what is printed. Keys come from the environment or from files, never
+from an argument: what is typed stays in the shell's history.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ccgi_pipeline.cli.common import EXAMPLE
+
+_warehouse = click.option(
+    "--warehouse",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    required=True,
+    help="The warehouse, or the folder of the look-up.",
+)
+
+
+@click.group()
+def encryption() -> None:
+    """Encryption at rest: keys, and what is encrypted."""
+
+
+@encryption.command(
+    "new-key", epilog=EXAMPLE.format("(umask 077; ccgi encryption new-key > warehouse.key)")
+)
+def new_key() -> None:
+    """Prints a new key. Keep a copy of it in another place: without it nothing can be read."""
+    from ccgi_pipeline.encryption import keys  # noqa: PLC0415 - it takes its time to import
+
+    click.echo(keys.new_key())
+
+
+@encryption.command(
+    "change-key",
+    epilog=EXAMPLE.format(
+        "ccgi encryption change-key --warehouse warehouse --new-key-file new.key"
+    ),
+)
+@_warehouse
+@click.option(
+    "--new-key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="The file with the new key.",
+)
+def change_key(warehouse: Path, new_key_file: Path) -> None:
+    """Has a new key open the folder in place of the one that the environment names.
+
+    The old key is refused from then on: name the new one in the environment.
+    """
+    from ccgi_pipeline.encryption import keys  # noqa: PLC0415
+
+    keys.change_key(warehouse, keys.key_in(new_key_file))
+    click.echo("The new key is in force, the old one is refused.")
+
+
+@encryption.command("status", epilog=EXAMPLE.format("ccgi encryption status --warehouse warehouse"))
+@_warehouse
+def status(warehouse: Path) -> None:
+    """Tells whether the folder is encrypted, how, and since when by its present key."""
+    from ccgi_pipeline.encryption import keys  # noqa: PLC0415
+
+    if not (warehouse / keys.FILE_NAME).exists():
+        click.echo("not encrypted")
+        return
+    told = keys.status_of(warehouse)
+    click.echo(
+        f"encrypted, scheme {told.scheme}\nsince            {told.made}\n"
+        f"key last changed {told.key_changed}"
+    )

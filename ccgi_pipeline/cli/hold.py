@@ -1,0 +1,170 @@
+"""The command ``hold``: drops that wait for an operator.
+
+Belongs here: listing them and taking down answers. The next night acts on an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ccgi_pipeline.cli.common import EXAMPLE, date_option, print_table, today
+from ccgi_pipeline.common.errors import PipelineError
+from ccgi_pipeline.operations.audit_log import Act, noted
+from ccgi_pipeline.profiles import read_profiles
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.warehouse.load.approvals import Hold
+
+_warehouse = click.option(
+    "--warehouse",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    required=True,
+    help="The warehouse whose drops they are.",
+)
+
+
+@click.group()
+def hold() -> None:
+    """Drops that would end far more records than a day does, and wait for an answer."""
+
+
+@hold.command("list", epilog=EXAMPLE.format("ccgi hold list --warehouse data/demo/warehouse"))
+@_warehouse
+def list_(warehouse: Path) -> None:
+    """Shows the held drops, newest first."""
+    from ccgi_pipeline.warehouse.load import approvals  # noqa: PLC0415 - DuckDB takes its time
+    from ccgi_pipeline.warehouse.storage.connection import open_warehouse  # noqa: PLC0415 - DuckDB takes its time
+
+    _bring_up_to_date(warehouse)
+    with open_warehouse(warehouse, read_only=True) as connection:
+        found = approvals.holds(connection)
+    if not found:
+        click.echo("No drop is held.")
+        return
+    print_table(
+        ("drop", "district", "family", "night", "would end", "state"),
+        [
+            (
+                held.drop,
+                held.sender,
+                held.family,
+                f"{held.night:%Y-%m-%d}",
+                sum(threat.would_end for threat in held.threats if threat.school is None)
+                or sum(threat.would_end for threat in held.threats),
+                held.state,
+            )
+            for held in found
+        ],
+    )
+
+
+@hold.command(epilog=EXAMPLE.format("ccgi hold show 3f2a --warehouse data/demo/warehouse"))
+@click.argument("drop")
+@_warehouse
+def show(drop: str, warehouse: Path) -> None:
+    """Shows what a held drop would end, and the likely cause."""
+    from ccgi_pipeline.warehouse.load import approvals  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.storage.connection import open_warehouse  # noqa: PLC0415
+
+    _bring_up_to_date(warehouse)
+    with open_warehouse(warehouse, read_only=True) as connection:
+        try:
+            held = approvals.the_hold(connection, drop)
+        except PipelineError as wrong:
+            raise click.ClickException(str(wrong)) from None
+    _print_hold(held)
+
+
+def _bring_up_to_date(warehouse: Path) -> None:
+    """Has a warehouse of an older version what is read here; a night that writes has seen to it."""
+    from ccgi_pipeline.warehouse.storage.connection import upgrade_tables  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.storage.writers import exclusive_writer  # noqa: PLC0415
+
+    with suppress(WarehouseBusyError), exclusive_writer(warehouse):
+        upgrade_tables(warehouse)
+
+
+def _print_hold(held: Hold) -> None:
+    click.echo(f"{held.drop}: {held.family} of {held.sender}, night of {held.night:%Y-%m-%d}")
+    click.echo(f"{held.state}{f' ({held.reason})' if held.reason else ''}")
+    print_table(
+        ("feed", "school", "would end", "of active", "likely cause"),
+        [
+            (threat.feed, threat.school or "all", threat.would_end, threat.active, threat.cause)
+            for threat in held.threats
+        ],
+    )
+
+
+def _with_an_answer(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that every answer needs."""
+    options: list[Any] = [
+        click.argument("drop"),
+        _warehouse,
+        click.option("--by", required=True, help="Who answers: your name."),
+        click.option("--reason", required=True, help="Why. Name no pupil."),
+        date_option,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@hold.command(
+    epilog=EXAMPLE.format(
+        'ccgi hold approve 3f2a --warehouse warehouse --by "A. Name" --reason "new school year"'
+    )
+)
+@click.option("--adds-only", is_flag=True, help="Load its lines, and end no record.")
+@_with_an_answer
+def approve(
+    drop: str, warehouse: Path, by: str, reason: str, on: date | None, *, adds_only: bool
+) -> None:
+    """Has the next night load a held drop after all. The approval expires."""
+    from ccgi_pipeline.warehouse.load.roster_guard import ADDS_ONLY, APPROVED  # noqa: PLC0415
+
+    answer = ADDS_ONLY if adds_only else APPROVED
+    _answer(drop, warehouse, answer, by=by, reason=reason, on=on or today())
+
+
+@hold.command(
+    epilog=EXAMPLE.format(
+        'ccgi hold discard 3f2a --warehouse warehouse --by "A. Name" --reason "wrong file"'
+    )
+)
+@_with_an_answer
+def discard(drop: str, warehouse: Path, by: str, reason: str, on: date | None) -> None:
+    """Leaves a held drop for good."""
+    from ccgi_pipeline.warehouse.load.roster_guard import DISCARDED  # noqa: PLC0415
+
+    _answer(drop, warehouse, DISCARDED, by=by, reason=reason, on=on or today())
+
+
+def _answer(drop: str, warehouse: Path, answer: str, *, by: str, reason: str, on: date) -> None:
+    from ccgi_pipeline.warehouse.load import approvals  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.load.roster_guard import DISCARDED  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.storage.connection import open_warehouse  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.storage.schema import create_missing_tables  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.storage.writers import exclusive_writer  # noqa: PLC0415
+
+    act = Act.DISCARDED if answer == DISCARDED else Act.APPROVED
+    try:
+        with exclusive_writer(warehouse), open_warehouse(warehouse) as connection:
+            create_missing_tables(connection)
+            profiles = read_profiles(warehouse)
+            held = approvals.the_hold(connection, drop)
+            about = {"drop": held.drop, "district": held.sender, "answer": answer}
+            with noted(warehouse, act, about, by=by, reason=reason):
+                held = approvals.answer_hold(
+                    connection, held.drop, answer, by=by, reason=reason, on=on, profiles=profiles
+                )
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    click.echo(f"{held.drop}: {held.state}")

@@ -1,0 +1,106 @@
+"""The command ``purge``: what is known of a district, or is too old, taken out for good.
+
+Belongs here: its arguments and what is printed. What goes is in ``ccgi_pipeline.operations.purge``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import click
+
+from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, FOLDER, Day, print_table, progress_bars
+from ccgi_pipeline.common.errors import PipelineError
+
+_THERE = click.Path(file_okay=False, exists=True, path_type=Path)
+
+
+@click.command(
+    epilog=EXAMPLE.format(
+        "ccgi purge --district 3367173 --warehouse warehouse --outbox outbox --inbox inbox\n  "
+        "ccgi purge --before 2021-07-01 --warehouse warehouse --outbox outbox --inbox inbox"
+    )
+)
+@click.option("--warehouse", type=_THERE, required=True)
+@click.option("--outbox", type=FOLDER, required=True)
+@click.option("--inbox", type=FOLDER, required=True, help="The local inbox.")
+@click.option("--district", help="All of this district, by its CD code.")
+@click.option("--before", type=Day(), help="What came before this day and nobody's reports need.")
+@click.option("--apply", "apply_", is_flag=True, help="Do it. Without this, nothing is changed.")
+@click.option("--by", default="", help="Who has it done: your name. Needed with --apply.")
+@click.option("--reason", default="", help="Why. Name no pupil.")
+def purge(  # noqa: PLR0913, PLR0917 - one for each option
+    warehouse: Path,
+    outbox: Path,
+    inbox: Path,
+    district: str | None,
+    before: date | None,
+    by: str,
+    reason: str,
+    *,
+    apply_: bool,
+) -> None:
+    """Takes out what is known of a district, or what is too old, and proves that it is gone.
+
+    Shows what would go; with --apply it goes, from the archive, the warehouse and all its former
+    states, receipts and reports, the ledgers, and Dagster's own history. It cannot be undone. What
+    was delivered before can be made again no more. Exit status 1: something was still found.
+    """
+    from ccgi_pipeline.nightly.paths import PipelinePaths  # noqa: PLC0415
+    from ccgi_pipeline.operations import purge as purge_operation  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.warehouse.load.erasure import PurgeSelection  # noqa: PLC0415
+
+    if (district is None) == (before is None):
+        msg = "give one of --district and --before"
+        raise click.UsageError(msg)
+    if apply_ and not by.strip():
+        raise click.UsageError("--apply needs --by: who has it done")  # noqa: EM101 - shown as it is
+    folders = PipelinePaths(inbox, outbox, warehouse)
+    wish = PurgeSelection(district, before)
+    try:
+        if not apply_:
+            planned = purge_operation.plan(folders, wish)
+            _print_what_goes(planned.rows, planned.files)
+            click.echo("Nothing was changed. With --apply --by NAME it will be, for good.")
+            return
+        from ccgi_pipeline.runtime.dagster_instance import delete_runs  # noqa: PLC0415
+
+        with progress_bars():
+            certificate = purge_operation.purge(
+                folders,
+                wish,
+                by=by,
+                reason=reason,
+                forget_runs=lambda of: delete_runs(warehouse, of),
+            )
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    _print_what_goes(certificate.rows, certificate.files)
+    proof = certificate.proof
+    click.echo(f"{certificate.snapshots:,} former states of the warehouse are gone.")
+    click.echo(
+        f"Proof: {proof.values:,} values were searched for in {proof.files:,} files "
+        f"({proof.bytes:,} bytes) and all tables."
+    )
+    for place, found in proof.found.items():
+        click.echo(f"  still found in {place}: {found:,}")
+    if certificate.proven:
+        click.echo("  found nowhere")
+    number = certificate.audit_entry.partition(":")[0]
+    click.echo(f"Certificate: {warehouse / purge_operation.CERTIFICATES / f'purge-{number}.json'}")
+    if not certificate.proven:
+        sys.exit(FAILURE)
+
+
+def _print_what_goes(rows: Mapping[str, int], files: Mapping[str, int]) -> None:
+    told = [
+        *((f"table {table}", count) for table, count in rows.items()),
+        *((place, count) for place, count in files.items() if count),
+    ]
+    if told:
+        print_table(("place", "rows or files"), told)
+    else:
+        click.echo("There is nothing of it.")

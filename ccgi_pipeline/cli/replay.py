@@ -1,0 +1,169 @@
+"""The command ``replay``: lines that were kept out, taken again after something has changed.
+
+Belongs here: its arguments, and the tables of before and after. What a replay does is in
+``ccgi_pipeline.operations.replay``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ccgi_pipeline.cli.common import (
+    EXAMPLE,
+    FAILURE,
+    date_option,
+    print_table,
+    progress_bars,
+    today,
+)
+from ccgi_pipeline.common.errors import PipelineError
+from ccgi_pipeline.feeds.registry import FAMILIES, RULES
+from ccgi_pipeline.operations.audit_log import Act, noted
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.warehouse.load.reload import BeforeAndAfter, Replayed
+
+
+@click.command(
+    epilog=EXAMPLE.format("ccgi replay --warehouse data/demo/warehouse --district 3367173")
+)
+@click.option(
+    "--warehouse",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    required=True,
+    help="The warehouse that keeps the lines.",
+)
+@click.option("--district", help="Drops of this sender only, by CD code.")
+@click.option("--family", type=click.Choice(list(FAMILIES)), help="Drops of this family only.")
+@click.option("--drop", default="", help="The drop whose id begins so.")
+@click.option("--apply", "apply_", is_flag=True, help="Do it. Without this, nothing is changed.")
+@click.option("--by", default="", help="Who has it done: your name. Needed with --apply.")
+@click.option("--reason", default="", help="Why. Name no pupil.")
+@date_option
+def replay(  # noqa: PLR0913, PLR0917 - one for each option
+    warehouse: Path,
+    district: str | None,
+    family: str | None,
+    drop: str,
+    by: str,
+    reason: str,
+    on: date | None,
+    *,
+    apply_: bool,
+) -> None:
+    """Judges lines that were kept out again, by today's rules and settings.
+
+    Shows what becomes of them, before and after. With --apply they are loaded; the next night
+    writes reports and receipts. Exit status 1: some drop could not be judged.
+    """
+    from ccgi_pipeline.operations import replay as replay_operation  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.warehouse.load.reload import ReplayState  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection, Signature  # noqa: PLC0415
+
+    if apply_ and not by.strip():
+        raise click.UsageError("--apply needs --by: who has it done")  # noqa: EM101 - shown as it is
+    wish = ReplaySelection(district, family, drop)
+    try:
+        with progress_bars():
+            if apply_:
+                signature = Signature(by.strip(), reason.strip())
+                about = {"district": district or "", "family": family or "", "drop": drop}
+                with noted(warehouse, Act.REPLAYED, about, by=by, reason=reason):
+                    told = replay_operation.apply(warehouse, wish, on or today(), signature)
+            else:
+                told = replay_operation.preview(warehouse, wish, on or today())
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    if not told:
+        click.echo("No such drop has lines that were kept out.")
+        return
+    told.sort(key=lambda replayed: replayed.of.position)
+    changed = [replayed for replayed in told if replayed.state is ReplayState.CHANGED]
+    _print_lines(changed)
+    _print_rules(changed)
+    _print_others([replayed for replayed in told if replayed.state is not ReplayState.CHANGED])
+    _print_end(len(changed), done=apply_)
+    if any(replayed.state is ReplayState.FAULT for replayed in told):
+        sys.exit(FAILURE)
+
+
+def _print_lines(changed: Iterable[Replayed]) -> None:
+    """What becomes of the lines of each file."""
+    rows = [
+        (
+            replayed.of.drop,
+            replayed.of.sender,
+            file.feed or "not recognised",
+            file.name,
+            f"left as it was: {file.superseded_by} is a later full set"
+            if file.superseded_by
+            else _in_words(file.fates),
+        )
+        for replayed in changed
+        for file in replayed.files
+    ]
+    if rows:
+        print_table(("drop", "sender", "lines of", "file", "before → after"), rows)
+
+
+def _in_words(fates: Mapping[str, BeforeAndAfter]) -> str:
+    return ", ".join(f"{fate} {before:,} → {after:,}" for fate, (before, after) in fates.items())
+
+
+def _print_rules(changed: Iterable[Replayed]) -> None:
+    """Which rules are broken how often, in the files that are taken again."""
+    before: Counter[tuple[str, ...]] = Counter()
+    after: Counter[tuple[str, ...]] = Counter()
+    for replayed in changed:
+        for file in replayed.files:
+            if file.superseded_by:
+                continue
+            for rule, (was, is_) in file.rules.items():
+                place = replayed.of.drop, file.feed or "not recognised", *rule
+                before[place] += was
+                after[place] += is_
+    rows = [
+        (drop, feed, rule, severity, before[place], after[place], _text(rule))
+        for place in sorted({*before, *after})
+        for drop, feed, rule, severity in [place]
+    ]
+    if rows:
+        columns = ("drop", "lines of", "rule", "severity", "before", "after", "what is wrong")
+        print_table(columns, rows)
+
+
+def _text(rule: str) -> str:
+    return RULES[rule].text if rule in RULES else "a rule of before"
+
+
+def _print_others(others: Iterable[Replayed]) -> None:
+    """Drops that stay as they are, and why."""
+    rows = [
+        (
+            replayed.of.drop,
+            replayed.of.sender,
+            replayed.of.family,
+            sum(replayed.of.lines.values()),
+            f"{replayed.state}{f' ({replayed.told})' if replayed.told else ''}",
+        )
+        for replayed in others
+    ]
+    if rows:
+        print_table(("drop", "sender", "family", "lines kept out", "stays, because"), rows)
+
+
+def _print_end(changed: int, *, done: bool) -> None:
+    drops = "1 drop" if changed == 1 else f"{changed:,} drops"
+    if done:
+        click.echo(f"{drops} changed. The next night writes the reports and receipts.")
+    elif changed:
+        click.echo(f"Nothing was changed. With --apply --by NAME, {drops} will be.")
+    else:
+        click.echo("Nothing was changed, and nothing would be.")

@@ -1,0 +1,51 @@
+"""The command ``support-bundle``: how an installation stands, for who helps from outside.
+
+Belongs here: its arguments, and where the file is put.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ccgi_pipeline.cli.common import EXAMPLE
+from ccgi_pipeline.common.errors import PipelineError
+from ccgi_pipeline.encryption.sqlite import OWNER_ONLY
+
+
+@click.command(
+    "support-bundle",
+    epilog=EXAMPLE.format("ccgi support-bundle --warehouse data/demo/warehouse --out support.zip"),
+)
+@click.option(
+    "--warehouse",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    required=True,
+    help="The warehouse that it is about.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The zip to write; it must not exist.",
+)
+@click.option("--drop", help="Adds the shape of this drop's files; the beginning of its id.")
+def support_bundle(warehouse: Path, out: Path, drop: str | None) -> None:
+    """Writes a zip of structure and counts, without any value of a pupil.
+
+    Read READ_ME_FIRST.md in it before you send it on.
+    """
+    # Dagster takes seconds to import; commands that do not need it do not wait for it.
+    from ccgi_pipeline.monitoring.support_bundle.bundle import support_bundle as bundle  # noqa: PLC0415
+
+    try:
+        content = bundle(warehouse, drop)
+        with out.open("xb") as file:
+            out.chmod(OWNER_ONLY)
+            file.write(content)
+    except FileExistsError:
+        raise click.ClickException(f"{out} is there already") from None  # noqa: EM102 - shown so
+    except PipelineError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    click.echo(f"{out}: read READ_ME_FIRST.md in it before you send it")

@@ -1,0 +1,54 @@
+"""The command ``warehouse``: moving one to PostgreSQL and object storage, and back.
+
+Belongs here: its arguments and what is printed. Where a warehouse is to be, the environment says.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ccgi_pipeline.cli.common import EXAMPLE
+from ccgi_pipeline.operations.audit_log import Act, noted
+
+
+@click.group()
+def warehouse() -> None:
+    """The warehouse as a whole: where its catalog and its tables lie."""
+
+
+@warehouse.command(
+    "move", epilog=EXAMPLE.format("ccgi warehouse move --warehouse warehouse --to-postgres")
+)
+@click.option(
+    "--warehouse",
+    "folder",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    required=True,
+    help="The warehouse's folder.",
+)
+@click.option(
+    "--to-postgres/--to-folder",
+    "to_postgres",
+    default=None,
+    required=True,
+    help="Into the database of CCGI_CATALOG (tables: to CCGI_TABLES); or out of it.",
+)
+def move(folder: Path, *, to_postgres: bool) -> None:
+    """Moves the catalog, with all its snapshots, into PostgreSQL or back into the folder.
+
+    What it is moved from is kept as it is. No night may write meanwhile.
+    """
+    from ccgi_pipeline.warehouse.storage import relocation  # noqa: PLC0415 - it takes its time to import
+
+    with noted(folder, Act.MOVED, {"to": "PostgreSQL" if to_postgres else "the folder"}):
+        moved = relocation.to_postgres(folder) if to_postgres else relocation.to_folder(folder)
+    click.echo(
+        f"{moved.rows:,} rows of the catalog with {moved.snapshots:,} snapshots were moved, "
+        f"and {moved.files:,} files of tables."
+    )
+    if to_postgres:
+        click.echo("Keep CCGI_CATALOG set: without it the warehouse does not open.")
+    else:
+        click.echo("Unset CCGI_CATALOG and CCGI_TABLES: with them the warehouse does not open.")

@@ -1,0 +1,1 @@
+"""Small, general building blocks: errors, progress, prefetch, failpoints, environment, runbook."""

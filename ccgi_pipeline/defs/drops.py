@@ -1,0 +1,59 @@
+"""The first step of the night: what lies in the inboxes, taken and archived."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from ccgi_pipeline.defs.checks import check_spec
+from ccgi_pipeline.defs.resources import NightDate, Warehouse
+from ccgi_pipeline.intake.sources import Unreachable, reasons
+from ccgi_pipeline.nightly.receive import receive_drops
+
+SERVERS_ANSWER = "every_server_was_asked"
+
+
+@dg.asset(
+    group_name="received",
+    kinds={"sftp", "file"},
+    check_specs=[
+        check_spec(
+            SERVERS_ANSWER,
+            "received_drops",
+            "Every SFTP server with an inbox was asked, and gave every file; so did the local "
+            "inbox. Yellow: a server is away, and the next look asks it again. Red: one refuses, "
+            "or what lies in an inbox may not be read, until somebody acts.",
+        )
+    ],
+    description="Files that senders put into the inboxes, of this machine and on SFTP servers, "
+    "since the last night: archived under their SHA-256 and grouped into drops, what one sender "
+    "delivered together.",
+)
+def received_drops(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    night: dg.ResourceParam[NightDate],
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """Takes every new file that may be taken."""
+    received = receive_drops(
+        warehouse.connection, warehouse.folders, night.of(context), taking=night.taking
+    )
+    yield dg.MaterializeResult(
+        metadata={
+            "drops": len(received.drops),
+            "files": sum(len(drop.files) for drop in received.drops),
+            "duplicates": len(received.duplicates),
+            "still growing": len(received.growing),
+            "files in no sender's folder": len(received.strays),
+        }
+    )
+    yield _servers_answer(received.unreachable)
+
+
+def _servers_answer(unreachable: Sequence[Unreachable]) -> dg.AssetCheckResult:
+    refused = any(server.permanent for server in unreachable)
+    return dg.AssetCheckResult(
+        check_name=SERVERS_ANSWER,
+        passed=not unreachable,
+        severity=dg.AssetCheckSeverity.ERROR if refused else dg.AssetCheckSeverity.WARN,
+        metadata={**reasons(unreachable)},
+    )

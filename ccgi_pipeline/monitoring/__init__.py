@@ -1,0 +1,1 @@
+"""How the pipeline and each district stand: health, district status, alerts, support bundle."""

@@ -1,0 +1,120 @@
+"""The shape of a received file: how its lines and cells are built, not what they say.
+
+Belongs here: encoding, known headers, cells a line, characters a cell. A shape that fewer than
+``RARE`` lines have is counted with the others, since one line's shape may lead to one pupil.
+Pure. Does not belong here: which file (bundle), whether it is right (verification).
+"""
+
+from __future__ import annotations
+
+import csv
+from typing import Any
+
+import polars as pl
+
+from ccgi_pipeline.feeds.spec import FeedSpec, fold
+from ccgi_pipeline.intake.encodings import decode
+
+RARE = 11
+"""Lines from which on a shape is told: as many as small counts are hidden below (CDE)."""
+_SHAPES_TOLD = 20
+"""Shapes of a column that are told at most, the most frequent first."""
+_SEPARATORS = (",", "^", "\t", ";", "|")
+_OTHER = "other"
+
+
+def shape(content: bytes, feed: FeedSpec | None) -> dict[str, Any]:
+    """The shape of a file; ``feed`` is what it was taken for, if it was recognised."""
+    text = decode(content)
+    told: dict[str, Any] = {"bytes": len(content), "encoding": text.encoding}
+    if text.body is None:
+        return told
+    lines = pl.Series(text.body.decode(errors="replace").split("\n"), dtype=pl.String)
+    lines = lines.filter(lines.str.strip_chars() != "")
+    told |= {"lines with a header": lines.len()}
+    if lines.is_empty():
+        return told
+    header, body = str(lines[0]), lines.slice(1)
+    separator = max(feed.separators if feed else _SEPARATORS, key=header.count)
+    names = _header(header, separator, feed)
+    lengths = body.str.len_chars()
+    told |= {
+        "separator": separator,
+        "header": [name for name in names if name],
+        "header cells of unknown name": names.count(None),
+        "cells of the header": len(names),
+        "characters a line": {"least": lengths.min(), "most": lengths.max()},
+        "lines by number of cells": _counts(body.str.count_matches(separator, literal=True) + 1),
+        "lines with quotation marks": int(body.str.contains('"', literal=True).sum()),
+    }
+    return told | {"columns": _columns(body, separator, names)}
+
+
+def _header(line: str, separator: str, feed: FeedSpec | None) -> list[str | None]:
+    """The declared names of the header's cells; None for a name that is not declared.
+
+    Such a name may be anything: a pupil's line stands where the header should be, now and then.
+    """
+    try:
+        cells = next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        cells = line.split(separator)
+    known = feed.columns_by_folded_name if feed else {}
+    return [known[fold(cell)].name if fold(cell) in known else None for cell in cells]
+
+
+def _counts(numbers: pl.Series) -> dict[str, int]:
+    counted = numbers.alias("number").to_frame().group_by("number").len().sort("number")
+    return {str(number): count for number, count in counted.iter_rows()}
+
+
+def _columns(body: pl.Series, separator: str, names: list[str | None]) -> dict[str, Any]:
+    """The shapes of each known column, of the lines that have as many cells as the header."""
+    split = body.str.split(separator)
+    whole = split.filter(split.list.len() == len(names))
+    return {name: cell_shapes(whole.list.get(place)) for place, name in enumerate(names) if name}
+
+
+def cell_shapes(cells: pl.Series) -> dict[str, int]:
+    """How many cells have which shape: ``9{10}``, ``A{2,12} A{3,9}``; letters are A, digits 9.
+
+    Shapes of fewer than ``RARE`` cells, and those beyond the most frequent, are ``other``.
+    """
+    if cells.len() < RARE:
+        return {_OTHER: cells.len()} if cells.len() else {}
+    classed = (
+        pl.col("cell")
+        .str.strip_chars()
+        .str.replace_all(r"\p{L}", "A")
+        .str.replace_all(r"\p{N}", "9")
+        .str.replace_all(r"[^A9 ,.:;/@()'\"_+-]", "?")
+    )
+    frame = cells.alias("cell").to_frame().select(classed)
+    frame = frame.with_columns(pl.col("cell").str.extract_all("A+|9+|.").alias("runs"))
+    frame = frame.with_columns(
+        pl.col("runs").list.eval(pl.element().str.slice(0, 1)).list.join("").alias("key")
+    )
+    counted = frame.group_by("key").len().sort("len", "key", descending=[True, False])
+    told = counted.filter(pl.col("len") >= RARE).head(_SHAPES_TOLD)
+    spelled = {
+        (_spelled(str(key), frame.filter(pl.col("key") == key)["runs"]) or "blank"): int(count)
+        for key, count in told.iter_rows()
+    }
+    others = cells.len() - int(told["len"].sum())
+    return spelled | ({_OTHER: others} if others else {})
+
+
+def _spelled(key: str, runs: pl.Series) -> str:
+    """A key with the least and the most characters of each of its runs."""
+    lengths = runs.list.eval(pl.element().str.len_chars())
+    parts: list[str] = []
+    for place, character in enumerate(key):
+        of_run = lengths.list.get(place)
+        parts.append(character + _times(int(str(of_run.min())), int(str(of_run.max()))))
+    return "".join(parts)
+
+
+def _times(least: int, most: int) -> str:
+    if least == most:
+        return f"{{{least}}}" if least > 1 else ""
+    return f"{{{least},{most}}}"

@@ -1,0 +1,179 @@
+"""How a warehouse stands: versions, settings, tables, counts. Structure, and no cell of anybody.
+
+Belongs here: what is read of the warehouse folder and of this machine. Does not belong here: what
+Dagster remembers (runs), the file that it all goes into (bundle).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib.metadata import requires, version
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from ccgi_pipeline.common.errors import PipelineError
+from ccgi_pipeline.delivery import ledger as deliveries
+from ccgi_pipeline.profiles import FILE_NAME as PROFILES
+from ccgi_pipeline.profiles import SettingsTable, read_profiles
+from ccgi_pipeline.warehouse.queries import health as health_queries
+from ccgi_pipeline.warehouse.storage.location import CATALOG, ENCRYPTED_CATALOG, TABLES
+from ccgi_pipeline.warehouse.storage.schema import quote_identifier
+
+_PACKAGE = "ccgi-pipeline"
+
+
+def versions() -> dict[str, str]:
+    """This project, Python, the system and the libraries that the project names."""
+    named = [re.match(r"[\w.-]+", wanted) for wanted in requires(_PACKAGE) or []]
+    libraries = {found[0]: _installed(found[0]) for found in named if found}
+    return {
+        _PACKAGE: version(_PACKAGE),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        **{name: number for name, number in libraries.items() if number},
+    }
+
+
+def _installed(library: str) -> str:
+    try:
+        return version(library)
+    except ModuleNotFoundError:  # wanted for tests only
+        return ""
+
+
+_NAMES = {name for kind in SettingsTable.__subclasses__() for name in kind.model_fields}
+"""Every name that a setting may have."""
+_OPEN_TEXTS = re.compile(r"[a-z_]{1,20}[0-9]{0,2}|\d{2}-\d{2}")
+_OPEN_SETTINGS = {
+    *("small_cells", "every", "weekday", "percent_of", "bulk", "mode", "dates", "year_starts"),
+}
+"""Settings whose words are ours: all other texts are told by their length."""
+
+
+def settings(warehouse: Path) -> dict[str, Any]:
+    """The settings as they are nested: numbers, yes and no, and of texts only their length."""
+    path = warehouse / PROFILES
+    if not path.exists():
+        return {"profiles": "none"}
+    try:
+        read_profiles(warehouse)
+    except PipelineError as error:
+        return {"profiles": f"cannot be read: {type(error).__name__}"}
+    return {"profiles": _structure(tomllib.loads(path.read_text()))}
+
+
+def _structure(given: Mapping[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for number, (name, value) in enumerate(given.items(), start=1):
+        # Settings' names and CD codes; a server's name, say, is an operator's word.
+        shown = name if name in _NAMES or re.fullmatch(r"[0-9]{7}", name) else f"name {number}"
+        told[shown] = _structure(value) if isinstance(value, Mapping) else _told(name, value)
+    return told
+
+
+def _told(name: str, value: object) -> object:
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if name in _OPEN_SETTINGS and isinstance(value, str) and _OPEN_TEXTS.fullmatch(value):
+        return value
+    return f"a text of {len(str(value))} characters"
+
+
+def tables(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Every table: its columns with their types, and how many rows it has."""
+    rows = connection.execute(
+        "SELECT table_name, list(column_name || ' ' || data_type ORDER BY column_index) "
+        "FROM duckdb_columns() WHERE database_name = 'lake' AND schema_name = 'main' "
+        "GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    return [
+        {
+            "table": table,
+            "rows": _count(connection, f"lake.{quote_identifier(table)}"),
+            "columns": of_it,
+        }
+        for table, of_it in rows
+    ]
+
+
+def _count(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {relation}").fetchone()
+    return int(row[0]) if row else 0
+
+
+_COUNTED: Mapping[str, str] = {
+    "drops": "SELECT family, verdict, night::VARCHAR AS night, correction, count(*) AS drops "
+    "FROM lake.drops GROUP BY ALL ORDER BY ALL",
+    "ledger": "SELECT feed, fate, count(*) AS files, sum(lines)::BIGINT AS lines FROM lake.ledger "
+    "GROUP BY ALL ORDER BY ALL",
+    "files": "SELECT feed, encoding, verdict, complete, count(*) AS files, "
+    "sum(lines)::BIGINT AS lines FROM lake.files GROUP BY ALL ORDER BY ALL",
+    "findings": "SELECT rule, severity, count(*) AS findings, "
+    "count(DISTINCT drop_id) AS drops FROM lake.findings GROUP BY ALL ORDER BY 3 DESC, 1, 2",
+    "holds": "SELECT feed, count(DISTINCT drop_id) AS drops, sum(would_end)::BIGINT AS would_end, "
+    "sum(active)::BIGINT AS active FROM lake.held_for GROUP BY ALL ORDER BY ALL",
+    "answers to holds": "SELECT answer, count(*) AS drops FROM lake.hold_answers "
+    "GROUP BY ALL ORDER BY ALL",
+    "replays": "SELECT night::VARCHAR AS night, feed, fate, sum(before)::BIGINT AS before, "
+    "sum(after)::BIGINT AS after FROM lake.replays GROUP BY ALL ORDER BY ALL",
+    "look-ups": "SELECT answer, count(*) AS applications FROM lake.application_ssids "
+    "GROUP BY ALL ORDER BY ALL",
+    "eligibility": "SELECT system, status, count(*) AS students FROM lake.eligibility "
+    "GROUP BY ALL ORDER BY ALL",
+    "snapshots": "SELECT count(*) AS snapshots, min(snapshot_id) AS first, "
+    "max(snapshot_id) AS newest FROM ducklake_snapshots('lake')",
+}
+"""What is counted: codes and words of ours, nights and numbers."""
+
+
+def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, Any]]]:
+    """Drops, lines, findings, holds, replays, answers: by kind, never by whom."""
+    return {name: connection.execute(query).pl().to_dicts() for name, query in _COUNTED.items()}
+
+
+def faults(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Files whose ledger does not add up, by feed: none, in a sound warehouse."""
+    return health_queries.unbalanced_files(connection)
+
+
+def delivered(warehouse: Path) -> dict[str, int]:
+    """Deliveries by state; servers are not named."""
+    if not deliveries.exists(warehouse):
+        return {}
+    states: dict[str, int] = {}
+    with deliveries.open_ledger(warehouse) as ledger:
+        for _, state, count in ledger.counts():
+            states[state] = states.get(state, 0) + count
+    return states
+
+
+def sizes(warehouse: Path) -> dict[str, dict[str, int]]:
+    """Files and bytes of each part of the warehouse folder that we made."""
+    told = {}
+    for name in (*_FOLDERS, *_FILES):
+        path = warehouse / name
+        found = [path.stat().st_size] if path.is_file() else [*_sizes_below(path)]
+        if found:
+            told[name] = {"files": len(found), "bytes": sum(found)}
+    return told
+
+
+def _sizes_below(folder: Path) -> Iterator[int]:
+    """A night may be at work: what goes while we look is not counted."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                yield Path(place, name).stat().st_size
+
+
+_FOLDERS = ("archive", TABLES, "staging", "spill", "lookups", "dagster")
+_FILES = (CATALOG, ENCRYPTED_CATALOG, "deliveries.sqlite", "looks.sqlite", PROFILES)

@@ -1,0 +1,93 @@
+"""The staged drops of a family, cut into batches that fit into memory.
+
+Belongs here: where one batch ends, and isolating a drop that makes a batch fail.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+import duckdb
+
+from ccgi_pipeline.common.errors import UNFORESEEN, kind_and_place, value_free
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.intake.archive import Archive
+from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop
+from ccgi_pipeline.intake.shares import WHOLE, Share, bytes_of
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.verification.gates import refused
+from ccgi_pipeline.verification.outcomes import Verification
+
+_LOG = logging.getLogger(__name__)
+
+BATCH_BYTES = 128 << 20
+"""Received bytes that are verified together: enough to make a pandera call cheap, and small enough
+that a night of any size needs the memory of one batch."""
+
+
+@value_free
+def list_shares(folders: PipelinePaths, family: str, count: int) -> list[Share]:
+    """The shares of the staged drops of ``family``, ``count`` at most; none is empty."""
+    drops = folders.staging.drops(staged_families(family))
+    of = min(count, len({drop.sender for drop in drops}))
+    return [Share(number, of) for number in range(1, of + 1)]
+
+
+@value_free
+def restart_shares(folders: PipelinePaths, family: str, count: int) -> list[Share]:
+    """The same, when nothing of ``family`` is verified yet."""
+    folders.staging.clear_batches(family)
+    return list_shares(folders, family, count)
+
+
+def share_suffix(share: Share) -> str:
+    """Returns the words by which a progress bar names a share; empty for the whole."""
+    return "" if share == WHOLE else f", share {share.number} of {share.of}"
+
+
+def bisect_failures(
+    batch: list[Drop], verified: Callable[[Sequence[Drop]], Verification]
+) -> Iterator[tuple[list[Drop], Verification]]:
+    """Verifies ``batch``; if that fails unforeseen, in halves, until the drop at fault is alone.
+
+    So a drop over which our own code stumbles costs its sender an answer that says so, and no
+    other district its night.
+    """
+    try:
+        verification = verified(batch)
+    except (OSError, duckdb.Error):
+        raise  # the machine's fault, not the drop's: all of it is taken again
+    except UNFORESEEN as error:
+        if len(batch) == 1:
+            _LOG.error("drop %s could not be judged: %s", batch[0].id, kind_and_place(error))
+            yield batch, refused(batch)
+            return
+        middle = len(batch) // 2
+        yield from bisect_failures(batch[:middle], verified)
+        yield from bisect_failures(batch[middle:], verified)
+        return
+    yield batch, verification
+
+
+def staged_families(family: str) -> list[str]:
+    """Files that no family claims are answered with the first family, the directory's."""
+    return [family, UNKNOWN_FAMILY] if family == next(iter(FAMILIES)) else [family]
+
+
+def cut_batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]:
+    """Drops in their order, cut where a batch would grow too large, or a sender come twice."""
+    batch: list[Drop] = []
+    senders: set[str] = set()
+    size = 0
+    for drop in drops:
+        bytes_ = bytes_of(drop, archive)
+        other_family = bool(batch) and batch[0].family != drop.family
+        if batch and (drop.sender in senders or other_family or size + bytes_ > BATCH_BYTES):
+            yield batch
+            batch, senders, size = [], set(), 0
+        batch.append(drop)
+        senders.add(drop.sender)
+        size += bytes_
+    if batch:
+        yield batch

@@ -1,0 +1,81 @@
+"""The last step of a night: sends the outbox to the districts' folders on SFTP servers."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from ccgi_pipeline.common.errors import TransientError, value_free
+from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.delivery.ledger import exists as deliveries_exist
+from ccgi_pipeline.delivery.ledger import open_ledger
+from ccgi_pipeline.delivery.routing import folders_on, to_be_sent
+from ccgi_pipeline.delivery.upload import Outcome, deliver_to
+from ccgi_pipeline.intake.sources import connection_to
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.profiles import read_profiles
+
+
+@value_free
+def deliver_outbox(folders: PipelinePaths, on: date) -> list[Outcome]:
+    """Sends what the profiles have sent of the outbox of ``on``, and what earlier nights could not.
+
+    Raises DeliveryBusyError where another process is at it.
+    """
+    profiles = read_profiles(folders.warehouse)
+    if not profiles.sftp:
+        return []
+    with _delivery_lock(folders.warehouse):
+        with open_ledger(folders.warehouse) as ledger:
+            ledger.prepare(to_be_sent(ledger.made_on(on), profiles))
+            servers = [name for name in profiles.sftp if profiles.sftp[name].outbox is not None]
+        step = Step("delivering", len(servers))
+
+        def delivered(server: str) -> Outcome:
+            with open_ledger(folders.warehouse) as ledger:
+                outcome = deliver_to(
+                    server,
+                    partial(connection_to, server, profiles.sftp[server]),
+                    folders_on(server, profiles),
+                    ledger,
+                    folders.outbox,
+                    on,
+                )
+            step.advance()
+            return outcome
+
+        with ThreadPoolExecutor(_SERVERS_AT_ONCE) as pool:
+            return [*pool.map(delivered, servers)]
+
+
+_SERVERS_AT_ONCE = 8
+"""Servers that wait do not hold up others; each has one connection."""
+
+
+class DeliveryBusyError(TransientError):
+    """Another process is delivering: what this one would send, that one or the next will."""
+
+
+@contextmanager
+def _delivery_lock(warehouse: Path) -> Iterator[None]:
+    with (warehouse / "delivery.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = "deliveries are under way already; try again when they have ended"
+            raise DeliveryBusyError(msg) from None
+        yield
+
+
+@value_free
+def has_pending_deliveries(warehouse: Path) -> bool:
+    """Whether something made is still to be sent, or on its way."""
+    if not read_profiles(warehouse).sftp or not deliveries_exist(warehouse):
+        return False
+    with open_ledger(warehouse) as ledger:
+        return bool(ledger.servers())

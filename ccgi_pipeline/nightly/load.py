@@ -1,0 +1,100 @@
+"""The third step of a night: loads verified batches into the warehouse, one commit each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.common.errors import value_free
+from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.feeds import oneroster
+from ccgi_pipeline.intake.shares import WHOLE, Share
+from ccgi_pipeline.nightly.batches import share_suffix
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.reference_lookup import read_directory
+from ccgi_pipeline.profiles import read_profiles
+from ccgi_pipeline.warehouse.load.drop_records import known_drops
+from ccgi_pipeline.warehouse.load.ledger import LoadResult, load_drops
+from ccgi_pipeline.warehouse.queries import rosters
+from ccgi_pipeline.warehouse.storage.connection import read_snapshot_id
+
+_LOADED = "loaded"
+
+
+@value_free
+def load_family(
+    connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, family: str, on: date
+) -> list[LoadResult]:
+    """Loads all verified batches of ``family``, and does what follows."""
+    prepare_loading(connection, folders, family)
+    loaded = load_share(connection, folders, family, on, WHOLE)
+    finish_loading(connection, family)
+    return loaded
+
+
+@value_free
+def prepare_loading(
+    connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, family: str
+) -> None:
+    """Notes the state in which all shares of ``family`` look up other senders' records."""
+    folders.staging.save_snapshot(family, read_snapshot_id(connection))
+
+
+@value_free
+def load_share(
+    connection: duckdb.DuckDBPyConnection,
+    folders: PipelinePaths,
+    family: str,
+    on: date,
+    share: Share,
+) -> list[LoadResult]:
+    """Loads the verified batches of a share of ``family``, a commit each, and forgets them."""
+    loaded = []
+    staging = folders.staging
+    batches = staging.batch_folders(family, share)
+    before = staging.snapshot(family)
+    profiles = read_profiles(folders.warehouse)
+    step = Step(f"loading {family}{share_suffix(share)}", len(batches))
+    known = known_drops(connection) if batches else frozenset()
+    for folder in batches:
+        drops, verified = staging.batch(folder)
+        if not known.issuperset(drop.id for drop in drops):
+            loaded.append(load_drops(connection, drops, verified, on, profiles, before))
+        staging.clear_batch(folder)
+        step.advance()
+    return loaded
+
+
+@value_free
+def save_loaded_share(
+    folders: PipelinePaths, family: str, share: Share, loaded: Sequence[LoadResult]
+) -> None:
+    """Keeps what the load of a share came to, for who sums up (``loaded_shares``)."""
+    if loaded:
+        ledger = pl.concat([batch.ledger for batch in loaded])
+        folders.staging.save_outcome(family, share, _LOADED, ledger)
+
+
+@value_free
+def read_loaded_shares(folders: PipelinePaths, family: str) -> list[pl.DataFrame]:
+    """The ledgers of all shares of ``family``, as of ``Loaded``."""
+    return folders.staging.outcomes(family, _LOADED)
+
+
+@value_free
+def finish_loading(connection: duckdb.DuckDBPyConnection, family: str) -> None:
+    """What follows the load of all shares of ``family``: of all senders together."""
+    if family == oneroster.FAMILY:
+        rosters.make_views(connection)
+        rosters.note_schools(connection, _known_schools(connection))
+
+
+def _known_schools(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """The directory in force, with the NCES ids that a received one has."""
+    nces = connection.sql(
+        "SELECT CDSCode, NCESDist, NCESSchool FROM lake.cde_directory WHERE _active"
+    ).pl()
+    return read_directory(connection).join(nces, on="CDSCode", how="left", maintain_order="left")

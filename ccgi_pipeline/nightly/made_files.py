@@ -1,0 +1,67 @@
+"""The record of every file a night puts into the outbox.
+
+Belongs here: which snapshot of the warehouse and which settings a file was made from, so that the
+same bytes can be made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import duckdb
+
+from ccgi_pipeline.delivery.ledger import Kind, Made, open_ledger
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.profiles import FILE_NAME as PROFILES
+from ccgi_pipeline.profiles import Profiles, profiles_from
+from ccgi_pipeline.reports.outbox import OutboxFile, sha256_of
+from ccgi_pipeline.warehouse.storage.connection import read_snapshot_id
+
+
+def archived_profiles(folders: PipelinePaths) -> tuple[Profiles, str]:
+    """The profiles, and the SHA-256 under which the archive has them; empty where there are none.
+
+    They are read from the archive, so that they are the noted ones whoever edits the file now.
+    """
+    given = folders.warehouse / PROFILES
+    if not given.exists():
+        return Profiles(), ""
+    sha256 = sha256_of(given.read_bytes())
+    archive = folders.archive
+    if not archive.has(sha256):
+        sha256 = archive.store(given)
+    return profiles_from(archive.read(sha256), given), sha256
+
+
+def record_made_files(
+    connection: duckdb.DuckDBPyConnection,
+    folders: PipelinePaths,
+    on: date,
+    files: Sequence[tuple[Kind, str, str, OutboxFile]],
+    settings: str | None = None,
+) -> None:
+    """Notes of which state of the warehouse and of the settings files of the outbox were made.
+
+    ``files``: each with its kind, and the name and part by which it can be made again.
+    ``settings``: the SHA-256 of the profiles by which they were made; those in force if not given.
+    """
+    if settings is None:
+        _, settings = archived_profiles(folders)
+    snapshot = read_snapshot_id(connection)
+    made = [
+        Made(
+            path=file.path,
+            sha256=file.sha256,
+            owner=file.owner,
+            kind=kind,
+            name=name,
+            part=part,
+            night=on,
+            snapshot=snapshot,
+            settings=settings,
+        )
+        for kind, name, part, file in files
+    ]
+    with open_ledger(folders.warehouse) as ledger:
+        ledger.note_made(made)

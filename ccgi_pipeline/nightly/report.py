@@ -1,0 +1,117 @@
+"""The fourth step of a night: writes each report for all districts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.common.errors import value_free
+from ccgi_pipeline.common.prefetch import prefetched
+from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.delivery.ledger import Kind
+from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_files
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.reports.outbox import Outbox, OutboxFile, write_report
+from ccgi_pipeline.reports.queries import aggregate_as_sent, detail_batches, make_detail, open_views
+from ccgi_pipeline.reports.registry import REPORTS
+from ccgi_pipeline.reports.spec import ReportSpec
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenReport:
+    """One file of a report for all districts: its rows in all, and how many files that made."""
+
+    file: str
+    rows: int
+    files: int
+    aggregate: pl.DataFrame | None = None
+
+
+@value_free
+def open_reports(
+    connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, on: date, only: str | None = None
+) -> pl.DataFrame:
+    """Prepares the reports' views; returns the districts that get reports."""
+    folders.outgoing.sweep()
+    named = open_views(connection, on)
+    return named if only is None else named.filter(pl.col("cd") == only)
+
+
+@value_free
+def write_reports(
+    connection: duckdb.DuckDBPyConnection,
+    folders: PipelinePaths,
+    spec: ReportSpec,
+    named: pl.DataFrame,
+    on: date,
+) -> list[WrittenReport]:
+    """Builds one report for the districts ``named`` and writes its files."""
+    written = []
+    profiles, settings = archived_profiles(folders)
+    step = Step(f"writing {spec.title}", named.height * len(spec.files))
+    make_detail(connection, spec)
+    for file in spec.files:
+        rows, aggregate = 0, None
+        made: list[OutboxFile] = []
+        if file == "Agg":
+            theirs = pl.col("cd").is_in(named["cd"].implode())
+            aggregate = aggregate_as_sent(connection, spec, profiles, REPORTS).drop("place")
+            aggregate = aggregate.filter(theirs)
+            parts = iter([(named, aggregate)])
+        else:
+            parts = detail_batches(connection, spec, named)
+        write = partial(_write_part, folders.outgoing, spec, file, on, step.advance)
+        for height, files in prefetched(write, parts):
+            rows += height
+            made += files
+        written.append(WrittenReport(file, rows, len(made), aggregate))
+        noted = [(Kind.REPORT, spec.name, file, one) for one in made]
+        record_made_files(connection, folders, on, noted, settings)
+    return written
+
+
+def _write_part(
+    outbox: Outbox,
+    spec: ReportSpec,
+    file: str,
+    on: date,
+    progress: Callable[[], None],
+    part: tuple[pl.DataFrame, pl.DataFrame],
+) -> tuple[int, list[OutboxFile]]:
+    """How many rows the part of a report has, and its files."""
+    named, rows = part
+    return rows.height, write_report(outbox, spec, file, rows, named, on, progress)
+
+
+def report_districts(spec: ReportSpec, named: pl.DataFrame) -> pl.DataFrame:
+    """The districts of ``named`` that get this report."""
+    return named if spec.only_for is None else named.filter(pl.col("cd").is_in(spec.only_for))
+
+
+@value_free
+def count_students_in_aggregates(
+    connection: duckdb.DuckDBPyConnection, written: Sequence[WrittenReport]
+) -> int:
+    """How many students' SSIDs stand in a cell of an aggregate that was just written."""
+    aggregates = [part.aggregate for part in written if part.aggregate is not None]
+    cells = [frame.select(pl.col(pl.String).exclude("cd")).unpivot() for frame in aggregates]
+    if not cells:
+        return 0
+    numbers = pl.concat(cells)["value"].str.extract_all("[0-9]{10}").explode().drop_nulls()
+    connection.register("numbers", numbers.alias("SSID").to_frame().to_arrow())
+    found = connection.execute(
+        "SELECT count(DISTINCT SSID) FROM numbers SEMI JOIN roster USING (SSID)"
+    )
+    row = found.fetchone()
+    connection.unregister("numbers")
+    return int(row[0]) if row else 0
+
+
+def sweep_outbox(folders: PipelinePaths) -> None:
+    """Leaves nothing in the outbox but what is to be delivered."""
+    folders.outgoing.sweep()

@@ -1,0 +1,83 @@
+"""The fifth step of a night: writes receipts and child match reports for the senders."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.common.errors import value_free
+from ccgi_pipeline.common.failpoints import failpoint
+from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.delivery.ledger import Kind
+from ccgi_pipeline.districts import districts
+from ccgi_pipeline.feeds.foster_focus import link_rules
+from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_files
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.reference_lookup import read_directory
+from ccgi_pipeline.nightly.report import sweep_outbox
+from ccgi_pipeline.reports.outbox import OutboxFile, sha256_of
+from ccgi_pipeline.verification.receipts import child_match_csv
+from ccgi_pipeline.warehouse.queries import receipts as receipt_queries
+
+
+@value_free
+def write_receipts(
+    connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, on: date, only: str | None = None
+) -> list[str]:
+    """Answers every drop that has no answer yet (``only`` one sender's); returns the senders."""
+    waiting = [
+        answer
+        for answer in receipt_queries.unanswered(connection)
+        if only is None or answer.sender == only
+    ]
+    if not waiting:
+        return []
+    senders = pl.Series("cd", [answer.sender for answer in waiting], dtype=pl.String)
+    named = districts(read_directory(connection), senders)
+    folder_of = dict(named.select("cd", "folder").iter_rows())
+    step = Step("writing receipts", len(waiting))
+    made = []
+    profiles, settings = archived_profiles(folders)
+    for answer, files in receipt_queries.receipts(connection, waiting, folders.archive, profiles):
+        folder = Path(folder_of[answer.sender], "_receipts")
+        for name, content in files:
+            folders.outgoing.write(folder / name, content)
+            file = OutboxFile(f"{folder / name}", answer.sender, sha256_of(content))
+            made.append((Kind.RECEIPT, answer.stem, Path(name).suffix, file))
+        step.advance()
+    sweep_outbox(folders)
+    record_made_files(connection, folders, on, made, settings)
+    with failpoint("receipts: noted"):
+        receipt_queries.mark_answered(connection, waiting, on)
+    return list(dict.fromkeys(senders))
+
+
+@value_free
+def write_child_match(
+    connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, on: date, only: str | None = None
+) -> dict[str, int]:
+    """Writes the child match report of each district that sends foster youth.
+
+    Returns how many students have no child, by the id of the reason.
+    """
+    rows = receipt_queries.students_without_child(connection)
+    if only is not None:
+        rows = [row for row in rows if row.cd == only]
+    senders = pl.Series("cd", [row.cd for row in rows], dtype=pl.String)
+    named = districts(read_directory(connection), senders)
+    folder_of = dict(named.select("cd", "folder").iter_rows())
+    made = []
+    for row in rows:
+        name = f"{on:%Y%m%d}_foster_focus_child_match.csv"
+        path = Path(folder_of[row.cd], "_receipts", name)
+        content = child_match_csv(row.students)
+        folders.outgoing.write(path, content)
+        file = OutboxFile(f"{path}", row.cd, sha256_of(content))
+        made.append((Kind.CHILD_MATCH, "", "", file))
+    sweep_outbox(folders)
+    record_made_files(connection, folders, on, made)
+    reasons = [student.rule for row in rows for student in row.students]
+    return {rule.id: reasons.count(rule.id) for rule in link_rules.REASONS}

@@ -1,0 +1,91 @@
+"""The state before a night and the counts after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from ccgi_pipeline.common.errors import value_free
+from ccgi_pipeline.intake.inbox import NOBODY, list_inbox
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.receive import has_new_files
+from ccgi_pipeline.warehouse.load import approvals
+from ccgi_pipeline.warehouse.queries import health as health_queries
+from ccgi_pipeline.warehouse.queries.quarantine import unanswered
+from ccgi_pipeline.warehouse.storage.connection import (
+    open_warehouse,
+    upgrade_tables,
+    warehouse_exists,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NightSummary:
+    """What a night did, in counts, for a person.
+
+    ``not_had``: what could not be fetched from an inbox, and what to do about it.
+    """
+
+    night: date
+    districts: int
+    students: int
+    verdicts: list[tuple[str, str, int]]
+    fates: list[tuple[str, str, int]]
+    findings: list[tuple[str, str, int, str]]
+    reports: int
+    receipts: int
+    strays: int
+    events_outside_rosters: int
+    not_had: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NightStart:
+    """How things stand before a night: ``last_drop`` is the position of the drop loaded last.
+
+    ``quiet``: nothing came since, and the ledger adds up.
+    """
+
+    last_drop: int = 0
+    quiet: bool = False
+
+
+@value_free
+def read_night_start(folders: PipelinePaths) -> NightStart:
+    """Where the ledger ends, and whether the inbox holds a file that is not known as it is.
+
+    A file that a killed night did not load, or that met a fault of ours, is not known.
+    """
+    if not warehouse_exists(folders.warehouse):
+        return NightStart()
+    upgrade_tables(folders.warehouse)
+    with open_warehouse(folders.warehouse, read_only=True) as connection:
+        news = (
+            has_new_files(connection, folders)
+            or approvals.approved_drops(connection)
+            or unanswered(connection)
+            or health_queries.unbalanced_files(connection)
+        )
+        return NightStart(health_queries.last_drop(connection), quiet=not news)
+
+
+@value_free
+def read_last_position(folders: PipelinePaths) -> int:
+    """The position of the drop that was loaded last."""
+    with open_warehouse(folders.warehouse, read_only=True) as connection:
+        return health_queries.last_drop(connection)
+
+
+@value_free
+def summarize_night(folders: PipelinePaths, on: date, before: NightStart) -> NightSummary:
+    """What the drops since ``before`` brought, and what the outbox has of ``on``."""
+    with open_warehouse(folders.warehouse, read_only=True) as connection:
+        counts = health_queries.counts_since(connection, before.last_drop)
+    made = [entry.name for entry in folders.outgoing.files_on(on)]
+    return NightSummary(
+        night=on,
+        strays=sum(1 for file in list_inbox(folders.inbox) if file.sender == NOBODY),
+        reports=sum(name.endswith(("_Agg.csv", "_Detail.csv")) for name in made),
+        receipts=sum(name.endswith(".json") for name in made),
+        **counts,
+    )

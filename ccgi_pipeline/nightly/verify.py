@@ -1,0 +1,119 @@
+"""The second step of a night: verifies the staged drops of a family, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import partial
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.common.errors import UNFORESEEN, value_free
+from ccgi_pipeline.common.prefetch import prefetched
+from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.intake.inbox import Drop, InboxFile
+from ccgi_pipeline.intake.reader import Reading
+from ccgi_pipeline.intake.shares import WHOLE, Share, bytes_of, drops_of
+from ccgi_pipeline.nightly.batches import (
+    BATCH_BYTES,
+    bisect_failures,
+    cut_batches,
+    share_suffix,
+    staged_families,
+)
+from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.reference_lookup import ReferenceLookup
+from ccgi_pipeline.profiles import read_profiles
+from ccgi_pipeline.verification.drop_files import FileToVerify, Limit, files_to_verify, read_files
+from ccgi_pipeline.verification.gates import verify
+from ccgi_pipeline.verification.outcomes import Verification
+from ccgi_pipeline.verification.profile_overrides import apply_profile_overrides
+from ccgi_pipeline.warehouse.load.drop_records import known_drops
+
+
+@value_free
+def verify_family(
+    connection: duckdb.DuckDBPyConnection,
+    folders: PipelinePaths,
+    family: str,
+    on: date,
+    share: Share = WHOLE,
+) -> pl.DataFrame:
+    """Verifies the staged drops of ``family`` batch by batch; returns its files' outcomes."""
+    staging, archive = folders.staging, folders.archive
+    profiles = read_profiles(folders.warehouse)
+    staging.clear_batches(family, share)
+    # The cut is made of all drops: what other shares have loaded meanwhile must not move it.
+    drops = drops_of(share, staging.drops(staged_families(family)), archive)
+    known = known_drops(connection) if drops else frozenset()
+    drops = [drop for drop in drops if drop.id not in known]
+    step = Step(f"verifying {family}{share_suffix(share)}", sum(len(drop.files) for drop in drops))
+    outcomes = []
+
+    def content_of(_: InboxFile, sha256: str) -> bytes:
+        return archive.read(sha256)
+
+    limit = Limit(profiles.intake.largest_drop, lambda _, sha256: archive.size(sha256))
+    knowledge = ReferenceLookup(connection, {drop.sender for drop in drops if drop.correction})
+
+    def read(batch: Sequence[Drop]) -> _Opened:
+        files = files_to_verify(batch, content_of, limit)
+        return files, read_files(files, profiles, progress=step.advance)
+
+    def read_ahead(batch: list[Drop]) -> tuple[list[Drop], _Opened | None]:
+        # What is larger than a batch may be fills the memory alone: it is read in its turn.
+        if sum(bytes_of(drop, archive) for drop in batch) > BATCH_BYTES:
+            return batch, None
+        try:
+            return batch, read(batch)
+        except UNFORESEEN:
+            return batch, None  # it is met again, and answered, in its turn
+
+    def verified(
+        part: Sequence[Drop], *, batch: Sequence[Drop], opened: _Opened | None
+    ) -> Verification:
+        files, readings = opened if opened is not None and part is batch else read(part)
+        return verify(files, on, knowledge.known, profiles, readings=readings)
+
+    for batch, opened in prefetched(read_ahead, cut_batches(drops, archive)):
+        for part, verification in bisect_failures(
+            batch, partial(verified, batch=batch, opened=opened)
+        ):
+            knowledge.learn(verification)
+            staging.save_batch(
+                family, part, apply_profile_overrides(verification, profiles, on), share
+            )
+            outcomes.append(verification.files)
+    return pl.concat(outcomes) if outcomes else pl.DataFrame()
+
+
+_Opened = tuple[list[FileToVerify], Mapping[int, Reading]]
+"""The files of a batch, and what the reader made of each."""
+
+
+def verify_share(
+    connection: duckdb.DuckDBPyConnection,
+    folders: PipelinePaths,
+    family: str,
+    on: date,
+    share: Share,
+) -> int:
+    """Verifies a share, and keeps its files' outcomes for who sums up (``verified_shares``).
+
+    Returns how many files it had.
+    """
+    outcomes = verify_family(connection, folders, family, on, share)
+    if not outcomes.is_empty():
+        folders.staging.save_outcome(family, share, _VERIFIED, outcomes)
+    return outcomes.height
+
+
+@value_free
+def read_verified_shares(folders: PipelinePaths, family: str) -> pl.DataFrame:
+    """The outcomes of the files of all shares of ``family``, as of ``verify_family``."""
+    outcomes = folders.staging.outcomes(family, _VERIFIED)
+    return pl.concat(outcomes) if outcomes else pl.DataFrame()
+
+
+_VERIFIED = "verified"

@@ -1,0 +1,1 @@
+"""What an operator does by hand: replay, purge, rebuild, trace, and the audit log of it."""

@@ -1,0 +1,253 @@
+"""The audit log: who did what with children's records by hand, chained so that no line can vanish.
+
+Belongs here: one entry, adding it, reading the log, and proving that nothing in it was changed.
+Every entry holds the hash of the one before it, so an entry that is changed, taken out or put in
+breaks the chain. Who rewrites the whole log from some entry on is found by a head that was kept
+elsewhere: every night's run keeps one in Dagster. Does not belong here: what nights do by
+themselves (the ledger, Dagster's events); any value of a pupil: a student is told by a pseudonym.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.encryption.sqlite import open_database, transaction
+
+FILE_NAME = "audit.sqlite"
+
+
+class Act(StrEnum):
+    """What somebody did."""
+
+    APPROVED = "hold approved"
+    DISCARDED = "hold discarded"
+    REPLAYED = "lines replayed"
+    REBUILT = "file rebuilt"
+    EXPLAINED = "student explained"
+    TRACED = "report row traced"
+    PURGED = "records purged"
+    MOVED = "warehouse moved"
+    LOOKED_UP = "SSIDs looked up"
+    IDENTITIES_LOADED = "identities loaded"
+    CLIENT_ADDED = "look-up client added"
+    CLIENT_CHANGED = "look-up client changed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry. ``about`` names drops, districts, paths of our own making, counts, pseudonyms.
+
+    ``number`` begins with 1. ``at`` is the moment in UTC, ISO 8601. ``who`` is the name that was
+    given, ``account`` that of the operating system. ``hash`` is of all the rest and ``previous``.
+    """
+
+    number: int
+    at: str
+    act: str
+    who: str
+    account: str
+    reason: str
+    about: Mapping[str, str | int]
+    previous: str
+    hash: str = ""
+
+    def sealed(self) -> Entry:
+        """The entry with the hash that it must have."""
+        content = {name: value for name, value in asdict(self).items() if name != "hash"}
+        text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        return replace(self, hash=hashlib.sha256(text.encode()).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a log ends: its last entry's number and hash; of an empty one 0 and zeros."""
+
+    number: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash}"
+
+    @classmethod
+    def of(cls, text: str) -> Head:
+        """The head that ``text`` spells. Raises ValueError."""
+        found = re.fullmatch(r"([0-9]+):([0-9a-f]{64})", text.strip())
+        if found is None:
+            msg = "a head is written NUMBER:HASH, as `ccgi audit verify` prints it"
+            raise ValueError(msg)
+        return cls(int(found[1]), found[2])
+
+
+EMPTY = Head(0, "0" * 64)
+
+
+class AuditBrokenError(PermanentError):
+    """The audit log is not what it was: somebody changed it, or the disk did."""
+
+
+class NotAuditedError(PermanentError):
+    """The audit log cannot be written or read, so what would be noted in it is not done."""
+
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    number INTEGER PRIMARY KEY, at TEXT NOT NULL, act TEXT NOT NULL, who TEXT NOT NULL,
+    account TEXT NOT NULL, reason TEXT NOT NULL, about TEXT NOT NULL, previous TEXT NOT NULL,
+    hash TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS pseudonyms (key TEXT NOT NULL);
+CREATE TRIGGER IF NOT EXISTS entries_stay BEFORE UPDATE ON entries
+    BEGIN SELECT RAISE(ABORT, 'the audit log is not changed'); END;
+CREATE TRIGGER IF NOT EXISTS no_entry_goes BEFORE DELETE ON entries
+    BEGIN SELECT RAISE(ABORT, 'the audit log is not changed'); END;
+"""
+
+
+def note(
+    folder: Path, act: Act, about: Mapping[str, str | int], *, by: str = "", reason: str = ""
+) -> Entry:
+    """Adds an entry to the log in ``folder``; it is on disk when this returns.
+
+    ``by``: the name of who acts; the account's where none was given.
+    """
+    account = _account()
+    with _opened(folder) as database, transaction(database):
+        before = _head(database)
+        entry = Entry(
+            number=before.number + 1,
+            at=datetime.now(tz=UTC).isoformat(timespec="milliseconds"),
+            act=act.value,
+            who=by.strip() or account,
+            account=account,
+            reason=reason.strip(),
+            about=dict(about),
+            previous=before.hash,
+        ).sealed()
+        database.execute(
+            "INSERT INTO entries VALUES (:number, :at, :act, :who, :account, :reason, :about, "
+            ":previous, :hash)",
+            {**asdict(entry), "about": json.dumps(entry.about)},
+        )
+    return entry
+
+
+@contextmanager
+def noted(
+    folder: Path, act: Act, about: Mapping[str, str | int], *, by: str = "", reason: str = ""
+) -> Iterator[Entry]:
+    """Notes the act before it is done, so that nothing is done unnoted, and notes if it fails."""
+    entry = note(folder, act, about, by=by, reason=reason)
+    try:
+        yield entry
+    except BaseException:
+        note(folder, Act.FAILED, {"entry": entry.number, "act": entry.act}, by=by)
+        raise
+
+
+def _account() -> str:
+    """The operating system's name for who acts; behind sudo, who called it."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"  # a container's user may have no name
+
+
+def entries(folder: Path) -> list[Entry]:
+    """The whole log, oldest first."""
+    if not exists(folder):
+        return []
+    with _opened(folder) as database:
+        return _entries(database)
+
+
+def exists(folder: Path) -> bool:
+    """Whether anything was ever noted in ``folder``."""
+    return (folder / FILE_NAME).exists()
+
+
+def head(folder: Path) -> Head:
+    """Where the log ends."""
+    if not exists(folder):
+        return EMPTY
+    with _opened(folder) as database:
+        return _head(database)
+
+
+def pseudonym(folder: Path, ssid: str) -> str:
+    """What this log calls the student: the same for one SSID, and no way back without the log."""
+    with _opened(folder) as database, transaction(database):
+        row = database.execute("SELECT key FROM pseudonyms").fetchone()
+        if row is None:
+            row = (secrets.token_hex(32),)
+            database.execute("INSERT INTO pseudonyms VALUES (?)", row)
+    return hmac.new(bytes.fromhex(row[0]), ssid.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def verify(folder: Path, kept: Sequence[Head] = ()) -> Head:
+    """Where the log ends, after every entry was found to be what it was.
+
+    ``kept``: heads of before, kept elsewhere. Raises AuditBrokenError, which names the first entry
+    that is wrong.
+    """
+    read = entries(folder)
+    before = EMPTY
+    hashes = {EMPTY.number: EMPTY.hash}
+    for entry in read:
+        if entry.number != before.number + 1:
+            raise AuditBrokenError(_BROKEN.format(before.number + 1, "is missing"))
+        if entry.previous != before.hash:
+            raise AuditBrokenError(_BROKEN.format(entry.number, "does not follow the one before"))
+        if entry.sealed().hash != entry.hash:
+            raise AuditBrokenError(_BROKEN.format(entry.number, "was changed"))
+        before = Head(entry.number, entry.hash)
+        hashes[entry.number] = entry.hash
+    for one in kept:
+        if hashes.get(one.number) is None:
+            raise AuditBrokenError(_BROKEN.format(one.number, "is missing: the log ends before it"))
+        if hashes[one.number] != one.hash:
+            raise AuditBrokenError(_BROKEN.format(one.number, "is not the one that was kept"))
+    return before
+
+
+_BROKEN = "the audit log is not what it was: entry {} {}"
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[sqlite3.Connection]:
+    """The log's database. Raises NotAuditedError where it cannot be written or read."""
+    try:
+        with closing(open_database(folder / FILE_NAME, _SCHEMA, "FULL")) as database:
+            yield database
+    except (OSError, sqlite3.Error) as error:
+        msg = f"the audit log {folder / FILE_NAME} cannot be used ({type(error).__name__}: {error})"
+        raise NotAuditedError(msg) from None
+
+
+def _head(database: sqlite3.Connection) -> Head:
+    row = database.execute(
+        "SELECT number, hash FROM entries ORDER BY number DESC LIMIT 1"
+    ).fetchone()
+    return Head(*row) if row else EMPTY
+
+
+def _entries(database: sqlite3.Connection) -> list[Entry]:
+    rows = database.execute("SELECT * FROM entries ORDER BY number").fetchall()
+    return [
+        Entry(number, at, act, who, account, reason, json.loads(about), previous, hash_)
+        for number, at, act, who, account, reason, about, previous, hash_ in rows
+    ]

@@ -1,0 +1,188 @@
+"""Rebuilding: files of the outbox made again, of the warehouse and the settings as they were.
+
+Belongs here: from what the ledger of deliveries noted of a file back to its bytes, by the same
+functions that the night used. Does not belong here: how a file is made (reports, warehouse), where
+it is put (cli).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from operator import attrgetter
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.common.errors import UNFORESEEN, PermanentError, PipelineError, kind_and_place
+from ccgi_pipeline.delivery.ledger import Kind, Made
+from ccgi_pipeline.feeds.cccapply import APPLICATIONS
+from ccgi_pipeline.intake.archive import Archive
+from ccgi_pipeline.profiles import FILE_NAME as PROFILES
+from ccgi_pipeline.profiles import Profiles, profiles_from
+from ccgi_pipeline.reports.college_download import COLUMNS, download_file
+from ccgi_pipeline.reports.outbox import report_files, sha256_of
+from ccgi_pipeline.reports.queries import aggregate_as_sent, detail_rows, open_views
+from ccgi_pipeline.reports.registry import REPORTS
+from ccgi_pipeline.verification.receipts import child_match_csv
+from ccgi_pipeline.warehouse.load import application_ssids
+from ccgi_pipeline.warehouse.queries import receipts as receipt_queries
+from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
+
+SPECS = {spec.name: spec for spec in REPORTS}
+
+
+class NotRebuiltError(PermanentError):
+    """A file could not be made again as it was; the message says what is likely the cause."""
+
+
+def rebuild(warehouse: Path, made: Made) -> bytes:
+    """The content of one file, which is what it was. Raises NotRebuiltError."""
+    ((_, content),) = rebuilt(warehouse, [made])
+    as_noted(made, content)
+    return content
+
+
+def as_noted(made: Made, content: bytes) -> None:
+    """Raises NotRebuiltError where ``content`` is not what was noted of ``made``."""
+    if sha256_of(content) != made.sha256:
+        raise NotRebuiltError(_not_made(made, "comes out with another content"))
+
+
+def rebuilt(warehouse: Path, made: Sequence[Made]) -> Iterator[tuple[Made, bytes]]:
+    """Each of these files with the content that it has when it is made again.
+
+    Files of one night, snapshot and settings are made together. Raises NotRebuiltError where one
+    cannot be made at all; whether a content is what it was, the caller compares.
+    """
+    groups: defaultdict[tuple[date, int, str], list[Made]] = defaultdict(list)
+    for file in made:
+        groups[file.night, file.snapshot, file.settings].append(file)
+    for _, group in sorted(groups.items()):
+        try:
+            yield from _made_again(warehouse, group)
+        except PipelineError:
+            raise
+        except UNFORESEEN as error:
+            why = f"cannot be made any more: {kind_and_place(error)}"
+            raise NotRebuiltError(_not_made(group[0], why)) from None
+
+
+def _not_made(made: Made, why: str) -> str:
+    return (
+        f"{made.path} of {made.night}, snapshot {made.snapshot}, {why}\n"
+        "The snapshot and the settings of that night are there. So most likely the code was changed"
+        " since, or the directory of schools that is shipped with it; or the warehouse was restored"
+        " from a copy and then went another way."
+    )
+
+
+@contextmanager
+def as_it_was(warehouse: Path, made: Made) -> Iterator[tuple[duckdb.DuckDBPyConnection, Profiles]]:
+    """The warehouse and the profiles of which ``made`` was made."""
+    if not warehouse_exists(warehouse):
+        msg = f"there is no warehouse in {warehouse}"
+        raise NotRebuiltError(msg)
+    profiles = _profiles(warehouse, made.settings)
+    with open_warehouse(warehouse, snapshot=made.snapshot) as connection:
+        yield connection, profiles
+
+
+def _profiles(warehouse: Path, settings: str) -> Profiles:
+    """The profiles with this SHA-256. Raises NotRebuiltError where the archive has them no more."""
+    if not settings:
+        return Profiles()
+    archive = Archive.of(warehouse)
+    if not archive.has(settings):
+        msg = f"the settings of that night are no longer in the archive (SHA-256 {settings})"
+        raise NotRebuiltError(msg)
+    return profiles_from(archive.read(settings), warehouse / PROFILES, of_past_night=True)
+
+
+class _Key(NamedTuple):
+    """What a file is, apart from when it was made."""
+
+    kind: str
+    name: str
+    part: str
+    owner: str
+
+
+_key = attrgetter("kind", "name", "part", "owner")
+
+
+def _made_again(warehouse: Path, group: Sequence[Made]) -> Iterator[tuple[Made, bytes]]:
+    """The files of one night, snapshot and settings."""
+    wanted: defaultdict[_Key, list[Made]] = defaultdict(list)
+    for file in group:
+        wanted[_Key(*_key(file))].append(file)
+    with as_it_was(warehouse, group[0]) as (connection, profiles):
+        archive = Archive.of(warehouse)
+        for key, content in _contents(connection, profiles, archive, group[0].night, {*wanted}):
+            for file in wanted.pop(key, ()):
+                yield file, content
+    for files in wanted.values():
+        raise NotRebuiltError(_not_made(files[0], "is none of the files that are made of it today"))
+
+
+def _contents(
+    connection: duckdb.DuckDBPyConnection,
+    profiles: Profiles,
+    archive: Archive,
+    on: date,
+    wanted: Collection[_Key],
+) -> Iterator[tuple[_Key, bytes]]:
+    kinds = {key.kind for key in wanted}
+    if Kind.REPORT in kinds:
+        yield from _reports(connection, profiles, on, wanted)
+    if Kind.CHILD_MATCH in kinds:
+        for district in receipt_queries.students_without_child(connection):
+            yield _Key(Kind.CHILD_MATCH, "", "", district.cd), child_match_csv(district.students)
+    if Kind.RECEIPT in kinds:
+        yield from _receipts(connection, profiles, archive, wanted)
+    if Kind.DOWNLOAD in kinds:
+        rows = application_ssids.for_colleges(connection, COLUMNS)
+        yield _Key(Kind.DOWNLOAD, "", "", APPLICATIONS.family), download_file(rows)
+
+
+def _reports(
+    connection: duckdb.DuckDBPyConnection,
+    profiles: Profiles,
+    on: date,
+    wanted: Collection[_Key],
+) -> Iterator[tuple[_Key, bytes]]:
+    named = open_views(connection, on)
+    parts: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for key in wanted:
+        if key.kind == Kind.REPORT and key.name in SPECS:
+            parts[key.name][key.part].append(key.owner)
+    for name, owners_of in parts.items():
+        spec = SPECS[name]
+        detail = detail_rows(connection, spec)
+        for part, owners in owners_of.items():
+            rows = detail
+            if part == "Agg":
+                rows = aggregate_as_sent(connection, spec, profiles, REPORTS).drop("place")
+            theirs = pl.col("cd").is_in(owners)
+            for cd, _, content in report_files(spec, rows.filter(theirs), named.filter(theirs)):
+                yield _Key(Kind.REPORT, name, part, cd), content
+
+
+def _receipts(
+    connection: duckdb.DuckDBPyConnection,
+    profiles: Profiles,
+    archive: Archive,
+    wanted: Collection[_Key],
+) -> Iterator[tuple[_Key, bytes]]:
+    # A receipt is noted as given only after it was written, so all answers are looked through.
+    given = receipt_queries.answers_by_stem(connection)
+    stems = sorted({key.name for key in wanted if key.kind == Kind.RECEIPT} & set(given))
+    answers = [given[stem] for stem in stems]
+    for answer, files in receipt_queries.receipts(connection, answers, archive, profiles):
+        for name, content in files:
+            suffix = PurePosixPath(name).suffix
+            yield _Key(Kind.RECEIPT, answer.stem, suffix, answer.sender), content

@@ -1,0 +1,226 @@
+"""Replay: lines that were kept out are judged again from the archive, and loaded if they may be.
+
+Belongs here: which drops are read again, in which order, and how one that cannot be judged stops no
+other. The same code shows what would change (on a scratch copy of the warehouse) and changes it.
+Does not belong here: loading a drop in its old place (warehouse.replaying), asking (cli).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.common.errors import UNFORESEEN, PermanentError, kind_and_place, value_free
+from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.feeds import foster_focus
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.spec import FILE, FeedSpec
+from ccgi_pipeline.intake.archive import Archive
+from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
+from ccgi_pipeline.nightly.batches import bisect_failures, cut_batches
+from ccgi_pipeline.nightly.reference_lookup import ReferenceLookup
+from ccgi_pipeline.profiles import Profiles, read_profiles
+from ccgi_pipeline.verification.drop_files import Limit, files_to_verify
+from ccgi_pipeline.verification.gates import verify
+from ccgi_pipeline.verification.outcomes import Verification
+from ccgi_pipeline.verification.profile_overrides import apply_profile_overrides
+from ccgi_pipeline.verification.validation import named_key
+from ccgi_pipeline.warehouse.load.child_links import link
+from ccgi_pipeline.warehouse.load.ledger import LoadTerms, find_faulty_drops
+from ccgi_pipeline.warehouse.load.reload import Replayed, ReplayState, replay
+from ccgi_pipeline.warehouse.load.upsert import Overtaken
+from ccgi_pipeline.warehouse.queries.drops import as_received
+from ccgi_pipeline.warehouse.queries.quarantine import (
+    Later,
+    Quarantined,
+    ReplaySelection,
+    Signature,
+    later_than,
+    quarantined,
+)
+from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
+from ccgi_pipeline.warehouse.storage.preview_copy import scratch_copy
+from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
+from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
+
+_LOG = logging.getLogger(__name__)
+
+
+class ReplayError(PermanentError):
+    """There is nothing that could be replayed; the message says why."""
+
+
+@value_free
+def preview(warehouse: Path, wish: ReplaySelection, on: date) -> list[Replayed]:
+    """What a replay as of ``on`` would make of the drops that ``wish`` means; changes nothing."""
+    _must_exist(warehouse)
+    with scratch_copy(warehouse) as copy, open_warehouse(copy) as connection:
+        create_missing_tables(connection)
+        return list(_Replaying(connection, warehouse, on, Signature("a preview")).all_of(wish))
+
+
+@value_free
+def apply(warehouse: Path, wish: ReplaySelection, on: date, signature: Signature) -> list[Replayed]:
+    """Replays the drops that ``wish`` means: a commit for each drop that changes.
+
+    Raises WarehouseBusyError where a night writes.
+    """
+    _must_exist(warehouse)
+    with exclusive_writer(warehouse), open_warehouse(warehouse) as connection:
+        create_missing_tables(connection)
+        return list(_Replaying(connection, warehouse, on, signature).all_of(wish))
+
+
+def _must_exist(warehouse: Path) -> None:
+    if not warehouse_exists(warehouse):
+        msg = f"there is no warehouse at {warehouse}"
+        raise ReplayError(msg)
+
+
+@dataclass(frozen=True)
+class _Replaying:
+    """One replay: where drops are loaded, where their bytes lie, as of which day, on whose word."""
+
+    connection: duckdb.DuckDBPyConnection
+    warehouse: Path
+    on: date
+    signature: Signature
+
+    def all_of(self, wish: ReplaySelection) -> Iterator[Replayed]:
+        """Family after family as in a night, each sender's drops in the order of loading."""
+        found = quarantined(self.connection, wish)
+        step = Step("replaying", len(found))
+        for family in (*FAMILIES, UNKNOWN_FAMILY):
+            to_judge = {}
+            for old in found:
+                if old.family != family:
+                    continue
+                known = self._known_before(old)
+                if known is not None:
+                    yield Replayed(old, known)
+                    step.advance()
+                else:
+                    to_judge[old.drop] = old
+            drops = [old.made_of for old in to_judge.values() if old.made_of is not None]
+            for batch in cut_batches(drops, self.archive):
+                # What was loaded meanwhile may be looked up.
+                for part, verification in bisect_failures(batch, self._judging()):
+                    for drop in part:
+                        yield self._replayed(to_judge[drop.id], verification)
+                        step.advance()
+
+    @property
+    def archive(self) -> Archive:
+        """The received bytes."""
+        return Archive.of(self.warehouse)
+
+    @property
+    def profiles(self) -> Profiles:
+        """The settings in force."""
+        return read_profiles(self.warehouse)
+
+    def _known_before(self, old: Quarantined) -> ReplayState | None:
+        """What comes of a drop that need not, or cannot, be judged again."""
+        later = later_than(self.connection, old)
+        if set(old.lines) <= set(later.full_sets):
+            return ReplayState.SUPERSEDED
+        return None if old.made_of and self._is_archived(old.made_of) else ReplayState.LOST
+
+    def _is_archived(self, drop: Drop) -> bool:
+        return all(self.archive.has(sha256) for _, sha256 in drop.files)
+
+    def _judging(self) -> Callable[[Sequence[Drop]], Verification]:
+        """Judges drops by today's rules and settings, and by what the warehouse knows now."""
+        knowledge, profiles, archive = ReferenceLookup(self.connection), self.profiles, self.archive
+
+        def content_of(_: InboxFile, sha256: str) -> bytes:
+            return archive.read(sha256)
+
+        limit = Limit(profiles.intake.largest_drop, lambda _, sha256: archive.size(sha256))
+
+        def judged(drops: Sequence[Drop]) -> Verification:
+            files = files_to_verify(drops, content_of, limit)
+            verification = verify(files, self.on, knowledge.known, profiles)
+            return apply_profile_overrides(verification, profiles, self.on)
+
+        return judged
+
+    def _replayed(self, old: Quarantined, verification: Verification) -> Replayed:
+        """Loads one of the drops that were judged; what is wrong with it is its own matter."""
+        own = _of_drop(verification, old.drop)
+        if old.drop in find_faulty_drops(own):
+            return Replayed(old, ReplayState.FAULT)
+        later = later_than(self.connection, old)
+        overtaken = Overtaken(old.position, self._named_later(later))
+        terms = LoadTerms(
+            self.on, self.profiles, overtaken=dict.fromkeys(later.overtaken, overtaken)
+        )
+        try:
+            return replay(self.connection, old, own, later, terms, self.signature)
+        except (OSError, duckdb.Error):
+            raise  # the machine's fault, not the drop's
+        except UNFORESEEN as error:
+            _LOG.error("drop %s could not be replayed: %s", old.drop, kind_and_place(error))
+            return Replayed(old, ReplayState.FAULT)
+
+    def _named_later(self, later: Later) -> Callable[[FeedSpec, pl.DataFrame], pl.DataFrame]:
+        """Tells which of some lines have a record that one of the later drops names.
+
+        They are judged again too, for nothing is kept of lines that found their record as it was.
+        A later drop that cannot be is taken to name them all: then nothing is undone.
+        """
+
+        def named(feed: FeedSpec, lines: pl.DataFrame) -> pl.DataFrame:
+            place, key = ["_file", "_line"], named_key(feed)
+            others = lines.select(*place, "_by_id", *key)
+            names = [name for name in others.columns if name not in {*place, "_by_id"}]
+            by_id = bool(lines["_by_id"].any())
+            found = [others.clear()]
+            for drop_id in later.drops:
+                if others.is_empty():
+                    break
+                accepted = self._accepted(drop_id, feed)
+                if accepted is None:
+                    found.append(others)
+                    break
+                there = accepted.with_columns(_by_id=by_id).select(key)
+                found.append(others.join(there, on=names, how="semi", nulls_equal=True))
+                others = others.join(there, on=names, how="anti", nulls_equal=True)
+            return pl.concat(found).select(place)
+
+        return named
+
+    def _accepted(self, drop_id: str, feed: FeedSpec) -> pl.DataFrame | None:
+        """The lines of a drop that can be loaded today; None where nobody can say."""
+        drop = as_received(self.connection, [drop_id]).get(drop_id)
+        if drop is None or not self._is_archived(drop):
+            return None
+        ((_, verification),) = bisect_failures([drop], self._judging())
+        if drop_id in find_faulty_drops(verification):
+            return None
+        if drop.family == foster_focus.FAMILY:
+            settings = self.profiles.foster_focus
+            verification = link(self.connection, verification, self.on, settings).verification
+        accepted = verification.accepted.get(feed.name)
+        if accepted is None:
+            columns = {name: declared.dtype for name, declared in feed.columns.items()}
+            return pl.DataFrame(schema=columns)
+        return accepted
+
+
+def _of_drop(verification: Verification, drop: str) -> Verification:
+    """The part of a verification that is about one drop."""
+    files = verification.files.filter(pl.col("drop") == drop)
+    own = pl.col(FILE).is_in(files[FILE].implode())
+    return Verification(
+        files,
+        verification.findings.filter(own),
+        {feed: lines.filter(own) for feed, lines in verification.accepted.items()},
+        {feed: keys.filter(own) for feed, keys in verification.kept_keys.items()},
+    )

@@ -1,0 +1,193 @@
+"""Tracing: from a row of a report to the received lines behind it.
+
+Belongs here: which records a row is made of, as of the night that wrote it. Reads only. Does not
+belong here: making the report again (rebuilding), which line wrote a record (warehouse.origins),
+printing (cli).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.common.errors import PermanentError, value_free
+from ccgi_pipeline.delivery.ledger import Made, open_ledger
+from ccgi_pipeline.delivery.ledger import exists as ledger_exists
+from ccgi_pipeline.districts import DIRECTORY_SCHEMA, naming_entries
+from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.transcript import COURSE_GRADE, STUDENT
+from ccgi_pipeline.intake.archive import Archive
+from ccgi_pipeline.operations.rebuild import as_it_was, as_noted
+from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.reports.outbox import as_csv
+from ccgi_pipeline.reports.queries import (
+    ELIGIBILITY,
+    aggregate_as_sent,
+    detail_rows,
+    feeds_used,
+    open_views,
+    students_of_groups,
+    view_of,
+)
+from ccgi_pipeline.reports.registry import REPORTS
+from ccgi_pipeline.reports.spec import ReportSpec
+from ccgi_pipeline.warehouse.queries import lineage
+from ccgi_pipeline.warehouse.queries.lineage import Record, SentFile, records_of, sent_files
+
+FIRST_ROW = 2
+"""The number of the first row below the header, as editors and spreadsheets count."""
+
+
+class NoSuchRowError(PermanentError):
+    """There is no such report, file or row; the message says which there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A row and what is behind it. ``cells`` are the row's own: pupils' data in a detail file."""
+
+    made: Made
+    number: int
+    students: int
+    detail_rows: int
+    files: tuple[SentFile, ...]
+    cells: Mapping[str, str] = field(repr=False)
+
+
+def report_named(written: str) -> ReportSpec:
+    """The report whose name or title is or begins like ``written``. Raises NoSuchRowError."""
+    wanted = _folded(written)
+    names = {spec.name: (spec.name, _folded(spec.title)) for spec in REPORTS}
+    found = [spec for spec in REPORTS if wanted in names[spec.name]]
+    found = found or [
+        spec for spec in REPORTS if any(name.startswith(wanted) for name in names[spec.name])
+    ]
+    if len(found) != 1:
+        listed = ", ".join(spec.name for spec in found or REPORTS)
+        msg = f"{'several reports begin' if found else 'no report begins'} so: {listed}"
+        raise NoSuchRowError(msg)
+    return found[0]
+
+
+def _folded(name: str) -> str:
+    return "_".join(name.lower().replace("_", " ").split())
+
+
+@value_free
+def cells_of(warehouse: Path, file: SentFile, lines: Sequence[int]) -> dict[int, dict[str, str]]:
+    """Lines of a received file as they came, by number: the cells that are not blank."""
+    return lineage.cells_of(Archive.of(warehouse), file, lines)
+
+
+@value_free
+def trace(
+    warehouse: Path,
+    spec: ReportSpec,
+    cd: str,
+    row: int,
+    file: str | None = None,
+    night: date | None = None,
+) -> Traced:
+    """What is behind a row of the newest file of a report, or of that of ``night``.
+
+    ``row`` counts as an editor does: the header is row 1. ``file``: ``Agg`` or ``Detail``; the
+    latter where the report has it. Raises NoSuchRowError, and NotRebuiltError where the file cannot
+    be made again as it was: its row might be another then.
+    """
+    part = file or ("Detail" if "Detail" in spec.files else spec.files[0])
+    made = _made(warehouse, spec, cd, part, night)
+    with as_it_was(warehouse, made) as (connection, profiles):
+        open_views(connection, made.night)
+        printed, ssids, count = _row(connection, spec, profiles, made, row)
+        connection.register("behind", pl.DataFrame({"SSID": ssids}).to_arrow())
+        behind = [*_behind(connection, spec, cd)]
+        files = sent_files(connection, Archive.of(warehouse), behind)
+    return Traced(made, row, len(ssids), count, tuple(files), printed)
+
+
+def _made(warehouse: Path, spec: ReportSpec, cd: str, part: str, night: date | None) -> Made:
+    if part not in spec.files:
+        msg = f"{spec.name} has no {part} file, but {' and '.join(spec.files)}"
+        raise NoSuchRowError(msg)
+    made = None
+    if ledger_exists(warehouse):
+        with open_ledger(warehouse) as ledger:
+            made = ledger.reports(cd, spec.name, part, night)
+    if made is None:
+        of_night = f" of the night of {night}" if night else ""
+        msg = f"no {part} file of {spec.name}{of_night} was made for the district {cd}"
+        raise NoSuchRowError(msg)
+    return made
+
+
+def _row(
+    connection: duckdb.DuckDBPyConnection,
+    spec: ReportSpec,
+    profiles: Profiles,
+    made: Made,
+    row: int,
+) -> tuple[dict[str, str], list[str], int]:
+    """The row as it is printed, whom it is about, and how many rows of the detail that is."""
+    theirs = pl.col("cd") == made.owner
+    detail = detail_rows(connection, spec).filter(theirs)
+    rows = detail
+    if made.part == "Agg":
+        rows = aggregate_as_sent(connection, spec, profiles, REPORTS).filter(theirs)
+    places = rows["place"].to_list() if made.part == "Agg" else []
+    rows = rows.drop("place", strict=False)
+    as_noted(made, as_csv(rows.drop("cd")))
+    if not FIRST_ROW <= row < FIRST_ROW + rows.height:
+        last = FIRST_ROW + rows.height - 1
+        there = f"{FIRST_ROW} to {last}" if rows.height else "none"
+        msg = f"{made.path} has no row {row}; the header is row 1, below it are rows: {there}"
+        raise NoSuchRowError(msg)
+    place = row - FIRST_ROW
+    printed: dict[str, str] = rows.drop("cd").row(place, named=True)
+    if made.part != "Agg":
+        return printed, [printed["SSID"]], 1
+    counted = students_of_groups(connection, spec, profiles.reports)
+    behind = counted.filter(theirs & (pl.col("place") == places[place]))
+    return printed, behind["SSID"].to_list(), int(behind["rows"].sum())
+
+
+_OF_STUDENTS = "IN (SELECT SSID FROM behind)"
+
+
+def _behind(connection: duckdb.DuckDBPyConnection, spec: ReportSpec, cd: str) -> Iterator[Record]:
+    """The records of which the rows of the students in ``behind`` are made."""
+    # The results of the evaluation are made of the students' course lines.
+    names = [COURSE_GRADE.name if name == ELIGIBILITY else name for name in feeds_used(spec)]
+    for feed in [FEEDS_BY_NAME[name] for name in dict.fromkeys(names)]:
+        if feed is DIRECTORY:
+            yield from _of_directory(connection, cd)
+        elif feed in FAMILIES["platform"]:
+            yield from records_of(connection, feed, view_of(feed), f"SSID {_OF_STUDENTS}")
+        else:
+            student = next(name for name in ("StateID", "SSID") if name in feed.columns)
+            where = f"_active AND _sender = $cd AND {student} {_OF_STUDENTS}"
+            yield from records_of(connection, feed, f"lake.{feed.name}", where, {"cd": cd})
+
+
+def _of_directory(connection: duckdb.DuckDBPyConnection, cd: str) -> Iterator[Record]:
+    """The entries that name the district and the students' schools, where they were received."""
+    names = ", ".join(DIRECTORY_SCHEMA)
+    entries = naming_entries(connection.sql(f"SELECT {names} FROM directory").pl())
+    schools = connection.execute(
+        f"SELECT DISTINCT PrimaryCDSCode FROM lake.{STUDENT.name} "
+        f"WHERE _active AND _sender = ? AND StateID {_OF_STUDENTS}",
+        [cd],
+    ).fetchall()
+    codes = entries.filter(pl.col("cd") == cd)["CDSCode"].to_list()
+    yield from records_of(
+        connection,
+        DIRECTORY,
+        f"lake.{DIRECTORY.name}",
+        "_active AND list_contains($codes, CDSCode)",
+        {"codes": [*codes, *(school for (school,) in schools)]},
+    )

@@ -1,0 +1,141 @@
+"""Writing: rows into the tree of the seed, one file a district and report, byte for byte.
+
+Belongs here: paths, file names, CSV (RFC 4180, UTF-8, CRLF). A file appears whole or not at all;
+one that would not change is not touched. Does not belong here: what the rows are (building).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ccgi_pipeline.common.failpoints import failpoint
+from ccgi_pipeline.reports.spec import ReportSpec
+
+_UNFINISHED = ".writing"
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """The folder from which districts' reports and receipts are delivered."""
+
+    root: Path
+
+    def write(self, path: Path, content: bytes) -> bool:
+        """Puts ``content`` at ``path`` (relative) whole or not at all; says whether it changed."""
+        final = self.root / path
+        if final.is_file() and final.read_bytes() == content:
+            return False
+        unfinished = self.root / _UNFINISHED / path.name
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        with failpoint("outbox: begun"):
+            unfinished.write_bytes(content)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with failpoint("outbox: written"):
+            unfinished.replace(final)
+        return True
+
+    def files_on(self, on: date) -> Iterator[os.DirEntry[str]]:
+        """The reports and receipts of that day, in no order."""
+        day = f"{on:%Y%m%d}"
+        folders = [str(self.root)] if self.root.is_dir() else []
+        # A state has a hundred thousand of them: ``Path.glob`` takes five times as long.
+        while folders:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif f"_{day}_" in entry.name or entry.name.startswith(f"{day}_"):
+                        yield entry
+
+    def sweep(self) -> None:
+        """Removes what an interrupted night left unfinished."""
+        shutil.rmtree(self.root / _UNFINISHED, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxFile:
+    """A file that lies in the outbox: its relative path, whose it is, its content's SHA-256."""
+
+    path: str
+    owner: str
+    sha256: str
+
+
+def report_path(spec: ReportSpec, folder: str, file: str, on: date) -> Path:
+    """Where a district's file of a report lies in the outbox: ``file`` is ``Agg`` or ``Detail``."""
+    return Path(folder, *spec.folder, f"{folder}_{on:%Y%m%d}_{file}.csv")
+
+
+def write_report(  # noqa: PLR0913, PLR0917 - the rows, whose they are, and where they go
+    outbox: Outbox,
+    spec: ReportSpec,
+    file: str,
+    rows: pl.DataFrame,
+    named: pl.DataFrame,
+    on: date,
+    progress: Callable[[], None] = lambda: None,
+) -> list[OutboxFile]:
+    """Writes one file for each district of ``named`` that gets this report; returns them.
+
+    ``rows`` are those of all districts (``cd`` first); a district without any gets the header.
+    """
+    written = []
+    for cd, folder, content in report_files(spec, rows, named):
+        path = report_path(spec, folder, file, on)
+        outbox.write(path, content)
+        written.append(OutboxFile(path.as_posix(), cd, sha256_of(content)))
+        progress()
+    return written
+
+
+def report_files(
+    spec: ReportSpec, rows: pl.DataFrame, named: pl.DataFrame
+) -> Iterator[tuple[str, str, bytes]]:
+    """CD code, folder and content for each district of ``named`` that gets this report."""
+    header, of_districts = _split(rows)
+    for cd, folder in named.select("cd", "folder").iter_rows():
+        if spec.only_for is not None and cd not in spec.only_for:
+            continue
+        yield cd, folder, header + of_districts.get(cd, b"")
+
+
+def _split(rows: pl.DataFrame) -> tuple[bytes, dict[str, memoryview]]:
+    """The header, and the lines of each district of ``rows``, which stand together by ``cd``.
+
+    They are written at once and cut apart, for a thousand small files take a writer long.
+    """
+    content = as_csv(rows.drop("cd"))
+    line_ends = np.flatnonzero(np.frombuffer(content, dtype=np.uint8) == ord("\n")) + 1
+    if len(line_ends) != rows.height + 1:
+        msg = f"wrote {len(line_ends) - 1} lines for {rows.height} rows"
+        raise AssertionError(msg)
+    runs = rows["cd"].rle().struct.unnest()
+    last = runs["len"].cast(pl.Int64).cum_sum().to_numpy()
+    ends = line_ends[last].tolist()
+    starts = [int(line_ends[0]), *ends[:-1]]
+    lines = memoryview(content)
+    districts = runs["value"].to_list()
+    if len(set(districts)) != len(districts):
+        msg = "the rows of a district do not stand together"
+        raise AssertionError(msg)
+    cut = zip(districts, starts, ends, strict=False)
+    return content[: line_ends[0]], {cd: lines[start:end] for cd, start, end in cut}
+
+
+def sha256_of(content: bytes) -> str:
+    """The SHA-256 of a file's content, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def as_csv(rows: pl.DataFrame) -> bytes:
+    """Rows as a file of the outbox."""
+    return rows.write_csv(line_terminator="\r\n", quote_style="necessary").encode()

@@ -1,0 +1,319 @@
+"""Building: from the warehouse to the rows of each report, for all districts in one pass.
+
+Belongs here: the views that a report's query may use, the aggregate that follows from the detail,
+the words that a cell may hold. Does not belong here: files and folders (writing).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
+from ccgi_pipeline.eligibility.systems import AREAS, YEAR
+from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
+from ccgi_pipeline.feeds.codes import RACE_CATEGORY
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.feeds.transcript import STUDENT
+from ccgi_pipeline.profiles import Profiles, ReportSettings
+from ccgi_pipeline.reports.spec import PLACE, ReportSpec, shipped_query
+from ccgi_pipeline.reports.suppression import MARKS, hiding_places, suppressed
+from ccgi_pipeline.warehouse.storage.schema import quote_identifier
+
+CALIFORNIA = ZoneInfo("America/Los_Angeles")
+_YEARS_IN_WORDS = (
+    "CREATE OR REPLACE TEMP MACRO years_in_words(units) AS "
+    f"rtrim(rtrim(printf('%.2f', units / {YEAR}.0), '0'), '.')"
+)
+"""Years without needless zeros: 11, 11.5."""
+_AREAS_NOT_COMPLETE = (
+    "CREATE OR REPLACE TEMP MACRO areas_not_complete(result) AS concat_ws(' ', "
+    + ", ".join(f"CASE WHEN NOT result.complete_{area} THEN '{area}' END" for area in AREAS)
+    + ")"
+)
+_FORMULA = r"^(\s*[=+\-@＝＋－＠])"  # noqa: RUF001 - full-width signs are meant
+"""A cell that begins with one of these is a formula to a spreadsheet."""
+_CONTROL = r"[\x00-\x1f\x7f\u0085\u2028\u2029]+"
+ELIGIBILITY = "eligibility"
+"""The results of the evaluation of course histories, under which name queries read them."""
+
+
+def feeds_used(spec: ReportSpec) -> list[str]:
+    """The feeds whose tables the report's query and the roster read; and ELIGIBILITY, if it is."""
+    query = re.sub(r"--.*", "", spec.query.read_text())
+    by_view = {view_of(feed): feed.name for feed in FAMILIES["platform"]}
+    names = [*FEEDS_BY_NAME, *by_view, ELIGIBILITY]
+    read = [by_view.get(name, name) for name in names if re.search(rf"\b{name}\b", query)]
+    return [*dict.fromkeys([STUDENT.name, DIRECTORY.name, *read])]
+
+
+def view_of(feed: FeedSpec) -> str:
+    """The name under which queries read an activity of the platform, as of the end of the day."""
+    return feed.name.removeprefix("platform_")
+
+
+def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
+    """Prepares what the queries use, as of the end of the day ``on`` in California.
+
+    Returns the districts that get reports: those with a roster (``cd``, ``County``, ``District``,
+    ``folder``).
+    """
+    until = datetime.combine(on + timedelta(days=1), time(), CALIFORNIA).astimezone(ZoneInfo("UTC"))
+    for feed in FAMILIES["platform"]:
+        connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW {view_of(feed)} AS "
+            f"SELECT * FROM lake.{feed.name} "
+            f"WHERE OccurredAt < TIMESTAMP '{until:%Y-%m-%d %H:%M:%S}'"
+        )
+    connection.execute(
+        "CREATE OR REPLACE TEMP MACRO california_day(moment) AS "
+        "strftime(timezone('America/Los_Angeles', timezone('UTC', moment)), '%Y-%m-%d')"
+    )
+    connection.execute(
+        f"CREATE OR REPLACE TEMP VIEW {ELIGIBILITY} AS SELECT * FROM lake.{ELIGIBILITY}"
+    )
+    connection.execute(_YEARS_IN_WORDS)
+    connection.execute(_AREAS_NOT_COMPLETE)
+    entries = connection.sql(
+        f"SELECT {', '.join(DIRECTORY_SCHEMA)} FROM lake.cde_directory WHERE _active"
+    ).pl()
+    cd_codes = connection.sql(
+        "SELECT DISTINCT _sender AS cd FROM lake.transcript_student WHERE _active ORDER BY 1"
+    ).pl()["cd"]
+    in_force = directory(entries)
+    named = districts(in_force, cd_codes)
+    races = pl.DataFrame(
+        [(code.value, code.name) for code in RACE_CATEGORY.codes],
+        schema=["code", "name"],
+        orient="row",
+    )
+    for name, frame in (
+        ("directory", in_force),
+        ("district_names", named),
+        ("race_categories", races),
+    ):
+        connection.register("given", frame.to_arrow())
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM given")
+        connection.unregister("given")
+    roster = shipped_query("roster.sql").read_text()
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE roster AS {roster}")
+    return named
+
+
+def detail_rows(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) -> pl.DataFrame:
+    """The rows of the detail file of all districts: ``cd``, then the columns as they are printed.
+
+    Leaves them in the temporary table ``detail`` for ``aggregate_rows``.
+    """
+    make_detail(connection, spec)
+    return _detail_of(connection, spec)
+
+
+def make_detail(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) -> None:
+    """Makes the rows of the detail file of all districts, in the temporary table ``detail``."""
+    query = spec.query.read_text()
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE detail AS {query}")
+
+
+def detail_batches(
+    connection: duckdb.DuckDBPyConnection, spec: ReportSpec, named: pl.DataFrame
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """The districts ``named``, a batch of rows at a time: districts, and their ``detail_rows``.
+
+    From the ``detail`` that was made last.
+    """
+    sizes = dict(connection.execute("SELECT cd, count(*) FROM detail GROUP BY cd").fetchall())
+    rows = pl.Series("rows", [sizes.get(cd, 0) for cd in named["cd"]], dtype=pl.Int64)
+    batches = named.with_columns(((rows.cum_sum() - rows) // BATCH_ROWS).alias("batch"))
+    for part in batches.partition_by("batch", maintain_order=True, include_key=False):
+        yield part, _detail_of(connection, spec, part["cd"].to_list())
+
+
+BATCH_ROWS = 100_000
+"""Rows of a detail file that are written together: a state needs the memory of one batch."""
+
+
+def _detail_of(
+    connection: duckdb.DuckDBPyConnection, spec: ReportSpec, cds: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """``detail_rows`` of the ``detail`` that was made last, of some districts if they are given."""
+    names = [column.name for column in spec.detail_columns]
+    printed = ", ".join(
+        f"{quote_identifier(name)}::VARCHAR AS {quote_identifier(name)}" for name in names
+    )
+    # The bounds spare nearly all other districts' rows the search in the list.
+    theirs = "true" if cds is None else "cd BETWEEN $first AND $last AND list_contains($cds, cd)"
+    rows = connection.execute(
+        f"SELECT cd, cds_code, {printed} FROM (SELECT * FROM detail {_only_for(spec)}) "
+        f"WHERE {theirs}",
+        None if cds is None else {"cds": list(cds), "first": min(cds), "last": max(cds)},
+    ).pl()
+    own = [column.name for column in spec.columns]
+    ordered = rows.sort("cd", "School", "cds_code", "SSID", *own, nulls_last=True)
+    return harmless(ordered.select("cd", *names), names)
+
+
+def aggregate_rows(
+    connection: duckdb.DuckDBPyConnection, spec: ReportSpec, settings: ReportSettings
+) -> pl.DataFrame:
+    """The rows of the aggregate file of all districts, from the ``detail`` that was made last."""
+    return _printed(_groups(connection, spec, settings), spec, settings)
+
+
+def aggregate_as_sent(
+    connection: duckdb.DuckDBPyConnection,
+    spec: ReportSpec,
+    profiles: Profiles,
+    reports: Sequence[ReportSpec],
+) -> pl.DataFrame:
+    """``aggregate_rows`` without the small cells that districts' profiles hide.
+
+    ``reports``: all there are, for a report hides what another one gives away. The last column,
+    ``place``, is that of the row among the district's in ``aggregate_rows``, from 0.
+    """
+    groups = _groups(connection, spec, profiles.reports)
+    rows = _printed(groups, spec, profiles.reports).with_columns(
+        pl.int_range(pl.len()).over("cd").alias("place")
+    )
+    modes = {cd: profiles.of(cd).delivery.small_cells for cd in rows["cd"].unique()}
+    marks = {cd: MARKS[mode] for cd, mode in modes.items() if mode in MARKS}
+    if not marks:
+        return rows
+    linked = None
+    others = [other for other in reports if other.name == spec.tables.linked_to]
+    if others:
+        (other,) = others
+        make_detail(connection, other)
+        their_groups = _groups(connection, other, profiles.reports)
+        their_rows = _printed(their_groups, other, profiles.reports)
+        places = _places(connection, their_groups)
+        linked = hiding_places(their_rows, places, other.tables)
+        make_detail(connection, spec)  # callers go on with the detail of this report
+    return suppressed(rows, _places(connection, groups), spec.tables, marks, linked)
+
+
+def _places(connection: duckdb.DuckDBPyConnection, groups: pl.DataFrame) -> pl.DataFrame:
+    """For each of ``groups`` the school, and how many students of the grade its roster has."""
+    sizes = connection.sql(
+        'SELECT cd, cds_code, "Grade Level" AS "_Grade Level", count(*) AS size '
+        "FROM roster GROUP BY ALL"
+    ).pl()
+    keys = ["cd", "cds_code", "_Grade Level"]
+    placed = groups.join(sizes, on=keys, how="left", nulls_equal=True, maintain_order="left")
+    return placed.select("cds_code", "size")
+
+
+def _printed(groups: pl.DataFrame, spec: ReportSpec, settings: ReportSettings) -> pl.DataFrame:
+    names = [column.name for column in spec.aggregate_columns]
+    printed = groups.select(
+        "cd",
+        *_group_columns(spec),
+        pl.col("counted").cast(pl.String).alias("# of Students"),
+        _percent("counted", "students", settings.percent_decimals).alias("% of Students"),
+    )
+    return harmless(printed.select("cd", *names), names)
+
+
+def students_of_groups(
+    connection: duckdb.DuckDBPyConnection, spec: ReportSpec, settings: ReportSettings
+) -> pl.DataFrame:
+    """Who is counted in each row of ``aggregate_rows``, from the ``detail`` that was made last.
+
+    ``cd``, ``place`` (of the row among the district's, from 0), ``SSID``, and in how many ``rows``
+    of the detail the student is.
+    """
+    groups = _groups(connection, spec, settings)
+    placed = groups.with_columns(pl.int_range(pl.len()).over("cd").alias("place"))
+    counted_as = {f"_{name}": name for name in _group_columns(spec)}
+    connection.register("placed", placed.select("cd", "cds_code", "place", *counted_as).to_arrow())
+    same = " AND ".join(
+        f"detail.{quote_identifier(name)} IS NOT DISTINCT FROM placed.{quote_identifier(raw)}"
+        for raw, name in counted_as.items()
+    )
+    students = connection.sql(
+        f"SELECT cd, place, SSID, count(*) AS rows FROM detail JOIN placed USING (cd, cds_code) "
+        f"WHERE {same} GROUP BY ALL ORDER BY ALL"
+    ).pl()
+    connection.unregister("placed")
+    return students
+
+
+def _group_columns(spec: ReportSpec) -> list[str]:
+    return [*PLACE, *spec.dimensions, "Grade Level"]
+
+
+def _groups(
+    connection: duckdb.DuckDBPyConnection, spec: ReportSpec, settings: ReportSettings
+) -> pl.DataFrame:
+    """What the aggregate counts, in its order; columns with ``_`` are as ``detail`` has them."""
+    groups = _group_columns(spec)
+    chosen = ", ".join(quote_identifier(name) for name in ["cd", "cds_code", *groups])
+    roster_part = (
+        'cd, cds_code, "Grade Level"' if settings.percent_of == "grade" else "cd, cds_code"
+    )
+    rows = connection.sql(
+        f"""
+        WITH sizes AS (
+            SELECT {roster_part}, count(*) AS students FROM roster GROUP BY ALL
+        )
+        SELECT {chosen}, count(DISTINCT SSID) AS counted, any_value(sizes.students) AS students
+        FROM detail JOIN sizes USING ({roster_part})
+        {_only_for(spec)}
+        GROUP BY ALL
+        """
+    ).pl()
+    labelled = rows.with_columns(pl.col(groups).name.prefix("_")).with_columns(
+        pl.col(name).replace(dict(labels)).alias(name) for name, labels in spec.labels.items()
+    )
+    return labelled.sort(
+        ["cd", "School", "cds_code", *spec.dimensions, "Grade Level"],
+        descending=[False] * (3 + len(spec.dimensions)) + [True],  # the seed's sample: 12 above 11
+        nulls_last=True,
+    )
+
+
+def _only_for(spec: ReportSpec) -> str:
+    if spec.only_for is None:
+        return ""
+    if not all(cd.isdigit() for cd in spec.only_for):
+        msg = f"{spec.name}: only_for must name CD codes"
+        raise ValueError(msg)
+    listed = ", ".join(f"'{cd}'" for cd in sorted(spec.only_for))
+    return f"WHERE cd IN ({listed})"
+
+
+def _percent(part: str, whole: str, decimals: int) -> pl.Expr:
+    """``part`` as a share of ``whole`` in percent, half up, without needless zeros: 10, 33.3.
+
+    In whole numbers throughout, so that no machine rounds it another way.
+    """
+    scale = 10**decimals
+    share = (pl.col(part).cast(pl.Int64) * 200 * scale + pl.col(whole)) // (2 * pl.col(whole))
+    digits = share % scale
+    fraction = digits.cast(pl.String).str.zfill(decimals).str.strip_chars_end("0")
+    return (
+        pl.when(digits == 0)
+        .then((share // scale).cast(pl.String))
+        .otherwise(pl.concat_str((share // scale).cast(pl.String), pl.lit("."), fraction))
+    )
+
+
+def harmless(rows: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """``rows`` with no line break in the cells of ``names``, and nothing a formula begins with.
+
+    Empty cells are empty texts.
+    """
+    return rows.with_columns(_harmless(rows[name]) for name in names)
+
+
+def _harmless(cells: pl.Series) -> pl.Series:
+    # To look costs a sixth of a replacement, and hardly any column needs one.
+    if cells.str.contains(f"{_CONTROL}|{_FORMULA}").any():
+        cells = cells.str.replace_all(_CONTROL, " ").str.replace(_FORMULA, "'$1")
+    return cells.fill_null("")

@@ -1,0 +1,1 @@
+"""Runs nights and serves the UI on this machine."""

@@ -1,0 +1,1 @@
+"""Offline analysis of matching: wider rules, and how many students a key finds."""

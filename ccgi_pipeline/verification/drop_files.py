@@ -1,0 +1,210 @@
+"""Opening: the files of drops, zips unpacked, each read by the strict reader as what it is.
+
+Belongs here: which feed a file of a drop is, and its reading. Does not belong here: what drops must
+be as wholes (oneroster), what lines must be (judging).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import PurePosixPath
+from types import MappingProxyType
+
+from ccgi_pipeline.feeds import file_rules, foster_focus, oneroster
+from ccgi_pipeline.feeds.oneroster.package_rules import LEFT_ALONE_FILES
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, feed_by_name, folded_stem
+from ccgi_pipeline.feeds.rules import Rule
+from ccgi_pipeline.feeds.spec import FeedSpec, fold
+from ccgi_pipeline.intake.batch_reader import SMALL, Asked, read_together
+from ccgi_pipeline.intake.findings import Finding, findings_frame
+from ccgi_pipeline.intake.inbox import Drop, InboxFile
+from ccgi_pipeline.intake.reader import Reading, count_lines, read
+from ccgi_pipeline.intake.zip_files import is_zip, members
+from ccgi_pipeline.profiles import Profiles
+
+
+@dataclass(frozen=True, slots=True)
+class FileToVerify:
+    """One file of a drop. ``number`` tells the files of one verification apart, in load order.
+
+    ``path`` is where the sender put it, a zip's member behind its zip; ``in_folder``: the member
+    lies in a folder of the zip; ``unpacked``: its bytes. ``correction``: it holds some of many
+    lines, and is no full set.
+    """
+
+    number: int
+    drop: str
+    sender: str
+    family: str
+    path: str
+    content: Callable[[], bytes]
+    refused: Rule | None = None
+    in_folder: bool = False
+    unpacked: int = 0
+    correction: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name without folders."""
+        return PurePosixPath(self.path).name
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many bytes a drop may be, its zips opened, and how to know the size of a received file.
+
+    A drop is verified and loaded whole, in ten times its size of memory: one that is too large
+    would take the night from all others.
+    """
+
+    bytes: float
+    size_of: Callable[[InboxFile, str], int]
+
+
+def files_to_verify(
+    drops: Sequence[Drop],
+    content_of: Callable[[InboxFile, str], bytes],
+    limit: Limit | None = None,
+) -> list[FileToVerify]:
+    """The files of ``drops`` in order, zips opened; ``content_of`` reads a file's bytes.
+
+    Drops beyond ``limit`` are refused, and those that are so before a zip is opened are not read.
+    """
+    files: list[FileToVerify] = []
+    for drop in drops:
+        size = sum(limit.size_of(*received) for received in drop.files) if limit else 0
+        if limit and size > limit.bytes:
+            files += [
+                file_of_drop(drop, number, file.shown, refused=file_rules.TOO_LARGE)
+                for number, (file, _) in enumerate(drop.files, len(files))
+            ]
+            continue
+        theirs = _opened(drop, len(files), content_of)
+        # Lines of what is left alone are counted, which takes little.
+        to_read = sum(file.unpacked for file in theirs if not _is_left_alone(file))
+        if limit and to_read > limit.bytes - size:
+            theirs = [
+                file_of_drop(drop, file.number, file.path, refused=file_rules.TOO_LARGE)
+                for file in theirs
+            ]
+        files += theirs
+    return files
+
+
+def _opened(
+    drop: Drop, first: int, content_of: Callable[[InboxFile, str], bytes]
+) -> list[FileToVerify]:
+    """The files of one drop, numbered from ``first``."""
+    files: list[FileToVerify] = []
+    for file, sha256 in drop.files:
+        if is_zip(file.name):
+            for member in members(file.name, content_of(file, sha256)):
+                path = f"{file.shown}/{member.name}" if member.name != file.name else file.shown
+                content = partial(_same, member.content)
+                opened = file_of_drop(drop, first + len(files), path, content, member.refused)
+                files.append(
+                    replace(
+                        opened,
+                        unpacked=len(member.content),
+                        in_folder=member.in_folder,
+                        correction=file.correction or member.correction,
+                    )
+                )
+        else:
+            content = partial(content_of, file, sha256)
+            opened = file_of_drop(drop, first + len(files), file.shown, content)
+            files.append(replace(opened, correction=file.correction))
+    return files
+
+
+def _same(content: bytes) -> bytes:
+    return content
+
+
+def file_of_drop(
+    drop: Drop,
+    number: int,
+    path: str,
+    content: Callable[[], bytes] = bytes,
+    refused: Rule | None = None,
+) -> FileToVerify:
+    """A file of ``drop`` under its number in the verification."""
+    return FileToVerify(number, drop.id, drop.sender, drop.family, path, content, refused)
+
+
+def read_files(
+    files: Sequence[FileToVerify],
+    profiles: Profiles,
+    editions: Mapping[int, str] = MappingProxyType({}),
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[int, Reading]:
+    """The readings of ``files`` by number; ``progress`` hears each file's name.
+
+    ``editions``: by number the version of files whose header may show none.
+    """
+    readings: dict[int, Reading] = {}
+    small: dict[int, Asked] = {}
+    held = 0
+
+    def read_small() -> None:
+        nonlocal held
+        readings.update(zip(small, read_together([*small.values()]), strict=True))
+        small.clear()
+        held = 0
+
+    for file in files:
+        progress(file.name)
+        asked = _asked(file, profiles, editions.get(file.number, ""))
+        if isinstance(asked, Reading):
+            readings[file.number] = asked
+        elif len(asked.content) > SMALL:
+            readings[file.number] = read(
+                asked.content, asked.file_name, asked.candidates, asked.edition
+            )
+        else:
+            small[file.number] = asked
+            held += len(asked.content)
+            if held > _TOGETHER:
+                read_small()
+    read_small()
+    return {file.number: readings[file.number] for file in files}
+
+
+_TOGETHER = 32 << 20
+"""Bytes of small files that are read together: many enough, and no burden to hold."""
+
+
+def _asked(file: FileToVerify, profiles: Profiles, edition: str) -> Asked | Reading:
+    """What the reader is asked for; a reading, of a file that is not read."""
+    if file.refused is not None:
+        refusal = findings_frame([Finding(file.refused)])
+        return Reading(None, "", 0, None, 0, refusal)
+    if _is_left_alone(file):
+        return count_lines(file.content())
+    candidates = FAMILIES.get(file.family, ())
+    named = _named_by_profile(file, profiles)
+    if named is not None:
+        # Its own name says nothing, or another thing, to who does not know the profile.
+        return Asked(file.content(), named.stems[0], [named], edition)
+    return Asked(file.content(), file.name, candidates, edition)
+
+
+def _is_left_alone(file: FileToVerify) -> bool:
+    """Whether the file is one of a OneRoster set that nobody here has a use for."""
+    if file.family != oneroster.FAMILY or feed_by_name(file.name, oneroster.FEEDS):
+        return False
+    stem = folded_stem(file.name)
+    return any(stem.endswith(fold(name)) for name in LEFT_ALONE_FILES)
+
+
+def _named_by_profile(file: FileToVerify, profiles: Profiles) -> FeedSpec | None:
+    """The extract whose file has this name by the district's profile."""
+    if file.family != foster_focus.FAMILY:
+        return None
+    stem = fold(PurePosixPath(file.name).stem)
+    for extract, name in profiles.of(file.sender).foster_focus.file_names.items():
+        if fold(PurePosixPath(name).stem) == stem:
+            return FEEDS_BY_NAME[f"{foster_focus.FAMILY}_{extract}"]
+    return None

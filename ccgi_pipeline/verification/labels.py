@@ -1,0 +1,176 @@
+"""What a registrar is told: verdicts, fates, weights, families and sources in everyday words.
+
+Belongs here: the words of a receipt's page that belong to no single rule. Everything said here is
+for a reader who has an SFTP folder, a student information system, and nobody to ask. Does not
+belong here: the words of a rule (feeds), the page itself (page).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import PurePosixPath
+
+from ccgi_pipeline.feeds import (
+    calpads_identity,
+    cccapply,
+    cde_directory,
+    foster_focus,
+    foster_focus_cps,
+    oneroster,
+    platform,
+    transcript,
+)
+from ccgi_pipeline.feeds.registry import STATEWIDE_SENDERS
+from ccgi_pipeline.feeds.rules import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of a line: how it is called, and what that means."""
+
+    title: str
+    meaning: str
+
+
+FATES: Mapping[str, Fate] = {
+    "inserted": Fate("New", "We did not have this record yet; it was added."),
+    "updated": Fate("Changed", "We had this record with something else in it; now it is as sent."),
+    "unchanged": Fate("Same as before", "We had this record exactly as it is in your file."),
+    "accepted": Fate("Can be loaded", "Nothing keeps this line out."),
+    "superseded": Fate("Repeated", "A later line of the same file is about the same record; the "
+                       "later one counts."),
+    "left_alone": Fate("Not needed", "The line is in a file that nobody here asks for; it was "
+                       "counted and not read."),
+    "removed": Fate("Left out on purpose", "The line mentions police involvement. Such lines are "
+                    "not kept; there is nothing for you to do."),
+    "unmatched": Fate("No child found", "The line's student could not be matched with a child in "
+                      "Foster Focus, so the line was not loaded."),
+    "held": Fate("Waiting", "The line itself can be loaded. It waits with its delivery until CCGI "
+                 "has decided."),
+    "rejected": Fate("Not loaded", "The line has an error. What to fix is listed with its file."),
+}  # fmt: skip
+"""In the order in which a page shows them: what is well first, what needs somebody last."""
+
+KEPT_OUT = Fate("Cannot be loaded", FATES["rejected"].meaning)
+"""What a check says of a line that would be rejected."""
+
+LOADED = frozenset({"inserted", "updated", "unchanged", "superseded", "accepted"})
+"""Fates of lines whose record is as the file has it."""
+
+
+WEIGHTS: Mapping[str, str] = {
+    str(Severity.ERROR): "Must fix",
+    str(Severity.WARNING): "Please check",
+    str(Severity.INFO): "For your information",
+}
+WEIGHTS_EXPLAINED = (
+    "“Must fix” keeps lines out; “Please check” does not; “For your information” asks for nothing."
+)
+
+VERDICTS: Mapping[str, str] = {
+    "accepted": "Accepted",
+    "accepted_with_findings": "Accepted, with findings",
+    "held": "On hold",
+    "rejected": "Rejected",
+    "duplicate": "Sent before",
+}
+
+_FAMILIES: Mapping[str, str] = {
+    transcript.STUDENT.family: "Transcript package (students, courses, tests)",
+    foster_focus.FAMILY: "Foster Focus extracts",
+    oneroster.FAMILY: "OneRoster set",
+    platform.FEEDS[0].family: "Student activity on CaliforniaColleges.edu",
+    cccapply.FAMILY: "Applications to community colleges (CCCApply)",
+    cde_directory.FEED.family: "CDE's directory of schools and districts",
+    foster_focus_cps.FEED.family: "Foster Focus' register of children",
+    calpads_identity.FEED.family: "Student identities (CALPADS)",
+}
+
+_SENDERS: Mapping[str, str] = {
+    "platform": "CaliforniaColleges.edu",
+    "cde": "California Department of Education",
+    foster_focus_cps.SENDER: "Foster Focus",
+    cccapply.SENDER: "CCCApply",
+    calpads_identity.SENDER: "CALPADS",
+}
+
+_DOCUMENTS: Mapping[str, str] = {
+    "000_05975245813d5fcc.txt": "CaliforniaColleges.edu District Data Sharing, revised 8/2025",
+    "001_411397a616f8b5f2.txt": "Scope of Data Sharing: SSID Data Lookup",
+    "002_0f14a8ac7ee330d5.txt": "OneRoster, as in “How do I format my SIS data for SFTP?”",
+    "003_80ea49bdfce89710.txt": "CCCApply, request 2015-17 (SSID)",
+    "004_78ee2f4a74f86cc5.txt": "Foster Focus Data Link Specifications, version 1.62",
+}
+"""The titles of the documents that the rules name by their file."""
+
+
+def fate(name: str, *, checked: bool = False) -> Fate:
+    """What became of a line (or would, of one that was only checked)."""
+    if checked and name == "rejected":
+        return KEPT_OUT
+    return FATES.get(name, Fate(name.replace("_", " ").capitalize(), ""))
+
+
+def family(name: str) -> str:
+    """A family, as its sender would call it."""
+    return _FAMILIES.get(name, "Files of a kind that we do not know")
+
+
+def sender(code: str, name: str) -> str:
+    """Who sent something: a district by its ``name``, others by what they are called."""
+    return _SENDERS.get(code, name)
+
+
+def is_district(code: str) -> bool:
+    """Whether the sender is a district."""
+    return code not in STATEWIDE_SENDERS
+
+
+def source(declared: str) -> str:
+    """Where a rule comes from, the documents by their titles."""
+    told = declared.replace("this project", "our own check")
+    for file, title in _DOCUMENTS.items():
+        told = told.replace(file, title)
+    return told[:1].upper() + told[1:]
+
+
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+"""Not those of the machine's language: a page is the same wherever it is made."""
+
+
+def day(on: date) -> str:
+    """``November 22, 2026``."""
+    return f"{_MONTHS[on.month - 1]} {on.day}, {on.year}"
+
+
+def number(count: int) -> str:
+    """``12,345``."""
+    return f"{count:,}"
+
+
+def counted(count: int, what: str, several: str | None = None) -> str:
+    """``1 line``, ``2 lines``; ``several`` where that is no plain s."""
+    return f"{count:,} {what if count == 1 else several or what + 's'}"
+
+
+def file_name(path: str) -> str:
+    """The name of a file without its folders, as it can be seen."""
+    return as_seen(PurePosixPath(path).name)
+
+
+def as_seen(name: str) -> str:
+    """A name with the characters that nobody sees, or that turn the others around, spelled out."""
+    return "".join(
+        f"[U+{ord(letter):04X}]" if unicodedata.category(letter) in _UNSEEN else letter
+        for letter in name
+    )
+
+
+_UNSEEN = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
+"""Control and format characters, private ones, and the two separators of lines."""

@@ -1,0 +1,170 @@
+"""Checking files offline: the same verification as the night's, over paths, changing nothing.
+
+Belongs here: from paths that somebody names to files to verify. Does not belong here: printing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+
+from ccgi_pipeline.districts import shipped_directory
+from ccgi_pipeline.feeds.registry import FAMILIES, STATEWIDE_SENDERS
+from ccgi_pipeline.feeds.spec import FILE, SENDER
+from ccgi_pipeline.intake.inbox import (
+    NOBODY,
+    UNKNOWN_FAMILY,
+    InboxFile,
+    group_drops,
+    is_cd_code,
+    owner_of,
+    passed_over,
+)
+from ccgi_pipeline.intake.recognition import family_of
+from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.verification.cells import cells_at
+from ccgi_pipeline.verification.drop_files import FileToVerify, Limit, files_to_verify
+from ccgi_pipeline.verification.gates import verify
+from ccgi_pipeline.verification.outcomes import (
+    KnownRecords,
+    Verdict,
+    Verification,
+    drop_verdict,
+    nothing_known,
+)
+from ccgi_pipeline.verification.receipts import FileReport
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The verdict on everything that was checked, and on each file."""
+
+    verdict: Verdict
+    files: tuple[FileReport, ...]
+
+    @property
+    def everything_loads(self) -> bool:
+        """Whether every line of every file can be loaded."""
+        return self.verdict is not Verdict.REJECTED and not any(
+            file.verdict == Verdict.REJECTED or file.fates.get("rejected") for file in self.files
+        )
+
+    @property
+    def nothing_recognised(self) -> bool:
+        """Whether there was nothing to judge."""
+        return all(file.feed is None for file in self.files)
+
+
+def check(  # noqa: PLR0913 - all but the first two are named
+    paths: Sequence[Path],
+    on: date,
+    family: str | None = None,
+    known: KnownRecords | None = None,
+    profiles: Profiles | None = None,
+    *,
+    show_values: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Check:
+    """Verifies the files at ``paths`` (files, zips, folders) as of ``on``, as the night would.
+
+    Sender and family are read from the path where it has them (``.../3367173/transcript/...``);
+    ``family`` overrides. ``known`` is what a warehouse knows; without one, the shipped directory.
+    ``profiles`` are the districts' settings. ``show_values`` puts the cell into each finding about
+    one: for who mends the file, on a screen of their own.
+    """
+    found = [_as_received(path, family) for path in _plain_files(paths)]
+    drops = group_drops([(file, file.path) for file in found])
+    profiles = profiles or Profiles()
+    limit = Limit(profiles.intake.largest_drop, lambda file, _: Path(file.path).stat().st_size)
+    files = files_to_verify(drops, lambda file, _: Path(file.path).read_bytes(), limit)
+    verified = verify(files, on, known or shipped_knowledge, profiles, progress)
+    if verified.files.is_empty():
+        return Check(Verdict.REJECTED, ())
+    if show_values:
+        verified = replace(verified, findings=_with_values(verified, files))
+    return Check(drop_verdict(verified.files), tuple(_reports(verified)))
+
+
+def _with_values(verified: Verification, files: Sequence[FileToVerify]) -> pl.DataFrame:
+    """The findings with the cell that each is about in its detail."""
+    findings = verified.findings
+    feeds = dict(verified.files.select(FILE, "feed").drop_nulls().iter_rows())
+    cells = [
+        cells_at(
+            findings.filter(pl.col(FILE) == file.number),
+            file.content(),
+            file.name,
+            feeds[file.number],
+        ).select(pl.lit(file.number, dtype=pl.UInt32).alias(FILE), pl.all())
+        for file in files
+        if file.number in feeds
+    ]
+    if not cells:
+        return findings
+    values = pl.concat(cells).drop_nulls("value")
+    shown = pl.concat_str("detail", pl.concat_str(pl.lit("the cell is: "), "value"), separator="; ",
+                          ignore_nulls=True)  # fmt: skip
+    detail = pl.when(pl.col("value").is_not_null()).then(shown).otherwise("detail").alias("detail")
+    place = [FILE, "line", "column"]
+    joined = findings.join(values, on=place, how="left", maintain_order="left")
+    return joined.with_columns(detail).drop("value")
+
+
+def _plain_files(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(
+                inner
+                for inner in path.rglob("*")
+                if inner.is_file() and not any(map(passed_over, inner.relative_to(path).parts))
+            )
+        else:
+            yield path
+
+
+def _as_received(path: Path, family: str | None) -> InboxFile:
+    """The file as if it lay in an inbox; stamps do not matter here."""
+    parts = path.absolute().parts
+    senders = [n for n, part in enumerate(parts) if is_cd_code(part) or part in STATEWIDE_SENDERS]
+    if senders and senders[-1] < len(parts) - 1:
+        sender, placed = owner_of("/".join(parts[senders[-1] :]))
+    else:
+        named = [part.lower() for part in parts[:-1] if part.lower() in FAMILIES]
+        sender, placed = NOBODY, named[-1] if named else UNKNOWN_FAMILY
+    if family is None and placed == UNKNOWN_FAMILY:
+        with path.open("rb") as file:
+            placed = family_of(file.read, path.name, sender)
+    return InboxFile(path=str(path), sender=sender, family=family or placed, stamp="")
+
+
+def _reports(verified: Verification) -> Iterator[FileReport]:
+    findings = verified.findings.partition_by(FILE, as_dict=True, maintain_order=True)
+    none = verified.findings.clear()
+    for row in verified.files.iter_rows(named=True):
+        yield FileReport(
+            path=row["path"],
+            family=row["family"],
+            feed=row["feed"],
+            verdict=row["verdict"],
+            encoding=row["encoding"],
+            lines=row["lines"],
+            fates={
+                "accepted": row["accepted"],
+                "rejected": row["rejected"],
+                **{fate: row[fate] for fate in ("removed", "left_alone") if row[fate]},
+            },
+            findings=findings.get((row[FILE],), none),
+        )
+
+
+def shipped_knowledge(
+    feed: str, columns: tuple[str, ...], senders: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """What is known without a warehouse: the directory that comes with the project."""
+    if feed == "cde_directory":
+        return shipped_directory().select(pl.lit("cde").alias(SENDER), *columns)
+    return nothing_known(feed, columns, senders)

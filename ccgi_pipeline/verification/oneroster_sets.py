@@ -1,0 +1,238 @@
+"""OneRoster drops as wholes: their version, each file's mode, and what is wrong with the set.
+
+Belongs here: what manifest, names and lines say together. Does not belong here: reading a file
+(opening), judging a line (judging).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+import polars as pl
+
+from ccgi_pipeline.feeds import oneroster
+from ccgi_pipeline.feeds.oneroster import header_rules, package_rules
+from ccgi_pipeline.feeds.oneroster.rules import PROPERTIES_OF_FILES
+from ccgi_pipeline.feeds.spec import FILE, FeedSpec
+from ccgi_pipeline.intake.findings import Finding, findings_frame
+from ccgi_pipeline.intake.reader import LINE, Reading
+from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.verification.drop_files import FileToVerify, read_files
+
+FACTS_SCHEMA = {FILE: pl.UInt32, "_edition": pl.String, "_delta": pl.Boolean}
+"""What rules see of a file: its version, and whether it holds changes only."""
+
+OF_WHOLE_FILES = frozenset(rule.id for rule in (*header_rules.RULES, *package_rules.RULES))
+"""Rules about files: as an error, one of them keeps every line of its file out."""
+
+_OLDEST, _USUAL, _NEWEST = "1.0", "1.1", "1.2"
+_ASKED_FOR = (
+    oneroster.ORGS,
+    oneroster.ACADEMIC_SESSIONS,
+    oneroster.COURSES,
+    oneroster.CLASSES,
+    oneroster.USERS,
+    oneroster.ENROLLMENTS,
+)
+"""The six files of 002_0f14a8ac7ee330d5.txt."""
+
+
+class Sets:
+    """The OneRoster drops among ``files``; ``readings`` are theirs, some read again."""
+
+    def __init__(
+        self,
+        files: Sequence[FileToVerify],
+        readings: Mapping[int, Reading],
+        profiles: Profiles,
+    ) -> None:
+        self._profiles = profiles
+        self._drops: dict[str, list[FileToVerify]] = {}
+        for file in files:
+            if file.family == oneroster.FAMILY:
+                self._drops.setdefault(file.drop, []).append(file)
+        self.readings = dict(readings)
+        self._found: list[tuple[int, Finding]] = []
+        self._facts: list[tuple[int, str, bool]] = []
+        self._manifests = {drop: self._manifest(files) for drop, files in self._drops.items()}
+        self._editions = {
+            drop: self._edition(files, self._manifests[drop][0])
+            for drop, files in self._drops.items()
+        }
+        self._read_again()
+        for drop in self._drops:
+            self._take(drop)
+
+    @property
+    def facts(self) -> pl.DataFrame:
+        """A row of ``FACTS_SCHEMA`` for each file."""
+        return pl.DataFrame(self._facts, schema=FACTS_SCHEMA, orient="row")
+
+    @property
+    def findings(self) -> pl.DataFrame:
+        """What is wrong with the drops, with ``_file`` first."""
+        numbers = pl.Series(FILE, [number for number, _ in self._found], dtype=pl.UInt32)
+        return findings_frame(found for _, found in self._found).select(numbers, pl.all())
+
+    def refuse(self, numbers: Iterable[int]) -> None:
+        """Has no line of these files taken."""
+        for number in numbers:
+            reading = self.readings[number]
+            self.readings[number] = replace(reading, records=None, unreadable=reading.lines)
+
+    def _take(self, identity: str) -> None:
+        drop, edition = self._drops[identity], self._editions[identity]
+        declared, lines = self._manifests[identity]
+        self._refuse_second_files(drop)
+        for file in drop:
+            reading = self.readings[file.number]
+            if reading.feed is None:
+                self._tell(file, [Finding(package_rules.LEFT_ALONE)] if reading.left_alone else [])
+                continue
+            word = declared.get(_property(reading.feed))
+            delta = reading.feed.may_be_changes and self._is_delta(file, word)
+            self._facts.append((file.number, reading.edition or edition, delta))
+            self._tell(file, self._of_file(file, word, delta=delta))
+        of_set = [file for file in drop if not file.correction]
+        if not of_set:
+            return  # a few lines that were mended are not expected to be a set
+        manifest = self._file_of(of_set, oneroster.MANIFEST)
+        told = [*self._of_drop(of_set, declared, lines, edition)]
+        self._tell(manifest or of_set[0], told)
+        strict = self._profiles.of(drop[0].sender).oneroster.strict
+        if strict and manifest is None and told:
+            self.refuse(file.number for file in drop)
+
+    def _tell(self, file: FileToVerify, findings: Sequence[Finding] | Iterator[Finding]) -> None:
+        self._found += [(file.number, found) for found in findings]
+
+    def _file_of(self, drop: Sequence[FileToVerify], feed: FeedSpec) -> FileToVerify | None:
+        return next((file for file in drop if self.readings[file.number].feed is feed), None)
+
+    def _manifest(self, drop: Sequence[FileToVerify]) -> tuple[dict[str, str], dict[str, int]]:
+        """What the manifest says by property, and on which line it says so."""
+        file = self._file_of(drop, oneroster.MANIFEST)
+        records = self.readings[file.number].records if file else None
+        if records is None:
+            return {}, {}
+        said = (
+            records.select("propertyName", "value", LINE)
+            .drop_nulls("propertyName")
+            .unique("propertyName", keep="first", maintain_order=True)
+        )
+        words = {name: (value or "").lower() for name, value, _ in said.iter_rows()}
+        return words, {name: line for name, _, line in said.iter_rows()}
+
+    def _edition(self, drop: Sequence[FileToVerify], declared: Mapping[str, str]) -> str:
+        """The version of the set: by its headers, its manifest, the files that it has."""
+        shown = {self.readings[file.number].edition for file in drop}
+        if _OLDEST in shown:
+            return _OLDEST
+        later = {oneroster.ROLES.name, oneroster.USER_PROFILES.name}
+        feeds = {feed.name for f in drop if (feed := self.readings[f.number].feed)}
+        says_1_2 = declared.get("oneroster.version", "").startswith(_NEWEST)
+        return _NEWEST if _NEWEST in shown or says_1_2 or later & feeds else _USUAL
+
+    def _read_again(self) -> None:
+        """Reads files as of their set's version whose own header does not show it."""
+        again = [
+            file
+            for drop, files in self._drops.items()
+            if self._editions[drop] != _USUAL
+            for file in files
+            if (reading := self.readings[file.number]).feed
+            and not reading.edition
+            and any(column.editions for column in reading.feed.columns.values())
+        ]
+        editions = {file.number: self._editions[file.drop] for file in again}
+        self.readings.update(read_files(again, self._profiles, editions))
+
+    def _refuse_second_files(self, drop: Sequence[FileToVerify]) -> None:
+        """Of two files of one kind, that with the specification's name stands."""
+        seen: set[str] = set()
+        by_name = sorted(
+            drop, key=lambda file: (file.correction, not _has_usual_name(file, self.readings))
+        )
+        for file in by_name:
+            reading = self.readings[file.number]
+            if reading.feed is None:
+                continue
+            if reading.feed.name in seen:
+                self._tell(file, [Finding(package_rules.TWICE)])
+                self.refuse([file.number])
+            seen.add(reading.feed.name)
+
+    def _is_delta(self, file: FileToVerify, word: str | None) -> bool:
+        """Whether a file holds changes only.
+
+        Cells that say something beat the manifest, blanks say nothing: if every line has a status
+        and a time, they are changes, whatever the manifest says; else its word counts, and without
+        one, what most lines look like.
+        """
+        setting = self._profiles.of(file.sender).oneroster.mode
+        if setting != "by_file":
+            return setting == "delta"
+        records = self.readings[file.number].records
+        if records is None or records.is_empty():
+            return word == "delta"
+        as_changes = _filled_lines(records)
+        if as_changes == records.height:
+            return True
+        return word == "delta" or (word != "bulk" and as_changes * 2 > records.height)
+
+    def _of_file(self, file: FileToVerify, word: str | None, *, delta: bool) -> Iterator[Finding]:
+        if file.in_folder and not file.correction:
+            yield Finding(package_rules.FOLDER)
+        if not _has_usual_name(file, self.readings):
+            yield Finding(package_rules.FILE_NAME)
+        by_file = self._profiles.of(file.sender).oneroster.mode == "by_file"
+        if delta and by_file and word == "bulk":
+            yield Finding(package_rules.CHANGES_AFTER_ALL)
+
+    def _of_drop(
+        self,
+        drop: Sequence[FileToVerify],
+        declared: Mapping[str, str],
+        lines: Mapping[str, int],
+        edition: str,
+    ) -> Iterator[Finding]:
+        sent = {feed.name: feed for f in drop if (feed := self.readings[f.number].feed)}
+        if not sent:
+            return
+        if oneroster.MANIFEST.name not in sent:
+            yield Finding(package_rules.NO_MANIFEST)
+        else:
+            if "oneroster.version" not in declared:
+                yield Finding(package_rules.NO_VERSION)
+            if len(sent) == 1:
+                yield Finding(package_rules.ONLY_MANIFEST)
+        asked_for = (*_ASKED_FOR, oneroster.ROLES) if edition == _NEWEST else _ASKED_FOR
+        for feed in oneroster.FEEDS:
+            word = declared.get(_property(feed), "absent")
+            line = lines.get(_property(feed))
+            if feed is oneroster.MANIFEST or not feed.may_be_changes:
+                continue
+            if feed.name in sent and declared and word == "absent":
+                yield Finding(package_rules.NOT_NAMED, line=line, detail=f"{feed.stems[0]}.csv")
+            if feed.name not in sent and word in {"bulk", "delta"}:
+                yield Finding(package_rules.NOT_SENT, line=line, detail=f"{feed.stems[0]}.csv")
+            elif feed.name not in sent and feed in asked_for and not declared:
+                yield Finding(package_rules.MISSING_FILE, detail=f"{feed.stems[0]}.csv")
+
+
+def _has_usual_name(file: FileToVerify, readings: Mapping[int, Reading]) -> bool:
+    """Whether the file has the very name that the specification gives it."""
+    feed = readings[file.number].feed
+    return feed is not None and PurePosixPath(file.path).name == f"{feed.stems[0]}.csv"
+
+
+def _property(feed: FeedSpec) -> str:
+    return f"{PROPERTIES_OF_FILES}{feed.stems[0]}"
+
+
+def _filled_lines(records: pl.DataFrame) -> int:
+    """How many lines have what only changes have."""
+    both = pl.col("status").is_not_null() & pl.col("dateLastModified").is_not_null()
+    return int(records.select(both.sum()).item())

@@ -1,0 +1,389 @@
+"""The page of a receipt: one file of HTML from which a district can mend what it sent.
+
+Belongs here: what of a delivery a registrar must know, in the order of need: the verdict, what to
+do, what became of the lines, each file's faults by weight. The page needs nothing from elsewhere,
+and the same facts make the same bytes. No pupil's value is on it unless cells are handed in. Does
+not belong here: the words (wording), reading the facts (answering), the JSON and CSV (receipts).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files as files_of_package
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, Template
+
+from ccgi_pipeline.feeds import oneroster, sis_locations, transcript
+from ccgi_pipeline.feeds.file_rules import COLUMN_MISSING, FAULT, HEADER, HELD, UNRECOGNISED
+from ccgi_pipeline.feeds.registry import DISTRICT_FEEDS, FAMILIES, FEEDS_BY_NAME, RULES
+from ccgi_pipeline.feeds.rules import Severity
+from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
+from ccgi_pipeline.verification import labels
+from ccgi_pipeline.verification.labels import counted
+from ccgi_pipeline.verification.next_steps import (
+    Delivery,
+    Outcome,
+    Repeated,
+    told,
+    told_of_check,
+    told_of_duplicate,
+)
+from ccgi_pipeline.verification.receipts import FIRST_LINES, SHOWN_PER_RULE, WEIGHTS, FileReport
+
+
+def page_of_receipt(delivery: Delivery, files: Sequence[FileReport]) -> bytes:
+    """The page that answers a drop."""
+    facts = _Facts(files)
+    about = [
+        _LINE_NUMBERS,
+        "Lines that were loaded stay loaded: sending them again does no harm.",
+        f"For questions: delivery {delivery.drop}, receipt {delivery.stem}.",
+        f"For programs: {delivery.stem}.json in the same folder has the same facts.",
+    ]
+    return _rendered(
+        **_head(delivery),
+        told=told(delivery, facts.outcome),
+        reasons=facts.reasons if delivery.verdict == "held" else [],
+        files=facts.files,
+        ledger=_ledger(facts.outcome.fates, facts.outcome.lines),
+        list_note=_list_note(delivery, facts),
+        about=about,
+        notes=facts.notes,
+    ).encode()
+
+
+def page_of_duplicate(delivery: Delivery, repeated: Repeated) -> bytes:
+    """The page that answers a drop that came a second time."""
+    same = "Two deliveries are the same if their files hold the same bytes, under any name."
+    back = "An earlier delivery that is sent once more after another one counts again."
+    questions = f"For questions: delivery {delivery.drop}, receipt {delivery.stem}."
+    return _rendered(
+        **_head(delivery),
+        told=told_of_duplicate(delivery, repeated),
+        about=[f"{same} {back}", questions],
+    ).encode()
+
+
+def page_of_check(verdict: str, files: Sequence[FileReport], *, values_shown: bool = False) -> str:
+    """The page of a check before anything was sent; ``values_shown``: the findings have cells."""
+    facts = _Facts(files, checked=True)
+    hidden = ""
+    if facts.hides:
+        hidden = f" Each point names its first {FIRST_LINES} lines; --format json lists them all."
+    return _rendered(
+        title="Check before sending",
+        kind="Check before sending; nothing was sent or loaded",
+        heading="Check before sending",
+        secret="you asked for it" if values_shown else None,
+        verdict=verdict,
+        verdict_words=labels.VERDICTS[verdict],
+        told=told_of_check(verdict, facts.outcome),
+        files=facts.files,
+        ledger=_ledger(facts.outcome.fates, facts.outcome.lines, checked=True),
+        list_note=f"{labels.WEIGHTS_EXPLAINED}{hidden}" if facts.findings else None,
+        about=[_LINE_NUMBERS],
+        notes=facts.notes,
+    )
+
+
+_LINE_NUMBERS = "Lines are counted as a text editor counts them: the header is line 1."
+
+
+@cache
+def _template() -> tuple[Template, Mapping[str, object]]:
+    """The template, compiled once, and the style with the hash by which the page permits it."""
+    room = files_of_package("ccgi_pipeline.verification")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = labels.number
+    style = room.joinpath("page.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        environment.from_string(room.joinpath("page.html.jinja").read_text(encoding="utf-8")),
+        {"style": style, "style_hash": f"sha256-{digest}"},
+    )
+
+
+def _rendered(**page: object) -> str:
+    template, style = _template()
+    nothing = {"files": [], "ledger": _ledger({}, 0)}
+    return template.render(page={**nothing, **page}, **style) + "\n"
+
+
+def _head(delivery: Delivery) -> dict[str, object]:
+    who = labels.sender(delivery.sender, delivery.name)
+    district = labels.is_district(delivery.sender)
+    code = f" · CD code {delivery.sender}" if district and who != delivery.sender else ""
+    return {
+        "title": f"{who}: receipt of {labels.day(delivery.night)}",
+        "kind": f"Receipt · {labels.family(delivery.family)}",
+        "heading": who,
+        "when": f"Night of {labels.day(delivery.night)}{code}",
+        "verdict": delivery.verdict,
+        "verdict_words": labels.VERDICTS[delivery.verdict],
+        "secret": "your district asked for it" if delivery.values_shown else None,
+    }
+
+
+def _list_note(delivery: Delivery, facts: _Facts) -> str | None:
+    if not facts.findings:
+        return None
+    upto = f", up to {SHOWN_PER_RULE:,} for each point of a file" if facts.overflows else ""
+    return (
+        f"{labels.WEIGHTS_EXPLAINED} Each point names its first {FIRST_LINES} lines. The complete "
+        f"list, a row for each place{upto}, is {delivery.stem}.csv in the same folder; it opens in "
+        "a spreadsheet."
+    )
+
+
+# --- what is told of each file --------------------------------------------------------------------
+
+
+class _Facts:
+    """The files of a page as the template has them, the worst first, and what they add up to."""
+
+    def __init__(self, reports: Sequence[FileReport], *, checked: bool = False) -> None:
+        self._checked = checked
+        self.notes: list[str] = []
+        points = _points(reports)
+        every = [point for of_file in points for point in of_file]
+        most = max((point["count"] for point in every), default=0)
+        broken = {point["rule"] for point in every}
+        self.findings = bool(every)
+        self.hides, self.overflows = most > FIRST_LINES, most > SHOWN_PER_RULE
+        self.reasons = [
+            detail
+            for point in every
+            if point["rule"] == HELD.id
+            for detail in point["detail"]
+            if detail
+        ]
+        fates: Counter[str] = Counter()
+        for report in reports:
+            fates.update(report.fates)
+        self.outcome = Outcome(
+            lines=sum(report.lines for report in reports),
+            fates=fates,
+            findings=self.findings,
+            fault=FAULT.id in broken,
+            refused=_refused(reports),
+        )
+        worst_first = sorted(
+            zip(reports, points, strict=True),
+            key=lambda both: min((WEIGHTS[point["severity"]] for point in both[1]), default=9),
+        )
+        self.files = [self._file(report, of_file) for report, of_file in worst_first]
+
+    def _file(self, report: FileReport, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        feed = FEEDS_BY_NAME.get(report.feed or "")
+        name = labels.file_name(report.path)
+        path = labels.as_seen(report.path)
+        return {
+            "name": name,
+            "path": path if path != name else None,
+            "what": feed.title if feed else "Not a file that we know",
+            "encoding": _ENCODINGS.get(report.encoding, report.encoding),
+            "verdict": report.verdict,
+            "verdict_words": labels.VERDICTS[report.verdict],
+            "ledger": _ledger(report.fates, report.lines, checked=self._checked),
+            "loaded": sum(report.fates.get(fate, 0) for fate in labels.LOADED),
+            "places": {
+                severity: sum(p["count"] for p in points if p["severity"] == severity)
+                for severity in (str(Severity.ERROR), str(Severity.WARNING))
+            },
+            "sentences": [] if self._checked else list(_sentences(report)),
+            "rules": [self._rule(report, point) for point in points],
+        }
+
+    def _rule(self, report: FileReport, point: Mapping[str, Any]) -> dict[str, Any]:
+        """One broken rule: what is wrong, what to change, where, and which lines come first."""
+        rule = RULES[point["rule"]]
+        named = [column for column in point["columns"] if column is not None]
+        rows = [
+            {"line": line, "column": column, "detail": detail, "cell": cell}
+            for line, column, detail in zip(
+                point["line"], point["column"], point["detail"], strict=True
+            )
+            for cell in [report.cells.get((line, column))]
+        ]
+        shown = {
+            "with_columns": len(named) > 1,
+            "with_details": any(row["detail"] for row in rows),
+            "with_cells": any(row["cell"] is not None for row in rows),
+        }
+        of_lines = any(row["line"] not in {None, _HEADER} for row in rows)
+        in_table = any(shown.values()) and (of_lines or shown["with_details"])
+        return {
+            "id": rule.id,
+            "severity": point["severity"],
+            "weight": labels.WEIGHTS[point["severity"]],
+            "extent": _extent(point["count"], rows, len(named), of_lines=of_lines),
+            "text": rule.text,
+            "fix": rule.fix,
+            "source": labels.source(rule.source),
+            "columns": _columns_to_name(rule.text, named),
+            "more_columns": max(0, len(named) - _COLUMNS_NAMED),
+            **_names_that_help(rule.id, FEEDS_BY_NAME.get(report.feed or ""), report.family),
+            "places": list(self._places(report.feed, named)),
+            "rows": rows if in_table else [],
+            "lines": [row["line"] for row in rows] if of_lines else [],
+            "more": max(0, point["count"] - len(rows)) if of_lines or in_table else 0,
+            **shown,
+        }
+
+    def _places(self, feed: str | None, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Where the systems keep the column, each with the number of its source's footnote."""
+        if feed is None or len(columns) != 1:
+            return
+        for place in sis_locations.places(feed, columns[0]):
+            if place.source not in self.notes:
+                self.notes.append(place.source)
+            note = self.notes.index(place.source) + 1
+            yield {"system": place.system, "where": place.where, "note": note}
+
+
+_COLUMNS_NAMED = 40
+"""As many columns as the widest file of a district has, and a few more."""
+
+_ENCODINGS = {"utf-8": "UTF-8 text", "utf-16": "UTF-16 text", "cp1252": "Windows text"}
+
+
+def _points(reports: Sequence[FileReport]) -> list[list[dict[str, Any]]]:
+    """Per file each broken rule once, with its first lines: errors first, then what occurs most."""
+    found = [
+        report.findings.select(pl.lit(number, dtype=pl.UInt32).alias("file"), pl.all())
+        for number, report in enumerate(reports)
+        if not report.findings.is_empty()
+    ]
+    points: list[list[dict[str, Any]]] = [[] for _ in reports]
+    if not found:
+        return points
+    grouped = (
+        pl.concat(found)
+        .group_by("file", "rule", "severity", maintain_order=True)
+        .agg(
+            pl.len().alias("count"),
+            pl.col("line", "column", "detail").head(FIRST_LINES),
+            pl.col("column").unique(maintain_order=True).alias("columns"),
+        )
+    )
+    for point in grouped.iter_rows(named=True):
+        points[point["file"]].append(point)
+    for of_file in points:
+        of_file.sort(key=lambda p: (WEIGHTS[p["severity"]], -p["count"], p["rule"]))
+    return points
+
+
+_HEADER = 1
+"""The line of the header, as everybody counts."""
+
+
+def _extent(count: int, rows: Sequence[Mapping[str, Any]], columns: int, *, of_lines: bool) -> str:
+    """How much of the file a finding is about."""
+    if of_lines:
+        return counted(count, "place" if columns > 1 else "line")
+    if columns:
+        return counted(columns, "column")
+    return "line 1, the header" if rows[0]["line"] == _HEADER else "the file as a whole"
+
+
+def _names_that_help(rule: str, feed: FeedSpec | None, family: str) -> dict[str, Any]:
+    """The names that a file or its columns must have, for who has no dictionary at hand."""
+    if rule == UNRECOGNISED.id:
+        feeds = FAMILIES.get(family, DISTRICT_FEEDS)
+        return {"names_of": "File names", "names": [known.stems[0] for known in feeds]}
+    if feed is not None and rule in _OF_HEADERS:
+        return {"names_of": "Column names", "names": list(feed.columns)}
+    return {"names": []}
+
+
+_OF_HEADERS = frozenset({HEADER.id, COLUMN_MISSING.id})
+
+
+def _columns_to_name(text: str, columns: Sequence[str]) -> list[str]:
+    """The columns concerned, unless it is one that the rule names itself."""
+    if len(columns) == 1 and columns[0] in text:
+        return []
+    return [labels.as_seen(column) for column in columns[:_COLUMNS_NAMED]]
+
+
+def _refused(reports: Sequence[FileReport]) -> str | None:
+    """What kind of file was rejected without which the delivery means nothing."""
+    for report in reports:
+        feed = FEEDS_BY_NAME.get(report.feed or "")
+        if feed is not None and feed.required and report.verdict == "rejected":
+            return feed.stems[0]
+    return None
+
+
+_WIDTH = 1000
+"""The width of a bar in its own units."""
+_LEAST = 8
+"""So wide that a part can be seen on a telephone, however few lines it is."""
+
+
+def _ledger(fates: Mapping[str, int], lines: int, *, checked: bool = False) -> dict[str, Any]:
+    """What became of the lines (or would), as parts of a bar that together are as wide as it is."""
+    in_order = [*labels.FATES, *sorted(set(fates) - set(labels.FATES))]
+    counts = {fate: fates[fate] for fate in in_order if fates.get(fate)}
+    total = sum(counts.values())
+    widths = {fate: max(_LEAST, round(_WIDTH * n / total)) for fate, n in counts.items()}
+    if widths:
+        widest = max(widths, key=lambda fate: widths[fate])
+        widths[widest] += _WIDTH - sum(widths.values())
+    parts = []
+    left = 0
+    for fate, count in counts.items():
+        words = labels.fate(fate, checked=checked)
+        parts.append(
+            {
+                "fate": fate,
+                "title": words.title,
+                "meaning": words.meaning,
+                "lines": count,
+                "x": left,
+                "width": widths[fate],
+                "striped": fate in _STRIPED,
+            }
+        )
+        left += widths[fate]
+    listed = ", ".join(f"{part['lines']:,} {str(part['title']).lower()}" for part in parts)
+    becomes = "would become" if checked else "became"
+    return {
+        "parts": parts,
+        "lines": lines,
+        "title": f"What {becomes} of your {counted(lines, 'line') if lines != 1 else 'line'}",
+        "words": f"Of {counted(lines, 'line')}: {listed}",
+    }
+
+
+_STRIPED = frozenset({"rejected", "held", "unmatched"})
+"""Parts that need somebody, told from the others without colour too."""
+
+
+_MANIFESTS = {transcript.MANIFEST.name, oneroster.MANIFEST.name}
+
+
+def _sentences(report: FileReport) -> Iterator[str]:
+    """What a file ended, or why it ended nothing."""
+    feed = FEEDS_BY_NAME.get(report.feed or "")
+    # Yesterday's file names that end with yesterday are no news.
+    gone = 0 if report.feed in _MANIFESTS else report.no_longer_active
+    what = counted(gone, "student" if feed is transcript.STUDENT else "record")
+    loads = any(report.fates.get(fate) for fate in labels.LOADED)
+    if gone:
+        are = "is" if gone == 1 else "are"
+        yield f"{what} that we had before {are} not in this file, and {are} no longer active."
+    elif report.verdict == "rejected":
+        yield "Nothing of this file was loaded; what was loaded before stays."
+    elif report.complete is False and loads and feed and feed.lifecycle is Lifecycle.SNAPSHOT:
+        changes = "it holds changes only, or " if feed.may_be_changes else ""
+        yield (
+            f"Records that are not in this file stay as they were: {changes}"
+            "not every line could be told to be about one record."
+        )

@@ -1,0 +1,158 @@
+"""Text to typed values, column by column and explicitly.
+
+Belongs here: one expression per column type, null where a cell cannot be parsed. Does not belong
+here: what a value may be (judging).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import polars as pl
+
+from ccgi_pipeline.feeds.columns import Column, ColumnType
+from ccgi_pipeline.feeds.spec import FeedSpec
+
+_DATE_SHAPES = {
+    "%m/%d/%Y": r"^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}$",
+    "%Y-%m-%d": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+}
+"""Without these, a two-digit year would be read as one of the first century."""
+
+
+_FORM_OF_FILE = "_date_form"
+FORM_OF_SENDER = "_dates"
+"""A column beside the records of senders whose profile names another form of dates."""
+
+
+def typed_lines(feed: FeedSpec, records: pl.DataFrame) -> pl.DataFrame:
+    """The typed lines; a cell is null where it is blank or cannot be parsed."""
+    # A column without a cell has no form that could be looked at.
+    columns = [c for c in feed.columns.values() if c.type is not ColumnType.STRING or c.exact]
+    blank = [c for c in columns if records[c.name].null_count() == records.height]
+    records = records.with_columns(pl.lit(None, dtype=c.dtype).alias(c.name) for c in blank)
+    columns = [declared for declared in columns if declared not in blank]
+    if FORM_OF_SENDER in records.columns:
+        return records.with_columns(
+            pl.coalesce(typed(declared), _date_of_sender(declared))
+            if declared.type is ColumnType.DATE
+            else typed(declared)
+            for declared in columns
+        ).drop(FORM_OF_SENDER)
+    if not feed.one_date_form:
+        return records.with_columns(typed(declared) for declared in columns)
+    formed = records.with_columns(_date_form(columns).over("_file").alias(_FORM_OF_FILE))
+    return formed.with_columns(typed(declared, one_form=True) for declared in columns).drop(
+        _FORM_OF_FILE
+    )
+
+
+def _date_form(columns: Sequence[Column]) -> pl.Expr:
+    """The form in which most dates of a file are written."""
+    dates = [declared for declared in columns if declared.type is ColumnType.DATE]
+    forms = dict.fromkeys(form for declared in dates for form in declared.formats)
+    counts = [
+        pl.sum_horizontal(
+            pl.col(declared.name).str.contains(_DATE_SHAPES[form]).sum() for declared in dates
+        ).alias(form)
+        for form in forms
+    ]
+    names = list(forms)
+    if not dates:
+        return pl.lit(None, dtype=pl.String)
+    chosen: pl.Expr = pl.lit(names[0])
+    most = counts[0]
+    for name, count in zip(names[1:], counts[1:], strict=True):
+        chosen = pl.when(count > most).then(pl.lit(name)).otherwise(chosen)
+        most = pl.max_horizontal(most, count)
+    return chosen
+
+
+def typed(declared: Column, *, one_form: bool = False) -> pl.Expr:
+    """The column's typed values; ``one_form``: dates only in the form of their file."""
+    if one_form and declared.type is ColumnType.DATE:
+        return _date(declared, of_file=True).alias(declared.name)
+    return _PARSERS[declared.type](declared).alias(declared.name)
+
+
+def _string(declared: Column) -> pl.Expr:
+    text = pl.col(declared.name)
+    if not declared.exact:
+        return text
+    words = {**declared.also, **{word.lower(): word for word in declared.exact}}
+    if declared.listed:
+        item = pl.element().str.strip_chars()
+        return text.str.split(",").list.eval(_understood(item, words)).list.join(",")
+    return pl.when(text.is_in(declared.exact)).then(text).otherwise(_understood(text, words))
+
+
+def _understood(word: pl.Expr, words: Mapping[str, str]) -> pl.Expr:
+    """The code that ``word`` stands for; itself where it stands for none."""
+    return word.str.to_lowercase().replace_strict(words, default=word)
+
+
+def _date(declared: Column, *, of_file: bool = False) -> pl.Expr:
+    text = pl.col(declared.name)
+
+    def written_in(form: str) -> pl.Expr:
+        shaped = text.str.contains(_DATE_SHAPES[form])
+        return shaped & (pl.col(_FORM_OF_FILE) == form) if of_file else shaped
+
+    return pl.coalesce(
+        pl.when(written_in(form)).then(text).str.to_date(form, strict=False)
+        for form in declared.formats
+    )
+
+
+def _date_of_sender(declared: Column) -> pl.Expr:
+    """Dates written as American spreadsheets do, where the sender's profile says so."""
+    text, form = pl.col(declared.name), "%m/%d/%Y"
+    shaped = text.str.contains(_DATE_SHAPES[form]) & (pl.col(FORM_OF_SENDER) == form)
+    return pl.when(shaped).then(text).str.to_date(form, strict=False).alias(declared.name)
+
+
+def _timestamp(declared: Column) -> pl.Expr:
+    text = pl.col(declared.name)
+    return pl.coalesce(
+        text.str.to_datetime(form, time_unit="us", strict=False) for form in declared.formats
+    )
+
+
+def _integer(declared: Column) -> pl.Expr:
+    return pl.col(declared.name).str.extract(r"^(-?[0-9]{1,18})$").cast(pl.Int64)
+
+
+def _year(declared: Column) -> pl.Expr:
+    return pl.col(declared.name).str.extract(r"^([0-9]{4})$").cast(pl.Int64)
+
+
+def _decimal(declared: Column) -> pl.Expr:
+    """Digits beyond the column's scale are cut, not rounded: a GPA is never rounded up."""
+    if not isinstance(declared.dtype, pl.Decimal):
+        msg = f"{declared.name} is declared as a decimal, but its type is {declared.dtype}"
+        raise TypeError(msg)
+    scale = declared.dtype.scale
+    whole = (declared.dtype.precision or 38) - scale
+    number = rf"^(-?[0-9]{{1,{whole}}}(?:\.[0-9]{{0,{scale}}})?)[0-9]*$"
+    return pl.col(declared.name).str.extract(number).cast(declared.dtype, strict=False)
+
+
+def _boolean(declared: Column) -> pl.Expr:
+    text = pl.col(declared.name).str.to_uppercase()
+    return (
+        pl.when(text.is_in(declared.true_values))
+        .then(pl.lit(value=True))
+        .when(text.is_in(declared.false_values))
+        .then(pl.lit(value=False))
+    )
+
+
+_PARSERS: Mapping[ColumnType, Callable[[Column], pl.Expr]] = {
+    ColumnType.STRING: _string,
+    ColumnType.DATE: _date,
+    ColumnType.TIMESTAMP: _timestamp,
+    ColumnType.INTEGER: _integer,
+    ColumnType.YEAR: _year,
+    ColumnType.DECIMAL: _decimal,
+    ColumnType.BOOLEAN: _boolean,
+}

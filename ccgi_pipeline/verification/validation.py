@@ -1,0 +1,381 @@
+"""Gates 2 and 3: each cell by its column's rules, each line by rules across cells and files.
+
+Belongs here: how rules are applied to one feed's lines, of all districts at once. pandera is the
+judge; because a call of it costs the same for one line as for a hundred thousand, and because most
+lines are good, one vectorised pass made from the same declarations first picks the lines that are
+worth judging (a test holds both to the same answer). pandera's own errors carry values and never
+leave this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import pandera.polars as pa
+import polars as pl
+
+from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.feeds.columns import ColumnType, Requirement
+from ccgi_pipeline.feeds.registry import COMPARISONS
+from ccgi_pipeline.feeds.rules import Across, Relation, Rule, Scope
+from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER, FeedSpec
+from ccgi_pipeline.verification.missing_records import MISSING_SCHEMA, items_of
+from ccgi_pipeline.verification.typed_cells import typed_lines
+
+FAILURES_SCHEMA = {ROW: pl.UInt32, "rule": pl.String, "column": pl.String}
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationResult:
+    """Lines of one feed, typed, with every cell left out that failed its own rule.
+
+    ``failures`` has a row (``_row``, ``rule``, ``column``) for each rule that a line breaks;
+    ``_row`` counts the lines of ``lines`` from 0. ``missing``: for those that break it by naming
+    what is not there, which record of which feed that is (``MISSING_SCHEMA``).
+    """
+
+    lines: pl.DataFrame
+    failures: pl.DataFrame
+    missing: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MISSING_SCHEMA))
+
+
+class ValidationError(PermanentError):
+    """pandera could not judge: a fault of a declaration, never of a file. Carries no values."""
+
+
+Related = Callable[[Relation, pl.DataFrame], pl.DataFrame]
+"""For a relation and typed lines, line by line, its boolean column and, where a rule asks for it,
+what is missing."""
+Severe = Callable[[pl.DataFrame, pl.DataFrame], pl.Series]
+"""For failures and the lines that they are of, the rows that are kept out."""
+Seen = Callable[[str, tuple[str, ...], pl.DataFrame], pl.DataFrame]
+"""For a feed, columns of it and typed lines of another: what their senders have of that feed."""
+
+
+def validate(
+    feed: FeedSpec,
+    typed_lines: ValidationResult,
+    related: Related,
+    seen: Seen,
+    severe: Severe,
+    on: date,
+) -> ValidationResult:
+    """Judges the ``typed_lines`` of one feed as of the date ``on``.
+
+    Where the feed's rules need the profile, its facts stand beside the lines (``facts``).
+    """
+    own = typed_lines.lines.columns
+    lines = typed_lines.lines.hstack(
+        [
+            column
+            for relation in feed.relations
+            for column in related(relation, typed_lines.lines).get_columns()
+        ]
+    )
+    compared = lines.select(
+        ROW, *(_comparison(name, across, lines, seen) for name, (_, across) in _comparisons(feed))
+    )
+    of_lines = validate_lines(feed, lines, on)
+    # A cell that its own rule refused is no blank.
+    of_blanks = [rule.id for rule in feed.all_rules.values() if rule.of_blank]
+    told = of_lines.filter(pl.col("rule").is_in(of_blanks))
+    told = told.join(typed_lines.failures, on=[ROW, "column"], how="semi")
+    failures = [
+        typed_lines.failures,
+        of_lines.join(told, on=[ROW, "rule"], how="anti"),
+        _failed_comparisons(feed, compared),
+    ]
+    rejected = severe(pl.concat(failures), lines)
+    # A line that is not loaded does not stand in the way of its own correction further down.
+    repeated = _repeated_keys(feed, lines.filter(~pl.col(ROW).is_in(rejected.implode())))
+    if feed.repeats_told_by:
+        told = pl.concat(failures).filter(pl.col("rule") == feed.repeats_told_by)
+        repeated = repeated.join(told, on=ROW, how="anti")
+    return ValidationResult(
+        lines.select(own),
+        pl.concat([*failures, repeated]),
+        _missing(feed, lines, pl.concat(failures)),
+    )
+
+
+def _missing(feed: FeedSpec, lines: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
+    """What it is that lines name and nobody has."""
+    found = [pl.DataFrame(schema=MISSING_SCHEMA)]
+    for rule in feed.rules:
+        broken = failures.filter(pl.col("rule") == rule.id)
+        if rule.missing is not None and not broken.is_empty():
+            item = lines[_missing_item(rule.missing)].gather(broken[ROW]).alias("item")
+            target = pl.lit(rule.missing.target).alias("target")
+            found.append(broken.select(ROW, "rule", target, item))
+    return pl.concat(found)
+
+
+# --- gate 2: cells ----------------------------------------------------------------------------
+
+
+def validate_cells(feed: FeedSpec, records: pl.DataFrame) -> ValidationResult:
+    """Types the text ``records`` of a feed, and finds the column rules that they break."""
+    parsed = typed_lines(feed, records.with_row_index(ROW))
+    unparsed = _unparsed(feed, records, parsed)
+    suspects = parsed.filter(~pl.all_horizontal(cell_expectations(feed)))
+    failures = pl.concat([unparsed, _pandera_failures(feed.schema, suspects, feed)])
+    failures = _without_consequences(feed, failures)
+    misspelt = _misspelt(feed, records, parsed).join(failures, on=[ROW, "column"], how="anti")
+    return ValidationResult(
+        _without_failed_cells(parsed, failures), pl.concat([failures, misspelt])
+    )
+
+
+def _unparsed(feed: FeedSpec, records: pl.DataFrame, parsed: pl.DataFrame) -> pl.DataFrame:
+    """Cells that hold something of which the parser could make nothing."""
+    failures = [pl.DataFrame(schema=FAILURES_SCHEMA)]
+    for name, declared in feed.columns.items():
+        if declared.type is not ColumnType.STRING:
+            lost = records[name].is_not_null() & parsed[name].is_null()
+            rule_id = feed.column_rule_id("TYPE", name)
+            failures.append(_failures(parsed[ROW].filter(lost), rule_id, name))
+    return pl.concat(failures)
+
+
+def _misspelt(feed: FeedSpec, records: pl.DataFrame, parsed: pl.DataFrame) -> pl.DataFrame:
+    """Cells that were understood, though the specification has them otherwise."""
+    failures = [pl.DataFrame(schema=FAILURES_SCHEMA)]
+    for name, declared in feed.columns.items():
+        if declared.exact:
+            boolean = declared.type is ColumnType.BOOLEAN
+            as_sent = (
+                ~records[name].is_in(declared.exact) if boolean else records[name] != parsed[name]
+            )
+            rule_id = feed.column_rule_id("FORM", name)
+            rows = parsed[ROW].filter(as_sent & parsed[name].is_not_null())
+            failures.append(_failures(rows, rule_id, name))
+    return pl.concat(failures)
+
+
+def _failures(rows: pl.Series, rule_id: str, column: str | None) -> pl.DataFrame:
+    told = {ROW: rows, "rule": [rule_id] * len(rows), "column": [column] * len(rows)}
+    return pl.DataFrame(told, schema=FAILURES_SCHEMA)
+
+
+def _pandera_failures(
+    schema: pa.DataFrameSchema, suspects: pl.DataFrame, feed: FeedSpec
+) -> pl.DataFrame:
+    """What pandera finds wrong with ``suspects``, by row and rule id; no value comes along."""
+    if suspects.is_empty():
+        return pl.DataFrame(schema=FAILURES_SCHEMA)
+    try:
+        schema.validate(suspects, lazy=True)
+    except pa.errors.SchemaErrors as refused:
+        cases: pl.DataFrame = refused.failure_cases.select("column", "check", "index")
+    else:
+        return pl.DataFrame(schema=FAILURES_SCHEMA)
+    if cases["index"].null_count():
+        wrong = cases.filter(pl.col("index").is_null()).select("column", "check").rows()
+        msg = f"pandera could not judge {feed.name}: {wrong}"
+        raise ValidationError(msg) from None
+    blank = {name: feed.blank_rule_id(name) for name in feed.columns}
+    told_by_blank = pl.col("column").replace_strict(blank, default=None, return_dtype=pl.String)
+    return cases.select(
+        suspects[ROW].gather(cases["index"]),
+        pl.when(pl.col("check") == "not_nullable")
+        .then(told_by_blank)
+        .otherwise("check")
+        .alias("rule"),
+        "column",
+    )
+
+
+def _without_consequences(feed: FeedSpec, failures: pl.DataFrame) -> pl.DataFrame:
+    """One rule a cell: what is of the wrong type is neither blank nor too long nor no code."""
+    order = {
+        feed.column_rule_id(kind, name): rank
+        for name in feed.columns
+        for rank, kind in enumerate(("TYPE", "LEN", "CODE"))
+    }
+    rank = pl.col("rule").replace_strict(order, default=9, return_dtype=pl.Int8)
+    return (
+        failures.sort(ROW, "column", rank)
+        .unique([ROW, "column"], keep="first", maintain_order=True)
+        .select(FAILURES_SCHEMA.keys())
+    )
+
+
+def _without_failed_cells(parsed: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
+    """Cells that failed their own rule become null: the rules that follow shall not see them."""
+    return parsed.with_columns(
+        pl.when(~pl.col(ROW).is_in(failed[ROW].implode())).then(pl.col(str(name))).alias(str(name))
+        for (name,), failed in failures.group_by("column", maintain_order=True)
+    )
+
+
+# The vectorised pass: pandera's own checks, as polars expressions of the same statistics.
+_EXPECTATIONS: Mapping[str, Callable[[pl.Expr, Mapping[str, Any]], pl.Expr]] = {
+    "isin": lambda cell, facts: cell.is_in(facts["allowed_values"]),
+    "str_matches": lambda cell, facts: cell.str.contains(str(facts["pattern"])),
+    "str_length": lambda cell, facts: cell.str.len_chars() <= facts["max_value"],
+    "greater_than_or_equal_to": lambda cell, facts: cell >= facts["min_value"],
+}
+
+
+def cell_expectations(feed: FeedSpec) -> list[pl.Expr]:
+    """What pandera will ask of each cell, as expressions that are true where it will be content."""
+    expectations = []
+    for name, declared in feed.schema.columns.items():
+        cell = pl.col(name)
+        if not declared.nullable:
+            expectations.append(cell.is_not_null())
+        for check in declared.checks:
+            expected = _EXPECTATIONS[str(check.name)](cell, check.statistics)
+            expectations.append(expected.fill_null(value=True))
+    return expectations
+
+
+# --- gate 3: lines ----------------------------------------------------------------------------
+
+
+def validate_lines(feed: FeedSpec, lines: pl.DataFrame, on: date) -> pl.DataFrame:
+    """The rules across cells and files that the typed ``lines`` break."""
+    rules = [rule for rule in feed.all_rules.values() if rule.passes is not None]
+    if not rules:
+        return pl.DataFrame(schema=FAILURES_SCHEMA)
+    answers = lines.select(ROW, *(_answer(rule, on) for rule in rules))
+    suspects = answers.filter(~pl.all_horizontal(rule.id for rule in rules))
+    columns = {rule.id: rule.column for rule in rules}
+    found = _pandera_failures(_all_true([rule.id for rule in rules]), suspects, feed)
+    return found.with_columns(
+        pl.col("rule").replace_strict(columns, return_dtype=pl.String).alias("column")
+    )
+
+
+def _all_true(names: list[str]) -> pa.DataFrameSchema:
+    """A schema that asks each of the boolean columns to be true, and names the column if not."""
+    return pa.DataFrameSchema(
+        {name: pa.Column(pl.Boolean, pa.Check.eq(value=True, error=name)) for name in names}
+    )
+
+
+def _comparisons(feed: FeedSpec) -> list[tuple[str, tuple[Rule, Across]]]:
+    """The comparisons on the feed's lines, each with the name of its boolean column."""
+    return [(f"{number}", pair) for number, pair in enumerate(COMPARISONS[feed.name])]
+
+
+def _comparison(name: str, across: Across, lines: pl.DataFrame, seen: Seen) -> pl.Series:
+    others = {feed: seen(feed, columns, lines) for feed, columns in across.sees.items()}
+    return across.holds(lines, others).fill_null(value=True).alias(name)
+
+
+def _failed_comparisons(feed: FeedSpec, compared: pl.DataFrame) -> pl.DataFrame:
+    pairs = dict(_comparisons(feed))
+    if not pairs:
+        return pl.DataFrame(schema=FAILURES_SCHEMA)
+    suspects = compared.filter(~pl.all_horizontal([*pairs]))
+    found = _pandera_failures(_all_true([*pairs]), suspects, feed)
+    rules = {name: rule.id for name, (rule, _) in pairs.items()}
+    columns = {name: across.column for name, (_, across) in pairs.items()}
+    return found.select(
+        ROW,
+        pl.col("rule").replace_strict(rules, return_dtype=pl.String),
+        pl.col("rule").replace_strict(columns, return_dtype=pl.String).alias("column"),
+    )
+
+
+def _answer(rule: Rule, on: date) -> pl.Expr:
+    if rule.passes is None:
+        msg = f"{rule.id} is not a rule of lines"
+        raise ValueError(msg)
+    return rule.passes(on).fill_null(value=True).alias(rule.id)
+
+
+def _repeated_keys(feed: FeedSpec, lines: pl.DataFrame) -> pl.DataFrame:
+    """Lines whose key an earlier line of the same file has.
+
+    Hashes pick the lines to compare: comparing whole keys costs three times as much.
+    """
+    required = [n for n in feed.keys if feed.columns[n].requirement is Requirement.REQUIRED]
+    keyed = lines.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in required))
+    key = pl.struct(FILE, *key_of(feed))
+    suspects = keyed.filter(key.hash().is_duplicated())
+    repeated = suspects.filter(~key.is_first_distinct())
+    return _failures(repeated[ROW], feed.repeated_key_id, feed.keys[-1])
+
+
+def named_key(feed: FeedSpec) -> list[pl.Expr]:
+    """As ``key_of``, under names that no column of a feed has."""
+    return [cell.alias(f"_key{number}") for number, cell in enumerate(key_of(feed))]
+
+
+def key_of(feed: FeedSpec) -> list[pl.Expr]:
+    """What identifies a record: its unique ID where the sender's is permanent, else the keys.
+
+    The profile's ``_by_id`` must stand beside the lines of a feed that has unique IDs.
+    """
+    if feed.unique_id is None:
+        return [pl.col(name) for name in feed.keys]
+    by_id = pl.col("_by_id") & pl.col(feed.unique_id).is_not_null()
+    return [
+        pl.when(by_id).then(feed.unique_id).alias(feed.unique_id),
+        *(pl.when(~by_id).then(name).alias(name) for name in feed.keys),
+    ]
+
+
+def _missing_item(relation: Relation) -> str:
+    return f"{relation.name}, missing"
+
+
+def relation_column(
+    relation: Relation, lines: pl.DataFrame, targets: Iterable[pl.DataFrame]
+) -> pl.DataFrame:
+    """True for each of ``lines`` whose counterpart is in one of ``targets``.
+
+    A target has the column ``target_column`` and, unless the relation spans the state, the column
+    of its scope (``_sender`` or ``_file``).
+    """
+    scope = {Scope.DROP: [FILE], Scope.SENDER: [SENDER], Scope.STATE: []}[relation.scope]
+    there = [*scope, relation.target_column]
+    target = pl.concat([target.select(there) for target in targets]).unique()
+    matched = lines.select(ROW, *scope, relation.column).join(
+        target.with_columns(pl.lit(value=True).alias(relation.name)),
+        left_on=[*scope, relation.column],
+        right_on=there,
+        how="left",
+        maintain_order="left",
+    )
+    # A blank or unreadable cell has a rule of its own.
+    found = matched[relation.name].fill_null(value=False) | lines[relation.column].is_null()
+    if relation.known_prefix is not None:
+        prefix = pl.col(relation.target_column).str.head(relation.known_prefix)
+        prefixes = target.select(prefix.unique()).to_series().implode()
+        known = lines[relation.column].str.head(relation.known_prefix).is_in(prefixes)
+        found = found | ~known
+    return pl.DataFrame({relation.name: found})
+
+
+def named_records(
+    relation: Relation, lines: pl.DataFrame, target: pl.DataFrame, senders: pl.Series
+) -> pl.DataFrame:
+    """Whether all records that a line names are in ``target``, and the first that is not.
+
+    Null for lines of whom nothing of the target is known at all: of others than ``senders``.
+    """
+    if relation.target_is is not None:
+        column, value = relation.target_is
+        target = target.filter(pl.col(column) == value)
+    if senders.is_empty():
+        nothing = {relation.name: pl.Boolean, _missing_item(relation): pl.String}
+        return pl.DataFrame(schema=nothing).clear(lines.height)
+    known = target.select(SENDER, item=relation.target_column).unique()
+    absent = items_of(relation, lines).join(known, on=[SENDER, "item"], how="anti")
+    missing = lines.select(ROW, SENDER).join(
+        absent.group_by(ROW).agg(pl.col("item").first()),
+        on=ROW,
+        how="left",
+        maintain_order="left",
+    )
+    can_be_said = pl.col(SENDER).is_in(senders.implode())
+    return missing.select(
+        pl.when(can_be_said).then(pl.col("item").is_null()).alias(relation.name),
+        pl.when(can_be_said).then("item").alias(_missing_item(relation)),
+    )

@@ -1,0 +1,1 @@
+"""What writes rows into the warehouse: upsert, ledger, guard, replays."""

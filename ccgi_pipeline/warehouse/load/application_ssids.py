@@ -1,0 +1,75 @@
+"""Applications and the answers of the SSID look-up beside them.
+
+Belongs here: which applications have no SSID, noting answers, and the view of both. Does not belong
+here: asking (ssid_lookup).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.feeds.cccapply import APPLICATIONS
+from ccgi_pipeline.warehouse.storage.schema import transaction
+
+ASKED_FOR = ("app_id", "ccc_id", "firstname", "lastname", "birthdate", "hs_cds_full")
+"""What the look-up is told of an application."""
+
+VIEW = "cccapply_applications_with_ssid"
+"""Each application with its SSID: the applicant's own word, else what the look-up found."""
+
+
+def without_ssid(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """The applications whose applicants gave no SSID (``ASKED_FOR``), in the order of their ids."""
+    return connection.sql(
+        f"SELECT {', '.join(ASKED_FOR)} FROM {APPLICATIONS.name} "
+        "WHERE _active AND ssid IS NULL ORDER BY app_id"
+    ).pl()
+
+
+def note_answers(
+    connection: duckdb.DuckDBPyConnection, answers: pl.DataFrame, on: date
+) -> dict[str, int]:
+    """Notes new or changed ``answers`` (``app_id``, ``answer``, ``SSID``, ``fields``).
+
+    Returns how many have each answer.
+    """
+    new = answers.select("app_id", "answer", "SSID", "fields")
+    connection.register("answers", new.to_arrow())
+    try:
+        changed = connection.execute(
+            "SELECT count(*) FROM (FROM answers EXCEPT "
+            'SELECT app_id, answer, "SSID", fields FROM application_ssids)'
+        ).fetchone()
+        if changed and changed[0]:
+            with transaction(connection):
+                connection.execute(
+                    "DELETE FROM application_ssids WHERE app_id IN (SELECT app_id FROM answers)"
+                )
+                connection.execute(
+                    "INSERT INTO application_ssids BY NAME SELECT *, ?::DATE AS answered_on "
+                    "FROM answers",
+                    [on],
+                )
+                connection.execute(f"CREATE OR REPLACE VIEW {VIEW} AS {_WITH_SSID}")
+    finally:
+        connection.unregister("answers")
+    return dict(answers.group_by("answer").len().sort("answer").iter_rows())
+
+
+_WITH_SSID = f"""
+    SELECT application.* EXCLUDE (ssid), coalesce(application.ssid, found."SSID") AS ssid
+    FROM {APPLICATIONS.name} AS application
+    LEFT JOIN application_ssids AS found USING (app_id)
+    WHERE application._active
+"""
+
+
+def for_colleges(connection: duckdb.DuckDBPyConnection, columns: list[str]) -> pl.DataFrame:
+    """``columns`` of all applications as text, in the order of their ids."""
+    chosen = ", ".join(f'"{name}"::VARCHAR AS "{name}"' for name in columns)
+    return connection.sql(
+        f"SELECT {chosen} FROM {APPLICATIONS.name} WHERE _active ORDER BY app_id"
+    ).pl()

@@ -1,0 +1,133 @@
+"""Linking: only what belongs to a child of Foster Focus is loaded.
+
+Belongs here: between verification and loading of the foster_focus family, which lines have a child
+and which have none, and what the district is told of those. Does not belong here: how a student is
+compared with a child (verification.child_match).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, FEEDS
+from ccgi_pipeline.feeds.foster_focus.comparisons import CHILD
+from ccgi_pipeline.feeds.foster_focus_cps import FEED as CHILDREN
+from ccgi_pipeline.feeds.spec import FILE, SENDER
+from ccgi_pipeline.intake.reader import LINE, SPAN
+from ccgi_pipeline.profiles import FosterFocusSettings
+from ccgi_pipeline.verification.child_match import FIELDS, child_match
+from ccgi_pipeline.verification.outcomes import Verification
+from ccgi_pipeline.warehouse.storage.schema import quote_identifier
+
+STUDENT = (SENDER, *CHILD)
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What linking made of a verification.
+
+    ``verification`` has only lines with a child among its accepted ones. ``fates``: the others, by
+    file (``_file``, ``fate``, ``lines``). ``findings``: why (``_file``, ``rule``, ``line``,
+    ``column``, ``detail``). ``unmatched``: the students without a child (``_sender``,
+    ``SystemID``, ``SISLocalID``, ``drop``, ``line``, ``rule``, ``field``). ``matched``: students
+    and their children (``_sender``, ``SystemID``, ``SISLocalID``, ``ChildID``). Of
+    ``senders_with_demographics`` these are all the students there are: they sent no mere
+    corrections.
+    """
+
+    verification: Verification
+    fates: pl.DataFrame
+    findings: pl.DataFrame
+    unmatched: pl.DataFrame
+    matched: pl.DataFrame
+    senders_with_demographics: list[str]
+
+
+def link(
+    connection: duckdb.DuckDBPyConnection,
+    verification: Verification,
+    on: date,
+    settings: FosterFocusSettings,
+) -> Linked:
+    """Sorts the accepted lines of ``verification`` by whether their student has a child."""
+    children = connection.sql(f"SELECT * FROM lake.{CHILDREN.name} WHERE _active").pl()
+    senders = _senders_with_demographics(verification)
+    students = _students(connection, verification, senders)
+    known = students.hstack(child_match(students, children, on, settings))
+    with_child = known.filter(pl.col("ChildID").is_not_null()).select(*STUDENT, "ChildID")
+    without = known.filter(pl.col("ChildID").is_null())
+    accepted = dict(verification.accepted)
+    fates = [pl.DataFrame(schema={FILE: pl.UInt32, "fate": pl.String, "lines": pl.Int64})]
+    for feed in FEEDS:
+        if feed.name not in accepted:
+            continue
+        lines = accepted[feed.name]
+        accepted[feed.name] = lines.join(with_child, on=STUDENT, how="semi", maintain_order="left")
+        lost = lines.join(with_child, on=STUDENT, how="anti").group_by(FILE, maintain_order=True)
+        fates.append(
+            lost.agg(
+                pl.lit("unmatched").alias("fate"), pl.col(SPAN).sum().cast(pl.Int64).alias("lines")
+            )
+        )
+    told = without.filter(pl.col(FILE).is_not_null())
+    drops = verification.files.select(FILE, "drop")
+    return Linked(
+        verification=replace(verification, accepted=accepted),
+        fates=pl.concat(fates),
+        findings=told.select(
+            FILE,
+            pl.col("reason").alias("rule"),
+            pl.col(LINE).alias("line"),
+            pl.lit("SISLocalID").alias("column"),
+            pl.col("field").alias("detail"),
+        ),
+        unmatched=without.join(drops, on=FILE, how="left").select(
+            *STUDENT,
+            pl.col("drop").alias("drop_id"),
+            pl.col(LINE).alias("line"),
+            pl.col("reason").alias("rule"),
+            "field",
+        ),
+        matched=with_child.unique(STUDENT, keep="first", maintain_order=True),
+        senders_with_demographics=senders,
+    )
+
+
+def _senders_with_demographics(verification: Verification) -> list[str]:
+    """Those of whose demographics now, if they are no mere corrections, a line can be used."""
+    of_students = (pl.col("feed") == DEMOGRAPHICS.name) & (pl.col("accepted") > 0)
+    of_students &= ~pl.col("changes")
+    return verification.files.filter(of_students)[SENDER].unique().sort().to_list()
+
+
+def _students(
+    connection: duckdb.DuckDBPyConnection, verification: Verification, senders: list[str]
+) -> pl.DataFrame:
+    """The students of these senders: as demographics say now, else as they were loaded last.
+
+    The latter where a sender sends no demographics now or only corrections of them, or a student's
+    line was kept out of them: that is no reason to lose the rest of what was sent about the
+    student.
+    """
+    columns = [*STUDENT, *FIELDS]
+    place = {FILE: pl.UInt32, LINE: pl.UInt32}
+    stored = connection.execute(
+        f"SELECT {', '.join(map(quote_identifier, columns))} FROM lake.{DEMOGRAPHICS.name} "
+        "WHERE _active AND list_contains($senders, _sender)",
+        {"senders": verification.files[SENDER].unique().to_list()},
+    ).pl()
+    stored = stored.with_columns(pl.lit(None, dtype=t).alias(name) for name, t in place.items())
+    sends_now = pl.col(SENDER).is_in(senders)
+    frames = [stored.filter(~sends_now)]
+    now = verification.accepted.get(DEMOGRAPHICS.name)
+    if now is not None:
+        frames.insert(0, now.select(*columns, *place))
+    kept_out = verification.kept_keys.get(DEMOGRAPHICS.name)
+    if kept_out is not None:
+        frames.append(stored.filter(sends_now).join(kept_out, on=STUDENT, how="semi"))
+    students = pl.concat(frame.select(*columns, *place) for frame in frames)
+    return students.unique(STUDENT, keep="first", maintain_order=True)

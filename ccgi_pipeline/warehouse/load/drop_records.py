@@ -1,0 +1,179 @@
+"""Which files came, which drop they made, and in which order drops were loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.common.failpoints import failpoint
+from ccgi_pipeline.feeds.file_rules import FAULT
+from ccgi_pipeline.feeds.foster_focus_cps import FEED as CHILDREN
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.intake.arrivals import DropHistory, ReceivedDrops, RememberedFile
+from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
+from ccgi_pipeline.verification.outcomes import Verdict, drop_verdict
+from ccgi_pipeline.warehouse.load import approvals
+from ccgi_pipeline.warehouse.storage.schema import transaction
+
+
+def remembered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, RememberedFile]:
+    """For each path that was ever taken, what lay there, but for what is to be taken again."""
+    rows = connection.execute(
+        f"""
+        SELECT path, stamp, sha256
+        FROM received_files ANTI JOIN ({_TO_TAKE_AGAIN}) USING (drop_id)
+        """
+    ).fetchall()
+    return {path: RememberedFile(stamp, sha256) for path, stamp, sha256 in rows}
+
+
+_TO_TAKE_AGAIN = f"""
+    SELECT drop_id FROM findings WHERE rule = '{FAULT.id}'
+    UNION
+    SELECT drop_id FROM ledger JOIN drops USING (drop_id)
+    LEFT JOIN (SELECT drop_id, max(last_drop) AS asked FROM replays GROUP BY ALL) USING (drop_id)
+    WHERE fate = 'unmatched' AND greatest(position, coalesce(asked, 0))
+        < (SELECT max(position) FROM drops WHERE family = '{CHILDREN.family}')
+    UNION
+    SELECT drop_id FROM ({approvals.PENDING})
+"""
+"""Drops that met a fault of ours, those of which some lines had no child when the register of
+children was an older one (and which were not taken once more since), and held ones that an operator
+has approved."""
+
+
+def known_drops(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """The ids of all drops that are done with."""
+    return drop_history(connection).drops
+
+
+def drop_history(connection: duckdb.DuckDBPyConnection) -> DropHistory:
+    """All drops that are done with, and each sender's newest of a family."""
+    rows = connection.execute(
+        f"""
+        SELECT drop_id, sender, family
+        FROM drops ANTI JOIN ({_TO_TAKE_AGAIN}) USING (drop_id) ORDER BY position
+        """
+    ).fetchall()
+    return DropHistory(
+        frozenset(drop_id for drop_id, *_ in rows),
+        {(sender, family): drop_id for drop_id, sender, family in rows},
+    )
+
+
+def record_arrivals(
+    connection: duckdb.DuckDBPyConnection, received: ReceivedDrops, night: date
+) -> None:
+    """Notes duplicates and touched files; new drops are noted with their load."""
+    if not received.duplicates and not received.touched:
+        return
+    with transaction(connection):
+        _restamp(connection, [file for file, _ in received.touched])
+        for drop in received.duplicates:
+            remember_files(connection, [(file, sha, drop.id) for file, sha in drop.files])
+            came = {"drop_id": [drop.id], "path": [drop.files[0][0].shown], "night": [night]}
+            append_rows(connection, "duplicates", pl.DataFrame(came))
+
+
+def number_drops(connection: duckdb.DuckDBPyConnection, drops: Sequence[Drop]) -> list[Drop]:
+    """``drops`` with their places in the order of loading, behind all that were ever loaded.
+
+    The order is that of the families, then the given one. A night numbers its drops once, when it
+    has received them: it does not matter which of its workers loads first. Those that have a number
+    keep it.
+    """
+    order = {family: place for place, family in enumerate((UNKNOWN_FAMILY, *FAMILIES))}
+    # Files that no family claims are loaded with the first one.
+    order[UNKNOWN_FAMILY] = order[next(iter(FAMILIES))]
+    without = sorted((d for d in drops if d.position is None), key=lambda d: order[d.family])
+    if not without:
+        return [*drops]
+    latest = connection.execute("SELECT coalesce(max(position), 0) FROM drops").fetchone()
+    first = latest[0] + 1 if latest else 1
+    places = {id(drop): place for place, drop in enumerate(without, start=first)}
+    return [replace(drop, position=places.get(id(drop), drop.position)) for drop in drops]
+
+
+def forget_drops(connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]) -> None:
+    """Takes back what an earlier night noted of drops that it could not judge."""
+    for table in ("drops", "drop_files", "files", "ledger", "findings", "receipts"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE list_contains($ids, drop_id)", {"ids": list(drop_ids)}
+        )
+
+
+def insert_drops(
+    connection: duckdb.DuckDBPyConnection,
+    drops: Sequence[Drop],
+    files: pl.DataFrame,
+    night: date,
+) -> None:
+    """Notes loaded drops with their verdicts, and which files each was made of."""
+    by_drop = {
+        str(name): drop_verdict(group)
+        for (name,), group in files.group_by("drop", maintain_order=True)
+    }
+    rows = [
+        (
+            *(drop.id, drop.sender, drop.family, str(by_drop.get(drop.id, Verdict.REJECTED))),
+            *(night, drop.position, drop.correction),
+        )
+        for drop in drops
+    ]
+    columns = ["drop_id", "sender", "family", "verdict", "night", "position", "correction"]
+    append_rows(connection, "drops", pl.DataFrame(rows, schema=columns, orient="row"))
+    made_of = [
+        (drop.id, file.shown, sha256, place)
+        for drop in drops
+        for place, (file, sha256) in enumerate(drop.files, start=1)
+    ]
+    columns = ["drop_id", "path", "sha256", "place"]
+    append_rows(connection, "drop_files", pl.DataFrame(made_of, schema=columns, orient="row"))
+
+
+def append_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
+    """Appends ``rows``, whose columns are named as the table's."""
+    connection.register("new_rows", rows.to_arrow())
+    with failpoint(f"warehouse: {table} written"):
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
+    connection.unregister("new_rows")
+
+
+def _restamp(connection: duckdb.DuckDBPyConnection, files: Sequence[InboxFile]) -> None:
+    """Notes the new stamps of known files; which drop they made stays noted."""
+    rows = [(file.shown, file.stamp) for file in files]
+    stamps = pl.DataFrame(rows, schema={"path": pl.String, "stamp": pl.String}, orient="row")
+    connection.register("stamps", stamps.to_arrow())
+    connection.execute(
+        "UPDATE received_files SET stamp = stamps.stamp FROM stamps "
+        "WHERE received_files.path = stamps.path"
+    )
+    connection.unregister("stamps")
+
+
+def forget_stamps(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
+    """Has files that were taken and are gone count as sent again, should they come back."""
+    if paths:
+        connection.execute(
+            "UPDATE received_files SET stamp = '' WHERE list_contains($paths, path)",
+            {"paths": [*paths]},
+        )
+
+
+def remember_files(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[tuple[InboxFile, str, str]]
+) -> None:
+    """Notes path, stamp and content of taken files, in place of what was known of the paths."""
+    # A file of an approved drop that lies there no more, or as another, is nothing to remember.
+    rows = [(file.shown, file.stamp, sha, drop_id) for file, sha, drop_id in files if file.stamp]
+    if not rows:
+        return
+    frame = pl.DataFrame(rows, schema=["path", "stamp", "sha256", "drop_id"], orient="row")
+    connection.register("taken", frame.to_arrow())
+    connection.execute("DELETE FROM received_files WHERE path IN (SELECT path FROM taken)")
+    connection.unregister("taken")
+    append_rows(connection, "received_files", frame)

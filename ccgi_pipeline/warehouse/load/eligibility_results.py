@@ -1,0 +1,228 @@
+"""Eligibility in the warehouse: every student of every roster evaluated, and the results kept.
+
+Belongs here: which course lines belong to which student, which rosters must be evaluated anew
+because something has changed, and the table of results. Does not belong here: the rules
+(eligibility).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.common.prefetch import prefetched
+from ccgi_pipeline.eligibility import evaluation
+from ccgi_pipeline.eligibility.evaluation import evaluate_all, shown_average
+from ccgi_pipeline.eligibility.history import from_foster_focus, from_transcripts
+from ccgi_pipeline.eligibility.systems import System, systems_on
+from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.warehouse.storage.schema import ELIGIBILITY_SCHEMA, quote_identifier, transaction
+
+BATCH_LINES = 500_000
+"""Course lines that are evaluated together: a night of any size needs the memory of few batches."""
+AT_ONCE = 2
+"""Batches that are evaluated at the same time: one alone keeps little more than one core busy."""
+
+COURSE_COLUMNS = (
+    "IsWorkInProgress",
+    "GradeLevel",
+    "SchoolYear",
+    "TermDescription",
+    "Term",
+    "LocalCourseID",
+    "TranscriptAbbreviation",
+    "SubjectArea",
+    "AcademicIndicator",
+    "DualEnrollmentIndicator",
+    "CreditsAttempted",
+    "CourseGrade",
+)
+"""What the evaluation needs of a course line."""
+
+
+def evaluate_rosters(
+    connection: duckdb.DuckDBPyConnection, on: date, profiles: Profiles
+) -> pl.DataFrame:
+    """Evaluates the rosters that are not as they were, and keeps the results; one commit.
+
+    Returns ``system``, ``status``, ``students`` of all rosters.
+    """
+    rosters = _rosters(connection, on, profiles)
+    known = connection.execute("SELECT _sender, state FROM lake.evaluated").pl()
+    stale = known.join(rosters, on=["_sender", "state"], how="anti")
+    changed = rosters.join(known, on=["_sender", "state"], how="anti")
+    if stale.height or changed.height:
+        standing = rosters.join(changed, on="_sender", how="anti")["_sender"].to_list()
+        with transaction(connection):
+            for table in ("eligibility", "evaluated"):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE NOT list_contains($standing, _sender)",
+                    {"standing": standing},
+                )
+            histories = (_histories(connection, batch, on) for batch in _batches(changed))
+            for results in prefetched(_evaluated, histories, AT_ONCE):
+                _insert(connection, "eligibility", results)
+            _insert(connection, "evaluated", changed.select("_sender", "state"))
+    return connection.execute(
+        "SELECT system, status, count(*) AS students FROM lake.eligibility "
+        "GROUP BY ALL ORDER BY ALL"
+    ).pl()
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
+    connection.register("results", rows.to_arrow())
+    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM results")
+    connection.unregister("results")
+
+
+def _rosters(connection: duckdb.DuckDBPyConnection, on: date, profiles: Profiles) -> pl.DataFrame:
+    """The districts with a roster: ``_sender``, ``residency``, course ``lines``, and ``state``.
+
+    The state is all that their results follow from: the records (their number and the sum of their
+    hashes), what the systems ask for on that day, and our own code.
+    """
+    digest = "count(*) AS {0}, sum(_hash::HUGEINT)::VARCHAR AS {0}_sum"
+    rosters = connection.execute(
+        f"""
+        SELECT * FROM (
+            SELECT _sender, {digest.format("students")}
+            FROM lake.transcript_student WHERE _active GROUP BY ALL
+        ) LEFT JOIN (
+            SELECT _sender, {digest.format("lines")}
+            FROM lake.transcript_course_grade WHERE _active GROUP BY ALL
+        ) USING (_sender) ORDER BY _sender
+        """
+    ).pl()
+    residency = [profiles.of(sender).residency for sender in rosters["_sender"]]
+    rules = [_rules(kind, on) for kind in residency]
+    return rosters.select(
+        "_sender",
+        pl.Series("residency", residency, dtype=pl.String),
+        pl.col("lines").fill_null(0),
+        pl.concat_str(
+            pl.col("students", "students_sum", "lines", "lines_sum").cast(pl.String).fill_null(""),
+            pl.Series("rules", rules, dtype=pl.String),
+            separator=" ",
+        ).alias("state"),
+    )
+
+
+def _systems(residency: str, on: date) -> tuple[System, ...]:
+    """The systems as they are to the students of a district."""
+    systems = tuple(systems_on(on))
+    if residency == "nonresident":
+        return tuple(replace(system, wanted=system.nonresident) for system in systems)
+    return systems
+
+
+@cache
+def _rules(residency: str, on: date) -> str:
+    """A digest of what the systems ask for, and of the code that evaluates."""
+    digest = hashlib.sha256(repr(_systems(residency, on)).encode())
+    for module in sorted(Path(evaluation.__file__).parent.glob("*.py")):
+        digest.update(module.read_bytes())
+    digest.update(Path(__file__).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _batches(rosters: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Districts that are evaluated together: those of like settings, a batch of lines at most."""
+    for alike in rosters.partition_by("residency", maintain_order=True):
+        before = pl.col("lines").cum_sum() - pl.col("lines")
+        numbered = alike.with_columns((before // BATCH_LINES).alias("batch"))
+        yield from numbered.partition_by("batch", maintain_order=True, include_key=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Histories:
+    """What is known of the students of districts of like settings, and what they are held to."""
+
+    students: pl.DataFrame
+    lines: pl.DataFrame
+    systems: tuple[System, ...]
+
+
+def _histories(
+    connection: duckdb.DuckDBPyConnection, rosters: pl.DataFrame, on: date
+) -> _Histories:
+    senders = rosters["_sender"]
+    given = {"senders": senders.to_list(), "first": senders.min(), "last": senders.max()}
+    # Records of a district stand together: what is between the first and the last is soon found.
+    theirs = "_active AND _sender BETWEEN $first AND $last AND list_contains($senders, _sender)"
+    students = connection.execute(
+        f"""
+        SELECT _sender, StateID AS SSID, _sender || StateID AS student,
+            try_cast(GradeLevel AS TINYINT) AS grade
+        FROM lake.transcript_student WHERE {theirs}
+        ORDER BY ALL
+        """,
+        given,
+    ).pl()
+    columns = ", ".join(quote_identifier(name) for name in COURSE_COLUMNS)
+    lines = connection.execute(
+        f"""
+        SELECT _sender || StateID AS student, {columns}
+        FROM lake.transcript_course_grade WHERE {theirs}
+        """,
+        given,
+    ).pl()
+    return _Histories(students, lines, _systems(rosters["residency"][0], on))
+
+
+def _evaluated(histories: _Histories) -> pl.DataFrame:
+    """The results of the districts' students, as they are kept."""
+    courses = from_transcripts(histories.lines)
+    results = evaluate_all(courses, histories.students, histories.systems)
+    named = histories.students.select("student", "_sender", "SSID")
+    return (
+        results.join(named, on="student", maintain_order="left")
+        .with_columns(shown_average().alias("average"))
+        .select(ELIGIBILITY_SCHEMA.keys())
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One student of one district: the courses as they are compared, and their names by number."""
+
+    cd: str
+    grade: int | None
+    courses: pl.DataFrame
+    names: dict[str, str]
+
+
+def histories_of(
+    connection: duckdb.DuckDBPyConnection, ssid: str, *, from_foster_extracts: bool = False
+) -> list[Explained]:
+    """The course history of the student ``ssid`` in each district that has the student now.
+
+    ``from_foster_extracts``: that of the Foster Focus transcripts, for who may see them.
+    """
+    roster = "foster_focus_demographics" if from_foster_extracts else "transcript_student"
+    number = "SSID" if from_foster_extracts else "StateID"
+    table = "foster_focus_transcripts" if from_foster_extracts else "transcript_course_grade"
+    name = "CourseDescript" if from_foster_extracts else "TranscriptAbbreviation"
+    course = "CourseNumber" if from_foster_extracts else "LocalCourseID"
+    grade = "NULL" if from_foster_extracts else "try_cast(GradeLevel AS TINYINT)"
+    known = connection.execute(
+        f"SELECT _sender, {grade} FROM lake.{roster} WHERE _active AND {number} = ? ORDER BY 1",
+        [ssid],
+    ).fetchall()
+    found = []
+    for sender, in_grade in known:
+        lines = connection.execute(
+            f"SELECT *, _sender || {number} AS student FROM lake.{table} "
+            f"WHERE _active AND _sender = ? AND {number} = ?",
+            [sender, ssid],
+        ).pl()
+        courses = (from_foster_focus if from_foster_extracts else from_transcripts)(lines)
+        names = dict(lines.select(course, pl.col(name).fill_null("")).unique().iter_rows())
+        found.append(Explained(sender, in_grade, courses, names))
+    return found

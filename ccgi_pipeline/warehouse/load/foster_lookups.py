@@ -1,0 +1,104 @@
+"""Look-ups: what a district's own codes stand for, beside the records as they were sent.
+
+Belongs here: the table of the profiles' look-ups, and the views that read records with them. The
+records themselves keep the district's words, so a look-up can be corrected at any time. Does not
+belong here: what the look-ups are (profiles).
+"""
+
+from __future__ import annotations
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.feeds import foster_focus
+from ccgi_pipeline.feeds.foster_focus.standard_tests import WORDS
+from ccgi_pipeline.profiles import Profiles
+
+KINDS = ("sites", "gpa_types", "score_types", "tests")
+_SCHEMA = {"_sender": pl.String, "kind": pl.String, "code": pl.String, "meaning": pl.String}
+
+
+def refresh(connection: duckdb.DuckDBPyConnection, profiles: Profiles, senders: list[str]) -> None:
+    """Replaces the look-ups of ``senders`` by those of their profiles; to be called in a load."""
+    rows = [
+        (sender, kind, code, meaning)
+        for sender in senders
+        for kind in KINDS
+        for code, meaning in getattr(profiles.of(sender).foster_focus, kind).items()
+    ]
+    # What is as it should be is left alone: another writer's load would stand against a change.
+    theirs = {"senders": senders}
+    known = connection.execute(
+        f"SELECT {', '.join(_SCHEMA)} FROM foster_lookups WHERE list_contains($senders, _sender)",
+        theirs,
+    ).fetchall()
+    if sorted(known) != sorted(rows):
+        connection.execute(
+            "DELETE FROM foster_lookups WHERE list_contains($senders, _sender)", theirs
+        )
+        if rows:
+            connection.register("given", pl.DataFrame(rows, _SCHEMA, orient="row").to_arrow())
+            connection.execute("INSERT INTO foster_lookups BY NAME SELECT * FROM given")
+            connection.unregister("given")
+    made = dict(
+        connection.execute(
+            "SELECT view_name, sql FROM duckdb_views() WHERE database_name = 'lake'"
+        ).fetchall()
+    )
+    for name, query in VIEWS.items():
+        if made.get(name) != _as_kept(connection, name, query):
+            connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
+
+
+def _as_kept(connection: duckdb.DuckDBPyConnection, name: str, query: str) -> str | None:
+    """The statement of a view as DuckDB keeps it."""
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {query}")
+    kept = connection.execute(
+        "SELECT sql FROM duckdb_views() WHERE temporary AND view_name = ?", [name]
+    ).fetchone()
+    connection.execute(f"DROP VIEW temp.{name}")
+    return str(kept[0]).replace("CREATE TEMP VIEW", "CREATE VIEW") if kept else None
+
+
+def _meaning(kind: str, code: str) -> str:
+    """The meaning of a record's ``code``, or null."""
+    return f"""(
+        SELECT any_value(meaning) FROM foster_lookups AS known
+        WHERE known._sender = record._sender AND known.kind = '{kind}' AND known.code = {code}
+    )"""
+
+
+def _standard_test() -> str:
+    """The standard test that a score's own words name, or null."""
+    named = "upper(concat_ws(' ', record.TestSubType, record.TestType, record.TestDescription))"
+    cases = " ".join(
+        f"WHEN regexp_matches({named}, '\\b(?:{words})\\b') THEN '{test}'"
+        for test, words in WORDS.items()
+    )
+    return f"CASE {cases} END"
+
+
+VIEWS = {
+    f"{foster_focus.ENROLLMENT_HISTORY.name}_by_site": f"""
+        SELECT record.*,
+            coalesce({_meaning("sites", "record.SISSchoolCode")}, record.SchoolName) AS Site
+        FROM {foster_focus.ENROLLMENT_HISTORY.name} AS record WHERE record._active
+    """,
+    f"{foster_focus.GPA.name}_by_type": f"""
+        SELECT record.*,
+            coalesce({_meaning("gpa_types", "record.GPATypeDescript")}, record.GPATypeDescript)
+                AS GPAType
+        FROM {foster_focus.GPA.name} AS record WHERE record._active
+    """,
+    f"{foster_focus.TEST_SCORES.name}_by_test": f"""
+        SELECT record.*,
+            coalesce(
+                {_meaning("tests", "record.TestSubType")}, {_meaning("tests", "record.TestType")},
+                {_standard_test()}
+            ) AS StandardTest,
+            {_meaning("score_types", "record.TestScoreType")} AS ScoreType
+        FROM {foster_focus.TEST_SCORES.name} AS record WHERE record._active
+    """,
+}
+"""Views over the active records: each enrollment with its site (several may share a CDS code),
+each average with its kind, each score with its standard test and the kind of score."""

@@ -1,0 +1,290 @@
+"""The ledger: what became of every line of the loaded files, noted in the same commit.
+
+Belongs here: loading the drops of a family with fates, findings and verdicts that add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.feeds import foster_focus
+from ccgi_pipeline.feeds.file_rules import FAULT
+from ccgi_pipeline.feeds.foster_focus.link_rules import CORRECTION
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.spec import FILE, SENDER
+from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
+from ccgi_pipeline.intake.inbox import Drop
+from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.verification.outcomes import Verdict, Verification
+from ccgi_pipeline.verification.severities import usual
+from ccgi_pipeline.warehouse.load import approvals
+from ccgi_pipeline.warehouse.load.child_links import STUDENT, Linked, link
+from ccgi_pipeline.warehouse.load.drop_records import (
+    append_rows,
+    forget_drops,
+    insert_drops,
+    number_drops,
+    remember_files,
+)
+from ccgi_pipeline.warehouse.load.foster_lookups import refresh
+from ccgi_pipeline.warehouse.load.roster_guard import guard
+from ccgi_pipeline.warehouse.load.upsert import FeedLoad, Overtaken, load_feed
+from ccgi_pipeline.warehouse.storage.retries import retried
+from ccgi_pipeline.warehouse.storage.schema import transaction
+
+
+class LedgerError(PermanentError):
+    """The fates of a file's lines do not add up to the lines received: a defect."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What a load did, in counts: lines per feed and fate (``feed``, ``fate``, ``lines``).
+
+    ``conflicts``: how often it lost against another writer, and was done again.
+    """
+
+    ledger: pl.DataFrame
+    drops: int
+    conflicts: int = 0
+
+
+def load_drops(
+    connection: duckdb.DuckDBPyConnection,
+    drops: Sequence[Drop],
+    verification: Verification,
+    night: date,
+    profiles: Profiles | None = None,
+    before: int | None = None,
+) -> LoadResult:
+    """Loads verified drops of one family and notes them: one commit, all or nothing.
+
+    It may run beside loads of other senders: what loses against one of them is done again. Raises
+    ConflictError. ``before``: the snapshot at which other senders' records are looked up, if not
+    the newest.
+    """
+    family = drops[0].family
+    faults = find_faulty_drops(verification)
+    terms = LoadTerms(night, profiles or Profiles(), approvals.answers(connection), before=before)
+    # What met a fault of ours is not remembered, so that the next night takes it again.
+    done = [drop for drop in drops if drop.id not in faults]
+
+    def once() -> pl.DataFrame:
+        with transaction(connection):
+            forget_drops(connection, [drop.id for drop in drops])
+            outcome = load_files(connection, family, verification, terms)
+            approvals.note_threats(connection, [drop.id for drop in drops], outcome.threats)
+            ledger = record_outcome(connection, outcome, number_files(verification.files))
+            insert_drops(connection, number_drops(connection, drops), outcome.files, night)
+            remember_files(connection, [(file, sha, d.id) for d in done for file, sha in d.files])
+        return ledger
+
+    ledger, conflicts = retried(once)
+    counted = ledger.group_by("feed", "fate").agg(pl.col("lines").sum()).sort("feed", "fate")
+    return LoadResult(counted, len(drops), conflicts)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTerms:
+    """On what terms verified files are loaded.
+
+    ``answers`` are operators' to held drops. ``overtaken``: by feed, what later drops of the same
+    sender have done to it since, when an older drop is loaded once more. ``before``: the snapshot
+    at which other senders' records are looked up, if not the newest.
+    """
+
+    night: date
+    profiles: Profiles
+    answers: Mapping[str, str] = field(default_factory=dict)
+    overtaken: Mapping[str, Overtaken] = field(default_factory=dict)
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOutcome:
+    """What loading made of verified files, not yet noted.
+
+    ``files``: a frame of ``FILES_SCHEMA`` with the verdicts as they are now, and with
+    ``no_longer_active``. ``ledger``: ``_file``, ``feed``, ``fate``, ``lines``; a file's fates add
+    up to its lines. ``findings``: ``WEIGHED_SCHEMA`` with ``_file`` first. ``threats``: why drops
+    are held.
+    """
+
+    files: pl.DataFrame
+    ledger: pl.DataFrame
+    findings: pl.DataFrame
+    threats: pl.DataFrame
+
+
+def load_files(
+    connection: duckdb.DuckDBPyConnection, family: str, verification: Verification, terms: LoadTerms
+) -> LoadOutcome:
+    """Loads verified files of a family, at most one drop of each sender; part of a transaction."""
+    profiles = terms.profiles
+    fates, found = [_NO_FATES], [verification.findings]
+    senders = verification.files[SENDER].unique().sort().to_list()
+    if family == foster_focus.FAMILY:
+        linked = link(connection, verification, terms.night, profiles.foster_focus)
+        # Who has a child is what the newest demographics say.
+        if foster_focus.DEMOGRAPHICS.name not in terms.overtaken:
+            _note_links(connection, linked)
+        refresh(connection, profiles, senders)
+        fates.append(linked.fates)
+        found.append(linked.findings)
+        verification = linked.verification
+    guarded = guard(connection, family, verification, profiles, terms.answers, before=terms.before)
+    verification = guarded.verification
+    fates.append(guarded.fates)
+    found.append(guarded.findings)
+    loads = _load_feeds(connection, family, verification, terms)
+    fates += [load.fates for load in loads]
+    found += [_corrections(load) for load in loads]
+    files = _as_found(verification.files, _files_of(found[1:]), guarded.files)
+    ended = pl.concat([_NONE_ENDED, *(load.ended for load in loads)])
+    return LoadOutcome(
+        files.join(ended, on=FILE, how="left", maintain_order="left").with_columns(
+            pl.col("no_longer_active").fill_null(0)
+        ),
+        _ledger(files, pl.concat(fates)),
+        pl.concat(_weighed(part) for part in found),
+        guarded.threats,
+    )
+
+
+def record_outcome(
+    connection: duckdb.DuckDBPyConnection, outcome: LoadOutcome, numbers: pl.DataFrame
+) -> pl.DataFrame:
+    """Notes files, ledger and findings of an outcome; part of a transaction. Returns the ledger.
+
+    ``numbers`` are those of ``numbers_of``.
+    """
+    files = outcome.files.join(numbers, on=FILE, maintain_order="left")
+    ledger = (
+        outcome.ledger.join(numbers, on=FILE)
+        .sort("drop_id", "file_number", "fate")
+        .select("drop_id", "file_number", "feed", "fate", "lines")
+    )
+    append_rows(connection, "ledger", ledger)
+    columns = (*("path", "feed", "encoding", "lines", "complete", "verdict"), "no_longer_active")
+    append_rows(connection, "files", files.select("drop_id", "file_number", *columns))
+    findings = outcome.findings.join(numbers, on=FILE)
+    findings = findings.sort("drop_id", "file_number", maintain_order=True)
+    append_rows(connection, "findings", findings.select("drop_id", "file_number", *WEIGHED_SCHEMA))
+    return ledger
+
+
+_NO_FATES = pl.DataFrame(schema={"_file": pl.UInt32, "fate": pl.String, "lines": pl.Int64})
+
+
+_NONE_ENDED = pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64})
+
+
+def _weighed(found: pl.DataFrame) -> pl.DataFrame:
+    """Findings with their severity, which those made by loading do not have yet."""
+    weighed = found if "severity" in found.columns else found.with_columns(usual())
+    schema = {"_file": pl.UInt32, **WEIGHED_SCHEMA}
+    return weighed.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+
+
+def _files_of(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat([_NO_FATES.select("_file"), *(part.select("_file") for part in found)])
+
+
+def _as_found(files: pl.DataFrame, later: pl.DataFrame, held: frozenset[int]) -> pl.DataFrame:
+    """The verdicts of ``files`` where loading has found something in some of them (``_file``)."""
+    found = pl.col("_file").is_in(later["_file"].unique().implode())
+    accepted = pl.col("verdict") == Verdict.ACCEPTED
+    with_findings = pl.lit(str(Verdict.ACCEPTED_WITH_FINDINGS))
+    return files.with_columns(
+        pl.when(pl.col("_file").is_in(sorted(held)))
+        .then(pl.lit(str(Verdict.HELD)))
+        .when(found & accepted)
+        .then(with_findings)
+        .otherwise("verdict")
+        .alias("verdict")
+    )
+
+
+def _corrections(load: FeedLoad) -> pl.DataFrame:
+    """The findings that tell of possible corrections."""
+    return load.corrections.select(
+        "_file",
+        pl.lit(CORRECTION.id).alias("rule"),
+        "line",
+        pl.lit("SISSchoolCode").alias("column"),
+        pl.lit(None, dtype=pl.String).alias("detail"),
+    )
+
+
+def _note_links(connection: duckdb.DuckDBPyConnection, linked: Linked) -> None:
+    """Notes who has a child and who has none, in place of what was known of these students.
+
+    A student without a child is in no table of a feed: until the next demographics, this is what is
+    known of them.
+    """
+    answered = pl.concat([frame.select(STUDENT) for frame in (linked.matched, linked.unmatched)])
+    for table, rows in (("child_links", linked.matched), ("unmatched", linked.unmatched)):
+        connection.register("answered", answered.to_arrow())
+        connection.execute(
+            f"""
+            DELETE FROM {table} WHERE list_contains($senders, _sender)
+                OR (_sender, "SystemID", "SISLocalID") IN (FROM answered)
+            """,
+            {"senders": linked.senders_with_demographics},
+        )
+        connection.unregister("answered")
+        append_rows(connection, table, rows)
+
+
+def find_faulty_drops(verification: Verification) -> frozenset[str]:
+    """The drops over which our own code stumbled."""
+    faulty = verification.findings.filter(pl.col("rule") == FAULT.id).select("_file")
+    drops = verification.files.join(faulty, on="_file", how="semi")["drop"]
+    return frozenset(drops)
+
+
+def _load_feeds(
+    connection: duckdb.DuckDBPyConnection, family: str, verification: Verification, terms: LoadTerms
+) -> list[FeedLoad]:
+    by_id = frozenset(terms.profiles.with_permanent_ids(verification.files[SENDER].unique()))
+    return [
+        load_feed(
+            connection, feed, verification, terms.night, by_id, terms.overtaken.get(feed.name)
+        )
+        for feed in FAMILIES.get(family, ())
+        if feed.name in verification.accepted
+    ]
+
+
+def number_files(files: pl.DataFrame) -> pl.DataFrame:
+    """The drop of each of ``files``, and its number within the drop, from 1."""
+    return files.select(
+        FILE,
+        pl.col("drop").alias("drop_id"),
+        pl.col(FILE).rank("ordinal").over("drop").cast(pl.Int32).alias("file_number"),
+    )
+
+
+def _ledger(files: pl.DataFrame, fates: pl.DataFrame) -> pl.DataFrame:
+    """Lines per file and fate. Raises LedgerError where they do not add up to those received."""
+    not_accepted = [
+        files.filter(pl.col(fate) > 0).select(
+            "_file", pl.lit(fate).alias("fate"), pl.col(fate).cast(pl.Int64).alias("lines")
+        )
+        for fate in ("rejected", "removed", "left_alone")
+    ]
+    ledger = pl.concat([fates, *not_accepted])
+    sums = files.join(
+        ledger.group_by("_file").agg(pl.col("lines").sum().alias("fated")), on="_file", how="left"
+    )
+    wrong = sums.filter(pl.col("fated").fill_null(0) != pl.col("lines"))
+    if not wrong.is_empty():
+        msg = f"the ledger of {wrong.height} files does not add up to their lines"
+        raise LedgerError(msg)
+    return files.select(FILE, "feed").join(ledger, on=FILE)

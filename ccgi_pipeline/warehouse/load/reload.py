@@ -1,0 +1,376 @@
+"""An older drop loaded once more, in its old place among the later drops of its sender."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.feeds.foster_focus.link_rules import CORRECTION
+from ccgi_pipeline.feeds.spec import FILE
+from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
+from ccgi_pipeline.verification.outcomes import Verification, drop_verdict
+from ccgi_pipeline.warehouse.load.drop_records import append_rows
+from ccgi_pipeline.warehouse.load.ledger import (
+    LoadOutcome,
+    LoadTerms,
+    load_files,
+    number_files,
+    record_outcome,
+)
+from ccgi_pipeline.warehouse.load.roster_guard import ADDS_ONLY, APPROVED
+from ccgi_pipeline.warehouse.queries.quarantine import (
+    KEPT_OUT_FATES,
+    PLACE_COLUMNS,
+    Later,
+    Quarantined,
+    Signature,
+)
+from ccgi_pipeline.warehouse.storage.schema import transaction
+
+
+class ReplayState(StrEnum):
+    """What comes of replaying a drop, in words for who asked for it."""
+
+    CHANGED = "changes"
+    SAME = "as it was"
+    SUPERSEDED = "superseded by a later full set"
+    HELD = "the guard would hold it"
+    FAULT = "could not be judged: a fault of this system, told in the log"
+    LOST = "its files are no longer known"
+
+
+BeforeAndAfter = tuple[int, int]
+"""A count before, and after."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file of a replayed drop: lines by fate, findings by rule and severity; before and after.
+
+    ``superseded_by``: the later full set for whose sake the file was left as it was.
+    """
+
+    name: str
+    feed: str | None
+    fates: Mapping[str, BeforeAndAfter]
+    rules: Mapping[tuple[str, str], BeforeAndAfter]
+    superseded_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay makes of a drop. ``told``: more words, with counts and no values."""
+
+    of: Quarantined
+    state: ReplayState
+    files: tuple[FileChange, ...] = ()
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Preview:
+    """What is known of a drop's files and of their lines, by the number of the file in the drop."""
+
+    files: pl.DataFrame
+    ledger: pl.DataFrame
+    findings: pl.DataFrame
+
+    @classmethod
+    def noted(cls, connection: duckdb.DuckDBPyConnection, drop: str) -> _Preview:
+        """As our own tables have it."""
+
+        def rows(table: str) -> pl.DataFrame:
+            query = f"SELECT * EXCLUDE (drop_id) FROM {table} WHERE drop_id = ? ORDER BY ALL"
+            return connection.execute(query, [drop]).pl()
+
+        return cls(rows("files"), rows("ledger"), _typed(rows("findings")))
+
+    @classmethod
+    def taken(cls, outcome: LoadOutcome, numbers: pl.DataFrame) -> _Preview:
+        """As it is after loading."""
+        files, ledger, findings = (
+            part.join(numbers, on=FILE, maintain_order="left")
+            for part in (outcome.files, outcome.ledger, outcome.findings)
+        )
+        return cls(files, ledger, _typed(findings))
+
+    def fates(self, number: int) -> dict[str, int]:
+        """The lines of a file by fate."""
+        of_file = self.ledger.filter(pl.col("file_number") == number)
+        return dict(of_file.group_by("fate").agg(pl.col("lines").sum()).iter_rows())
+
+    def rules(self, number: int) -> dict[tuple[str, str], int]:
+        """The findings of a file by rule and severity."""
+        of_file = self.findings.filter(pl.col("file_number") == number)
+        counted = of_file.group_by("rule", "severity").len()
+        return {(rule, severity): count for rule, severity, count in counted.iter_rows()}
+
+    def feed_of(self, number: int) -> str | None:
+        """What the file is."""
+        feeds: list[str | None] = self.files.filter(pl.col("file_number") == number)[
+            "feed"
+        ].to_list()
+        return next(iter(feeds), None)
+
+    @property
+    def comparable(self) -> tuple[object, ...]:
+        """What must be the same where a replay changes nothing.
+
+        Whether an accepted line was new or known depends on when it was loaded, and so does the
+        hint that a new one may be a correction.
+        """
+        kept_out = self.ledger.filter(pl.col("fate").is_in(KEPT_OUT_FATES))
+        lasting = self.findings.filter(pl.col("rule") != CORRECTION.id).select(PLACE_COLUMNS)
+        return (
+            sorted(self.files.select("file_number", "feed").rows(), key=repr),
+            sorted(kept_out.select("file_number", "fate", "lines").rows()),
+            sorted(lasting.rows(), key=repr),
+        )
+
+
+def _typed(findings: pl.DataFrame) -> pl.DataFrame:
+    types = {"file_number": pl.Int32, **WEIGHED_SCHEMA}
+    return findings.select(pl.col(name).cast(dtype) for name, dtype in types.items())
+
+
+class _Undone(Exception):  # noqa: N818 - no error: it takes a transaction back
+    """Nothing is to be noted of this replay."""
+
+    def __init__(self, state: ReplayState, told: str = "") -> None:
+        super().__init__(state)
+        self.state = state
+        self.told = told
+
+
+def replay(
+    connection: duckdb.DuckDBPyConnection,
+    old: Quarantined,
+    verification: Verification,
+    later: Later,
+    terms: LoadTerms,
+    signature: Signature,
+) -> Replayed:
+    """Loads a drop once more in its place: one commit, or none where that would change nothing.
+
+    Its files that a later full set has superseded stay as they were. The others are loaded as on
+    the terms given; where the guard would hold the drop, none of them is.
+    """
+    numbers = number_files(verification.files)
+    before = _Preview.noted(connection, old.drop)
+    superseded = verification.files.filter(pl.col("feed").is_in([*later.full_sets]))[FILE]
+    if not superseded.is_empty() and not _same_files(before, verification.files):
+        return Replayed(old, ReplayState.LOST, told="its zip is read otherwise than it was")
+    if len(superseded) == verification.files.height:
+        return Replayed(old, ReplayState.SUPERSEDED)
+    again = _without(verification, superseded, [*later.overtaken])
+    before_again = _only(before, numbers, superseded)
+    state, told = ReplayState.CHANGED, ""
+    after = before_again
+    terms = replace(terms, answers=_answered(connection, old.drop))
+    try:
+        with transaction(connection):
+            outcome = load_files(connection, old.family, again, terms)
+            _refuse_if_held(outcome)
+            after = _Preview.taken(outcome, numbers)
+            _refuse_if_same(outcome, before_again, after)
+            _note(connection, old.drop, outcome, numbers, before)
+            _note_verdict(connection, old.drop, terms, before, after)
+            _note_replay(connection, old.drop, terms, signature, before_again, after)
+    except _Undone as undone:
+        state, told = undone.state, undone.told
+    return Replayed(
+        old, state, tuple(_file_changes(before, after, numbers, later, superseded)), told
+    )
+
+
+def _refuse_if_held(outcome: LoadOutcome) -> None:
+    if not outcome.threats.is_empty():
+        raise _Undone(ReplayState.HELD, _in_words(outcome.threats))
+
+
+def _refuse_if_same(outcome: LoadOutcome, before: _Preview, after: _Preview) -> None:
+    if not _writes(outcome) and after.comparable == before.comparable:
+        raise _Undone(ReplayState.SAME)
+
+
+def _same_files(before: _Preview, files: pl.DataFrame) -> bool:
+    return before.files["path"].to_list() == files["path"].to_list()
+
+
+def _answered(connection: duckdb.DuckDBPyConnection, drop: str) -> dict[str, str]:
+    """What an operator once answered to this drop when it was held: it holds good."""
+    rows = connection.execute(
+        "SELECT drop_id, answer FROM hold_answers WHERE drop_id = ? AND answer IN (?, ?)",
+        [drop, APPROVED, ADDS_ONLY],
+    ).fetchall()
+    return dict(rows)
+
+
+def _without(
+    verification: Verification, left_out: pl.Series, overtaken: Sequence[str]
+) -> Verification:
+    """``verification`` without some files; those of feeds that are overtaken end nothing."""
+    there = ~pl.col(FILE).is_in(left_out.implode())
+    older = pl.col("feed").is_in(list(overtaken)).fill_null(value=False)
+    return replace(
+        verification,
+        files=verification.files.filter(there).with_columns(
+            changes=pl.col("changes") | older, complete=pl.col("complete") & ~older
+        ),
+        findings=verification.findings.filter(there),
+        accepted={feed: lines.filter(there) for feed, lines in verification.accepted.items()},
+        kept_keys={feed: keys.filter(there) for feed, keys in verification.kept_keys.items()},
+    )
+
+
+def _only(before: _Preview, numbers: pl.DataFrame, left_out: pl.Series) -> _Preview:
+    """What is known of the files that are not left out."""
+    numbers_left_out = numbers.filter(pl.col(FILE).is_in(left_out.implode()))["file_number"]
+    there = ~pl.col("file_number").is_in(numbers_left_out.implode())
+    return _Preview(
+        before.files.filter(there), before.ledger.filter(there), before.findings.filter(there)
+    )
+
+
+def _in_words(threats: pl.DataFrame) -> str:
+    return "; ".join(
+        f"{would_end:,} of {active:,} active records of {feed} would end"
+        for feed, would_end, active in threats.select("feed", "would_end", "active").iter_rows()
+    )
+
+
+def _writes(outcome: LoadOutcome) -> bool:
+    """Whether some record has changed."""
+    written = outcome.ledger["fate"].is_in(["inserted", "updated"]).any()
+    return bool(written) or int(outcome.files["no_longer_active"].sum()) > 0
+
+
+def _note(
+    connection: duckdb.DuckDBPyConnection,
+    drop: str,
+    outcome: LoadOutcome,
+    numbers: pl.DataFrame,
+    before: _Preview,
+) -> None:
+    """Replaces what is noted of the files that were taken again."""
+    again = outcome.files.select(FILE).join(numbers, on=FILE)["file_number"].to_list()
+    whole = len(again) == numbers.height
+    for table in ("files", "ledger", "findings"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE drop_id = $drop "
+            "AND ($whole OR list_contains($numbers, file_number))",
+            {"drop": drop, "whole": whole, "numbers": again},
+        )
+    # What ended when the file was the newest has ended, and it was the full set then.
+    once = before.files.select("file_number", was_complete="complete", had_ended="no_longer_active")
+    files = (
+        outcome.files.join(numbers, on=FILE)
+        .join(once, on="file_number", how="left")
+        .with_columns(
+            complete=pl.col("complete") | pl.col("was_complete").fill_null(value=False),
+            no_longer_active=pl.col("no_longer_active") + pl.col("had_ended").fill_null(0),
+        )
+        .select(outcome.files.columns)
+    )
+    record_outcome(connection, replace(outcome, files=files), numbers)
+
+
+def _note_verdict(
+    connection: duckdb.DuckDBPyConnection,
+    drop: str,
+    terms: LoadTerms,
+    before: _Preview,
+    after: _Preview,
+) -> None:
+    """Notes the drop's verdict as of tonight, and that its sender is to be told."""
+    others = before.files.join(after.files, on="file_number", how="anti")
+    files = pl.concat([part.select("feed", "verdict") for part in (after.files, others)])
+    connection.execute(
+        "UPDATE drops SET verdict = ?, night = ? WHERE drop_id = ?",
+        [str(drop_verdict(files)), terms.night, drop],
+    )
+    connection.execute("DELETE FROM receipts WHERE drop_id = ?", [drop])
+
+
+def _note_replay(
+    connection: duckdb.DuckDBPyConnection,
+    drop: str,
+    terms: LoadTerms,
+    signature: Signature,
+    before: _Preview,
+    after: _Preview,
+) -> None:
+    """Notes who had the drop replayed, and what came of it."""
+    counted = [
+        picture.ledger.group_by("feed", "fate").agg(
+            pl.col("lines").sum().cast(pl.Int64).alias(name)
+        )
+        for name, picture in (("before", before), ("after", after))
+    ]
+    rows = counted[0].join(
+        counted[1], on=["feed", "fate"], how="full", coalesce=True, nulls_equal=True
+    )
+    last = connection.execute(
+        "SELECT (SELECT coalesce(max(replay), 0) + 1 FROM replays), max(position) FROM drops"
+    ).fetchone()
+    number, last_drop = last or (1, 0)
+    signed = {
+        "drop_id": drop,
+        "replay": number,
+        "night": terms.night,
+        "replayed_by": signature.by,
+        "reason": signature.reason,
+        "last_drop": last_drop,
+    }
+    noted = rows.select(
+        *(pl.lit(value).alias(name) for name, value in signed.items()),
+        "feed",
+        "fate",
+        pl.col("before", "after").fill_null(0),
+    )
+    append_rows(connection, "replays", noted.sort("feed", "fate"))
+
+
+def _file_changes(
+    before: _Preview,
+    after: _Preview,
+    numbers: pl.DataFrame,
+    later: Later,
+    superseded: pl.Series,
+) -> list[FileChange]:
+    left = set(numbers.filter(pl.col(FILE).is_in(superseded.implode()))["file_number"])
+    paths = {
+        number: path
+        for picture in (before, after)
+        for number, path in picture.files.select("file_number", "path").iter_rows()
+    }
+    changes = []
+    for number, path in sorted(paths.items()):
+        now = before if number in left else after
+        feed = now.feed_of(number)
+        changes.append(
+            FileChange(
+                PurePosixPath(path).name,
+                feed,
+                _side_by_side(before.fates(number), now.fates(number)),
+                _side_by_side(before.rules(number), now.rules(number)),
+                later.full_sets.get(feed or "") if number in left else None,
+            )
+        )
+    return changes
+
+
+Named = TypeVar("Named", str, tuple[str, str])
+
+
+def _side_by_side(
+    before: Mapping[Named, int], after: Mapping[Named, int]
+) -> dict[Named, BeforeAndAfter]:
+    names: list[Named] = sorted(set(before) | set(after))
+    return {name: (before.get(name, 0), after.get(name, 0)) for name in names}

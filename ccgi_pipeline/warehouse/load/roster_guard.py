@@ -1,0 +1,283 @@
+"""The guard: a drop that would end far more records than a day does waits for an operator.
+
+Belongs here: what a full set would end, whether that is too much, and what the likely cause is. A
+held drop is not loaded at all. Does not belong here: the operators' answers (holds).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.feeds.file_rules import HELD
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
+from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
+from ccgi_pipeline.profiles import GuardProfile, Profiles
+from ccgi_pipeline.verification.outcomes import Verification, nothing_known
+from ccgi_pipeline.warehouse.storage.schema import quote_identifier
+
+THREATS_SCHEMA = {
+    "drop_id": pl.String,
+    "feed": pl.String,
+    "school": pl.String,
+    "would_end": pl.Int64,
+    "active": pl.Int64,
+    "cause": pl.String,
+}
+"""What a held drop would end: of a feed's ``active`` records (of one ``school``, or of all)."""
+
+APPROVED, ADDS_ONLY, DISCARDED = "approved", "adds_only", "discarded"
+"""The answers to a held drop: load it as it is; load it and end nothing; leave it."""
+
+EMPTY = "the file is empty"
+ANOTHER_DISTRICT = "the ids are another district's: perhaps its file"
+LOST_ZEROS = "the ids have lost their leading zeros"
+HALF = "the file ends early: perhaps half a file"
+NEW_IDS = "most ids are new: another school year, or ids that were made anew"
+_MOSTLY = 0.5
+_ALMOST_ALL = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A verification without the held drops, and what is told of them.
+
+    ``fates``: ``_file``, ``fate``, ``lines`` of held lines. ``findings``: ``FINDINGS_SCHEMA`` with
+    ``_file`` first. ``threats``: ``THREATS_SCHEMA``. ``files``: the numbers of held files.
+    """
+
+    verification: Verification
+    fates: pl.DataFrame
+    findings: pl.DataFrame
+    threats: pl.DataFrame
+    files: frozenset[int]
+
+
+def guard(
+    connection: duckdb.DuckDBPyConnection,
+    family: str,
+    verification: Verification,
+    profiles: Profiles,
+    answers: Mapping[str, str],
+    *,
+    before: int | None = None,
+) -> Guarded:
+    """Holds the drops that would end too much; ``answers`` are operators', by drop.
+
+    ``before``: the snapshot at which the ids of other districts are looked up, if not the newest;
+    so it makes no difference which of a night's drops were loaded already.
+    """
+    verification = _adding_only(verification, answers)
+    threats = [
+        threat
+        for feed in FAMILIES.get(family, ())
+        if feed.guarded
+        for threat in _threats(connection, feed, verification, profiles, before)
+        if threat.drop not in answers
+    ]
+    return _without_held(verification, threats)
+
+
+def _adding_only(verification: Verification, answers: Mapping[str, str]) -> Verification:
+    """With nothing to end in the drops that operators want so."""
+    adding = [drop for drop, answer in answers.items() if answer == ADDS_ONLY]
+    whole = pl.col("complete") & ~pl.col("drop").is_in(adding)
+    return replace(verification, files=verification.files.with_columns(complete=whole))
+
+
+@dataclass(frozen=True, slots=True)
+class _Threat:
+    """Too many records of one feed (of one school, if given) that one file would end."""
+
+    drop: str
+    file: int
+    feed: FeedSpec
+    school: str | None
+    would_end: int
+    active: int
+    cause: str
+
+    @property
+    def words(self) -> str:
+        """For a receipt: counts and a cause, no value but a school's code."""
+        name = self.feed.name.removeprefix(f"{self.feed.family}_")
+        where = f" of school {self.school}" if self.school else ""
+        counts = f"{self.would_end:,} of {self.active:,} active records of {name}{where} would end"
+        return f"{counts}; {self.cause}"
+
+
+def _threats(
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    verification: Verification,
+    profiles: Profiles,
+    before: int | None,
+) -> Iterator[_Threat]:
+    # Among a set's files an empty one is suspicious; where the file is the whole matter, its own
+    # rules refuse it. A file that is refused ends nobody.
+    empty = (pl.col("lines") == 0) & pl.lit(feed.may_be_changes)
+    counts = ~pl.col("changes") & ((pl.col("accepted") > 0) | empty)
+    files = verification.files.filter((pl.col("feed") == feed.name) & counts)
+    if files.is_empty():
+        return
+    keys = [quote_identifier(name) for name in feed.keys]
+    connection.register("full_sets", files.select(SENDER, FILE).to_arrow())
+    connection.register("present", _present(feed, verification, files).to_arrow())
+    school = f"record.{quote_identifier(feed.school)}" if feed.school else "NULL"
+    same = " AND ".join(f"record.{key} IS NOT DISTINCT FROM present.{key}" for key in keys)
+    try:
+        counted = connection.execute(
+            f"""
+            SELECT record._sender, {school} AS school, count(*) AS active,
+                   count(*) FILTER (present._sender IS NULL) AS would_end
+            FROM {feed.name} AS record
+            SEMI JOIN full_sets USING (_sender)
+            LEFT JOIN (SELECT DISTINCT * FROM present) AS present
+                ON record._sender = present._sender AND {same}
+            WHERE record._active GROUP BY ALL
+            """
+        ).pl()
+        first = files.sort(FILE).unique(SENDER, keep="first", maintain_order=True)
+        threats = [
+            _Threat(file["drop"], file[FILE], feed, place, would_end, active, EMPTY)
+            for file in first.iter_rows(named=True)
+            for place, would_end, active in _too_many(
+                feed,
+                counted.filter(pl.col(SENDER) == file[SENDER]),
+                unread=_unread(files.filter(pl.col(SENDER) == file[SENDER])),
+                settings=profiles.of(file[SENDER]).guard,
+            )
+        ]
+        senders = dict(files.filter(pl.col("lines") > 0).select("drop", SENDER).iter_rows())
+        at_risk = {senders[threat.drop] for threat in threats if threat.drop in senders}
+        causes = _causes(connection, feed, sorted(at_risk), before) if at_risk else {}
+        for threat in threats:
+            yield replace(threat, cause=causes.get(senders.get(threat.drop, ""), EMPTY))
+    finally:
+        connection.unregister("full_sets")
+        connection.unregister("present")
+
+
+def _unread(files: pl.DataFrame) -> int:
+    """Lines whose key could not be read: each may be that of a record that seems to be missing."""
+    return int((files["lines"] - files["keyed"]).sum())
+
+
+def _present(feed: FeedSpec, verification: Verification, files: pl.DataFrame) -> pl.DataFrame:
+    """The keys of lines that name a record, accepted or not."""
+    named = [
+        frame.filter(pl.col(FILE).is_in(files[FILE].implode())).select(SENDER, *feed.keys)
+        for frames in (verification.accepted, verification.kept_keys)
+        if (frame := frames.get(feed.name)) is not None
+    ]
+    return pl.concat([nothing_known(feed.name, feed.keys), *named])
+
+
+def _too_many(
+    feed: FeedSpec, of_sender: pl.DataFrame, unread: int, settings: GuardProfile
+) -> Iterator[tuple[str | None, int, int]]:
+    """School (None: all), records that would end, and active ones, where that is too much.
+
+    ``unread`` lines may each be one of the missing records. A set has small files (terms, schools):
+    half of one is too much, however few that are.
+    """
+    active, would_end = int(of_sender["active"].sum()), int(of_sender["would_end"].sum()) - unread
+    few = min(settings.at_least, _MOSTLY * active) if feed.may_be_changes else settings.at_least
+    enough = would_end >= few
+    if would_end > settings.share * active and enough:
+        yield None, would_end, active
+        return
+    for school, known, missing in of_sender.select("school", "active", "would_end").iter_rows():
+        gone = missing - unread
+        if school and gone > settings.share * known and gone >= settings.school_at_least:
+            yield school, gone, known
+
+
+def _causes(
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    senders: list[str],
+    before: int | None,
+) -> dict[str, str]:
+    """Why full sets lack so many of their senders' records, as far as the ids tell."""
+    key = quote_identifier(feed.keys[-1])
+    then = "" if before is None else f"AT (VERSION => {before})"
+    rows = connection.execute(
+        f"""
+        WITH sent AS (
+            SELECT DISTINCT _sender, {key} AS id FROM present WHERE list_contains($senders, _sender)
+        ),
+        known AS (SELECT _sender, {key} AS id FROM {feed.name} WHERE _active),
+        elsewhere AS (SELECT _sender, {key} AS id FROM {feed.name} {then} WHERE _active),
+        fresh AS (FROM sent ANTI JOIN known USING (_sender, id)),
+        missing AS (
+            SELECT * FROM known ANTI JOIN sent USING (_sender, id)
+            WHERE list_contains($senders, _sender)
+        ),
+        counted AS (
+            SELECT _sender, 'sent' AS what FROM sent
+            UNION ALL SELECT _sender, 'fresh' FROM fresh
+            UNION ALL SELECT _sender, 'missing' FROM missing
+            UNION ALL SELECT fresh._sender, 'others' FROM fresh SEMI JOIN elsewhere
+                ON elsewhere.id = fresh.id AND elsewhere._sender <> fresh._sender
+            UNION ALL SELECT fresh._sender, 'shortened' FROM fresh SEMI JOIN missing
+                ON missing._sender = fresh._sender AND starts_with(missing.id, '0')
+                    AND ltrim(missing.id, '0') = fresh.id
+        )
+        SELECT _sender, {_COUNTS} FROM counted GROUP BY _sender
+        """,
+        {"senders": senders},
+    ).fetchall()
+    return {sender: _likely(*counts) for sender, *counts in rows}
+
+
+_COUNTS = ", ".join(
+    f"count(*) FILTER (what = '{what}')"
+    for what in ("sent", "fresh", "missing", "others", "shortened")
+)
+
+
+def _likely(sent: int, fresh: int, missing: int, others: int, shortened: int) -> str:
+    """The likely cause, of counts of ids.
+
+    Of all that were sent, of those that the sender did not have, of those that are missing, and of
+    new ones that are another's or lack leading zeros.
+    """
+    if others > _MOSTLY * sent:
+        return ANOTHER_DISTRICT
+    if shortened > _MOSTLY * missing:
+        return LOST_ZEROS
+    return HALF if sent - fresh >= _ALMOST_ALL * sent else NEW_IDS
+
+
+def _without_held(verification: Verification, threats: list[_Threat]) -> Guarded:
+    held = sorted({threat.drop for threat in threats})
+    files = verification.files
+    of_held = pl.col("drop").is_in(held)
+    numbers = frozenset(files.filter(of_held)[FILE])
+    others = ~pl.col(FILE).is_in(sorted(numbers))
+    accepted = {name: lines.filter(others) for name, lines in verification.accepted.items()}
+    fates = files.filter(of_held & (pl.col("accepted") > 0)).select(
+        FILE, pl.lit("held").alias("fate"), pl.col("accepted").cast(pl.Int64).alias("lines")
+    )
+    findings = pl.DataFrame(
+        [(threat.file, HELD.id, None, None, threat.words) for threat in threats],
+        schema={FILE: pl.UInt32, **FINDINGS_SCHEMA},
+        orient="row",
+    )
+    rows = [(t.drop, t.feed.name, t.school, t.would_end, t.active, t.cause) for t in threats]
+    return Guarded(
+        replace(
+            verification,
+            files=files.with_columns(complete=pl.col("complete") & ~of_held),
+            accepted=accepted,
+        ),
+        fates,
+        findings,
+        pl.DataFrame(rows, schema=THREATS_SCHEMA, orient="row"),
+        numbers,
+    )

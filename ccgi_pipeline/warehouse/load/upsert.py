@@ -1,0 +1,441 @@
+"""Loading: accepted lines into their feeds' tables, all districts in one pass, one commit.
+
+Belongs here: what becomes of each accepted line (its fate) and of records that a sender's newest
+full set no longer has. Does not belong here: whether a line is acceptable (verification).
+
+A load takes at most one drop of each sender, so that several drops of one sender are what they
+make one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.feeds.rules import Severity
+from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
+from ccgi_pipeline.verification.outcomes import Verification
+from ccgi_pipeline.warehouse.storage.schema import TRACKING_COLUMNS, quote_identifier
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLoad:
+    """What a load did with the lines of one feed.
+
+    ``fates``: ``_file``, ``fate``, ``lines``. ``ended``: per file that ended records how many
+    (``_file``, ``no_longer_active``). ``corrections``: lines that may correct a record which still
+    stands (``_file``, ``line``).
+    """
+
+    fates: pl.DataFrame
+    ended: pl.DataFrame
+    corrections: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaken:
+    """That later drops of the sender have spoken of a feed, when an older one is loaded once more.
+
+    A record that they changed, or named as it was, stays as it is. ``position`` is the older drop's
+    in the order of loading. ``named``: of the given lines (``_file``, ``_line``, the columns of the
+    feed and ``_by_id``, by which their key follows) those whose record a later drop names.
+    """
+
+    position: int
+    named: Callable[[FeedSpec, pl.DataFrame], pl.DataFrame]
+
+
+MODIFIED = "dateLastModified"
+"""When a record was last modified, of feeds whose lines can say that a record is gone. One that a
+full set no longer has says so too, as of the night."""
+
+_NOTHING = FeedLoad(
+    pl.DataFrame(schema={"_file": pl.UInt32, "fate": pl.String, "lines": pl.Int64}),
+    pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64}),
+    pl.DataFrame(schema={"_file": pl.UInt32, "line": pl.Int64}),
+)
+
+
+def load_feed(
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    verification: Verification,
+    on: date,
+    by_unique_id: frozenset[str] = frozenset(),
+    overtaken: Overtaken | None = None,
+) -> FeedLoad:
+    """Upserts the feed's accepted lines as of the night ``on``; part of a transaction.
+
+    ``by_unique_id``: senders whose records are known by their unique ID, where the feed has one.
+    """
+    files = _files(feed, verification)
+    senders = pl.col("_sender").is_in(sorted(by_unique_id) if feed.unique_id else [])
+    loads = [
+        _load_group(connection, feed, key, verification, files.filter(group), on, overtaken)
+        for key, group in (
+            (Key.of_columns(feed), ~senders),
+            (Key.of_unique_id(feed), senders),
+        )
+        if not files.filter(group).is_empty()
+    ]
+    return FeedLoad(
+        *(
+            pl.concat([getattr(_NOTHING, part), *(getattr(load, part) for load in loads)])
+            for part in ("fates", "ended", "corrections")
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What identifies a record within its sender, as SQL: ``{0}`` stands for the table's alias."""
+
+    expressions: tuple[str, ...]
+    near: tuple[str, ...] = ()
+    by_id: bool = False
+
+    @classmethod
+    def of_columns(cls, feed: FeedSpec) -> Key:
+        """The feed's key columns."""
+        return cls(
+            tuple(f"{{0}}.{quote_identifier(name)}" for name in feed.keys),
+            tuple(f"{{0}}.{quote_identifier(name)}" for name in feed.near_keys),
+        )
+
+    @classmethod
+    def of_unique_id(cls, feed: FeedSpec) -> Key:
+        """The unique ID; where it is blank, the key columns."""
+        unique_id = f"{{0}}.{quote_identifier(feed.unique_id or '')}"
+        return cls(
+            (
+                unique_id,
+                *(
+                    f"CASE WHEN {unique_id} IS NULL THEN {{0}}.{quote_identifier(name)} END"
+                    for name in feed.keys
+                ),
+            ),
+            by_id=True,
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the key's columns in temporary tables."""
+        return [f"_key{number}" for number in range(len(self.expressions))]
+
+    def of(self, alias: str) -> list[str]:
+        """The key's expressions over a table."""
+        return [expression.format(alias) for expression in self.expressions]
+
+    def named(self, alias: str) -> str:
+        """The key of a table as a list of columns."""
+        pairs = zip(self.of(alias), self.names, strict=True)
+        return ", ".join(f"{expression} AS {name}" for expression, name in pairs)
+
+    def same(self, keyed: str, table: str) -> str:
+        """That a temporary table's ``keyed`` line and a record of ``table`` are of one key."""
+        pairs = zip(self.names, self.of(table), strict=True)
+        same = (f"{keyed}.{name} IS NOT DISTINCT FROM {there}" for name, there in pairs)
+        return " AND ".join([f"{keyed}._sender = {table}._sender", *same])
+
+
+def _load_group(  # noqa: PLR0913, PLR0917 - as load_feed, of one kind of key
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    key: Key,
+    verification: Verification,
+    files: pl.DataFrame,
+    on: date,
+    overtaken: Overtaken | None,
+) -> FeedLoad:
+    """Loads the lines of senders whose records have the same kind of key."""
+    lines = verification.accepted[feed.name]
+    lines = lines.filter(pl.col("_file").is_in(files["_file"].implode()))
+    connection.register("received_lines", lines.to_arrow())
+    connection.register("received_as", files.to_arrow())
+    ended, corrections = _NOTHING.ended, _NOTHING.corrections
+    try:
+        repeats = _may_repeat(feed, lines, files, verification)
+        known = _is_known(connection, feed)
+        if not known and not repeats:
+            # Nothing to compare with: the first load of a state need not be sorted or joined.
+            fates = _insert_all(connection, feed, lines)
+        else:
+            if feed.unique_id is not None:
+                _forget_older_of_one_key(connection, feed, key)
+            _stage(connection, feed, key, repeats=repeats)
+            _decide(connection, feed, key, overtaken)
+            if overtaken is not None:
+                _give_way(connection, feed, lines.with_columns(_by_id=key.by_id), overtaken)
+            fates = connection.sql(
+                "SELECT _file, fate, sum(_span)::BIGINT AS lines FROM decided "
+                "GROUP BY ALL ORDER BY ALL"
+            ).pl()
+            if key.near:
+                corrections = _possible_corrections(connection, feed, key)
+            _write_changes(connection, feed, key)
+            if feed.lifecycle is Lifecycle.SNAPSHOT:
+                kept_keys = verification.kept_keys[feed.name]
+                ended = _end_missing(connection, feed, key, kept_keys, on)
+    finally:
+        for table in ("staged", "decided"):
+            connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+        connection.unregister("received_lines")
+        connection.unregister("received_as")
+    return FeedLoad(
+        fates.cast(_NOTHING.fates.schema),
+        ended.cast(_NOTHING.ended.schema),
+        corrections.cast(_NOTHING.corrections.schema),
+    )
+
+
+def _files(feed: FeedSpec, verification: Verification) -> pl.DataFrame:
+    """The feed's files with their drops; ``full_set``: together they are all that the sender has.
+
+    Raises ValueError where a sender has more than one drop.
+    """
+    files = verification.files.filter(pl.col("feed") == feed.name)
+    if files.group_by("_sender").agg(pl.col("drop").n_unique())["drop"].max() not in {None, 1}:
+        msg = "a load takes at most one drop of each sender"
+        raise ValueError(msg)
+    full = pl.lit(feed.lifecycle is Lifecycle.SNAPSHOT) & pl.col("complete").all().over("_sender")
+    return files.select("_file", "_sender", pl.col("drop").alias("_drop"), full.alias("full_set"))
+
+
+def _may_repeat(
+    feed: FeedSpec, lines: pl.DataFrame, files: pl.DataFrame, verification: Verification
+) -> bool:
+    """Whether two lines may have one key; ranking all lines is dear, and seldom needed."""
+    told_by = [feed.repeated_key_id, *filter(None, [feed.repeats_told_by])]
+    found = verification.findings["rule"].is_in(told_by).any()
+    within_a_file = feed.repeated_key is not Severity.ERROR and found
+    senders = files.filter(pl.col("_file").is_in(lines["_file"].unique().implode()))["_sender"]
+    return within_a_file or bool(senders.is_duplicated().any())
+
+
+def _record(feed: FeedSpec) -> str:
+    """The columns of a record made of a received line, in the order of ``_columns``."""
+    own = ", ".join(f"line.{quote_identifier(name)}" for name in feed.columns)
+    return (
+        f"{own}, line._sender, received_as._drop, line._line, {_is_active(feed)} AS _active, "
+        f"hash({own}) AS _hash"
+    )
+
+
+def _is_active(feed: FeedSpec) -> str:
+    """Whether a line leaves its record active: unless it says that the record is gone."""
+    if feed.gone is None:
+        return "true"
+    column, value = feed.gone
+    return f"line.{quote_identifier(column)} IS DISTINCT FROM '{value}'"
+
+
+def _columns(feed: FeedSpec) -> list[str]:
+    return [*(quote_identifier(name) for name in feed.columns), *TRACKING_COLUMNS]
+
+
+_RECEIVED = "received_lines AS line JOIN received_as USING (_file, _sender)"
+
+
+def _is_known(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> bool:
+    """Whether the table has records of any of these senders."""
+    return (
+        connection.execute(
+            f"SELECT 1 FROM {feed.name} SEMI JOIN received_as USING (_sender) LIMIT 1"
+        ).fetchone()
+        is not None
+    )
+
+
+def _insert_all(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, lines: pl.DataFrame
+) -> pl.DataFrame:
+    connection.execute(
+        f"INSERT INTO {feed.name} ({', '.join(_columns(feed))}) "
+        f"SELECT {_record(feed)} FROM {_RECEIVED}"
+    )
+    return (
+        lines.group_by("_file")
+        .agg(pl.lit("inserted").alias("fate"), pl.col("_span").sum().alias("lines"))
+        .sort("_file")
+    )
+
+
+def _forget_older_of_one_key(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key
+) -> None:
+    """Leaves the newest of several records that have become one.
+
+    That happens once, when a district's unique IDs turn out to be permanent, or not to be.
+    """
+    connection.execute(
+        f"""
+        DELETE FROM {feed.name} WHERE rowid IN (
+            SELECT record.rowid FROM {feed.name} AS record
+            LEFT JOIN drops ON drops.drop_id = record._drop
+            SEMI JOIN received_as ON received_as._sender = record._sender
+            QUALIFY row_number() OVER (
+                PARTITION BY record._sender, {", ".join(key.of("record"))}
+                ORDER BY record._active DESC, drops.position DESC NULLS FIRST, record._line DESC
+            ) > 1
+        )
+        """
+    )
+
+
+def _stage(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key, *, repeats: bool
+) -> None:
+    """Key, place, hash and rank of each line (rank 1 is the line that stands), in ``staged``."""
+    own = ", ".join(quote_identifier(name) for name in feed.columns)
+    rank = (
+        f"row_number() OVER (PARTITION BY _sender, {', '.join(key.of('line'))} "
+        "ORDER BY _file DESC, _line DESC)"
+        if repeats
+        else "1"
+    )
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE staged AS
+        SELECT _sender, {key.named("line")}, _file, _line, _span,
+               hash({own}) AS _hash, {_is_active(feed)} AS _active, {rank} AS _rank
+        FROM {_RECEIVED}
+        """
+    )
+
+
+def _decide(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key, overtaken: Overtaken | None
+) -> None:
+    """The fate of each staged line, in ``decided``."""
+    changed_since, changes = "false", ""
+    if overtaken is not None:
+        changed_since = f"changed.position > {overtaken.position}"
+        changes = "LEFT JOIN drops AS changed ON changed.drop_id = record._drop"
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE decided AS
+        SELECT line._file, line._line, line._span,
+               CASE WHEN line._rank > 1 THEN 'superseded'
+                    WHEN record._hash IS NULL THEN 'inserted'
+                    WHEN record._hash = line._hash AND record._active = line._active
+                        THEN 'unchanged'
+                    WHEN {changed_since} THEN 'superseded'
+                    ELSE 'updated' END AS fate
+        FROM staged AS line
+        LEFT JOIN {feed.name} AS record ON {key.same("line", "record")}
+        {changes}
+        """
+    )
+
+
+def _give_way(
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    lines: pl.DataFrame,
+    overtaken: Overtaken,
+) -> None:
+    """Leaves records alone that a later drop named as they are: it would not show in them."""
+    updated = connection.sql("SELECT _file, _line FROM decided WHERE fate = 'updated'").pl()
+    if updated.is_empty():
+        return
+    place = ["_file", "_line"]
+    updated = updated.cast({name: lines.schema[name] for name in place})
+    named = overtaken.named(feed, lines.join(updated, on=place, how="semi"))
+    connection.register("named_later", named.select(place).to_arrow())
+    connection.execute(
+        "UPDATE decided SET fate = 'superseded' WHERE (_file, _line) IN (FROM named_later)"
+    )
+    connection.unregister("named_later")
+
+
+def _possible_corrections(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key
+) -> pl.DataFrame:
+    """New lines near to a known record that is not sent any more: perhaps its correction."""
+    near = " AND ".join(f"{name.format('line')} = {name.format('record')}" for name in key.near)
+    return connection.sql(
+        f"""
+        SELECT DISTINCT line._file, line._line AS line
+        FROM received_lines AS line
+        SEMI JOIN (SELECT * FROM decided WHERE fate = 'inserted') AS fresh
+            ON fresh._file = line._file AND fresh._line = line._line
+        JOIN {feed.name} AS record ON record._sender = line._sender AND {near} AND record._active
+        WHERE NOT EXISTS (SELECT 1 FROM staged WHERE {key.same("staged", "record")})
+        ORDER BY ALL
+        """
+    ).pl()
+
+
+def _write_changes(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key) -> None:
+    columns = _columns(feed)
+    assignments = ", ".join(f"{name} = line.{name}" for name in columns if name != "_sender")
+    connection.execute(
+        f"""
+        MERGE INTO {feed.name} AS record
+        USING (
+            SELECT {_record(feed)}, {key.named("line")} FROM {_RECEIVED}
+            SEMI JOIN (
+                SELECT * FROM decided WHERE fate IN ('inserted', 'updated')
+            ) AS changed ON changed._file = line._file AND changed._line = line._line
+        ) AS line ON {key.same("line", "record")}
+        WHEN MATCHED THEN UPDATE SET {assignments}
+        WHEN NOT MATCHED THEN
+            INSERT ({", ".join(columns)}) VALUES ({", ".join(f"line.{name}" for name in columns)})
+        """
+    )
+
+
+def _end_missing(
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    key: Key,
+    kept_keys: pl.DataFrame,
+    on: date,
+) -> pl.DataFrame:
+    """Ends the records that their sender's full set does not have.
+
+    A rejected line that names a record is no reason to end it: the last good record stays.
+    """
+    ended = "_active = false"
+    if feed.gone is not None:
+        column, value = feed.gone
+        ended += f", {quote_identifier(column)} = '{value}'"
+        ended += f", {quote_identifier(MODIFIED)} = TIMESTAMP '{on}'"
+    connection.register("kept_keys", kept_keys.to_arrow())
+    try:
+        connection.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE ended AS
+            SELECT record._sender, {key.named("record")}
+            FROM {feed.name} AS record
+            SEMI JOIN (SELECT _sender FROM received_as WHERE full_set) AS sender USING (_sender)
+            ANTI JOIN staged AS line ON {key.same("line", "record")}
+            ANTI JOIN (SELECT _sender, {key.named("kept_keys")} FROM kept_keys) AS line
+                ON {key.same("line", "record")}
+            WHERE record._active
+            """
+        )
+        counted = connection.sql(
+            """
+            SELECT max(received_as._file)::UINTEGER AS _file,
+                   any_value(left_behind.records) AS no_longer_active
+            FROM (SELECT _sender, count(*) AS records FROM ended GROUP BY ALL) AS left_behind
+            JOIN received_as USING (_sender) GROUP BY _sender ORDER BY ALL
+            """
+        ).pl()
+        if not counted.is_empty():
+            connection.execute(
+                f"""
+                MERGE INTO {feed.name} AS record
+                USING ended AS line ON {key.same("line", "record")}
+                WHEN MATCHED THEN UPDATE SET {ended}
+                """
+            )
+    finally:
+        connection.unregister("kept_keys")
+        connection.execute("DROP TABLE IF EXISTS temp.ended")
+    return counted

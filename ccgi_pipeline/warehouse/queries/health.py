@@ -1,0 +1,284 @@
+"""Inspecting: is the warehouse sound, and what is wrong with the senders' newest files, in counts.
+
+Belongs here: questions whose answers are counts, codes of districts and ids of rules: nothing that
+could be a pupil's. The orchestrator's checks and the printed summary ask them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypedDict
+
+import duckdb
+import polars as pl
+
+from ccgi_pipeline.feeds.registry import FAMILIES, RULES
+from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.intake.inbox import is_cd_code
+from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.verification.outcomes import Verdict
+from ccgi_pipeline.warehouse.load.upsert import Key
+from ccgi_pipeline.warehouse.storage.schema import feed_table_columns
+
+
+class NightCounts(TypedDict):
+    """Counts of one run of the night."""
+
+    districts: int
+    students: int
+    verdicts: list[tuple[str, str, int]]
+    fates: list[tuple[str, str, int]]
+    findings: list[tuple[str, str, int, str]]
+    events_outside_rosters: int
+
+
+NO_FATES = pl.DataFrame(schema={"feed": pl.String, "fate": pl.String, "lines": pl.Int64})
+"""The ledger of a night that loaded nothing."""
+
+
+def active_records(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
+    """How many records of the feed are active."""
+    return _count(connection, f"SELECT count(*) FROM lake.{feed.name} WHERE _active")
+
+
+def events_outside_rosters(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
+    """Events of students who are in no district's roster: kept, and in no report."""
+    return _count(
+        connection,
+        f"SELECT count(*) FROM lake.{feed.name} WHERE SSID NOT IN "
+        "(SELECT StateID FROM lake.transcript_student WHERE _active)",
+    )
+
+
+def unbalanced_files(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Per feed the files whose fates do not add up to their lines; feeds without any are left out.
+
+    All feeds in one question: each question to the lake costs the same whatever it asks.
+    """
+    rows = connection.execute(
+        """
+        SELECT feed, count(*) FROM (
+            SELECT files.feed
+            FROM lake.files LEFT JOIN lake.ledger USING (drop_id, file_number)
+            WHERE files.feed IS NOT NULL
+            GROUP BY drop_id, file_number, files.feed, files.lines
+            HAVING coalesce(sum(ledger.lines), 0) <> files.lines
+        ) GROUP BY feed
+        """
+    ).fetchall()
+    return dict(rows)
+
+
+def table_faults(
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    *,
+    changed: bool,
+    profiles: Profiles | None = None,
+) -> list[str]:
+    """What is wrong with the feed's table; keys are only looked at where lines were loaded."""
+    wanted = feed_table_columns(feed)
+    present = dict(
+        connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() "
+            "WHERE database_name = 'lake' AND table_name = ?",
+            [feed.name],
+        ).fetchall()
+    )
+    faults = [
+        f"column {name} is {present.get(name, 'missing')}, not {kind}"
+        for name, kind in wanted.items()
+        if present.get(name, "").replace(" ", "") != kind.replace(" ", "")
+    ]
+    if changed:
+        repeated = _repeated_keys(connection, feed, profiles or Profiles())
+        if repeated:
+            faults.append(f"{repeated} keys occur more than once")
+    return faults
+
+
+def _repeated_keys(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, profiles: Profiles
+) -> int:
+    """How many keys more than one record has, of whichever kind its sender's keys are."""
+    by_unique_id: list[str] = []
+    if feed.unique_id is not None:
+        rows = connection.execute(f"SELECT DISTINCT _sender FROM lake.{feed.name}").fetchall()
+        by_unique_id = profiles.with_permanent_ids(sender for (sender,) in rows)
+    groups = [(Key.of_columns(feed), "NOT list_contains($senders, _sender)")]
+    if by_unique_id:
+        groups.append((Key.of_unique_id(feed), "list_contains($senders, _sender)"))
+    return sum(
+        _count(
+            connection,
+            f"SELECT count(*) FROM (SELECT 1 FROM lake.{feed.name} AS record WHERE {senders} "
+            f"GROUP BY _sender, {', '.join(key.of('record'))} HAVING count(*) > 1)",
+            senders=by_unique_id,
+        )
+        for key, senders in groups
+    )
+
+
+_NEWEST = """
+    SELECT drop_id, sender, family, verdict FROM lake.drops
+    QUALIFY row_number() OVER (PARTITION BY sender, family ORDER BY position DESC) = 1
+"""
+
+
+def broken_rules(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Rules (errors and warnings) that the senders' newest files break, feed by feed.
+
+    ``feed``, ``rule``, ``severity``, ``lines``, ``districts``, ``what is wrong``,
+    ``what to change``.
+    """
+    counted = connection.execute(
+        f"""
+        SELECT files.feed, rule, severity, count(*) AS lines, count(DISTINCT sender) AS districts
+        FROM lake.findings JOIN lake.files USING (drop_id, file_number)
+        JOIN ({_NEWEST}) AS newest USING (drop_id)
+        WHERE files.feed IS NOT NULL AND severity <> 'info'
+        GROUP BY ALL ORDER BY files.feed, lines DESC, rule, severity
+        """
+    ).fetchall()
+    rows = [
+        (feed, rule, severity, lines, senders, RULES[rule].text, RULES[rule].fix)
+        for feed, rule, severity, lines, senders in counted
+    ]
+    schema = {
+        "feed": pl.String,
+        "rule": pl.String,
+        "severity": pl.String,
+        "lines": pl.Int64,
+        "districts": pl.Int64,
+        "what is wrong": pl.String,
+        "what to change": pl.String,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def districts_without_roster(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> list[str]:
+    """CD codes of districts that once sent students and have no active one now."""
+    rows = connection.execute(
+        f"SELECT _sender FROM lake.{feed.name} GROUP BY _sender HAVING NOT bool_or(_active) "
+        "ORDER BY _sender"
+    ).fetchall()
+    return [sender for (sender,) in rows]
+
+
+def _count(connection: duckdb.DuckDBPyConnection, query: str, **values: object) -> int:
+    row = connection.execute(query, values or None).fetchone()
+    return int(row[0]) if row else 0
+
+
+def refused_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Senders whose newest drop of a family was refused: ``sender``, ``family``, ``verdict``."""
+    return connection.execute(
+        f"""
+        SELECT sender, family, verdict FROM ({_NEWEST}) AS newest
+        WHERE verdict IN ('{Verdict.REJECTED}', '{Verdict.HELD}') ORDER BY ALL
+        """
+    ).pl()
+
+
+def newest_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """Every sender's newest drop of each family.
+
+    ``sender``, ``family``, ``night``, ``verdict``, its ``lines`` and those of them that were kept
+    out.
+    """
+    return connection.execute(
+        f"""
+        SELECT sender, family, night, newest.verdict, coalesce(sum(lines), 0)::BIGINT AS lines,
+               coalesce(sum(lines) FILTER (fate IN ('rejected', 'unmatched', 'held')), 0)::BIGINT
+                   AS kept_out
+        FROM ({_NEWEST}) AS newest JOIN lake.drops USING (drop_id, sender, family)
+        LEFT JOIN lake.ledger USING (drop_id)
+        GROUP BY ALL ORDER BY sender, family
+        """
+    ).pl()
+
+
+@dataclass(frozen=True, slots=True)
+class DistrictStatus:
+    """How a district's newest drops stand: ``bad``: one was refused; ``good``: no line was lost.
+
+    ``words`` says so for each family, with counts.
+    """
+
+    cd: str
+    good: bool
+    bad: bool
+    words: Mapping[str, str]
+
+
+def district_statuses(
+    connection: duckdb.DuckDBPyConnection, senders: Iterable[str]
+) -> list[DistrictStatus]:
+    """The status of each of ``senders`` that is a district, by CD code."""
+    asked = sorted({sender for sender in senders if is_cd_code(sender)})
+    rows = connection.execute(
+        f"""
+        SELECT sender, family, verdict, coalesce(sum(lines), 0)::BIGINT,
+               coalesce(sum(lines) FILTER (fate = 'rejected'), 0)::BIGINT
+        FROM ({_NEWEST}) AS newest LEFT JOIN lake.ledger USING (drop_id)
+        WHERE list_contains($asked, sender)
+        GROUP BY ALL ORDER BY ALL
+        """,
+        {"asked": asked},
+    ).fetchall()
+    words: dict[str, dict[str, str]] = {cd: {} for cd in asked}
+    refused: set[str] = set()
+    lost: set[str] = set()
+    for cd, family, verdict, lines, rejected in rows:
+        said = verdict.replace("_", " ")
+        words[cd][family] = f"{said}; {rejected:,} of {lines:,} lines kept out"
+        if verdict in {Verdict.REJECTED, Verdict.HELD}:
+            refused.add(cd)
+        if rejected:
+            lost.add(cd)
+    return [DistrictStatus(cd, cd not in refused | lost, cd in refused, words[cd]) for cd in asked]
+
+
+def last_drop(connection: duckdb.DuckDBPyConnection) -> int:
+    """The position of the drop that was loaded last; 0 before the first."""
+    return _count(connection, "SELECT coalesce(max(position), 0) FROM lake.drops")
+
+
+def counts_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightCounts:
+    """What the drops after the one at ``position`` brought, and the rosters as they are."""
+    roster = connection.execute(
+        "SELECT count(DISTINCT _sender), count(*) FROM lake.transcript_student WHERE _active"
+    ).fetchone()
+    verdicts = connection.execute(
+        "SELECT family, verdict, count(*) FROM lake.drops WHERE position > ? "
+        "GROUP BY ALL ORDER BY ALL",
+        [position],
+    ).fetchall()
+    fates = connection.execute(
+        """
+        SELECT coalesce(feed, 'not recognised'), fate, sum(lines)::BIGINT
+        FROM lake.ledger JOIN lake.drops USING (drop_id) WHERE position > ?
+        GROUP BY ALL ORDER BY ALL
+        """,
+        [position],
+    ).fetchall()
+    findings = connection.execute(
+        """
+        SELECT rule, severity, count(*) FROM lake.findings JOIN lake.drops USING (drop_id)
+        WHERE position > ? GROUP BY ALL ORDER BY 3 DESC, 1, 2
+        """,
+        [position],
+    ).fetchall()
+    return {
+        "districts": roster[0] if roster else 0,
+        "students": roster[1] if roster else 0,
+        "verdicts": verdicts,
+        "fates": fates,
+        "findings": [
+            (rule, severity, lines, RULES[rule].text) for rule, severity, lines in findings
+        ],
+        "events_outside_rosters": sum(
+            events_outside_rosters(connection, feed) for feed in FAMILIES["platform"]
+        ),
+    }

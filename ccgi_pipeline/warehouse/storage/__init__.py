@@ -1,0 +1,1 @@
+"""Where a warehouse lies: connections, tables, locks, copies."""

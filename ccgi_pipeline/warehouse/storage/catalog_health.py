@@ -1,0 +1,77 @@
+"""Whether the catalog of a warehouse can be read, and what is wrong where it cannot."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import duckdb
+
+from ccgi_pipeline.common.errors import (
+    PermanentError,
+    PipelineError,
+    TransientError,
+    as_ours,
+    catalog_damaged,
+)
+from ccgi_pipeline.warehouse.storage.connection import (
+    CATALOG_GONE,
+    CATALOG_UNREADABLE,
+    is_catalog_gone,
+    open_warehouse,
+)
+from ccgi_pipeline.warehouse.storage.location import (
+    CATALOG,
+    ENCRYPTED_CATALOG,
+    WarehouseLocation,
+    locate_warehouse,
+)
+
+
+def find_catalog_fault(folder: Path) -> str | None:
+    """What is wrong with the catalog of the warehouse in ``folder``, in words; None if nothing."""
+    try:
+        where = locate_warehouse(folder)
+    except PermanentError as error:
+        return str(error)
+    if is_catalog_gone(folder):
+        return str(catalog_damaged(CATALOG_GONE))
+    if where.server is not None:
+        return _fault_of_served(where)
+    if (folder / ENCRYPTED_CATALOG).exists():
+        return _fault_of_encrypted(folder)
+    return _fault_of_plain(folder) if (folder / CATALOG).exists() else None
+
+
+def _fault_of_plain(folder: Path) -> str | None:
+    """The same of a SQLite file."""
+    catalog = (folder / CATALOG).absolute().as_uri()
+    try:
+        with closing(sqlite3.connect(f"{catalog}?mode=ro", uri=True)) as opened:
+            sound = opened.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
+    except sqlite3.Error as error:
+        return str(as_ours(error, [folder]))
+    return None if sound else str(catalog_damaged(CATALOG_UNREADABLE))
+
+
+def _fault_of_served(where: WarehouseLocation) -> str | None:
+    """The same of one in a database: it can be asked, and knows of its newest snapshot."""
+    if not where.made:
+        return None
+    try:
+        open_warehouse(where.folder, read_only=True).close()
+    except (duckdb.Error, PipelineError) as error:
+        return str(as_ours(error, [where.folder]))
+    return None
+
+
+def _fault_of_encrypted(folder: Path) -> str | None:
+    """The same of an encrypted one: DuckDB checks every block that it opens, and its key."""
+    try:
+        open_warehouse(folder, read_only=True).close()
+    except TransientError:
+        return None
+    except (duckdb.Error, PermanentError) as error:
+        return str(as_ours(error, [folder]))
+    return None

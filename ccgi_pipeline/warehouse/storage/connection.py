@@ -1,0 +1,316 @@
+"""Connections to a warehouse: DuckLake on DuckDB, attached as the default catalog.
+
+Belongs here: opening a warehouse for writing, reading, or as of an earlier snapshot. Does not
+belong here: what is written into the tables (load) or asked of them (queries), where the catalog
+is (location).
+
+The catalog is a PostgreSQL database where the environment names one, so that several processes may
+write at once. Otherwise it is a SQLite file with one writer at a time. That file contains the
+minimum and maximum of each column, so an encrypted warehouse has a DuckDB file as its catalog,
+which is encrypted too.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from ccgi_pipeline.common.errors import (
+    PermanentError,
+    UnexpectedError,
+    as_ours,
+    catalog_damaged,
+)
+from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
+from ccgi_pipeline.encryption.keys import Keys, Purpose, keys_of
+from ccgi_pipeline.warehouse.storage import postgres
+from ccgi_pipeline.warehouse.storage.location import (
+    CATALOG,
+    ENCRYPTED_CATALOG,
+    TABLES,
+    WarehouseLocation,
+    has_own_catalog,
+    is_served,
+    locate_warehouse,
+    remember,
+)
+from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
+from ccgi_pipeline.warehouse.storage.schema import (
+    all_tables,
+    columns_by_table,
+    create_missing_tables,
+    missing_table_statements,
+    quote_identifier,
+    quote_literal,
+    transaction,
+)
+from ccgi_pipeline.warehouse.storage.secrets import (
+    CATALOG_SECRET,
+    catalog_source,
+    create_bucket_secret,
+    create_catalog_secret,
+    load_extension,
+)
+from ccgi_pipeline.warehouse.storage.writers import reader_catalog, refresh_reader_copy
+
+_EXTENSIONS = ("ducklake", "sqlite_scanner")
+
+
+ARCHIVE = "archive"
+"""What was received lies there; nothing is, before there is a catalog."""
+
+
+class SnapshotGoneError(PermanentError):
+    """The warehouse does not have that snapshot: a backup may have it."""
+
+
+class NotEncryptedError(PermanentError):
+    """Something that should be encrypted at rest is not, or cannot be opened with its key."""
+
+
+_MEMORY = "3GiB"
+"""What a connection may hold before it spills: a night of the whole state fits a small machine,
+and beside it stands a batch of lines that is being verified or loaded."""
+
+
+_NO_ROWS_IN_THE_CATALOG = "DATA_INLINING_ROW_LIMIT 0"
+"""DuckLake would keep short inserts and deletes in the catalog. Of what is deleted there and in a
+file, rows may come back, or be counted twice as gone (its issues 1084, 1329, 1364), and two tables
+that are flushed at once bring the process down. Files of a few rows are no slower."""
+
+
+def attach_warehouse(
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    *,
+    read_only: bool = False,
+    snapshot: int | None = None,
+) -> None:
+    """Makes the warehouse in ``folder`` the connection's default catalog, creating it if need be.
+
+    ``snapshot``: as it was then, to be read only. Everything that the connection spills stays in
+    the folder too. Raises SnapshotGoneError, CatalogDamagedError, NoRoomError; of an encrypted
+    one, EncryptionKeyError before anything is touched, NotEncryptedError, and WarehouseBusyError.
+    """
+    folder = folder.absolute()
+    reading = read_only or snapshot is not None
+    where = locate_warehouse(folder)
+    keys = keys_of(folder, make=not reading)
+    configure_connection(connection, where)
+    if keys is not None:
+        encrypt_spill(connection)
+    # A warehouse that was moved or restored is where it is now, whatever its catalog says.
+    options = f", OVERRIDE_DATA_PATH true, {_NO_ROWS_IN_THE_CATALOG}"
+    if reading:
+        options += ", READ_ONLY"
+    if snapshot is not None:
+        options += f", SNAPSHOT_VERSION {snapshot}"
+    if is_catalog_gone(folder):
+        # A new one in its place would know nothing, and load all that lies in the inbox again.
+        raise catalog_damaged(CATALOG_GONE)
+    name = "lake" if snapshot is None else _EARLIER_STATE
+    data = f"DATA_PATH {quote_literal(where.tables)}"
+    with _translated_errors(folder, snapshot):
+        if where.server is not None:
+            _attach_served(connection, where, f"AS {name} ({data}{options}", keys, reading=reading)
+        elif keys is None:
+            source = quote_literal(f"ducklake:sqlite:{folder / CATALOG}")
+            connection.execute(f"ATTACH {source} AS {name} ({data}{options})")
+        else:
+            catalog = reader_catalog(folder) if reading else folder / ENCRYPTED_CATALOG
+            source = quote_literal(f"ducklake:{catalog}")
+            _attach_encrypted(connection, f"{source} AS {name} ({data}{options}", catalog, keys)
+            _assert_encrypted(connection, name, catalog)
+    if snapshot is not None:
+        _create_views_over_snapshot(connection)
+    connection.execute("USE lake")
+
+
+def configure_connection(connection: duckdb.DuckDBPyConnection, where: WarehouseLocation) -> None:
+    """Gives a connection what it takes to attach the warehouse; what it spills stays there too."""
+    for extension in _EXTENSIONS:
+        load_extension(connection, extension)
+    where.folder.mkdir(parents=True, exist_ok=True)
+    connection.execute(f"SET memory_limit = '{_MEMORY}'")
+    connection.execute(f"SET temp_directory = {quote_literal(where.folder / 'spill')}")
+    connection.execute("SET TimeZone = 'UTC'")
+    if where.bucket is not None:
+        create_bucket_secret(connection, where.bucket)
+
+
+def _attach_served(
+    connection: duckdb.DuckDBPyConnection,
+    where: WarehouseLocation,
+    what: str,
+    keys: Keys | None,
+    *,
+    reading: bool,
+) -> None:
+    """Attaches with the catalog in PostgreSQL, which is made if it was not.
+
+    DuckLake encrypts the tables' files if there are ``keys``. The catalog is the server's business.
+    """
+    if not reading and where.identity is None:
+        where = remember(where, made=False)
+    postgres.claim(where, make=not reading)
+    if where.server is None:
+        return
+    create_catalog_secret(connection, where.server)
+    encrypted = ", ENCRYPTED" if keys is not None else ""
+    make = "false" if where.made else "true"
+    connection.execute(
+        f"ATTACH {quote_literal(catalog_source(where.server))} {what}{encrypted}, "
+        f"META_SECRET '{CATALOG_SECRET}', CREATE_IF_NOT_EXISTS {make})"
+    )
+    if keys is not None:
+        _assert_encrypted(connection, what.split()[1], where.folder)
+    if not where.made:
+        remember(where, made=True)
+
+
+@contextmanager
+def _translated_errors(folder: Path, snapshot: int | None) -> Iterator[None]:
+    """Has what DuckDB says of a catalog that it cannot attach be an error of ours."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if snapshot is not None and "No snapshot found" in str(error):
+            msg = (
+                f"the warehouse no longer has its snapshot {snapshot}: it has expired, was purged, "
+                "or the warehouse was restored from an older copy"
+            )
+            raise SnapshotGoneError(msg) from None
+        ours = as_ours(error, [folder])
+        if isinstance(ours, UnexpectedError) and not is_served(folder):
+            raise
+        raise ours from None
+
+
+def is_catalog_gone(folder: Path) -> bool:
+    """Whether there are records, or files they were made of, without the catalog over them.
+
+    Of one that is in a database, that is seen when it is opened.
+    """
+    if has_own_catalog(folder) or is_served(folder):
+        return False
+    return any(next((folder / kept).glob("*"), None) for kept in (TABLES, ARCHIVE))
+
+
+CATALOG_GONE, CATALOG_UNREADABLE = "is gone", "cannot be read"
+
+
+def _attach_encrypted(
+    connection: duckdb.DuckDBPyConnection, what: str, catalog: Path, keys: Keys
+) -> None:
+    """Attaches with the catalog's key; it is bound, so that no statement or message has it."""
+    key = base64.b64encode(keys.of(Purpose.CATALOG)).decode()
+    try:
+        connection.execute(f"ATTACH {what}, ENCRYPTED, META_ENCRYPTION_KEY ?)", [key])
+    except duckdb.Error as error:
+        told = str(error)
+        if "lock on file" in told or "already attached" in told:
+            msg = f"another process has {catalog.name} open; try again when it has ended"
+            raise WarehouseBusyError(msg) from None
+        if "encrypt" in told:
+            msg = (
+                f"{catalog} does not open with the key of its folder: it is damaged, or not from "
+                "the same backup as encryption.json. Restore both"
+            )
+            raise NotEncryptedError(msg) from None
+        raise
+
+
+def _assert_encrypted(connection: duckdb.DuckDBPyConnection, name: str, catalog: Path) -> None:
+    """Raises NotEncryptedError unless tables and spill are encrypted.
+
+    That the catalog is, DuckDB has seen to: it opens no plain file with a key. (Reading the file
+    here would let go of DuckDB's lock on it, as POSIX has it.)
+    """
+    metadata = f"__ducklake_metadata_{name}"
+    plain = connection.execute(
+        f"SELECT (SELECT count(*) FROM {metadata}.ducklake_data_file WHERE encryption_key IS NULL)"
+        f" + (SELECT count(*) FROM {metadata}.ducklake_delete_file WHERE encryption_key IS NULL),"
+        f" (SELECT value FROM {metadata}.ducklake_metadata WHERE key = 'encrypted'),"
+        " current_setting('temp_file_encryption')"
+    ).fetchone()
+    faults = {
+        "files of its tables are not encrypted": plain is None or plain[0] != 0,
+        "its tables are not to be encrypted": plain is None or plain[1] != "true",
+        "temporary files are not encrypted": plain is None or plain[2] is not True,
+    }
+    found = [fault for fault, holds in faults.items() if holds]
+    if found:
+        msg = f"the warehouse in {catalog.parent} should be encrypted, but {' and '.join(found)}"
+        raise NotEncryptedError(msg)
+
+
+_EARLIER_STATE = "lake_as_it_was"
+
+
+def _create_views_over_snapshot(connection: duckdb.DuckDBPyConnection) -> None:
+    """Has ``lake`` be today's tables over a former state; what was not there yet is empty.
+
+    So ``prepare`` fills a table or column that is new, and queries of today find it there.
+    """
+    connection.execute("ATTACH ':memory:' AS lake")
+    present = columns_by_table(connection, _EARLIER_STATE)
+    with transaction(connection):
+        for table, typed in all_tables().items():
+            if table not in present:
+                columns = ", ".join(
+                    f"{quote_identifier(name)} {kind}" for name, kind in typed.items()
+                )
+                connection.execute(f"CREATE TABLE lake.{table} ({columns})")
+                continue
+            columns = ", ".join(
+                quote_identifier(name)
+                if name in present[table]
+                else f"NULL::{kind} AS {quote_identifier(name)}"
+                for name, kind in typed.items()
+            )
+            connection.execute(
+                f"CREATE VIEW lake.{table} AS SELECT {columns} FROM {_EARLIER_STATE}.{table}"
+            )
+
+
+def warehouse_exists(folder: Path) -> bool:
+    """Whether a warehouse was ever opened in ``folder``.
+
+    Raises CatalogDamagedError where the catalog of one that was is gone, and LocationError where
+    the environment says otherwise than the folder. Of one in a database, nothing is asked there.
+    """
+    where = locate_warehouse(folder)
+    if where.server is not None:
+        return where.made
+    if is_catalog_gone(folder):
+        raise catalog_damaged(CATALOG_GONE)
+    return any((folder / name).exists() for name in (CATALOG, ENCRYPTED_CATALOG))
+
+
+def open_warehouse(
+    folder: Path, *, read_only: bool = False, snapshot: int | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A connection of its own to the warehouse in ``folder``, or to what it was at ``snapshot``."""
+    connection = duckdb.connect(":memory:")
+    attach_warehouse(connection, folder, read_only=read_only, snapshot=snapshot)
+    return connection
+
+
+def read_snapshot_id(connection: duckdb.DuckDBPyConnection) -> int:
+    """The number of the warehouse's newest snapshot."""
+    row = connection.execute("FROM lake.current_snapshot()").fetchone()
+    return int(row[0]) if row else 0
+
+
+def upgrade_tables(folder: Path) -> None:
+    """Has a warehouse that an older version wrote take today's form; call it as the only writer."""
+    with open_warehouse(folder, read_only=True) as connection:
+        lacking = missing_table_statements(connection)
+    if lacking:
+        with open_warehouse(folder) as connection:
+            create_missing_tables(connection)
+        refresh_reader_copy(folder)

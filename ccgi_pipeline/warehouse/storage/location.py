@@ -1,0 +1,250 @@
+"""Where a warehouse's catalog lies, and where its tables' files do.
+
+Belongs here: reading it from the environment, and the memory of it in the warehouse's folder
+(``warehouse.json``): a forgotten variable must not begin a new, empty warehouse beside the one that
+there is. Does not belong here: opening the catalog (lake), talking to the server (postgres).
+
+A warehouse whose catalog lies in its own folder has no such memory: its catalog is there to be
+seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import parse_dsn
+
+from ccgi_pipeline.common.environment import read_variable
+from ccgi_pipeline.common.errors import PermanentError
+
+CATALOG_AT, PASSWORD = "CCGI_CATALOG", "CCGI_CATALOG_PASSWORD"
+"""Environment variables: the database of the catalog, and its user's password (or ``_FILE``)."""
+TABLES_AT = "CCGI_TABLES"
+"""Where the tables' files lie: ``s3://bucket/prefix``, or a folder that all machines share."""
+S3_ENDPOINT, S3_REGION = "CCGI_S3_ENDPOINT", "CCGI_S3_REGION"
+S3_KEY_ID, S3_SECRET = "CCGI_S3_KEY_ID", "CCGI_S3_SECRET"
+"""The object storage: its address where it is not Amazon's, its region, who asks."""
+
+CATALOG, TABLES = "catalog.sqlite", "tables"
+"""What lies in a warehouse's folder: the catalog, the tables' files."""
+ENCRYPTED_CATALOG = "catalog.duckdb"
+"""The catalog of an encrypted warehouse."""
+MEMORY = "warehouse.json"
+"""What remembers a catalog that does not lie in the folder."""
+S3 = "s3://"
+
+
+class LocationError(PermanentError):
+    """The environment and the warehouse do not agree where its catalog or tables lie."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A database of PostgreSQL. ``options`` are libpq's own, such as ``sslmode``; no secrets."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return f"postgresql://{self.user}@{self.host}:{self.port}/{self.database}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """How object storage is reached. ``endpoint`` is a host with its port; None is Amazon's."""
+
+    region: str
+    key_id: str
+    secret: str = field(repr=False)
+    endpoint: str | None = None
+    tls: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseLocation:
+    """Where the warehouse in ``folder`` has its catalog and its tables.
+
+    ``server``: the database of the catalog; None: it lies in the folder. ``tables``: a folder or
+    ``s3://…``. ``identity``: what folder and database both have, so that they belong together;
+    None where there is no database, or nothing was made yet. ``made``: the catalog was made.
+    """
+
+    folder: Path
+    server: Server | None
+    tables: str
+    bucket: Bucket | None = None
+    identity: str | None = None
+    made: bool = False
+
+
+def locate_warehouse(
+    folder: Path, environment: Mapping[str, str] = os.environ
+) -> WarehouseLocation:
+    """Where the warehouse in ``folder`` is, or is to be made.
+
+    Raises LocationError where the environment says otherwise than the folder.
+    """
+    folder = folder.absolute()
+    remembered = _remembered(folder)
+    embedded = WarehouseLocation(folder, None, str(folder / TABLES))
+    if remembered is not None and remembered["catalog"] is None:
+        # A scratch copy is where it is, whatever the environment says; what it is a copy of, may
+        # have its tables elsewhere.
+        scattered = environment.get(TABLES_AT, "").startswith(S3)
+        return replace(embedded, bucket=bucket_wanted(environment) if scattered else None)
+    wanted = environment.get(CATALOG_AT)
+    if remembered is None and (has_own_catalog(folder) or not wanted):
+        if wanted:
+            msg = (
+                f"the catalog of the warehouse in {folder} lies in that folder, and {CATALOG_AT} "
+                "names a database: unset it, or move the warehouse there with `ccgi warehouse move "
+                "--to-postgres` (docs/beyond-one-machine.md)"
+            )
+            raise LocationError(msg)
+        if environment.get(TABLES_AT):
+            msg = (
+                f"{TABLES_AT} is set and {CATALOG_AT} is not: a catalog in the folder has its "
+                "tables beside it. Set both, or unset both"
+            )
+            raise LocationError(msg)
+        return embedded
+    if not wanted:
+        at = remembered["catalog"] if remembered else ""
+        msg = (
+            f"the catalog of the warehouse in {folder} lies in {at}, and {CATALOG_AT} is not set: "
+            "set it as it was (docs/beyond-one-machine.md)"
+        )
+        raise LocationError(msg)
+    tables = tables_wanted(folder, environment)
+    if remembered is not None and remembered["tables"] != _written(folder, tables):
+        msg = (
+            f"the tables of the warehouse in {folder} lie in {remembered['tables']}, and "
+            f"{TABLES_AT} names another place: set it as it was. If the files were moved, change "
+            f"`tables` in {folder / MEMORY} as well"
+        )
+        raise LocationError(msg)
+    return WarehouseLocation(
+        folder,
+        server_wanted(environment),
+        tables,
+        bucket_wanted(environment) if tables.startswith(S3) else None,
+        str(remembered["id"]) if remembered else None,
+        made=bool(remembered and remembered["made"]),
+    )
+
+
+def is_served(folder: Path) -> bool:
+    """Whether the warehouse in ``folder`` has its catalog in a database; no environment needed."""
+    remembered = _remembered(folder.absolute())
+    return remembered is not None and remembered["catalog"] is not None
+
+
+def has_own_catalog(folder: Path) -> bool:
+    """Whether a catalog lies in the folder itself."""
+    catalogs = (folder / name for name in (CATALOG, ENCRYPTED_CATALOG))
+    return any(catalog.exists() and catalog.stat().st_size for catalog in catalogs)
+
+
+def server_wanted(environment: Mapping[str, str] = os.environ) -> Server:
+    """The database that the environment names. Raises LocationError; no password is told."""
+    try:
+        parsed = parse_dsn(environment.get(CATALOG_AT, ""))
+    except psycopg2.Error:
+        parsed = {}
+    if "password" in parsed:
+        msg = f"{CATALOG_AT} holds a password: put it into {PASSWORD} or {PASSWORD}_FILE"
+        raise LocationError(msg)
+    named = [parsed.pop(name, "") for name in ("host", "port", "dbname", "user")]
+    host, port, database, user = named
+    if not (host and database and user and (port or "5432").isdecimal()):
+        msg = f"{CATALOG_AT} names no database: it is written as postgresql://user@host:5432/name"
+        raise LocationError(msg)
+    password = read_variable(environment, PASSWORD, LocationError)
+    return Server(
+        host, int(port or 5432), database, user, parsed, password.strip() if password else None
+    )
+
+
+def tables_wanted(folder: Path, environment: Mapping[str, str] = os.environ) -> str:
+    """Where the environment wants the tables' files: in the folder unless it says otherwise."""
+    tables = environment.get(TABLES_AT)
+    if not tables:
+        return str(folder.absolute() / TABLES)
+    return tables.rstrip("/") if tables.startswith(S3) else str(Path(tables).absolute())
+
+
+def bucket_wanted(environment: Mapping[str, str] = os.environ) -> Bucket:
+    """How the environment reaches object storage. Raises LocationError."""
+    key_id = environment.get(S3_KEY_ID)
+    secret = read_variable(environment, S3_SECRET, LocationError)
+    if not key_id or not secret:
+        msg = f"{TABLES_AT} names object storage: set {S3_KEY_ID}, and {S3_SECRET} or its _FILE"
+        raise LocationError(msg)
+    endpoint = environment.get(S3_ENDPOINT) or None
+    scheme, _, host = (endpoint or "").rpartition("://")
+    return Bucket(
+        environment.get(S3_REGION) or "us-east-1",
+        key_id,
+        secret.strip(),
+        host.rstrip("/") or None,
+        tls=scheme != "http",
+    )
+
+
+def remember(where: WarehouseLocation, *, made: bool) -> WarehouseLocation:
+    """Has the folder remember where its catalog is, and gives it an identity if it has none."""
+    identity = where.identity or secrets.token_hex(16)
+    _write(
+        where.folder,
+        {
+            "id": identity,
+            "catalog": str(where.server),
+            "tables": _written(where.folder, where.tables),
+            "made": made,
+        },
+    )
+    return WarehouseLocation(where.folder, where.server, where.tables, where.bucket, identity, made)
+
+
+def remember_scratch(folder: Path) -> None:
+    """Has the folder of a scratch copy keep its catalog to itself."""
+    _write(folder, {"id": None, "catalog": None, "tables": None, "made": True})
+
+
+def forget(folder: Path) -> None:
+    """Has the folder remember nothing: its catalog is in it."""
+    (folder / MEMORY).unlink(missing_ok=True)
+
+
+def _written(folder: Path, tables: str) -> str:
+    """A warehouse that was moved or restored as a whole keeps its tables in it."""
+    return TABLES if tables == str(folder / TABLES) else tables
+
+
+def _write(folder: Path, memory: Mapping[str, object]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{MEMORY}.{os.getpid()}.part"
+    part.write_text(json.dumps(memory, indent=2))
+    part.replace(folder / MEMORY)
+
+
+def _remembered(folder: Path) -> dict[str, object] | None:
+    path = folder / MEMORY
+    try:
+        memory = json.loads(path.read_text())
+        return {name: memory[name] for name in ("id", "catalog", "tables", "made")}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        msg = f"{path} is damaged: restore it from a backup of the warehouse folder"
+        raise LocationError(msg) from None

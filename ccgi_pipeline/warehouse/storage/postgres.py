@@ -1,0 +1,186 @@
+"""The PostgreSQL server that holds a warehouse's catalog: what is asked of it beside DuckLake.
+
+Belongs here: connecting, whose catalog a database holds, locks that all machines see, and what the
+server's refusals mean. Does not belong here: the catalog itself, which DuckLake reads and writes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
+
+from ccgi_pipeline.common.errors import (
+    PermanentError,
+    PipelineError,
+    UnreachableError,
+    catalog_damaged,
+)
+from ccgi_pipeline.warehouse.storage.location import (
+    CATALOG_AT,
+    PASSWORD,
+    LocationError,
+    Server,
+    WarehouseLocation,
+)
+
+TIMEOUT = 10
+"""Seconds to wait for a connection."""
+_LOCK = (0x63636769, 1)
+"""The key of the advisory lock of who writes; a database has one warehouse."""
+
+
+class CatalogRefusedError(PermanentError):
+    """The database of the catalog refuses: password, name, rights. Somebody must act."""
+
+
+@contextmanager
+def connected(server: Server) -> Iterator[Connection]:
+    """A connection in which every statement is committed at once.
+
+    Raises UnreachableError where there is no server, CatalogRefusedError where it refuses.
+    """
+    try:
+        connection = psycopg2.connect(
+            host=server.host,
+            port=server.port,
+            dbname=server.database,
+            user=server.user,
+            # None lets libpq look into PGPASSFILE or ~/.pgpass.
+            password=server.password,
+            application_name="ccgi",
+            connect_timeout=TIMEOUT,
+            # A lock is held for a night without a word: nobody between may think it is dead.
+            keepalives_idle=60,
+            **server.options,
+        )
+    except psycopg2.Error as error:
+        raise _refusal(server, str(error)) from None
+    with closing(connection):
+        connection.autocommit = True
+        try:
+            yield connection
+        except psycopg2.Error as error:
+            raise _refusal(server, str(error)) from None
+
+
+_REFUSALS = (
+    (
+        ("password authentication failed", "no password supplied", "pg_hba.conf"),
+        f"refuses the user: look at the name in {CATALOG_AT} and at {PASSWORD} or its _FILE",
+    ),
+    (
+        ('" does not exist',),
+        f"does not know that database or user: make it, or correct {CATALOG_AT}",
+    ),
+    (
+        ("permission denied", "must be owner"),
+        "does not let the user do that: make the user its owner (ALTER DATABASE … OWNER TO …)",
+    ),
+    (
+        ("server does not support SSL", "certificate verify failed", "root certificate file"),
+        f"cannot be reached over TLS as {CATALOG_AT} asks for: look at sslmode and sslrootcert",
+    ),
+)
+"""What the server says when it refuses, and what that means."""
+
+
+def _refusal(server: Server, told: str) -> PipelineError:
+    for words, meaning in _REFUSALS:
+        if any(word in told for word in words):
+            return CatalogRefusedError(f"the database {server} {meaning}")
+    return UnreachableError(f"the database {server} cannot be reached: try again when it is up")
+
+
+def claim(where: WarehouseLocation, *, make: bool) -> None:
+    """Makes sure that the database holds this warehouse's catalog; ``make``: or nobody's yet.
+
+    Raises LocationError where it is another warehouse's, CatalogDamagedError where it should be
+    there and is not.
+    """
+    server = where.server
+    if server is None:
+        msg = "a catalog in a folder is claimed by its lock"
+        raise ValueError(msg)
+    with connected(server) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('ccgi_warehouse'), to_regclass('ducklake_metadata')")
+        (ours, lake), found = cursor.fetchone() or (None, None), None
+        if ours is not None:
+            cursor.execute("SELECT id FROM ccgi_warehouse")
+            found = next(iter(cursor.fetchone() or ()), None)
+        if found is not None and found == where.identity and (lake is not None or not where.made):
+            return
+        if found is not None or (lake is not None and not where.made):
+            msg = (
+                f"the database {server} holds the catalog of another warehouse than {where.folder}:"
+                f" name an empty database in {CATALOG_AT}, or the warehouse that it belongs to"
+            )
+            raise LocationError(msg)
+        if where.made or not make:
+            gone = f"is gone from the database {server}"
+            raise catalog_damaged(gone, "the database and the warehouse folder")
+    own(server, where.identity or "")
+
+
+def own(server: Server, identity: str) -> None:
+    """Notes in the database whose catalog it holds."""
+    with connected(server) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS ccgi_warehouse (id text NOT NULL)")
+        cursor.execute("INSERT INTO ccgi_warehouse VALUES (%s)", [identity])
+
+
+def is_used(server: Server) -> bool:
+    """Whether the database holds a catalog, or a part of one."""
+    with connected(server) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('ccgi_warehouse'), to_regclass('ducklake_metadata')")
+        used: bool = cursor.fetchone() != (None, None)
+        return used
+
+
+@contextmanager
+def held(server: Server, busy: PipelineError, *, shared: bool) -> Iterator[None]:
+    """Holds the lock of who writes; it falls with the process, on whatever machine that is.
+
+    ``shared``: several may hold it so at once, and nobody alone meanwhile. Raises
+    ``busy`` where that is not to be had.
+    """
+    kind = "_shared" if shared else ""
+    with connected(server) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT pg_try_advisory_lock{kind}(%s, %s)", _LOCK)
+            if cursor.fetchone() != (True,):
+                raise busy
+        try:
+            yield
+        finally:
+            # Closing the connection lets go of it; that may take the server a moment.
+            with suppress(psycopg2.Error), connection.cursor() as cursor:
+                cursor.execute(f"SELECT pg_advisory_unlock{kind}(%s, %s)", _LOCK)
+
+
+def tidy(server: Server, statement: str) -> None:
+    """Executes one statement on the catalog's tables and writes them anew.
+
+    What was deleted or changed stands in their files until then. (It stands in the server's log of
+    changes and its backups as long as those are kept: docs/beyond-one-machine.md.)
+    """
+    with connected(server) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        cursor.execute("VACUUM FULL")
+
+
+def contents(server: Server) -> Iterator[tuple[str, bytes]]:
+    """The catalog's tables by name, each with all its rows as text."""
+    with connected(server) as connection, connection.cursor() as cursor:
+        # So that text which is kept as bytes can be read.
+        cursor.execute("SET bytea_output = 'escape'")
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
+        for (table,) in cursor.fetchall():
+            rows = io.BytesIO()
+            named = sql.Identifier(table)
+            cursor.copy_expert(sql.SQL("COPY {} TO STDOUT").format(named), rows)
+            yield table, rows.getvalue()

@@ -1,0 +1,109 @@
+"""Who writes to a warehouse, and what readers open meanwhile.
+
+While one process has an encrypted catalog open for writing, no other process can read it. So
+readers open a copy of it, which each writer replaces when it has finished.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ccgi_pipeline.common.failpoints import failpoint
+from ccgi_pipeline.encryption.keys import keys_of
+from ccgi_pipeline.warehouse.storage import postgres
+from ccgi_pipeline.warehouse.storage.location import ENCRYPTED_CATALOG, locate_warehouse
+from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError, busy_error, folder_lock
+
+READER_CATALOG = "catalog.readers.duckdb"
+"""The copy of an encrypted warehouse's catalog that readers have."""
+
+
+@contextmanager
+def exclusive_writer(folder: Path) -> Iterator[None]:
+    """Holds the warehouse's lock; it falls with the process, however that ends.
+
+    Raises WarehouseBusyError where another process holds it. Of an encrypted warehouse, what was
+    written is shown to readers at the end: every connection must be closed by then. Raises
+    EncryptionKeyError before anything is touched.
+    """
+    where = locate_warehouse(folder)
+    keys_of(folder, make=True)
+    if where.server is not None:
+        with postgres.held(where.server, busy_error(folder), shared=False):
+            yield
+        return
+    with folder_lock(folder):
+        refresh_reader_copy(folder)
+        try:
+            yield
+        finally:
+            # Where a failed night left it open, the next one to look does this.
+            with suppress(WarehouseBusyError):
+                refresh_reader_copy(folder)
+
+
+@contextmanager
+def shared_writer(folder: Path) -> Iterator[None]:
+    """Holds the warehouse's lock together with other processes of the same night.
+
+    It keeps out whoever wants to be the ``exclusive_writer``, and is kept out by that one: raises
+    WarehouseBusyError. A catalog in the folder has one writer at a time: there it is the same as
+    ``exclusive_writer``.
+    """
+    where = locate_warehouse(folder)
+    if where.server is None:
+        with exclusive_writer(folder):
+            yield
+        return
+    with postgres.held(where.server, busy_error(folder), shared=True):
+        yield
+
+
+def reader_catalog(folder: Path) -> Path:
+    """The copy of an encrypted warehouse's catalog that can be read now, also while a night writes.
+
+    It is the state after the last writer that ended; one that was killed is brought to its end
+    first. Raises WarehouseBusyError where the first one still writes.
+    """
+    if not _is_copy_current(folder):
+        with suppress(WarehouseBusyError, PermissionError), exclusive_writer(folder):
+            pass  # that makes it current
+    copy = folder / READER_CATALOG
+    if not copy.exists():
+        msg = f"the first night is writing to {folder}; try again when it has ended"
+        raise WarehouseBusyError(msg)
+    return copy
+
+
+def _is_copy_current(folder: Path) -> bool:
+    """Whether readers have the newest catalog; a log beside it is what a killed writer left."""
+    catalog, copy = folder / ENCRYPTED_CATALOG, folder / READER_CATALOG
+    if not catalog.exists():
+        return True
+    if not copy.exists() or Path(f"{catalog}.wal").exists():
+        return False
+    newest, read = catalog.stat(), copy.stat()
+    return (newest.st_size, newest.st_mtime_ns) == (read.st_size, read.st_mtime_ns)
+
+
+def refresh_reader_copy(folder: Path) -> None:
+    """Gives readers the newest catalog; call it as the only writer, and with nothing attached."""
+    if _is_copy_current(folder):
+        return
+    catalog = folder / ENCRYPTED_CATALOG
+    if Path(f"{catalog}.wal").exists():
+        from ccgi_pipeline.warehouse.storage.connection import (  # noqa: PLC0415 - it imports this
+            open_warehouse,
+        )
+
+        open_warehouse(folder).close()  # replays the log
+    part = folder / f"{READER_CATALOG}.part"
+    shutil.copy2(catalog, part)
+    with part.open("rb") as copied:
+        os.fsync(copied.fileno())
+    with failpoint("warehouse: shown to readers"):
+        part.replace(folder / READER_CATALOG)

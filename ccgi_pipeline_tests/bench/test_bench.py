@@ -1,0 +1,109 @@
+"""The benchmarks: what they measure adds up, and the page shows what was measured.
+
+Belongs here: a night's benchmark over a few students, and the page. No figure is judged: what is
+fast on one machine is slow on another.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner
+
+from ccgi_pipeline.bench import page
+from ccgi_pipeline.cli import main
+
+_PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """The figures of a benchmark over two districts."""
+    data = tmp_path_factory.mktemp("bench")
+    size = ["--districts", "2", "--students", "60", "--date", "2026-11-22"]
+    done = CliRunner().invoke(main, ["bench", "night", *size, "--data", f"{data}", "--format=json"])
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_stages_of_a_night_add_up_to_it(night: dict[str, object]):
+    stages = night["stages"]
+    assert math.isclose(sum(stage["seconds"] for stage in stages), night["night_s"])
+    works = sum(stage["work_s"] for stage in stages)
+    assert math.isclose(works + night["orchestration_s"], night["night_s"])
+    assert all(0 <= stage["work_s"] <= stage["seconds"] + 0.01 for stage in stages[1:-1])
+    assert {"received_drops", "transcript", "oneroster", "eligibility", "write_reports"} <= {
+        stage["name"] for stage in stages if stage["work_s"] > 0
+    }
+
+
+def test_the_floor_is_that_of_the_stages(night: dict[str, object]):
+    least = {stage["name"]: stage["floor_s"] for stage in night["stages"]}
+    assert math.isclose(sum(least.values()), night["floor_s"])
+    assert math.isclose(night["night_s"] / night["floor_s"], night["ratio"])
+    with_floor = {name for name, seconds in least.items() if seconds}
+    assert with_floor >= {"received_drops", "transcript", "eligibility", "write_reports"}
+
+
+def test_a_night_has_a_peak_of_memory(night: dict[str, object]):
+    assert night["peak_mib"] == max(stage["peak_mib"] for stage in night["stages"])
+    assert night["peak_mib"] > 100
+
+
+def _measured(folder: Path, students: int, seconds: float) -> None:
+    stages = [
+        {"name": name, "seconds": seconds / 4, "work_s": seconds / 5, "peak_mib": 9, "floor_s": 1}
+        for name in ("received_drops", "transcript", "write_reports", "deliveries")
+    ]
+    figures = {
+        **dict.fromkeys(("cores", "memory_gib", "districts", "received_mib", "peak_mib"), 2),
+        **dict.fromkeys(("again_s", "next_day_s", "changed_s"), 3),
+        "students": students,
+        "night_s": seconds,
+        "floor_s": 4,
+        "ratio": seconds / 4,
+        "orchestration_s": seconds / 5,
+        "stages": stages,
+    }
+    (folder / f"night-{students}.json").write_text(json.dumps(figures))
+
+
+def test_the_page_shows_the_figures_between_its_marks_and_draws_them(tmp_path: Path):
+    _measured(tmp_path, 1000, 20.0)
+    _measured(tmp_path, 100, 1.0)
+    shown = tmp_path / "page.md"
+    shown.write_text(f"Words before.\n{page.BEGINS}\nold\n{page.ENDS}\nWords after.\n")
+    done = CliRunner().invoke(main, ["bench", "page", f"{shown}", "--figures", f"{tmp_path}"])
+    assert done.exit_code == 0
+    text = shown.read_text()
+    assert text.startswith("Words before.\n")
+    assert text.endswith("Words after.\n")
+    assert "old" not in text
+    assert text.index("| 100 |") < text.index("| 1,000 |")
+    assert f"{math.log(20) / math.log(10):.2f} from 100 to 1,000 students" in text
+    assert "| transcript | 5.0 | 4.0 | 1.0 | 5.0 | 0.0 |" in text
+    bars = ET.fromstring((tmp_path / page.PICTURE).read_text())  # noqa: S314 - our own
+    titles = [title.text for title in bars.iter("{http://www.w3.org/2000/svg}title")]
+    assert "transcripts: 400.0 s" in titles
+
+
+def test_a_page_without_marks_is_left_as_it_is(tmp_path: Path):
+    _measured(tmp_path, 100, 1.0)
+    shown = tmp_path / "page.md"
+    shown.write_text("No place.\n")
+    done = CliRunner().invoke(main, ["bench", "page", f"{shown}", "--figures", f"{tmp_path}"])
+    assert done.exit_code == 1
+    assert "no place for the figures" in done.output
+    assert shown.read_text() == "No place.\n"
+
+
+def test_the_benchmark_page_shows_the_figures_that_lie_beside_it():
+    folder = _PROJECT / "docs" / "benchmarks"
+    shown = _PROJECT / "docs" / "benchmarks.md"
+    nights = page.figures_in(folder)
+    assert page.with_figures(shown.read_text(), nights) == shown.read_text()
+    assert page.picture(nights) == (folder / page.PICTURE).read_text()

@@ -1,0 +1,167 @@
+"""Sealed files: they give back what went in, or say that they cannot."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ccgi_pipeline.encryption.sealed_files import (
+    SealBrokenError,
+    Sealer,
+    opened,
+    plain_size,
+    seal,
+    unseal,
+)
+from ccgi_pipeline.intake.archive import Archive, ArchiveDamagedError
+
+KEY = secrets.token_bytes(32)
+PIECE = 1 << 20
+HEADER, TAG = 30, 16
+SIZES = (0, 1, 1000, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 3 * PIECE + 5)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_sealed_file_gives_back_what_went_in_and_tells_its_size(size: int):
+    content = secrets.token_bytes(size)
+    sealed = seal(content, KEY)
+    assert unseal(sealed, KEY) == content
+    assert plain_size(len(sealed)) == size
+
+
+@pytest.mark.parametrize("step", [1000, PIECE - 1, PIECE, PIECE + 1, 5 * PIECE])
+def test_it_does_not_matter_in_which_portions_it_is_written(step: int):
+    content = secrets.token_bytes(3 * PIECE + 5)
+    written = io.BytesIO()
+    sealer = Sealer(written, KEY)
+    for start in range(0, len(content), step):
+        sealer.write(memoryview(content)[start : start + step])
+    sealer.finish()
+    assert unseal(written.getvalue(), KEY) == content
+
+
+def test_the_same_content_is_never_sealed_to_the_same_bytes():
+    one, other = seal(b"content", KEY), seal(b"content", KEY)
+    assert one != other
+    assert one[HEADER:] != other[HEADER:]
+
+
+def _second_piece() -> slice:
+    start = HEADER + PIECE + TAG
+    return slice(start, start + PIECE + TAG)
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "a bit flipped in the first piece": lambda sealed: _flipped(sealed, HEADER + 7),
+    "a bit flipped in the last piece": lambda sealed: _flipped(sealed, len(sealed) - 20),
+    "a bit flipped in the salt": lambda sealed: _flipped(sealed, HEADER - 1),
+    "a bit flipped in the name of the form": lambda sealed: _flipped(sealed, 2),
+    "cut off in a piece": lambda sealed: sealed[:-3],
+    "cut off between pieces": lambda sealed: sealed[: HEADER + 2 * (PIECE + TAG)],
+    "only the header": lambda sealed: sealed[:HEADER],
+    "empty": lambda _: b"",
+    "a piece left out": lambda sealed: (
+        sealed[: _second_piece().start] + sealed[_second_piece().stop :]
+    ),
+    "two pieces exchanged": lambda sealed: (
+        sealed[:HEADER]
+        + sealed[_second_piece()]
+        + sealed[HEADER : HEADER + PIECE + TAG]
+        + sealed[_second_piece().stop :]
+    ),
+    "something added": lambda sealed: sealed + b"x",
+    "a piece added": lambda sealed: sealed + sealed[_second_piece()],
+    "not sealed at all": lambda _: b"StateID\n0000000001\n",
+}
+
+
+def _flipped(sealed: bytes, place: int) -> bytes:
+    return sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_to_an_archived_file_is_noticed(tmp_path: Path, damage: str):
+    archive = Archive(tmp_path / "archive", KEY)
+    source = tmp_path / "received.csv"
+    source.write_bytes(secrets.token_bytes(2 * PIECE + 5))
+    sha256 = archive.store(source)
+    path = archive.path(sha256)
+    whole = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(DAMAGE[damage](whole))
+    with pytest.raises(SealBrokenError):
+        unseal(path.read_bytes(), KEY)
+    with pytest.raises(ArchiveDamagedError, match=sha256):
+        archive.read(sha256)
+    path.write_bytes(whole)
+    assert archive.read(sha256) == source.read_bytes()
+
+
+def test_a_whole_sealed_file_in_the_place_of_another_is_noticed(tmp_path: Path):
+    archive = Archive(tmp_path / "archive", KEY)
+    kept = []
+    for content in (b"one", b"other"):
+        (tmp_path / "received.csv").write_bytes(content)
+        kept.append(archive.store(tmp_path / "received.csv"))
+    archive.path(kept[1]).replace(archive.path(kept[0]))
+    with pytest.raises(ArchiveDamagedError):
+        archive.read(kept[0])
+
+
+def test_another_key_opens_nothing():
+    sealed = seal(b"content", KEY)
+    with pytest.raises(SealBrokenError):
+        unseal(sealed, secrets.token_bytes(32))
+
+
+def test_an_archived_file_lies_there_sealed_from_its_first_byte_on(tmp_path: Path):
+    archive = Archive(tmp_path / "archive", KEY)
+    content = b"StateID\n" + b"0000000001\n" * 200_000
+    seen = []
+
+    def fill(part: io.RawIOBase) -> str:
+        part.write(content)
+        (written,) = archive.root.glob(".part-*")
+        seen.append(written.read_bytes())
+        return "ab12"
+
+    assert archive.keep(fill) == "ab12"
+    assert len(seen[0]) > PIECE
+    assert not any(b"0000000001" in there for there in (*seen, archive.path("ab12").read_bytes()))
+
+
+def test_the_beginning_and_the_size_of_an_archived_file_are_those_of_its_content(tmp_path: Path):
+    source = tmp_path / "received.csv"
+    source.write_bytes(secrets.token_bytes(2 * PIECE + 5))
+    for archive in (Archive(tmp_path / "plain"), Archive(tmp_path / "sealed", KEY)):
+        sha256 = archive.store(source)
+        assert archive.has(sha256)
+        assert archive.size(sha256) == 2 * PIECE + 5
+        assert archive.first(sha256, 100) == source.read_bytes()[:100]
+        assert archive.first(sha256, PIECE + 100) == source.read_bytes()[: PIECE + 100]
+        assert archive.first(sha256, -1) == source.read_bytes()
+
+
+def test_reading_a_sealed_file_takes_no_second_copy_of_it_in_memory(tmp_path: Path):
+    archive = Archive(tmp_path / "archive", KEY)
+    source = tmp_path / "received.csv"
+    source.write_bytes(bytes(64 * PIECE))
+    sha256 = archive.store(source)
+    tracemalloc.start()
+    content = archive.read(sha256)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(content) == 64 * PIECE
+    assert peak < 80 * PIECE
+
+
+def test_pieces_are_given_one_by_one():
+    sealed = io.BytesIO(seal(bytes(5 * PIECE), KEY))
+    first = next(opened(sealed, KEY))
+    assert len(first) == PIECE
+    assert sealed.tell() <= HEADER + 2 * (PIECE + TAG)

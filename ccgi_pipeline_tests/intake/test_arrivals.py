@@ -1,0 +1,193 @@
+"""Receiving: what is new in the inbox, night after night.
+
+Belongs here: new, touched, duplicate and growing files, in a real inbox with a real archive.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ccgi_pipeline.feeds.platform import GOALS
+from ccgi_pipeline.feeds.transcript import STUDENT
+from ccgi_pipeline.intake.archive import Archive
+from ccgi_pipeline.intake.arrivals import DropHistory, ReceivedDrops, RememberedFile
+from ccgi_pipeline.intake.inbox import list_inbox
+from ccgi_pipeline_tests.files import DISTRICT, good_file
+from ccgi_pipeline_tests.intake.scans import received_from
+from ccgi_pipeline_tests.intake.test_archive import GrowingPath
+
+
+class Inbox:
+    """An inbox with what a warehouse would remember of it from night to night."""
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / "inbox"
+        self.archive = Archive(root / "archive")
+        self._remembered: dict[str, RememberedFile] = {}
+        self._history = DropHistory()
+
+    def put(self, path: str, content: bytes) -> None:
+        (self.path / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.path / path).write_bytes(content)
+
+    def night(self, only: str | None = None, inbox: Path | None = None) -> ReceivedDrops:
+        received = received_from(
+            inbox or self.path, self.archive, self._remembered, self._history, only
+        )
+        self._history = DropHistory(
+            self._history.drops | {drop.id for drop in received.drops},
+            {
+                **self._history.newest,
+                **{(drop.sender, drop.family): drop.id for drop in received.drops},
+            },
+        )
+        taken = (pair for drop in (*received.drops, *received.duplicates) for pair in drop.files)
+        for file, sha256 in [*received.touched, *taken]:
+            self._remembered[file.shown] = RememberedFile(file.stamp, sha256)
+        return received
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Inbox:
+    return Inbox(tmp_path)
+
+
+def _names(received: ReceivedDrops) -> list[list[str]]:
+    return [[file.name for file, _ in drop.files] for drop in received.drops]
+
+
+FOLDER = f"{DISTRICT}/transcript"
+
+
+def test_a_new_file_is_archived_and_makes_a_drop(inbox: Inbox):
+    inbox.put(f"{FOLDER}/Student.csv", b"one")
+    received = inbox.night()
+    assert _names(received) == [["Student.csv"]]
+    (_, sha256) = received.drops[0].files[0]
+    assert inbox.archive.read(sha256) == b"one"
+
+
+def test_a_file_that_was_taken_is_not_taken_again(inbox: Inbox):
+    inbox.put(f"{FOLDER}/Student.csv", b"one")
+    inbox.night()
+    assert inbox.night() == ReceivedDrops((), (), (), (), ())
+
+
+def test_a_file_with_new_content_under_its_old_name_is_a_new_drop(inbox: Inbox):
+    inbox.put(f"{FOLDER}/Student.csv", b"one")
+    first = inbox.night()
+    inbox.put(f"{FOLDER}/Student.csv", b"two, and longer")
+    second = inbox.night()
+    assert _names(second) == [["Student.csv"]]
+    assert second.drops[0].id != first.drops[0].id
+
+
+def test_a_file_that_was_only_touched_makes_no_drop(inbox: Inbox):
+    inbox.put(f"{FOLDER}/Student.csv", b"one")
+    inbox.night()
+    os.utime(inbox.path / FOLDER / "Student.csv", (1, 1))
+    received = inbox.night()
+    assert [file.name for file, _ in received.touched] == ["Student.csv"]
+    assert received.drops == received.duplicates == ()
+    assert inbox.night().touched == ()
+
+
+def test_known_content_under_a_new_name_is_a_duplicate(inbox: Inbox):
+    inbox.put(f"{FOLDER}/Student_20261119.csv", b"one")
+    first = inbox.night()
+    inbox.put(f"{FOLDER}/Student_20261120.csv", b"one")
+    received = inbox.night()
+    assert received.drops == ()
+    assert [drop.id for drop in received.duplicates] == [first.drops[0].id]
+
+
+def test_an_older_package_that_comes_again_after_a_newer_one_is_a_drop_again(inbox: Inbox):
+    inbox.put(f"{FOLDER}/Student_20261118.csv", b"one")
+    first = inbox.night().drops[0].id
+    inbox.put(f"{FOLDER}/Student_20261119.csv", b"two")
+    inbox.night()
+    inbox.put(f"{FOLDER}/Student_20261120.csv", b"one")
+    again = inbox.night()
+    assert [drop.id for drop in again.drops] == [f"{first}-2"]
+    inbox.put(f"{FOLDER}/Student_20261121.csv", b"one")
+    assert [drop.id for drop in inbox.night().duplicates] == [f"{first}-2"]
+    inbox.put(f"{FOLDER}/Student_20261122.csv", b"two")
+    inbox.night()
+    inbox.put(f"{FOLDER}/Student_20261123.csv", b"one")
+    assert [drop.id for drop in inbox.night().drops] == [f"{first}-3"]
+
+
+def test_the_same_package_twice_in_one_night_is_one_drop_and_one_duplicate(inbox: Inbox):
+    inbox.put(f"{FOLDER}/p_20261119.zip", b"zip")
+    inbox.put(f"{FOLDER}/p_20261120.zip", b"zip")
+    received = inbox.night()
+    assert len(received.drops) == len(received.duplicates) == 1
+
+
+def test_the_same_content_from_two_districts_is_two_drops(inbox: Inbox):
+    inbox.put(f"{FOLDER}/Student.csv", b"one")
+    inbox.put("0110017/transcript/Student.csv", b"one")
+    received = inbox.night()
+    assert {drop.sender for drop in received.drops} == {DISTRICT, "0110017"}
+    assert received.duplicates == ()
+
+
+def test_a_look_at_one_sender_leaves_the_others_for_later(inbox: Inbox):
+    inbox.put(f"{FOLDER}/Student.csv", b"one")
+    inbox.put("0110017/transcript/Student.csv", b"two")
+    assert {drop.sender for drop in inbox.night(only=DISTRICT).drops} == {DISTRICT}
+    assert {drop.sender for drop in inbox.night().drops} == {"0110017"}
+
+
+def test_a_file_that_grows_while_it_is_read_is_taken_when_it_has_ended(inbox: Inbox):
+    inbox.put(f"{FOLDER}/Student.csv", b"one")
+    growing = inbox.night(inbox=GrowingPath(inbox.path))
+    assert [file.name for file in growing.growing] == ["Student.csv"]
+    assert growing.drops == ()
+    assert _names(inbox.night()) == [["Student.csv"]]
+
+
+def test_a_file_with_an_unknown_name_has_the_family_of_its_header(inbox: Inbox):
+    inbox.put(f"{DISTRICT}/export.csv", good_file(STUDENT))
+    inbox.put(f"{DISTRICT}/notes.csv", b"hello\n")
+    families = {drop.files[0][0].name: drop.family for drop in inbox.night().drops}
+    assert families == {"export.csv": "transcript", "notes.csv": "unknown"}
+
+
+def test_a_file_in_no_senders_folder_stays_there_and_is_told_every_night(inbox: Inbox):
+    inbox.put("StudentTemplate.csv", good_file(STUDENT))
+    inbox.put("somebody/transcript/Student.csv", b"one")
+    for received in (inbox.night(), inbox.night(only=DISTRICT)):
+        assert received.drops == ()
+        assert [file.path for file in received.strays] == [
+            "StudentTemplate.csv",
+            "somebody/transcript/Student.csv",
+        ]
+    assert not inbox.archive.root.exists()
+
+
+def test_a_district_cannot_send_what_only_a_statewide_sender_sends(inbox: Inbox):
+    inbox.put(f"{DISTRICT}/export.csv", good_file(GOALS))
+    inbox.put(f"{DISTRICT}/platform/goals.csv", good_file(GOALS))
+    assert {drop.family for drop in inbox.night().drops} == {"unknown"}
+
+
+def test_every_listed_file_is_in_one_group_of_the_answer(inbox: Inbox):
+    for number in range(5):
+        inbox.put(f"{FOLDER}/{number}/Student_2026112{number}.csv", bytes([number % 3]))
+    received = inbox.night()
+    taken = [
+        file.path for drop in (*received.drops, *received.duplicates) for file, _ in drop.files
+    ]
+    assert sorted(taken) == [file.path for file in list_inbox(inbox.path)]
+
+
+def test_progress_hears_of_each_file_that_is_taken(inbox: Inbox):
+    inbox.put(f"{FOLDER}/a.csv", b"one")
+    inbox.put("0110017/transcript/b.csv", b"two")
+    heard: list[str] = []
+    received_from(inbox.path, inbox.archive, {}, DropHistory(), progress=heard.append)
+    assert heard == ["0110017", DISTRICT]

@@ -1,0 +1,193 @@
+"""Zips: what is taken out of a good one, and what is refused of one that tries something.
+
+Belongs here: members of a zip and the rule that refuses each. That a good zip is judged as its
+loose files are is tested with verification.
+"""
+
+from __future__ import annotations
+
+import io
+import stat
+import zipfile
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ccgi_pipeline.intake.zip_files import MEMBER_LIMIT, Member, is_zip, members
+from ccgi_pipeline_tests.intake.changes import PROFILE
+
+NAME = "package.zip"
+GOOD = {"StudentTemplate.csv": b"StateID\n1\n", "Manifest.csv": b"FileName\nx\n"}
+
+
+def _zip(
+    files: Mapping[str | zipfile.ZipInfo, bytes], compression: int = zipfile.ZIP_DEFLATED
+) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", compression) as package:
+        for name, content in files.items():
+            package.writestr(name, content)
+    return packed.getvalue()
+
+
+def _entry(name: str, mode: int) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo("x")
+    entry.filename = name
+    entry.external_attr = mode << 16
+    return entry
+
+
+def _refusals(content: bytes) -> list[tuple[str, str | None]]:
+    return [
+        (member.name, member.refused.id if member.refused else None)
+        for member in members(NAME, content)
+    ]
+
+
+def test_a_plain_file_is_itself():
+    assert members("StudentTemplate.csv", b"abc") == [Member("StudentTemplate.csv", b"abc")]
+
+
+@pytest.mark.parametrize("name", ["package.zip", "PACKAGE.ZIP", "a/b.Zip"])
+def test_a_zip_is_known_by_its_name(name: str):
+    assert is_zip(name)
+
+
+@pytest.mark.parametrize(
+    "compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_a_good_zip_gives_its_files_in_its_order(compression: int):
+    expected = [Member(name, content) for name, content in GOOD.items()]
+    assert members(NAME, _zip(GOOD, compression)) == expected
+
+
+def test_folders_in_a_zip_are_passed_through():
+    content = _zip({"drop/": b"", "drop/inner/StudentTemplate.csv": b"x"})
+    assert members(NAME, content) == [Member("StudentTemplate.csv", b"x", in_folder=True)]
+
+
+@pytest.mark.parametrize(
+    "litter",
+    [
+        "__MACOSX/._StudentTemplate.csv",
+        "drop/__MACOSX/x",
+        ".DS_Store",
+        "a/Thumbs.db",
+        "desktop.ini",
+    ],
+)
+def test_what_operating_systems_put_into_a_zip_is_passed_over(litter: str):
+    assert _refusals(_zip({**GOOD, litter: b"junk"})) == [(name, None) for name in GOOD]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("../evil.csv", "evil.csv"),
+        ("a/../../evil.csv", "evil.csv"),
+        ("/etc/evil.csv", "evil.csv"),
+        ("..\\evil.csv", "evil.csv"),
+        ("a\\..\\..\\evil.csv", "evil.csv"),
+        ("\\\\server\\share\\evil.csv", "evil.csv"),
+        ("C:\\Windows\\evil.csv", "evil.csv"),
+        ("..", ".."),
+    ],
+)
+def test_a_name_that_leads_out_of_the_zip_is_refused(name: str, shown: str):
+    content = _zip({**GOOD, _entry(name, stat.S_IFREG | 0o644): b"x"})
+    assert _refusals(content) == [*((good, None) for good in GOOD), (shown, "FILE-ZIP-NAME")]
+
+
+def test_a_link_in_a_zip_is_refused():
+    link = _entry("StudentTemplate.csv", stat.S_IFLNK | 0o777)
+    assert _refusals(_zip({link: b"/etc/passwd"})) == [("StudentTemplate.csv", "FILE-ZIP-NAME")]
+
+
+@pytest.mark.parametrize("name", ["inner.zip", "INNER.ZIP", "StudentTemplate.csv"])
+def test_a_zip_in_a_zip_is_refused_under_any_name(name: str):
+    assert _refusals(_zip({name: _zip(GOOD)})) == [(name, "FILE-ZIP-NESTED")]
+
+
+def test_a_locked_member_is_refused_and_the_others_are_read():
+    content = bytearray(_zip({"Open.csv": b"x", "Locked.csv": b"y"}))
+    content[content.rindex(b"PK\x01\x02") + 8] |= 1
+    content[content.rindex(b"PK\x03\x04") + 6] |= 1
+    assert _refusals(bytes(content)) == [("Open.csv", None), ("Locked.csv", "FILE-ZIP-ENCRYPTED")]
+
+
+def test_a_member_that_unpacks_to_a_multiple_of_any_real_file_is_refused():
+    content = _zip({"Bomb.csv": bytes(20 << 20), **GOOD})
+    assert _refusals(content) == [("Bomb.csv", "FILE-ZIP-TOO-LARGE"), *((n, None) for n in GOOD)]
+
+
+def test_a_member_that_claims_to_be_small_is_counted_as_it_comes_out():
+    content = bytearray(_zip({"Bomb.csv": bytes(20 << 20)}))
+    directory = content.rindex(b"PK\x01\x02")
+    content[directory + 24 : directory + 28] = (100).to_bytes(4, "little")
+    assert [rule for _, rule in _refusals(bytes(content))] != [None]
+
+
+def test_a_member_that_packs_well_and_is_small_is_read():
+    assert _refusals(_zip({"Flat.csv": b"a,b\n" * (1 << 20)})) == [("Flat.csv", None)]
+
+
+def test_a_zip_of_more_files_than_any_package_has_is_refused_as_a_whole():
+    content = _zip({f"{number}.csv": b"x" for number in range(MEMBER_LIMIT + 1)})
+    assert _refusals(content) == [(NAME, "FILE-ZIP-TOO-LARGE")]
+
+
+def test_a_zip_of_as_many_files_as_are_allowed_is_read():
+    content = _zip({f"{number}.csv": b"x" for number in range(MEMBER_LIMIT)})
+    assert len(members(NAME, content)) == MEMBER_LIMIT
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK", b"StateID\n1\n", _zip(GOOD)[:-10], _zip(GOOD)[20:]],
+    ids=["empty", "two letters", "a text", "cut at the end", "cut at the beginning"],
+)
+def test_a_broken_zip_is_refused_as_a_whole(content: bytes):
+    assert _refusals(content) == [(NAME, "FILE-ZIP-BROKEN")]
+
+
+@pytest.mark.parametrize(
+    "compression",
+    [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA],
+    ids=["stored", "deflated", "bzip2", "lzma"],
+)
+def test_a_zip_whose_content_is_damaged_is_refused_and_nothing_fails(compression: int):
+    content = bytearray(_zip({"StudentTemplate.csv": bytes(range(256)) * 40}, compression))
+    middle = content.index(b"StudentTemplate.csv") + len("StudentTemplate.csv")
+    content[middle : middle + 20] = bytes([0xFF]) * 20
+    assert "FILE-ZIP-BROKEN" in [rule for _, rule in _refusals(bytes(content))]
+
+
+def test_a_member_without_a_name_is_refused_and_nothing_fails():
+    content = _zip(GOOD).replace(b"StudentTemplate.csv", b"\x00tudentTemplate.csv")
+    assert any(member.refused for member in members(NAME, content))
+
+
+def test_a_zip_without_files_is_answered():
+    refused = members(NAME, _zip({}))
+    assert [member.name for member in refused] == [NAME]
+    assert refused[0].refused is not None
+
+
+@settings(PROFILE, max_examples=150)
+@given(
+    places=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), min_size=1, max_size=6),
+    compression=st.sampled_from(
+        [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+    ),
+)
+def test_no_change_of_a_good_zip_makes_opening_it_fail(
+    places: list[tuple[int, int]], compression: int
+):
+    large = {"Large.csv": b"".join(b"%010d,%d\n" % (n, n * n) for n in range(300))}
+    content = bytearray(_zip({**GOOD, **large}, compression))
+    for place, octet in places:
+        content[place % len(content)] = octet
+    for member in members(NAME, bytes(content)):
+        assert member.refused is not None or isinstance(member.content, bytes)

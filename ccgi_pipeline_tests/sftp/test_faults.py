@@ -1,0 +1,459 @@
+"""Every fault, both ways: told as what it is, nothing partial left, the next try gets through."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import random
+import socket
+import time
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from ccgi_pipeline.sftp.connection import Connection, RemoteFile, connect
+from ccgi_pipeline.sftp.faults import (
+    Doing,
+    SftpError,
+    SftpMissingError,
+    SftpPermanentError,
+    SftpTransientError,
+    fault,
+)
+from ccgi_pipeline.sftp.protocol import GarbledError, RefusedError, Status
+from ccgi_pipeline_tests.sftp.faulty_server import (
+    CUTS,
+    HOSTILE_NAMES,
+    Direction,
+    Fault,
+    FaultyServer,
+)
+
+NAME = "Quetzalli Ybarra.csv"
+"""A name that must stand in no message."""
+
+DIRECTIONS = list(Direction)
+SEEDS = [1, 2]
+
+GOES_AWAY = [
+    Fault.CUT_AT_0,
+    Fault.CUT_AT_1,
+    Fault.CUT_AT_32768,
+    Fault.CUT_AT_HALF,
+    Fault.CUT_BEFORE_LAST,
+    Fault.RESTART,
+]
+
+HARMLESS = [
+    Fault.NONE,
+    Fault.NO_POSIX_RENAME,
+    Fault.POSIX_RENAME_ONLY_PROMISED,
+    Fault.TARGET_EXISTS,
+    Fault.MTIME_OF_ONE_SECOND,
+    Fault.MTIME_OF_TWO_SECONDS,
+    Fault.CLOCK_A_DAY_AHEAD,
+    Fault.CLOCK_A_DAY_BEHIND,
+    Fault.SYMLINK,
+    Fault.ODD_NAMES,
+    Fault.NAMES_BUT_FOR_CASE,
+    Fault.REKEY,
+    Fault.SLOW_BANNER,
+]
+
+
+def all_names(_: str) -> bool:
+    return False
+
+
+def random_bytes(seed: int) -> bytes:
+    """More than one request, and never a round number of them."""
+    numbers = random.Random(seed)  # noqa: S311
+    return numbers.randbytes(numbers.randrange(70_000, 400_000))
+
+
+class Exchange:
+    """A file that is to be fetched, or delivered in place of an older one, as the night does it."""
+
+    def __init__(self, root: Path, direction: Direction, seed: int) -> None:
+        self.root, self.direction = root, direction
+        self.data, self.older = random_bytes(seed), b"older"
+        self.final = root / "district/daily" / NAME
+        self.final.parent.mkdir(parents=True)
+        self.final.write_bytes(self.data if direction is Direction.DOWN else self.older)
+
+    def server(self, kind: Fault, **settings: int | float | None) -> FaultyServer:
+        return FaultyServer(
+            self.root,
+            kind,
+            self.direction,
+            upload_size=len(self.data) if self.direction is Direction.UP else 0,
+            **settings,
+        )
+
+    def go(self, server: FaultyServer, **timeouts: float) -> None:
+        """Raises SftpTransientError, SftpPermanentError; otherwise all arrived."""
+        at = server.as_server(**timeouts)
+        with connect(at, server.credentials()) as connection:
+            if self.direction is Direction.DOWN:
+                self._fetch(connection)
+            else:
+                self._deliver(connection)
+
+    def _fetch(self, connection: Connection) -> None:
+        (file,) = [f for f in connection.walk("district", all_names) if f.path.endswith(NAME)]
+        into = BytesIO()
+        connection.fetch(f"district/{file.path}", into)
+        assert into.getvalue() == self.data
+
+    def _deliver(self, connection: Connection) -> None:
+        connection.make_folders("district/daily")
+        part, final = f"district/daily/{NAME}.part", f"district/daily/{NAME}"
+        connection.upload(BytesIO(self.data), part)
+        assert connection.read_back(part)[0] == len(self.data)
+        connection.rename(part, final)
+        assert self.final.read_bytes() == self.data
+
+    def nothing_partial_shows(self) -> bool:
+        return self.final.read_bytes() in {self.data, self.older}
+
+
+def until_it_gets_through(go: Callable[[], None], seconds: float = 10) -> None:
+    ends = time.monotonic() + seconds
+    while True:
+        try:
+            go()
+        except SftpTransientError:
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("kind", GOES_AWAY)
+def test_a_connection_that_breaks_is_transient_and_the_next_try_gets_through(
+    tmp_path: Path, kind: Fault, direction: Direction, seed: int
+):
+    exchange = Exchange(tmp_path, direction, seed)
+    with exchange.server(kind, times=1, seconds=0.3) as server:
+        with pytest.raises(SftpTransientError) as error:
+            exchange.go(server)
+        assert server.struck == 1
+        assert exchange.nothing_partial_shows()
+        assert "Quetzalli" not in str(error.value)
+        until_it_gets_through(lambda: exchange.go(server))
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_a_server_that_falls_silent_is_given_up_in_time(tmp_path: Path, direction: Direction):
+    exchange = Exchange(tmp_path, direction, seed=3)
+    with exchange.server(Fault.STALL, times=1) as server:
+        started = time.monotonic()
+        with pytest.raises(SftpTransientError, match="did not answer in time"):
+            exchange.go(server, stall_timeout=0.5)
+        assert 0.5 <= time.monotonic() - started < 9
+        assert exchange.nothing_partial_shows()
+        until_it_gets_through(lambda: exchange.go(server), seconds=30)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("kind", HARMLESS)
+def test_what_servers_do_differently_changes_no_byte(
+    tmp_path: Path, kind: Fault, direction: Direction
+):
+    exchange = Exchange(tmp_path, direction, seed=4)
+    if kind is Fault.REKEY:
+        exchange.data *= 8
+        exchange.final.write_bytes(exchange.data if direction is Direction.DOWN else exchange.older)
+    if kind is Fault.SYMLINK:
+        (tmp_path / "district/loop").symlink_to(tmp_path)
+    if kind is Fault.NAMES_BUT_FOR_CASE:
+        exchange.final.with_name(NAME.upper()).write_bytes(b"another")
+    with exchange.server(kind, seconds=0.2) as server:
+        exchange.go(server)
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("kind", [Fault.NOT_PERMITTED, Fault.WRONG_CREDENTIALS])
+def test_a_refusal_is_loud_until_somebody_has_acted(
+    tmp_path: Path, kind: Fault, direction: Direction
+):
+    exchange = Exchange(tmp_path, direction, seed=5)
+    with exchange.server(kind, times=1) as server:
+        with pytest.raises(SftpPermanentError) as error:
+            exchange.go(server)
+        assert "Quetzalli" not in str(error.value)
+        assert exchange.nothing_partial_shows()
+        exchange.go(server)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(Fault.NO_SPACE, "no more than that it failed"), (Fault.QUOTA, "no room left")],
+)
+def test_a_full_disk_is_loud_and_leaves_the_older_file(tmp_path: Path, kind: Fault, words: str):
+    exchange = Exchange(tmp_path, Direction.UP, seed=6)
+    with exchange.server(kind, times=1) as server:
+        with connect(server.as_server(), server.credentials()) as connection:
+            with pytest.raises(SftpPermanentError, match=words):
+                connection.upload(BytesIO(exchange.data), "district/f.part")
+            connection.remove("district/f.part")
+        assert exchange.final.read_bytes() == exchange.older
+        assert not (tmp_path / "district/f.part").exists()
+        exchange.go(server)
+
+
+def test_a_server_that_cannot_rename_is_loud_and_shows_no_partial_file(tmp_path: Path):
+    exchange = Exchange(tmp_path, Direction.UP, seed=7)
+    with (
+        exchange.server(Fault.NO_RENAME) as server,
+        pytest.raises(SftpPermanentError, match="cannot do this at all"),
+    ):
+        exchange.go(server)
+    assert exchange.final.read_bytes() == exchange.older
+
+
+def test_a_changed_host_key_is_loud_and_nothing_is_shown_to_the_server(tmp_path: Path):
+    exchange = Exchange(tmp_path, Direction.UP, seed=8)
+    with exchange.server(Fault.HOST_KEY_CHANGED) as server:
+        with pytest.raises(SftpPermanentError, match=r"ssh-ed25519 SHA256:.*Nothing was sent"):
+            exchange.go(server)
+        assert exchange.final.read_bytes() == exchange.older
+        assert server.shown == 0
+
+
+def test_a_greeting_that_comes_too_late_is_transient(tmp_path: Path):
+    exchange = Exchange(tmp_path, Direction.DOWN, seed=9)
+    with exchange.server(Fault.SLOW_BANNER, times=1, seconds=30) as server:
+        started = time.monotonic()
+        with pytest.raises(SftpTransientError, match="did not answer in time"):
+            exchange.go(server, handshake_timeout=0.5)
+        assert time.monotonic() - started < 9
+        exchange.go(server)
+
+
+def test_a_server_that_never_starts_sftp_is_given_up_in_time(tmp_path: Path):
+    exchange = Exchange(tmp_path, Direction.DOWN, seed=11)
+    with exchange.server(Fault.SFTP_NEVER_STARTS, times=1) as server:
+        started = time.monotonic()
+        with pytest.raises(SftpTransientError):
+            exchange.go(server, handshake_timeout=1)
+        assert time.monotonic() - started < 9
+        exchange.go(server)
+
+
+def test_whatever_is_opened_is_closed_again_also_after_a_failure(tmp_path: Path):
+    exchange = Exchange(tmp_path, Direction.UP, seed=12)
+    with (
+        exchange.server(Fault.QUOTA, times=1) as server,
+        connect(server.as_server(), server.credentials()) as connection,
+    ):
+        with pytest.raises(SftpPermanentError):
+            connection.upload(BytesIO(exchange.data), "district/f.part")
+        connection.upload(BytesIO(exchange.data), "district/f.part")
+        connection.read_back("district/f.part")
+        connection.walk("", all_names)
+        connection.facts(".")  # what was sent before has been taken by now
+        assert server.open_handles == 0
+
+
+def test_a_reset_within_a_listing_is_transient(tmp_path: Path):
+    for number in range(100):
+        (tmp_path / f"{number:03}.csv").touch()
+    with FaultyServer(tmp_path, Fault.RESET_IN_LISTING, times=1) as server:
+        with (
+            pytest.raises(SftpTransientError),
+            connect(server.as_server(), server.credentials()) as connection,
+        ):
+            connection.walk("", all_names)
+        with connect(server.as_server(), server.credentials()) as connection:
+            assert len(connection.walk("", all_names)) == 100
+
+
+def test_a_folder_that_may_not_be_listed_is_loud_unless_somebody_wants_to_know_which(
+    tmp_path: Path,
+):
+    for folder in ("one", "two/locked", "three"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "f.csv").touch()
+    with (
+        FaultyServer(tmp_path, Fault.FOLDER_NOT_PERMITTED) as server,
+        connect(server.as_server(), server.credentials()) as connection,
+    ):
+        with pytest.raises(SftpPermanentError, match="may not"):
+            connection.walk("", all_names)
+        refused: list[str] = []
+        found = connection.walk("", all_names, refused.append)
+        assert [file.path for file in found] == ["one/f.csv", "three/f.csv"]
+        assert refused == ["two/locked"]
+        with pytest.raises(SftpPermanentError, match="may not"):
+            connection.walk("two/locked", all_names, refused.append)
+
+
+def test_ten_thousand_files_of_a_server_with_small_answers_are_listed(tmp_path: Path):
+    for number in range(10_000):
+        (tmp_path / f"{number:05}.csv").touch()
+    with (
+        FaultyServer(tmp_path, Fault.MANY_ENTRIES) as server,
+        connect(server.as_server(), server.credentials()) as connection,
+    ):
+        found = connection.walk("", all_names)
+    assert [file.path for file in found] == [f"{number:05}.csv" for number in range(10_000)]
+
+
+def test_names_that_lead_elsewhere_are_not_even_told(tmp_path: Path):
+    (tmp_path / "real.csv").write_bytes(b"x")
+    (tmp_path / os.fsdecode(b"caf\xe9.csv")).write_bytes(b"latin")
+    with (
+        FaultyServer(tmp_path, Fault.ODD_NAMES) as server,
+        connect(server.as_server(), server.credentials()) as connection,
+    ):
+        found = [os.fsencode(file.path) for file in connection.walk("", all_names)]
+        into = BytesIO()
+        connection.fetch(os.fsdecode(b"caf\xe9.csv"), into)
+    assert into.getvalue() == b"latin"
+    fetchable = [name for name in HOSTILE_NAMES if len(name) == 300]
+    assert found == sorted([b"real.csv", b"caf\xe9.csv", *fetchable])
+
+
+@pytest.mark.parametrize(
+    ("kind", "off"),
+    [(Fault.CLOCK_A_DAY_AHEAD, 86_400), (Fault.CLOCK_A_DAY_BEHIND, -86_400)],
+)
+def test_times_are_the_servers_own(tmp_path: Path, kind: Fault, off: int):
+    file = tmp_path / "f.csv"
+    file.write_bytes(b"123")
+    os.utime(file, (1_700_000_001, 1_700_000_003))
+    with (
+        FaultyServer(tmp_path, kind) as server,
+        connect(server.as_server(), server.credentials()) as connection,
+    ):
+        told = connection.facts("f.csv")
+    assert told == RemoteFile("f.csv", 3, mtime=1_700_000_003 + off, atime=1_700_000_001 + off)
+
+
+@pytest.mark.parametrize("kind", [Fault.MTIME_OF_ONE_SECOND, Fault.MTIME_OF_TWO_SECONDS])
+def test_a_file_that_grows_is_noticed_whatever_the_clock_shows(tmp_path: Path, kind: Fault):
+    file = tmp_path / "f.csv"
+    file.write_bytes(random_bytes(1))
+    os.utime(file, (1, 1))
+
+    class Writer(BytesIO):
+        def write(self, data: bytes) -> int:
+            with file.open("ab") as growing:
+                growing.write(b"more")
+            os.utime(file, (1, 1))
+            return super().write(data)
+
+    with (
+        FaultyServer(tmp_path, kind) as server,
+        connect(server.as_server(), server.credentials()) as connection,
+        pytest.raises(SftpTransientError, match="changed"),
+    ):
+        connection.fetch("f.csv", Writer())
+
+
+def test_a_connection_that_broke_stays_broken(tmp_path: Path):
+    (tmp_path / "f.csv").write_bytes(random_bytes(1))
+    with (
+        FaultyServer(tmp_path, Fault.CUT_AT_HALF, times=1) as server,
+        connect(server.as_server(), server.credentials()) as connection,
+    ):
+        for _ in range(3):
+            with pytest.raises(SftpTransientError, match="broke off"):
+                connection.fetch("f.csv", BytesIO())
+
+
+def test_no_file_name_is_logged_or_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
+    told = []
+    for kind in CUTS:
+        for direction in DIRECTIONS:
+            folder = tmp_path / kind.name / direction
+            exchange = Exchange(folder, direction, seed=10)
+            with exchange.server(kind, times=1, seconds=0) as server:
+                with pytest.raises((SftpTransientError, SftpPermanentError)) as error:
+                    exchange.go(server, stall_timeout=0.5)
+                told.append(str(error.value))
+    assert "Quetzalli" not in "\n".join([*told, caplog.text])
+    assert not [record for record in caplog.records if record.name.startswith("paramiko")]
+
+
+# --- which error is which -------------------------------------------------------------------------
+
+FOR_NOW, LOUD = SftpTransientError, SftpPermanentError
+KINDS: list[tuple[Exception, Doing, type[SftpError]]] = [
+    (TimeoutError(), Doing.READING, FOR_NOW),
+    (ConnectionRefusedError(), Doing.CONNECTING, FOR_NOW),
+    (ConnectionResetError(), Doing.WRITING, FOR_NOW),
+    (OSError(errno.EHOSTUNREACH, "No route to host"), Doing.CONNECTING, FOR_NOW),
+    (EOFError(), Doing.LISTING, FOR_NOW),
+    (paramiko.SSHException("Error reading SSH protocol banner"), Doing.CONNECTING, FOR_NOW),
+    (socket.gaierror(socket.EAI_AGAIN, "Try again"), Doing.CONNECTING, FOR_NOW),
+    (socket.gaierror(socket.EAI_NONAME, "Not known"), Doing.CONNECTING, LOUD),
+    (paramiko.AuthenticationException(), Doing.CONNECTING, LOUD),
+    (paramiko.BadAuthenticationType("", ["password"]), Doing.CONNECTING, LOUD),
+    (paramiko.IncompatiblePeer(), Doing.CONNECTING, LOUD),
+    (paramiko.MessageOrderError(), Doing.CONNECTING, LOUD),
+    (paramiko.ChannelException(1, "prohibited"), Doing.CONNECTING, LOUD),
+    (paramiko.ChannelException(4, "shortage"), Doing.CONNECTING, FOR_NOW),
+    (GarbledError(), Doing.CONNECTING, LOUD),
+    (ZeroDivisionError(), Doing.CONNECTING, LOUD),
+    (RefusedError(Status.NO_SUCH_FILE), Doing.READING, SftpMissingError),
+    (RefusedError(Status.NO_SUCH_PATH), Doing.WRITING, SftpMissingError),
+    (RefusedError(Status.PERMISSION_DENIED), Doing.LISTING, LOUD),
+    (RefusedError(Status.NO_SPACE), Doing.WRITING, LOUD),
+    (RefusedError(Status.QUOTA_EXCEEDED), Doing.WRITING, LOUD),
+    (RefusedError(Status.WRITE_PROTECTED), Doing.WRITING, LOUD),
+    (RefusedError(Status.UNSUPPORTED), Doing.RENAMING, LOUD),
+    (RefusedError(Status.BAD_MESSAGE), Doing.READING, LOUD),
+    (RefusedError(Status.CONNECTION_LOST), Doing.READING, FOR_NOW),
+    (RefusedError(Status.LOCKED), Doing.READING, FOR_NOW),
+    (RefusedError(Status.LOCKED), Doing.WRITING, FOR_NOW),
+    (RefusedError(Status.FAILURE), Doing.READING, FOR_NOW),
+    (RefusedError(Status.FAILURE), Doing.LISTING, FOR_NOW),
+    (RefusedError(Status.FAILURE), Doing.WRITING, LOUD),
+    (RefusedError(Status.FAILURE), Doing.MAKING_FOLDERS, LOUD),
+    (RefusedError(Status.FAILURE, no_room=True), Doing.WRITING, LOUD),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "doing", "kind"),
+    KINDS,
+    ids=[f"{error!r:.40} {doing}" for error, doing, _ in KINDS],
+)
+def test_each_error_is_of_one_kind_and_says_where(
+    error: Exception, doing: Doing, kind: type[SftpError]
+):
+    told = fault(error, "partner", doing)
+    assert type(told) is kind
+    assert str(told).startswith(f"partner, {doing}: ")
+
+
+def test_a_channel_that_was_closed_before_broke_off_like_one_that_closes_now(tmp_path: Path):
+    with (
+        FaultyServer(tmp_path) as server,
+        connect(server.as_server(), server.credentials()) as connection,
+    ):
+        connection._session._stream.close()  # type: ignore[attr-defined]
+        with pytest.raises(SftpTransientError, match="broke off"):
+            connection.fetch("f.csv", BytesIO())
+
+
+def test_no_words_of_a_library_are_repeated():
+    words = "/inbox/Quetzalli Ybarra.csv"
+    for error in (
+        OSError(errno.ENOENT, words, words),
+        paramiko.SSHException(words),
+        paramiko.AuthenticationException(words),
+        EOFError(words),
+        GarbledError(words),
+        ValueError(words),
+    ):
+        assert "Quetzalli" not in str(fault(error, "partner", Doing.READING))

@@ -1,0 +1,113 @@
+"""Staging: what one step of the night hands to the next comes out as it went in.
+
+Belongs here: the round trip through files, and that nothing of a stopped night is left over.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import pytest
+from polars.testing import assert_frame_equal
+
+from ccgi_pipeline.encryption.sealed_files import SealBrokenError
+from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops
+from ccgi_pipeline.verification.drop_files import files_to_verify
+from ccgi_pipeline.verification.gates import verify
+from ccgi_pipeline.verification.offline_check import shipped_knowledge
+from ccgi_pipeline.verification.outcomes import Verification
+from ccgi_pipeline.warehouse.storage.staging import Staging
+from ccgi_pipeline_tests.files import DISTRICT, ON, good_set
+
+
+def _received(family: str, sender: str) -> tuple[list[Drop], Verification]:
+    sent = good_set(family)
+    files = [(InboxFile(f"{sender}/{family}/{n}", sender, family, "stamp"), n) for n in sent]
+    drops = group_drops(files)
+    return drops, verify(files_to_verify(drops, lambda _, name: sent[name]), ON, shipped_knowledge)
+
+
+def _assert_same(one: Verification, other: Verification) -> None:
+    assert_frame_equal(one.files, other.files)
+    assert_frame_equal(one.findings, other.findings)
+    assert sorted(one.accepted) == sorted(other.accepted)
+    assert sorted(one.kept_keys) == sorted(other.kept_keys)
+    for feed, frame in one.accepted.items():
+        assert_frame_equal(frame, other.accepted[feed])
+    for feed, frame in one.kept_keys.items():
+        assert_frame_equal(frame, other.kept_keys[feed])
+
+
+def test_drops_come_out_in_their_order_family_by_family(tmp_path: Path):
+    staging = Staging(tmp_path / "staging")
+    transcript, _ = _received("transcript", DISTRICT)
+    platform, _ = _received("platform", "platform")
+    staging.save_drops([*transcript, *platform])
+    assert staging.drops(["transcript"]) == transcript
+    assert staging.drops(["platform", "transcript"]) == [*transcript, *platform]
+
+
+def test_where_nothing_was_staged_there_is_nothing(tmp_path: Path):
+    staging = Staging(tmp_path / "staging")
+    assert staging.drops(["transcript"]) == []
+    assert staging.batch_folders("transcript") == []
+
+
+def test_a_batch_comes_out_as_it_went_in(tmp_path: Path):
+    staging = Staging(tmp_path / "staging")
+    drops, verification = _received("transcript", DISTRICT)
+    staging.save_batch("transcript", drops, verification)
+    (folder,) = staging.batch_folders("transcript")
+    staged_drops, staged = staging.batch(folder)
+    assert staged_drops == drops
+    _assert_same(staged, verification)
+
+
+def test_batches_keep_their_order_and_stay_with_their_family(tmp_path: Path):
+    staging = Staging(tmp_path / "staging")
+    senders = [f"{number:07d}" for number in range(12)]
+    for sender in senders:
+        staging.save_batch("transcript", *_received("transcript", sender))
+    staging.save_batch("platform", *_received("platform", "platform"))
+    folders = staging.batch_folders("transcript")
+    assert [staging.batch(folder)[0][0].sender for folder in folders] == senders
+    staging.clear_batches("transcript")
+    assert staging.batch_folders("transcript") == []
+    assert len(staging.batch_folders("platform")) == 1
+
+
+def test_new_drops_take_the_place_of_everything_that_a_stopped_night_left(tmp_path: Path):
+    staging = Staging(tmp_path / "staging")
+    drops, verification = _received("transcript", DISTRICT)
+    staging.save_drops(drops)
+    staging.save_batch("transcript", drops, verification)
+    staging.save_drops([])
+    assert staging.drops(["transcript"]) == []
+    assert staging.batch_folders("transcript") == []
+
+
+@pytest.mark.parametrize("family", ["transcript", "oneroster"])
+def test_a_sealed_batch_comes_out_as_it_went_in_and_shows_no_cell(tmp_path: Path, family: str):
+    staging = Staging(tmp_path / "staging", secrets.token_bytes(32))
+    drops, verified = _received(family, DISTRICT)
+    staging.save_drops(drops)
+    staging.save_batch(family, drops, verified)
+    (folder,) = staging.batch_folders(family)
+    found, same = staging.batch(folder)
+    assert found == drops == staging.drops([family])
+    _assert_same(same, verified)
+    files = [path.read_bytes() for path in staging.root.rglob("*") if path.is_file()]
+    assert len(files) > 4
+    assert not any(word in content for content in files for word in (b"PAR1", DISTRICT.encode()))
+
+
+def test_a_sealed_file_that_was_changed_is_not_loaded(tmp_path: Path):
+    staging = Staging(tmp_path / "staging", secrets.token_bytes(32))
+    drops, verified = _received("transcript", DISTRICT)
+    staging.save_batch("transcript", drops, verified)
+    (folder,) = staging.batch_folders("transcript")
+    damaged = folder / "files.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
+    with pytest.raises(SealBrokenError):
+        staging.batch(folder)
