@@ -42,7 +42,7 @@ class ValidationResult:
     missing: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MISSING_SCHEMA))
 
 
-class ValidationError(PermanentError):
+class RuleJudgmentError(PermanentError):
     """pandera could not judge: a fault of a declaration, never of a file. Carries no values."""
 
 
@@ -175,7 +175,7 @@ def _pandera_failures(
     if cases["index"].null_count():
         wrong = cases.filter(pl.col("index").is_null()).select("column", "check").rows()
         msg = f"pandera could not judge {feed.name}: {wrong}"
-        raise ValidationError(msg) from None
+        raise RuleJudgmentError(msg) from None
     blank = {name: feed.blank_rule_id(name) for name in feed.columns}
     told_by_blank = pl.col("column").replace_strict(blank, default=None, return_dtype=pl.String)
     return cases.select(
