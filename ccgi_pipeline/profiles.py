@@ -16,9 +16,6 @@ Example::
     outbox = "/districts"
 
     [defaults]
-    parent_consent_means = "consent"
-
-    [districts.3367173]
     parent_consent_means = "opt_out"
 
     [districts.3367173.foster_focus]

@@ -77,9 +77,9 @@ def test_a_setting_that_cannot_be_followed_is_named(tmp_path: Path, text: str, s
 
 def faults(folder: Path, text: str) -> list[str]:
     """The faults of a settings file, without the name of the file."""
-    with pytest.raises(ProfileError) as told:
+    with pytest.raises(ProfileError) as raised:
         written(folder, text)
-    return [line.removeprefix(f"{folder / FILE_NAME}: ") for line in str(told.value).splitlines()]
+    return [line.removeprefix(f"{folder / FILE_NAME}: ") for line in str(raised.value).splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def faults(folder: Path, text: str) -> list[str]:
         ),
     ],
 )
-def test_a_wrong_key_is_told_with_its_place_and_the_nearest_right_one(
+def test_a_wrong_key_is_reported_with_its_place_and_the_nearest_right_one(
     tmp_path: Path, text: str, said: str
 ) -> None:
     assert faults(tmp_path, text) == [said]
@@ -135,13 +135,13 @@ def test_a_wrong_key_is_told_with_its_place_and_the_nearest_right_one(
         ("[districts.3367173]\nguard = 1\n", "guard must be a table; found a whole number"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_place_and_what_is_allowed_and_found(
+def test_a_wrong_value_is_reported_with_its_place_and_what_is_allowed_and_found(
     tmp_path: Path, text: str, said: str
 ) -> None:
     assert faults(tmp_path, text) == [f"districts.3367173.{said}"]
 
 
-def test_all_faults_of_a_file_are_told_together(tmp_path: Path) -> None:
+def test_all_faults_of_a_file_are_reported_together(tmp_path: Path) -> None:
     text = """
         [reports]
         percent_of = "county"
@@ -161,7 +161,7 @@ def test_all_faults_of_a_file_are_told_together(tmp_path: Path) -> None:
     ]
 
 
-def test_a_fault_of_the_defaults_is_told_once(tmp_path: Path) -> None:
+def test_a_fault_of_the_defaults_is_reported_once(tmp_path: Path) -> None:
     text = "[defaults.guard]\nshare = 25\n[districts.3367173.guard]\nat_least = 3\n"
     assert faults(tmp_path, text) == ["defaults.guard.share must be at most 1; found 25"]
 
@@ -240,10 +240,10 @@ CANARY = "hunter2-9753100001"
 def test_no_fault_repeats_what_may_be_a_secret_or_a_students_value(
     tmp_path: Path, text: str
 ) -> None:
-    told = "\n".join(faults(tmp_path, text))
-    assert "hunter2" not in told
-    assert "97531" not in told
-    assert "e+09" not in told
+    reported = "\n".join(faults(tmp_path, text))
+    assert "hunter2" not in reported
+    assert "97531" not in reported
+    assert "e+09" not in reported
 
 
 def test_a_file_in_another_encoding_is_refused_with_words(tmp_path: Path) -> None:
@@ -436,11 +436,11 @@ def test_a_good_file_ends_the_check_with_status_0(tmp_path: Path) -> None:
 def test_a_faulty_file_ends_the_check_with_status_1_and_a_line_for_each_fault(
     tmp_path: Path,
 ) -> None:
-    told = faults(tmp_path, "[report]\n[defaults]\nresidence = 1\n")
+    reported = faults(tmp_path, "[report]\n[defaults]\nresidence = 1\n")
     result = ccgi("check", "--warehouse", tmp_path)
     assert result.exit_code == 1
-    assert result.output.splitlines() == [f"{tmp_path / FILE_NAME}: {fault}" for fault in told]
-    assert len(told) == 2
+    assert result.output.splitlines() == [f"{tmp_path / FILE_NAME}: {fault}" for fault in reported]
+    assert len(reported) == 2
 
 
 def test_a_check_of_nothing_ends_with_status_2(tmp_path: Path) -> None:
