@@ -1,6 +1,7 @@
-"""Secrets and settings that the environment gives: a value itself, or the file that holds it.
+"""Settings and secrets from environment variables: a value itself, or the file that holds it.
 
-Belongs here: reading one. No message repeats a value.
+Belongs here: reading a variable, and the variables that name the three folders. No message repeats
+a value.
 """
 
 from __future__ import annotations
@@ -9,6 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ccgi_pipeline.common.errors import PermanentError
+
+INBOX, OUTBOX, WAREHOUSE = "CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE"
+"""The environment variables that name the three folders."""
+DEFAULT_FOLDERS = {
+    INBOX: Path("data/demo/inbox"),
+    OUTBOX: Path("data/demo/outbox"),
+    WAREHOUSE: Path("data/demo/warehouse"),
+}
+"""The three folders below the current one if nothing names others: those of ``ccgi demo``."""
 
 
 def read_variable(

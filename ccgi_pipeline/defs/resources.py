@@ -22,6 +22,7 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
 from dagster_duckdb import DuckDBResource
 from pydantic import PrivateAttr
 
+from ccgi_pipeline.common.environment import INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import WaitMode
 from ccgi_pipeline.reports.queries import CALIFORNIA
@@ -167,10 +168,6 @@ def _night_goes_on(context: dg.InitResourceContext) -> None:
     if run is not None and run.is_finished:
         msg = "the night of this step has ended; the next one does what it left"
         raise WarehouseBusyError(msg)
-
-
-INBOX, OUTBOX, WAREHOUSE = "CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE"
-"""Environment variables that name the three folders."""
 
 
 def resources(*, several: bool) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from dagster._core.execution.step_dependency_config import StepDependencyConfig
 from dagster._serdes import serialize_value
 from dagster_shared.error import SerializableErrorInfo
 
-from ccgi_pipeline.common.environment import read_variable
+from ccgi_pipeline.common.environment import WAREHOUSE, read_variable
 from ccgi_pipeline.common.errors import PermanentError, TransientError
-from ccgi_pipeline.defs.resources import WAREHOUSE, resources
+from ccgi_pipeline.defs.resources import resources
 from ccgi_pipeline.intake.shares import Share
 from ccgi_pipeline.warehouse.storage import worker_locks
 from ccgi_pipeline.warehouse.storage.location import CATALOG_AT

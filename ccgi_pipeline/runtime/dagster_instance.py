@@ -9,11 +9,10 @@ from pathlib import Path
 
 import dagster as dg
 
-from ccgi_pipeline.common.environment import read_variable
+from ccgi_pipeline.common.environment import INBOX, OUTBOX, WAREHOUSE, read_variable
 from ccgi_pipeline.common.errors import UNFORESEEN, PermanentError, as_ours
 from ccgi_pipeline.defs.heartbeat import look_and_tell
 from ccgi_pipeline.defs.receipts import DISTRICTS
-from ccgi_pipeline.defs.resources import INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.monitoring.alerts.types import Alert
 from ccgi_pipeline.monitoring.health import FROM_OUTSIDE
 from ccgi_pipeline.nightly.paths import PipelinePaths
