@@ -14,6 +14,7 @@ from ccgi_pipeline.feeds import sis_locations
 from ccgi_pipeline.feeds.columns import Column, ColumnClass
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, RULES
 from ccgi_pipeline.feeds.rules import Rule
+from ccgi_pipeline.feeds.sources import DOCUMENTS
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.reports.column_policies import POLICIES, Output, Policy
 from ccgi_pipeline.reports.registry import REPORTS
@@ -138,6 +139,7 @@ def as_markdown() -> str:
     lines += ["## Reports", ""]
     for report in REPORTS:
         lines += _report_page(report)
+    lines += _documents()
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -257,6 +259,17 @@ def _report_page(report: ReportSpec) -> list[str]:
             [f"Aggregate: {', '.join(column.name for column in report.aggregate_columns)}.", ""]
             if report.aggregate_columns
             else []
+        ),
+    ]
+
+
+def _documents() -> list[str]:
+    return [
+        "## Source documents",
+        "",
+        *_table(
+            ("Title", "What it is about", "Text file"),
+            ((document.title, document.about, f"`{document.file}`") for document in DOCUMENTS),
         ),
     ]
 

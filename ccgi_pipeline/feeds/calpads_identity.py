@@ -10,10 +10,11 @@ from __future__ import annotations
 import pandera.polars as pa
 import polars as pl
 
+from ccgi_pipeline.feeds import sources
 from ccgi_pipeline.feeds.columns import Requirement, column
 from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 
-SOURCE = "this project, after the fields of 001_411397a616f8b5f2.txt"
+SOURCE = f"this project, after the fields of {sources.SSID_LOOKUP.title}"
 SENDER = "calpads"
 REQUIRED = Requirement.REQUIRED
 

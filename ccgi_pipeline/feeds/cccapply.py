@@ -1,8 +1,8 @@
 """The cccapply family: applications to California's community colleges, as they are submitted.
 
 Belongs here: the feed of submitted applications, whose students' SSIDs are asked for. Names of
-columns are those of 003_80ea49bdfce89710.txt. Does not belong here: asking (ssid_lookup), the
-colleges' download file (reports).
+columns are those of the CCCApply request (``sources``). Does not belong here: asking for an SSID
+(ssid_lookup), the colleges' download file (reports).
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import pandera.polars as pa
 import polars as pl
 
+from ccgi_pipeline.feeds import sources
 from ccgi_pipeline.feeds.columns import Requirement, column
 from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 
-SEED = "003_80ea49bdfce89710.txt"
+SPECIFICATION = sources.CCCAPPLY.title
 SENDER = FAMILY = "cccapply"
 REQUIRED, RECOMMENDED = Requirement.REQUIRED, Requirement.RECOMMENDED
 
@@ -28,46 +29,54 @@ class Application(pa.DataFrameModel):
         pattern=r"[0-9A-Za-z-]+",
         example="100001",
         pii=True,
-        source=SEED,
+        source=SPECIFICATION,
     )
     ccc_id: str = column(
         "California Community College identifier: 7 characters, 8 once those are used up.",
         requirement=REQUIRED,
         pattern=r"[A-Za-z0-9]{7,8}",
         pii=True,
-        source=SEED,
+        source=SPECIFICATION,
     )
     firstname: str = column(
-        "The applicant's first name.", requirement=RECOMMENDED, length=30, pii=True, source=SEED
+        "The applicant's first name.",
+        requirement=RECOMMENDED,
+        length=30,
+        pii=True,
+        source=SPECIFICATION,
     )
     lastname: str = column(
-        "The applicant's last name.", requirement=RECOMMENDED, length=50, pii=True, source=SEED
+        "The applicant's last name.",
+        requirement=RECOMMENDED,
+        length=50,
+        pii=True,
+        source=SPECIFICATION,
     )
     birthdate: pl.Date = column(
         "Birth date, YYYY-MM-DD.",
         requirement=RECOMMENDED,
         formats=("%Y-%m-%d",),
         pii=True,
-        source=SEED,
+        source=SPECIFICATION,
     )
     hs_cds_full: str = column(
         "CDS code of the high school last attended, 14 digits.",
         requirement=RECOMMENDED,
         pattern=r"\d{14}",
-        source=SEED,
+        source=SPECIFICATION,
     )
     col_0_cds_full: str = column(
         "CDS code of the first college attended.",
         pattern=r"\d{14}",
         alias="col[0]_cds_full",
-        source=SEED,
+        source=SPECIFICATION,
     )
     ssid: str = column(
         "SSID as the applicant gave it, 10 digits. Never in the colleges' download file.",
         pattern=r"\d{10}",
         pii=True,
         restricted=True,
-        source=SEED,
+        source=SPECIFICATION,
     )
 
 
@@ -80,6 +89,6 @@ APPLICATIONS = FeedSpec(
     stems=("applications",),
     keys=("app_id",),
     lifecycle=Lifecycle.UPSERT,
-    source=SEED,
+    source=SPECIFICATION,
 )
 FEEDS = (APPLICATIONS,)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from ccgi_pipeline.feeds import sources
 from ccgi_pipeline.feeds.columns import Code, CodeSet
 
 CALPADS_CODE_SETS = "CALPADS Code Sets v9.3 (CDE, 19 December 2017)"
@@ -336,7 +337,7 @@ GRADE_AS_SENT = CodeSet(
         Code("PK", "Prekindergarten"),
         *GRADE_LEVEL.codes,
     ),
-    source=f"004_78ee2f4a74f86cc5.txt: 'K' or a numeric value; {GRADE_LEVEL.source}",
+    source=f"{sources.FOSTER_FOCUS.title}: 'K' or a numeric value; {GRADE_LEVEL.source}",
 )
 
 COUNTY_NAMES = {

@@ -1,8 +1,8 @@
 """The foster_focus_cps family: the children whom Foster Focus knows.
 
-Belongs here: the register to which districts' records are linked. Its form is ours: the seed says
-only that Child Protective Services load it (004_78ee2f4a74f86cc5.txt, page 3), and why a child may
-not be in it any more.
+Belongs here: the register to which districts' records are linked. Its form is this project's:
+the Foster Focus Data Link Specifications, page 3, say only that Child Protective Services load it,
+and why a child may no longer be in it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from datetime import date
 import pandera.polars as pa
 import polars as pl
 
-from ccgi_pipeline.feeds import codes
+from ccgi_pipeline.feeds import codes, sources
 from ccgi_pipeline.feeds.columns import Code, CodeSet, Requirement, column
 from ccgi_pipeline.feeds.rules import Rule, Severity
 from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 
 SENDER = "foster_focus_cps"
-SOURCE = "this project, after 004_78ee2f4a74f86cc5.txt, page 3"
+SOURCE = f"this project, after {sources.FOSTER_FOCUS.page(3)}"
 
 REQUIRED = Requirement.REQUIRED
 

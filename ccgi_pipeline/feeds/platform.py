@@ -13,11 +13,14 @@ from datetime import date, timedelta
 import pandera.polars as pa
 import polars as pl
 
+from ccgi_pipeline.feeds import sources
 from ccgi_pipeline.feeds.columns import Code, CodeSet, Requirement, column
 from ccgi_pipeline.feeds.rules import Rule, Severity
 from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 
-SOURCE = "this project, after 000_05975245813d5fcc.txt and the platform's public pages"
+SOURCE = (
+    f"this project, after {sources.DISTRICT_DATA_SHARING.title} and the platform's public pages"
+)
 REQUIRED = Requirement.REQUIRED
 RECOMMENDED = Requirement.RECOMMENDED
 

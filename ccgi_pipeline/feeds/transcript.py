@@ -14,7 +14,7 @@ from typing import Annotated
 import pandera.polars as pa
 import polars as pl
 
-from ccgi_pipeline.feeds import codes
+from ccgi_pipeline.feeds import codes, sources
 from ccgi_pipeline.feeds.columns import Requirement, column
 from ccgi_pipeline.feeds.rules import Relation, Rule, Scope, Severity
 from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
@@ -23,7 +23,9 @@ STUDENT_SOURCE = "CCGI StudentTemplate, 2025-26, as student systems produce it"
 COURSE_SOURCE = "CCGI CourseGradeTemplate, 2025-26, as student systems produce it"
 CATALOG_SOURCE = "CCGI Course Catalog Template, 2025-26, as student systems produce it"
 TEST_SOURCE = "CCGI TestGrade Template as PowerSchool describes it"
-ROSTER_SOURCE = "000_05975245813d5fcc.txt: students are those of the most recent transcript file"
+ROSTER_SOURCE = (
+    f"{sources.DISTRICT_DATA_SHARING.title}: students are those of the most recent transcript file"
+)
 PROJECT_SOURCE = "this project"
 
 REQUIRED = Requirement.REQUIRED
@@ -461,7 +463,7 @@ STUDENT = FeedSpec(
             severity=Severity.ERROR,
             text="LocalStudentID has the form of a social security number; it is not stored.",
             fix="Never send social security numbers: send the district's own student number.",
-            source="003_80ea49bdfce89710.txt: social security numbers are not permitted",
+            source=f"{sources.CCCAPPLY.title}: social security numbers are not permitted",
             column="LocalStudentID",
             passes=lambda _: (
                 ~pl.col("LocalStudentID").str.contains(r"^[0-9]{3}-[0-9]{2}-[0-9]{4}$")

@@ -50,7 +50,7 @@ LIMIT = "CCGI_LOOKUP_HOURLY_LIMIT"
 """Environment variables that say which service is asked, as whom, and how often."""
 
 USUAL_LIMIT = 5000
-"""Requests an hour, by the agreement (001_411397a616f8b5f2.txt)."""
+"""Requests an hour, by the agreement (Scope of Data Sharing: SSID Data Lookup)."""
 
 _PIECE = 64 << 20
 """Bytes of a large file that are verified together: a file of the whole state has over a gigabyte.

@@ -1,7 +1,7 @@
 """The colleges' download file: applications without what colleges may not have.
 
 Belongs here: its columns, which follow from their class, and its bytes. The SSID is a RESTRICTED
-field and is not among them (003_80ea49bdfce89710.txt).
+field and is not among them (CCCApply, request 2015-17).
 """
 
 from __future__ import annotations

@@ -14,9 +14,10 @@ from importlib.resources.abc import Traversable
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.feeds.columns import ColumnClass
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
+from ccgi_pipeline.feeds.sources import DISTRICT_DATA_SHARING
 from ccgi_pipeline.reports.column_policies import Output, may_show
 
-SEED = "000_05975245813d5fcc.txt"
+SEED = DISTRICT_DATA_SHARING.title
 PROJECT = "this project"
 _STUDENT = "transcript_student"
 

@@ -97,15 +97,6 @@ _SENDERS: Mapping[str, str] = {
     calpads_identity.SENDER: "CALPADS",
 }
 
-_DOCUMENTS: Mapping[str, str] = {
-    "000_05975245813d5fcc.txt": "CaliforniaColleges.edu District Data Sharing, revised 8/2025",
-    "001_411397a616f8b5f2.txt": "Scope of Data Sharing: SSID Data Lookup",
-    "002_0f14a8ac7ee330d5.txt": "OneRoster, as in “How do I format my SIS data for SFTP?”",
-    "003_80ea49bdfce89710.txt": "CCCApply, request 2015-17 (SSID)",
-    "004_78ee2f4a74f86cc5.txt": "Foster Focus Data Link Specifications, version 1.62",
-}
-"""The titles of the documents that the rules name by their file."""
-
 
 def fate(name: str, *, checked: bool = False) -> Fate:
     """What became of a line (or would, of one that was only checked)."""
@@ -130,10 +121,8 @@ def is_district(code: str) -> bool:
 
 
 def source(declared: str) -> str:
-    """Where a rule comes from, the documents by their titles."""
+    """Where a rule comes from, as its reader would say it."""
     told = declared.replace("this project", "our own check")
-    for file, title in _DOCUMENTS.items():
-        told = told.replace(file, title)
     return told[:1].upper() + told[1:]
 
 

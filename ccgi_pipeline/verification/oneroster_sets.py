@@ -36,7 +36,7 @@ _ASKED_FOR = (
     oneroster.USERS,
     oneroster.ENROLLMENTS,
 )
-"""The six files of 002_0f14a8ac7ee330d5.txt."""
+"""The six files that CCGI's page asks for (``sources``)."""
 
 
 class Sets:

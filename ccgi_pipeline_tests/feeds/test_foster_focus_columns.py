@@ -1,10 +1,10 @@
 """The columns of the nine extracts, typed in by hand from the specification's tables.
 
 Belongs here: name as printed, requirement, type and length of each column, as on pages 6 to 17 of
-004_78ee2f4a74f86cc5.txt, and that the data dictionary says the same. Where the table prints no
-requirement, the column is recommended; IsPassing is "required when CAHSEE". A "Bit" is a boolean, a
-"Float" and a "Numeric" a decimal, but a "Numeric four-digit year" a year, and SEServiceCode, whose
-codes are whole numbers, an integer.
+the Foster Focus Data Link Specifications, and that the data dictionary says the same. Where the
+table prints no requirement, the column is recommended; IsPassing is "required when CAHSEE". A "Bit"
+is a boolean, a "Float" and a "Numeric" a decimal, but a "Numeric four-digit year" a year, and
+SEServiceCode, whose codes are whole numbers, an integer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
 
-SEED = "004_78ee2f4a74f86cc5.txt"
+TITLE = "Foster Focus Data Link Specifications"
 
 PRINTED = {
     ("demographics", 6): """
@@ -204,7 +204,7 @@ def test_the_columns_are_those_of_the_printed_table(
         for column in told[extract]["columns"]
     ]
     assert columns == _rows(PRINTED[extract, page])
-    assert {column["source"] for column in told[extract]["columns"]} == {f"{SEED}, page {page}"}
+    assert {column["source"] for column in told[extract]["columns"]} == {f"{TITLE}, page {page}"}
 
 
 def test_the_nine_extracts_are_told_in_the_order_of_the_specification(

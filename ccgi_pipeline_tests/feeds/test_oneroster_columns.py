@@ -1,4 +1,4 @@
-"""The columns of the six files, typed in by hand from the tables of 002_0f14a8ac7ee330d5.txt.
+"""The columns of the six files, typed in by hand from the tables of CCGI's page on OneRoster.
 
 Belongs here: name, requirement and format of each column as the page prints them, and that the data
 dictionary says the same at the head of each feed; what version 1.2 adds comes after. "Yes for
@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from ccgi_pipeline import dictionary
+from ccgi_pipeline.feeds import sources
 
-SEED = "002_0f14a8ac7ee330d5.txt"
+TITLE = sources.ONEROSTER.title
 
 PRINTED = {
     "academicSessions": """
@@ -159,7 +160,7 @@ def test_the_columns_are_those_of_the_printed_table(name: str, feeds: dict[str, 
     columns = feeds[name]["columns"]
     head = columns[: len(expected)]
     assert [(c["name"], c["requirement"], c["type"]) for c in head] == expected
-    assert {column["source"] for column in head} == {SEED}
+    assert {column["source"] for column in head} == {TITLE}
 
 
 @pytest.mark.parametrize("name", PRINTED)

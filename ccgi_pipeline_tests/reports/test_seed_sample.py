@@ -1,6 +1,7 @@
 """The rows that the seed document prints, reproduced from received files that imply them.
 
-Belongs here: 000_05975245813d5fcc.txt, "Sample Student Activity Data", letter by letter.
+Belongs here: CaliforniaColleges.edu District Data Sharing, "Sample Student Activity Data", letter
+by letter.
 """
 
 from __future__ import annotations

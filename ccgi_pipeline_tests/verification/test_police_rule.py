@@ -2,8 +2,8 @@
 
 Belongs here: words and phrases that do and do not mention police, and what becomes of a line with
 one. The seed says no more than that an algorithm removes "any records that mention police
-involvement" (004_78ee2f4a74f86cc5.txt, page 16). In doubt a record is removed: "cardiac arrest"
-goes, too, since a record too few harms a child less than a record too many.
+involvement" (Foster Focus Data Link Specifications, page 16). In doubt a record is removed:
+"cardiac arrest" goes, too, since a record too few harms a child less than a record too many.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Belongs here: the nine extracts as feeds. Their columns are in ``extracts``, the 41 rules in
 ``verify_data_meets``, further rules in ``other_rules``, what linking may find in ``linking``. The
-specification is 004_78ee2f4a74f86cc5.txt. Where a district's unique IDs are not permanent, a
-record is known by the combination of columns in ``keys``.
+source is the Foster Focus Data Link Specifications. Where a district's unique IDs are not
+permanent, a record is known by the combination of columns in ``keys``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import date
 import pandera.polars as pa
 import polars as pl
 
+from ccgi_pipeline.feeds import sources
 from ccgi_pipeline.feeds.foster_focus import extracts, other_rules
 from ccgi_pipeline.feeds.foster_focus import verify_data_meets as verify
 from ccgi_pipeline.feeds.foster_focus.comparisons import CHILD
@@ -53,7 +54,7 @@ def _feed(  # noqa: PLR0913 - what makes one extract differ from the next
         near_keys=(*CHILD, *near_keys) if near_keys else (),
         unique_id="UniqueID",
         lifecycle=Lifecycle.UPSERT,
-        source=f"{extracts.SEED}, page {page}",
+        source=sources.FOSTER_FOCUS.page(page),
         separators=("\t",),
         quote=None,
         one_date_form=True,

@@ -1,7 +1,7 @@
 """The nine extracts: their columns, in the order and the spelling of the specification.
 
 Belongs here: what each column is. Does not belong here: what lines and files must meet (rules).
-Every table is on the page of 004_78ee2f4a74f86cc5.txt that its ``source`` names. Social security
+Every table is on the page of the specification that its ``source`` names. Social security
 numbers are refused by a rule of their own.
 """
 
@@ -12,11 +12,9 @@ from typing import Annotated, Any
 import pandera.polars as pa
 import polars as pl
 
-from ccgi_pipeline.feeds import codes
+from ccgi_pipeline.feeds import codes, sources
 from ccgi_pipeline.feeds.columns import Requirement, column
 from ccgi_pipeline.feeds.rules import Severity
-
-SEED = "004_78ee2f4a74f86cc5.txt"
 
 REQUIRED = Requirement.REQUIRED
 RECOMMENDED = Requirement.RECOMMENDED
@@ -31,7 +29,7 @@ _USUAL_WHILE_OPEN = Severity.INFO
 
 
 def _page(number: int) -> str:
-    return f"{SEED}, page {number}"
+    return sources.FOSTER_FOCUS.page(number)
 
 
 # Columns that several extracts have in common. Their spelling differs, so the classes name them.

@@ -8,10 +8,10 @@ children are matched (verification.child_match).
 
 from __future__ import annotations
 
-from ccgi_pipeline.feeds.foster_focus.extracts import SEED
 from ccgi_pipeline.feeds.rules import Rule, Severity
+from ccgi_pipeline.feeds.sources import FOSTER_FOCUS
 
-_REPORT = f"{SEED}, page 3: reasons on the child match report"
+_REPORT = f"{FOSTER_FOCUS.page(3)}: reasons on the child match report"
 
 
 def _reason(id_: str, text: str, fix: str) -> Rule:
@@ -62,6 +62,6 @@ CORRECTION = Rule(
     "sent. Without permanent unique IDs both stand.",
     fix="If the older record was wrong, ask us to remove it; permanent unique IDs make corrections "
     "work by themselves.",
-    source=f"{SEED}, page 4",
+    source=FOSTER_FOCUS.page(4),
 )
 LINKING_RULES = (*REASONS, CORRECTION)

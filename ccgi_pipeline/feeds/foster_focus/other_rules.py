@@ -19,9 +19,9 @@ from ccgi_pipeline.feeds.foster_focus.comparisons import (
     school_year,
     told_once,
 )
-from ccgi_pipeline.feeds.foster_focus.extracts import SEED
 from ccgi_pipeline.feeds.foster_focus.verify_data_meets import DEM, ENR
 from ccgi_pipeline.feeds.rules import Across, Rule, Severity
+from ccgi_pipeline.feeds.sources import FOSTER_FOCUS
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 PROJECT = "this project"
@@ -54,7 +54,7 @@ def common_rules(prefix: str, page: int) -> tuple[Rule, ...]:
             severity=ERROR,
             text="SystemID is not the district that sends the file.",
             fix="Send SystemID as your county code and district code.",
-            source=f"{SEED}, page 2",
+            source=FOSTER_FOCUS.page(2),
             column="SystemID",
             passes=lambda _: _sent_by_its_district(),
             counterexample={"SystemID": "9999999"},
@@ -64,7 +64,7 @@ def common_rules(prefix: str, page: int) -> tuple[Rule, ...]:
             severity=ERROR,
             text="SISLocalID looks like a social security number: the record was refused.",
             fix="Send the student's local ID. If your local IDs have nine digits, let us know.",
-            source=f"{SEED}, page {page}: social security numbers are not permitted",
+            source=f"{FOSTER_FOCUS.page(page)}: social security numbers are not permitted",
             column="SISLocalID",
             passes=lambda _: ~_looks_like_a_social_security_number(),
             counterexample={"SISLocalID": "123456789"},
@@ -79,7 +79,7 @@ def in_demographics(prefix: str, feed: str) -> Rule:
         severity=WARNING,
         text="The student is not in the demographics extract; lines of theirs cannot be linked.",
         fix="Send only foster youth, and each of them in demographics.",
-        source=f"{SEED}, page 2",
+        source=FOSTER_FOCUS.page(2),
         across=(
             Across(
                 lines_of=feed,
@@ -144,14 +144,14 @@ DEMOGRAPHICS = (
         column="Gender",
         passes=pl.col("Gender") != "X",
         counterexample={"Gender": "X"},
-        source=f"{SEED}, page 6; {codes.GENDER.source}",
+        source=f"{FOSTER_FOCUS.page(6)}; {codes.GENDER.source}",
     ),
     Rule(
         id="FF-DEM-EXIT",
         severity=ERROR,
         text="ExitDate is blank, yet every enrollment of the student is closed.",
         fix="Fill ExitDate, or send the open enrollment.",
-        source=f"{SEED}, page 6: ExitDate is required",
+        source=f"{FOSTER_FOCUS.page(6)}: ExitDate is required",
         across=(
             Across(
                 lines_of=DEM,
@@ -181,7 +181,7 @@ ENROLLMENT_HISTORY = (
         column="ExitReason",
         passes=pl.col("ExitDate").is_null() | pl.col("ExitReason").is_not_null(),
         counterexample={"ExitReason": ""},
-        source=f"{SEED}, page 7: ExitReason is required",
+        source=f"{FOSTER_FOCUS.page(7)}: ExitReason is required",
     ),
     _line_rule(
         "FF-ENR-CODE-ExitReason",
@@ -191,7 +191,7 @@ ENROLLMENT_HISTORY = (
         column="ExitReason",
         passes=_known_code("ExitReason", codes.EXIT_REASON, "ExitDate"),
         counterexample={"ExitReason": "Z999"},
-        source=f"{SEED}, page 7; {codes.EXIT_REASON.source}",
+        source=f"{FOSTER_FOCUS.page(7)}; {codes.EXIT_REASON.source}",
     ),
     _line_rule(
         "FF-ENR-CODE-CompletionStatus",
@@ -201,7 +201,7 @@ ENROLLMENT_HISTORY = (
         column="CompletionStatus",
         passes=_known_code("CompletionStatus", codes.COMPLETION_STATUS, "ExitDate"),
         counterexample={"CompletionStatus": "999"},
-        source=f"{SEED}, page 7; {codes.COMPLETION_STATUS.source}",
+        source=f"{FOSTER_FOCUS.page(7)}; {codes.COMPLETION_STATUS.source}",
     ),
     _line_rule(
         "FF-ENR-DATES",
@@ -221,7 +221,7 @@ STRICT = {
         text="ExitDate is blank, and the district's profile asks for the letter of the "
         "specification.",
         fix="Fill ExitDate.",
-        source=f"{SEED}, page 6: ExitDate is required",
+        source=f"{FOSTER_FOCUS.page(6)}: ExitDate is required",
         column="ExitDate",
         passes=lambda _: ~pl.col("_strict") | pl.col("ExitDate").is_not_null(),
     ),
@@ -231,7 +231,7 @@ STRICT = {
         text="ExitReason is blank, and the district's profile asks for the letter of the "
         "specification.",
         fix="Fill ExitReason.",
-        source=f"{SEED}, page 7: ExitReason is required",
+        source=f"{FOSTER_FOCUS.page(7)}: ExitReason is required",
         column="ExitReason",
         passes=lambda _: ~pl.col("_strict") | pl.col("ExitReason").is_not_null(),
     ),
@@ -247,7 +247,7 @@ ATTENDANCE_PERIODS = (
         column="SchoolYear",
         passes=pl.col("SchoolYear") == school_year("SchoolDate"),
         counterexample={"SchoolYear": "2012"},
-        source=f"{SEED}, page 9",
+        source=FOSTER_FOCUS.page(9),
     ),
 )
 
@@ -263,7 +263,7 @@ TEST_SCORES = (
         .str.to_uppercase()
         .str.contains("CAHSEE"),
         counterexample={"IsPassing": "", "TestType": "CAHSEE"},
-        source=f"{SEED}, page 11: required when CAHSEE",
+        source=f"{FOSTER_FOCUS.page(11)}: required when CAHSEE",
     ),
 )
 
@@ -283,7 +283,7 @@ SPECIAL_EDUCATION = tuple(
         column=column,
         passes=_is_a_day(column),
         counterexample={column: "soon"},
-        source=f"{SEED}, page 13",
+        source=FOSTER_FOCUS.page(13),
     )
     for column in ("SpecProgEDate", "SpecProgXDate")
 )
@@ -297,6 +297,6 @@ GPAS = (
         column="SchoolYear",
         passes=pl.col("SchoolYear") <= school_year("CalculationDate"),
         counterexample={"SchoolYear": "2049"},
-        source=f"{SEED}, page 14",
+        source=FOSTER_FOCUS.page(14),
     ),
 )

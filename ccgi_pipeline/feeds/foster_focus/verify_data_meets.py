@@ -28,9 +28,10 @@ from ccgi_pipeline.feeds.foster_focus.comparisons import (
     told_by,
     told_once,
 )
-from ccgi_pipeline.feeds.foster_focus.extracts import SEED, SpecialEducation
+from ccgi_pipeline.feeds.foster_focus.extracts import SpecialEducation
 from ccgi_pipeline.feeds.foster_focus.standard_tests import normalised_test
 from ccgi_pipeline.feeds.rules import Across, Rule, Severity
+from ccgi_pipeline.feeds.sources import FOSTER_FOCUS
 from ccgi_pipeline.feeds.spec import CALENDAR, FILE, ROW, SENDER
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
@@ -76,7 +77,7 @@ def _rule(  # noqa: PLR0913 - what a rule is made of
         severity=severity,
         text=text,
         fix=fix,
-        source=f"{SEED}, page {_PAGES[extract]}, Verify Data Meets {number}",
+        source=f"{FOSTER_FOCUS.page(_PAGES[extract])}, Verify Data Meets {number}",
         column=column,
         passes=None if passes is None else lambda _: passes,
         across=across,

@@ -2,7 +2,7 @@
 
 Belongs here: the files of a set as feeds. Their columns are in ``files``, their words in
 ``vocabulary``, what lines must meet in ``rules``, headers in ``header_rules``, whole drops in
-``package_rules``. The six files that are asked for are those of 002_0f14a8ac7ee330d5.txt;
+``package_rules``. The six files that are asked for are those of CCGI's page (``sources``);
 manifest, demographics and what version 1.2 adds are accepted.
 """
 
@@ -41,7 +41,7 @@ def _feed(  # noqa: PLR0913 - what makes one file differ from the next
     marks: dict[str, tuple[str, ...]] | None = None,
     foreign_marks: tuple[str, ...] = (),
     school: str | None = None,
-    source: str = files.SEED,
+    source: str = files.SPECIFICATION,
 ) -> FeedSpec:
     return FeedSpec(
         name=f"{FAMILY}_{name}",

@@ -1,7 +1,7 @@
 """The files of a OneRoster set: their columns, in the order and the spelling of the specification.
 
 Belongs here: what each column is. The six files and their requirements are those of
-002_0f14a8ac7ee330d5.txt, which has version 1.1; what version 1.2 adds comes after, with the
+CCGI's page (``sources``), which has version 1.1; what version 1.2 adds comes after, with the
 versions that have it (``editions``). Does not belong here: what lines must meet (rules).
 """
 
@@ -13,11 +13,12 @@ from typing import Any
 import pandera.polars as pa
 import polars as pl
 
+from ccgi_pipeline.feeds import sources
 from ccgi_pipeline.feeds.columns import CodeSet, Requirement, column
 from ccgi_pipeline.feeds.oneroster import vocabulary as words
 from ccgi_pipeline.feeds.rules import Severity
 
-SEED = "002_0f14a8ac7ee330d5.txt"
+SPECIFICATION = sources.ONEROSTER.title
 REQUIRED, CONDITIONAL = Requirement.REQUIRED, Requirement.CONDITIONAL
 UNTIL_1_1, SINCE_1_1, SINCE_1_2 = ("1.0", "1.1"), ("1.1", "1.2"), ("1.2",)
 ONLY_1_2_0 = ("1.2.0",)
@@ -47,7 +48,7 @@ def _ref(  # noqa: PLR0913 - see column
     pii: bool = False,
     editions: tuple[str, ...] = (),
     former: tuple[str, ...] = (),
-    source: str = SEED,
+    source: str = SPECIFICATION,
 ) -> Any:  # noqa: ANN401
     what = "list of GUID references" if listed else "GUID reference"
     return column(
@@ -61,7 +62,7 @@ def _ref(  # noqa: PLR0913 - see column
     )
 
 
-def _status(source: str = SEED) -> Any:  # noqa: ANN401
+def _status(source: str = SPECIFICATION) -> Any:  # noqa: ANN401
     return column(
         "Whether the record is or is to be deleted: in delta files only.",
         requirement=CONDITIONAL,
@@ -73,7 +74,7 @@ def _status(source: str = SEED) -> Any:  # noqa: ANN401
     )
 
 
-def _modified(source: str = SEED) -> Any:  # noqa: ANN401
+def _modified(source: str = SPECIFICATION) -> Any:  # noqa: ANN401
     return column(
         "When the record was last modified, in UTC: in delta files only.",
         requirement=CONDITIONAL,
@@ -90,7 +91,7 @@ def _text(  # noqa: PLR0913 - see column
     restricted: bool = False,
     editions: tuple[str, ...] = (),
     former: tuple[str, ...] = (),
-    source: str = SEED,
+    source: str = SPECIFICATION,
 ) -> Any:  # noqa: ANN401
     return column(
         description,
@@ -112,7 +113,7 @@ def _word(  # noqa: PLR0913 - see column
     extended: bool = True,
     pii: bool = False,
     editions: tuple[str, ...] = (),
-    source: str = SEED,
+    source: str = SPECIFICATION,
 ) -> Any:  # noqa: ANN401
     return column(
         description,
@@ -143,7 +144,7 @@ def _grades(
         listed=True,
         former=former,
         pii=pii,
-        source=SEED,
+        source=SPECIFICATION,
     )
 
 
@@ -153,7 +154,7 @@ def _yes_or_no(
     *,
     pii: bool = False,
     editions: tuple[str, ...] = (),
-    source: str = SEED,
+    source: str = SPECIFICATION,
 ) -> Any:  # noqa: ANN401
     return column(
         f"{description}: true or false.",
@@ -183,16 +184,16 @@ class Manifest(pa.DataFrameModel):
 class AcademicSession(pa.DataFrameModel):
     """A school year, a term or a grading period."""
 
-    sourcedId: str = _id("SourcedId of this academic session", source=SEED)
+    sourcedId: str = _id("SourcedId of this academic session", source=SPECIFICATION)
     status: str = _status()
     dateLastModified: pl.Datetime = _modified()
     title: str = _text("Name or title of the academic session.", REQUIRED)
     type: str = _word("Kind of session.", words.SESSION_TYPE, also=words.SESSION_TYPE_ALSO)
     startDate: pl.Date = column(
-        "Inclusive start date.", requirement=REQUIRED, formats=("%Y-%m-%d",), source=SEED
+        "Inclusive start date.", requirement=REQUIRED, formats=("%Y-%m-%d",), source=SPECIFICATION
     )
     endDate: pl.Date = column(
-        "Exclusive end date.", requirement=REQUIRED, formats=("%Y-%m-%d",), source=SEED
+        "Exclusive end date.", requirement=REQUIRED, formats=("%Y-%m-%d",), source=SPECIFICATION
     )
     parentSourcedId: str = _ref("The session that this one is a part of")
     schoolYear: int = column(
@@ -200,14 +201,14 @@ class AcademicSession(pa.DataFrameModel):
         requirement=REQUIRED,
         year=True,
         editions=SINCE_1_1,
-        source=SEED,
+        source=SPECIFICATION,
     )
 
 
 class Org(pa.DataFrameModel):
     """A school, a district, or another part of one."""
 
-    sourcedId: str = _id("Unique id of the organization", source=SEED)
+    sourcedId: str = _id("Unique id of the organization", source=SPECIFICATION)
     status: str = _status()
     dateLastModified: pl.Datetime = _modified()
     name: str = _text(
@@ -221,7 +222,7 @@ class Org(pa.DataFrameModel):
 class Course(pa.DataFrameModel):
     """A course of study, which classes teach."""
 
-    sourcedId: str = _id("Unique id of the course", source=SEED)
+    sourcedId: str = _id("Unique id of the course", source=SPECIFICATION)
     status: str = _status()
     dateLastModified: pl.Datetime = _modified()
     schoolYearSourcedId: str = _ref(
@@ -238,7 +239,7 @@ class Course(pa.DataFrameModel):
 class Class(pa.DataFrameModel):
     """A class: a course taught at a school in some terms."""
 
-    sourcedId: str = _id("Unique id of the class", source=SEED)
+    sourcedId: str = _id("Unique id of the class", source=SPECIFICATION)
     status: str = _status()
     dateLastModified: pl.Datetime = _modified()
     title: str = _text("Name of the class.", REQUIRED)
@@ -264,7 +265,7 @@ class Class(pa.DataFrameModel):
 class User(pa.DataFrameModel):
     """A student, a teacher, or another person."""
 
-    sourcedId: str = _id("Unique id of the user", pii=True, source=SEED)
+    sourcedId: str = _id("Unique id of the user", pii=True, source=SPECIFICATION)
     status: str = _status()
     dateLastModified: pl.Datetime = _modified()
     enabledUser: bool = _yes_or_no(
@@ -330,7 +331,7 @@ class User(pa.DataFrameModel):
 class Enrollment(pa.DataFrameModel):
     """A user's place in a class, as student, teacher or otherwise."""
 
-    sourcedId: str = _id("Unique id of this enrollment", pii=True, source=SEED)
+    sourcedId: str = _id("Unique id of this enrollment", pii=True, source=SPECIFICATION)
     status: str = _status()
     dateLastModified: pl.Datetime = _modified()
     classSourcedId: str = _ref("The class", requirement=REQUIRED)
@@ -338,8 +339,8 @@ class Enrollment(pa.DataFrameModel):
     userSourcedId: str = _ref("The user", requirement=REQUIRED, pii=True)
     role: str = _word("The user's role in the class.", words.ENROLLMENT_ROLE)
     primary: bool = _yes_or_no("Whether a teacher is the class's primary one")
-    beginDate: pl.Date = _day("Inclusive start date.", SEED)
-    endDate: pl.Date = _day("Exclusive end date.", SEED)
+    beginDate: pl.Date = _day("Inclusive start date.", SPECIFICATION)
+    endDate: pl.Date = _day("Exclusive end date.", SPECIFICATION)
 
 
 class Demographics(pa.DataFrameModel):

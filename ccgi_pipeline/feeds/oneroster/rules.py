@@ -14,7 +14,7 @@ from datetime import date
 
 import polars as pl
 
-from ccgi_pipeline.feeds.oneroster.files import SEED
+from ccgi_pipeline.feeds.oneroster.files import SPECIFICATION
 from ccgi_pipeline.feeds.oneroster.vocabulary import GONE, GRADE, MODE, SOURCE
 from ccgi_pipeline.feeds.rules import Across, Relation, Rule, Severity
 from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER
@@ -36,7 +36,7 @@ def _line_rule(  # noqa: PLR0913 - what a rule is made of
     passes: pl.Expr,
     of_blank: bool = False,
     counterexample: Mapping[str, str] | None = None,
-    source: str = SEED,
+    source: str = SPECIFICATION,
 ) -> Rule:
     return Rule(
         id=id_,
@@ -143,7 +143,7 @@ def reference(
             strict=ERROR,
             text=f"{column} names a record that {file} does not have.",
             fix=f"Send the record in {file}, or correct {column}.",
-            source=SEED,
+            source=SPECIFICATION,
             column=column,
             missing=found,
             passes=lambda _: known,
@@ -307,7 +307,7 @@ USER_RULES = (
         strict=ERROR,
         text="grades is blank for a student.",
         fix="Fill grades of every user who is a student, in CEDS codes such as 09.",
-        source=SEED,
+        source=SPECIFICATION,
         across=(
             Across(
                 lines_of=USERS,
@@ -414,7 +414,7 @@ ENROLLMENT_RULES = (
         strict=ERROR,
         text="A line above makes another teacher the class's primary one at the same time.",
         fix="Designate one primary teacher for a class and time.",
-        source=SEED,
+        source=SPECIFICATION,
         across=(Across(lines_of=ENROLLMENTS, column="primary", holds=_is_the_only_primary),),
     ),
     Rule(
@@ -423,7 +423,7 @@ ENROLLMENT_RULES = (
         strict=ERROR,
         text="beginDate or endDate lies outside the terms of the class.",
         fix="Correct the dates, or the class's termSourcedIds.",
-        source=SEED,
+        source=SPECIFICATION,
         across=(
             Across(
                 lines_of=ENROLLMENTS,
