@@ -2,16 +2,36 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test ui setup setup-test tools lint types locks docs clean
+.PHONY: run check test test-rest test-all ui setup setup-test tools lint types locks docs clean
+
+# Tests of pure rooms: no night, server or browser. docs/developing.md has the tiers.
+FAST := $(addprefix ccgi_pipeline_tests/,common eligibility feeds intake reports verification \
+  test_districts.py test_profiles.py)
+# A file's tests stay in one process, so that what its fixtures prepare is made once.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
 
 ## Runs the main job: a synthetic state and one night over it, under data/demo.
 run: setup
 	$(BIN)/ccgi demo
 
-## Installs what the tests need, then passes them.
+## The loop while working: linters, types and the fast tests.
+check: setup-test
+	$(MAKE) lint types
+	$(PYTEST) -q -m "not slow and not browser" $(FAST)
+
+## Installs what the tests need, then passes linters, types and all tests but the slow ones.
 test: setup-test
 	$(MAKE) lint types
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(PYTEST) -m "not slow"
+
+## The tests that `make test` leaves out.
+test-rest: setup-test
+	$(PYTEST) -m slow
+
+## Linters, types and every test.
+test-all: setup-test
+	$(MAKE) lint types
+	$(PYTEST)
 
 ## Opens the Dagster UI on 127.0.0.1:3000 over the demo's warehouse.
 ui: setup

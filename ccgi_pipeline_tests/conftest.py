@@ -4,11 +4,45 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from ccgi_pipeline_tests.object_storage import ObjectStorage, object_storage
 from ccgi_pipeline_tests.postgresql import PostgreSql, postgresql
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--passed-to",
+        type=Path,
+        metavar="FILE",
+        help="append the names of the tests that passed to FILE, for .ci/run",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    file = config.getoption("--passed-to")
+    if file is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_PassedTests(file))
+
+
+class _PassedTests:
+    """Notes each test that ran and passed, so none that was skipped or expected to fail."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            with self._file.open("a", encoding="utf-8") as names:
+                names.write(f"{report.nodeid}\n")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
 
 
 @pytest.fixture(scope="session")

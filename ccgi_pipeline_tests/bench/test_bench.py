@@ -30,6 +30,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_the_stages_of_a_night_add_up_to_it(night: dict[str, object]):
     stages = night["stages"]
     assert math.isclose(sum(stage["seconds"] for stage in stages), night["night_s"])
@@ -41,6 +42,7 @@ def test_the_stages_of_a_night_add_up_to_it(night: dict[str, object]):
     }
 
 
+@pytest.mark.slow
 def test_the_floor_is_that_of_the_stages(night: dict[str, object]):
     least = {stage["name"]: stage["floor_s"] for stage in night["stages"]}
     assert math.isclose(sum(least.values()), night["floor_s"])
@@ -49,6 +51,7 @@ def test_the_floor_is_that_of_the_stages(night: dict[str, object]):
     assert with_floor >= {"received_drops", "transcript", "eligibility", "write_reports"}
 
 
+@pytest.mark.slow
 def test_a_night_has_a_peak_of_memory(night: dict[str, object]):
     assert night["peak_mib"] == max(stage["peak_mib"] for stage in night["stages"])
     assert night["peak_mib"] > 100

@@ -229,12 +229,14 @@ def nights(begun: Begun, tmp_path_factory: pytest.TempPathFactory) -> Nights:
     return Nights(begun.embedded, several, by_one, told, expected, several.rows())
 
 
+@pytest.mark.slow
 def test_the_outbox_of_four_workers_has_the_bytes_of_the_embedded_night(nights: Nights) -> None:
     delivered = bytes_below(nights.several.folders.outbox)
     assert len(delivered) > 27 * DISTRICTS
     assert delivered == bytes_below(nights.embedded.outbox)
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_and_nothing_there_twice(nights: Nights) -> None:
     expected, found = nights.expected, nights.found
     assert len({row[1] for row in expected["drops"] if row[2] == "transcript"}) == DISTRICTS
@@ -242,6 +244,7 @@ def test_nothing_is_lost_and_nothing_there_twice(nights: Nights) -> None:
     assert found == expected
 
 
+@pytest.mark.slow
 def test_every_ledger_adds_up(nights: Nights) -> None:
     rows = nights.found
     fated: dict[tuple[object, object], int] = {}
@@ -252,6 +255,7 @@ def test_every_ledger_adds_up(nights: Nights) -> None:
     assert len(received) > 2 * DISTRICTS
 
 
+@pytest.mark.slow
 def test_several_workers_loaded_at_the_same_time(nights: Nights) -> None:
     spans: dict[object, list[Mapping[str, object]]] = {}
     for event in nights.several.steps("STEP_START", "STEP_SUCCESS"):
@@ -266,6 +270,7 @@ def test_several_workers_loaded_at_the_same_time(nights: Nights) -> None:
     assert any(one["pid"] != other["pid"] for one, other in together)
 
 
+@pytest.mark.slow
 def test_loads_that_met_were_done_again_and_counted(nights: Nights) -> None:
     outputs = [
         json.loads(str(event["data"]))
@@ -280,6 +285,7 @@ def test_loads_that_met_were_done_again_and_counted(nights: Nights) -> None:
     assert sum(counts["loads done again after a conflict"] for counts in counted) > 0
 
 
+@pytest.mark.slow
 def test_the_summary_tells_what_one_process_did(nights: Nights) -> None:
     one = nights.by_one
     told = nights.told.splitlines()
@@ -289,11 +295,13 @@ def test_the_summary_tells_what_one_process_did(nights: Nights) -> None:
     assert all([family, verdict, f"{n:,}"] in drops for family, verdict, n in one.verdicts)
 
 
+@pytest.mark.slow
 def test_no_file_of_dagsters_holds_what_steps_hand_on(nights: Nights) -> None:
     home = nights.several.folders.warehouse / "dagster"
     assert sorted(path.name for path in home.rglob("*") if path.is_file()) == ["dagster.yaml"]
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_a_share_fails_the_night_and_the_next_one_takes_the_rest(
     tmp_path: Path, begun: Begun
 ) -> None:

@@ -39,6 +39,7 @@ from ccgi_pipeline_tests.nightly.inboxes import (
 )
 from ccgi_pipeline_tests.nightly.nights import ON, bytes_below, folders_in, lake_rows
 from ccgi_pipeline_tests.sftp.openssh import OpenSsh
+from ccgi_pipeline_tests.tiers import slow_but
 
 _PROJECT = Path(__file__).parents[2]
 _SECOND = ON + timedelta(days=1)
@@ -178,7 +179,7 @@ def test_the_undisturbed_night_passes_every_milestone_and_no_other(before: Befor
     assert not [path for path in before.undisturbed.on_server if path.endswith(".part")]
 
 
-@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("side", slow_but("before", ["before", "after"]))
 @pytest.mark.parametrize("name", MILESTONES)
 def test_a_night_killed_at_a_milestone_and_run_again_comes_to_the_same(
     before: Before, tmp_path: Path, name: str, side: str

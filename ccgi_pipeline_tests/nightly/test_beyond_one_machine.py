@@ -138,6 +138,7 @@ def _assert_first_night_is_made_again(warehouse: Path, outbox: Path) -> None:
     assert all((outbox / file.path).read_bytes() == content for file, content in again)
 
 
+@pytest.mark.slow
 def test_a_warehouse_that_was_moved_is_what_it_was_there_and_back(
     embedded: Nights,
     database_server: PostgreSql,
@@ -180,6 +181,7 @@ def test_status_and_support_bundle_tell_of_it_without_its_password(
     assert "archive" in sizes(warehouse)
 
 
+@pytest.mark.slow
 def test_a_purge_reaches_the_catalog_and_the_store_and_a_move_back_keeps_the_rest(
     served: Nights, database_server: PostgreSql
 ) -> None:

@@ -26,6 +26,8 @@ from ccgi_pipeline_tests.nightly.workers import (
 )
 from ccgi_pipeline_tests.postgresql import PostgreSql
 
+pytestmark = pytest.mark.slow
+
 Rows = dict[str, list[tuple[object, ...]]]
 
 

@@ -378,9 +378,9 @@ with listening(heard):
     ("name", "side"),
     [
         ("purge: archive", "after"),
-        ("warehouse: committed", "before"),
-        ("purge: rows", "after"),
-        ("purge: history", "after"),
+        pytest.param("warehouse: committed", "before", marks=pytest.mark.slow),
+        pytest.param("purge: rows", "after", marks=pytest.mark.slow),
+        pytest.param("purge: history", "after", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_purge_is_brought_to_its_end_by_another(

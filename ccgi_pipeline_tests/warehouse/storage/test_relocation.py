@@ -90,9 +90,9 @@ def _write(connection: duckdb.DuckDBPyConnection) -> None:
     ("tables", "encrypted"),
     [
         ("in the folder", False),
-        ("in a shared folder", False),
-        ("on object storage", False),
-        ("on object storage", True),
+        pytest.param("in a shared folder", False, marks=pytest.mark.slow),
+        pytest.param("on object storage", False, marks=pytest.mark.slow),
+        pytest.param("on object storage", True, marks=pytest.mark.slow),
     ],
 )
 def test_every_row_of_every_snapshot_moves_there_and_back(
