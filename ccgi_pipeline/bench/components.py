@@ -19,7 +19,7 @@ import polars as pl
 
 from ccgi_pipeline.bench.command_timing import timed
 from ccgi_pipeline.bench.floors import read_as_text, size
-from ccgi_pipeline.common.prefetch import prefetched
+from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.eligibility.evaluation import evaluate_all
 from ccgi_pipeline.eligibility.history import from_transcripts
 from ccgi_pipeline.eligibility.systems import systems_on
@@ -105,7 +105,7 @@ def bench_eligibility(folder: Path, students: int) -> EligibilityFigures:
             for first in range(0, students, _STUDENTS_A_BATCH)
         )
         histories = ((*batch, _lines_of(connection, path, *batch)) for batch in batches)
-        for _ in prefetched(_evaluate, histories, AT_ONCE):
+        for _ in prefetch(_evaluate, histories, AT_ONCE):
             pass
         evaluation = time.perf_counter() - started
     return EligibilityFigures(

@@ -21,8 +21,8 @@ import dagster as dg
 from ccgi_pipeline.bench import timed_night
 from ccgi_pipeline.bench.command_timing import Watched, watched
 from ccgi_pipeline.bench.floors import floors, size
-from ccgi_pipeline.common.progress import Step, relay
-from ccgi_pipeline.encryption.keys import KEY, new_key
+from ccgi_pipeline.common.progress import ProgressCounter, report_progress
+from ccgi_pipeline.encryption.keys import KEY, generate_key
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.inbox import is_cd_code
 from ccgi_pipeline.nightly.paths import PipelinePaths
@@ -92,11 +92,11 @@ def bench_night(
     shutil.rmtree(folder, ignore_errors=True)
     folders = PipelinePaths(folder / "inbox", folder / "outbox", folder / "warehouse")
     _generate(folders.inbox, districts, students, on)
-    with _key(new_key() if encrypted else None):
+    with _key(generate_key() if encrypted else None):
         night, stages = _night(folders, on)
         works = sum(stage.work_s for stage in stages)
         again, _ = _night(folders, on)
-        step = Step("measuring the floors", 1)
+        step = ProgressCounter("measuring the floors", 1)
         least = floors(folders, folder / "floor", on)
         step.advance()
         shutil.rmtree(folder / "floor")
@@ -132,7 +132,7 @@ def bench_night(
 def _generate(
     inbox: Path, districts: int, students: int, on: date, only: int | None = None
 ) -> None:
-    step = Step(f"generating {inbox.name}", only or districts)
+    step = ProgressCounter(f"generating {inbox.name}", only or districts)
     generate(
         inbox,
         districts=districts,
@@ -175,7 +175,7 @@ def _night(folders: PipelinePaths, on: date) -> tuple[Watched, list[Stage]]:
         told, *words = line.split("\t")
         if told == timed_night.TOLD:
             step, done, total = words
-            relay(f"{on:%d %B}: {step}", int(done), int(total))
+            report_progress(f"{on:%d %B}: {step}", int(done), int(total))
 
     run = watched(
         timed_night.__name__,

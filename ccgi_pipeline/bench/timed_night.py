@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from types import ModuleType
 
-from ccgi_pipeline.common.progress import listening
+from ccgi_pipeline.common.progress import observe_progress
 from ccgi_pipeline.nightly import (
     deliver,
     evaluate,
@@ -44,7 +44,7 @@ def main() -> None:
     inbox, outbox, warehouse, on, times = sys.argv[1:]
     noted: list[tuple[str, float, float]] = []
     _put_stopwatch(noted)
-    with listening(_Telling()):
+    with observe_progress(_Telling()):
         run_night(PipelinePaths(Path(inbox), Path(outbox), Path(warehouse)), date.fromisoformat(on))
     Path(times).write_text(json.dumps(noted))
 

@@ -27,7 +27,7 @@ from ccgi_pipeline.cli.replay import replay
 from ccgi_pipeline.cli.status import status
 from ccgi_pipeline.cli.support_bundle import support_bundle
 from ccgi_pipeline.cli.warehouse import warehouse
-from ccgi_pipeline.common.errors import UnexpectedError, as_ours
+from ccgi_pipeline.common.errors import UnexpectedError, to_pipeline_error
 
 
 class _Commands(click.Group):
@@ -43,7 +43,7 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            ours = as_ours(error)
+            ours = to_pipeline_error(error)
             if isinstance(ours, UnexpectedError):
                 raise
             raise click.ClickException(str(ours)) from None

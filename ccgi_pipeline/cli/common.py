@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import click
 from rich import box
@@ -18,7 +17,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from ccgi_pipeline.common.progress import listening
+from ccgi_pipeline.common.progress import observe_progress
+from ccgi_pipeline.common.time_zone import CALIFORNIA
 
 EXAMPLE = "\b\nExample:\n  {}"
 SUCCESS, FAILURE, NOTHING = 0, 1, 2
@@ -42,7 +42,7 @@ class Day(click.ParamType[date]):
 
 def today() -> date:
     """The day in California."""
-    return datetime.now(tz=ZoneInfo("America/Los_Angeles")).date()
+    return datetime.now(tz=CALIFORNIA).date()
 
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -54,7 +54,7 @@ def progress_bars() -> Iterator[None]:
     """One bar a step on standard error; plain lines of text where that is no terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        with listening(_PlainProgress()):
+        with observe_progress(_PlainProgress()):
             yield
         return
     bars = Progress(
@@ -75,7 +75,7 @@ def progress_bars() -> Iterator[None]:
                     bars.update(old, visible=False)
             bars.update(tasks[step], completed=done, total=max(total, done))
 
-        with listening(show):
+        with observe_progress(show):
             yield
 
 

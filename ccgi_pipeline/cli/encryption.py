@@ -32,7 +32,7 @@ def new_key() -> None:
     """Prints a new key. Keep a copy of it in another place: without it nothing can be read."""
     from ccgi_pipeline.encryption import keys  # noqa: PLC0415 - it takes its time to import
 
-    click.echo(keys.new_key())
+    click.echo(keys.generate_key())
 
 
 @encryption.command(
@@ -55,7 +55,7 @@ def change_key(warehouse: Path, new_key_file: Path) -> None:
     """
     from ccgi_pipeline.encryption import keys  # noqa: PLC0415
 
-    keys.change_key(warehouse, keys.key_in(new_key_file))
+    keys.change_key(warehouse, keys.read_key_file(new_key_file))
     click.echo("The new key is in force, the old one is refused.")
 
 
@@ -68,7 +68,7 @@ def status(warehouse: Path) -> None:
     if not (warehouse / keys.FILE_NAME).exists():
         click.echo("not encrypted")
         return
-    told = keys.status_of(warehouse)
+    told = keys.read_status(warehouse)
     click.echo(
         f"encrypted, scheme {told.scheme}\nsince            {told.made}\n"
         f"key last changed {told.key_changed}"

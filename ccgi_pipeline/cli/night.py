@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, print_table, progress_bars, today
 from ccgi_pipeline.common.errors import PipelineError
-from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.common.progress import ProgressCounter
 
 if TYPE_CHECKING:
     from ccgi_pipeline.nightly.summary import NightSummary
@@ -43,7 +43,7 @@ def demo(data: Path, districts: int, students: int) -> None:
             seed=1,
             on=on,
             defects=0.005,
-            progress=Step("generating districts", districts).advance,
+            progress=ProgressCounter("generating districts", districts).advance,
         )
     _run_night(data / "inbox", data / "outbox", data / "warehouse", on)
 
@@ -77,7 +77,7 @@ def generate(  # noqa: PLR0913, PLR0917 - click passes one for each option
             on=on or today(),
             defects=defects,
             days=days,
-            progress=Step("generating districts", districts).advance,
+            progress=ProgressCounter("generating districts", districts).advance,
         )
     click.echo(f"{made.files} files, {made.students} students, {made.lines} lines in {out}")
 

@@ -1,1 +1,1 @@
-"""Small, general building blocks: errors, progress, prefetch, failpoints, environment, runbook."""
+"""Small, general building blocks; nothing here knows what the pipeline does."""

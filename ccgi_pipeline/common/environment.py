@@ -22,20 +22,24 @@ DEFAULT_FOLDERS = {
 
 
 def read_variable(
-    environment: Mapping[str, str], name: str, refuse: type[PermanentError]
+    environment: Mapping[str, str], name: str, error_type: type[PermanentError]
 ) -> str | None:
-    """What ``name`` says, or the file named by ``<name>_FILE``; None where neither is set.
+    """Returns the value of ``name``, or the content of the file that ``<name>_FILE`` names.
 
-    Raises ``refuse`` where both are set, or the file cannot be read.
+    Returns None if neither is set. Raises ``error_type`` if both are set or the file cannot be
+    read.
     """
     value, path = environment.get(name), environment.get(f"{name}_FILE")
     if value and path:
         msg = f"{name} and {name}_FILE are both set: set one of them"
-        raise refuse(msg)
+        raise error_type(msg)
     if not path:
         return value or None
     try:
         return Path(path).read_text()
     except (OSError, UnicodeError):
-        msg = f"{name}_FILE: the file that it names cannot be read: look at its path and its rights"
-        raise refuse(msg) from None
+        msg = (
+            f"{name}_FILE: the file that it names cannot be read: "
+            "check its path and its permissions"
+        )
+        raise error_type(msg) from None

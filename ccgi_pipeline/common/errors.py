@@ -1,8 +1,9 @@
-"""Errors as words with meaning: may it go away by itself, or must somebody act.
+"""The pipeline's errors: transient ones may go away by themselves, permanent ones need a person.
 
-Belongs here: the two kinds, and the guard that keeps pupils' values out of whatever is raised.
-Libraries put values into their messages (a parser quotes the cell that it could not read), and an
-orchestrator stores messages for ever: so what is not one of ours is raised again without its words.
+Belongs here: the two base classes, the errors of the machine (disk, catalog, storage), and the
+guard that keeps students' values out of messages. Libraries put values into their messages (a
+parser quotes the cell that it could not read) and the orchestrator stores messages for ever. So
+every error that is not a PipelineError is raised again without its message.
 """
 
 from __future__ import annotations
@@ -22,45 +23,46 @@ R = TypeVar("R")
 
 
 class PipelineError(Exception):
-    """An error of ours; its message holds no value of a received file."""
+    """Base of the pipeline's own errors; a message holds no value of a received file."""
 
 
 class TransientError(PipelineError):
-    """It may go away by itself: skip, and try again."""
+    """An error that may go away by itself: the caller skips the work and tries again later."""
 
 
 class UnreachableError(TransientError):
-    """A server that the warehouse lies on cannot be reached, or went away."""
+    """The server of the warehouse's catalog or tables cannot be reached, or went away."""
 
 
 class PermanentError(PipelineError):
-    """It stays until somebody acts: stop, and be loud."""
+    """An error that stays until somebody acts: the work stops and the error is shown."""
 
 
 class UnexpectedError(PermanentError):
-    """Something that nobody foresaw, told by its kind and place alone."""
+    """An error that the pipeline did not expect; its message has only a type and a traceback."""
 
 
 class NoRoomError(PermanentError):
-    """A disk is full, or a limit on it is reached: nothing is half written, somebody makes room."""
+    """A disk is full or its quota is reached. Nothing is half written."""
 
 
 class StorageRefusedError(PermanentError):
-    """The object storage of the warehouse's tables refuses: keys, name, rights."""
+    """The object storage of the warehouse's tables refuses the keys, the name or the access."""
 
 
 class CatalogDamagedError(PermanentError):
-    """The warehouse's catalog cannot be read, or is gone: restore it from a backup."""
+    """The warehouse's catalog cannot be read or is gone, and needs a backup."""
 
 
-UNFORESEEN = (Exception, PanicException)
-"""What a library may raise at us; polars' panics are no ordinary exceptions."""
+ANY_ERROR = (Exception, PanicException)
+"""What any library may raise; a panic of polars does not derive from Exception."""
 
 
 def value_free(step: Callable[P, R]) -> Callable[P, R]:
-    """Has ``step`` raise errors of ours only; others lose their words (UnexpectedError).
+    """Decorates ``step`` so that it raises only pipeline errors, whose messages hold no values.
 
-    A full disk, a damaged catalog and a server that is gone are told as what they are.
+    A full disk, a damaged catalog and a missing server become the errors of those names; every
+    other error becomes an UnexpectedError without its message.
     """
 
     @functools.wraps(step)
@@ -69,53 +71,64 @@ def value_free(step: Callable[P, R]) -> Callable[P, R]:
             return step(*args, **kwargs)
         except PipelineError:
             raise
-        except UNFORESEEN as error:
-            raise as_ours(error, places_of(*args)) from None
+        except ANY_ERROR as error:
+            raise to_pipeline_error(error, _write_folders(*args)) from None
 
     return guarded
 
 
 @runtime_checkable
-class HasPlaces(Protocol):
-    """What says where it writes."""
+class HasFolders(Protocol):
+    """An argument of a step that knows which folders the step writes to."""
 
     @property
-    def places(self) -> Sequence[Path]:
-        """Folders, maybe on several disks."""
+    def write_folders(self) -> Sequence[Path]:
+        """The folders, maybe on several disks."""
 
 
-def places_of(*arguments: object) -> Sequence[Path]:
-    """Where those write that are given to a step."""
-    return next((given.places for given in arguments if isinstance(given, HasPlaces)), ())
+def _write_folders(*arguments: object) -> Sequence[Path]:
+    """Returns the folders that a step with these arguments writes to, if one of them knows."""
+    return next((given.write_folders for given in arguments if isinstance(given, HasFolders)), ())
 
 
-def as_ours(error: BaseException, places: Sequence[Path] = ()) -> PipelineError:
-    """``error`` as one of ours; ``places`` are the folders that were written to."""
-    for cause in _chain(error):
+def to_pipeline_error(error: BaseException, folders: Sequence[Path] = ()) -> PipelineError:
+    """Returns the pipeline error that says what ``error`` is.
+
+    ``folders`` were written to: a message about a full disk says how much room each has.
+    """
+    for cause in _causes(error):
         if isinstance(cause, PipelineError):
             return cause
-        if _says(cause, _NO_ROOM) or (isinstance(cause, OSError) and cause.errno in _NO_ROOM_CODES):
+        if _message_has(cause, _NO_ROOM) or (
+            isinstance(cause, OSError) and cause.errno in _NO_ROOM_CODES
+        ):
             return NoRoomError(
-                f"there is no room: a disk is full or fails, or a limit is reached{_free(places)}. "
+                "there is no room: a disk is full or fails, or a limit is reached"
+                f"{_describe_free_room(folders)}. "
                 "Nothing is half written: make room, then run again"
             )
-        if _says(cause, _DAMAGED):
-            return catalog_damaged("cannot be read")
-        if _says(cause, _WENT_AWAY):
+        if _message_has(cause, _DAMAGED):
+            return catalog_damaged_error("cannot be read")
+        if _message_has(cause, _WENT_AWAY):
             return UnreachableError(
                 "the server of the warehouse's catalog or tables went away or cannot be reached. "
                 "Nothing is half written: run again when it is up"
             )
-        if _says(cause, _REFUSED):
+        if _message_has(cause, _REFUSED):
             return StorageRefusedError(
-                "the object storage of the warehouse's tables refuses: look at CCGI_TABLES, "
+                "the object storage of the warehouse's tables refuses access: check CCGI_TABLES, "
                 "CCGI_S3_KEY_ID and CCGI_S3_SECRET"
             )
-    return UnexpectedError(kind_and_place(error))
+    return UnexpectedError(describe_without_values(error))
 
 
-def catalog_damaged(how: str, what: str = "the whole warehouse folder") -> CatalogDamagedError:
-    """The error about a catalog that ``cannot be read``, or ``is gone``; ``what`` to restore."""
+def catalog_damaged_error(
+    how: str, what: str = "the whole warehouse folder"
+) -> CatalogDamagedError:
+    """Returns the error about a catalog that "cannot be read" or "is gone".
+
+    ``what`` is to be restored from the backup.
+    """
     return CatalogDamagedError(
         f"the warehouse's catalog {how}: restore {what} from a backup. Keep "
         "the damaged one until that is done"
@@ -128,7 +141,7 @@ _NO_ROOM = (
     *("database or disk is full", "disk I/O error"),
 )
 _DAMAGED = ("file is not a database", "disk image is malformed", "malformed database schema")
-"""What SQLite and DuckDB say, in words only: they have no codes that reach us."""
+"""What SQLite and DuckDB say. Their error codes do not get as far as here, only the messages."""
 _WENT_AWAY = (
     *("Unable to connect to Postgres", "server closed the connection", "terminating connection"),
     *("the database system is", "no connection to the server", "Connection refused"),
@@ -142,18 +155,18 @@ _REFUSED = (
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
 )
-"""The same of PostgreSQL and of object storage."""
-_SPEAKERS = ("duckdb", "_duckdb", "sqlite3", "sqlcipher3", "sqlalchemy", "polars", "psycopg2")
-"""Whose words are looked at. Others' may quote a value, and mean nothing of the kind."""
+"""What PostgreSQL and object storage say."""
+_LIBRARIES = ("duckdb", "_duckdb", "sqlite3", "sqlcipher3", "sqlalchemy", "polars", "psycopg2")
+"""The libraries whose messages are searched: another one's may quote a value that looks alike."""
 
 
-def _says(error: BaseException, words: Sequence[str]) -> bool:
-    speaks = type(error).__module__.partition(".")[0] in _SPEAKERS
-    return speaks and any(word in str(error) for word in words)
+def _message_has(error: BaseException, phrases: Sequence[str]) -> bool:
+    known = type(error).__module__.partition(".")[0] in _LIBRARIES
+    return known and any(phrase in str(error) for phrase in phrases)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what led to it."""
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yields the error and then each error that led to it."""
     seen: BaseException | None = error
     while seen is not None:
         yield seen
@@ -164,18 +177,18 @@ GIB = 1 << 30
 
 
 def free_gib(place: Path) -> float:
-    """Free room where ``place`` is, or will be, in GiB."""
+    """Returns the free room in GiB of the disk that ``place`` is on or will be on."""
     there = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
     return shutil.disk_usage(there).free / GIB
 
 
-def _free(places: Sequence[Path]) -> str:
-    told = [f"{free_gib(place):.1f} GiB at {place}" for place in places]
-    return f" (free: {', '.join(told)})" if told else ""
+def _describe_free_room(folders: Sequence[Path]) -> str:
+    rooms = [f"{free_gib(folder):.1f} GiB at {folder}" for folder in folders]
+    return f" (free: {', '.join(rooms)})" if rooms else ""
 
 
-def kind_and_place(error: BaseException) -> str:
-    """The error's type and the lines of code that led to it."""
+def describe_without_values(error: BaseException) -> str:
+    """Returns the error's type and the lines of code that led to it, without its message."""
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames]
     return "\n  ".join([type(error).__name__, *places])

@@ -1,7 +1,7 @@
-"""Milestones: the changes of state that a night is made of, each by its name.
+"""Failpoints: the named places where a night changes something on disk or on a server.
 
-Belongs here: the one way in which code says "from here to there something on disk or on a server
-changes". Nobody listens in a night; the tests do, and kill the process on either side of each.
+Belongs here: marking such a place, and observing it. A night has no observer. The tests have one,
+and kill the process before and after each failpoint.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from contextlib import contextmanager
 from typing import Literal
 
 Side = Literal["before", "after"]
-Listener = Callable[[str, Side], None]
+Observer = Callable[[str, Side], None]
 
 
-def _nobody(_name: str, _side: Side) -> None:
+def _ignore(_name: str, _side: Side) -> None:
     return
 
 
-_listeners: list[Listener] = [_nobody]
+_observers: list[Observer] = [_ignore]
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
-    """Has ``listener`` hear every milestone of this process meanwhile."""
-    _listeners.append(listener)
+def observe_failpoints(observer: Observer) -> Iterator[None]:
+    """Calls ``observer`` at every failpoint that this process passes inside the block."""
+    _observers.append(observer)
     try:
         yield
     finally:
-        _listeners.remove(listener)
+        _observers.remove(observer)
 
 
 @contextmanager
 def failpoint(name: str) -> Iterator[None]:
-    """Marks the code inside as one change of state."""
-    _listeners[-1](name, "before")
+    """Marks the block as one change of state."""
+    _observers[-1](name, "before")
     yield
-    _listeners[-1](name, "after")
+    _observers[-1](name, "after")

@@ -1,8 +1,8 @@
-"""Overlapping: work on one part while the next is fetched, so that no core waits for the other.
+"""Prefetching: threads work on the next parts of a step while the caller uses the last one.
 
-Belongs here: the one way in which a step does parts of itself in threads. It pays where the work
-is done outside of Python: by polars, DuckDB, a digest, the disk. Does not belong here: what the
-parts are, how large they may be.
+Belongs here: the only way in which a step runs parts of itself in threads. It pays where the work
+is done outside of Python: by polars, DuckDB, a digest or the disk. Does not belong here: what the
+parts are and how large they may be.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def prefetched(work: Callable[[T], R], items: Iterable[T], at_once: int = 1) -> Iterator[R]:
-    """The results of ``work`` for each of ``items``, in their order, made in other threads.
+def prefetch(work: Callable[[T], R], items: Iterable[T], at_once: int = 1) -> Iterator[R]:
+    """Yields the result of ``work`` for each item, in their order; ``work`` runs in other threads.
 
-    ``items`` are taken in this thread, at most ``at_once`` and one more ahead of what is asked for:
-    so many are held in memory. An error of ``work`` is raised where its result would have come;
-    what was not begun by then is left.
+    ``items`` are read in the caller's thread, at most ``at_once + 1`` ahead of the caller, so no
+    more results than that are in memory. An error of ``work`` is raised where its result would
+    have come; the items that were not begun by then are dropped.
     """
     with ThreadPoolExecutor(at_once) as pool:
         under_way: deque[Future[R]] = deque()

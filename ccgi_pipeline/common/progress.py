@@ -1,7 +1,7 @@
-"""Progress of long work, told to whoever listens; nobody does unless the command line asks.
+"""Progress of long work, reported to an observer if there is one: the command line sets it.
 
-Belongs here: the one way in which a step says how far it has come. Nothing personal passes here:
-names of steps and counts.
+Belongs here: the only way in which a step reports how far it has come. Only names of steps and
+counts pass here, nothing personal.
 """
 
 from __future__ import annotations
@@ -10,41 +10,41 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-Listener = Callable[[str, int, int], None]
-"""Hears the step's name, what is done and what there is in all."""
+Observer = Callable[[str, int, int], None]
+"""Receives the step's name, the number of parts done, and the number of parts in all."""
 
 
-def _nobody(_step: str, _done: int, _total: int) -> None:
+def _ignore(_step: str, _done: int, _total: int) -> None:
     return
 
 
-_listener: ContextVar[Listener] = ContextVar("progress_listener", default=_nobody)
+_observer: ContextVar[Observer] = ContextVar("progress_observer", default=_ignore)
 
 
 @contextmanager
-def listening(listener: Listener) -> Iterator[None]:
-    """Has ``listener`` hear the progress of everything inside."""
-    token = _listener.set(listener)
+def observe_progress(observer: Observer) -> Iterator[None]:
+    """Calls ``observer`` with the progress of everything inside the block."""
+    token = _observer.set(observer)
     try:
         yield
     finally:
-        _listener.reset(token)
+        _observer.reset(token)
 
 
-def relay(step: str, done: int, total: int) -> None:
-    """Tells of a step that another process does."""
-    _listener.get()(step, done, total)
+def report_progress(step: str, done: int, total: int) -> None:
+    """Reports the progress of a step that another process works on."""
+    _observer.get()(step, done, total)
 
 
-class Step:
-    """Counts the parts of one step as they are done."""
+class ProgressCounter:
+    """Counts the parts of one step as they are done, and reports each."""
 
     def __init__(self, name: str, total: int) -> None:
         self._name, self._total, self._done = name, total, 0
-        self._tell = _listener.get()
-        self._tell(name, 0, total)
+        self._report = _observer.get()
+        self._report(name, 0, total)
 
     def advance(self, *_: object) -> None:
-        """One more part is done."""
+        """Counts one more part as done."""
         self._done += 1
-        self._tell(self._name, self._done, self._total)
+        self._report(self._name, self._done, self._total)

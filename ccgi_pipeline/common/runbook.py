@@ -1,7 +1,7 @@
-"""The runbook: where each red thing's page is.
+"""Links into the runbook, the page that says what to do when something is red.
 
-Belongs here: the page's place, and how a thing's name leads to its section. What can turn red is
-named where it is made; its section in the page bears the same name.
+Belongs here: where the page is, and how the name of a check, error, alert or finding leads to its
+section. The section bears the same name as the thing in the code.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 
 RUNBOOK = "CCGI_RUNBOOK_URL"
-"""Environment variable: where a deployer keeps the page, if not with the project."""
+"""Environment variable: the address of the page, if a deployer keeps it outside of the project."""
 PAGE = "docs/when-something-is-red.md"
 
 
-def runbook(name: str) -> str:
-    """Where to read what to do about the check, error, notice or finding of this name."""
+def runbook_link(name: str) -> str:
+    """Returns the link to the section about the check, error, alert or finding ``name``."""
     return f"{os.environ.get(RUNBOOK) or PAGE}#{name.lower()}"

@@ -7,7 +7,7 @@ import warnings
 
 import dagster as dg
 
-from ccgi_pipeline.common.runbook import runbook
+from ccgi_pipeline.common.runbook import runbook_link
 
 
 def check_spec(
@@ -19,7 +19,7 @@ def check_spec(
     partitions: dg.PartitionsDefinition[str] | None = None,
 ) -> dg.AssetCheckSpec:
     """A check that leads to its section of the runbook."""
-    link = runbook(name)
+    link = runbook_link(name)
     # Checks on partitions are a preview of Dagster's. What is delivered does not hang on them: the
     # ledger decides, such a check only shows it. So the notice is of no use to who runs a night.
     with warnings.catch_warnings():

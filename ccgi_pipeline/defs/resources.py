@@ -23,9 +23,9 @@ from dagster_duckdb import DuckDBResource
 from pydantic import PrivateAttr
 
 from ccgi_pipeline.common.environment import INBOX, OUTBOX, WAREHOUSE
+from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import WaitMode
-from ccgi_pipeline.reports.queries import CALIFORNIA
 from ccgi_pipeline.warehouse.storage import worker_locks
 from ccgi_pipeline.warehouse.storage.connection import attach_warehouse
 from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError

@@ -1,7 +1,7 @@
-"""Spill: what DuckDB writes to disk when a computation outgrows its memory.
+"""Spilled files: what DuckDB writes to disk when a computation outgrows its memory.
 
-Belongs here: having that encrypted, by a key that DuckDB makes up and forgets. Does not belong
-here: where spilled files lie.
+Belongs here: encrypting them, with a key that DuckDB makes for the process and never stores. Does
+not belong here: where the files are.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from ccgi_pipeline.common.errors import PermanentError
 
 
 def encrypt_spill(connection: duckdb.DuckDBPyConnection) -> None:
-    """Has all that the connection spills from now on encrypted. Raises PermanentError if not."""
+    """Encrypts all that the connection spills from now on. Raises PermanentError if it cannot."""
     import_extension("httpfs", con=connection)
-    connection.load_extension("httpfs")  # it brings OpenSSL, without which DuckDB writes nothing
+    connection.load_extension("httpfs")  # it brings OpenSSL, which DuckDB needs for encrypting
     connection.execute("SET temp_file_encryption = true")
     row = connection.execute("SELECT current_setting('temp_file_encryption')").fetchone()
     if row != (True,):
-        msg = "DuckDB does not encrypt its temporary files: see that the pinned versions are there"
+        msg = (
+            "DuckDB does not encrypt its temporary files: check that the versions of "
+            "requirements.lock are installed"
+        )
         raise PermanentError(msg)

@@ -1,12 +1,13 @@
-"""Encryption at rest: whose key opens what in a folder of pupils' data.
+"""The keys of encryption at rest: the operator's key, and the keys of a folder of students' data.
 
 Belongs here: the key from the environment, the envelope in the folder (``encryption.json``), and
-the keys for each purpose that are derived from it. Does not belong here: encrypting anything
-(sealing for files of ours; DuckDB and SQLCipher for theirs).
+the keys that are derived from it, one for each purpose. Does not belong here: encrypting anything
+(``sealed_files`` for the pipeline's own files; DuckDB and SQLCipher for theirs).
 
-A folder has a random data key of its own. It lies in the envelope, wrapped by the operator's key,
-so that key can be changed without writing the data anew. A folder becomes encrypted when it is
-made; which it is never changes, and a key that would do nothing is refused.
+Each folder has a random data key. It is stored in the envelope, wrapped by the operator's key, so
+the operator's key can be changed without writing the data again. A folder is encrypted from its
+first file on or never. A key that is set for a folder without encryption is refused, because it
+would protect nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _SCHEME = 1
 _BOUND_TO = f"ccgi-pipeline encryption.json, scheme {_SCHEME}".encode()
 _OWNER_ONLY = 0o600
 
-_OF_PLAIN = (
+_PLAIN_CONTENT = (
     "archive",
     "staging",
     "tables",
@@ -52,15 +53,15 @@ _OF_PLAIN = (
     "*.sqlite",
     "warehouse.json",
 )
-"""What lies in a folder that is no new one."""
+"""Patterns of the files and folders that show that a folder is already in use, unencrypted."""
 
 
 class EncryptionKeyError(PermanentError):
-    """The key of the environment and the folder do not fit; the message says how to mend it."""
+    """The key of the environment does not fit the folder; the message says what to do."""
 
 
-class Purpose(StrEnum):
-    """What a derived key is for: no two kinds of files share one."""
+class KeyPurpose(StrEnum):
+    """What a derived key is for: each kind of file has its own."""
 
     CATALOG = "catalog"
     DATABASES = "databases"
@@ -70,23 +71,23 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """The keys of one folder. It prints as nothing but its type."""
+    """The keys of one folder. Its ``repr`` shows no key."""
 
     _data_key: bytes
 
-    def of(self, purpose: Purpose) -> bytes:
-        """The key for one purpose, 32 bytes."""
-        return derived(self._data_key, f"ccgi {purpose.value} {_SCHEME}")
+    def of(self, purpose: KeyPurpose) -> bytes:
+        """Returns the key for one purpose, 32 bytes."""
+        return derive_key(self._data_key, f"ccgi {purpose.value} {_SCHEME}")
 
 
-def derived(key: bytes, name: str, salt: bytes | None = None) -> bytes:
-    """A key of its own, made of ``key``: 32 bytes."""
+def derive_key(key: bytes, name: str, salt: bytes | None = None) -> bytes:
+    """Derives another key of 32 bytes from ``key``; ``name`` and ``salt`` make it unique."""
     return HKDF(SHA256(), KEY_BYTES, salt, name.encode()).derive(key)
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """How a folder is encrypted: ISO times (UTC) of its making and of the last change of key."""
+class EncryptionStatus:
+    """How a folder is encrypted: scheme, and when it was made and its key changed (ISO, UTC)."""
 
     scheme: int
     made: str
@@ -96,21 +97,21 @@ class Status:
 # --- the operator's key ---------------------------------------------------------------------------
 
 
-def new_key() -> str:
-    """A new key as it is written: 32 random bytes in base64."""
+def generate_key() -> str:
+    """Returns a new operator's key: 32 random bytes in base64."""
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
-def key_in(path: Path) -> bytes:
-    """The key that a file holds. Raises EncryptionKeyError."""
+def read_key_file(path: Path) -> bytes:
+    """Returns the key that a file holds. Raises EncryptionKeyError."""
     try:
-        return _key(path.read_text(), f"the file {path}")
+        return _decode_key(path.read_text(), f"the file {path}")
     except (OSError, UnicodeDecodeError):
-        msg = f"the file {path} cannot be read as a key: see that it is there, and readable here"
+        msg = f"the file {path} cannot be read: check its path and its permissions"
         raise EncryptionKeyError(msg) from None
 
 
-def _key(written: str, where: str) -> bytes:
+def _decode_key(written: str, where: str) -> bytes:
     try:
         key = base64.b64decode(written.strip().replace("-", "+").replace("_", "/"), validate=True)
     except (binascii.Error, ValueError):
@@ -121,33 +122,33 @@ def _key(written: str, where: str) -> bytes:
     return key
 
 
-def _given(environment: Mapping[str, str]) -> bytes | None:
-    """The key that the environment names, or None."""
+def _key_from_environment(environment: Mapping[str, str]) -> bytes | None:
+    """Returns the operator's key, or None if the environment has none."""
     written = read_variable(environment, KEY, EncryptionKeyError)
     where = KEY if environment.get(KEY) else f"the file of {KEY_FILE}"
-    return _key(written, where) if written else None
+    return _decode_key(written, where) if written else None
 
 
 # --- a folder's keys ------------------------------------------------------------------------------
 
 
-def keys_of(
+def load_keys(
     folder: Path, *, make: bool = False, environment: Mapping[str, str] = os.environ
 ) -> Keys | None:
-    """The keys of ``folder``, or of the one that it lies in; None where it is a plain one.
+    """Returns the keys of ``folder`` or of its parent folder; None if neither is encrypted.
 
-    ``make``: something is about to be written. If the environment has a key and nothing is there
-    yet, the folder becomes an encrypted one. Raises EncryptionKeyError where folder and key do not
-    fit: wrong, missing, or set for a folder that is plain.
+    ``make``: the caller is about to write. If the environment has a key and the folder is empty,
+    the folder becomes an encrypted one. Raises EncryptionKeyError if the key is wrong, missing, or
+    set for a folder that is not encrypted.
     """
     folder = folder.absolute()
-    key = _given(environment)
-    home = _home(folder)
+    key = _key_from_environment(environment)
+    home = _find_envelope_folder(folder)
     if home is not None:
-        return Keys(_unwrapped(home, key))
+        return Keys(_unwrap_data_key(home, key))
     if (folder / "catalog.duckdb").exists():
         msg = (
-            f"{folder} is encrypted, and its {FILE_NAME} is gone: restore that file from a backup; "
+            f"{folder} is encrypted, but its {FILE_NAME} is gone: restore that file from a backup; "
             "nothing can be read without it"
         )
         raise EncryptionKeyError(msg)
@@ -155,51 +156,53 @@ def keys_of(
         return None
     if _holds_data(folder):
         msg = (
-            f"{folder} is not encrypted, and a key is set, which would do nothing: unset {KEY} and "
-            f"{KEY_FILE}, or begin a new, encrypted folder (docs/encryption.md)"
+            f"{folder} is not encrypted, but a key is set, which would protect nothing: unset "
+            f"{KEY} and {KEY_FILE}, or start with a new, encrypted folder (docs/encryption.md)"
         )
         raise EncryptionKeyError(msg)
     if not make:
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with _envelope_lock(folder):
         if not (folder / FILE_NAME).exists():  # another process may have been first
-            _wrap(folder, secrets.token_bytes(KEY_BYTES), key, made=_now())
-    return Keys(_unwrapped(folder, key))
+            _write_envelope(folder, secrets.token_bytes(KEY_BYTES), key, made=_now())
+    return Keys(_unwrap_data_key(folder, key))
 
 
-def _home(folder: Path) -> Path | None:
-    """Where the envelope lies: here, or in the warehouse that this is a folder of."""
-    homes = (place for place in (folder, folder.parent) if (place / FILE_NAME).exists())
-    return next(homes, None)
+def _find_envelope_folder(folder: Path) -> Path | None:
+    """Returns the folder with the envelope: this one, or the warehouse that it is a part of."""
+    return next((home for home in (folder, folder.parent) if (home / FILE_NAME).exists()), None)
 
 
 def _holds_data(folder: Path) -> bool:
-    return any(next(folder.glob(pattern), None) for pattern in _OF_PLAIN)
+    return any(next(folder.glob(pattern), None) for pattern in _PLAIN_CONTENT)
 
 
 def change_key(folder: Path, new: bytes, *, environment: Mapping[str, str] = os.environ) -> None:
-    """Has ``new`` open the folder in place of the key of the environment, from one moment on.
+    """Replaces the operator's key, which the environment has, by ``new`` in one atomic step.
 
-    Data stay as they are, and so do the keys that open them. Raises EncryptionKeyError.
+    The data and the keys that are derived for them stay the same. Raises EncryptionKeyError.
     """
     folder = folder.absolute()
-    status_of(folder)
-    with _alone(folder):
-        data_key = _unwrapped(folder, _given(environment))
-        _wrap(folder, data_key, new, made=str(_envelope(folder)["made"]))
+    read_status(folder)
+    with _envelope_lock(folder):
+        data_key = _unwrap_data_key(folder, _key_from_environment(environment))
+        _write_envelope(folder, data_key, new, made=str(_read_envelope(folder)["made"]))
 
 
-def status_of(folder: Path) -> Status:
-    """How the folder is encrypted; no key is needed. Raises EncryptionKeyError if it is not."""
+def read_status(folder: Path) -> EncryptionStatus:
+    """Returns how the folder is encrypted; needs no key.
+
+    Raises EncryptionKeyError if it is not encrypted.
+    """
     if not (folder / FILE_NAME).exists():
         msg = f"{folder} is not encrypted: it has no {FILE_NAME}"
         raise EncryptionKeyError(msg)
-    envelope = _envelope(folder)
-    return Status(int(envelope["scheme"]), envelope["made"], envelope["key_changed"])
+    envelope = _read_envelope(folder)
+    return EncryptionStatus(int(envelope["scheme"]), envelope["made"], envelope["key_changed"])
 
 
-def _envelope(home: Path) -> dict[str, str]:
+def _read_envelope(home: Path) -> dict[str, str]:
     try:
         envelope = json.loads((home / FILE_NAME).read_text())
         scheme, _, _, _ = (envelope[n] for n in ("scheme", "wrapped_key", "made", "key_changed"))
@@ -207,28 +210,32 @@ def _envelope(home: Path) -> dict[str, str]:
         msg = f"{home / FILE_NAME} is damaged: restore it from a backup"
         raise EncryptionKeyError(msg) from None
     if scheme != _SCHEME:
-        msg = f"{home / FILE_NAME} has the scheme {scheme}, and this version knows {_SCHEME} only"
+        msg = (
+            f"{home / FILE_NAME} has scheme {scheme}, but this version of the pipeline knows only "
+            f"scheme {_SCHEME}: use the version that wrote it"
+        )
         raise EncryptionKeyError(msg)
     return dict(envelope)
 
 
-def _unwrapped(home: Path, key: bytes | None) -> bytes:
+def _unwrap_data_key(home: Path, key: bytes | None) -> bytes:
     if key is None:
-        msg = f"{home} is encrypted and no key is set: set {KEY} or {KEY_FILE}"
+        msg = f"{home} is encrypted, but no key is set: set {KEY} or {KEY_FILE}"
         raise EncryptionKeyError(msg)
     try:
-        wrapped = base64.b64decode(_envelope(home)["wrapped_key"])
+        wrapped = base64.b64decode(_read_envelope(home)["wrapped_key"])
         return AESGCM(key).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], _BOUND_TO)
     except (InvalidTag, ValueError):
         msg = (
             f"the key that is set is not the one of {home}: set the right one in {KEY} or "
-            f"{KEY_FILE}. If the key was changed, it is the new one; of a backup, the one of then"
+            f"{KEY_FILE}. After a change of key that is the new key; a backup needs the key of "
+            "its time"
         )
         raise EncryptionKeyError(msg) from None
 
 
-def _wrap(home: Path, data_key: bytes, key: bytes, made: str) -> None:
-    """Writes the envelope: the old one stands until the new one is whole and on disk."""
+def _write_envelope(home: Path, data_key: bytes, key: bytes, made: str) -> None:
+    """Writes the envelope; the old one stays until the new one is complete and on disk."""
     nonce = secrets.token_bytes(_NONCE_BYTES)
     wrapped = nonce + AESGCM(key).encrypt(nonce, data_key, _BOUND_TO)
     envelope = {
@@ -245,10 +252,10 @@ def _wrap(home: Path, data_key: bytes, key: bytes, made: str) -> None:
         os.fsync(file.fileno())
     with failpoint("encryption: key changed"):
         part.replace(home / FILE_NAME)
-        _flush(home)
+        _flush_folder(home)
 
 
-def _flush(folder: Path) -> None:
+def _flush_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -257,7 +264,7 @@ def _flush(folder: Path) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _envelope_lock(folder: Path) -> Iterator[None]:
     with (folder / f"{FILE_NAME}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

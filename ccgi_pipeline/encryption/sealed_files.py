@@ -1,12 +1,12 @@
-"""Sealed files: bytes on disk that only a key opens, and that nobody can change unnoticed.
+"""Sealed files: encrypted files that cannot be changed without notice.
 
-Belongs here: the form of such a file, writing and reading it piece by piece. Does not belong here:
-where keys come from (encryption), what is in the files.
+Belongs here: the format of such a file, and writing and reading it piece by piece. Does not belong
+here: where keys come from (``keys``) and what is in the files.
 
-A sealed file begins with a name of the form and a random salt; of key and salt follows the file's
-own key. Then come pieces of one MiB (the last is shorter), each encrypted with AES-256-GCM. A
-piece's nonce is its number and a mark on the last one, so pieces that were left out, exchanged or
-cut off do not open.
+A sealed file begins with the name of the format and a random salt; the file's own key is derived
+from key and salt. Then come pieces of one MiB (the last is shorter), each encrypted with
+AES-256-GCM. A piece's nonce is its number and a mark on the last one, so a piece that was left out,
+exchanged or cut off is noticed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ccgi_pipeline.common.errors import PermanentError
-from ccgi_pipeline.encryption.keys import derived
+from ccgi_pipeline.encryption.keys import derive_key
 
 _FORM = b"ccgi sealed 1\n"
 _SALT_BYTES, _TAG_BYTES = 16, 16
@@ -30,11 +30,11 @@ _NUMBER_BYTES = 11  # with the mark, the 12 bytes of a nonce
 
 
 class SealBrokenError(PermanentError):
-    """A sealed file is not as it was written, or another key's."""
+    """A sealed file was changed since it was written, or was sealed with another key."""
 
 
-class Sealer(io.RawIOBase):
-    """Writes what it is given into ``file``, sealed. It is whole once ``finish`` was called."""
+class SealedWriter(io.RawIOBase):
+    """Encrypts what is written to it into ``file``, which is complete after ``finish``."""
 
     def __init__(self, file: BinaryIO, key: bytes) -> None:
         super().__init__()
@@ -44,37 +44,37 @@ class Sealer(io.RawIOBase):
         file.write(_FORM + salt)
 
     def writable(self) -> bool:
-        """It is."""
+        """Returns True."""
         return True
 
     def write(self, data: object) -> int:
-        """Takes bytes; a piece is written once there is more than a piece."""
-        given = memoryview(data).cast("B")  # type: ignore[arg-type] # whatever has bytes
-        for start in range(0, len(given), _PIECE):
-            self._waiting += given[start : start + _PIECE]
+        """Takes bytes, and writes a piece as soon as it has more than one."""
+        content = memoryview(data).cast("B")  # type: ignore[arg-type] # whatever has bytes
+        for start in range(0, len(content), _PIECE):
+            self._waiting += content[start : start + _PIECE]
             if len(self._waiting) > _PIECE:
-                self._put(bytes(self._waiting[:_PIECE]), last=False)
+                self._write_piece(bytes(self._waiting[:_PIECE]), last=False)
                 del self._waiting[:_PIECE]
-        return len(given)
+        return len(content)
 
     def finish(self) -> None:
         """Writes the last piece."""
-        self._put(bytes(self._waiting), last=True)
+        self._write_piece(bytes(self._waiting), last=True)
         self._waiting.clear()
 
-    def _put(self, piece: bytes, *, last: bool) -> None:
+    def _write_piece(self, piece: bytes, *, last: bool) -> None:
         self._file.write(self._cipher.encrypt(_nonce(self._number, last=last), piece, None))
         self._number += 1
 
 
-def opened(file: BinaryIO, key: bytes) -> Iterator[bytes]:
-    """The pieces of a sealed file, each as soon as it was proven. Raises SealBrokenError.
+def read_pieces(file: BinaryIO, key: bytes) -> Iterator[bytes]:
+    """Yields the pieces of a sealed file, each after its check. Raises SealBrokenError.
 
-    Only after the last piece is it sure that none was cut off.
+    A missing end is noticed only after the last piece.
     """
     header = file.read(_HEADER_BYTES)
     if len(header) < _HEADER_BYTES or not header.startswith(_FORM):
-        msg = "this is no sealed file, or its beginning is damaged"
+        msg = "the file is not a sealed file, or its beginning is damaged"
         raise SealBrokenError(msg)
     cipher = _cipher(key, header[len(_FORM) :])
     number, piece = 0, file.read(_PIECE + _TAG_BYTES)
@@ -91,27 +91,27 @@ def opened(file: BinaryIO, key: bytes) -> Iterator[bytes]:
 
 
 def seal(content: bytes | memoryview, key: bytes) -> bytes:
-    """``content`` as a sealed file."""
+    """Returns ``content`` as the bytes of a sealed file."""
     written = io.BytesIO()
-    sealer = Sealer(written, key)
+    sealer = SealedWriter(written, key)
     sealer.write(content)
     sealer.finish()
     return written.getvalue()
 
 
 def unseal(sealed: bytes, key: bytes) -> bytes:
-    """The content of a sealed file. Raises SealBrokenError."""
-    return b"".join(opened(io.BytesIO(sealed), key))
+    """Returns the content of a sealed file. Raises SealBrokenError."""
+    return b"".join(read_pieces(io.BytesIO(sealed), key))
 
 
 def plain_size(sealed_size: int) -> int:
-    """How many bytes a sealed file of this size holds."""
+    """Returns how many bytes of content a sealed file of ``sealed_size`` bytes holds."""
     pieces = -(-(sealed_size - _HEADER_BYTES) // (_PIECE + _TAG_BYTES))
     return max(0, sealed_size - _HEADER_BYTES - pieces * _TAG_BYTES)
 
 
 def _cipher(key: bytes, salt: bytes) -> AESGCM:
-    return AESGCM(derived(key, "ccgi sealed file 1", salt))
+    return AESGCM(derive_key(key, "ccgi sealed file 1", salt))
 
 
 def _nonce(number: int, *, last: bool) -> bytes:

@@ -1,7 +1,6 @@
-"""SQLite files that several processes share.
+"""SQLite files that several processes share; in an encrypted folder, SQLCipher encrypts them.
 
-Belongs here: how such a file is made, opened and written to; in an encrypted folder it is one of
-SQLCipher's. Does not belong here: what is in it.
+Belongs here: how such a file is made, opened and written to. Does not belong here: its tables.
 """
 
 from __future__ import annotations
@@ -17,30 +16,30 @@ from typing import Any, Literal, cast
 import sqlcipher3
 
 from ccgi_pipeline.common.errors import PermanentError
-from ccgi_pipeline.encryption.keys import Keys, Purpose, keys_of
+from ccgi_pipeline.encryption.keys import KeyPurpose, Keys, load_keys
 
 OWNER_ONLY = 0o600
 
 _BUSY_SECONDS = 10.0
-"""How long a writer waits for another one. Writes take less than a millisecond."""
+"""How long a writer waits for another one. A write takes less than a millisecond."""
 
 _MAGIC = b"SQLite format 3\0"
-_ENDINGS = (".sqlite", ".db")
-"""Ours, and Dagster's."""
+_SUFFIXES = (".sqlite", ".db")
+"""Of the pipeline's files, and of Dagster's."""
 
 Durability = Literal["FULL", "NORMAL"]
-"""FULL: what was written survives a power failure. NORMAL: the end of any process only; the last
-writes before a power failure may be lost, which is four times as quick here."""
+"""FULL: a write survives a power failure. NORMAL: a write survives the end of any process, but the
+last ones before a power failure may be lost; it is four times as fast here."""
 
 
 def open_database(path: Path, schema: str, durability: Durability) -> sqlite3.Connection:
-    """Opens the file for reading and writing; makes it, readable by its owner only, if need be.
+    """Opens the file for reading and writing; makes it if it is missing, for its owner only.
 
-    Raises PermanentError where the keys of its folder do not open it.
+    Raises PermanentError if the keys of its folder do not open it.
     """
-    keys = keys_of(path.parent, make=True)
+    keys = load_keys(path.parent, make=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _only_opener(path):
+    with _opening_lock(path):
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, OWNER_ONLY))
         connection = connect(
             path, keys, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -56,46 +55,46 @@ def connect(
     keys: Keys | None,
     **options: Any,  # noqa: ANN401 - whatever sqlite3 takes
 ) -> sqlite3.Connection:
-    """A connection with the ``options`` of ``sqlite3.connect``; with ``keys``, to an encrypted one.
+    """Connects with the ``options`` of ``sqlite3.connect``; with ``keys``, to an encrypted file.
 
-    Raises PermanentError where the keys do not open it.
+    Raises PermanentError if the keys do not open it.
     """
     if keys is None:
         plain: sqlite3.Connection = sqlite3.connect(database, **options)
         return plain
     connection = sqlcipher3.connect(str(database), **options)
-    # A key of full strength as it is: nothing is gained by stretching it.
-    connection.execute(f"PRAGMA key = \"x'{keys.of(Purpose.DATABASES).hex()}'\"")
+    # The key has its full strength already, so it needs no key derivation.
+    connection.execute(f"PRAGMA key = \"x'{keys.of(KeyPurpose.DATABASES).hex()}'\"")
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlcipher3.DatabaseError as error:
         if isinstance(error, sqlcipher3.OperationalError):
-            raise  # busy, or the disk's fault
+            raise  # the file is busy, or the disk fails
         connection.close()
         name = str(database).partition("?")[0].rpartition("/")[2]
         msg = (
-            f"{name} is not encrypted with the key of its folder, or is damaged: restore it from "
-            "the same backup as encryption.json"
+            f"{name} is not encrypted with the key of its folder, or it is damaged: restore it "
+            "from the same backup as encryption.json"
         )
         raise PermanentError(msg) from None
     return cast("sqlite3.Connection", connection)
 
 
 @contextmanager
-def _only_opener(path: Path) -> Iterator[None]:
-    """SQLite does not wait where two processes turn one new file into a WAL file."""
+def _opening_lock(path: Path) -> Iterator[None]:
+    """Lets one process at a time open the file: SQLite fails if two turn it into a WAL file."""
     with path.with_name(path.name + ".opening").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def vacuum(folder: Path) -> None:
-    """Leaves nothing in the SQLite files below ``folder`` of what was deleted from them.
+def vacuum_files(folder: Path) -> None:
+    """Removes the remains of deleted rows from the unencrypted SQLite files below ``folder``.
 
-    In an encrypted folder nobody reads what is left in a file: there, only plain ones are meant.
+    In an encrypted file nobody can read such remains.
     """
     for path in folder.rglob("*"):
-        if path.suffix in _ENDINGS and path.is_file():
+        if path.suffix in _SUFFIXES and path.is_file():
             with path.open("rb") as file:
                 begins = file.read(len(_MAGIC))
             if begins == _MAGIC:
@@ -104,9 +103,9 @@ def vacuum(folder: Path) -> None:
                     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def text_of(path: Path) -> bytes:
-    """All cells of the SQLite file, which may be an encrypted one, a line each."""
-    with closing(connect(path, keys_of(path.parent), timeout=_BUSY_SECONDS)) as connection:
+def dump_cells(path: Path) -> bytes:
+    """Returns all cells of a plain or encrypted SQLite file, one a line."""
+    with closing(connect(path, load_keys(path.parent), timeout=_BUSY_SECONDS)) as connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         return "\n".join(
             str(cell)
@@ -118,7 +117,7 @@ def text_of(path: Path) -> bytes:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Everything inside or nothing; other writers, of any process, wait from the first line on."""
+    """Runs the block as one transaction; writers of all processes wait for its end."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -18,8 +18,13 @@ from typing import BinaryIO, Self, cast
 
 from ccgi_pipeline.common.errors import PermanentError, TransientError
 from ccgi_pipeline.common.failpoints import failpoint
-from ccgi_pipeline.encryption.keys import Purpose, keys_of
-from ccgi_pipeline.encryption.sealed_files import SealBrokenError, Sealer, opened, plain_size
+from ccgi_pipeline.encryption.keys import KeyPurpose, load_keys
+from ccgi_pipeline.encryption.sealed_files import (
+    SealBrokenError,
+    SealedWriter,
+    plain_size,
+    read_pieces,
+)
 
 _CHUNK = 1 << 20
 
@@ -49,8 +54,8 @@ class Archive:
     @classmethod
     def of(cls, warehouse: Path) -> Self:
         """That of the warehouse in this folder. Raises EncryptionKeyError."""
-        keys = keys_of(warehouse)
-        return cls(warehouse / "archive", keys.of(Purpose.ARCHIVE) if keys else None)
+        keys = load_keys(warehouse)
+        return cls(warehouse / "archive", keys.of(KeyPurpose.ARCHIVE) if keys else None)
 
     def path(self, sha256: str) -> Path:
         """Where the content with this hash stands, sealed or not."""
@@ -114,7 +119,7 @@ class Archive:
     def _filled(self, part: BinaryIO, fill: Callable[[BinaryIO], str]) -> str:
         if self.key is None:
             return fill(part)
-        sealer = Sealer(part, self.key)
+        sealer = SealedWriter(part, self.key)
         sha256 = fill(cast("BinaryIO", sealer))
         sealer.finish()
         return sha256
@@ -157,7 +162,7 @@ class Archive:
                     yield piece
                 return
             try:
-                yield from opened(file, self.key)
+                yield from read_pieces(file, self.key)
             except SealBrokenError:
                 raise _damaged(sha256) from None
 

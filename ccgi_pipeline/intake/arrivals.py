@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from ccgi_pipeline.common.errors import PipelineError, TransientError
-from ccgi_pipeline.common.prefetch import prefetched
+from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.intake.archive import Archive, FileStillGrowingError
 from ccgi_pipeline.intake.file_stability import Sighting, has_waited, sightings, stable_files
 from ccgi_pipeline.intake.inbox import (
@@ -195,7 +195,7 @@ def receive_files(
         growing += [file for file in files if file not in look.ready]
         ready = [file for file in files if file in look.ready]
         take = partial(_taken, source, archive, inboxes)
-        for file, sha256, later in prefetched(take, ready, source.at_once):
+        for file, sha256, later in prefetch(take, ready, source.at_once):
             if later or _promised(file, look) not in {"", sha256 or ""}:
                 growing.append(file)
                 continue

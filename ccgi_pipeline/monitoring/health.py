@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ccgi_pipeline.common.errors import UNFORESEEN, PipelineError, as_ours, free_gib
+from ccgi_pipeline.common.errors import ANY_ERROR, PipelineError, free_gib, to_pipeline_error
+from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.delivery import ledger as deliveries
 from ccgi_pipeline.intake.inbox_state import LastScan, read_last_scan
 from ccgi_pipeline.monitoring.alerts import store as notice_book
-from ccgi_pipeline.monitoring.alerts.types import CALIFORNIA, Alert, Kind
+from ccgi_pipeline.monitoring.alerts.types import Alert, Kind
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import HeartbeatSettings, Profiles
 from ccgi_pipeline.warehouse.load import approvals
@@ -103,8 +104,8 @@ def facts_of(
     if fault is None:
         try:
             held = _held(folders)
-        except UNFORESEEN as error:
-            ours = as_ours(error, folders.places)
+        except ANY_ERROR as error:
+            ours = to_pipeline_error(error, folders.write_folders)
             # A night that makes a new warehouse has it to itself for a moment.
             fault = str(ours) if warehouse_exists(warehouse) else None
     stuck: dict[str, tuple[int, datetime]] = {}
@@ -124,7 +125,7 @@ def facts_of(
         look=read_last_scan(warehouse),
         held=held,
         stuck=stuck,
-        free={str(place): free_gib(place) for place in folders.places},
+        free={str(place): free_gib(place) for place in folders.write_folders},
         catalog_fault=fault,
         unsent_since=unsent_since,
         outside_at=outside_at,

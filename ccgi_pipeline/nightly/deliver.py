@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from ccgi_pipeline.common.errors import TransientError, value_free
-from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.delivery.ledger import exists as deliveries_exist
 from ccgi_pipeline.delivery.ledger import open_ledger
 from ccgi_pipeline.delivery.routing import folders_on, to_be_sent
@@ -34,7 +34,7 @@ def deliver_outbox(folders: PipelinePaths, on: date) -> list[Outcome]:
         with open_ledger(folders.warehouse) as ledger:
             ledger.prepare(to_be_sent(ledger.made_on(on), profiles))
             servers = [name for name in profiles.sftp if profiles.sftp[name].outbox is not None]
-        step = Step("delivering", len(servers))
+        step = ProgressCounter("delivering", len(servers))
 
         def delivered(server: str) -> Outcome:
             with open_ledger(folders.warehouse) as ledger:

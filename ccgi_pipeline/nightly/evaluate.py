@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.common.errors import value_free
-from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.warehouse.load import eligibility_results
@@ -19,7 +19,7 @@ def evaluate_eligibility(
     connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, on: date
 ) -> pl.DataFrame:
     """Evaluates every student of every roster; returns ``system``, ``status``, ``students``."""
-    step = Step("evaluating eligibility", 1)
+    step = ProgressCounter("evaluating eligibility", 1)
     counted = eligibility_results.evaluate_rosters(connection, on, read_profiles(folders.warehouse))
     step.advance()
     return counted

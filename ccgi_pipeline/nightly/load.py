@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.common.errors import value_free
-from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.intake.shares import WHOLE, Share
 from ccgi_pipeline.nightly.batches import share_suffix
@@ -57,7 +57,7 @@ def load_share(
     batches = staging.batch_folders(family, share)
     before = staging.snapshot(family)
     profiles = read_profiles(folders.warehouse)
-    step = Step(f"loading {family}{share_suffix(share)}", len(batches))
+    step = ProgressCounter(f"loading {family}{share_suffix(share)}", len(batches))
     known = known_drops(connection) if batches else frozenset()
     for folder in batches:
         drops, verified = staging.batch(folder)

@@ -19,8 +19,8 @@ class PipelinePaths:
     warehouse: Path
 
     @property
-    def places(self) -> tuple[Path, ...]:
-        """Where a night writes."""
+    def write_folders(self) -> tuple[Path, ...]:
+        """The folders that a night writes to, for messages about full disks."""
         return (self.warehouse, self.outbox)
 
     @property

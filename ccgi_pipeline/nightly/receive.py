@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 
 from ccgi_pipeline.common.errors import TransientError, value_free
-from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.intake.arrivals import (
     InboxScan,
     ReceivedDrops,
@@ -68,7 +68,7 @@ def receive_drops(
     clock: Clock | None = None,
 ) -> ReceivedDrops:
     """Archives what is new in the inboxes and stages its drops; ``only`` one sender's, if given."""
-    step = Step("receiving", 0)
+    step = ProgressCounter("receiving", 0)
     profiles = read_profiles(folders.warehouse)
     approvals.expire(connection, on)
     approved = [d for d in approvals.approved_drops(connection) if only in {None, d.sender}]

@@ -11,8 +11,8 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.common.errors import value_free
-from ccgi_pipeline.common.prefetch import prefetched
-from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.common.prefetch import prefetch
+from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.delivery.ledger import Kind
 from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
@@ -53,7 +53,7 @@ def write_reports(
     """Builds one report for the districts ``named`` and writes its files."""
     written = []
     profiles, settings = archived_profiles(folders)
-    step = Step(f"writing {spec.title}", named.height * len(spec.files))
+    step = ProgressCounter(f"writing {spec.title}", named.height * len(spec.files))
     make_detail(connection, spec)
     for file in spec.files:
         rows, aggregate = 0, None
@@ -66,7 +66,7 @@ def write_reports(
         else:
             parts = detail_batches(connection, spec, named)
         write = partial(_write_part, folders.outgoing, spec, file, on, step.advance)
-        for height, files in prefetched(write, parts):
+        for height, files in prefetch(write, parts):
             rows += height
             made += files
         written.append(WrittenReport(file, rows, len(made), aggregate))

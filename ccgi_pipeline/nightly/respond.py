@@ -10,7 +10,7 @@ import polars as pl
 
 from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.common.failpoints import failpoint
-from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.delivery.ledger import Kind
 from ccgi_pipeline.districts import districts
 from ccgi_pipeline.feeds.foster_focus import link_rules
@@ -38,7 +38,7 @@ def write_receipts(
     senders = pl.Series("cd", [answer.sender for answer in waiting], dtype=pl.String)
     named = districts(read_directory(connection), senders)
     folder_of = dict(named.select("cd", "folder").iter_rows())
-    step = Step("writing receipts", len(waiting))
+    step = ProgressCounter("writing receipts", len(waiting))
     made = []
     profiles, settings = archived_profiles(folders)
     for answer, files in receipt_queries.receipts(connection, waiting, folders.archive, profiles):

@@ -9,9 +9,9 @@ from functools import partial
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.common.errors import UNFORESEEN, value_free
-from ccgi_pipeline.common.prefetch import prefetched
-from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.common.errors import ANY_ERROR, value_free
+from ccgi_pipeline.common.prefetch import prefetch
+from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.reader import Reading
 from ccgi_pipeline.intake.shares import WHOLE, Share, bytes_of, drops_of
@@ -48,7 +48,9 @@ def verify_family(
     drops = drops_of(share, staging.drops(staged_families(family)), archive)
     known = known_drops(connection) if drops else frozenset()
     drops = [drop for drop in drops if drop.id not in known]
-    step = Step(f"verifying {family}{share_suffix(share)}", sum(len(drop.files) for drop in drops))
+    step = ProgressCounter(
+        f"verifying {family}{share_suffix(share)}", sum(len(drop.files) for drop in drops)
+    )
     outcomes = []
 
     def content_of(_: InboxFile, sha256: str) -> bytes:
@@ -67,7 +69,7 @@ def verify_family(
             return batch, None
         try:
             return batch, read(batch)
-        except UNFORESEEN:
+        except ANY_ERROR:
             return batch, None  # it is met again, and answered, in its turn
 
     def verified(
@@ -76,7 +78,7 @@ def verify_family(
         files, readings = opened if opened is not None and part is batch else read(part)
         return verify(files, on, knowledge.known, profiles, readings=readings)
 
-    for batch, opened in prefetched(read_ahead, cut_batches(drops, archive)):
+    for batch, opened in prefetch(read_ahead, cut_batches(drops, archive)):
         for part, verification in bisect_failures(
             batch, partial(verified, batch=batch, opened=opened)
         ):

@@ -25,12 +25,12 @@ import polars as pl
 
 from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.common.failpoints import failpoint
-from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.delivery.ledger import exists as deliveries_exist
 from ccgi_pipeline.delivery.ledger import open_ledger
 from ccgi_pipeline.districts import districts
 from ccgi_pipeline.encryption.sealed_files import seal, unseal
-from ccgi_pipeline.encryption.sqlite import text_of, vacuum
+from ccgi_pipeline.encryption.sqlite import dump_cells, vacuum_files
 from ccgi_pipeline.intake.inbox_state import read_sightings, save_sightings
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.reference_lookup import read_directory
@@ -155,7 +155,7 @@ def purge(
                 tables.remove(connection, wish)
         with failpoint("purge: history"):
             snapshots = tables.forget_history(connection, warehouse)
-        vacuum(warehouse)
+        vacuum_files(warehouse)
         proof = _proof(connection, folders, sought)
         certificate = Certificate(
             purged=str(wish),
@@ -350,7 +350,7 @@ def _searched(sought: pl.Series, files: Iterable[tuple[Path, bytes]]) -> list[Pa
     if sought.is_empty():
         return []
     patterns = pl.Series([value.encode().decode("latin-1") for value in sought]).implode()
-    step = Step("searching", 0)
+    step = ProgressCounter("searching", 0)
     holding: dict[Path, None] = {}
     batch: list[tuple[Path, bytes]] = []
     size = 0
@@ -374,7 +374,7 @@ def _plain(folders: PipelinePaths, path: Path) -> bytes:
     if path.is_relative_to(archive.root):
         return archive.read(path.name)
     if path.parent.name != "dagster" and path.suffix == ".sqlite":
-        return text_of(path)
+        return dump_cells(path)
     if path.name in _DUCKDB or path.is_relative_to(folders.warehouse / TABLES):
         return b""
     return path.read_bytes()

@@ -18,7 +18,12 @@ from typing import NamedTuple
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.common.errors import UNFORESEEN, PermanentError, PipelineError, kind_and_place
+from ccgi_pipeline.common.errors import (
+    ANY_ERROR,
+    PermanentError,
+    PipelineError,
+    describe_without_values,
+)
 from ccgi_pipeline.delivery.ledger import Kind, Made
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.intake.archive import Archive
@@ -67,8 +72,8 @@ def rebuilt(warehouse: Path, made: Sequence[Made]) -> Iterator[tuple[Made, bytes
             yield from _made_again(warehouse, group)
         except PipelineError:
             raise
-        except UNFORESEEN as error:
-            why = f"cannot be made any more: {kind_and_place(error)}"
+        except ANY_ERROR as error:
+            why = f"cannot be made any more: {describe_without_values(error)}"
             raise NotRebuiltError(_not_made(group[0], why)) from None
 
 

@@ -16,8 +16,13 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.common.errors import UNFORESEEN, PermanentError, kind_and_place, value_free
-from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.common.errors import (
+    ANY_ERROR,
+    PermanentError,
+    describe_without_values,
+    value_free,
+)
+from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
@@ -95,7 +100,7 @@ class _Replaying:
     def all_of(self, wish: ReplaySelection) -> Iterator[Replayed]:
         """Family after family as in a night, each sender's drops in the order of loading."""
         found = quarantined(self.connection, wish)
-        step = Step("replaying", len(found))
+        step = ProgressCounter("replaying", len(found))
         for family in (*FAMILIES, UNKNOWN_FAMILY):
             to_judge = {}
             for old in found:
@@ -165,8 +170,10 @@ class _Replaying:
             return replay(self.connection, old, own, later, terms, self.signature)
         except (OSError, duckdb.Error):
             raise  # the machine's fault, not the drop's
-        except UNFORESEEN as error:
-            _LOG.error("drop %s could not be replayed: %s", old.drop, kind_and_place(error))
+        except ANY_ERROR as error:
+            _LOG.error(
+                "drop %s could not be replayed: %s", old.drop, describe_without_values(error)
+            )
             return Replayed(old, ReplayState.FAULT)
 
     def _named_later(self, later: Later) -> Callable[[FeedSpec, pl.DataFrame], pl.DataFrame]:

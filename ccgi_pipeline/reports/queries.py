@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, time, timedelta
 
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
 from ccgi_pipeline.eligibility.systems import AREAS, YEAR
 from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
@@ -26,7 +26,6 @@ from ccgi_pipeline.reports.spec import PLACE, ReportSpec, shipped_query
 from ccgi_pipeline.reports.suppression import MARKS, hiding_places, suppressed
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 
-CALIFORNIA = ZoneInfo("America/Los_Angeles")
 _YEARS_IN_WORDS = (
     "CREATE OR REPLACE TEMP MACRO years_in_words(units) AS "
     f"rtrim(rtrim(printf('%.2f', units / {YEAR}.0), '0'), '.')"
@@ -64,7 +63,7 @@ def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
     Returns the districts that get reports: those with a roster (``cd``, ``County``, ``District``,
     ``folder``).
     """
-    until = datetime.combine(on + timedelta(days=1), time(), CALIFORNIA).astimezone(ZoneInfo("UTC"))
+    until = datetime.combine(on + timedelta(days=1), time(), CALIFORNIA).astimezone(UTC)
     for feed in FAMILIES["platform"]:
         connection.execute(
             f"CREATE OR REPLACE TEMP VIEW {view_of(feed)} AS "

@@ -10,13 +10,13 @@ from pathlib import Path
 import dagster as dg
 
 from ccgi_pipeline.common.environment import INBOX, OUTBOX, WAREHOUSE, read_variable
-from ccgi_pipeline.common.errors import UNFORESEEN, PermanentError, as_ours
+from ccgi_pipeline.common.errors import ANY_ERROR, PermanentError, to_pipeline_error
+from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.defs.heartbeat import look_and_tell
 from ccgi_pipeline.defs.receipts import DISTRICTS
 from ccgi_pipeline.monitoring.alerts.types import Alert
 from ccgi_pipeline.monitoring.health import FROM_OUTSIDE
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.reports.queries import CALIFORNIA
 from ccgi_pipeline.warehouse.load.erasure import PurgeSelection
 
 PROJECT_ROOT = Path(__file__).parents[2]
@@ -120,8 +120,8 @@ def translated_errors(folders: PipelinePaths) -> Iterator[None]:
     """Has what goes wrong in the orchestrator itself, such as a full disk, be an error of ours."""
     try:
         yield
-    except UNFORESEEN as error:
-        raise as_ours(error, folders.places) from None
+    except ANY_ERROR as error:
+        raise to_pipeline_error(error, folders.write_folders) from None
 
 
 def check_from_outside(folders: PipelinePaths, *, notify: bool) -> tuple[list[Alert], list[str]]:

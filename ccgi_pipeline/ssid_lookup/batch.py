@@ -15,7 +15,7 @@ from enum import StrEnum
 import polars as pl
 
 from ccgi_pipeline.common.errors import value_free
-from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.ssid_lookup.backlog import (
     Answer,
     Backlog,
@@ -247,7 +247,7 @@ class _BatchRun:
     def ask(self, to_ask: list[Question]) -> Remaining | None:
         """Asks until all is answered, or says why something is left."""
         self._queue.extend(to_ask)
-        self._step = Step("SSID look-ups", len(to_ask))
+        self._step = ProgressCounter("SSID look-ups", len(to_ask))
         with ThreadPoolExecutor(self._pace.in_flight, "ssid-lookup") as threads:
             try:
                 while self._under_way or (self._queue and not self._is_over()):

@@ -38,9 +38,9 @@ import polars as pl
 from duckdb_extensions import import_extension
 
 from ccgi_pipeline.common.errors import PermanentError, TransientError, value_free
-from ccgi_pipeline.common.progress import Step
+from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
-from ccgi_pipeline.encryption.keys import Keys, keys_of
+from ccgi_pipeline.encryption.keys import Keys, load_keys
 from ccgi_pipeline.encryption.sqlite import OWNER_ONLY, connect, open_database, transaction
 from ccgi_pipeline.ssid_lookup.contract import BLANKS, NOT_IN_A_NAME, LookupRequest
 
@@ -117,10 +117,10 @@ def load_identities(
     The old index serves until the new one stands; a load that is killed leaves it whole.
     """
     started = time.monotonic()
-    keys = keys_of(folder, make=True)
+    keys = load_keys(folder, make=True)
     with _only_loader(folder) as scratch:
         made = scratch / "identities.sqlite"
-        step = Step("identities", 3)
+        step = ProgressCounter("identities", 3)
         with closing(_sorter(scratch, threads)) as sorter:
             lines, unusable = _stage(sorter, frames)
             step.advance()
@@ -349,7 +349,7 @@ class IdentityStore:
 def _opened(path: Path) -> sqlite3.Connection:
     """Opens an index. It never changes (a new one is a new file), so nothing is ever locked."""
     uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    index = connect(uri, keys_of(path.parent), uri=True, check_same_thread=False)
+    index = connect(uri, load_keys(path.parent), uri=True, check_same_thread=False)
     if index.execute("PRAGMA user_version").fetchone() != (_FORMAT,):
         index.close()
         msg = "the index of identities has another format: load the identities again"

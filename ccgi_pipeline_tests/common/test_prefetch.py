@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ccgi_pipeline.common.prefetch import prefetched
+from ccgi_pipeline.common.prefetch import prefetch
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
@@ -18,7 +18,7 @@ def test_results_come_in_the_order_of_the_items(count: int, at_once: int) -> Non
         time.sleep(0.01 if item == 0 else 0)
         return item * 2
 
-    assert [*prefetched(slow_first, range(count), at_once)] == [2 * n for n in range(count)]
+    assert [*prefetch(slow_first, range(count), at_once)] == [2 * n for n in range(count)]
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
@@ -30,7 +30,7 @@ def test_no_more_items_are_taken_ahead_than_are_worked_on_and_one(at_once: int) 
             taken.append(item)
             yield item
 
-    results = prefetched(abs, items(), at_once)
+    results = prefetch(abs, items(), at_once)
     for asked in range(5):
         next(results)
         assert len(taken) == asked + 1 + at_once
@@ -50,7 +50,7 @@ def test_the_next_item_is_fetched_while_the_last_is_worked_on() -> None:
         assert item == 2 or fetched.wait(10)
         return item
 
-    assert [*prefetched(work, items())] == [1, 2]
+    assert [*prefetch(work, items())] == [1, 2]
 
 
 def test_an_error_is_raised_in_the_place_of_its_result_and_ends_the_work() -> None:
@@ -62,7 +62,7 @@ def test_an_error_is_raised_in_the_place_of_its_result_and_ends_the_work() -> No
             raise BufferError
         return item
 
-    results = prefetched(work, range(100))
+    results = prefetch(work, range(100))
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(BufferError):
         next(results)
@@ -77,5 +77,5 @@ def test_an_error_of_who_gives_the_items_is_raised_and_the_threads_end() -> None
         raise LookupError
 
     with pytest.raises(LookupError):
-        [*prefetched(abs, items(), 2)]
+        [*prefetch(abs, items(), 2)]
     assert threading.active_count() == before

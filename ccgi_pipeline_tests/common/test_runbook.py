@@ -15,7 +15,7 @@ import pytest
 
 import ccgi_pipeline
 from ccgi_pipeline.common.errors import PermanentError, PipelineError, TransientError
-from ccgi_pipeline.common.runbook import PAGE, runbook
+from ccgi_pipeline.common.runbook import PAGE, runbook_link
 from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.monitoring.alerts.types import Kind
@@ -87,8 +87,8 @@ def test_every_link_into_a_section_leads_somewhere(page: Path) -> None:
 
 def test_every_check_leads_to_its_section() -> None:
     for name, spec in _checks().items():
-        assert runbook(name) in (spec.description or "")
-        assert spec.metadata["runbook"].value == runbook(name)
+        assert runbook_link(name) in (spec.description or "")
+        assert spec.metadata["runbook"].value == runbook_link(name)
 
 
 def test_a_deployers_own_page_is_linked_as_an_address(monkeypatch: pytest.MonkeyPatch) -> None:

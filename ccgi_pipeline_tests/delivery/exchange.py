@@ -15,7 +15,7 @@ from collections import Counter
 from datetime import date
 from pathlib import Path
 
-from ccgi_pipeline.common.failpoints import listening
+from ccgi_pipeline.common.failpoints import observe_failpoints
 from ccgi_pipeline.delivery.ledger import open_ledger
 from ccgi_pipeline.delivery.upload import Outcome
 from ccgi_pipeline.nightly.deliver import deliver_outbox
@@ -77,7 +77,7 @@ def deliveries(warehouse: Path) -> dict[str, list[str]]:
 def milestones_of(folders: PipelinePaths, on: date) -> Counter[str]:
     """How often each milestone is passed in a night."""
     passed: Counter[str] = Counter()
-    with listening(lambda name, side: passed.update([name] if side == "after" else [])):
+    with observe_failpoints(lambda name, side: passed.update([name] if side == "after" else [])):
         run_exchange(folders, on)
     return passed
 
@@ -94,7 +94,7 @@ def main() -> None:
             if passed == int(count):
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    with listening(killer):
+    with observe_failpoints(killer):
         run_exchange(
             PipelinePaths(Path(inbox), Path(outbox), Path(warehouse)), date.fromisoformat(on)
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ccgi_pipeline.common.errors import NoRoomError, as_ours, value_free
+from ccgi_pipeline.common.errors import NoRoomError, to_pipeline_error, value_free
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline_tests.drills.looking import pages
 from ccgi_pipeline_tests.monitoring.alerts.receivers import Webhook
@@ -95,4 +95,4 @@ def test_a_real_device_without_room_is_told_as_such() -> None:
 
 
 def test_words_about_room_that_only_quote_a_value_mean_nothing() -> None:
-    assert not isinstance(as_ours(ValueError("No space left on device")), NoRoomError)
+    assert not isinstance(to_pipeline_error(ValueError("No space left on device")), NoRoomError)

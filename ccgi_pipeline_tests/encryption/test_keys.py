@@ -22,16 +22,16 @@ from ccgi_pipeline.encryption.keys import (
     KEY,
     KEY_FILE,
     EncryptionKeyError,
+    KeyPurpose,
     Keys,
-    Purpose,
     change_key,
-    key_in,
-    keys_of,
-    new_key,
+    generate_key,
+    load_keys,
+    read_key_file,
 )
 from ccgi_pipeline.encryption.sqlite import open_database
 
-OLD, NEW = new_key(), new_key()
+OLD, NEW = generate_key(), generate_key()
 _TABLE = "CREATE TABLE IF NOT EXISTS kept (word TEXT)"
 
 
@@ -40,14 +40,14 @@ def _with(key: str | None) -> dict[str, str]:
 
 
 def _archive_key(folder: Path, key: str | None) -> bytes | None:
-    keys = keys_of(folder, environment=_with(key))
-    return keys.of(Purpose.ARCHIVE) if keys else None
+    keys = load_keys(folder, environment=_with(key))
+    return keys.of(KeyPurpose.ARCHIVE) if keys else None
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     made = tmp_path / "warehouse"
-    keys_of(made, make=True, environment=_with(OLD))
+    load_keys(made, make=True, environment=_with(OLD))
     return made
 
 
@@ -62,10 +62,10 @@ def test_a_folder_opens_with_its_key_and_always_with_the_same_keys(folder: Path)
 
 
 def test_no_two_folders_and_no_two_purposes_share_a_key(folder: Path, tmp_path: Path):
-    keys_of(tmp_path / "other", make=True, environment=_with(OLD))
-    found = [keys_of(place, environment=_with(OLD)) for place in (folder, tmp_path / "other")]
-    derived = {keys.of(purpose) for keys in found if keys for purpose in Purpose}
-    assert len(derived) == 2 * len(Purpose)
+    load_keys(tmp_path / "other", make=True, environment=_with(OLD))
+    found = [load_keys(place, environment=_with(OLD)) for place in (folder, tmp_path / "other")]
+    derived = {keys.of(purpose) for keys in found if keys for purpose in KeyPurpose}
+    assert len(derived) == 2 * len(KeyPurpose)
     assert {len(key) for key in derived} == {32}
 
 
@@ -78,21 +78,21 @@ def test_a_missing_a_wrong_and_a_misspelt_key_are_refused(
     folder: Path, key: str | None, words: str
 ):
     with pytest.raises(EncryptionKeyError, match=words) as refused:
-        keys_of(folder, environment=_with(key))
+        load_keys(folder, environment=_with(key))
     assert KEY in str(refused.value)
     assert key is None or key not in str(refused.value)
 
 
 def test_a_key_that_would_do_nothing_is_refused(tmp_path: Path):
     (tmp_path / "catalog.sqlite").touch()
-    assert keys_of(tmp_path, environment={}) is None
-    with pytest.raises(EncryptionKeyError, match="not encrypted, and a key is set"):
-        keys_of(tmp_path, make=True, environment=_with(OLD))
+    assert load_keys(tmp_path, environment={}) is None
+    with pytest.raises(EncryptionKeyError, match="not encrypted, but a key is set"):
+        load_keys(tmp_path, make=True, environment=_with(OLD))
     assert not (tmp_path / FILE_NAME).exists()
 
 
 def test_who_only_looks_makes_nothing(tmp_path: Path):
-    assert keys_of(tmp_path / "warehouse", environment=_with(OLD)) is None
+    assert load_keys(tmp_path / "warehouse", environment=_with(OLD)) is None
     assert not (tmp_path / "warehouse").exists()
 
 
@@ -101,48 +101,48 @@ def test_an_encrypted_folder_without_its_envelope_is_told_as_such(folder: Path):
     (folder / FILE_NAME).unlink()
     for key in (OLD, None):
         with pytest.raises(EncryptionKeyError, match=f"{FILE_NAME} is gone"):
-            keys_of(folder, make=True, environment=_with(key))
+            load_keys(folder, make=True, environment=_with(key))
 
 
 def test_a_damaged_envelope_is_told_as_such(folder: Path):
     (folder / FILE_NAME).write_text("{")
     with pytest.raises(EncryptionKeyError, match="is damaged"):
-        keys_of(folder, environment=_with(OLD))
+        load_keys(folder, environment=_with(OLD))
 
 
 def test_the_key_may_lie_in_a_file(folder: Path, tmp_path: Path):
     file = _key_file(tmp_path / "key", OLD)
-    keys = keys_of(folder, environment={KEY_FILE: str(file)})
+    keys = load_keys(folder, environment={KEY_FILE: str(file)})
     assert keys is not None
-    assert keys.of(Purpose.ARCHIVE) == _archive_key(folder, OLD)
+    assert keys.of(KeyPurpose.ARCHIVE) == _archive_key(folder, OLD)
     with pytest.raises(EncryptionKeyError, match="both set"):
-        keys_of(folder, environment={KEY: OLD, KEY_FILE: str(file)})
+        load_keys(folder, environment={KEY: OLD, KEY_FILE: str(file)})
     with pytest.raises(EncryptionKeyError, match="cannot be read"):
-        keys_of(folder, environment={KEY_FILE: str(tmp_path / "none")})
+        load_keys(folder, environment={KEY_FILE: str(tmp_path / "none")})
 
 
 def test_a_changed_key_opens_the_same_and_the_old_one_is_refused(folder: Path, tmp_path: Path):
     before = _archive_key(folder, OLD)
-    change_key(folder, key_in(_key_file(tmp_path / "key", NEW)), environment=_with(OLD))
+    change_key(folder, read_key_file(_key_file(tmp_path / "key", NEW)), environment=_with(OLD))
     assert _archive_key(folder, NEW) == before
     with pytest.raises(EncryptionKeyError, match="not the one of"):
-        keys_of(folder, environment=_with(OLD))
+        load_keys(folder, environment=_with(OLD))
     with pytest.raises(EncryptionKeyError, match="not the one of"):
-        change_key(folder, key_in(tmp_path / "key"), environment=_with(OLD))
+        change_key(folder, read_key_file(tmp_path / "key"), environment=_with(OLD))
 
 
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from ccgi_pipeline.encryption.keys import change_key, key_in
-from ccgi_pipeline.common.failpoints import listening
+from ccgi_pipeline.encryption.keys import change_key, read_key_file
+from ccgi_pipeline.common.failpoints import observe_failpoints
 
 def kill(name, side):
     if side == sys.argv[3]:
         os.kill(os.getpid(), signal.SIGKILL)
 
-with listening(kill):
-    change_key(Path(sys.argv[1]), key_in(Path(sys.argv[2])))
+with observe_failpoints(kill):
+    change_key(Path(sys.argv[1]), read_key_file(Path(sys.argv[2])))
 """
 
 
@@ -159,12 +159,12 @@ def test_a_change_that_is_killed_leaves_one_of_both_keys_working(
     )
     assert killed.returncode == -signal.SIGKILL
     assert _archive_key(folder, works) == before
-    change_key(folder, key_in(key), environment=_with(works))
+    change_key(folder, read_key_file(key), environment=_with(works))
     assert _archive_key(folder, NEW) == before
 
 
 def test_keys_print_as_nothing(folder: Path):
-    keys = keys_of(folder, environment=_with(OLD))
+    keys = load_keys(folder, environment=_with(OLD))
     assert isinstance(keys, Keys)
     assert "data_key" not in f"{keys!r}{keys}"
 

@@ -12,9 +12,9 @@ import pytest
 
 from ccgi_pipeline.encryption.sealed_files import (
     SealBrokenError,
-    Sealer,
-    opened,
+    SealedWriter,
     plain_size,
+    read_pieces,
     seal,
     unseal,
 )
@@ -38,7 +38,7 @@ def test_a_sealed_file_gives_back_what_went_in_and_tells_its_size(size: int):
 def test_it_does_not_matter_in_which_portions_it_is_written(step: int):
     content = secrets.token_bytes(3 * PIECE + 5)
     written = io.BytesIO()
-    sealer = Sealer(written, KEY)
+    sealer = SealedWriter(written, KEY)
     for start in range(0, len(content), step):
         sealer.write(memoryview(content)[start : start + step])
     sealer.finish()
@@ -162,6 +162,6 @@ def test_reading_a_sealed_file_takes_no_second_copy_of_it_in_memory(tmp_path: Pa
 
 def test_pieces_are_given_one_by_one():
     sealed = io.BytesIO(seal(bytes(5 * PIECE), KEY))
-    first = next(opened(sealed, KEY))
+    first = next(read_pieces(sealed, KEY))
     assert len(first) == PIECE
     assert sealed.tell() <= HEADER + 2 * (PIECE + TAG)

@@ -24,17 +24,17 @@ import dagster as dg
 import duckdb
 import pytest
 
-from ccgi_pipeline.common.failpoints import listening
+from ccgi_pipeline.common.failpoints import observe_failpoints
 from ccgi_pipeline.delivery.ledger import open_ledger
 from ccgi_pipeline.encryption.keys import (
     FILE_NAME,
     KEY,
     EncryptionKeyError,
-    Purpose,
+    KeyPurpose,
     change_key,
-    key_in,
-    keys_of,
-    new_key,
+    generate_key,
+    load_keys,
+    read_key_file,
 )
 from ccgi_pipeline.intake.archive import ArchiveDamagedError
 from ccgi_pipeline.nightly.paths import PipelinePaths
@@ -109,7 +109,7 @@ def _watched(folder: Path, seen: Nights) -> Iterator[None]:
     watcher = threading.Thread(target=look)
     watcher.start()
     try:
-        with listening(heard):
+        with observe_failpoints(heard):
             yield
     finally:
         ended.set()
@@ -165,7 +165,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Nights, Nights]:
     put_canaries(inbox)
     made = [
         Nights(folders_in(root / name, inbox), key)
-        for name, key in (("plain", None), ("encrypted", new_key()))
+        for name, key in (("plain", None), ("encrypted", generate_key()))
     ]
     for nights in made:
         with key_set(nights.key):
@@ -242,7 +242,7 @@ def test_every_row_is_the_same(plain: Nights, encrypted: Nights):
 
 @pytest.mark.parametrize(
     ("key", "words"),
-    [(None, "no key is set"), (new_key(), "not the one of")],
+    [(None, "no key is set"), (generate_key(), "not the one of")],
     ids=["missing", "wrong"],
 )
 def test_a_missing_and_a_wrong_key_are_refused_before_anything_is_touched(
@@ -264,11 +264,11 @@ def test_a_missing_and_a_wrong_key_are_refused_before_anything_is_touched(
 
 def test_a_plain_warehouse_is_refused_with_a_key(plain: Nights):
     before = bytes_below(plain.folders.warehouse)
-    with key_set(new_key()):
+    with key_set(generate_key()):
         for refused in (run_night, run_dagster_night):
-            with pytest.raises(EncryptionKeyError, match="not encrypted, and a key is set"):
+            with pytest.raises(EncryptionKeyError, match="not encrypted, but a key is set"):
                 refused(plain.folders, CHANGED)
-        with pytest.raises(EncryptionKeyError, match="not encrypted, and a key is set"):
+        with pytest.raises(EncryptionKeyError, match="not encrypted, but a key is set"):
             lake_rows(plain.folders.warehouse)
     assert bytes_below(plain.folders.warehouse) == before
 
@@ -277,9 +277,9 @@ def test_after_a_change_of_key_the_new_one_reads_the_same_rows_and_files(
     own: PipelinePaths, tmp_path: Path
 ):
     rows, archived = lake_rows(own.warehouse), _archived(own)
-    key = new_key()
+    key = generate_key()
     (tmp_path / "key").write_text(key)
-    change_key(own.warehouse, key_in(tmp_path / "key"))
+    change_key(own.warehouse, read_key_file(tmp_path / "key"))
     with pytest.raises(EncryptionKeyError, match="not the one of"):
         lake_rows(own.warehouse)
     with key_set(key):
@@ -305,9 +305,9 @@ def test_a_catalog_of_another_warehouse_is_refused_and_no_word_has_its_key(
     for read_only in (False, True):
         with pytest.raises(NotEncryptedError, match="does not open with the key") as refused:
             open_warehouse(own.warehouse, read_only=read_only)
-        keys = keys_of(own.warehouse)
+        keys = load_keys(own.warehouse)
         assert keys is not None
-        key = keys.of(Purpose.CATALOG)
+        key = keys.of(KeyPurpose.CATALOG)
         told = "".join(traceback.format_exception(refused.value))
         assert not any(word in told for word in (key.hex(), base64.b64encode(key).decode()))
 
@@ -349,7 +349,7 @@ def test_a_replay_is_shown_on_a_scratch_copy_that_is_encrypted_too(own: Pipeline
         assert files_with_canaries(own.warehouse / "preview") == set()
 
     before = bytes_below(own.warehouse / "tables")
-    with listening(heard):
+    with observe_failpoints(heard):
         preview(own.warehouse, ReplaySelection(), CHANGED)
     assert bytes_below(own.warehouse / "tables") == before
     assert location.ENCRYPTED_CATALOG in seen
@@ -370,10 +370,10 @@ def test_a_night_that_was_done_before_is_a_quiet_one(encrypted: Nights):
 
 def test_no_file_has_the_key(encrypted: Nights):
     assert encrypted.key is not None
-    keys = keys_of(encrypted.folders.warehouse)
+    keys = load_keys(encrypted.folders.warehouse)
     assert keys is not None
     secret = [encrypted.key.encode(), base64.b64decode(encrypted.key)]
-    for purpose in Purpose:
+    for purpose in KeyPurpose:
         key = keys.of(purpose)
         secret += [key, key.hex().encode(), base64.b64encode(key)]
     files = bytes_below(encrypted.folders.warehouse)
@@ -407,7 +407,7 @@ def _duplicates(folders: PipelinePaths) -> int:
 def test_the_sensor_waits_while_the_very_first_night_writes(tmp_path: Path):
     folders = folders_in(tmp_path)
     put_roster(folders.inbox, HAYWARD, [student("0000001999", HAYWARD_HIGH)])
-    with key_set(new_key()):
+    with key_set(generate_key()):
         with writing(folders):
             asked = poll_inboxes(folders)
             assert (asked.due, asked.refused) == (None, ())

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ccgi_pipeline.cli import main
-from ccgi_pipeline.common.errors import UnreachableError, as_ours
+from ccgi_pipeline.common.errors import UnreachableError, to_pipeline_error
 from ccgi_pipeline.delivery.ledger import open_ledger
 from ccgi_pipeline.monitoring.support_bundle.structure import sizes
 from ccgi_pipeline.nightly.paths import PipelinePaths
@@ -228,7 +228,7 @@ def test_a_server_that_goes_away_costs_a_night_nothing_but_time(
             server.stop()
             with pytest.raises(duckdb.Error) as broken:
                 connection.execute("INSERT INTO duplicates VALUES ('drop', 'path', NULL)")
-            assert isinstance(as_ours(broken.value), UnreachableError)
+            assert isinstance(to_pipeline_error(broken.value), UnreachableError)
         server.start()
         (loaded,) = run_night(folders, ON)
         assert loaded.drops == 1

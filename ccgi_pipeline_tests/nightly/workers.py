@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ccgi_pipeline.common.failpoints import Side, listening
+from ccgi_pipeline.common.failpoints import Side, observe_failpoints
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.nightly.load import load_family
 from ccgi_pipeline.nightly.paths import PipelinePaths
@@ -134,7 +134,7 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     folders = PipelinePaths(warehouse, warehouse, warehouse)
-    with shared_writer(warehouse), open_warehouse(warehouse) as connection, listening(die):
+    with shared_writer(warehouse), open_warehouse(warehouse) as connection, observe_failpoints(die):
         batches = folders.staging.batch_folders(FAMILY)[share::shares]
         print("ready", flush=True)  # noqa: T201 - the test waits for it
         sys.stdin.readline()

@@ -13,7 +13,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from ccgi_pipeline.common.failpoints import Side, listening
+from ccgi_pipeline.common.failpoints import Side, observe_failpoints
 from ccgi_pipeline.operations import replay as replay_operation
 from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection, Signature
 
@@ -29,7 +29,7 @@ def main() -> None:
         if passed == int(number):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    with listening(hear):
+    with observe_failpoints(hear):
         replay_operation.apply(
             Path(warehouse),
             ReplaySelection(),

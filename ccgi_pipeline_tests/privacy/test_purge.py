@@ -23,7 +23,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ccgi_pipeline.cli import main
-from ccgi_pipeline.encryption.keys import new_key
+from ccgi_pipeline.encryption.keys import generate_key
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.operations import audit_log
@@ -333,7 +333,7 @@ def test_what_was_purged_by_age_and_comes_again_is_a_duplicate(
 
 def test_an_encrypted_warehouse_is_purged_and_searched_through_its_seals(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
-    with key_set(new_key()):
+    with key_set(generate_key()):
         put_roster(folders.inbox, HAYWARD, students(OTHERS, HAYWARD_HIGH))
         put_roster(folders.inbox, PALM_SPRINGS, [_canary(ssid) for ssid in THEIRS])
         put_events(folders.inbox, [_goal(ssid) for ssid in (THEIRS[0], OTHERS[0])])
@@ -356,7 +356,7 @@ def test_an_encrypted_warehouse_is_purged_and_searched_through_its_seals(tmp_pat
 _KILLED = """
 import os, sys
 from pathlib import Path
-from ccgi_pipeline.common.failpoints import listening
+from ccgi_pipeline.common.failpoints import observe_failpoints
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.operations.purge import purge
 from ccgi_pipeline.warehouse.load.erasure import PurgeSelection
@@ -366,7 +366,7 @@ def heard(name, side):
         os.kill(os.getpid(), 9)
 
 root = Path(sys.argv[1])
-with listening(heard):
+with observe_failpoints(heard):
     purge(
         PipelinePaths(root / "inbox", root / "outbox", root / "warehouse"),
         PurgeSelection(sys.argv[2]), by="A. Name", reason="agreement ended",

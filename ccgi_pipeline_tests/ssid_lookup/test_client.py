@@ -37,7 +37,7 @@ import polars as pl
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from ccgi_pipeline.common.progress import listening
+from ccgi_pipeline.common.progress import observe_progress
 from ccgi_pipeline.ssid_lookup.backlog import (
     APPLICATION_SCHEMA,
     Backlog,
@@ -266,7 +266,7 @@ def test_an_application_that_is_given_twice_is_asked_for_once(asker: Asker, serv
 def test_progress_is_told_with_every_answer(asker: Asker):
     heard: list[tuple[str, int, int]] = []
     asker.ask_all(applications(5))
-    with listening(lambda *told: heard.append(told)):
+    with observe_progress(lambda *told: heard.append(told)):
         asker.ask_all(applications(20))
     assert heard == [("SSID look-ups", done, 15) for done in range(16)]
 
@@ -358,7 +358,7 @@ def test_a_service_that_restarts_in_the_middle_is_waited_for(tmp_path: Path, wir
             Clock.sleep(one.clock, seconds)
 
         one.clock.sleep = start_again  # type: ignore[method-assign]
-        with listening(stop):
+        with observe_progress(stop):
             outcome = one.ask_all(applications(300))
         assert outcome == BatchOutcome(matched=30, no_student=270, faults=0, not_asked=0, waiting=0)
         # What was under way when the wire was cut may have been answered unheard.
@@ -469,7 +469,7 @@ def test_a_token_that_ends_in_the_middle_is_fetched_again_once(asker: Asker, ser
                 clients.disable(CLIENT)
                 clients.enable(CLIENT)
 
-    with listening(revoke):
+    with observe_progress(revoke):
         outcome = asker.ask_all(applications(100))
     assert outcome == BatchOutcome(10, 90, 0, 0, 0)
     assert access(service.folder, TOKEN_PATH)[200] - tokens == 2
@@ -514,7 +514,7 @@ def test_a_client_that_is_disabled_in_the_middle_keeps_what_was_answered(tmp_pat
                 clients.disable(CLIENT)
 
     with running(tmp_path) as service, asking(tmp_path, service.url, secret) as one:
-        with listening(disable), pytest.raises(LookupRefusedError):
+        with observe_progress(disable), pytest.raises(LookupRefusedError):
             one.ask_all(applications(100))
         answered = one.backlog.answers(applications(100)).height
     assert 50 <= answered <= 50 + Pace().in_flight
@@ -900,7 +900,7 @@ def main() -> None:
     """Asks with the standard pace; slowly enough to be killed in the middle."""
     folder, address, number = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     secret = sys.stdin.readline().strip()
-    with asking(folder, address, secret) as one, listening(lambda *_: time.sleep(0.002)):
+    with asking(folder, address, secret) as one, observe_progress(lambda *_: time.sleep(0.002)):
         one.ask_all(applications(number))
 
 

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from ccgi_pipeline.common.errors import PermanentError
-from ccgi_pipeline.common.progress import listening
-from ccgi_pipeline.encryption.keys import FILE_NAME, EncryptionKeyError, new_key
+from ccgi_pipeline.common.progress import observe_progress
+from ccgi_pipeline.encryption.keys import FILE_NAME, EncryptionKeyError, generate_key
 from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
 from ccgi_pipeline.ssid_lookup.store import Exchange, IdentityStore, load_identities
 from ccgi_pipeline_tests.encrypted_folders import key_set
@@ -25,7 +25,7 @@ _OF_A_PLAIN_FILE = b"SQLite format 3"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    with key_set(new_key()):
+    with key_set(generate_key()):
         yield tmp_path / "lookup"
 
 
@@ -40,7 +40,7 @@ def test_an_encrypted_index_answers_and_is_no_file_that_others_read(folder: Path
     def heard(_step: str, _done: int, _total: int) -> None:
         seen.update(bytes_below(folder))
 
-    with listening(heard):
+    with observe_progress(heard):
         summary = load_identities(folder, [frame([STUDENT]), _many(150_000)])
     assert (summary.lines, summary.keys) == (150_001, 150_001)
     assert _answer(folder) == STUDENT[0]
@@ -82,7 +82,7 @@ def test_what_the_service_keeps_is_encrypted_too(folder: Path):
         assert not [path for path, content in files.items() if word in content]
 
 
-@pytest.mark.parametrize("key", [None, new_key()], ids=["missing", "wrong"])
+@pytest.mark.parametrize("key", [None, generate_key()], ids=["missing", "wrong"])
 def test_a_missing_and_a_wrong_key_are_refused(folder: Path, key: str | None):
     load_identities(folder, [frame([STUDENT])])
     with key_set(key):

@@ -23,7 +23,7 @@ import polars as pl
 import pytest
 
 from ccgi_pipeline.common.errors import PermanentError, UnexpectedError
-from ccgi_pipeline.common.progress import listening
+from ccgi_pipeline.common.progress import observe_progress
 from ccgi_pipeline.ssid_lookup.store import (
     Exchange,
     IdentityStore,
@@ -118,7 +118,7 @@ def test_the_old_index_serves_during_a_load_and_readers_notice_the_new_one(folde
                 ask("between frames", -1, 0)
                 yield made
 
-        with listening(ask):
+        with observe_progress(ask):
             load_identities(folder, frames())
     assert [answer for done, answer in heard if done < 3] == [BEFORE[0]] * 5
     assert heard[-1] == (3, AFTER[0])
@@ -205,7 +205,7 @@ def main() -> None:
     def tell(_step: str, done: int, total: int) -> None:
         print(f"{done} of {total}", flush=True)  # noqa: T201
 
-    with listening(tell):
+    with observe_progress(tell):
         load_identities(Path(sys.argv[1]), _new_identities())
 
 

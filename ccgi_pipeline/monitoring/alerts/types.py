@@ -12,11 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from ccgi_pipeline.common.runbook import runbook
-
-CALIFORNIA = ZoneInfo("America/Los_Angeles")
+from ccgi_pipeline.common.runbook import runbook_link
+from ccgi_pipeline.common.time_zone import CALIFORNIA
 
 
 class Kind(StrEnum):
@@ -54,7 +52,7 @@ class Alert:
     @property
     def link(self) -> str:
         """Where to read what to do."""
-        return runbook(self.page)
+        return runbook_link(self.page)
 
 
 class Event(StrEnum):

@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.common.prefetch import prefetched
+from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.eligibility import evaluation
 from ccgi_pipeline.eligibility.evaluation import evaluate_all, shown_average
 from ccgi_pipeline.eligibility.history import from_foster_focus, from_transcripts
@@ -67,7 +67,7 @@ def evaluate_rosters(
                     {"standing": standing},
                 )
             histories = (_histories(connection, batch, on) for batch in _batches(changed))
-            for results in prefetched(_evaluated, histories, AT_ONCE):
+            for results in prefetch(_evaluated, histories, AT_ONCE):
                 _insert(connection, "eligibility", results)
             _insert(connection, "evaluated", changed.select("_sender", "state"))
     return connection.execute(

@@ -16,7 +16,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.encryption.keys import keys_of
+from ccgi_pipeline.encryption.keys import load_keys
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS
 from ccgi_pipeline.feeds.foster_focus import FAMILY as FOSTER_FOCUS
@@ -298,7 +298,7 @@ def elsewhere(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[t
         return
     for table, rows in postgres.contents(where.server):
         yield Path("catalog in PostgreSQL", table), rows
-    if Path(where.tables).is_relative_to(where.folder) or keys_of(folder) is not None:
+    if Path(where.tables).is_relative_to(where.folder) or load_keys(folder) is not None:
         return
     pattern = quote_literal(f"{where.tables}/**/*.parquet")
     files = connection.execute(f"SELECT file FROM glob({pattern})").fetchall()

@@ -12,8 +12,8 @@ from ccgi_pipeline.common.errors import (
     PermanentError,
     PipelineError,
     TransientError,
-    as_ours,
-    catalog_damaged,
+    catalog_damaged_error,
+    to_pipeline_error,
 )
 from ccgi_pipeline.warehouse.storage.connection import (
     CATALOG_GONE,
@@ -36,7 +36,7 @@ def find_catalog_fault(folder: Path) -> str | None:
     except PermanentError as error:
         return str(error)
     if is_catalog_gone(folder):
-        return str(catalog_damaged(CATALOG_GONE))
+        return str(catalog_damaged_error(CATALOG_GONE))
     if where.server is not None:
         return _fault_of_served(where)
     if (folder / ENCRYPTED_CATALOG).exists():
@@ -51,8 +51,8 @@ def _fault_of_plain(folder: Path) -> str | None:
         with closing(sqlite3.connect(f"{catalog}?mode=ro", uri=True)) as opened:
             sound = opened.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
     except sqlite3.Error as error:
-        return str(as_ours(error, [folder]))
-    return None if sound else str(catalog_damaged(CATALOG_UNREADABLE))
+        return str(to_pipeline_error(error, [folder]))
+    return None if sound else str(catalog_damaged_error(CATALOG_UNREADABLE))
 
 
 def _fault_of_served(where: WarehouseLocation) -> str | None:
@@ -62,7 +62,7 @@ def _fault_of_served(where: WarehouseLocation) -> str | None:
     try:
         open_warehouse(where.folder, read_only=True).close()
     except (duckdb.Error, PipelineError) as error:
-        return str(as_ours(error, [where.folder]))
+        return str(to_pipeline_error(error, [where.folder]))
     return None
 
 
@@ -73,5 +73,5 @@ def _fault_of_encrypted(folder: Path) -> str | None:
     except TransientError:
         return None
     except (duckdb.Error, PermanentError) as error:
-        return str(as_ours(error, [folder]))
+        return str(to_pipeline_error(error, [folder]))
     return None

@@ -22,11 +22,11 @@ import duckdb
 from ccgi_pipeline.common.errors import (
     PermanentError,
     UnexpectedError,
-    as_ours,
-    catalog_damaged,
+    catalog_damaged_error,
+    to_pipeline_error,
 )
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
-from ccgi_pipeline.encryption.keys import Keys, Purpose, keys_of
+from ccgi_pipeline.encryption.keys import KeyPurpose, Keys, load_keys
 from ccgi_pipeline.warehouse.storage import postgres
 from ccgi_pipeline.warehouse.storage.location import (
     CATALOG,
@@ -99,7 +99,7 @@ def attach_warehouse(
     folder = folder.absolute()
     reading = read_only or snapshot is not None
     where = locate_warehouse(folder)
-    keys = keys_of(folder, make=not reading)
+    keys = load_keys(folder, make=not reading)
     configure_connection(connection, where)
     if keys is not None:
         encrypt_spill(connection)
@@ -111,7 +111,7 @@ def attach_warehouse(
         options += f", SNAPSHOT_VERSION {snapshot}"
     if is_catalog_gone(folder):
         # A new one in its place would know nothing, and load all that lies in the inbox again.
-        raise catalog_damaged(CATALOG_GONE)
+        raise catalog_damaged_error(CATALOG_GONE)
     name = "lake" if snapshot is None else _EARLIER_STATE
     data = f"DATA_PATH {quote_literal(where.tables)}"
     with _translated_errors(folder, snapshot):
@@ -184,7 +184,7 @@ def _translated_errors(folder: Path, snapshot: int | None) -> Iterator[None]:
                 "or the warehouse was restored from an older copy"
             )
             raise SnapshotGoneError(msg) from None
-        ours = as_ours(error, [folder])
+        ours = to_pipeline_error(error, [folder])
         if isinstance(ours, UnexpectedError) and not is_served(folder):
             raise
         raise ours from None
@@ -207,7 +207,7 @@ def _attach_encrypted(
     connection: duckdb.DuckDBPyConnection, what: str, catalog: Path, keys: Keys
 ) -> None:
     """Attaches with the catalog's key; it is bound, so that no statement or message has it."""
-    key = base64.b64encode(keys.of(Purpose.CATALOG)).decode()
+    key = base64.b64encode(keys.of(KeyPurpose.CATALOG)).decode()
     try:
         connection.execute(f"ATTACH {what}, ENCRYPTED, META_ENCRYPTION_KEY ?)", [key])
     except duckdb.Error as error:
@@ -287,7 +287,7 @@ def warehouse_exists(folder: Path) -> bool:
     if where.server is not None:
         return where.made
     if is_catalog_gone(folder):
-        raise catalog_damaged(CATALOG_GONE)
+        raise catalog_damaged_error(CATALOG_GONE)
     return any((folder / name).exists() for name in (CATALOG, ENCRYPTED_CATALOG))
 
 

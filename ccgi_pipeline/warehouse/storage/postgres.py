@@ -18,7 +18,7 @@ from ccgi_pipeline.common.errors import (
     PermanentError,
     PipelineError,
     UnreachableError,
-    catalog_damaged,
+    catalog_damaged_error,
 )
 from ccgi_pipeline.warehouse.storage.location import (
     CATALOG_AT,
@@ -122,7 +122,7 @@ def claim(where: WarehouseLocation, *, make: bool) -> None:
             raise LocationError(msg)
         if where.made or not make:
             gone = f"is gone from the database {server}"
-            raise catalog_damaged(gone, "the database and the warehouse folder")
+            raise catalog_damaged_error(gone, "the database and the warehouse folder")
     own(server, where.identity or "")
 
 

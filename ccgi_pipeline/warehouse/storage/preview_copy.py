@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from ccgi_pipeline.encryption.keys import keys_of
+from ccgi_pipeline.encryption.keys import load_keys
 from ccgi_pipeline.warehouse.storage.connection import configure_connection
 from ccgi_pipeline.warehouse.storage.location import (
     CATALOG,
@@ -95,7 +95,7 @@ def _copy_out_of_server(where: WarehouseLocation, server: Server, copy: Path) ->
     """A catalog of its own, which names the tables' files where they are: those are only read."""
     remember_scratch(copy)
     (copy / TABLES).mkdir()
-    target = Place.in_folder(copy, keys_of(copy))
+    target = Place.in_folder(copy, load_keys(copy))
     with duckdb.connect(":memory:") as connection:
         configure_connection(connection, where)
         into_file(connection, server, target)

@@ -21,7 +21,7 @@ import duckdb
 from ccgi_pipeline.common.errors import PermanentError, value_free
 from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
-from ccgi_pipeline.encryption.keys import Keys, Purpose, keys_of
+from ccgi_pipeline.encryption.keys import KeyPurpose, Keys, load_keys
 from ccgi_pipeline.warehouse.storage import postgres
 from ccgi_pipeline.warehouse.storage.connection import configure_connection
 from ccgi_pipeline.warehouse.storage.location import (
@@ -78,7 +78,7 @@ class Place:
         """That of a warehouse in ``folder`` which keeps its catalog to itself."""
         if keys is None:
             return cls(Kind.SQLITE, folder / CATALOG)
-        return cls(Kind.DUCKDB, folder / ENCRYPTED_CATALOG, keys.of(Purpose.CATALOG))
+        return cls(Kind.DUCKDB, folder / ENCRYPTED_CATALOG, keys.of(KeyPurpose.CATALOG))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def to_postgres(folder: Path) -> Moved:
     server, tables = server_wanted(), tables_wanted(folder)
     bucket = bucket_wanted() if tables.startswith(S3) else None
     where = WarehouseLocation(folder, server, tables, bucket, secrets.token_hex(16))
-    keys = keys_of(folder)
+    keys = load_keys(folder)
     source = Place.in_folder(folder, keys)
     if not isinstance(source.at, Path) or not source.at.exists():
         msg = f"there is no warehouse in {folder}"
@@ -136,7 +136,7 @@ def to_folder(folder: Path) -> Moved:
     if where.server is None or not where.made:
         msg = f"the catalog of the warehouse in {folder} is in no database"
         raise MoveError(msg)
-    keys = keys_of(folder)
+    keys = load_keys(folder)
     with (
         folder_lock(folder),
         postgres.held(where.server, busy_error(folder), shared=False),

@@ -24,7 +24,7 @@ from typing import Final, Self
 import polars as pl
 
 from ccgi_pipeline.common.failpoints import failpoint
-from ccgi_pipeline.encryption.keys import Purpose, keys_of
+from ccgi_pipeline.encryption.keys import KeyPurpose, load_keys
 from ccgi_pipeline.encryption.sealed_files import seal, unseal
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.shares import WHOLE, Share
@@ -44,8 +44,8 @@ class Staging:
     @classmethod
     def of(cls, warehouse: Path) -> Self:
         """That of the warehouse in this folder. Raises EncryptionKeyError."""
-        keys = keys_of(warehouse)
-        return cls(warehouse / "staging", keys.of(Purpose.STAGING) if keys else None)
+        keys = load_keys(warehouse)
+        return cls(warehouse / "staging", keys.of(KeyPurpose.STAGING) if keys else None)
 
     def save_drops(self, drops: Sequence[Drop]) -> None:
         """Replaces everything staged by newly received ``drops``."""

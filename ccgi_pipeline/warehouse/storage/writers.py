@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ccgi_pipeline.common.failpoints import failpoint
-from ccgi_pipeline.encryption.keys import keys_of
+from ccgi_pipeline.encryption.keys import load_keys
 from ccgi_pipeline.warehouse.storage import postgres
 from ccgi_pipeline.warehouse.storage.location import ENCRYPTED_CATALOG, locate_warehouse
 from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError, busy_error, folder_lock
@@ -31,7 +31,7 @@ def exclusive_writer(folder: Path) -> Iterator[None]:
     EncryptionKeyError before anything is touched.
     """
     where = locate_warehouse(folder)
-    keys_of(folder, make=True)
+    load_keys(folder, make=True)
     if where.server is not None:
         with postgres.held(where.server, busy_error(folder), shared=False):
             yield

@@ -16,9 +16,9 @@ from ccgi_pipeline.common.errors import (
     PipelineError,
     StorageRefusedError,
     UnreachableError,
-    as_ours,
+    to_pipeline_error,
 )
-from ccgi_pipeline.encryption.keys import EncryptionKeyError, new_key
+from ccgi_pipeline.encryption.keys import EncryptionKeyError, generate_key
 from ccgi_pipeline.warehouse.storage.catalog_health import find_catalog_fault
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
 from ccgi_pipeline.warehouse.storage.location import CATALOG_AT, MEMORY, PASSWORD, LocationError
@@ -260,7 +260,7 @@ def test_what_object_storage_says_is_told_without_its_words(
         connection.execute("CREATE TABLE duplicates (path VARCHAR)")
         with pytest.raises(duckdb.Error) as refused:
             connection.execute("INSERT INTO duplicates SELECT range FROM range(100)")
-    ours = as_ours(refused.value)
+    ours = to_pipeline_error(refused.value)
     assert isinstance(ours, kind)
     assert words in str(ours)
     assert "127.0.0.1" not in str(ours)
@@ -279,5 +279,5 @@ def test_object_storage_without_its_key_is_told(
 def test_a_key_that_comes_too_late_is_refused(tmp_path: Path) -> None:
     with key_set(None):
         _begin(tmp_path)
-    with key_set(new_key()), pytest.raises(EncryptionKeyError, match="is not encrypted"):
+    with key_set(generate_key()), pytest.raises(EncryptionKeyError, match="is not encrypted"):
         open_warehouse(tmp_path)

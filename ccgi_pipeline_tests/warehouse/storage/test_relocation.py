@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ccgi_pipeline.encryption.keys import new_key
+from ccgi_pipeline.encryption.keys import generate_key
 from ccgi_pipeline.warehouse.storage import relocation
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, read_snapshot_id
 from ccgi_pipeline.warehouse.storage.location import CATALOG, CATALOG_AT, MEMORY, LocationError
@@ -104,7 +104,7 @@ def test_every_row_of_every_snapshot_moves_there_and_back(
     encrypted: bool,  # noqa: FBT001 - a parameter of a test
 ) -> None:
     folder = tmp_path / "warehouse"
-    with monkeypatch.context() as patched, key_set(new_key() if encrypted else None):
+    with monkeypatch.context() as patched, key_set(generate_key() if encrypted else None):
         _begin(folder)
         before = _states(folder)
         for name, value in {
