@@ -22,6 +22,7 @@ from ccgi_pipeline.cli import main
 from ccgi_pipeline.delivery.ledger import Kind, Made, State, open_ledger
 from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE, STUDENT
+from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.operations import rebuild as rebuild_operation
 from ccgi_pipeline.operations import trace as trace_operation
 from ccgi_pipeline.operations.rebuild import NotRebuiltError, rebuild, rebuilt
@@ -239,6 +240,15 @@ def test_a_file_is_named_in_one_way(month: Month, arguments: list[str]):
 def expire(warehouse: Path, snapshot: int) -> None:
     with open_warehouse(warehouse) as connection:
         connection.execute(f"CALL ducklake_expire_snapshots('lake', versions => [{snapshot}])")
+
+
+def test_settings_of_a_past_night_may_name_rules_that_are_gone(tmp_path: Path) -> None:
+    settings = tmp_path / "profiles.toml"
+    settings.write_text('[defaults.severities]\nGONE-RULE = "info"\n')
+    sha256 = Archive.of(tmp_path).store(settings)
+    assert rebuild_operation._profiles(tmp_path, sha256).defaults.severities == {
+        "GONE-RULE": "info"
+    }
 
 
 def forget_settings(warehouse: Path, made: Made) -> None:
