@@ -42,9 +42,9 @@ def list_(folder: Path, student: str | None, form: str) -> None:
     from ccgi_pipeline.operations import audit_log as log  # noqa: PLC0415
 
     try:
-        found = log.entries(folder)
+        found = log.read_entries(folder)
         if student is not None:
-            name = log.pseudonym(folder, student)
+            name = log.make_pseudonym(folder, student)
             found = [entry for entry in found if entry.about.get("student") == name]
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
@@ -88,7 +88,7 @@ def verify(folder: Path, heads: Sequence[str]) -> None:
     from ccgi_pipeline.operations import audit_log as log  # noqa: PLC0415
 
     try:
-        end: Head = log.verify(folder, [log.Head.of(text) for text in heads])
+        end: Head = log.verify_log(folder, [log.Head.of(text) for text in heads])
     except ValueError as wrong:
         raise click.UsageError(str(wrong)) from None
     except PipelineError as wrong:

@@ -15,7 +15,7 @@ import click
 from ccgi_pipeline.cli.common import EXAMPLE, print_table
 from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.delivery.ledger import Delivery, DeliveryLedger, Made, State, exists, open_ledger
-from ccgi_pipeline.operations.audit_log import Act, noted
+from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 _warehouse = click.option(
     "--warehouse",
@@ -130,8 +130,8 @@ def rebuild(
             raise click.ClickException(_IS_THERE.format(out))
         try:
             about = {"path": made.path, "sha256": made.sha256, "district": made.owner}
-            with noted(warehouse, Act.REBUILT, about):
-                content = rebuild_operation.rebuild(warehouse, made)
+            with recorded_act(warehouse, Act.REBUILT, about):
+                content = rebuild_operation.rebuild_file(warehouse, made)
         except PipelineError as wrong:
             raise click.ClickException(str(wrong)) from None
         _put(content, out, force=force)

@@ -23,7 +23,7 @@ from ccgi_pipeline.operations import audit_log
 if TYPE_CHECKING:
     from ccgi_pipeline.eligibility.explanation import Explanation
     from ccgi_pipeline.eligibility.systems import System
-    from ccgi_pipeline.operations.trace import Traced
+    from ccgi_pipeline.operations.trace import TracedRow
     from ccgi_pipeline.warehouse.queries.lineage import SentFile
 
 
@@ -110,26 +110,26 @@ def explain(  # noqa: PLR0913, PLR0917 - click passes one for each option
     from ccgi_pipeline.operations import trace  # noqa: PLC0415 - it takes its time to import
 
     try:
-        spec = trace.report_named(report)
+        spec = trace.find_report(report)
         about: dict[str, str | int] = {
             "report": spec.name,
             "district": district,
             "row": row,
             "values": "shown" if show_values else "not shown",
         }
-        with audit_log.noted(warehouse, audit_log.Act.TRACED, about):
-            traced = trace.trace(warehouse, spec, district, row, part, on)
+        with audit_log.recorded_act(warehouse, audit_log.Act.TRACED, about):
+            traced = trace.trace_row(warehouse, spec, district, row, part, on)
         _print_row(traced, show_values=show_values)
         for file in traced.files:
             cells: dict[int, dict[str, str]] = {}
             if show_values:
-                cells = trace.cells_of(warehouse, file, file.lines[:listed])
+                cells = trace.read_sent_cells(warehouse, file, file.lines[:listed])
             _print_lines(file, listed, cells)
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
 
 
-def _print_row(traced: Traced, *, show_values: bool) -> None:
+def _print_row(traced: TracedRow, *, show_values: bool) -> None:
     made = traced.made
     click.echo(f"{made.path}, row {traced.number}")
     click.echo(f"night of {made.night}, snapshot {made.snapshot}, SHA-256 {made.sha256}")
@@ -181,12 +181,12 @@ def _explain_student(
     from ccgi_pipeline.warehouse.storage.connection import open_warehouse  # noqa: PLC0415
 
     about = {
-        "student": audit_log.pseudonym(warehouse, ssid),
+        "student": audit_log.make_pseudonym(warehouse, ssid),
         "from": "foster focus" if foster_focus else "transcripts",
     }
-    audit_log.note(warehouse, audit_log.Act.EXPLAINED, about)
+    audit_log.record_act(warehouse, audit_log.Act.EXPLAINED, about)
     with open_warehouse(warehouse, read_only=True) as connection:
-        found = eligibility_results.histories_of(
+        found = eligibility_results.read_student_histories(
             connection, ssid, from_foster_extracts=foster_focus
         )
     if not found:

@@ -15,7 +15,7 @@ import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, date_option, print_table, today
 from ccgi_pipeline.common.errors import PipelineError
-from ccgi_pipeline.operations.audit_log import Act, noted
+from ccgi_pipeline.operations.audit_log import Act, recorded_act
 from ccgi_pipeline.profiles import read_profiles
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def list_(warehouse: Path) -> None:
 
     _bring_up_to_date(warehouse)
     with open_warehouse(warehouse, read_only=True) as connection:
-        found = approvals.holds(connection)
+        found = approvals.read_holds(connection)
     if not found:
         click.echo("No drop is held.")
         return
@@ -75,7 +75,7 @@ def show(drop: str, warehouse: Path) -> None:
     _bring_up_to_date(warehouse)
     with open_warehouse(warehouse, read_only=True) as connection:
         try:
-            held = approvals.the_hold(connection, drop)
+            held = approvals.find_hold(connection, drop)
         except PipelineError as wrong:
             raise click.ClickException(str(wrong)) from None
     _print_hold(held)
@@ -159,9 +159,9 @@ def _answer(drop: str, warehouse: Path, answer: str, *, by: str, reason: str, on
         with exclusive_writer(warehouse), open_warehouse(warehouse) as connection:
             create_missing_tables(connection)
             profiles = read_profiles(warehouse)
-            held = approvals.the_hold(connection, drop)
+            held = approvals.find_hold(connection, drop)
             about = {"drop": held.drop, "district": held.sender, "answer": answer}
-            with noted(warehouse, act, about, by=by, reason=reason):
+            with recorded_act(warehouse, act, about, by=by, reason=reason):
                 held = approvals.answer_hold(
                     connection, held.drop, answer, by=by, reason=reason, on=on, profiles=profiles
                 )

@@ -17,7 +17,7 @@ import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, print_table, progress_bars, today
 from ccgi_pipeline.common.errors import PipelineError
-from ccgi_pipeline.operations.audit_log import Act, noted
+from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 if TYPE_CHECKING:
     from ccgi_pipeline.nightly.ssid_exchange import Refused
@@ -63,7 +63,7 @@ def load(paths: Sequence[Path], store: Path, on: date | None) -> None:
 
     store.mkdir(parents=True, exist_ok=True)
     try:
-        with progress_bars(), noted(store, Act.IDENTITIES_LOADED, {"files": len(paths)}):
+        with progress_bars(), recorded_act(store, Act.IDENTITIES_LOADED, {"files": len(paths)}):
             made, refused = load_identity_files(store, paths, on or today())
     except PipelineError as failed:
         raise click.ClickException(str(failed)) from None
@@ -103,7 +103,7 @@ def add(client_id: str, hourly_limit: int | None, store: Path, *, verify_only: b
     store.mkdir(parents=True, exist_ok=True)
     scopes = [Scope.VERIFY] if verify_only else [Scope.LOOKUP, Scope.VERIFY]
     try:
-        with noted(store, Act.CLIENT_ADDED, {"client": client_id}):
+        with recorded_act(store, Act.CLIENT_ADDED, {"client": client_id}):
             secret = Clients(store).register(client_id, scopes, hourly_limit)
     except (PipelineError, ValueError) as wrong:
         raise click.ClickException(str(wrong)) from None
@@ -119,7 +119,7 @@ def rotate(client_id: str, store: Path) -> None:
 
     try:
         about = {"client": client_id, "change": "new secret"}
-        with noted(store, Act.CLIENT_CHANGED, about):
+        with recorded_act(store, Act.CLIENT_CHANGED, about):
             click.echo(Clients(store).rotate_secret(client_id))
     except (PipelineError, ValueError, KeyError) as wrong:
         raise click.ClickException(str(wrong)) from None
@@ -133,7 +133,7 @@ def disable(client_id: str, store: Path) -> None:
     from ccgi_pipeline.ssid_lookup.client_registry import Clients  # noqa: PLC0415
 
     try:
-        with noted(store, Act.CLIENT_CHANGED, {"client": client_id, "change": "disabled"}):
+        with recorded_act(store, Act.CLIENT_CHANGED, {"client": client_id, "change": "disabled"}):
             Clients(store).disable(client_id)
     except (PipelineError, ValueError, KeyError) as wrong:
         raise click.ClickException(str(wrong)) from None
@@ -248,7 +248,7 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
 
     try:
         about = {"of": "the applications of a file"}
-        with progress_bars(), noted(backlog, Act.LOOKED_UP, about):
+        with progress_bars(), recorded_act(backlog, Act.LOOKED_UP, about):
             told = ssid_exchange.match_file(file, backlog, on or today(), wait=wait)
     except PipelineError as failed:
         raise click.ClickException(str(failed)) from None

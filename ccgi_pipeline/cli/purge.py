@@ -62,14 +62,14 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
     wish = PurgeSelection(district, before)
     try:
         if not apply_:
-            planned = purge_operation.plan(folders, wish)
+            planned = purge_operation.plan_purge(folders, wish)
             _print_what_goes(planned.rows, planned.files)
             click.echo("Nothing was changed. With --apply --by NAME it will be, for good.")
             return
         from ccgi_pipeline.runtime.dagster_instance import delete_runs  # noqa: PLC0415
 
         with progress_bars():
-            certificate = purge_operation.purge(
+            certificate = purge_operation.run_purge(
                 folders,
                 wish,
                 by=by,

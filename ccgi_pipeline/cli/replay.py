@@ -25,10 +25,10 @@ from ccgi_pipeline.cli.common import (
 )
 from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.feeds.registry import FAMILIES, RULES
-from ccgi_pipeline.operations.audit_log import Act, noted
+from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 if TYPE_CHECKING:
-    from ccgi_pipeline.warehouse.load.reload import BeforeAndAfter, Replayed
+    from ccgi_pipeline.warehouse.load.reload import BeforeAndAfter, ReloadResult
 
 
 @click.command(
@@ -64,7 +64,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
     writes reports and receipts. Exit status 1: some drop could not be judged.
     """
     from ccgi_pipeline.operations import replay as replay_operation  # noqa: PLC0415 - it takes its time to import
-    from ccgi_pipeline.warehouse.load.reload import ReplayState  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.load.reload import ReloadState  # noqa: PLC0415
     from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection, Signature  # noqa: PLC0415
 
     if apply_ and not by.strip():
@@ -75,26 +75,26 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
             if apply_:
                 signature = Signature(by.strip(), reason.strip())
                 about = {"district": district or "", "family": family or "", "drop": drop}
-                with noted(warehouse, Act.REPLAYED, about, by=by, reason=reason):
-                    told = replay_operation.apply(warehouse, wish, on or today(), signature)
+                with recorded_act(warehouse, Act.REPLAYED, about, by=by, reason=reason):
+                    told = replay_operation.run_replay(warehouse, wish, on or today(), signature)
             else:
-                told = replay_operation.preview(warehouse, wish, on or today())
+                told = replay_operation.preview_replay(warehouse, wish, on or today())
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
     if not told:
         click.echo("No such drop has lines that were kept out.")
         return
     told.sort(key=lambda replayed: replayed.of.position)
-    changed = [replayed for replayed in told if replayed.state is ReplayState.CHANGED]
+    changed = [replayed for replayed in told if replayed.state is ReloadState.CHANGED]
     _print_lines(changed)
     _print_rules(changed)
-    _print_others([replayed for replayed in told if replayed.state is not ReplayState.CHANGED])
+    _print_others([replayed for replayed in told if replayed.state is not ReloadState.CHANGED])
     _print_end(len(changed), done=apply_)
-    if any(replayed.state is ReplayState.FAULT for replayed in told):
+    if any(replayed.state is ReloadState.FAULT for replayed in told):
         sys.exit(FAILURE)
 
 
-def _print_lines(changed: Iterable[Replayed]) -> None:
+def _print_lines(changed: Iterable[ReloadResult]) -> None:
     """What becomes of the lines of each file."""
     rows = [
         (
@@ -117,7 +117,7 @@ def _in_words(fates: Mapping[str, BeforeAndAfter]) -> str:
     return ", ".join(f"{fate} {before:,} → {after:,}" for fate, (before, after) in fates.items())
 
 
-def _print_rules(changed: Iterable[Replayed]) -> None:
+def _print_rules(changed: Iterable[ReloadResult]) -> None:
     """Which rules are broken how often, in the files that are taken again."""
     before: Counter[tuple[str, ...]] = Counter()
     after: Counter[tuple[str, ...]] = Counter()
@@ -143,7 +143,7 @@ def _text(rule: str) -> str:
     return RULES[rule].text if rule in RULES else "a rule of before"
 
 
-def _print_others(others: Iterable[Replayed]) -> None:
+def _print_others(others: Iterable[ReloadResult]) -> None:
     """Drops that stay as they are, and why."""
     rows = [
         (

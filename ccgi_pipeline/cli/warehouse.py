@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from ccgi_pipeline.cli.common import EXAMPLE
-from ccgi_pipeline.operations.audit_log import Act, noted
+from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 
 @click.group()
@@ -42,8 +42,12 @@ def move(folder: Path, *, to_postgres: bool) -> None:
     """
     from ccgi_pipeline.warehouse.storage import relocation  # noqa: PLC0415 - it takes its time to import
 
-    with noted(folder, Act.MOVED, {"to": "PostgreSQL" if to_postgres else "the folder"}):
-        moved = relocation.to_postgres(folder) if to_postgres else relocation.to_folder(folder)
+    with recorded_act(folder, Act.MOVED, {"to": "PostgreSQL" if to_postgres else "the folder"}):
+        moved = (
+            relocation.move_to_postgres(folder)
+            if to_postgres
+            else relocation.move_to_folder(folder)
+        )
     click.echo(
         f"{moved.rows:,} rows of the catalog with {moved.snapshots:,} snapshots were moved, "
         f"and {moved.files:,} files of tables."

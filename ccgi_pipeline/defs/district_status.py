@@ -64,12 +64,12 @@ def district_standing(
                 format_markdown(found, _SHOWN) if found else "Nobody has sent anything yet."
             ),
             # Kept outside the log itself: who rewrites the log cannot rewrite this as well.
-            HEAD: str(audit_log.head(folder)),
+            HEAD: str(audit_log.read_head(folder)),
             **dict(sorted(verdicts.items())),
         }
     )
     try:
-        end = audit_log.verify(folder, kept)
+        end = audit_log.verify_log(folder, kept)
     except audit_log.AuditBrokenError as broken:
         yield dg.AssetCheckResult(
             check_name=AUDITED, passed=False, metadata={"what is wrong": str(broken)}

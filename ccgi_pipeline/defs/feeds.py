@@ -186,8 +186,8 @@ def _loading(family: str, settings: Workers) -> dg.AssetsDefinition:
             batches = load_family(connection, folders, family, night.of(context))
             loaded = [batch.ledger for batch in batches]
         ledger = pl.concat([health_queries.NO_FATES, *loaded])
-        unbalanced = health_queries.unbalanced_files(warehouse.connection)
-        broken = health_queries.broken_rules(warehouse.connection)
+        unbalanced = health_queries.count_unbalanced_files(warehouse.connection)
+        broken = health_queries.count_broken_rules(warehouse.connection)
         for feed in feeds:
             yield from _outcome(
                 warehouse,
@@ -227,7 +227,7 @@ def _outcome(
     """What the UI shows of one feed after its load: counts, never a value."""
     connection = warehouse.connection
     fates = dict(ledger.group_by("fate").agg(pl.col("lines").sum()).sort("fate").iter_rows())
-    rows = health_queries.active_records(connection, feed)
+    rows = health_queries.count_active_records(connection, feed)
     yield dg.MaterializeResult(
         asset_key=feed.name,
         metadata={
@@ -238,7 +238,7 @@ def _outcome(
         },
     )
     result = partial(dg.AssetCheckResult, asset_key=feed.name)
-    faults = health_queries.table_faults(
+    faults = health_queries.find_table_faults(
         connection,
         feed,
         changed=not ledger.is_empty(),
@@ -261,7 +261,7 @@ def _outcome(
     if feed is oneroster.USERS:
         yield _agreement(warehouse)
     if any(check.name == ROSTERS_STAND for check in _checks(feed)):
-        lost = health_queries.districts_without_roster(connection, feed)
+        lost = health_queries.find_districts_without_roster(connection, feed)
         yield result(check_name=ROSTERS_STAND, passed=not lost, metadata={"districts": lost})
 
 
@@ -270,8 +270,8 @@ _SCHOOLS_SHOWN = 100
 
 def _agreement(warehouse: Warehouse) -> dg.AssetCheckResult:
     """How OneRoster's students and the transcripts' agree, by school."""
-    covered = rosters.coverage(warehouse.connection)
-    apart = rosters.disagreeing(covered)
+    covered = rosters.compare_rosters(warehouse.connection)
+    apart = rosters.find_disagreeing_schools(covered)
     counts = covered.drop("district", "school").sum().row(0, named=True)
     return dg.AssetCheckResult(
         asset_key=oneroster.USERS.name,
@@ -290,7 +290,7 @@ def _agreement(warehouse: Warehouse) -> dg.AssetCheckResult:
 def _outside_rosters(warehouse: Warehouse, feed: FeedSpec) -> dict[str, int]:
     if feed.family != "platform":
         return {}
-    events = health_queries.events_outside_rosters(warehouse.connection, feed)
+    events = health_queries.count_events_outside_rosters(warehouse.connection, feed)
     return {"events of students outside the rosters": events}
 
 

@@ -53,13 +53,13 @@ def receipts(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Answers every drop that waits for its receipt, and tells of each district that sent one."""
     answered = write_receipts(warehouse.connection, warehouse.folders, night.of(context))
-    statuses = health_queries.district_statuses(warehouse.connection, answered)
+    statuses = health_queries.read_district_statuses(warehouse.connection, answered)
     context.instance.add_dynamic_partitions(str(DISTRICTS.name), [told.cd for told in statuses])
     not_green = _not_green(context)
     for status in statuses:
         _report(context, status, was_green=status.cd not in not_green)
     yield dg.MaterializeResult(metadata={"receipts": len(answered)})
-    refused = health_queries.refused_drops(warehouse.connection)
+    refused = health_queries.read_refused_drops(warehouse.connection)
     yield dg.AssetCheckResult(
         check_name=DROPS_ARE_ACCEPTED,
         passed=refused.is_empty(),
@@ -166,7 +166,7 @@ def district_night(
     sweep_outbox(folders)
     write_child_match(connection, folders, on, only=cd)
     write_receipts(connection, folders, on, only=cd)
-    (status,) = health_queries.district_statuses(connection, [cd])
+    (status,) = health_queries.read_district_statuses(connection, [cd])
     yield dg.MaterializeResult(metadata=dict(status.words))
     yield dg.AssetCheckResult(
         check_name=FILES_ARE_GOOD,

@@ -58,7 +58,7 @@ def query_statuses(
     connection: duckdb.DuckDBPyConnection, warehouse: Path, on: date, only: str | None = None
 ) -> list[DistrictStatus]:
     """The same, of a warehouse that is open."""
-    newest = health_queries.newest_drops(connection)
+    newest = health_queries.read_newest_drops(connection)
     senders = pl.Series("cd", newest["sender"].unique(), dtype=pl.String)
     named = districts(read_directory(connection), senders)
     names = dict(named.select("cd", "District").iter_rows())

@@ -137,7 +137,7 @@ def _held(folders: PipelinePaths) -> Sequence[approvals.Hold]:
     if not warehouse_exists(folders.warehouse):
         return ()
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        return [h for h in approvals.holds(connection) if h.answer is None and not h.obsolete]
+        return [h for h in approvals.read_holds(connection) if h.answer is None and not h.obsolete]
 
 
 # --- what the facts mean --------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ccgi_pipeline.nightly.batches import share_suffix
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.reference_lookup import read_directory
 from ccgi_pipeline.profiles import read_profiles
-from ccgi_pipeline.warehouse.load.drop_records import known_drops
+from ccgi_pipeline.warehouse.load.drop_records import read_known_drops
 from ccgi_pipeline.warehouse.load.ledger import LoadResult, load_drops
 from ccgi_pipeline.warehouse.queries import rosters
 from ccgi_pipeline.warehouse.storage.connection import read_snapshot_id
@@ -58,7 +58,7 @@ def load_share(
     before = staging.snapshot(family)
     profiles = read_profiles(folders.warehouse)
     step = ProgressCounter(f"loading {family}{share_suffix(share)}", len(batches))
-    known = known_drops(connection) if batches else frozenset()
+    known = read_known_drops(connection) if batches else frozenset()
     for folder in batches:
         drops, verified = staging.batch(folder)
         if not known.issuperset(drop.id for drop in drops):
@@ -88,8 +88,8 @@ def read_loaded_shares(folders: PipelinePaths, family: str) -> list[pl.DataFrame
 def finish_loading(connection: duckdb.DuckDBPyConnection, family: str) -> None:
     """What follows the load of all shares of ``family``: of all senders together."""
     if family == oneroster.FAMILY:
-        rosters.make_views(connection)
-        rosters.note_schools(connection, _known_schools(connection))
+        rosters.create_views(connection)
+        rosters.record_school_codes(connection, _known_schools(connection))
 
 
 def _known_schools(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:

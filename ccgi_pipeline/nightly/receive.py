@@ -37,11 +37,11 @@ from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import Profiles, read_profiles
 from ccgi_pipeline.warehouse.load import approvals
 from ccgi_pipeline.warehouse.load.drop_records import (
-    drop_history,
-    forget_stamps,
+    clear_stamps,
     number_drops,
+    read_drop_history,
+    read_remembered_files,
     record_arrivals,
-    remembered_files,
 )
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
 
@@ -70,14 +70,14 @@ def receive_drops(
     """Archives what is new in the inboxes and stages its drops; ``only`` one sender's, if given."""
     step = ProgressCounter("receiving", 0)
     profiles = read_profiles(folders.warehouse)
-    approvals.expire(connection, on)
-    approved = [d for d in approvals.approved_drops(connection) if only in {None, d.sender}]
+    approvals.expire_approvals(connection, on)
+    approved = [d for d in approvals.read_approved_drops(connection) if only in {None, d.sender}]
     with open_inboxes(folders.inbox, profiles) as inboxes:
-        remembered = remembered_files(connection)
+        remembered = read_remembered_files(connection)
         look = _scan_until_stable(inboxes, remembered, folders, taking, clock or Clock(), only=only)
-        forget_stamps(connection, look.gone)
+        clear_stamps(connection, look.gone)
         _remove_taken(look, profiles)
-        history = drop_history(connection)
+        history = read_drop_history(connection)
         received = receive_files(inboxes, look, folders.archive, remembered, history, step.advance)
     record_arrivals(connection, received, on)
     arrived = {drop.id for drop in received.drops}
@@ -171,12 +171,12 @@ def _remembered(warehouse: Path) -> dict[str, RememberedFile]:
     if not warehouse_exists(warehouse):
         return {}
     with open_warehouse(warehouse, read_only=True) as connection:
-        return remembered_files(connection)
+        return read_remembered_files(connection)
 
 
 def has_new_files(connection: duckdb.DuckDBPyConnection, folders: PipelinePaths) -> bool:
     """Whether some inbox has a file that is not known as it is now, or cannot be asked."""
-    remembered = remembered_files(connection)
+    remembered = read_remembered_files(connection)
     with open_inboxes(folders.inbox, read_profiles(folders.warehouse)) as inboxes:
         watch = ScanTerms(Clock().now(), timedelta(), patient=False)
         look, _ = scan_inboxes(inboxes, remembered, {}, watch)

@@ -30,7 +30,7 @@ def write_receipts(
     """Answers every drop that has no answer yet (``only`` one sender's); returns the senders."""
     waiting = [
         answer
-        for answer in receipt_queries.unanswered(connection)
+        for answer in receipt_queries.read_due_receipts(connection)
         if only is None or answer.sender == only
     ]
     if not waiting:
@@ -41,7 +41,9 @@ def write_receipts(
     step = ProgressCounter("writing receipts", len(waiting))
     made = []
     profiles, settings = archived_profiles(folders)
-    for answer, files in receipt_queries.receipts(connection, waiting, folders.archive, profiles):
+    for answer, files in receipt_queries.build_receipts(
+        connection, waiting, folders.archive, profiles
+    ):
         folder = Path(folder_of[answer.sender], "_receipts")
         for name, content in files:
             folders.outgoing.write(folder / name, content)
@@ -51,7 +53,7 @@ def write_receipts(
     sweep_outbox(folders)
     record_made_files(connection, folders, on, made, settings)
     with failpoint("receipts: noted"):
-        receipt_queries.mark_answered(connection, waiting, on)
+        receipt_queries.record_receipts(connection, waiting, on)
     return list(dict.fromkeys(senders))
 
 
@@ -63,7 +65,7 @@ def write_child_match(
 
     Returns how many students have no child, by the id of the reason.
     """
-    rows = receipt_queries.students_without_child(connection)
+    rows = receipt_queries.read_unmatched_students(connection)
     if only is not None:
         rows = [row for row in rows if row.cd == only]
     senders = pl.Series("cd", [row.cd for row in rows], dtype=pl.String)

@@ -150,7 +150,7 @@ def ask_for_ssids(
     answer, and how many wait: what the budget does not allow is left to the next run.
     """
     lookup = lookup_of()
-    waiting = application_ssids.without_ssid(connection)
+    waiting = application_ssids.read_applications_without_ssid(connection)
     backlog = Backlog(folders.warehouse / "lookups")
     with closing(backlog):
         outcome = None
@@ -158,7 +158,7 @@ def ask_for_ssids(
             pace = Pace(hourly_limit=hourly_limit(), patience=0)
             with closing(lookup):
                 outcome = look_up_all(waiting, lookup, backlog, pace)
-        counts = application_ssids.note_answers(connection, _answers(backlog, waiting), on)
+        counts = application_ssids.record_answers(connection, _answers(backlog, waiting), on)
     return outcome, counts, waiting.height - sum(counts.values())
 
 
@@ -172,7 +172,7 @@ def write_download(
     connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, on: date
 ) -> tuple[int, list[str]]:
     """Writes the colleges' download file; returns its rows, and restricted columns in it: none."""
-    rows = application_ssids.for_colleges(connection, COLUMNS)
+    rows = application_ssids.read_applications_for_colleges(connection, COLUMNS)
     if rows.is_empty():
         return 0, []
     content = download_file(rows)
@@ -210,7 +210,7 @@ def match_file(file: Path, folder: Path, on: date, *, wait: bool) -> Matched:
             *accepted_lines([file], APPLICATIONS, on, refused),
         ]
     )
-    asked = lines.filter(pl.col("ssid").is_null()).select(application_ssids.ASKED_FOR)
+    asked = lines.filter(pl.col("ssid").is_null()).select(application_ssids.LOOKUP_COLUMNS)
     folder.mkdir(parents=True, exist_ok=True)
     pace = Pace(hourly_limit=hourly_limit(), patience=inf if wait else 0)
     with closing(lookup), closing(Backlog(folder)) as backlog:

@@ -11,7 +11,7 @@ from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import has_new_files
 from ccgi_pipeline.warehouse.load import approvals
 from ccgi_pipeline.warehouse.queries import health as health_queries
-from ccgi_pipeline.warehouse.queries.quarantine import unanswered
+from ccgi_pipeline.warehouse.queries.quarantine import has_replays_without_receipt
 from ccgi_pipeline.warehouse.storage.connection import (
     open_warehouse,
     upgrade_tables,
@@ -62,25 +62,25 @@ def read_night_start(folders: PipelinePaths) -> NightStart:
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         news = (
             has_new_files(connection, folders)
-            or approvals.approved_drops(connection)
-            or unanswered(connection)
-            or health_queries.unbalanced_files(connection)
+            or approvals.read_approved_drops(connection)
+            or has_replays_without_receipt(connection)
+            or health_queries.count_unbalanced_files(connection)
         )
-        return NightStart(health_queries.last_drop(connection), quiet=not news)
+        return NightStart(health_queries.read_last_position(connection), quiet=not news)
 
 
 @value_free
 def read_last_position(folders: PipelinePaths) -> int:
     """The position of the drop that was loaded last."""
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        return health_queries.last_drop(connection)
+        return health_queries.read_last_position(connection)
 
 
 @value_free
 def summarize_night(folders: PipelinePaths, on: date, before: NightStart) -> NightSummary:
     """What the drops since ``before`` brought, and what the outbox has of ``on``."""
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        counts = health_queries.counts_since(connection, before.last_drop)
+        counts = health_queries.count_since(connection, before.last_drop)
     made = [entry.name for entry in folders.outgoing.files_on(on)]
     return NightSummary(
         night=on,

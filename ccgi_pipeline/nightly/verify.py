@@ -29,7 +29,7 @@ from ccgi_pipeline.verification.drop_files import FileToVerify, Limit, files_to_
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline.verification.profile_overrides import apply_profile_overrides
-from ccgi_pipeline.warehouse.load.drop_records import known_drops
+from ccgi_pipeline.warehouse.load.drop_records import read_known_drops
 
 
 @value_free
@@ -46,7 +46,7 @@ def verify_family(
     staging.clear_batches(family, share)
     # The cut is made of all drops: what other shares have loaded meanwhile must not move it.
     drops = drops_of(share, staging.drops(staged_families(family)), archive)
-    known = known_drops(connection) if drops else frozenset()
+    known = read_known_drops(connection) if drops else frozenset()
     drops = [drop for drop in drops if drop.id not in known]
     step = ProgressCounter(
         f"verifying {family}{share_suffix(share)}", sum(len(drop.files) for drop in drops)

@@ -118,7 +118,7 @@ CREATE TRIGGER IF NOT EXISTS no_entry_goes BEFORE DELETE ON entries
 """
 
 
-def note(
+def record_act(
     folder: Path, act: Act, about: Mapping[str, str | int], *, by: str = "", reason: str = ""
 ) -> Entry:
     """Adds an entry to the log in ``folder``; it is on disk when this returns.
@@ -147,15 +147,15 @@ def note(
 
 
 @contextmanager
-def noted(
+def recorded_act(
     folder: Path, act: Act, about: Mapping[str, str | int], *, by: str = "", reason: str = ""
 ) -> Iterator[Entry]:
     """Notes the act before it is done, so that nothing is done unnoted, and notes if it fails."""
-    entry = note(folder, act, about, by=by, reason=reason)
+    entry = record_act(folder, act, about, by=by, reason=reason)
     try:
         yield entry
     except BaseException:
-        note(folder, Act.FAILED, {"entry": entry.number, "act": entry.act}, by=by)
+        record_act(folder, Act.FAILED, {"entry": entry.number, "act": entry.act}, by=by)
         raise
 
 
@@ -167,28 +167,28 @@ def _account() -> str:
         return f"uid {os.getuid()}"  # a container's user may have no name
 
 
-def entries(folder: Path) -> list[Entry]:
+def read_entries(folder: Path) -> list[Entry]:
     """The whole log, oldest first."""
-    if not exists(folder):
+    if not log_exists(folder):
         return []
     with _opened(folder) as database:
         return _entries(database)
 
 
-def exists(folder: Path) -> bool:
+def log_exists(folder: Path) -> bool:
     """Whether anything was ever noted in ``folder``."""
     return (folder / FILE_NAME).exists()
 
 
-def head(folder: Path) -> Head:
+def read_head(folder: Path) -> Head:
     """Where the log ends."""
-    if not exists(folder):
+    if not log_exists(folder):
         return EMPTY
     with _opened(folder) as database:
         return _head(database)
 
 
-def pseudonym(folder: Path, ssid: str) -> str:
+def make_pseudonym(folder: Path, ssid: str) -> str:
     """What this log calls the student: the same for one SSID, and no way back without the log."""
     with _opened(folder) as database, transaction(database):
         row = database.execute("SELECT key FROM pseudonyms").fetchone()
@@ -198,13 +198,13 @@ def pseudonym(folder: Path, ssid: str) -> str:
     return hmac.new(bytes.fromhex(row[0]), ssid.encode(), hashlib.sha256).hexdigest()[:16]
 
 
-def verify(folder: Path, kept: Sequence[Head] = ()) -> Head:
+def verify_log(folder: Path, kept: Sequence[Head] = ()) -> Head:
     """Where the log ends, after every entry was found to be what it was.
 
     ``kept``: heads of before, kept elsewhere. Raises AuditBrokenError, which names the first entry
     that is wrong.
     """
-    read = entries(folder)
+    read = read_entries(folder)
     before = EMPTY
     hashes = {EMPTY.number: EMPTY.hash}
     for entry in read:

@@ -60,7 +60,7 @@ KEPT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PurgePlan:
     """What would go: rows by table, and how many files of each place."""
 
     wish: PurgeSelection
@@ -75,7 +75,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class PurgeProof:
     """A search over everything that stays: for how many values, where, and what was found.
 
     ``found``: in how many files, or rows of a table, a value still stands, by place.
@@ -88,7 +88,7 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class PurgeCertificate:
     """What was removed by whom and why, and the proof that it is gone."""
 
     purged: str
@@ -99,7 +99,7 @@ class Certificate:
     rows: Mapping[str, int]
     files: Mapping[str, int]
     snapshots: int
-    proof: Proof
+    proof: PurgeProof
     audit_entry: str
     kept: Sequence[str] = field(default=KEPT)
 
@@ -110,29 +110,29 @@ class Certificate:
 
 
 @value_free
-def plan(folders: PipelinePaths, wish: PurgeSelection) -> Plan:
+def plan_purge(folders: PipelinePaths, wish: PurgeSelection) -> PurgePlan:
     """What a purge would take out. Nothing is changed."""
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        with tables.condemned(connection, wish):
-            rows = tables.counts(connection, wish)
-            archived = tables.archived(connection)
+        with tables.mark_rows_to_purge(connection, wish):
+            rows = tables.count_rows(connection, wish)
+            archived = tables.read_archived_files(connection)
         files = {
             "archive": sum(1 for sha256 in archived if folders.archive.has(sha256)),
             "outbox": len(_of_outbox(connection, folders, wish)),
             "inbox": len(_of_inbox(folders, wish)),
         }
-    return Plan(wish, rows, files)
+    return PurgePlan(wish, rows, files)
 
 
 @value_free
-def purge(
+def run_purge(
     folders: PipelinePaths,
     wish: PurgeSelection,
     *,
     by: str,
     reason: str,
     forget_runs: Callable[[PurgeSelection], int] = lambda _: 0,
-) -> Certificate:
+) -> PurgeCertificate:
     """Takes everything out and proves it. ``forget_runs``: removes what Dagster remembers of it.
 
     Raises WarehouseBusyError where a night is on.
@@ -142,22 +142,24 @@ def purge(
     about = {"of": str(wish)}
     with (
         exclusive_writer(warehouse),
-        audit_log.noted(warehouse, audit_log.Act.PURGED, about, by=by, reason=reason) as entry,
+        audit_log.recorded_act(
+            warehouse, audit_log.Act.PURGED, about, by=by, reason=reason
+        ) as entry,
         open_warehouse(warehouse) as connection,
     ):
         create_missing_tables(connection)
-        with tables.condemned(connection, wish):
-            sought = _sought(warehouse, tables.witnesses(connection, wish))
-            rows = tables.counts(connection, wish)
+        with tables.mark_rows_to_purge(connection, wish):
+            sought = _sought(warehouse, tables.read_search_values(connection, wish))
+            rows = tables.count_rows(connection, wish)
             files = _remove_files(connection, folders, wish, sought)
             files["runs"] = forget_runs(wish)
             with failpoint("purge: rows"):
-                tables.remove(connection, wish)
+                tables.delete_rows(connection, wish)
         with failpoint("purge: history"):
-            snapshots = tables.forget_history(connection, warehouse)
+            snapshots = tables.delete_history(connection, warehouse)
         vacuum_files(warehouse)
         proof = _proof(connection, folders, sought)
-        certificate = Certificate(
+        certificate = PurgeCertificate(
             purged=str(wish),
             by=entry.who,
             reason=reason.strip(),
@@ -193,7 +195,7 @@ def _sought(warehouse: Path, witnesses: pl.Series) -> pl.Series:
     return pl.Series("value", sought, dtype=pl.String)
 
 
-def _keep(warehouse: Path, certificate: Certificate, number: int) -> None:
+def _keep(warehouse: Path, certificate: PurgeCertificate, number: int) -> None:
     folder = warehouse / CERTIFICATES
     folder.mkdir(exist_ok=True)
     path = folder / f"purge-{number}.json"
@@ -211,7 +213,7 @@ def _remove_files(
 ) -> dict[str, int]:
     """Removes the files that go; returns how many of each place."""
     archive = folders.archive
-    doomed = [archive.path(sha256) for sha256 in tables.archived(connection)]
+    doomed = [archive.path(sha256) for sha256 in tables.read_archived_files(connection)]
     outbox = _of_outbox(connection, folders, wish)
     if wish.district:
         # A county office's files, or the state's, have lines of this district's students.
@@ -299,7 +301,7 @@ def _below(folder: Path) -> list[Path]:
 
 def _proof(
     connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, sought: pl.Series
-) -> Proof:
+) -> PurgeProof:
     """Searches everything that stays for every value."""
     left = [
         path
@@ -310,14 +312,14 @@ def _proof(
     found: Counter[str] = Counter(
         {
             f"table {table}": rows
-            for table, rows in tables.values_in_tables(connection, sought).items()
+            for table, rows in tables.count_values_in_tables(connection, sought).items()
         }
     )
     files, size = len(left), sum(path.stat().st_size for path in left)
 
     def elsewhere() -> Iterator[tuple[Path, bytes]]:
         nonlocal files, size
-        for path, content in tables.elsewhere(connection, folders.warehouse):
+        for path, content in tables.read_outside_folder(connection, folders.warehouse):
             files, size = files + 1, size + len(content)
             yield path, content
 
@@ -330,7 +332,7 @@ def _proof(
             if path.is_relative_to(root)
         )
         found[f"{root.name}/{path.relative_to(root).parts[0]}"] += 1
-    return Proof(len(sought), files, size, dict(found))
+    return PurgeProof(len(sought), files, size, dict(found))
 
 
 _BATCH = 64 << 20

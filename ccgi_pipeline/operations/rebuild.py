@@ -45,20 +45,20 @@ class NotRebuiltError(PermanentError):
     """A file could not be made again as it was; the message says what is likely the cause."""
 
 
-def rebuild(warehouse: Path, made: Made) -> bytes:
+def rebuild_file(warehouse: Path, made: Made) -> bytes:
     """The content of one file, which is what it was. Raises NotRebuiltError."""
-    ((_, content),) = rebuilt(warehouse, [made])
-    as_noted(made, content)
+    ((_, content),) = rebuild_files(warehouse, [made])
+    check_rebuilt(made, content)
     return content
 
 
-def as_noted(made: Made, content: bytes) -> None:
+def check_rebuilt(made: Made, content: bytes) -> None:
     """Raises NotRebuiltError where ``content`` is not what was noted of ``made``."""
     if sha256_of(content) != made.sha256:
         raise NotRebuiltError(_not_made(made, "comes out with another content"))
 
 
-def rebuilt(warehouse: Path, made: Sequence[Made]) -> Iterator[tuple[Made, bytes]]:
+def rebuild_files(warehouse: Path, made: Sequence[Made]) -> Iterator[tuple[Made, bytes]]:
     """Each of these files with the content that it has when it is made again.
 
     Files of one night, snapshot and settings are made together. Raises NotRebuiltError where one
@@ -87,7 +87,9 @@ def _not_made(made: Made, why: str) -> str:
 
 
 @contextmanager
-def as_it_was(warehouse: Path, made: Made) -> Iterator[tuple[duckdb.DuckDBPyConnection, Profiles]]:
+def open_past_warehouse(
+    warehouse: Path, made: Made
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, Profiles]]:
     """The warehouse and the profiles of which ``made`` was made."""
     if not warehouse_exists(warehouse):
         msg = f"there is no warehouse in {warehouse}"
@@ -125,7 +127,7 @@ def _made_again(warehouse: Path, group: Sequence[Made]) -> Iterator[tuple[Made, 
     wanted: defaultdict[_Key, list[Made]] = defaultdict(list)
     for file in group:
         wanted[_Key(*_key(file))].append(file)
-    with as_it_was(warehouse, group[0]) as (connection, profiles):
+    with open_past_warehouse(warehouse, group[0]) as (connection, profiles):
         archive = Archive.of(warehouse)
         for key, content in _contents(connection, profiles, archive, group[0].night, {*wanted}):
             for file in wanted.pop(key, ()):
@@ -145,12 +147,12 @@ def _contents(
     if Kind.REPORT in kinds:
         yield from _reports(connection, profiles, on, wanted)
     if Kind.CHILD_MATCH in kinds:
-        for district in receipt_queries.students_without_child(connection):
+        for district in receipt_queries.read_unmatched_students(connection):
             yield _Key(Kind.CHILD_MATCH, "", "", district.cd), child_match_csv(district.students)
     if Kind.RECEIPT in kinds:
         yield from _receipts(connection, profiles, archive, wanted)
     if Kind.DOWNLOAD in kinds:
-        rows = application_ssids.for_colleges(connection, COLUMNS)
+        rows = application_ssids.read_applications_for_colleges(connection, COLUMNS)
         yield _Key(Kind.DOWNLOAD, "", "", APPLICATIONS.family), download_file(rows)
 
 
@@ -184,10 +186,10 @@ def _receipts(
     wanted: Collection[_Key],
 ) -> Iterator[tuple[_Key, bytes]]:
     # A receipt is noted as given only after it was written, so all answers are looked through.
-    given = receipt_queries.answers_by_stem(connection)
+    given = receipt_queries.read_receipts_by_stem(connection)
     stems = sorted({key.name for key in wanted if key.kind == Kind.RECEIPT} & set(given))
     answers = [given[stem] for stem in stems]
-    for answer, files in receipt_queries.receipts(connection, answers, archive, profiles):
+    for answer, files in receipt_queries.build_receipts(connection, answers, archive, profiles):
         for name, content in files:
             suffix = PurePosixPath(name).suffix
             yield _Key(Kind.RECEIPT, answer.stem, suffix, answer.sender), content

@@ -36,21 +36,21 @@ from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline.verification.profile_overrides import apply_profile_overrides
 from ccgi_pipeline.verification.validation import named_key
-from ccgi_pipeline.warehouse.load.child_links import link
+from ccgi_pipeline.warehouse.load.child_links import link_children
 from ccgi_pipeline.warehouse.load.ledger import LoadTerms, find_faulty_drops
-from ccgi_pipeline.warehouse.load.reload import Replayed, ReplayState, replay
+from ccgi_pipeline.warehouse.load.reload import ReloadResult, ReloadState, reload_drop
 from ccgi_pipeline.warehouse.load.upsert import Overtaken
-from ccgi_pipeline.warehouse.queries.drops import as_received
+from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 from ccgi_pipeline.warehouse.queries.quarantine import (
-    Later,
-    Quarantined,
+    LaterDrops,
+    QuarantinedDrop,
     ReplaySelection,
     Signature,
-    later_than,
-    quarantined,
+    find_later_drops,
+    find_quarantined_drops,
 )
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
-from ccgi_pipeline.warehouse.storage.preview_copy import scratch_copy
+from ccgi_pipeline.warehouse.storage.preview_copy import make_preview_copy
 from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 
@@ -62,16 +62,18 @@ class ReplayError(PermanentError):
 
 
 @value_free
-def preview(warehouse: Path, wish: ReplaySelection, on: date) -> list[Replayed]:
+def preview_replay(warehouse: Path, wish: ReplaySelection, on: date) -> list[ReloadResult]:
     """What a replay as of ``on`` would make of the drops that ``wish`` means; changes nothing."""
     _must_exist(warehouse)
-    with scratch_copy(warehouse) as copy, open_warehouse(copy) as connection:
+    with make_preview_copy(warehouse) as copy, open_warehouse(copy) as connection:
         create_missing_tables(connection)
         return list(_Replaying(connection, warehouse, on, Signature("a preview")).all_of(wish))
 
 
 @value_free
-def apply(warehouse: Path, wish: ReplaySelection, on: date, signature: Signature) -> list[Replayed]:
+def run_replay(
+    warehouse: Path, wish: ReplaySelection, on: date, signature: Signature
+) -> list[ReloadResult]:
     """Replays the drops that ``wish`` means: a commit for each drop that changes.
 
     Raises WarehouseBusyError where a night writes.
@@ -97,9 +99,9 @@ class _Replaying:
     on: date
     signature: Signature
 
-    def all_of(self, wish: ReplaySelection) -> Iterator[Replayed]:
+    def all_of(self, wish: ReplaySelection) -> Iterator[ReloadResult]:
         """Family after family as in a night, each sender's drops in the order of loading."""
-        found = quarantined(self.connection, wish)
+        found = find_quarantined_drops(self.connection, wish)
         step = ProgressCounter("replaying", len(found))
         for family in (*FAMILIES, UNKNOWN_FAMILY):
             to_judge = {}
@@ -108,7 +110,7 @@ class _Replaying:
                     continue
                 known = self._known_before(old)
                 if known is not None:
-                    yield Replayed(old, known)
+                    yield ReloadResult(old, known)
                     step.advance()
                 else:
                     to_judge[old.drop] = old
@@ -130,12 +132,12 @@ class _Replaying:
         """The settings in force."""
         return read_profiles(self.warehouse)
 
-    def _known_before(self, old: Quarantined) -> ReplayState | None:
+    def _known_before(self, old: QuarantinedDrop) -> ReloadState | None:
         """What comes of a drop that need not, or cannot, be judged again."""
-        later = later_than(self.connection, old)
+        later = find_later_drops(self.connection, old)
         if set(old.lines) <= set(later.full_sets):
-            return ReplayState.SUPERSEDED
-        return None if old.made_of and self._is_archived(old.made_of) else ReplayState.LOST
+            return ReloadState.SUPERSEDED
+        return None if old.made_of and self._is_archived(old.made_of) else ReloadState.LOST
 
     def _is_archived(self, drop: Drop) -> bool:
         return all(self.archive.has(sha256) for _, sha256 in drop.files)
@@ -156,27 +158,27 @@ class _Replaying:
 
         return judged
 
-    def _replayed(self, old: Quarantined, verification: Verification) -> Replayed:
+    def _replayed(self, old: QuarantinedDrop, verification: Verification) -> ReloadResult:
         """Loads one of the drops that were judged; what is wrong with it is its own matter."""
         own = _of_drop(verification, old.drop)
         if old.drop in find_faulty_drops(own):
-            return Replayed(old, ReplayState.FAULT)
-        later = later_than(self.connection, old)
+            return ReloadResult(old, ReloadState.FAULT)
+        later = find_later_drops(self.connection, old)
         overtaken = Overtaken(old.position, self._named_later(later))
         terms = LoadTerms(
             self.on, self.profiles, overtaken=dict.fromkeys(later.overtaken, overtaken)
         )
         try:
-            return replay(self.connection, old, own, later, terms, self.signature)
+            return reload_drop(self.connection, old, own, later, terms, self.signature)
         except (OSError, duckdb.Error):
             raise  # the machine's fault, not the drop's
         except ANY_ERROR as error:
             _LOG.error(
                 "drop %s could not be replayed: %s", old.drop, describe_without_values(error)
             )
-            return Replayed(old, ReplayState.FAULT)
+            return ReloadResult(old, ReloadState.FAULT)
 
-    def _named_later(self, later: Later) -> Callable[[FeedSpec, pl.DataFrame], pl.DataFrame]:
+    def _named_later(self, later: LaterDrops) -> Callable[[FeedSpec, pl.DataFrame], pl.DataFrame]:
         """Tells which of some lines have a record that one of the later drops names.
 
         They are judged again too, for nothing is kept of lines that found their record as it was.
@@ -205,7 +207,7 @@ class _Replaying:
 
     def _accepted(self, drop_id: str, feed: FeedSpec) -> pl.DataFrame | None:
         """The lines of a drop that can be loaded today; None where nobody can say."""
-        drop = as_received(self.connection, [drop_id]).get(drop_id)
+        drop = read_received_drops(self.connection, [drop_id]).get(drop_id)
         if drop is None or not self._is_archived(drop):
             return None
         ((_, verification),) = bisect_failures([drop], self._judging())
@@ -213,7 +215,9 @@ class _Replaying:
             return None
         if drop.family == foster_focus.FAMILY:
             settings = self.profiles.foster_focus
-            verification = link(self.connection, verification, self.on, settings).verification
+            verification = link_children(
+                self.connection, verification, self.on, settings
+            ).verification
         accepted = verification.accepted.get(feed.name)
         if accepted is None:
             columns = {name: declared.dtype for name, declared in feed.columns.items()}

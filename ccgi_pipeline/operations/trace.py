@@ -23,7 +23,7 @@ from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE, STUDENT
 from ccgi_pipeline.intake.archive import Archive
-from ccgi_pipeline.operations.rebuild import as_it_was, as_noted
+from ccgi_pipeline.operations.rebuild import check_rebuilt, open_past_warehouse
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.reports.outbox import as_csv
 from ccgi_pipeline.reports.queries import (
@@ -38,7 +38,7 @@ from ccgi_pipeline.reports.queries import (
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.warehouse.queries import lineage
-from ccgi_pipeline.warehouse.queries.lineage import Record, SentFile, records_of, sent_files
+from ccgi_pipeline.warehouse.queries.lineage import Record, SentFile, find_records, find_sent_files
 
 FIRST_ROW = 2
 """The number of the first row below the header, as editors and spreadsheets count."""
@@ -49,7 +49,7 @@ class NoSuchRowError(PermanentError):
 
 
 @dataclass(frozen=True, slots=True)
-class Traced:
+class TracedRow:
     """A row and what is behind it. ``cells`` are the row's own: pupils' data in a detail file."""
 
     made: Made
@@ -60,7 +60,7 @@ class Traced:
     cells: Mapping[str, str] = field(repr=False)
 
 
-def report_named(written: str) -> ReportSpec:
+def find_report(written: str) -> ReportSpec:
     """The report whose name or title is or begins like ``written``. Raises NoSuchRowError."""
     wanted = _folded(written)
     names = {spec.name: (spec.name, _folded(spec.title)) for spec in REPORTS}
@@ -80,20 +80,22 @@ def _folded(name: str) -> str:
 
 
 @value_free
-def cells_of(warehouse: Path, file: SentFile, lines: Sequence[int]) -> dict[int, dict[str, str]]:
+def read_sent_cells(
+    warehouse: Path, file: SentFile, lines: Sequence[int]
+) -> dict[int, dict[str, str]]:
     """Lines of a received file as they came, by number: the cells that are not blank."""
-    return lineage.cells_of(Archive.of(warehouse), file, lines)
+    return lineage.read_cells(Archive.of(warehouse), file, lines)
 
 
 @value_free
-def trace(
+def trace_row(
     warehouse: Path,
     spec: ReportSpec,
     cd: str,
     row: int,
     file: str | None = None,
     night: date | None = None,
-) -> Traced:
+) -> TracedRow:
     """What is behind a row of the newest file of a report, or of that of ``night``.
 
     ``row`` counts as an editor does: the header is row 1. ``file``: ``Agg`` or ``Detail``; the
@@ -102,13 +104,13 @@ def trace(
     """
     part = file or ("Detail" if "Detail" in spec.files else spec.files[0])
     made = _made(warehouse, spec, cd, part, night)
-    with as_it_was(warehouse, made) as (connection, profiles):
+    with open_past_warehouse(warehouse, made) as (connection, profiles):
         open_views(connection, made.night)
         printed, ssids, count = _row(connection, spec, profiles, made, row)
         connection.register("behind", pl.DataFrame({"SSID": ssids}).to_arrow())
         behind = [*_behind(connection, spec, cd)]
-        files = sent_files(connection, Archive.of(warehouse), behind)
-    return Traced(made, row, len(ssids), count, tuple(files), printed)
+        files = find_sent_files(connection, Archive.of(warehouse), behind)
+    return TracedRow(made, row, len(ssids), count, tuple(files), printed)
 
 
 def _made(warehouse: Path, spec: ReportSpec, cd: str, part: str, night: date | None) -> Made:
@@ -141,7 +143,7 @@ def _row(
         rows = aggregate_as_sent(connection, spec, profiles, REPORTS).filter(theirs)
     places = rows["place"].to_list() if made.part == "Agg" else []
     rows = rows.drop("place", strict=False)
-    as_noted(made, as_csv(rows.drop("cd")))
+    check_rebuilt(made, as_csv(rows.drop("cd")))
     if not FIRST_ROW <= row < FIRST_ROW + rows.height:
         last = FIRST_ROW + rows.height - 1
         there = f"{FIRST_ROW} to {last}" if rows.height else "none"
@@ -167,11 +169,11 @@ def _behind(connection: duckdb.DuckDBPyConnection, spec: ReportSpec, cd: str) ->
         if feed is DIRECTORY:
             yield from _of_directory(connection, cd)
         elif feed in FAMILIES["platform"]:
-            yield from records_of(connection, feed, view_of(feed), f"SSID {_OF_STUDENTS}")
+            yield from find_records(connection, feed, view_of(feed), f"SSID {_OF_STUDENTS}")
         else:
             student = next(name for name in ("StateID", "SSID") if name in feed.columns)
             where = f"_active AND _sender = $cd AND {student} {_OF_STUDENTS}"
-            yield from records_of(connection, feed, f"lake.{feed.name}", where, {"cd": cd})
+            yield from find_records(connection, feed, f"lake.{feed.name}", where, {"cd": cd})
 
 
 def _of_directory(connection: duckdb.DuckDBPyConnection, cd: str) -> Iterator[Record]:
@@ -184,7 +186,7 @@ def _of_directory(connection: duckdb.DuckDBPyConnection, cd: str) -> Iterator[Re
         [cd],
     ).fetchall()
     codes = entries.filter(pl.col("cd") == cd)["CDSCode"].to_list()
-    yield from records_of(
+    yield from find_records(
         connection,
         DIRECTORY,
         f"lake.{DIRECTORY.name}",

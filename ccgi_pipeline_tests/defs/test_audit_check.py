@@ -28,7 +28,7 @@ def folders(tmp_path: Path) -> PipelinePaths:
     put_roster(made.inbox, HAYWARD, students(numbered(1000, 2), HAYWARD_HIGH))
     load_and_answer(made)
     for name in ("A. Name", "B. Name"):
-        audit_log.note(made.warehouse, audit_log.Act.REBUILT, {"path": "a file"}, by=name)
+        audit_log.record_act(made.warehouse, audit_log.Act.REBUILT, {"path": "a file"}, by=name)
     return made
 
 
@@ -47,7 +47,7 @@ def _look(folders: PipelinePaths, instance: dg.DagsterInstance) -> dg.AssetCheck
 def test_the_check_is_green_while_the_log_only_grows(folders: PipelinePaths) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         assert _look(folders, instance).passed
-        audit_log.note(folders.warehouse, audit_log.Act.REBUILT, {"path": "another"})
+        audit_log.record_act(folders.warehouse, audit_log.Act.REBUILT, {"path": "another"})
         assert _look(folders, instance).passed
 
 
@@ -55,7 +55,9 @@ def test_the_check_is_red_when_the_log_was_written_anew(folders: PipelinePaths) 
     with dg.DagsterInstance.ephemeral() as instance:
         assert _look(folders, instance).passed
         (folders.warehouse / audit_log.FILE_NAME).unlink()
-        audit_log.note(folders.warehouse, audit_log.Act.REBUILT, {"path": "a file"}, by="A. Name")
+        audit_log.record_act(
+            folders.warehouse, audit_log.Act.REBUILT, {"path": "a file"}, by="A. Name"
+        )
         check = _look(folders, instance)
     assert not check.passed
     assert "entry 2 is missing" in str(check.metadata["what is wrong"].value)

@@ -21,7 +21,7 @@ import yaml
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.defs.workers import executor_of, workers
 from ccgi_pipeline.runtime.dagster_instance import DAGSTER_AT
-from ccgi_pipeline.warehouse.storage.location import server_wanted
+from ccgi_pipeline.warehouse.storage.location import read_server
 from ccgi_pipeline_tests.postgresql import USER, PostgreSql
 
 PROJECT = Path(__file__).parents[2]
@@ -194,7 +194,7 @@ def test_the_settings_of_the_containers_are_ones_that_work_together(secrets: Pat
     environment = _as_in_the_container(secrets)
     settings = workers(environment)
     assert executor_of(settings).name == "celery"
-    server = server_wanted(environment)
+    server = read_server(environment)
     assert server.password == (secrets / "postgres_password").read_text()
     databases = (COMPOSE / "databases.sql").read_text()
     made = {*re.findall(r"CREATE DATABASE (\w+);", databases)}

@@ -22,7 +22,7 @@ from ccgi_pipeline.monitoring.health import (
     unknown,
 )
 from ccgi_pipeline.profiles import HEARTBEAT_FINDINGS, NOTICE_KINDS, HeartbeatSettings, Profiles
-from ccgi_pipeline.warehouse.load.approvals import Hold, Threat
+from ccgi_pipeline.warehouse.load.approvals import Hold, Loss
 from ccgi_pipeline_tests.nightly.nights import folders_in
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -38,7 +38,7 @@ HELD = Hold(
     family="oneroster",
     night=date(2026, 11, 21),
     obsolete=False,
-    threats=(Threat("oneroster_users", None, 812, 1000, "half of the file is missing"),),
+    threats=(Loss("oneroster_users", None, 812, 1000, "half of the file is missing"),),
     answer=None,
     by=None,
     reason=None,

@@ -250,7 +250,7 @@ def _set_profiles(folders: PipelinePaths, text: str | None) -> None:
 
 def _approve(folders: PipelinePaths, on: date) -> None:
     with exclusive_writer(folders.warehouse), open_warehouse(folders.warehouse) as connection:
-        (held,) = approvals.holds(connection)
+        (held,) = approvals.read_holds(connection)
         by, reason = "A. Name", "a school has closed"
         approvals.answer_hold(
             connection, held.drop, APPROVED, by=by, reason=reason, on=on, profiles=Profiles()

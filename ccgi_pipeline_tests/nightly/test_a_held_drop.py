@@ -128,7 +128,7 @@ def night(
 def held(folders: PipelinePaths) -> list[Hold]:
     """What is held."""
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        return approvals.holds(connection)
+        return approvals.read_holds(connection)
 
 
 def active(folders: PipelinePaths, cd: str = PALM_SPRINGS) -> dict[str, int]:

@@ -17,7 +17,7 @@ import pytest
 
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.summary import NightStart, read_night_start, summarize_night
-from ccgi_pipeline.warehouse.load.drop_records import remembered_files
+from ccgi_pipeline.warehouse.load.drop_records import read_remembered_files
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline_tests.nightly.damage import zipped
 from ccgi_pipeline_tests.nightly.inboxes import (
@@ -262,7 +262,7 @@ def test_files_in_no_senders_folder_are_told_to_the_operator(odd_night: Pipeline
 @pytest.mark.parametrize("name", _UNFINISHED)
 def test_a_file_that_is_not_finished_is_left_where_it_is(odd_night: PipelinePaths, name: str):
     with open_warehouse(odd_night.warehouse, read_only=True) as connection:
-        paths = remembered_files(connection)
+        paths = read_remembered_files(connection)
     assert f"{PALM_SPRINGS}/transcript/StudentTemplate.csv" in paths
     assert f"{HAYWARD}/transcript/{name}" not in paths
 

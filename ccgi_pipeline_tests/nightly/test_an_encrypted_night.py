@@ -39,8 +39,8 @@ from ccgi_pipeline.encryption.keys import (
 from ccgi_pipeline.intake.archive import ArchiveDamagedError
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import poll_inboxes
-from ccgi_pipeline.operations.rebuild import rebuilt
-from ccgi_pipeline.operations.replay import preview
+from ccgi_pipeline.operations.rebuild import rebuild_files
+from ccgi_pipeline.operations.replay import preview_replay
 from ccgi_pipeline.runtime.dagster_instance import dagster_home
 from ccgi_pipeline.runtime.night_run import run_night as run_dagster_night
 from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection
@@ -335,7 +335,7 @@ def test_a_data_file_that_was_written_in_the_clear_is_noticed_at_the_start(own: 
 def test_what_was_delivered_is_made_again_to_the_same_bytes(encrypted: Nights):
     with open_ledger(encrypted.folders.warehouse) as ledger:
         made = ledger.made_on(ON)
-    found = list(rebuilt(encrypted.folders.warehouse, made))
+    found = list(rebuild_files(encrypted.folders.warehouse, made))
     assert len(found) == len(made) > 50
     for file, content in found:
         assert content == (encrypted.folders.outbox / file.path).read_bytes()
@@ -350,7 +350,7 @@ def test_a_replay_is_shown_on_a_scratch_copy_that_is_encrypted_too(own: Pipeline
 
     before = bytes_below(own.warehouse / "tables")
     with observe_failpoints(heard):
-        preview(own.warehouse, ReplaySelection(), CHANGED)
+        preview_replay(own.warehouse, ReplaySelection(), CHANGED)
     assert bytes_below(own.warehouse / "tables") == before
     assert location.ENCRYPTED_CATALOG in seen
     assert not list((own.warehouse / "preview").glob("catalog*"))

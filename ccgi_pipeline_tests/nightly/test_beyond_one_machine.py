@@ -23,8 +23,8 @@ from ccgi_pipeline.monitoring.support_bundle.structure import sizes
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import poll_inboxes
 from ccgi_pipeline.operations import audit_log
-from ccgi_pipeline.operations.rebuild import rebuilt
-from ccgi_pipeline.operations.trace import report_named, trace
+from ccgi_pipeline.operations.rebuild import rebuild_files
+from ccgi_pipeline.operations.trace import find_report, trace_row
 from ccgi_pipeline.warehouse.storage import relocation
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
@@ -123,8 +123,8 @@ def test_reports_of_the_first_night_are_made_again_and_lead_back_to_their_lines(
 ) -> None:
     warehouse, outbox = served.folders.warehouse, served.folders.outbox
     _assert_first_night_is_made_again(warehouse, outbox)
-    spec = report_named("applications and launches")
-    traced = trace(warehouse, spec, HAYWARD, 2, "Detail", ON)
+    spec = find_report("applications and launches")
+    traced = trace_row(warehouse, spec, HAYWARD, 2, "Detail", ON)
     assert traced
 
 
@@ -133,7 +133,7 @@ def _assert_first_night_is_made_again(warehouse: Path, outbox: Path) -> None:
         rows = ledger.database.execute("SELECT path, sha256 FROM made").fetchall()
         made = [found for path, sha256 in rows if (found := ledger.made(path, sha256))]
     of_first = [file for file in made if file.night == ON]
-    again = list(rebuilt(warehouse, of_first))
+    again = list(rebuild_files(warehouse, of_first))
     assert len(again) == len(of_first) > 50
     assert all((outbox / file.path).read_bytes() == content for file, content in again)
 
@@ -161,7 +161,9 @@ def test_a_warehouse_that_was_moved_is_what_it_was_there_and_back(
         assert lake_rows(warehouse) == before
         _ccgi("warehouse", "move", "--warehouse", warehouse, "--to-folder")
     acts = [
-        entry.about for entry in audit_log.entries(warehouse) if entry.act == audit_log.Act.MOVED
+        entry.about
+        for entry in audit_log.read_entries(warehouse)
+        if entry.act == audit_log.Act.MOVED
     ]
     assert acts == [{"to": "PostgreSQL"}, {"to": "the folder"}]
     assert lake_rows(warehouse) == before
@@ -199,7 +201,7 @@ def test_a_purge_reaches_the_catalog_and_the_store_and_a_move_back_keeps_the_res
     rows = lake_rows(folders.warehouse)
     students = rows["transcript_student"]
     assert students == [row for row in before["transcript_student"] if HAYWARD not in row]
-    relocation.to_folder(folders.warehouse)
+    relocation.move_to_folder(folders.warehouse)
     with pytest.MonkeyPatch.context() as patched:
         for name in served.environment:
             patched.delenv(name)

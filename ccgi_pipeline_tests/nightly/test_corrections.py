@@ -21,7 +21,7 @@ from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE, MANIFEST
 from ccgi_pipeline.intake.inbox import InboxFile, group_drops
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.operations.replay import apply
+from ccgi_pipeline.operations.replay import run_replay
 from ccgi_pipeline.verification.offline_check import check
 from ccgi_pipeline.warehouse.load import approvals
 from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection, Signature
@@ -329,7 +329,7 @@ def test_a_correction_is_never_held_and_leaves_a_held_set_to_its_answer(tmp_path
     load_and_answer(folders, TOMORROW)
     assert receipt(folders)["verdict"] == "accepted"
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        (hold,) = approvals.holds(connection)
+        (hold,) = approvals.read_holds(connection)
     assert hold.state == "waits for an answer"
     assert _active(folders) == len(EVERYONE)
 
@@ -431,7 +431,7 @@ def test_mended_demographics_let_a_replay_load_the_rest_of_the_student(
     send(failed, _of_the_two(DEMOGRAPHICS), "foster_focus/corrections")
     load_and_answer(failed, TOMORROW)
     assert _foster(failed) != _foster(good)
-    apply(failed.warehouse, ReplaySelection(), TOMORROW, Signature("A. Name"))
+    run_replay(failed.warehouse, ReplaySelection(), TOMORROW, Signature("A. Name"))
     assert _foster(failed) == _foster(good)
 
 

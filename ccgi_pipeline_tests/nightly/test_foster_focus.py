@@ -17,7 +17,7 @@ from ccgi_pipeline.feeds import foster_focus, foster_focus_cps
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, ENROLLMENT_HISTORY
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.warehouse.load.drop_records import remembered_files
+from ccgi_pipeline.warehouse.load.drop_records import read_remembered_files
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline_tests.files import as_bytes, good_lines, good_set, usual_name
 from ccgi_pipeline_tests.foster_focus import Line, local_id
@@ -340,4 +340,4 @@ def test_what_had_no_child_waits_for_a_new_register_and_no_longer(tmp_path: Path
     _put_register(folders, [_child(_students(2)[1])])
     run_night(folders)
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        assert len(remembered_files(connection)) == 2
+        assert len(read_remembered_files(connection)) == 2

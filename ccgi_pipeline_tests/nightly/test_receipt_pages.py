@@ -137,8 +137,8 @@ def _made_again(folders: PipelinePaths) -> dict[str, bytes]:
     """All receipts, made anew from the warehouse, the archive and the profiles alone."""
     profiles = read_profiles(folders.warehouse)
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        answers = [*receipt_queries.answers_by_stem(connection).values()]
-        made = receipt_queries.receipts(connection, answers, folders.archive, profiles)
+        answers = [*receipt_queries.read_receipts_by_stem(connection).values()]
+        made = receipt_queries.build_receipts(connection, answers, folders.archive, profiles)
         return {name: content for _, files in made for name, content in files}
 
 

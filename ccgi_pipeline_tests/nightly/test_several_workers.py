@@ -90,7 +90,7 @@ def test_workers_at_once_come_to_what_one_after_the_other_comes_to(
     assert rows == one_after_the_other
     assert len({drop[5] for drop in rows["drops"]}) == len(rows["drops"]) == 2 * DISTRICTS
     with open_warehouse(warehouse, read_only=True) as connection:
-        assert not health_queries.unbalanced_files(connection)
+        assert not health_queries.count_unbalanced_files(connection)
 
 
 @pytest.mark.parametrize("side", ["before", "after"])

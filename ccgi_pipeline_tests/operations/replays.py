@@ -30,7 +30,7 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     with observe_failpoints(hear):
-        replay_operation.apply(
+        replay_operation.run_replay(
             Path(warehouse),
             ReplaySelection(),
             date.fromisoformat(on),

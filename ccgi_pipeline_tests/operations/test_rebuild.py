@@ -25,8 +25,8 @@ from ccgi_pipeline.feeds.transcript import COURSE_GRADE, STUDENT
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.operations import rebuild as rebuild_operation
 from ccgi_pipeline.operations import trace as trace_operation
-from ccgi_pipeline.operations.rebuild import NotRebuiltError, rebuild, rebuilt
-from ccgi_pipeline.operations.trace import report_named, trace
+from ccgi_pipeline.operations.rebuild import NotRebuiltError, rebuild_file, rebuild_files
+from ccgi_pipeline.operations.trace import find_report, trace_row
 from ccgi_pipeline.reports.outbox import report_path
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
@@ -105,7 +105,7 @@ def test_every_file_ever_made_is_made_again_byte_for_byte(month: Month):
     made = all_made(month.folders.warehouse)
     others = [
         file.path
-        for file, content in rebuilt(month.folders.warehouse, made)
+        for file, content in rebuild_files(month.folders.warehouse, made)
         if sha256(content) != file.sha256
     ]
     assert not others
@@ -132,7 +132,7 @@ def test_of_a_night_that_was_run_twice_both_files_are_made_again(month: Month):
         f for f in made if times[f.path] == 2 and f.name == "goals" and f.night == night(TWICE_ON)
     ]
     assert len({file.snapshot for file in both}) == 2
-    assert {file: sha256(c) for file, c in rebuilt(month.folders.warehouse, both)} == {
+    assert {file: sha256(c) for file, c in rebuild_files(month.folders.warehouse, both)} == {
         file: file.sha256 for file in both
     }
 
@@ -308,7 +308,7 @@ def test_a_report_that_fails_today_is_told_without_a_value(
 
     monkeypatch.setattr(rebuild_operation, "detail_rows", fails)
     with pytest.raises(NotRebuiltError, match="most likely the code was changed") as raised:
-        rebuild(month.folders.warehouse, made_of(month.folders.warehouse, REPORT))
+        rebuild_file(month.folders.warehouse, made_of(month.folders.warehouse, REPORT))
     assert "1000000001" not in str(raised.value)
 
 
@@ -318,7 +318,7 @@ def test_a_receipt_whose_drop_is_unknown_cannot_be_made(month: Month):
     oldest = min(receipts, key=lambda made: made.snapshot)
     wrong = Made(**{n: getattr(newest, n) for n in Made.__slots__} | {"snapshot": oldest.snapshot})
     with pytest.raises(NotRebuiltError):
-        rebuild(month.folders.warehouse, wrong)
+        rebuild_file(month.folders.warehouse, wrong)
 
 
 # --- the command deliveries -----------------------------------------------------------------------
@@ -426,7 +426,7 @@ def students_of(month: Month, spec: ReportSpec, cd: str, row: list[str], on: dat
 def traced_lines(
     month: Month, spec: ReportSpec, cd: str, row: int, file: str, on: date
 ) -> set[Place]:
-    traced = trace(month.folders.warehouse, spec, cd, row, file, on)
+    traced = trace_row(month.folders.warehouse, spec, cd, row, file, on)
     places = [(sent.feed.name, sent.sha256, line) for sent in traced.files for line in sent.lines]
     assert len(places) == len(set(places))
     return set(places)
@@ -501,7 +501,7 @@ def test_two_schools_of_one_name_are_two_rows(tmp_path: Path):
     spec = SPECS["applications_and_launches"]
     lines = {}
     for row in (2, 3):
-        traced = trace(folders.warehouse, spec, HAYWARD, row, "Agg", ON)
+        traced = trace_row(folders.warehouse, spec, HAYWARD, row, "Agg", ON)
         (roster,) = [sent for sent in traced.files if sent.feed is STUDENT]
         (lines[row],) = roster.lines
         assert traced.students == 1
@@ -523,7 +523,7 @@ def test_a_row_of_a_file_that_hides_small_cells_leads_to_its_own_students(tmp_pa
         [application(line["StateID"], "UC", "Submitted", "UC Merced") for line in applied],
     )
     run_night(folders)
-    traced = trace(folders.warehouse, SPECS["applications_and_launches"], HAYWARD, 2, "Agg", ON)
+    traced = trace_row(folders.warehouse, SPECS["applications_and_launches"], HAYWARD, 2, "Agg", ON)
     assert traced.cells["# of Students"] == "*"
     assert traced.students == 20
     (roster,) = [sent for sent in traced.files if sent.feed is STUDENT]
@@ -622,7 +622,7 @@ def test_a_student_is_explained_as_before(month: Month):
     ],
 )
 def test_a_report_is_known_by_its_name_its_title_or_how_they_begin(written: str, name: str):
-    assert report_named(written).name == name
+    assert find_report(written).name == name
 
 
 def test_a_row_of_a_file_that_comes_out_otherwise_is_not_explained(
@@ -630,4 +630,4 @@ def test_a_row_of_a_file_that_comes_out_otherwise_is_not_explained(
 ):
     monkeypatch.setattr(trace_operation, "as_csv", lambda _: b"otherwise\r\n")
     with pytest.raises(NotRebuiltError):
-        trace(month.folders.warehouse, SPECS["goals"], PALM_SPRINGS, 2)
+        trace_row(month.folders.warehouse, SPECS["goals"], PALM_SPRINGS, 2)

@@ -577,7 +577,7 @@ def test_held_drops_have_a_command_of_their_own(tmp_path: Path):
     put_roster(folders.inbox, PALM_SPRINGS, half)
     load_and_answer(folders)
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        assert len(approvals.holds(connection)) == 1
+        assert len(approvals.read_holds(connection)) == 1
     assert "No such drop" in shown(folders)
 
 

@@ -22,7 +22,7 @@ from ccgi_pipeline.profiles import Profiles, read_profiles
 from ccgi_pipeline.verification.drop_files import files_to_verify
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.warehouse.load.ledger import load_drops
-from ccgi_pipeline.warehouse.load.reload import Replayed, ReplayState
+from ccgi_pipeline.warehouse.load.reload import ReloadResult, ReloadState
 from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection, Signature
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
@@ -136,7 +136,7 @@ def _unbalanced(warehouse: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def warehouses(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[Replayed]]:
+def warehouses(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[ReloadResult]]:
     """Settled from the start; settled afterwards and replayed; what was told of the replay."""
     root = tmp_path_factory.mktemp("histories")
     first, other = root / "first", root / "other"
@@ -146,26 +146,26 @@ def warehouses(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, li
     (other / "profiles.toml").write_text(LENIENT)
     on = ON + timedelta(days=NIGHTS)
     before = _active(other)
-    shown = replay_operation.preview(other, ReplaySelection(), on)
+    shown = replay_operation.preview_replay(other, ReplaySelection(), on)
     assert _active(other) == before
-    done = replay_operation.apply(other, ReplaySelection(), on, Signature("A. Name"))
+    done = replay_operation.run_replay(other, ReplaySelection(), on, Signature("A. Name"))
     assert done == shown
     return first, other, done
 
 
 def test_a_replayed_history_comes_to_what_the_settings_come_to_from_the_start(
-    warehouses: tuple[Path, Path, list[Replayed]],
+    warehouses: tuple[Path, Path, list[ReloadResult]],
 ):
     first, other, _ = warehouses
     assert _active(other) == _active(first)
 
 
 def test_the_histories_have_everything_that_may_happen_to_an_old_drop(
-    warehouses: tuple[Path, Path, list[Replayed]],
+    warehouses: tuple[Path, Path, list[ReloadResult]],
 ):
     *_, done = warehouses
     states = {replayed.state for replayed in done}
-    assert states >= {ReplayState.CHANGED, ReplayState.SUPERSEDED}
+    assert states >= {ReloadState.CHANGED, ReloadState.SUPERSEDED}
     fates = {
         fate
         for replayed in done
@@ -177,17 +177,17 @@ def test_the_histories_have_everything_that_may_happen_to_an_old_drop(
 
 
 def test_the_ledger_of_a_replayed_history_adds_up(
-    warehouses: tuple[Path, Path, list[Replayed]],
+    warehouses: tuple[Path, Path, list[ReloadResult]],
 ):
     assert [_unbalanced(warehouse) for warehouse in warehouses[:2]] == [0, 0]
 
 
 def test_a_second_replay_finds_nothing_to_change(
-    warehouses: tuple[Path, Path, list[Replayed]],
+    warehouses: tuple[Path, Path, list[ReloadResult]],
 ):
     _, other, _ = warehouses
-    again = replay_operation.preview(other, ReplaySelection(), ON + timedelta(days=NIGHTS))
-    assert ReplayState.CHANGED not in {replayed.state for replayed in again}
+    again = replay_operation.preview_replay(other, ReplaySelection(), ON + timedelta(days=NIGHTS))
+    assert ReloadState.CHANGED not in {replayed.state for replayed in again}
 
 
 def test_the_feeds_are_those_of_both_lifecycles():

@@ -17,7 +17,7 @@ import pytest
 
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.runtime.dagster_instance import dagster_home
-from ccgi_pipeline.warehouse.storage.column_classes import OWN_CLASSES
+from ccgi_pipeline.warehouse.storage.column_classes import PIPELINE_COLUMN_CLASSES
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline.warehouse.storage.schema import PIPELINE_TABLES, quote_identifier
 from ccgi_pipeline_tests.privacy.canaries import (
@@ -93,7 +93,7 @@ def test_our_own_tables_hold_of_pupils_what_their_classes_say(nights: Nights) ->
                     f"SELECT DISTINCT {quote_identifier(name)}::VARCHAR FROM {table}"  # noqa: S608
                 )
                 told = canaries_in("\n".join(str(cell) for (cell,) in cells.fetchall()).encode())
-                if told - NAMES_OF_FILES and name not in OWN_CLASSES.get(table, {}):
+                if told - NAMES_OF_FILES and name not in PIPELINE_COLUMN_CLASSES.get(table, {}):
                     undeclared.append(f"{table}.{name}")
     assert undeclared == []
 

@@ -27,7 +27,7 @@ from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse.load import application_ssids
 from ccgi_pipeline.warehouse.load.eligibility_results import evaluate_rosters
 from ccgi_pipeline.warehouse.queries import rosters
-from ccgi_pipeline.warehouse.storage.column_classes import OWN_CLASSES
+from ccgi_pipeline.warehouse.storage.column_classes import PIPELINE_COLUMN_CLASSES
 from ccgi_pipeline.warehouse.storage.schema import create_missing_tables, quote_identifier
 from ccgi_pipeline_tests.files import ON, as_bytes, usual_name, verified
 from ccgi_pipeline_tests.privacy.canaries import STUDENTS, canaries_in, canary, good, role
@@ -104,12 +104,12 @@ def planted() -> Iterator[duckdb.DuckDBPyConnection]:
                     f"INSERT INTO {feed.name} BY NAME SELECT *, true AS _active FROM given"  # noqa: S608
                 )
                 connection.unregister("given")
-        rosters.make_views(connection)
+        rosters.create_views(connection)
         answers = pl.DataFrame(
             schema=dict.fromkeys(("app_id", "answer", "SSID", "fields"), pl.String)
         )
         answers.extend(pl.DataFrame([["1", "found", "1", ""]], schema=answers.schema, orient="row"))
-        application_ssids.note_answers(connection, answers, ON)
+        application_ssids.record_answers(connection, answers, ON)
         yield connection
 
 
@@ -177,7 +177,7 @@ def test_the_search_sees_what_a_detail_shows(shown: Shown) -> None:
 
 
 def test_colleges_see_no_restricted_value(planted: duckdb.DuckDBPyConnection) -> None:
-    rows = application_ssids.for_colleges(planted, COLUMNS)
+    rows = application_ssids.read_applications_for_colleges(planted, COLUMNS)
     assert rows.height == STUDENTS
     assert "ssid" not in rows.columns
     for name in rows.columns:
@@ -186,14 +186,14 @@ def test_colleges_see_no_restricted_value(planted: duckdb.DuckDBPyConnection) ->
         assert ColumnClass.RESTRICTED not in declared.classes
 
 
-@pytest.mark.parametrize("view", [*rosters.VIEWS, application_ssids.VIEW])
+@pytest.mark.parametrize("view", [*rosters.VIEWS, application_ssids.VIEW_WITH_SSID])
 def test_a_view_shows_what_its_classes_say(planted: duckdb.DuckDBPyConnection, view: str) -> None:
     rows = planted.sql(f"FROM {view}").pl()
     assert rows.height
     for name in rows.columns:
         told = _roles_in(rows[name])
-        assert not told or OWN_CLASSES[view][name], (view, name, told)
-    assert set(OWN_CLASSES.get(view, {})) <= set(rows.columns)
+        assert not told or PIPELINE_COLUMN_CLASSES[view][name], (view, name, told)
+    assert set(PIPELINE_COLUMN_CLASSES.get(view, {})) <= set(rows.columns)
 
 
 _FLIPPED = [

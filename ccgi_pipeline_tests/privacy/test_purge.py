@@ -183,7 +183,7 @@ def test_after_the_purge_of_a_district_its_children_are_found_nowhere(
     assert told["purged"] == f"district {PALM_SPRINGS}"
     assert told["proof"]["found"] == {}  # type: ignore[index]
     assert told["proof"]["values"] >= len(THEIRS)  # type: ignore[index]
-    (entry,) = audit_log.entries(folders.warehouse)
+    (entry,) = audit_log.read_entries(folders.warehouse)
     assert (entry.act, entry.who, entry.reason) == ("records purged", "A. Name", "agreement ended")
     assert told["audit_entry"] == f"1:{entry.hash}"
 
@@ -220,7 +220,7 @@ def test_nothing_of_others_is_changed(
     assert left == expected
     assert len(left["transcript_student"]) == len(OTHERS)
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        assert not health_queries.unbalanced_files(connection)
+        assert not health_queries.count_unbalanced_files(connection)
 
 
 def test_the_night_after_it_writes_others_reports_as_if_nothing_were(

@@ -15,8 +15,8 @@ import pytest
 from ccgi_pipeline.delivery.ledger import Kind, open_ledger
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.report import open_reports, write_reports
-from ccgi_pipeline.operations.rebuild import as_noted, rebuilt
-from ccgi_pipeline.operations.trace import trace
+from ccgi_pipeline.operations.rebuild import check_rebuilt, rebuild_files
+from ccgi_pipeline.operations.trace import trace_row
 from ccgi_pipeline.profiles import FILE_NAME, ProfileError, SmallCells, read_profiles
 from ccgi_pipeline.reports import queries
 from ccgi_pipeline.reports.outbox import report_path
@@ -196,8 +196,8 @@ def test_a_file_with_hidden_cells_is_made_again_as_it_was(state: State) -> None:
     with open_ledger(state.folders.warehouse) as ledger:
         made = [m for m in ledger.made_on(ON) if m.kind == Kind.REPORT and m.part == "Agg"]
     assert len(made) == len(AGGREGATES) * state.named.height
-    for file, content in rebuilt(state.folders.warehouse, made):
-        as_noted(file, content)
+    for file, content in rebuild_files(state.folders.warehouse, made):
+        check_rebuilt(file, content)
 
 
 def test_a_row_is_explained_where_others_are_left_out(state: State) -> None:
@@ -216,7 +216,7 @@ def test_a_row_is_explained_where_others_are_left_out(state: State) -> None:
         .iter_rows()
     }
     last = len(rows) + 1
-    found = trace(state.folders.warehouse, spec, cd, last, "Agg")
+    found = trace_row(state.folders.warehouse, spec, cd, last, "Agg")
     _, _, *labels, _, _ = rows[-1]
     assert found.students == counts[tuple(labels)]
 

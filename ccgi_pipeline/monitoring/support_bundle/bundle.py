@@ -22,7 +22,7 @@ from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.monitoring.support_bundle import runs, structure
 from ccgi_pipeline.monitoring.support_bundle.file_shapes import RARE, shape
 from ccgi_pipeline.verification.drop_files import files_to_verify
-from ccgi_pipeline.warehouse.queries.drops import as_received
+from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
 
 
@@ -67,7 +67,7 @@ def shapes_of_drop(
         msg = f"{len(found)} drops have an id that begins like that"
         raise UnknownDropError(msg)
     ((identity,),) = found
-    drops = as_received(connection, [identity])
+    drops = read_received_drops(connection, [identity])
     if identity not in drops:
         msg = "it is not known any more of which files this drop was made"
         raise UnknownDropError(msg)

@@ -142,7 +142,7 @@ def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, An
 
 def faults(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Files whose ledger does not add up, by feed: none, in a sound warehouse."""
-    return health_queries.unbalanced_files(connection)
+    return health_queries.count_unbalanced_files(connection)
 
 
 def delivered(warehouse: Path) -> dict[str, int]:

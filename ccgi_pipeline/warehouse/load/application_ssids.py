@@ -14,22 +14,22 @@ import polars as pl
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.warehouse.storage.schema import transaction
 
-ASKED_FOR = ("app_id", "ccc_id", "firstname", "lastname", "birthdate", "hs_cds_full")
+LOOKUP_COLUMNS = ("app_id", "ccc_id", "firstname", "lastname", "birthdate", "hs_cds_full")
 """What the look-up is told of an application."""
 
-VIEW = "cccapply_applications_with_ssid"
+VIEW_WITH_SSID = "cccapply_applications_with_ssid"
 """Each application with its SSID: the applicant's own word, else what the look-up found."""
 
 
-def without_ssid(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+def read_applications_without_ssid(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """The applications whose applicants gave no SSID (``ASKED_FOR``), in the order of their ids."""
     return connection.sql(
-        f"SELECT {', '.join(ASKED_FOR)} FROM {APPLICATIONS.name} "
+        f"SELECT {', '.join(LOOKUP_COLUMNS)} FROM {APPLICATIONS.name} "
         "WHERE _active AND ssid IS NULL ORDER BY app_id"
     ).pl()
 
 
-def note_answers(
+def record_answers(
     connection: duckdb.DuckDBPyConnection, answers: pl.DataFrame, on: date
 ) -> dict[str, int]:
     """Notes new or changed ``answers`` (``app_id``, ``answer``, ``SSID``, ``fields``).
@@ -53,7 +53,7 @@ def note_answers(
                     "FROM answers",
                     [on],
                 )
-                connection.execute(f"CREATE OR REPLACE VIEW {VIEW} AS {_WITH_SSID}")
+                connection.execute(f"CREATE OR REPLACE VIEW {VIEW_WITH_SSID} AS {_WITH_SSID}")
     finally:
         connection.unregister("answers")
     return dict(answers.group_by("answer").len().sort("answer").iter_rows())
@@ -67,7 +67,9 @@ _WITH_SSID = f"""
 """
 
 
-def for_colleges(connection: duckdb.DuckDBPyConnection, columns: list[str]) -> pl.DataFrame:
+def read_applications_for_colleges(
+    connection: duckdb.DuckDBPyConnection, columns: list[str]
+) -> pl.DataFrame:
     """``columns`` of all applications as text, in the order of their ids."""
     chosen = ", ".join(f'"{name}"::VARCHAR AS "{name}"' for name in columns)
     return connection.sql(

@@ -18,7 +18,7 @@ from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.outcomes import Verdict
 from ccgi_pipeline.warehouse.load.roster_guard import ADDS_ONLY, APPROVED, DISCARDED
-from ccgi_pipeline.warehouse.queries.drops import as_received
+from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 from ccgi_pipeline.warehouse.storage.schema import transaction
 
 _OVERTAKEN = f"""
@@ -45,7 +45,7 @@ class HoldError(PermanentError):
 
 
 @dataclass(frozen=True, slots=True)
-class Threat:
+class Loss:
     """Records of a feed (of one school, if given) that a held drop would end."""
 
     feed: str
@@ -64,7 +64,7 @@ class Hold:
     family: str
     night: date
     obsolete: bool
-    threats: tuple[Threat, ...]
+    threats: tuple[Loss, ...]
     answer: str | None
     by: str | None
     reason: str | None
@@ -81,7 +81,7 @@ class Hold:
         return f"{self.answer.replace('_', ' ')} by {self.by}{until}"
 
 
-def holds(connection: duckdb.DuckDBPyConnection, drop: str | None = None) -> list[Hold]:
+def read_holds(connection: duckdb.DuckDBPyConnection, drop: str | None = None) -> list[Hold]:
     """The held drops, newest first; ``drop``: the one whose id begins so."""
     rows = connection.execute(
         f"""
@@ -93,20 +93,20 @@ def holds(connection: duckdb.DuckDBPyConnection, drop: str | None = None) -> lis
         """,
         {"drop": drop or ""},
     ).fetchall()
-    threats: dict[str, list[Threat]] = {}
+    threats: dict[str, list[Loss]] = {}
     for drop_id, *threat in connection.execute(
         "SELECT drop_id, feed, school, would_end, active, cause FROM held_for ORDER BY ALL"
     ).fetchall():
-        threats.setdefault(drop_id, []).append(Threat(*threat))
+        threats.setdefault(drop_id, []).append(Loss(*threat))
     return [
         Hold(id_, sender, family, night, obsolete, tuple(threats.get(id_, [])), *answer)
         for id_, sender, family, night, obsolete, *answer in rows
     ]
 
 
-def the_hold(connection: duckdb.DuckDBPyConnection, drop: str) -> Hold:
+def find_hold(connection: duckdb.DuckDBPyConnection, drop: str) -> Hold:
     """The held drop whose id begins with ``drop``. Raises HoldError where there is not just one."""
-    found = holds(connection, drop)
+    found = read_holds(connection, drop)
     if len(found) != 1:
         msg = f"{len(found)} held drops begin with {drop}: see `ccgi hold list`"
         raise HoldError(msg)
@@ -127,7 +127,7 @@ def answer_hold(  # noqa: PLR0913 - who says what of which drop, why and when
 
     An approval expires after the days that the district's profile names. Raises HoldError.
     """
-    held = the_hold(connection, drop)
+    held = find_hold(connection, drop)
     if not by.strip() or not reason.strip():
         msg = "an answer needs a name and a reason"
         raise HoldError(msg)
@@ -142,10 +142,10 @@ def answer_hold(  # noqa: PLR0913 - who says what of which drop, why and when
             "INSERT INTO hold_answers VALUES (?, ?, ?, ?, ?, ?)",
             [held.drop, answer, by, reason, on, expires],
         )
-    return the_hold(connection, held.drop)
+    return find_hold(connection, held.drop)
 
 
-def expire(connection: duckdb.DuckDBPyConnection, on: date) -> None:
+def expire_approvals(connection: duckdb.DuckDBPyConnection, on: date) -> None:
     """Forgets approvals that were not used in time."""
     late = "expires < ? AND drop_id IN (SELECT drop_id FROM drops WHERE verdict = 'held')"
     if connection.execute(f"SELECT 1 FROM hold_answers WHERE {late} LIMIT 1", [on]).fetchone():
@@ -153,18 +153,18 @@ def expire(connection: duckdb.DuckDBPyConnection, on: date) -> None:
             connection.execute(f"DELETE FROM hold_answers WHERE {late}", [on])
 
 
-def approved_drops(connection: duckdb.DuckDBPyConnection) -> list[Drop]:
+def read_approved_drops(connection: duckdb.DuckDBPyConnection) -> list[Drop]:
     """Held drops to be taken again, with the files that they were made of."""
-    return list(as_received(connection, list(answers(connection))).values())
+    return list(read_received_drops(connection, list(read_approvals(connection))).values())
 
 
-def answers(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+def read_approvals(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """The answers that are to be acted on, by drop."""
     rows = connection.execute(f"SELECT drop_id, answer FROM ({PENDING})").fetchall()
     return dict(rows)
 
 
-def note_threats(
+def record_losses(
     connection: duckdb.DuckDBPyConnection, drops: Sequence[str], threats: pl.DataFrame
 ) -> None:
     """Notes why drops are held, in place of what was noted of them; part of a load."""

@@ -23,11 +23,11 @@ from ccgi_pipeline.verification.child_match import FIELDS, child_match
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 
-STUDENT = (SENDER, *CHILD)
+STUDENT_COLUMNS = (SENDER, *CHILD)
 
 
 @dataclass(frozen=True, slots=True)
-class Linked:
+class LinkResult:
     """What linking made of a verification.
 
     ``verification`` has only lines with a child among its accepted ones. ``fates``: the others, by
@@ -47,18 +47,18 @@ class Linked:
     senders_with_demographics: list[str]
 
 
-def link(
+def link_children(
     connection: duckdb.DuckDBPyConnection,
     verification: Verification,
     on: date,
     settings: FosterFocusSettings,
-) -> Linked:
+) -> LinkResult:
     """Sorts the accepted lines of ``verification`` by whether their student has a child."""
     children = connection.sql(f"SELECT * FROM lake.{CHILDREN.name} WHERE _active").pl()
     senders = _senders_with_demographics(verification)
     students = _students(connection, verification, senders)
     known = students.hstack(child_match(students, children, on, settings))
-    with_child = known.filter(pl.col("ChildID").is_not_null()).select(*STUDENT, "ChildID")
+    with_child = known.filter(pl.col("ChildID").is_not_null()).select(*STUDENT_COLUMNS, "ChildID")
     without = known.filter(pl.col("ChildID").is_null())
     accepted = dict(verification.accepted)
     fates = [pl.DataFrame(schema={FILE: pl.UInt32, "fate": pl.String, "lines": pl.Int64})]
@@ -66,8 +66,12 @@ def link(
         if feed.name not in accepted:
             continue
         lines = accepted[feed.name]
-        accepted[feed.name] = lines.join(with_child, on=STUDENT, how="semi", maintain_order="left")
-        lost = lines.join(with_child, on=STUDENT, how="anti").group_by(FILE, maintain_order=True)
+        accepted[feed.name] = lines.join(
+            with_child, on=STUDENT_COLUMNS, how="semi", maintain_order="left"
+        )
+        lost = lines.join(with_child, on=STUDENT_COLUMNS, how="anti").group_by(
+            FILE, maintain_order=True
+        )
         fates.append(
             lost.agg(
                 pl.lit("unmatched").alias("fate"), pl.col(SPAN).sum().cast(pl.Int64).alias("lines")
@@ -75,7 +79,7 @@ def link(
         )
     told = without.filter(pl.col(FILE).is_not_null())
     drops = verification.files.select(FILE, "drop")
-    return Linked(
+    return LinkResult(
         verification=replace(verification, accepted=accepted),
         fates=pl.concat(fates),
         findings=told.select(
@@ -86,13 +90,13 @@ def link(
             pl.col("field").alias("detail"),
         ),
         unmatched=without.join(drops, on=FILE, how="left").select(
-            *STUDENT,
+            *STUDENT_COLUMNS,
             pl.col("drop").alias("drop_id"),
             pl.col(LINE).alias("line"),
             pl.col("reason").alias("rule"),
             "field",
         ),
-        matched=with_child.unique(STUDENT, keep="first", maintain_order=True),
+        matched=with_child.unique(STUDENT_COLUMNS, keep="first", maintain_order=True),
         senders_with_demographics=senders,
     )
 
@@ -113,7 +117,7 @@ def _students(
     line was kept out of them: that is no reason to lose the rest of what was sent about the
     student.
     """
-    columns = [*STUDENT, *FIELDS]
+    columns = [*STUDENT_COLUMNS, *FIELDS]
     place = {FILE: pl.UInt32, LINE: pl.UInt32}
     stored = connection.execute(
         f"SELECT {', '.join(map(quote_identifier, columns))} FROM lake.{DEMOGRAPHICS.name} "
@@ -128,6 +132,6 @@ def _students(
         frames.insert(0, now.select(*columns, *place))
     kept_out = verification.kept_keys.get(DEMOGRAPHICS.name)
     if kept_out is not None:
-        frames.append(stored.filter(sends_now).join(kept_out, on=STUDENT, how="semi"))
+        frames.append(stored.filter(sends_now).join(kept_out, on=STUDENT_COLUMNS, how="semi"))
     students = pl.concat(frame.select(*columns, *place) for frame in frames)
-    return students.unique(STUDENT, keep="first", maintain_order=True)
+    return students.unique(STUDENT_COLUMNS, keep="first", maintain_order=True)

@@ -20,7 +20,7 @@ from ccgi_pipeline.warehouse.load import approvals
 from ccgi_pipeline.warehouse.storage.schema import transaction
 
 
-def remembered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, RememberedFile]:
+def read_remembered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, RememberedFile]:
     """For each path that was ever taken, what lay there, but for what is to be taken again."""
     rows = connection.execute(
         f"""
@@ -46,12 +46,12 @@ children was an older one (and which were not taken once more since), and held o
 has approved."""
 
 
-def known_drops(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
+def read_known_drops(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
     """The ids of all drops that are done with."""
-    return drop_history(connection).drops
+    return read_drop_history(connection).drops
 
 
-def drop_history(connection: duckdb.DuckDBPyConnection) -> DropHistory:
+def read_drop_history(connection: duckdb.DuckDBPyConnection) -> DropHistory:
     """All drops that are done with, and each sender's newest of a family."""
     rows = connection.execute(
         f"""
@@ -98,7 +98,7 @@ def number_drops(connection: duckdb.DuckDBPyConnection, drops: Sequence[Drop]) -
     return [replace(drop, position=places.get(id(drop), drop.position)) for drop in drops]
 
 
-def forget_drops(connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]) -> None:
+def delete_drops(connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]) -> None:
     """Takes back what an earlier night noted of drops that it could not judge."""
     for table in ("drops", "drop_files", "files", "ledger", "findings", "receipts"):
         connection.execute(
@@ -155,7 +155,7 @@ def _restamp(connection: duckdb.DuckDBPyConnection, files: Sequence[InboxFile]) 
     connection.unregister("stamps")
 
 
-def forget_stamps(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
+def clear_stamps(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
     """Has files that were taken and are gone count as sent again, should they come back."""
     if paths:
         connection.execute(

@@ -189,7 +189,7 @@ def _evaluated(histories: _Histories) -> pl.DataFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class StudentHistory:
     """One student of one district: the courses as they are compared, and their names by number."""
 
     cd: str
@@ -198,9 +198,9 @@ class Explained:
     names: dict[str, str]
 
 
-def histories_of(
+def read_student_histories(
     connection: duckdb.DuckDBPyConnection, ssid: str, *, from_foster_extracts: bool = False
-) -> list[Explained]:
+) -> list[StudentHistory]:
     """The course history of the student ``ssid`` in each district that has the student now.
 
     ``from_foster_extracts``: that of the Foster Focus transcripts, for who may see them.
@@ -224,5 +224,5 @@ def histories_of(
         ).pl()
         courses = (from_foster_focus if from_foster_extracts else from_transcripts)(lines)
         names = dict(lines.select(course, pl.col(name).fill_null("")).unique().iter_rows())
-        found.append(Explained(sender, in_grade, courses, names))
+        found.append(StudentHistory(sender, in_grade, courses, names))
     return found

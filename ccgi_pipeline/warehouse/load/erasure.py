@@ -48,7 +48,9 @@ class PurgeSelection:
 
 
 @contextmanager
-def condemned(connection: duckdb.DuckDBPyConnection, wish: PurgeSelection) -> Iterator[None]:
+def mark_rows_to_purge(
+    connection: duckdb.DuckDBPyConnection, wish: PurgeSelection
+) -> Iterator[None]:
     """Notes for the time inside which drops (``purged_drops``) and students are to go.
 
     ``purged_students`` are students whom nobody else's roster has.
@@ -94,7 +96,7 @@ def _theirs(feed: FeedSpec) -> str:
     return "_sender = $district"
 
 
-def conditions(wish: PurgeSelection) -> dict[str, str]:
+def build_conditions(wish: PurgeSelection) -> dict[str, str]:
     """Of each table the rows that go, in SQL over its columns and what ``condemned`` notes."""
     feeds = {feed.name: _of_feed(feed, wish) for feed in FEEDS}
     by_drop = "drop_id IN (FROM purged_drops)"
@@ -158,10 +160,10 @@ def _of_feed(feed: FeedSpec, wish: PurgeSelection) -> str:
     return f"{old} AND ({gone} OR NOT _active)"
 
 
-def counts(connection: duckdb.DuckDBPyConnection, wish: PurgeSelection) -> dict[str, int]:
+def count_rows(connection: duckdb.DuckDBPyConnection, wish: PurgeSelection) -> dict[str, int]:
     """How many rows of each table go; tables that keep all of theirs are left out."""
     found = {}
-    for table, condition in conditions(wish).items():
+    for table, condition in build_conditions(wish).items():
         row = connection.execute(
             f"SELECT count(*) FROM {table} WHERE {condition}", _values(condition, wish)
         ).fetchone()
@@ -174,7 +176,7 @@ def _values(condition: str, wish: PurgeSelection) -> Mapping[str, str | None]:
     return {"district": wish.district} if "$district" in condition else {}
 
 
-def witnesses(connection: duckdb.DuckDBPyConnection, wish: PurgeSelection) -> pl.Series:
+def read_search_values(connection: duckdb.DuckDBPyConnection, wish: PurgeSelection) -> pl.Series:
     """Values that only rows have that go: identifiers, addresses, numbers of eight letters or more.
 
     Each stands for its student in the search that proves the purge. Names and dates are no
@@ -205,7 +207,7 @@ def witnesses(connection: duckdb.DuckDBPyConnection, wish: PurgeSelection) -> pl
     ).pl()["value"]
 
 
-def archived(connection: duckdb.DuckDBPyConnection) -> set[str]:
+def read_archived_files(connection: duckdb.DuckDBPyConnection) -> set[str]:
     """The SHA-256 of received files that only drops have that go."""
     rows = connection.execute(
         """
@@ -218,11 +220,11 @@ def archived(connection: duckdb.DuckDBPyConnection) -> set[str]:
     return {sha256 for (sha256,) in rows}
 
 
-def remove(connection: duckdb.DuckDBPyConnection, wish: PurgeSelection) -> None:
+def delete_rows(connection: duckdb.DuckDBPyConnection, wish: PurgeSelection) -> None:
     """Takes the rows out, all in one transaction. Names of old files go, their counts stay."""
     with transaction(connection):
         # What conditions look at in other tables is active, or held, and so never goes before them.
-        for table, condition in conditions(wish).items():
+        for table, condition in build_conditions(wish).items():
             connection.execute(f"DELETE FROM {table} WHERE {condition}", _values(condition, wish))
         if wish.before:
             connection.execute(
@@ -230,7 +232,7 @@ def remove(connection: duckdb.DuckDBPyConnection, wish: PurgeSelection) -> None:
             )
 
 
-def forget_history(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
+def delete_history(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     """Leaves the newest state alone: no former snapshot, no file of one, no statistics of one.
 
     Returns how many snapshots went. What was made of them can be made again no more.
@@ -254,7 +256,7 @@ def forget_history(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     connection.execute("DETACH lake")
     if server is not None:
         # PostgreSQL sorts text as a language does, unless told otherwise.
-        postgres.tidy(server, _STATISTICS.format(catalog="", sorted=' COLLATE "C"'))
+        postgres.rewrite_catalog(server, _STATISTICS.format(catalog="", sorted=' COLLATE "C"'))
     elif not encrypted:
         with closing(sqlite3.connect(folder / CATALOG)) as catalog:
             catalog.execute(_STATISTICS.format(catalog="", sorted=""))
@@ -288,7 +290,9 @@ def _snapshots(connection: duckdb.DuckDBPyConnection) -> int:
     return int(row[0]) if row else 0
 
 
-def elsewhere(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[tuple[Path, bytes]]:
+def read_outside_folder(
+    connection: duckdb.DuckDBPyConnection, folder: Path
+) -> Iterator[tuple[Path, bytes]]:
     """What the warehouse has outside its folder: the catalog's tables and the tables' files.
 
     Encrypted files are left out: they are searched by their rows.
@@ -296,7 +300,7 @@ def elsewhere(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[t
     where = locate_warehouse(folder)
     if where.server is None:
         return
-    for table, rows in postgres.contents(where.server):
+    for table, rows in postgres.read_catalog_tables(where.server):
         yield Path("catalog in PostgreSQL", table), rows
     if Path(where.tables).is_relative_to(where.folder) or load_keys(folder) is not None:
         return
@@ -308,7 +312,9 @@ def elsewhere(connection: duckdb.DuckDBPyConnection, folder: Path) -> Iterator[t
             yield Path("tables elsewhere", file.removeprefix(f"{where.tables}/")), row[0]
 
 
-def values_in_tables(connection: duckdb.DuckDBPyConnection, sought: pl.Series) -> dict[str, int]:
+def count_values_in_tables(
+    connection: duckdb.DuckDBPyConnection, sought: pl.Series
+) -> dict[str, int]:
     """How many rows of each table hold one of the values ``sought``, in any column of text."""
     connection.register("sought", sought.alias("value").to_frame().to_arrow())
     found: dict[str, int] = {}

@@ -14,16 +14,18 @@ from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.feeds.foster_focus.standard_tests import WORDS
 from ccgi_pipeline.profiles import Profiles
 
-KINDS = ("sites", "gpa_types", "score_types", "tests")
+LOOKUP_NAMES = ("sites", "gpa_types", "score_types", "tests")
 _SCHEMA = {"_sender": pl.String, "kind": pl.String, "code": pl.String, "meaning": pl.String}
 
 
-def refresh(connection: duckdb.DuckDBPyConnection, profiles: Profiles, senders: list[str]) -> None:
+def refresh_foster_lookups(
+    connection: duckdb.DuckDBPyConnection, profiles: Profiles, senders: list[str]
+) -> None:
     """Replaces the look-ups of ``senders`` by those of their profiles; to be called in a load."""
     rows = [
         (sender, kind, code, meaning)
         for sender in senders
-        for kind in KINDS
+        for kind in LOOKUP_NAMES
         for code, meaning in getattr(profiles.of(sender).foster_focus, kind).items()
     ]
     # What is as it should be is left alone: another writer's load would stand against a change.

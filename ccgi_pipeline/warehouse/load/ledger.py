@@ -24,18 +24,18 @@ from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.outcomes import Verdict, Verification
 from ccgi_pipeline.verification.severities import usual
 from ccgi_pipeline.warehouse.load import approvals
-from ccgi_pipeline.warehouse.load.child_links import STUDENT, Linked, link
+from ccgi_pipeline.warehouse.load.child_links import STUDENT_COLUMNS, LinkResult, link_children
 from ccgi_pipeline.warehouse.load.drop_records import (
     append_rows,
-    forget_drops,
+    delete_drops,
     insert_drops,
     number_drops,
     remember_files,
 )
-from ccgi_pipeline.warehouse.load.foster_lookups import refresh
-from ccgi_pipeline.warehouse.load.roster_guard import guard
+from ccgi_pipeline.warehouse.load.foster_lookups import refresh_foster_lookups
+from ccgi_pipeline.warehouse.load.roster_guard import guard_rosters
 from ccgi_pipeline.warehouse.load.upsert import FeedLoad, Overtaken, load_feed
-from ccgi_pipeline.warehouse.storage.retries import retried
+from ccgi_pipeline.warehouse.storage.retries import retry_conflicts
 from ccgi_pipeline.warehouse.storage.schema import transaction
 
 
@@ -71,21 +71,23 @@ def load_drops(
     """
     family = drops[0].family
     faults = find_faulty_drops(verification)
-    terms = LoadTerms(night, profiles or Profiles(), approvals.answers(connection), before=before)
+    terms = LoadTerms(
+        night, profiles or Profiles(), approvals.read_approvals(connection), before=before
+    )
     # What met a fault of ours is not remembered, so that the next night takes it again.
     done = [drop for drop in drops if drop.id not in faults]
 
     def once() -> pl.DataFrame:
         with transaction(connection):
-            forget_drops(connection, [drop.id for drop in drops])
+            delete_drops(connection, [drop.id for drop in drops])
             outcome = load_files(connection, family, verification, terms)
-            approvals.note_threats(connection, [drop.id for drop in drops], outcome.threats)
+            approvals.record_losses(connection, [drop.id for drop in drops], outcome.threats)
             ledger = record_outcome(connection, outcome, number_files(verification.files))
             insert_drops(connection, number_drops(connection, drops), outcome.files, night)
             remember_files(connection, [(file, sha, d.id) for d in done for file, sha in d.files])
         return ledger
 
-    ledger, conflicts = retried(once)
+    ledger, conflicts = retry_conflicts(once)
     counted = ledger.group_by("feed", "fate").agg(pl.col("lines").sum()).sort("feed", "fate")
     return LoadResult(counted, len(drops), conflicts)
 
@@ -130,15 +132,17 @@ def load_files(
     fates, found = [_NO_FATES], [verification.findings]
     senders = verification.files[SENDER].unique().sort().to_list()
     if family == foster_focus.FAMILY:
-        linked = link(connection, verification, terms.night, profiles.foster_focus)
+        linked = link_children(connection, verification, terms.night, profiles.foster_focus)
         # Who has a child is what the newest demographics say.
         if foster_focus.DEMOGRAPHICS.name not in terms.overtaken:
             _note_links(connection, linked)
-        refresh(connection, profiles, senders)
+        refresh_foster_lookups(connection, profiles, senders)
         fates.append(linked.fates)
         found.append(linked.findings)
         verification = linked.verification
-    guarded = guard(connection, family, verification, profiles, terms.answers, before=terms.before)
+    guarded = guard_rosters(
+        connection, family, verification, profiles, terms.answers, before=terms.before
+    )
     verification = guarded.verification
     fates.append(guarded.fates)
     found.append(guarded.findings)
@@ -222,13 +226,15 @@ def _corrections(load: FeedLoad) -> pl.DataFrame:
     )
 
 
-def _note_links(connection: duckdb.DuckDBPyConnection, linked: Linked) -> None:
+def _note_links(connection: duckdb.DuckDBPyConnection, linked: LinkResult) -> None:
     """Notes who has a child and who has none, in place of what was known of these students.
 
     A student without a child is in no table of a feed: until the next demographics, this is what is
     known of them.
     """
-    answered = pl.concat([frame.select(STUDENT) for frame in (linked.matched, linked.unmatched)])
+    answered = pl.concat(
+        [frame.select(STUDENT_COLUMNS) for frame in (linked.matched, linked.unmatched)]
+    )
     for table, rows in (("child_links", linked.matched), ("unmatched", linked.unmatched)):
         connection.register("answered", answered.to_arrow())
         connection.execute(

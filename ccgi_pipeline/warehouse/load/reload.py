@@ -27,14 +27,14 @@ from ccgi_pipeline.warehouse.load.roster_guard import ADDS_ONLY, APPROVED
 from ccgi_pipeline.warehouse.queries.quarantine import (
     KEPT_OUT_FATES,
     PLACE_COLUMNS,
-    Later,
-    Quarantined,
+    LaterDrops,
+    QuarantinedDrop,
     Signature,
 )
 from ccgi_pipeline.warehouse.storage.schema import transaction
 
 
-class ReplayState(StrEnum):
+class ReloadState(StrEnum):
     """What comes of replaying a drop, in words for who asked for it."""
 
     CHANGED = "changes"
@@ -64,11 +64,11 @@ class FileChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class ReloadResult:
     """What a replay makes of a drop. ``told``: more words, with counts and no values."""
 
-    of: Quarantined
-    state: ReplayState
+    of: QuarantinedDrop
+    state: ReloadState
     files: tuple[FileChange, ...] = ()
     told: str = ""
 
@@ -142,20 +142,20 @@ def _typed(findings: pl.DataFrame) -> pl.DataFrame:
 class _Undone(Exception):  # noqa: N818 - no error: it takes a transaction back
     """Nothing is to be noted of this replay."""
 
-    def __init__(self, state: ReplayState, told: str = "") -> None:
+    def __init__(self, state: ReloadState, told: str = "") -> None:
         super().__init__(state)
         self.state = state
         self.told = told
 
 
-def replay(
+def reload_drop(
     connection: duckdb.DuckDBPyConnection,
-    old: Quarantined,
+    old: QuarantinedDrop,
     verification: Verification,
-    later: Later,
+    later: LaterDrops,
     terms: LoadTerms,
     signature: Signature,
-) -> Replayed:
+) -> ReloadResult:
     """Loads a drop once more in its place: one commit, or none where that would change nothing.
 
     Its files that a later full set has superseded stay as they were. The others are loaded as on
@@ -165,12 +165,12 @@ def replay(
     before = _Preview.noted(connection, old.drop)
     superseded = verification.files.filter(pl.col("feed").is_in([*later.full_sets]))[FILE]
     if not superseded.is_empty() and not _same_files(before, verification.files):
-        return Replayed(old, ReplayState.LOST, told="its zip is read otherwise than it was")
+        return ReloadResult(old, ReloadState.LOST, told="its zip is read otherwise than it was")
     if len(superseded) == verification.files.height:
-        return Replayed(old, ReplayState.SUPERSEDED)
+        return ReloadResult(old, ReloadState.SUPERSEDED)
     again = _without(verification, superseded, [*later.overtaken])
     before_again = _only(before, numbers, superseded)
-    state, told = ReplayState.CHANGED, ""
+    state, told = ReloadState.CHANGED, ""
     after = before_again
     terms = replace(terms, answers=_answered(connection, old.drop))
     try:
@@ -184,19 +184,19 @@ def replay(
             _note_replay(connection, old.drop, terms, signature, before_again, after)
     except _Undone as undone:
         state, told = undone.state, undone.told
-    return Replayed(
+    return ReloadResult(
         old, state, tuple(_file_changes(before, after, numbers, later, superseded)), told
     )
 
 
 def _refuse_if_held(outcome: LoadOutcome) -> None:
     if not outcome.threats.is_empty():
-        raise _Undone(ReplayState.HELD, _in_words(outcome.threats))
+        raise _Undone(ReloadState.HELD, _in_words(outcome.threats))
 
 
 def _refuse_if_same(outcome: LoadOutcome, before: _Preview, after: _Preview) -> None:
     if not _writes(outcome) and after.comparable == before.comparable:
-        raise _Undone(ReplayState.SAME)
+        raise _Undone(ReloadState.SAME)
 
 
 def _same_files(before: _Preview, files: pl.DataFrame) -> bool:
@@ -341,7 +341,7 @@ def _file_changes(
     before: _Preview,
     after: _Preview,
     numbers: pl.DataFrame,
-    later: Later,
+    later: LaterDrops,
     superseded: pl.Series,
 ) -> list[FileChange]:
     left = set(numbers.filter(pl.col(FILE).is_in(superseded.implode()))["file_number"])

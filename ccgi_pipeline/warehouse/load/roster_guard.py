@@ -20,7 +20,7 @@ from ccgi_pipeline.profiles import GuardProfile, Profiles
 from ccgi_pipeline.verification.outcomes import Verification, nothing_known
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 
-THREATS_SCHEMA = {
+LOSSES_SCHEMA = {
     "drop_id": pl.String,
     "feed": pl.String,
     "school": pl.String,
@@ -43,7 +43,7 @@ _ALMOST_ALL = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Guarded:
+class GuardResult:
     """A verification without the held drops, and what is told of them.
 
     ``fates``: ``_file``, ``fate``, ``lines`` of held lines. ``findings``: ``FINDINGS_SCHEMA`` with
@@ -57,7 +57,7 @@ class Guarded:
     files: frozenset[int]
 
 
-def guard(
+def guard_rosters(
     connection: duckdb.DuckDBPyConnection,
     family: str,
     verification: Verification,
@@ -65,7 +65,7 @@ def guard(
     answers: Mapping[str, str],
     *,
     before: int | None = None,
-) -> Guarded:
+) -> GuardResult:
     """Holds the drops that would end too much; ``answers`` are operators', by drop.
 
     ``before``: the snapshot at which the ids of other districts are looked up, if not the newest;
@@ -254,7 +254,7 @@ def _likely(sent: int, fresh: int, missing: int, others: int, shortened: int) ->
     return HALF if sent - fresh >= _ALMOST_ALL * sent else NEW_IDS
 
 
-def _without_held(verification: Verification, threats: list[_Threat]) -> Guarded:
+def _without_held(verification: Verification, threats: list[_Threat]) -> GuardResult:
     held = sorted({threat.drop for threat in threats})
     files = verification.files
     of_held = pl.col("drop").is_in(held)
@@ -270,7 +270,7 @@ def _without_held(verification: Verification, threats: list[_Threat]) -> Guarded
         orient="row",
     )
     rows = [(t.drop, t.feed.name, t.school, t.would_end, t.active, t.cause) for t in threats]
-    return Guarded(
+    return GuardResult(
         replace(
             verification,
             files=files.with_columns(complete=pl.col("complete") & ~of_held),
@@ -278,6 +278,6 @@ def _without_held(verification: Verification, threats: list[_Threat]) -> Guarded
         ),
         fates,
         findings,
-        pl.DataFrame(rows, schema=THREATS_SCHEMA, orient="row"),
+        pl.DataFrame(rows, schema=LOSSES_SCHEMA, orient="row"),
         numbers,
     )

@@ -13,7 +13,9 @@ import duckdb
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, drop_id
 
 
-def as_received(connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]) -> dict[str, Drop]:
+def read_received_drops(
+    connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]
+) -> dict[str, Drop]:
     """These drops by their ids, in the order of loading, with the files that they were made of.
 
     A file that no longer lies in the inbox as it was taken has no stamp. Drops are left out of

@@ -37,12 +37,12 @@ NO_FATES = pl.DataFrame(schema={"feed": pl.String, "fate": pl.String, "lines": p
 """The ledger of a night that loaded nothing."""
 
 
-def active_records(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
+def count_active_records(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
     """How many records of the feed are active."""
     return _count(connection, f"SELECT count(*) FROM lake.{feed.name} WHERE _active")
 
 
-def events_outside_rosters(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
+def count_events_outside_rosters(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
     """Events of students who are in no district's roster: kept, and in no report."""
     return _count(
         connection,
@@ -51,7 +51,7 @@ def events_outside_rosters(connection: duckdb.DuckDBPyConnection, feed: FeedSpec
     )
 
 
-def unbalanced_files(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+def count_unbalanced_files(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Per feed the files whose fates do not add up to their lines; feeds without any are left out.
 
     All feeds in one question: each question to the lake costs the same whatever it asks.
@@ -70,7 +70,7 @@ def unbalanced_files(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     return dict(rows)
 
 
-def table_faults(
+def find_table_faults(
     connection: duckdb.DuckDBPyConnection,
     feed: FeedSpec,
     *,
@@ -126,7 +126,7 @@ _NEWEST = """
 """
 
 
-def broken_rules(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+def count_broken_rules(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """Rules (errors and warnings) that the senders' newest files break, feed by feed.
 
     ``feed``, ``rule``, ``severity``, ``lines``, ``districts``, ``what is wrong``,
@@ -157,7 +157,9 @@ def broken_rules(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def districts_without_roster(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> list[str]:
+def find_districts_without_roster(
+    connection: duckdb.DuckDBPyConnection, feed: FeedSpec
+) -> list[str]:
     """CD codes of districts that once sent students and have no active one now."""
     rows = connection.execute(
         f"SELECT _sender FROM lake.{feed.name} GROUP BY _sender HAVING NOT bool_or(_active) "
@@ -171,7 +173,7 @@ def _count(connection: duckdb.DuckDBPyConnection, query: str, **values: object) 
     return int(row[0]) if row else 0
 
 
-def refused_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+def read_refused_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """Senders whose newest drop of a family was refused: ``sender``, ``family``, ``verdict``."""
     return connection.execute(
         f"""
@@ -181,7 +183,7 @@ def refused_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     ).pl()
 
 
-def newest_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+def read_newest_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """Every sender's newest drop of each family.
 
     ``sender``, ``family``, ``night``, ``verdict``, its ``lines`` and those of them that were kept
@@ -212,7 +214,7 @@ class DistrictStatus:
     words: Mapping[str, str]
 
 
-def district_statuses(
+def read_district_statuses(
     connection: duckdb.DuckDBPyConnection, senders: Iterable[str]
 ) -> list[DistrictStatus]:
     """The status of each of ``senders`` that is a district, by CD code."""
@@ -240,12 +242,12 @@ def district_statuses(
     return [DistrictStatus(cd, cd not in refused | lost, cd in refused, words[cd]) for cd in asked]
 
 
-def last_drop(connection: duckdb.DuckDBPyConnection) -> int:
+def read_last_position(connection: duckdb.DuckDBPyConnection) -> int:
     """The position of the drop that was loaded last; 0 before the first."""
     return _count(connection, "SELECT coalesce(max(position), 0) FROM lake.drops")
 
 
-def counts_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightCounts:
+def count_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightCounts:
     """What the drops after the one at ``position`` brought, and the rosters as they are."""
     roster = connection.execute(
         "SELECT count(DISTINCT _sender), count(*) FROM lake.transcript_student WHERE _active"
@@ -279,6 +281,6 @@ def counts_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightC
             (rule, severity, lines, RULES[rule].text) for rule, severity, lines in findings
         ],
         "events_outside_rosters": sum(
-            events_outside_rosters(connection, feed) for feed in FAMILIES["platform"]
+            count_events_outside_rosters(connection, feed) for feed in FAMILIES["platform"]
         ),
     }

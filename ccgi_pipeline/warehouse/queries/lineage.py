@@ -22,7 +22,7 @@ from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.intake.reader import LINE, read
 from ccgi_pipeline.verification.drop_files import files_to_verify
 from ccgi_pipeline.verification.typed_cells import typed_lines
-from ccgi_pipeline.warehouse.queries.drops import as_received
+from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 
 
@@ -77,7 +77,7 @@ class SentFile:
         return next(held, None)
 
 
-def records_of(
+def find_records(
     connection: duckdb.DuckDBPyConnection,
     feed: FeedSpec,
     table: str,
@@ -93,7 +93,7 @@ def records_of(
         yield Record(feed, drop, line, tuple(key))
 
 
-def sent_files(
+def find_sent_files(
     connection: duckdb.DuckDBPyConnection, archive: Archive, found: Iterable[Record]
 ) -> list[SentFile]:
     """The files that wrote these records, feeds in the order of ``found``, the oldest first."""
@@ -182,7 +182,7 @@ class _Files:
 
     @cached_property
     def _contents(self) -> dict[str, Drop]:
-        return as_received(self.connection, self._asked["drops"])
+        return read_received_drops(self.connection, self._asked["drops"])
 
     @cached_property
     def _arrived(self) -> dict[str, tuple[str, date]]:
@@ -241,7 +241,7 @@ def _text_of(
     return None if records is None else records.filter(pl.col(LINE).is_in([*lines]))
 
 
-def cells_of(archive: Archive, file: SentFile, lines: Sequence[int]) -> dict[int, dict[str, str]]:
+def read_cells(archive: Archive, file: SentFile, lines: Sequence[int]) -> dict[int, dict[str, str]]:
     """Lines of a file as they were received: by number the cells that are not blank."""
     if file.content is None or file.number is None:
         return {}

@@ -13,7 +13,7 @@ from ccgi_pipeline.feeds.spec import Lifecycle
 from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.verification.outcomes import Verdict
-from ccgi_pipeline.warehouse.queries.drops import as_received
+from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 
 QUARANTINED = ("rejected", "unmatched")
 """Fates of lines that another rule, setting or register may let in. What mentions police stays
@@ -47,7 +47,7 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
+class QuarantinedDrop:
     """A drop with lines that were kept out, and its place in the order of loading.
 
     ``lines``: how many, by feed (None: of files that were not recognised). ``made_of``: the drop
@@ -62,7 +62,9 @@ class Quarantined:
     made_of: Drop | None
 
 
-def quarantined(connection: duckdb.DuckDBPyConnection, wish: ReplaySelection) -> list[Quarantined]:
+def find_quarantined_drops(
+    connection: duckdb.DuckDBPyConnection, wish: ReplaySelection
+) -> list[QuarantinedDrop]:
     """The drops with lines that were kept out, or too large to be read, in the order of loading.
 
     Without those that are held, and those that met a fault of ours: each night takes these again.
@@ -92,18 +94,20 @@ def quarantined(connection: duckdb.DuckDBPyConnection, wish: ReplaySelection) ->
     lines: dict[tuple[str, str, str, int], dict[str | None, int]] = {}
     for *drop, feed, count in rows:
         lines.setdefault(tuple(drop), {})[feed] = count
-    made_of = as_received(connection, [id_ for id_, *_ in lines])
-    return [Quarantined(*drop, of_drop, made_of.get(drop[0])) for drop, of_drop in lines.items()]
+    made_of = read_received_drops(connection, [id_ for id_, *_ in lines])
+    return [
+        QuarantinedDrop(*drop, of_drop, made_of.get(drop[0])) for drop, of_drop in lines.items()
+    ]
 
 
-def unanswered(connection: duckdb.DuckDBPyConnection) -> bool:
+def has_replays_without_receipt(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether some drop was replayed whose sender has not been told so yet."""
     query = "SELECT 1 FROM replays ANTI JOIN receipts USING (drop_id) LIMIT 1"
     return connection.execute(query).fetchone() is not None
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class LaterDrops:
     """What the same sender's later drops of the family are to an older one.
 
     ``full_sets``: for each feed of which one of them is the full set, its id: nothing older counts.
@@ -120,7 +124,7 @@ class Later:
         return self.feeds - set(self.full_sets)
 
 
-def later_than(connection: duckdb.DuckDBPyConnection, old: Quarantined) -> Later:
+def find_later_drops(connection: duckdb.DuckDBPyConnection, old: QuarantinedDrop) -> LaterDrops:
     """What came after ``old`` and was loaded."""
     rows = connection.execute(
         """
@@ -138,7 +142,7 @@ def later_than(connection: duckdb.DuckDBPyConnection, old: Quarantined) -> Later
             "position": old.position,
         },
     ).fetchall()
-    return Later(
+    return LaterDrops(
         full_sets={
             feed: drop_id
             for drop_id, feed, complete in reversed(rows)

@@ -34,13 +34,13 @@ from ccgi_pipeline.verification.receipts import (
     receipt_json,
 )
 from ccgi_pipeline.warehouse.load.drop_records import append_rows
-from ccgi_pipeline.warehouse.queries.drops import as_received
+from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Receipt:
     """A drop that waits for its receipt. ``again``: the path under which it came a second time."""
 
     drop_id: str
@@ -67,7 +67,7 @@ _AGAIN = """
 """
 
 
-def unanswered(connection: duckdb.DuckDBPyConnection) -> list[Answer]:
+def read_due_receipts(connection: duckdb.DuckDBPyConnection) -> list[Receipt]:
     """New drops without a receipt, then drops that came again and were not told so."""
     return _answers(
         connection,
@@ -79,28 +79,28 @@ def unanswered(connection: duckdb.DuckDBPyConnection) -> list[Answer]:
     )
 
 
-def answers_by_stem(connection: duckdb.DuckDBPyConnection) -> dict[str, Answer]:
+def read_receipts_by_stem(connection: duckdb.DuckDBPyConnection) -> dict[str, Receipt]:
     """The answers to all drops, given or not, by the stems of their receipts."""
     every = _answers(connection, _NEW.format(told=""), _AGAIN.format(told=""))
     return {answer.stem: answer for answer in every}
 
 
-def _answers(connection: duckdb.DuckDBPyConnection, new: str, again: str) -> list[Answer]:
+def _answers(connection: duckdb.DuckDBPyConnection, new: str, again: str) -> list[Receipt]:
     return [
-        *(Answer(*row) for row in connection.execute(new).fetchall()),
+        *(Receipt(*row) for row in connection.execute(new).fetchall()),
         *(
-            Answer(drop_id, sender, family, Verdict.DUPLICATE, night, path)
+            Receipt(drop_id, sender, family, Verdict.DUPLICATE, night, path)
             for drop_id, sender, family, night, path in connection.execute(again).fetchall()
         ),
     ]
 
 
-def receipts(
+def build_receipts(
     connection: duckdb.DuckDBPyConnection,
-    answers: Sequence[Answer],
+    answers: Sequence[Receipt],
     archive: Archive,
     profiles: Profiles,
-) -> Iterator[tuple[Answer, list[tuple[str, bytes]]]]:
+) -> Iterator[tuple[Receipt, list[tuple[str, bytes]]]]:
     """Each answer with the files of its receipt (name and content).
 
     ``archive`` and ``profiles`` are for districts that want cells in their receipts.
@@ -160,8 +160,8 @@ def _names(connection: duckdb.DuckDBPyConnection, senders: Sequence[str]) -> dic
 
 
 def _first_time(
-    connection: duckdb.DuckDBPyConnection, again: Sequence[Answer]
-) -> dict[Answer, Repeated]:
+    connection: duckdb.DuckDBPyConnection, again: Sequence[Receipt]
+) -> dict[Receipt, Repeated]:
     """What each duplicate repeats.
 
     A drop that was taken once more since (a held one that was approved, say) has forgotten its
@@ -186,7 +186,7 @@ def _first_time(
 
 def _with_cells(
     connection: duckdb.DuckDBPyConnection,
-    answer: Answer,
+    answer: Receipt,
     reports: Sequence[FileReport],
     archive: Archive,
 ) -> list[FileReport]:
@@ -194,7 +194,7 @@ def _with_cells(
     if all(report.feed is None for report in reports):
         return list(reports)  # nothing of it was read, and it may be too large for that
     try:
-        drops = [*as_received(connection, [answer.drop_id]).values()]
+        drops = [*read_received_drops(connection, [answer.drop_id]).values()]
         opened = files_to_verify(drops, lambda _, sha256: archive.read(sha256))
         found = []
         for place, report in enumerate(reports):
@@ -269,8 +269,8 @@ def _file_reports(
     return reports
 
 
-def mark_answered(
-    connection: duckdb.DuckDBPyConnection, answers: Sequence[Answer], on: date
+def record_receipts(
+    connection: duckdb.DuckDBPyConnection, answers: Sequence[Receipt], on: date
 ) -> None:
     """Notes that these drops have their receipts."""
     rows = [
@@ -282,14 +282,14 @@ def mark_answered(
 
 
 @dataclass(frozen=True, slots=True)
-class WithoutChild:
+class UnmatchedStudents:
     """The students of one district who are linked to no child of Foster Focus."""
 
     cd: str
     students: tuple[StudentWithoutChild, ...]
 
 
-def students_without_child(connection: duckdb.DuckDBPyConnection) -> list[WithoutChild]:
+def read_unmatched_students(connection: duckdb.DuckDBPyConnection) -> list[UnmatchedStudents]:
     """For each district that ever sent foster youth its students without a child, maybe none."""
     rows = connection.execute(
         f"""
@@ -304,4 +304,4 @@ def students_without_child(connection: duckdb.DuckDBPyConnection) -> list[Withou
         students = by_district.setdefault(cd, [])
         if system_id is not None:
             students.append(StudentWithoutChild(system_id, *told))
-    return [WithoutChild(cd, tuple(students)) for cd, students in by_district.items()]
+    return [UnmatchedStudents(cd, tuple(students)) for cd, students in by_district.items()]

@@ -75,7 +75,7 @@ VIEWS = {
 classes (with how many are in them). A student of two schools has two rows."""
 
 
-def make_views(connection: duckdb.DuckDBPyConnection) -> None:
+def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Makes the views where they are missing."""
     known = {
         name
@@ -89,7 +89,7 @@ def make_views(connection: duckdb.DuckDBPyConnection) -> None:
                 connection.execute(f"CREATE VIEW {name} AS {query}")
 
 
-def schools_with_codes(schools: pl.DataFrame, directory: pl.DataFrame) -> pl.DataFrame:
+def match_school_codes(schools: pl.DataFrame, directory: pl.DataFrame) -> pl.DataFrame:
     """The CDS code of each school (``_sender``, ``sourcedId``, ``name``, ``identifier``).
 
     It is told by a CDS code among its ids, by its NCES ID (the directory's district and school
@@ -133,13 +133,13 @@ def _told(by: str, asked: pl.DataFrame, known: pl.DataFrame, here: str, there: s
     return found.select("_sender", "sourcedId", "CDSCode", pl.lit(by).alias("told_by"))
 
 
-def note_schools(connection: duckdb.DuckDBPyConnection, directory: pl.DataFrame) -> None:
+def record_school_codes(connection: duckdb.DuckDBPyConnection, directory: pl.DataFrame) -> None:
     """Notes the CDS codes of all schools of OneRoster sets, if they have changed."""
     schools = connection.sql(
         f"SELECT _sender, sourcedId, name, identifier FROM {oneroster.ORGS.name} "
         f"WHERE _active AND type = {_SCHOOL}"
     ).pl()
-    new = schools_with_codes(schools, directory).sort("_sender", "sourcedId")
+    new = match_school_codes(schools, directory).sort("_sender", "sourcedId")
     old = connection.sql("FROM school_codes ORDER BY _sender, sourcedId").pl()
     if new.equals(old.select(new.columns).cast(new.schema)):
         return
@@ -150,20 +150,20 @@ def note_schools(connection: duckdb.DuckDBPyConnection, directory: pl.DataFrame)
         connection.unregister("codes")
 
 
-APART = 0.10
+DISAGREEMENT_SHARE = 0.10
 """Share of a school's students in one roster only from which on the two are said to disagree: some
 students come and go between two exports, a tenth of a school does not."""
 
 
-def disagreeing(covered: pl.DataFrame) -> pl.DataFrame:
+def find_disagreeing_schools(covered: pl.DataFrame) -> pl.DataFrame:
     """The schools of ``covered`` (as of ``coverage``) whose rosters disagree, the worst first."""
     apart = pl.col("only in transcripts") + pl.col("only in OneRoster")
-    return covered.filter(apart > APART * (apart + pl.col("in both"))).sort(
+    return covered.filter(apart > DISAGREEMENT_SHARE * (apart + pl.col("in both"))).sort(
         apart, descending=True, maintain_order=True
     )
 
 
-def coverage(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+def compare_rosters(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """Students of the transcript roster and of OneRoster, counted by school.
 
     ``district``, ``school`` (their codes), ``in both``, ``only in transcripts``,

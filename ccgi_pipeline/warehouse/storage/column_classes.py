@@ -16,7 +16,7 @@ _NAMED = frozenset({ColumnClass.PII})
 _GUARDED = frozenset({ColumnClass.PII, ColumnClass.RESTRICTED})
 _OF_FOSTER_YOUTH = frozenset(ColumnClass)
 
-OWN_CLASSES: Mapping[str, Mapping[str, frozenset[ColumnClass]]] = {
+PIPELINE_COLUMN_CLASSES: Mapping[str, Mapping[str, frozenset[ColumnClass]]] = {
     "child_links": dict.fromkeys(("SystemID", "SISLocalID", "ChildID"), _OF_FOSTER_YOUTH),
     "unmatched": dict.fromkeys(("SystemID", "SISLocalID", "rule", "field"), _OF_FOSTER_YOUTH),
     "foster_lookups": dict.fromkeys(("code", "meaning"), _OF_FOSTER_YOUTH),

@@ -33,10 +33,10 @@ from ccgi_pipeline.warehouse.storage.location import (
     ENCRYPTED_CATALOG,
     TABLES,
     WarehouseLocation,
+    has_catalog_server,
     has_own_catalog,
-    is_served,
     locate_warehouse,
-    remember,
+    save_location,
 )
 from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
 from ccgi_pipeline.warehouse.storage.schema import (
@@ -155,8 +155,8 @@ def _attach_served(
     DuckLake encrypts the tables' files if there are ``keys``. The catalog is the server's business.
     """
     if not reading and where.identity is None:
-        where = remember(where, made=False)
-    postgres.claim(where, make=not reading)
+        where = save_location(where, made=False)
+    postgres.claim_database(where, make=not reading)
     if where.server is None:
         return
     create_catalog_secret(connection, where.server)
@@ -169,7 +169,7 @@ def _attach_served(
     if keys is not None:
         _assert_encrypted(connection, what.split()[1], where.folder)
     if not where.made:
-        remember(where, made=True)
+        save_location(where, made=True)
 
 
 @contextmanager
@@ -185,7 +185,7 @@ def _translated_errors(folder: Path, snapshot: int | None) -> Iterator[None]:
             )
             raise SnapshotGoneError(msg) from None
         ours = to_pipeline_error(error, [folder])
-        if isinstance(ours, UnexpectedError) and not is_served(folder):
+        if isinstance(ours, UnexpectedError) and not has_catalog_server(folder):
             raise
         raise ours from None
 
@@ -195,7 +195,7 @@ def is_catalog_gone(folder: Path) -> bool:
 
     Of one that is in a database, that is seen when it is opened.
     """
-    if has_own_catalog(folder) or is_served(folder):
+    if has_own_catalog(folder) or has_catalog_server(folder):
         return False
     return any(next((folder / kept).glob("*"), None) for kept in (TABLES, ARCHIVE))
 

@@ -35,7 +35,7 @@ CATALOG, TABLES = "catalog.sqlite", "tables"
 """What lies in a warehouse's folder: the catalog, the tables' files."""
 ENCRYPTED_CATALOG = "catalog.duckdb"
 """The catalog of an encrypted warehouse."""
-MEMORY = "warehouse.json"
+LOCATION_FILE = "warehouse.json"
 """What remembers a catalog that does not lie in the folder."""
 S3 = "s3://"
 
@@ -101,7 +101,7 @@ def locate_warehouse(
         # A scratch copy is where it is, whatever the environment says; what it is a copy of, may
         # have its tables elsewhere.
         scattered = environment.get(TABLES_AT, "").startswith(S3)
-        return replace(embedded, bucket=bucket_wanted(environment) if scattered else None)
+        return replace(embedded, bucket=read_bucket(environment) if scattered else None)
     wanted = environment.get(CATALOG_AT)
     if remembered is None and (has_own_catalog(folder) or not wanted):
         if wanted:
@@ -125,25 +125,25 @@ def locate_warehouse(
             "set it as it was (docs/beyond-one-machine.md)"
         )
         raise LocationError(msg)
-    tables = tables_wanted(folder, environment)
+    tables = read_tables_location(folder, environment)
     if remembered is not None and remembered["tables"] != _written(folder, tables):
         msg = (
             f"the tables of the warehouse in {folder} lie in {remembered['tables']}, and "
             f"{TABLES_AT} names another place: set it as it was. If the files were moved, change "
-            f"`tables` in {folder / MEMORY} as well"
+            f"`tables` in {folder / LOCATION_FILE} as well"
         )
         raise LocationError(msg)
     return WarehouseLocation(
         folder,
-        server_wanted(environment),
+        read_server(environment),
         tables,
-        bucket_wanted(environment) if tables.startswith(S3) else None,
+        read_bucket(environment) if tables.startswith(S3) else None,
         str(remembered["id"]) if remembered else None,
         made=bool(remembered and remembered["made"]),
     )
 
 
-def is_served(folder: Path) -> bool:
+def has_catalog_server(folder: Path) -> bool:
     """Whether the warehouse in ``folder`` has its catalog in a database; no environment needed."""
     remembered = _remembered(folder.absolute())
     return remembered is not None and remembered["catalog"] is not None
@@ -155,7 +155,7 @@ def has_own_catalog(folder: Path) -> bool:
     return any(catalog.exists() and catalog.stat().st_size for catalog in catalogs)
 
 
-def server_wanted(environment: Mapping[str, str] = os.environ) -> Server:
+def read_server(environment: Mapping[str, str] = os.environ) -> Server:
     """The database that the environment names. Raises LocationError; no password is told."""
     try:
         parsed = parse_dsn(environment.get(CATALOG_AT, ""))
@@ -175,7 +175,7 @@ def server_wanted(environment: Mapping[str, str] = os.environ) -> Server:
     )
 
 
-def tables_wanted(folder: Path, environment: Mapping[str, str] = os.environ) -> str:
+def read_tables_location(folder: Path, environment: Mapping[str, str] = os.environ) -> str:
     """Where the environment wants the tables' files: in the folder unless it says otherwise."""
     tables = environment.get(TABLES_AT)
     if not tables:
@@ -183,7 +183,7 @@ def tables_wanted(folder: Path, environment: Mapping[str, str] = os.environ) -> 
     return tables.rstrip("/") if tables.startswith(S3) else str(Path(tables).absolute())
 
 
-def bucket_wanted(environment: Mapping[str, str] = os.environ) -> Bucket:
+def read_bucket(environment: Mapping[str, str] = os.environ) -> Bucket:
     """How the environment reaches object storage. Raises LocationError."""
     key_id = environment.get(S3_KEY_ID)
     secret = read_variable(environment, S3_SECRET, LocationError)
@@ -201,7 +201,7 @@ def bucket_wanted(environment: Mapping[str, str] = os.environ) -> Bucket:
     )
 
 
-def remember(where: WarehouseLocation, *, made: bool) -> WarehouseLocation:
+def save_location(where: WarehouseLocation, *, made: bool) -> WarehouseLocation:
     """Has the folder remember where its catalog is, and gives it an identity if it has none."""
     identity = where.identity or secrets.token_hex(16)
     _write(
@@ -216,14 +216,14 @@ def remember(where: WarehouseLocation, *, made: bool) -> WarehouseLocation:
     return WarehouseLocation(where.folder, where.server, where.tables, where.bucket, identity, made)
 
 
-def remember_scratch(folder: Path) -> None:
+def save_preview_location(folder: Path) -> None:
     """Has the folder of a scratch copy keep its catalog to itself."""
     _write(folder, {"id": None, "catalog": None, "tables": None, "made": True})
 
 
-def forget(folder: Path) -> None:
+def delete_location(folder: Path) -> None:
     """Has the folder remember nothing: its catalog is in it."""
-    (folder / MEMORY).unlink(missing_ok=True)
+    (folder / LOCATION_FILE).unlink(missing_ok=True)
 
 
 def _written(folder: Path, tables: str) -> str:
@@ -233,13 +233,13 @@ def _written(folder: Path, tables: str) -> str:
 
 def _write(folder: Path, memory: Mapping[str, object]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{MEMORY}.{os.getpid()}.part"
+    part = folder / f"{LOCATION_FILE}.{os.getpid()}.part"
     part.write_text(json.dumps(memory, indent=2))
-    part.replace(folder / MEMORY)
+    part.replace(folder / LOCATION_FILE)
 
 
 def _remembered(folder: Path) -> dict[str, object] | None:
-    path = folder / MEMORY
+    path = folder / LOCATION_FILE
     try:
         memory = json.loads(path.read_text())
         return {name: memory[name] for name in ("id", "catalog", "tables", "made")}

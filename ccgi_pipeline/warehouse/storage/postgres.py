@@ -39,7 +39,7 @@ class CatalogRefusedError(PermanentError):
 
 
 @contextmanager
-def connected(server: Server) -> Iterator[Connection]:
+def connect(server: Server) -> Iterator[Connection]:
     """A connection in which every statement is committed at once.
 
     Raises UnreachableError where there is no server, CatalogRefusedError where it refuses.
@@ -96,7 +96,7 @@ def _refusal(server: Server, told: str) -> PipelineError:
     return UnreachableError(f"the database {server} cannot be reached: try again when it is up")
 
 
-def claim(where: WarehouseLocation, *, make: bool) -> None:
+def claim_database(where: WarehouseLocation, *, make: bool) -> None:
     """Makes sure that the database holds this warehouse's catalog; ``make``: or nobody's yet.
 
     Raises LocationError where it is another warehouse's, CatalogDamagedError where it should be
@@ -106,7 +106,7 @@ def claim(where: WarehouseLocation, *, make: bool) -> None:
     if server is None:
         msg = "a catalog in a folder is claimed by its lock"
         raise ValueError(msg)
-    with connected(server) as connection, connection.cursor() as cursor:
+    with connect(server) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('ccgi_warehouse'), to_regclass('ducklake_metadata')")
         (ours, lake), found = cursor.fetchone() or (None, None), None
         if ours is not None:
@@ -123,33 +123,33 @@ def claim(where: WarehouseLocation, *, make: bool) -> None:
         if where.made or not make:
             gone = f"is gone from the database {server}"
             raise catalog_damaged_error(gone, "the database and the warehouse folder")
-    own(server, where.identity or "")
+    record_owner(server, where.identity or "")
 
 
-def own(server: Server, identity: str) -> None:
+def record_owner(server: Server, identity: str) -> None:
     """Notes in the database whose catalog it holds."""
-    with connected(server) as connection, connection.cursor() as cursor:
+    with connect(server) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS ccgi_warehouse (id text NOT NULL)")
         cursor.execute("INSERT INTO ccgi_warehouse VALUES (%s)", [identity])
 
 
-def is_used(server: Server) -> bool:
+def has_catalog(server: Server) -> bool:
     """Whether the database holds a catalog, or a part of one."""
-    with connected(server) as connection, connection.cursor() as cursor:
+    with connect(server) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('ccgi_warehouse'), to_regclass('ducklake_metadata')")
         used: bool = cursor.fetchone() != (None, None)
         return used
 
 
 @contextmanager
-def held(server: Server, busy: PipelineError, *, shared: bool) -> Iterator[None]:
+def writer_lock(server: Server, busy: PipelineError, *, shared: bool) -> Iterator[None]:
     """Holds the lock of who writes; it falls with the process, on whatever machine that is.
 
     ``shared``: several may hold it so at once, and nobody alone meanwhile. Raises
     ``busy`` where that is not to be had.
     """
     kind = "_shared" if shared else ""
-    with connected(server) as connection:
+    with connect(server) as connection:
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT pg_try_advisory_lock{kind}(%s, %s)", _LOCK)
             if cursor.fetchone() != (True,):
@@ -162,20 +162,20 @@ def held(server: Server, busy: PipelineError, *, shared: bool) -> Iterator[None]
                 cursor.execute(f"SELECT pg_advisory_unlock{kind}(%s, %s)", _LOCK)
 
 
-def tidy(server: Server, statement: str) -> None:
+def rewrite_catalog(server: Server, statement: str) -> None:
     """Executes one statement on the catalog's tables and writes them anew.
 
     What was deleted or changed stands in their files until then. (It stands in the server's log of
     changes and its backups as long as those are kept: docs/beyond-one-machine.md.)
     """
-    with connected(server) as connection, connection.cursor() as cursor:
+    with connect(server) as connection, connection.cursor() as cursor:
         cursor.execute(statement)
         cursor.execute("VACUUM FULL")
 
 
-def contents(server: Server) -> Iterator[tuple[str, bytes]]:
+def read_catalog_tables(server: Server) -> Iterator[tuple[str, bytes]]:
     """The catalog's tables by name, each with all its rows as text."""
-    with connected(server) as connection, connection.cursor() as cursor:
+    with connect(server) as connection, connection.cursor() as cursor:
         # So that text which is kept as bytes can be read.
         cursor.execute("SET bytea_output = 'escape'")
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")

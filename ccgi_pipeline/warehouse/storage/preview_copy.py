@@ -24,10 +24,14 @@ from ccgi_pipeline.warehouse.storage.location import (
     Server,
     WarehouseLocation,
     locate_warehouse,
-    remember_scratch,
+    save_preview_location,
 )
 from ccgi_pipeline.warehouse.storage.locks import LOCK_FILE, WarehouseBusyError, folder_lock
-from ccgi_pipeline.warehouse.storage.relocation import Place, into_file, name_files_where_they_are
+from ccgi_pipeline.warehouse.storage.relocation import (
+    CatalogPlace,
+    copy_catalog_to_file,
+    make_file_paths_absolute,
+)
 from ccgi_pipeline.warehouse.storage.writers import reader_catalog
 
 _FOLDER = "preview"
@@ -35,7 +39,7 @@ _FOLDER = "preview"
 
 
 @contextmanager
-def scratch_copy(folder: Path) -> Iterator[Path]:
+def make_preview_copy(folder: Path) -> Iterator[Path]:
     """A folder with a warehouse of the same records as that in ``folder``, gone afterwards.
 
     A night may write meanwhile: the copy is of the moment at which it was made. Raises
@@ -93,15 +97,15 @@ def _copy(folder: Path, copy: Path) -> None:
 
 def _copy_out_of_server(where: WarehouseLocation, server: Server, copy: Path) -> None:
     """A catalog of its own, which names the tables' files where they are: those are only read."""
-    remember_scratch(copy)
+    save_preview_location(copy)
     (copy / TABLES).mkdir()
-    target = Place.in_folder(copy, load_keys(copy))
+    target = CatalogPlace.in_folder(copy, load_keys(copy))
     with duckdb.connect(":memory:") as connection:
         configure_connection(connection, where)
-        into_file(connection, server, target)
+        copy_catalog_to_file(connection, server, target)
     with duckdb.connect(":memory:") as connection:
         configure_connection(connection, where)
-        name_files_where_they_are(connection, target, where.tables)
+        make_file_paths_absolute(connection, target, where.tables)
 
 
 def _copy_catalog(folder: Path, copy: Path) -> None:

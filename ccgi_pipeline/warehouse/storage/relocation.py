@@ -32,13 +32,13 @@ from ccgi_pipeline.warehouse.storage.location import (
     TABLES,
     Server,
     WarehouseLocation,
-    bucket_wanted,
-    forget,
-    is_served,
+    delete_location,
+    has_catalog_server,
     locate_warehouse,
-    remember,
-    server_wanted,
-    tables_wanted,
+    read_bucket,
+    read_server,
+    read_tables_location,
+    save_location,
 )
 from ccgi_pipeline.warehouse.storage.locks import busy_error, folder_lock
 from ccgi_pipeline.warehouse.storage.schema import quote_literal, transaction
@@ -57,7 +57,7 @@ class MoveError(PermanentError):
     """The warehouse cannot be moved so; nothing was changed, and the message says why."""
 
 
-class Kind(StrEnum):
+class CatalogFormat(StrEnum):
     """A kind of database that a catalog lies in."""
 
     SQLITE = "sqlite"
@@ -66,23 +66,23 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CatalogPlace:
     """A catalog's place: a file, or a database of a server. ``key`` opens an encrypted file."""
 
-    kind: Kind
+    kind: CatalogFormat
     at: Path | Server
     key: bytes | None = None
 
     @classmethod
-    def in_folder(cls, folder: Path, keys: Keys | None) -> Place:
+    def in_folder(cls, folder: Path, keys: Keys | None) -> CatalogPlace:
         """That of a warehouse in ``folder`` which keeps its catalog to itself."""
         if keys is None:
-            return cls(Kind.SQLITE, folder / CATALOG)
-        return cls(Kind.DUCKDB, folder / ENCRYPTED_CATALOG, keys.of(KeyPurpose.CATALOG))
+            return cls(CatalogFormat.SQLITE, folder / CATALOG)
+        return cls(CatalogFormat.DUCKDB, folder / ENCRYPTED_CATALOG, keys.of(KeyPurpose.CATALOG))
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class MoveResult:
     """What was moved: rows of the catalog's tables, snapshots, files of the warehouse's tables."""
 
     rows: int
@@ -91,68 +91,75 @@ class Moved:
 
 
 @value_free
-def to_postgres(folder: Path) -> Moved:
+def move_to_postgres(folder: Path) -> MoveResult:
     """Moves the catalog into the database that the environment names, the tables where it says.
 
     The catalog in the folder is kept, renamed. Raises MoveError, WarehouseBusyError.
     """
     folder = folder.absolute()
-    if is_served(folder):
+    if has_catalog_server(folder):
         msg = f"the catalog of the warehouse in {folder} is in a database already"
         raise MoveError(msg)
-    server, tables = server_wanted(), tables_wanted(folder)
-    bucket = bucket_wanted() if tables.startswith(S3) else None
+    server, tables = read_server(), read_tables_location(folder)
+    bucket = read_bucket() if tables.startswith(S3) else None
     where = WarehouseLocation(folder, server, tables, bucket, secrets.token_hex(16))
     keys = load_keys(folder)
-    source = Place.in_folder(folder, keys)
+    source = CatalogPlace.in_folder(folder, keys)
     if not isinstance(source.at, Path) or not source.at.exists():
         msg = f"there is no warehouse in {folder}"
         raise MoveError(msg)
-    with folder_lock(folder), postgres.held(server, busy_error(folder), shared=False):
-        if postgres.is_used(server):
+    with folder_lock(folder), postgres.writer_lock(server, busy_error(folder), shared=False):
+        if postgres.has_catalog(server):
             msg = f"the database {server} is not empty: name a new one in {CATALOG_AT}"
             raise MoveError(msg)
         with _at_work(where, keys) as connection:
             files = _copy_files(connection, str(folder / TABLES), tables)
             rows, snapshots = copy_catalog(
-                connection, source, Place(Kind.POSTGRES, server), encrypted=keys is not None
+                connection,
+                source,
+                CatalogPlace(CatalogFormat.POSTGRES, server),
+                encrypted=keys is not None,
             )
-        postgres.own(server, where.identity or "")
+        postgres.record_owner(server, where.identity or "")
         with failpoint("move: in force"):
-            remember(where, made=True)
+            save_location(where, made=True)
         source.at.replace(f"{source.at}.{MOVED}")
         (folder / READER_CATALOG).unlink(missing_ok=True)
-    return Moved(rows, snapshots, files)
+    return MoveResult(rows, snapshots, files)
 
 
 @value_free
-def to_folder(folder: Path) -> Moved:
+def move_to_folder(folder: Path) -> MoveResult:
     """Moves the catalog out of its database into the folder, and the tables beside it.
 
     The database is left as it is. Raises MoveError, WarehouseBusyError.
     """
     folder = folder.absolute()
-    where = locate_warehouse(folder) if is_served(folder) else WarehouseLocation(folder, None, "")
+    where = (
+        locate_warehouse(folder)
+        if has_catalog_server(folder)
+        else WarehouseLocation(folder, None, "")
+    )
     if where.server is None or not where.made:
         msg = f"the catalog of the warehouse in {folder} is in no database"
         raise MoveError(msg)
     keys = load_keys(folder)
     with (
         folder_lock(folder),
-        postgres.held(where.server, busy_error(folder), shared=False),
+        postgres.writer_lock(where.server, busy_error(folder), shared=False),
     ):
-        postgres.claim(where, make=False)
+        postgres.claim_database(where, make=False)
         with _at_work(where, keys) as connection:
             files = _copy_files(connection, where.tables, str(folder / TABLES))
-            target = Place.in_folder(folder, keys)
-            rows, snapshots = into_file(connection, where.server, target)
+            target = CatalogPlace.in_folder(folder, keys)
+            rows, snapshots = copy_catalog_to_file(connection, where.server, target)
         with failpoint("move: in force"):
-            forget(folder)
-    return Moved(rows, snapshots, files)
+            delete_location(folder)
+    return MoveResult(rows, snapshots, files)
 
 
-def into_file(
-    connection: duckdb.DuckDBPyConnection, server: Server, target: Place
+def copy_catalog_to_file(
+    connection: duckdb.DuckDBPyConnection, server: Server, target: CatalogPlace
 ) -> tuple[int, int]:
     """Copies the catalog in ``server`` into a file, which appears whole; what was there goes.
 
@@ -165,7 +172,7 @@ def into_file(
     part.unlink(missing_ok=True)
     copied = copy_catalog(
         connection,
-        Place(Kind.POSTGRES, server),
+        CatalogPlace(CatalogFormat.POSTGRES, server),
         replace(target, at=part),
         encrypted=target.key is not None,
     )
@@ -174,7 +181,11 @@ def into_file(
 
 
 def copy_catalog(
-    connection: duckdb.DuckDBPyConnection, source: Place, target: Place, *, encrypted: bool
+    connection: duckdb.DuckDBPyConnection,
+    source: CatalogPlace,
+    target: CatalogPlace,
+    *,
+    encrypted: bool,
 ) -> tuple[int, int]:
     """Makes a catalog in ``target`` that is the one in ``source``, row by row.
 
@@ -191,8 +202,8 @@ def copy_catalog(
     return copied
 
 
-def name_files_where_they_are(
-    connection: duckdb.DuckDBPyConnection, place: Place, tables: str
+def make_file_paths_absolute(
+    connection: duckdb.DuckDBPyConnection, place: CatalogPlace, tables: str
 ) -> None:
     """Has a catalog name the files of its tables by their full paths below ``tables``.
 
@@ -213,7 +224,9 @@ def name_files_where_they_are(
     connection.execute("DETACH target")
 
 
-def _make_empty(connection: duckdb.DuckDBPyConnection, place: Place, *, encrypted: bool) -> None:
+def _make_empty(
+    connection: duckdb.DuckDBPyConnection, place: CatalogPlace, *, encrypted: bool
+) -> None:
     """Has DuckLake make its tables there: they are of the version that it expects."""
     options, values = "", []
     if encrypted:
@@ -226,7 +239,7 @@ def _make_empty(connection: duckdb.DuckDBPyConnection, place: Place, *, encrypte
         source = catalog_source(place.at)
         options += f", META_SECRET '{CATALOG_SECRET}'"
     else:
-        source = f"ducklake:{'sqlite:' if place.kind is Kind.SQLITE else ''}{place.at}"
+        source = f"ducklake:{'sqlite:' if place.kind is CatalogFormat.SQLITE else ''}{place.at}"
     # Where the data are is said anew whenever the catalog is opened.
     where = "DATA_PATH 'tables', OVERRIDE_DATA_PATH true"
     connection.execute(f"ATTACH {quote_literal(source)} AS made ({where}{options})", values or None)
@@ -234,7 +247,11 @@ def _make_empty(connection: duckdb.DuckDBPyConnection, place: Place, *, encrypte
 
 
 def _attach(
-    connection: duckdb.DuckDBPyConnection, place: Place, name: str, *, read_only: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    place: CatalogPlace,
+    name: str,
+    *,
+    read_only: bool = False,
 ) -> None:
     """Attaches a catalog as the plain database that it is."""
     options = ["READ_ONLY"] if read_only else []
@@ -245,7 +262,7 @@ def _attach(
         options += ["TYPE postgres", f"SECRET {CATALOG_SECRET}"]
     else:
         source = str(place.at)
-        if place.kind is Kind.SQLITE:
+        if place.kind is CatalogFormat.SQLITE:
             options.append("TYPE sqlite")
     if place.key is not None:
         options.append("ENCRYPTION_KEY ?")

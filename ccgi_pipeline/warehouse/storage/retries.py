@@ -34,7 +34,7 @@ class ConflictError(TransientError):
     """Other writers were always faster: nothing was written; try again when fewer write."""
 
 
-def retried(work: Callable[[], T]) -> tuple[T, int]:
+def retry_conflicts(work: Callable[[], T]) -> tuple[T, int]:
     """What ``work`` returns, and how often it lost before; it is one transaction, or several.
 
     Raises ConflictError after ``TRIES``.

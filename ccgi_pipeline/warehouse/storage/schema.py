@@ -18,7 +18,7 @@ from ccgi_pipeline.eligibility.evaluation import RESULTS_SCHEMA
 from ccgi_pipeline.feeds.columns import Column
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.feeds.spec import FeedSpec
-from ccgi_pipeline.warehouse.storage.retries import retried
+from ccgi_pipeline.warehouse.storage.retries import retry_conflicts
 
 _SQL_TYPES: tuple[tuple[type[pl.DataType], str], ...] = (
     (pl.Date, "DATE"),
@@ -161,7 +161,7 @@ def create_missing_tables(connection: duckdb.DuckDBPyConnection) -> None:
                 for statement in statements:
                     connection.execute(statement)
 
-    retried(once)
+    retry_conflicts(once)
 
 
 def missing_table_statements(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -70,7 +70,7 @@ def _held(
     """Holds a lock: waits for it, or raises ``busy`` where that is given."""
     kind = "_shared" if shared else ""
     try_ = "" if busy is None else "try_"
-    with postgres.connected(server) as connection:
+    with postgres.connect(server) as connection:
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT pg_{try_}advisory_lock{kind}(%s, %s)", key)
             if busy is not None and cursor.fetchone() != (True,):

@@ -33,7 +33,7 @@ def exclusive_writer(folder: Path) -> Iterator[None]:
     where = locate_warehouse(folder)
     load_keys(folder, make=True)
     if where.server is not None:
-        with postgres.held(where.server, busy_error(folder), shared=False):
+        with postgres.writer_lock(where.server, busy_error(folder), shared=False):
             yield
         return
     with folder_lock(folder):
@@ -59,7 +59,7 @@ def shared_writer(folder: Path) -> Iterator[None]:
         with exclusive_writer(folder):
             yield
         return
-    with postgres.held(where.server, busy_error(folder), shared=True):
+    with postgres.writer_lock(where.server, busy_error(folder), shared=True):
         yield
 
 

@@ -20,7 +20,11 @@ from ccgi_pipeline.verification.drop_files import files_to_verify
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.offline_check import shipped_knowledge
 from ccgi_pipeline.verification.outcomes import Verification
-from ccgi_pipeline.warehouse.load.drop_records import known_drops, record_arrivals, remembered_files
+from ccgi_pipeline.warehouse.load.drop_records import (
+    read_known_drops,
+    read_remembered_files,
+    record_arrivals,
+)
 from ccgi_pipeline.warehouse.load.ledger import LedgerError, load_drops
 from ccgi_pipeline.warehouse.queries import health as health_queries
 from ccgi_pipeline.warehouse.queries import receipts as receipt_queries
@@ -70,7 +74,7 @@ def test_a_load_that_failed_can_be_done_again(connection: duckdb.DuckDBPyConnect
         load_drops(connection, drops, _miscounted(verification, 1), ON)
     loaded = load_drops(connection, drops, verification, ON)
     assert loaded.ledger.rows() == [("transcript_student", "inserted", 2)]
-    assert drops[0].id in known_drops(connection)
+    assert drops[0].id in read_known_drops(connection)
 
 
 def test_a_ledger_error_says_nothing_of_the_lines(connection: duckdb.DuckDBPyConnection):
@@ -100,7 +104,7 @@ def test_a_load_remembers_which_bytes_lay_under_which_name(connection: duckdb.Du
     drops, verification = _verified("0000006", ((_A,),))
     load_drops(connection, drops, verification, ON)
     ((file, sha256),) = drops[0].files
-    known = remembered_files(connection)[file.path]
+    known = read_remembered_files(connection)[file.path]
     assert (known.stamp, known.sha256) == (file.stamp, sha256)
 
 
@@ -113,7 +117,7 @@ def test_a_touched_file_is_remembered_with_its_new_stamp_and_no_drop_is_made(
     touched = replace(file, stamp="another stamp")
     received = ReceivedDrops((), (), ((touched, sha256),), (), ())
     record_arrivals(connection, received, ON)
-    assert remembered_files(connection)[file.path].stamp == "another stamp"
+    assert read_remembered_files(connection)[file.path].stamp == "another stamp"
     count = "SELECT count(*) FROM drops WHERE sender = '0000007'"
     assert connection.execute(count).fetchone() == (1,)
 
@@ -121,21 +125,21 @@ def test_a_touched_file_is_remembered_with_its_new_stamp_and_no_drop_is_made(
 def test_every_drop_waits_for_its_answer_until_it_has_one(connection: duckdb.DuckDBPyConnection):
     drops, verification = _verified("0000008", ((_A, Ragged()),))
     load_drops(connection, drops, verification, ON)
-    waiting = [a for a in receipt_queries.unanswered(connection) if a.sender == "0000008"]
+    waiting = [a for a in receipt_queries.read_due_receipts(connection) if a.sender == "0000008"]
     assert [answer.drop_id for answer in waiting] == [drops[0].id]
-    receipt_queries.mark_answered(connection, waiting, ON)
-    assert not [a for a in receipt_queries.unanswered(connection) if a.sender == "0000008"]
+    receipt_queries.record_receipts(connection, waiting, ON)
+    assert not [a for a in receipt_queries.read_due_receipts(connection) if a.sender == "0000008"]
 
 
 def test_a_drop_that_came_again_is_answered_once_a_night(connection: duckdb.DuckDBPyConnection):
     drops, verification = _verified("0000009", ((_A,),))
     load_drops(connection, drops, verification, ON)
-    receipt_queries.mark_answered(connection, receipt_queries.unanswered(connection), ON)
+    receipt_queries.record_receipts(connection, receipt_queries.read_due_receipts(connection), ON)
     record_arrivals(connection, ReceivedDrops((), tuple(drops), (), (), ()), ON)
-    (again,) = (a for a in receipt_queries.unanswered(connection) if a.sender == "0000009")
+    (again,) = (a for a in receipt_queries.read_due_receipts(connection) if a.sender == "0000009")
     assert (again.verdict, again.again) == ("duplicate", drops[0].files[0][0].path)
-    receipt_queries.mark_answered(connection, [again], ON)
-    assert not [a for a in receipt_queries.unanswered(connection) if a.sender == "0000009"]
+    receipt_queries.record_receipts(connection, [again], ON)
+    assert not [a for a in receipt_queries.read_due_receipts(connection) if a.sender == "0000009"]
 
 
 def test_the_number_of_records_that_a_full_set_ended_is_noted_with_its_file(
@@ -156,9 +160,9 @@ def test_a_ledger_line_that_is_lost_later_is_found(tmp_path: Path):
         create_missing_tables(connection)
         drops, verification = _verified("0000001", ((_A, BadCell(1)),))
         load_drops(connection, drops, verification, ON)
-        assert health_queries.unbalanced_files(connection) == {}
+        assert health_queries.count_unbalanced_files(connection) == {}
         connection.execute("DELETE FROM ledger WHERE fate = 'rejected'")
-        assert health_queries.unbalanced_files(connection) == {STUDENT.name: 1}
+        assert health_queries.count_unbalanced_files(connection) == {STUDENT.name: 1}
 
 
 def test_a_key_that_is_there_twice_is_a_fault_of_the_table(tmp_path: Path):
@@ -166,9 +170,9 @@ def test_a_key_that_is_there_twice_is_a_fault_of_the_table(tmp_path: Path):
         create_missing_tables(connection)
         drops, verification = _verified("0000001", ((_A, _B),))
         load_drops(connection, drops, verification, ON)
-        assert health_queries.table_faults(connection, STUDENT, changed=True) == []
+        assert health_queries.find_table_faults(connection, STUDENT, changed=True) == []
         connection.execute("INSERT INTO transcript_student FROM transcript_student LIMIT 1")
-        assert health_queries.table_faults(connection, STUDENT, changed=True) == [
+        assert health_queries.find_table_faults(connection, STUDENT, changed=True) == [
             "1 keys occur more than once"
         ]
 
@@ -176,6 +180,6 @@ def test_a_key_that_is_there_twice_is_a_fault_of_the_table(tmp_path: Path):
 def test_a_district_that_lost_its_whole_roster_is_named(connection: duckdb.DuckDBPyConnection):
     drops, verification = _verified("0000011", ((_A,),))
     load_drops(connection, drops, verification, ON)
-    assert "0000011" not in health_queries.districts_without_roster(connection, STUDENT)
+    assert "0000011" not in health_queries.find_districts_without_roster(connection, STUDENT)
     connection.execute("UPDATE transcript_student SET _active = false WHERE _sender = '0000011'")
-    assert "0000011" in health_queries.districts_without_roster(connection, STUDENT)
+    assert "0000011" in health_queries.find_districts_without_roster(connection, STUDENT)

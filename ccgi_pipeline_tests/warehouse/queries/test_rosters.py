@@ -55,7 +55,7 @@ def _school(
     ],
 )
 def test_a_schools_code_is_told_by_what_it_has(school: pl.DataFrame, code: str, by: str):
-    found = rosters.schools_with_codes(school, DIRECTORY)
+    found = rosters.match_school_codes(school, DIRECTORY)
     assert found.select("CDSCode", "told_by").rows() == [(code, by)]
 
 
@@ -63,12 +63,12 @@ def test_a_schools_code_is_told_by_what_it_has(school: pl.DataFrame, code: str, 
     "school", [_school(), _school(name="Twin Elementary"), _school(identifier="99999")]
 )
 def test_a_school_that_cannot_be_told_has_no_code(school: pl.DataFrame):
-    assert rosters.schools_with_codes(school, DIRECTORY).is_empty()
+    assert rosters.match_school_codes(school, DIRECTORY).is_empty()
 
 
 def test_a_school_of_another_district_is_none_of_ours():
     foreign = _school(identifier=PALM_SPRINGS_HIGH).with_columns(_sender=pl.lit("0161192"))
-    assert rosters.schools_with_codes(foreign, DIRECTORY).is_empty()
+    assert rosters.match_school_codes(foreign, DIRECTORY).is_empty()
 
 
 def _user(id_: str, role: str = "student", **cells: str) -> Line:
@@ -130,9 +130,9 @@ def warehouse(tmp_path: Path) -> duckdb.DuckDBPyConnection:
 
 
 def test_students_are_compared_by_school(warehouse: duckdb.DuckDBPyConnection):
-    covered = rosters.coverage(warehouse)
+    covered = rosters.compare_rosters(warehouse)
     assert covered.rows() == [(PALM_SPRINGS, PALM_SPRINGS_HIGH, 3, 1, 1)]
-    assert rosters.disagreeing(covered).height == 1
+    assert rosters.find_disagreeing_schools(covered).height == 1
 
 
 def test_the_views_show_who_is_where(warehouse: duckdb.DuckDBPyConnection):

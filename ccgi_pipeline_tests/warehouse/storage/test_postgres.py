@@ -21,7 +21,12 @@ from ccgi_pipeline.common.errors import (
 from ccgi_pipeline.encryption.keys import EncryptionKeyError, generate_key
 from ccgi_pipeline.warehouse.storage.catalog_health import find_catalog_fault
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
-from ccgi_pipeline.warehouse.storage.location import CATALOG_AT, MEMORY, PASSWORD, LocationError
+from ccgi_pipeline.warehouse.storage.location import (
+    CATALOG_AT,
+    LOCATION_FILE,
+    PASSWORD,
+    LocationError,
+)
 from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
 from ccgi_pipeline.warehouse.storage.postgres import CatalogRefusedError
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer, shared_writer
@@ -50,7 +55,7 @@ def test_a_catalog_in_postgresql_leaves_none_in_the_folder(
     assert warehouse_exists(tmp_path)
     assert find_catalog_fault(tmp_path) is None
     assert not list(tmp_path.glob("catalog*"))
-    assert database_server.password not in (tmp_path / MEMORY).read_text()
+    assert database_server.password not in (tmp_path / LOCATION_FILE).read_text()
     tables = "SELECT count(*) FROM ducklake_table WHERE table_name = 'duplicates'"
     assert database_server.execute(catalog_in_postgresql, tables) == [(1,)]
 
@@ -102,7 +107,7 @@ def test_a_warehouse_that_was_killed_while_it_was_made_is_made_by_the_next(
     tmp_path: Path, catalog_in_postgresql: str, database_server: PostgreSql
 ) -> None:
     _begin(tmp_path / "first")
-    memory = tmp_path / "first" / MEMORY
+    memory = tmp_path / "first" / LOCATION_FILE
     # As if the process had ended before it could note that the catalog is there.
     memory.write_text(json.dumps({**json.loads(memory.read_text()), "made": False}))
     assert not warehouse_exists(tmp_path / "first")
@@ -233,7 +238,7 @@ def test_tables_in_another_place_than_before_are_refused(
 
 
 def test_what_nobody_foresaw_is_an_error_of_ours(tmp_path: Path) -> None:
-    (tmp_path / MEMORY).write_text("{")
+    (tmp_path / LOCATION_FILE).write_text("{")
     with pytest.raises(PipelineError, match=r"warehouse\.json is damaged"):
         open_warehouse(tmp_path)
 

@@ -16,8 +16,13 @@ import pytest
 from ccgi_pipeline.encryption.keys import generate_key
 from ccgi_pipeline.warehouse.storage import relocation
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, read_snapshot_id
-from ccgi_pipeline.warehouse.storage.location import CATALOG, CATALOG_AT, MEMORY, LocationError
-from ccgi_pipeline.warehouse.storage.preview_copy import scratch_copy
+from ccgi_pipeline.warehouse.storage.location import (
+    CATALOG,
+    CATALOG_AT,
+    LOCATION_FILE,
+    LocationError,
+)
+from ccgi_pipeline.warehouse.storage.preview_copy import make_preview_copy
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 from ccgi_pipeline_tests.encrypted_folders import key_set
 from ccgi_pipeline_tests.object_storage import ObjectStorage
@@ -113,19 +118,19 @@ def test_every_row_of_every_snapshot_moves_there_and_back(
             **(store.environment(tmp_path.name) if "object" in tables else {}),
         }.items():
             patched.setenv(name, value)
-        moved = relocation.to_postgres(folder)
+        moved = relocation.move_to_postgres(folder)
         assert not (folder / CATALOG).exists()
         assert _states(folder) == before
         assert moved.snapshots == len(before[-1])
         assert moved.files == (0 if tables == "in the folder" else 8)
         _still_writable(folder)
         after = _states(folder)
-        with scratch_copy(folder) as copy, open_warehouse(copy) as connection:
+        with make_preview_copy(folder) as copy, open_warehouse(copy) as connection:
             assert _states_seen(connection) == after
             _write(connection)
         assert _states(folder) == after
-        relocation.to_folder(folder)
-        assert not (folder / MEMORY).exists()
+        relocation.move_to_folder(folder)
+        assert not (folder / LOCATION_FILE).exists()
         with pytest.raises(LocationError, match="unset it"):
             open_warehouse(folder)
         for name in (CATALOG_AT, "CCGI_TABLES"):
@@ -142,16 +147,16 @@ def test_what_cannot_be_moved_is_left_as_it_is(
 ) -> None:
     folder = tmp_path / "warehouse"
     with pytest.raises(relocation.MoveError, match="there is no warehouse"):
-        relocation.to_postgres(folder)
+        relocation.move_to_postgres(folder)
     with pytest.raises(relocation.MoveError, match="is in no database"):
-        relocation.to_folder(folder)
+        relocation.move_to_folder(folder)
     with monkeypatch.context() as patched:
         patched.delenv(CATALOG_AT)
         _begin(folder)
         before = _states(folder)
     database_server.execute(catalog_in_postgresql, "CREATE TABLE ducklake_metadata (a int)")
     with pytest.raises(relocation.MoveError, match="is not empty"):
-        relocation.to_postgres(folder)
+        relocation.move_to_postgres(folder)
     monkeypatch.delenv(CATALOG_AT)
     assert _states(folder) == before
 
@@ -168,6 +173,6 @@ def test_a_catalog_that_is_not_all_known_is_left_as_it_is(
     with closing(sqlite3.connect(folder / CATALOG)) as catalog:
         catalog.execute("CREATE TABLE ducklake_of_tomorrow (a int)")
     with pytest.raises(relocation.MoveError, match="a table ducklake_of_tomorrow"):
-        relocation.to_postgres(folder)
+        relocation.move_to_postgres(folder)
     monkeypatch.delenv(CATALOG_AT)
     assert _states(folder) == before
