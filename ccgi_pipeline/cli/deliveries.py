@@ -14,7 +14,14 @@ import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, print_table
 from ccgi_pipeline.common.errors import PipelineError
-from ccgi_pipeline.delivery.ledger import Delivery, DeliveryLedger, Made, State, exists, open_ledger
+from ccgi_pipeline.delivery.ledger import (
+    Delivery,
+    DeliveryLedger,
+    DeliveryState,
+    MadeFile,
+    ledger_exists,
+    open_ledger,
+)
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 _warehouse = click.option(
@@ -43,7 +50,7 @@ def deliveries() -> None:
 @click.option(
     "--state",
     "states",
-    type=click.Choice([str(state) for state in State]),
+    type=click.Choice([str(state) for state in DeliveryState]),
     multiple=True,
     help="In this state only; may be given several times.",
 )
@@ -58,9 +65,9 @@ def list_(warehouse: Path, district: str | None, states: tuple[str, ...], newest
     """Shows deliveries, the newest last; times are UTC."""
     _must_exist(warehouse)
     with open_ledger(warehouse) as ledger:
-        wanted = [State(state) for state in states] or [*State]
-        found = ledger.find(owner=district, states=wanted)
-        since = ledger.since()
+        wanted = [DeliveryState(state) for state in states] or [*DeliveryState]
+        found = ledger.find_deliveries(owner=district, states=wanted)
+        since = ledger.read_state_times()
     if not found:
         click.echo("There is no such delivery.")
         return
@@ -91,7 +98,7 @@ def show(id_: str, warehouse: Path) -> None:
     _must_exist(warehouse)
     with open_ledger(warehouse) as ledger:
         delivery = _the_delivery(ledger, id_)
-        made = ledger.made(delivery.path, delivery.sha256)
+        made = ledger.find_made(delivery.path, delivery.sha256)
         _print_delivery(delivery, ledger)
     if made is not None:
         _print_made(made)
@@ -124,7 +131,7 @@ def rebuild(
     _must_exist(warehouse)
     with open_ledger(warehouse) as ledger:
         made = _made(ledger, id_, path)
-        sent = [_the_delivery(ledger, id_)] if id_ else ledger.of_file(made)
+        sent = [_the_delivery(ledger, id_)] if id_ else ledger.list_for_file(made)
         out = out or Path(PurePosixPath(made.path).name)
         if out.exists() and not force:
             raise click.ClickException(_IS_THERE.format(out))
@@ -145,23 +152,23 @@ _IS_THERE = "{} is there already; --force writes over it"
 
 
 def _must_exist(warehouse: Path) -> None:
-    if not exists(warehouse):
+    if not ledger_exists(warehouse):
         raise click.ClickException(f"nothing was ever made in {warehouse}")  # noqa: EM102 - shown as it is
 
 
 def _the_delivery(ledger: DeliveryLedger, id_: str) -> Delivery:
     try:
-        return ledger.the_delivery(id_)
+        return ledger.get_delivery(id_)
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
 
 
-def _made(ledger: DeliveryLedger, id_: str | None, path: str | None) -> Made:
+def _made(ledger: DeliveryLedger, id_: str | None, path: str | None) -> MadeFile:
     if id_ is not None:
         delivery = _the_delivery(ledger, id_)
-        made = ledger.made(delivery.path, delivery.sha256)
+        made = ledger.find_made(delivery.path, delivery.sha256)
     else:
-        made = ledger.made(PurePosixPath(path or "").as_posix())
+        made = ledger.find_made(PurePosixPath(path or "").as_posix())
     if made is None:
         raise click.ClickException("it is not known of what that file was made")  # noqa: EM101
     return made
@@ -170,11 +177,11 @@ def _made(ledger: DeliveryLedger, id_: str | None, path: str | None) -> Made:
 def _print_delivery(delivery: Delivery, ledger: DeliveryLedger) -> None:
     click.echo(f"delivery {delivery.id} of {delivery.owner}")
     click.echo(f"  to {delivery.server}: {delivery.remote}")
-    for state, at in ledger.history(delivery.id):
+    for state, at in ledger.read_history(delivery.id):
         click.echo(f"  {_moment(at)} UTC  {_in_words(state)}")
 
 
-def _print_made(made: Made) -> None:
+def _print_made(made: MadeFile) -> None:
     click.echo(f"{made.path}")
     click.echo(f"  night    {made.night}")
     click.echo(f"  snapshot {made.snapshot}")

@@ -13,8 +13,8 @@ from ccgi_pipeline.defs.receipts import CHILD_MATCH
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
 from ccgi_pipeline.defs.ssid_lookup import DOWNLOAD
-from ccgi_pipeline.delivery.ledger import State
-from ccgi_pipeline.delivery.upload import Outcome
+from ccgi_pipeline.delivery.ledger import DeliveryState
+from ccgi_pipeline.delivery.upload import DeliveryOutcome
 from ccgi_pipeline.nightly.deliver import deliver_outbox, has_pending_deliveries
 from ccgi_pipeline.reports.registry import REPORTS
 
@@ -65,7 +65,7 @@ def deliveries(
         }
     )
     yield _all_sent(outcomes)
-    changed = {o.server: o.noticed[State.CHANGED] for o in outcomes}
+    changed = {o.server: o.noticed[DeliveryState.CHANGED] for o in outcomes}
     yield dg.AssetCheckResult(
         check_name=AS_SENT,
         passed=not any(changed.values()),
@@ -74,7 +74,7 @@ def deliveries(
     )
 
 
-def _all_sent(outcomes: Sequence[Outcome]) -> dg.AssetCheckResult:
+def _all_sent(outcomes: Sequence[DeliveryOutcome]) -> dg.AssetCheckResult:
     failed = [outcome for outcome in outcomes if outcome.why or outcome.waiting]
     red = any(outcome.permanent or outcome.missing for outcome in failed)
     return dg.AssetCheckResult(
@@ -85,7 +85,7 @@ def _all_sent(outcomes: Sequence[Outcome]) -> dg.AssetCheckResult:
     )
 
 
-def _told(outcome: Outcome) -> str:
+def _told(outcome: DeliveryOutcome) -> str:
     missing = f"{outcome.missing} files are no longer in the outbox (ccgi rebuild makes them)"
     parts = [f"{outcome.waiting} files wait", *outcome.why, *([missing] if outcome.missing else [])]
     return "; ".join(parts)

@@ -1,1 +1,1 @@
-"""Delivery: from the outbox to the districts' folders on SFTP servers, provably."""
+"""Delivery: from the outbox to the districts' folders on SFTP servers, with proof of arrival."""

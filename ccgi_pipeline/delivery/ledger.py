@@ -1,8 +1,8 @@
-"""The ledger of deliveries: which files were made of which night's data, and how far each has come.
+"""The ledger of deliveries: which files were made from which data, and how far each was delivered.
 
-Belongs here: our own tables in one SQLite file of the warehouse folder (thousands of small writes a
-night are not what DuckLake is for), and the states that a delivery goes through. Does not belong
-here: what is to be sent (choosing), sending (delivering).
+Belongs here: its tables, in one SQLite file of the warehouse folder because DuckLake is not made
+for thousands of small writes a night, and the states of a delivery. Does not belong here: which
+files are sent (``routing``) and sending them (``upload``).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from ccgi_pipeline.encryption.sqlite import open_database, transaction
 FILE_NAME = "deliveries.sqlite"
 
 
-class State(StrEnum):
+class DeliveryState(StrEnum):
     """How far a delivery has come.
 
-    PREPARED: it is to be sent. UPLOADED: all of it lies on the server under a partial name.
-    VERIFIED: it was read back, and is what was sent. DELIVERED: it has its name. PICKED_UP: it is
-    gone from there, or was read. CHANGED: it lies there with other content than was delivered.
-    SUPERSEDED: before it could be sent, a newer file of the same name was made.
+    PREPARED: it has to be sent. UPLOADED: all of it is on the server, under a temporary name.
+    VERIFIED: it was read back and is what was sent. DELIVERED: it has its final name. PICKED_UP:
+    it was read on the server or removed from it. CHANGED: its content on the server is no longer
+    what was delivered. SUPERSEDED: a newer file of the same name was made before it was sent.
     """
 
     PREPARED = "prepared"
@@ -41,17 +41,15 @@ class State(StrEnum):
     SUPERSEDED = "superseded"
 
 
-UNDER_WAY = (State.PREPARED, State.UPLOADED, State.VERIFIED)
-"""States of what is still to be brought to its end."""
-ARRIVED = (State.DELIVERED, State.PICKED_UP, State.CHANGED)
-"""States of what was visible to its district under its name."""
+UNDER_WAY = (DeliveryState.PREPARED, DeliveryState.UPLOADED, DeliveryState.VERIFIED)
+"""States of deliveries that are not complete yet."""
+ARRIVED = (DeliveryState.DELIVERED, DeliveryState.PICKED_UP, DeliveryState.CHANGED)
+"""States of deliveries whose file the district could see under its name."""
+_ENDED = (*ARRIVED, DeliveryState.SUPERSEDED)
 
 
-_ENDED = (*ARRIVED, State.SUPERSEDED)
-
-
-class Kind(StrEnum):
-    """What a file of the outbox is, and so how it can be made again."""
+class FileKind(StrEnum):
+    """The kinds of files in the outbox; each is made, and made again, in its own way."""
 
     REPORT = "report"
     RECEIPT = "receipt"
@@ -60,12 +58,13 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """A file of the outbox, and of what it was made.
+class MadeFile:
+    """A file of the outbox and the data that it was made from.
 
-    ``path`` is relative to the outbox. ``owner``: whose it is (a CD code, or a state-wide sender).
-    ``name`` and ``part`` say which report and which of its files, or which receipt. ``snapshot`` is
-    the warehouse's, ``settings`` the SHA-256 of the profiles in force, in the archive.
+    ``path`` is relative to the outbox. ``owner`` is a CD code or a state-wide sender. ``name`` and
+    ``part`` are the report and its file (Agg or Detail), or the receipt and its format.
+    ``snapshot`` is the snapshot of the warehouse, ``settings`` the SHA-256 of the profiles in
+    force, which are in the archive.
     """
 
     path: str
@@ -81,7 +80,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A file on its way to a server, or there. Times are the server's, in seconds since 1970."""
+    """A file that is or was sent to a server. Times are the server's, in seconds since 1970."""
 
     id: str
     server: str
@@ -90,22 +89,22 @@ class Delivery:
     sha256: str
     owner: str
     night: date
-    state: State
+    state: DeliveryState
     size: int | None = None
     mtime: int | None = None
     atime: int | None = None
 
     @property
     def part(self) -> str:
-        """The name on the server until it is whole."""
+        """The file's temporary name on the server, until it is complete."""
         folder, _, name = self.remote.rpartition("/")
         return f"{folder}/.{name}.{self.id[:8]}.part"
 
 
 def delivery_id(server: str, remote: str, sha256: str) -> str:
-    """The identity of a delivery: the same content to the same place is the same delivery."""
-    named = f"{server}\n{remote}\n{sha256}"
-    return hashlib.sha256(named.encode(errors="surrogateescape")).hexdigest()[:24]
+    """Returns a delivery's id: the same content for the same remote path is the same delivery."""
+    identity = f"{server}\n{remote}\n{sha256}"
+    return hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:24]
 
 
 _SCHEMA = """
@@ -134,30 +133,30 @@ _MADE = "path, sha256, owner, kind, name, part, night, snapshot, settings"
 
 @contextmanager
 def open_ledger(warehouse: Path) -> Iterator[DeliveryLedger]:
-    """The ledger of the warehouse in this folder."""
-    # What the last moments before a power failure noted may be lost: every step looks at the server
-    # before it acts, so that costs a look and no file.
+    """Opens the ledger of a warehouse, and makes it if it is missing."""
+    # A power failure may lose the last entries. That loses no file, because each step of a
+    # delivery looks at the server before it acts.
     with closing(open_database(warehouse / FILE_NAME, _SCHEMA, "NORMAL")) as database:
         yield DeliveryLedger(database)
 
 
-def exists(warehouse: Path) -> bool:
-    """Whether anything was ever made here."""
+def ledger_exists(warehouse: Path) -> bool:
+    """Tells whether the warehouse has a ledger, that is, whether a file was ever made."""
     return (warehouse / FILE_NAME).exists()
 
 
 class UnknownDeliveryError(PermanentError):
-    """No delivery, or more than one, has an id that begins so."""
+    """No delivery, or more than one, has an id that begins with the given letters."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLedger:
-    """The open ledger."""
+    """An open ledger."""
 
     database: sqlite3.Connection
 
-    def note_made(self, made: Sequence[Made]) -> None:
-        """Notes files of the outbox. What was made again is noted as it was made last."""
+    def record_made(self, made: Sequence[MadeFile]) -> None:
+        """Records files of the outbox; a file that was made again replaces its former record."""
         with failpoint("delivery: made noted"), transaction(self.database):
             self.database.executemany(
                 f"INSERT OR REPLACE INTO made ({_MADE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -170,38 +169,39 @@ class DeliveryLedger:
                 ],
             )
 
-    def made_on(self, night: date) -> list[Made]:
-        """The newest file of each path of a night, in the order in which they were made."""
+    def list_made(self, night: date) -> list[MadeFile]:
+        """Returns the newest file of each path of a night, in the order of their making."""
         rows = self.database.execute(
             f"SELECT {_MADE} FROM made WHERE night = ? AND rowid IN "
             "(SELECT max(rowid) FROM made GROUP BY path) ORDER BY rowid",
             [night.isoformat()],
         )
-        return [_made(row) for row in rows]
+        return [_parse_made(row) for row in rows]
 
-    def made(self, path: str, sha256: str | None = None) -> Made | None:
-        """The file of this path and content, or the newest of this path."""
+    def find_made(self, path: str, sha256: str | None = None) -> MadeFile | None:
+        """Returns the file of this path and content; without ``sha256``, the newest of the path."""
         rows = self.database.execute(
             f"SELECT {_MADE} FROM made WHERE path = ? AND (? IS NULL OR sha256 = ?) "
             "ORDER BY rowid DESC LIMIT 1",
             [path, sha256, sha256],
         ).fetchall()
-        return _made(rows[0]) if rows else None
+        return _parse_made(rows[0]) if rows else None
 
-    def reports(self, owner: str, name: str, part: str, night: date | None) -> Made | None:
-        """The newest file of a report for ``owner``, of ``night`` or of any."""
+    def find_report(self, owner: str, name: str, part: str, night: date | None) -> MadeFile | None:
+        """Returns the newest file of a report for ``owner``, of ``night`` or of any night."""
         rows = self.database.execute(
             f"SELECT {_MADE} FROM made WHERE owner = ? AND kind = ? AND name = ? AND part = ? "
             "AND (? IS NULL OR night = ?) ORDER BY night DESC, rowid DESC LIMIT 1",
-            [owner, str(Kind.REPORT), name, part, *[night.isoformat() if night else None] * 2],
+            [owner, str(FileKind.REPORT), name, part, *[night.isoformat() if night else None] * 2],
         ).fetchall()
-        return _made(rows[0]) if rows else None
+        return _parse_made(rows[0]) if rows else None
 
-    def prepare(self, wanted: Iterable[tuple[Made, str, str]]) -> None:
-        """Notes what is to be sent: each file with its server and its path there.
+    def prepare(self, wanted: Iterable[tuple[MadeFile, str, str]]) -> None:
+        """Records the files to send, each with its server and its path there.
 
-        What is under way, or came to its place last, stays as it is: the same content is not sent
-        twice. Of what was to go to the same place and was not yet verified, nothing more is sent.
+        A delivery that is under way, or was the last to arrive at its path, stays as it is: the
+        same content is not sent twice. Other deliveries for the same path that are not verified
+        yet become SUPERSEDED.
         """
         now = _now()
         with failpoint("delivery: prepared"), transaction(self.database):
@@ -215,31 +215,31 @@ class DeliveryLedger:
                     "FROM deliveries AS d WHERE d.server = ? AND d.remote = ?)",
                     [
                         *(identity, server, remote, file.path, file.sha256, file.owner),
-                        *(file.night.isoformat(), str(State.PREPARED)),
-                        *(str(State.SUPERSEDED), server, remote),
+                        *(file.night.isoformat(), str(DeliveryState.PREPARED)),
+                        *(str(DeliveryState.SUPERSEDED), server, remote),
                     ],
                 ).rowcount
                 if added:
-                    self._note(identity, State.PREPARED, now)
+                    self._record_state(identity, DeliveryState.PREPARED, now)
                     self._supersede(identity, server, remote, now)
 
     def _supersede(self, identity: str, server: str, remote: str, now: str) -> None:
-        # One that was verified may have its name already: that comes to its end first.
+        # A verified delivery is completed, because its file may have its final name already.
         rows = self.database.execute(
             "UPDATE deliveries SET state = ? WHERE server = ? AND remote = ? AND id <> ? "
             "AND state IN (?, ?) RETURNING id",
-            [str(State.SUPERSEDED), server, remote, identity, *map(str, UNDER_WAY[:2])],
+            [str(DeliveryState.SUPERSEDED), server, remote, identity, *map(str, UNDER_WAY[:2])],
         ).fetchall()
         for (former,) in rows:
-            self._note(former, State.SUPERSEDED, now)
+            self._record_state(former, DeliveryState.SUPERSEDED, now)
 
     def advance(
         self,
         delivery: Delivery,
-        state: State,
+        state: DeliveryState,
         facts: tuple[int, int, int] | None = None,
     ) -> None:
-        """Notes that ``delivery`` has come to ``state``; ``facts``: size, mtime, atime there."""
+        """Records a delivery's new ``state``; ``facts``: size, mtime and atime on the server."""
         with failpoint(f"delivery: {state.value} noted"), transaction(self.database):
             self.database.execute(
                 "UPDATE deliveries SET state = ?, size = coalesce(?, size), "
@@ -248,67 +248,76 @@ class DeliveryLedger:
                 "ELSE arrival END WHERE id = ?",
                 [
                     *(str(state), *(facts or (None, None, None))),
-                    *(state is State.DELIVERED, delivery.id),
+                    *(state is DeliveryState.DELIVERED, delivery.id),
                 ],
             )
-            self._note(delivery.id, state, _now())
+            self._record_state(delivery.id, state, _now())
 
-    def _note(self, identity: str, state: State, now: str) -> None:
+    def _record_state(self, identity: str, state: DeliveryState, now: str) -> None:
         self.database.execute(
             "INSERT INTO changes_of_state VALUES (?, ?, ?)", [identity, str(state), now]
         )
 
-    def of_server(self, server: str, states: Sequence[State]) -> list[Delivery]:
-        """A server's deliveries in these states, the oldest first."""
-        return self._deliveries(
+    def list_for_server(self, server: str, states: Sequence[DeliveryState]) -> list[Delivery]:
+        """Returns a server's deliveries in these states, the oldest first."""
+        return self._select(
             f"server = ? AND state IN ({', '.join('?' * len(states))})",
             [server, *map(str, states)],
         )
 
-    def newest_at(self, server: str, since: date) -> dict[str, Delivery]:
-        """What should lie at each place of a server: the delivery that came there last.
-
-        Of nights from ``since`` on.
-        """
-        arrived = self._deliveries(
+    def list_newest(self, server: str, since: date) -> dict[str, Delivery]:
+        """Returns for each path of a server the delivery that arrived last, from ``since`` on."""
+        arrived = self._select(
             "server = ? AND state IN (?, ?, ?) AND night >= ?",
             [server, *map(str, ARRIVED), since.isoformat()],
             order="arrival",
         )
-        return {delivery.remote: delivery for delivery in arrived}  # the last of a place stays
+        return {delivery.remote: delivery for delivery in arrived}  # the last one of a path stays
 
-    def find(
-        self, identity: str = "", owner: str | None = None, states: Sequence[State] = tuple(State)
+    def find_deliveries(
+        self,
+        identity: str = "",
+        owner: str | None = None,
+        states: Sequence[DeliveryState] = tuple(DeliveryState),
     ) -> list[Delivery]:
-        """Deliveries whose id begins so, of an owner, in some states; the newest last."""
-        return self._deliveries(
+        """Returns deliveries, the newest last: of one owner, in some states.
+
+        ``identity`` is the beginning of the id.
+        """
+        return self._select(
             "substr(id, 1, length(?)) = ? AND (? IS NULL OR owner = ?) "
             f"AND state IN ({', '.join('?' * len(states))})",
             [identity, identity, owner, owner, *map(str, states)],
         )
 
-    def the_delivery(self, identity: str) -> Delivery:
-        """The delivery whose id begins so. Raises UnknownDeliveryError."""
-        found = self.find(identity)
+    def get_delivery(self, identity: str) -> Delivery:
+        """Returns the delivery whose id begins with ``identity``. Raises UnknownDeliveryError."""
+        found = self.find_deliveries(identity)
         if len(found) != 1:
-            msg = f"{len(found)} deliveries begin with {identity}: see `ccgi deliveries list`"
+            msg = (
+                f"the ids of {len(found)} deliveries begin with {identity}: "
+                "`ccgi deliveries list` shows the ids"
+            )
             raise UnknownDeliveryError(msg)
         return found[0]
 
-    def of_file(self, made: Made) -> list[Delivery]:
-        """The deliveries of a file of the outbox."""
-        return self._deliveries("path = ? AND sha256 = ?", [made.path, made.sha256])
+    def list_for_file(self, made: MadeFile) -> list[Delivery]:
+        """Returns the deliveries of a file of the outbox."""
+        return self._select("path = ? AND sha256 = ?", [made.path, made.sha256])
 
-    def servers(self) -> list[str]:
-        """The servers that something is on its way to."""
+    def list_servers(self) -> list[str]:
+        """Returns the servers with deliveries that are not complete yet."""
         rows = self.database.execute(
             "SELECT DISTINCT server FROM deliveries WHERE state IN (?, ?, ?) ORDER BY 1",
             [*map(str, UNDER_WAY)],
         )
         return [server for (server,) in rows]
 
-    def waiting_since(self, before: datetime) -> dict[str, tuple[int, datetime]]:
-        """How many files wait for each server since ``before``, and since when the oldest does."""
+    def count_waiting(self, before: datetime) -> dict[str, tuple[int, datetime]]:
+        """Counts for each server the files that have waited since ``before`` or longer.
+
+        Returns the count, and the moment since when the oldest waits.
+        """
         ended = ", ".join("?" * len(_ENDED))
         rows = self.database.execute(
             f"""
@@ -325,56 +334,59 @@ class DeliveryLedger:
             WHERE since < ? GROUP BY server ORDER BY server
             """,
             [
-                *(str(State.PREPARED), *map(str, _ENDED), *map(str, UNDER_WAY)),
+                *(str(DeliveryState.PREPARED), *map(str, _ENDED), *map(str, UNDER_WAY)),
                 before.astimezone(UTC).isoformat(timespec="milliseconds"),
             ],
         )
         return {server: (count, datetime.fromisoformat(since)) for server, count, since in rows}
 
-    def by_owner(self) -> dict[str, tuple[str | None, int]]:
-        """When a file was last delivered to each owner (UTC), and how many are still to be sent."""
+    def summarize_by_owner(self) -> dict[str, tuple[str | None, int]]:
+        """Returns for each owner when a file was last delivered (UTC) and how many files wait."""
         rows = self.database.execute(
             "SELECT owner, max(at) FILTER (WHERE changes_of_state.state = ?), "
             "count(DISTINCT id) FILTER (WHERE deliveries.state IN (?, ?, ?)) "
             "FROM deliveries JOIN changes_of_state USING (id) GROUP BY owner",
-            [str(State.DELIVERED), *map(str, UNDER_WAY)],
+            [str(DeliveryState.DELIVERED), *map(str, UNDER_WAY)],
         )
         return {owner: (at, waiting) for owner, at, waiting in rows}
 
-    def history(self, identity: str) -> list[tuple[str, str]]:
-        """The states of a delivery with the moment (UTC) of each."""
+    def read_history(self, identity: str) -> list[tuple[str, str]]:
+        """Returns the states of a delivery in their order, each with its moment (UTC)."""
         return self.database.execute(
             "SELECT state, at FROM changes_of_state WHERE id = ? ORDER BY rowid", [identity]
         ).fetchall()
 
-    def since(self) -> dict[str, str]:
-        """The moment (UTC) at which each delivery came to its state."""
+    def read_state_times(self) -> dict[str, str]:
+        """Returns for each delivery the moment (UTC) of its last change of state."""
         rows = self.database.execute("SELECT id, at, max(rowid) FROM changes_of_state GROUP BY id")
         return {identity: at for identity, at, _ in rows}
 
-    def counts(self) -> list[tuple[str, str, int]]:
-        """Server, state and how many deliveries."""
+    def count_by_state(self) -> list[tuple[str, str, int]]:
+        """Returns server, state and number of deliveries."""
         return self.database.execute(
             "SELECT server, state, count(*) FROM deliveries GROUP BY 1, 2 ORDER BY 1, 2"
         ).fetchall()
 
-    def forget(self, owner: str | None, before: date | None) -> int:
-        """Forgets what was made for ``owner``, or for nights ``before``; returns how many files."""
+    def delete_records(self, owner: str | None, before: date | None) -> int:
+        """Deletes the records of files of ``owner``, or else of nights before ``before``.
+
+        Returns the number of files.
+        """
         if owner is not None:
-            theirs, values = "owner = ?", [owner]
+            condition, values = "owner = ?", [owner]
         else:
-            theirs, values = "night < ?", [before.isoformat() if before else ""]
+            condition, values = "night < ?", [before.isoformat() if before else ""]
         with transaction(self.database):
-            forgotten = self.database.execute(f"DELETE FROM made WHERE {theirs}", values).rowcount
+            deleted = self.database.execute(f"DELETE FROM made WHERE {condition}", values).rowcount
             self.database.execute(
                 "DELETE FROM changes_of_state WHERE id IN "
-                f"(SELECT id FROM deliveries WHERE {theirs})",
+                f"(SELECT id FROM deliveries WHERE {condition})",
                 values,
             )
-            self.database.execute(f"DELETE FROM deliveries WHERE {theirs}", values)
-        return forgotten
+            self.database.execute(f"DELETE FROM deliveries WHERE {condition}", values)
+        return deleted
 
-    def _deliveries(
+    def _select(
         self, where: str, values: Sequence[object], order: str = "night, rowid"
     ) -> list[Delivery]:
         rows = self.database.execute(
@@ -382,15 +394,15 @@ class DeliveryLedger:
             values,
         ).fetchall()
         return [
-            Delivery(*[*row[:6], date.fromisoformat(row[6]), State(row[7]), *row[8:]])
+            Delivery(*[*row[:6], date.fromisoformat(row[6]), DeliveryState(row[7]), *row[8:]])
             for row in rows
         ]
 
 
-def _made(row: tuple[str, str, str, str, str, str, str, int, str]) -> Made:
+def _parse_made(row: tuple[str, str, str, str, str, str, str, int, str]) -> MadeFile:
     names = [name.strip() for name in _MADE.split(",")]
     values: dict[str, object] = dict(zip(names, row, strict=True))
-    return Made(**{**values, "night": date.fromisoformat(row[6])})  # type: ignore[arg-type]
+    return MadeFile(**{**values, "night": date.fromisoformat(row[6])})  # type: ignore[arg-type]
 
 
 def _now() -> str:

@@ -1,6 +1,6 @@
-"""Choosing: which files of the outbox go to which server, under which path. Pure.
+"""Routing: which files of the outbox go to which server and path, as the profiles say. Pure.
 
-Belongs here: what the profiles say of it. Does not belong here: sending (delivering).
+Does not belong here: sending the files (``upload``).
 """
 
 from __future__ import annotations
@@ -8,54 +8,60 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-from ccgi_pipeline.delivery.ledger import Kind, Made
+from ccgi_pipeline.delivery.ledger import FileKind, MadeFile
 from ccgi_pipeline.profiles import Profiles
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-def to_be_sent(made: Iterable[Made], profiles: Profiles) -> Iterator[tuple[Made, str, str]]:
-    """Those of ``made`` that are sent, each with the name of its server and its path there."""
+def route_files(
+    made: Iterable[MadeFile], profiles: Profiles
+) -> Iterator[tuple[MadeFile, str, str]]:
+    """Yields the files to send, each with the name of its server and its path there."""
     for file in made:
-        place = _place(file.owner, profiles)
-        if place is None:
+        destination = _find_destination(file.owner, profiles)
+        if destination is None:
             continue
-        server, folder = place
+        server, folder = destination
         district, _, rest = file.path.partition("/")
         if _is_wanted(file, rest, profiles):
-            yield file, server, f"{folder or f'{_outbox(server, profiles)}/{district}'}/{rest}"
+            yield (
+                file,
+                server,
+                f"{folder or f'{_server_outbox(server, profiles)}/{district}'}/{rest}",
+            )
 
 
-def folders_on(server: str, profiles: Profiles) -> list[str]:
-    """The folders of a server below which deliveries lie."""
+def list_folders(server: str, profiles: Profiles) -> list[str]:
+    """Returns the folders of a server that deliveries go into."""
     own = {
         district.delivery.folder.rstrip("/")
         for district in [profiles.defaults, *profiles.districts.values()]
         if district.delivery.server == server and district.delivery.folder
     }
-    return sorted({_outbox(server, profiles), *own})
+    return sorted({_server_outbox(server, profiles), *own})
 
 
-def _outbox(server: str, profiles: Profiles) -> str:
+def _server_outbox(server: str, profiles: Profiles) -> str:
     return (profiles.sftp[server].outbox or "").rstrip("/")
 
 
-def _place(owner: str, profiles: Profiles) -> tuple[str, str] | None:
-    """The owner's server, and its folder there if that is not named after the district."""
+def _find_destination(owner: str, profiles: Profiles) -> tuple[str, str] | None:
+    """Returns the owner's server, and its folder there if the profile names one."""
     for name, server in profiles.sftp.items():
         if server.sender == owner and server.outbox is not None:
-            return name, _outbox(name, profiles)
+            return name, _server_outbox(name, profiles)
     delivery = profiles.of(owner).delivery
     if delivery.server is None or not owner.isdigit():
         return None
     return delivery.server, (delivery.folder or "").rstrip("/")
 
 
-def _is_wanted(file: Made, rest: str, profiles: Profiles) -> bool:
+def _is_wanted(file: MadeFile, rest: str, profiles: Profiles) -> bool:
     delivery = profiles.of(file.owner).delivery
-    if file.kind == Kind.DOWNLOAD:
+    if file.kind == FileKind.DOWNLOAD:
         return True
     if PurePosixPath(rest).parts[0] not in delivery.send:
         return False
-    weekly = file.kind == Kind.REPORT and delivery.every == "week"
+    weekly = file.kind == FileKind.REPORT and delivery.every == "week"
     return not weekly or _WEEKDAYS[file.night.weekday()] == delivery.weekday

@@ -1,8 +1,8 @@
-"""Delivering: each file from prepared to delivered, one step of state after the other.
+"""Uploading: brings each delivery from PREPARED to DELIVERED, one state after the other.
 
-Belongs here: what is done at a server, what a state found there after a crash means, and noticing
-what became of a file later. Every step may be the last: whatever the next run finds, it goes on
-from there. Does not belong here: what is sent (choosing), how states are kept (ledger).
+Belongs here: what is done on a server, how a delivery goes on after a crash at any step, and what
+became of a file after its delivery. Does not belong here: which files are sent (``routing``) and
+how states are stored (``ledger``).
 """
 
 from __future__ import annotations
@@ -18,53 +18,54 @@ from pathlib import Path
 
 from ccgi_pipeline.common.errors import PermanentError, PipelineError, TransientError
 from ccgi_pipeline.common.failpoints import failpoint
-from ccgi_pipeline.delivery.ledger import UNDER_WAY, Delivery, DeliveryLedger, State
+from ccgi_pipeline.delivery.ledger import UNDER_WAY, Delivery, DeliveryLedger, DeliveryState
 from ccgi_pipeline.sftp.connection import Connection, RemoteFile
 
 Connect = Callable[[], AbstractContextManager[Connection]]
 
 _WATCHED = timedelta(days=30)
-"""So long after its night a delivered file is looked after: was it picked up, or changed."""
+"""How long after its night a delivered file is checked: was it picked up or changed?"""
 _CONNECTIONS = 3
-"""How often a server is connected to in one run, where the connection breaks off under way."""
+"""How often one run connects to a server whose connection breaks."""
+_PAUSE = 0.5
+"""Seconds before the next connection, because a restarting server needs a moment."""
 
 
 @dataclass(slots=True)
-class Outcome:
-    """How deliveries to one server went. ``why``: what stopped or hindered them, in words."""
+class DeliveryOutcome:
+    """The result of a run's deliveries to one server.
+
+    ``missing`` counts files that the outbox no longer has as they were made. ``why``: messages
+    about what stopped or hindered deliveries; ``permanent``: somebody must act.
+    """
 
     server: str
     arrived: int = 0
-    noticed: Counter[State] = field(default_factory=Counter)
+    noticed: Counter[DeliveryState] = field(default_factory=Counter)
     missing: int = 0
     waiting: int = 0
     why: list[str] = field(default_factory=list)
     permanent: bool = False
 
 
-_PAUSE = 0.5
-"""Seconds before the next connection: a server that restarts is not there at once."""
-
-
-def deliver_to(
+def deliver_to_server(
     server: str,
     connect: Connect,
     folders: Iterable[str],
     ledger: DeliveryLedger,
     outbox: Path,
     on: date,
-) -> Outcome:
-    """Brings every delivery that is under way to ``server`` to its end, and looks after the others.
+) -> DeliveryOutcome:
+    """Completes every delivery to ``server`` that is under way, and updates the delivered ones.
 
-    ``missing`` counts files that are no longer in ``outbox`` as they were made. Raises nothing of
-    the server's: the outcome says what went wrong.
+    Errors of the server are not raised, but told in the outcome.
     """
-    outcome = Outcome(server)
+    outcome = DeliveryOutcome(server)
     for attempt in range(1, _CONNECTIONS + 1):
         try:
             with connect() as connection:
                 if attempt == 1:
-                    _look_after(connection, server, folders, ledger, on, outcome)
+                    _update_delivered(connection, server, folders, ledger, on, outcome)
                 _send_all(connection, server, ledger, outbox, outcome)
         except TransientError as error:
             if attempt == _CONNECTIONS:
@@ -77,7 +78,7 @@ def deliver_to(
             break
         else:
             break
-    outcome.waiting = len(ledger.of_server(server, UNDER_WAY))
+    outcome.waiting = len(ledger.list_for_server(server, UNDER_WAY))
     return outcome
 
 
@@ -85,24 +86,28 @@ def deliver_to(
 
 
 def _send_all(
-    connection: Connection, server: str, ledger: DeliveryLedger, outbox: Path, outcome: Outcome
+    connection: Connection,
+    server: str,
+    ledger: DeliveryLedger,
+    outbox: Path,
+    outcome: DeliveryOutcome,
 ) -> None:
-    """Raises the server's error if it has stopped answering; one file's own is only noted."""
+    """Sends every file. Raises the error of a server that stopped answering; records others."""
     made: set[str] = set()
-    for delivery in ledger.of_server(server, UNDER_WAY):
+    for delivery in ledger.list_for_server(server, UNDER_WAY):
         try:
-            outcome.arrived += _bring(delivery, connection, ledger, outbox, made)
+            outcome.arrived += _complete_delivery(delivery, connection, ledger, outbox, made)
         except _ContentGoneError:
             outcome.missing += 1
         except PipelineError as error:
-            if isinstance(error, TransientError) or not _answers(connection):
+            if isinstance(error, TransientError) or not _is_answering(connection):
                 raise
             outcome.permanent = True
             if str(error) not in outcome.why:
                 outcome.why.append(str(error))
 
 
-def _answers(connection: Connection) -> bool:
+def _is_answering(connection: Connection) -> bool:
     try:
         connection.facts(".")
     except PipelineError:
@@ -111,46 +116,46 @@ def _answers(connection: Connection) -> bool:
 
 
 class _ContentGoneError(Exception):
-    """The outbox no longer has what is to be sent."""
+    """The outbox no longer has the content that has to be sent."""
 
 
 class DeliveryDamagedError(TransientError):
-    """What was read back is not what was sent: it is sent again."""
+    """A file that was read back differs from what was sent; it is sent again."""
 
 
-def _bring(
+def _complete_delivery(
     delivery: Delivery,
     connection: Connection,
     ledger: DeliveryLedger,
     outbox: Path,
     made: set[str],
 ) -> bool:
-    """Brings one delivery to its end, from whatever state it is in; whether it got there."""
+    """Completes one delivery from the state that it is in; returns whether it arrived."""
     state = delivery.state
-    if state is State.VERIFIED and connection.facts(delivery.part) is None:
-        if _is_there(delivery, connection):  # renamed, and stopped before that was noted
-            _note_delivered(delivery, connection, ledger)
+    if state is DeliveryState.VERIFIED and connection.facts(delivery.part) is None:
+        if _is_delivered(delivery, connection):  # a crash came between renaming and recording
+            _record_delivered(delivery, connection, ledger)
             return True
-        state = State.PREPARED
-    if state is State.UPLOADED and connection.facts(delivery.part) is None:
-        state = State.PREPARED
-    if state is State.PREPARED:
+        state = DeliveryState.PREPARED
+    if state is DeliveryState.UPLOADED and connection.facts(delivery.part) is None:
+        state = DeliveryState.PREPARED
+    if state is DeliveryState.PREPARED:
         _upload(delivery, connection, outbox, made)
-        ledger.advance(delivery, State.UPLOADED)
-        state = State.UPLOADED
-    if state is State.UPLOADED:
+        ledger.advance(delivery, DeliveryState.UPLOADED)
+        state = DeliveryState.UPLOADED
+    if state is DeliveryState.UPLOADED:
         with failpoint("delivery: read back"):
             _, sha256 = connection.read_back(delivery.part)
         if sha256 != delivery.sha256:
             with failpoint("delivery: damaged part removed"):
                 connection.remove(delivery.part)
-            ledger.advance(delivery, State.PREPARED)
-            msg = f"{delivery.server}: a file came back other than it was sent; it is sent again"
+            ledger.advance(delivery, DeliveryState.PREPARED)
+            msg = f"{delivery.server}: a file that was read back differs; it is sent again"
             raise DeliveryDamagedError(msg)
-        ledger.advance(delivery, State.VERIFIED)
+        ledger.advance(delivery, DeliveryState.VERIFIED)
     with failpoint("delivery: renamed"):
         connection.rename(delivery.part, delivery.remote)
-    _note_delivered(delivery, connection, ledger)
+    _record_delivered(delivery, connection, ledger)
     return True
 
 
@@ -172,40 +177,40 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _is_there(delivery: Delivery, connection: Connection) -> bool:
+def _is_delivered(delivery: Delivery, connection: Connection) -> bool:
     if connection.facts(delivery.remote) is None:
         return False
     return connection.read_back(delivery.remote)[1] == delivery.sha256
 
 
-def _note_delivered(delivery: Delivery, connection: Connection, ledger: DeliveryLedger) -> None:
-    """Notes the file as it lies there; it may have been fetched already."""
+def _record_delivered(delivery: Delivery, connection: Connection, ledger: DeliveryLedger) -> None:
+    """Records the file as it is on the server; the district may have fetched it already."""
     facts = connection.facts(delivery.remote)
-    ledger.advance(delivery, State.DELIVERED, _noted(facts) if facts else None)
+    ledger.advance(delivery, DeliveryState.DELIVERED, _describe_remote(facts) if facts else None)
     if facts is None:
-        ledger.advance(delivery, State.PICKED_UP)
+        ledger.advance(delivery, DeliveryState.PICKED_UP)
 
 
-def _noted(facts: RemoteFile) -> tuple[int, int, int]:
+def _describe_remote(facts: RemoteFile) -> tuple[int, int, int]:
     return facts.size, facts.mtime, facts.atime
 
 
-# --- looking after --------------------------------------------------------------------------------
+# --- after the delivery ---------------------------------------------------------------------------
 
 
-def _look_after(
+def _update_delivered(
     connection: Connection,
     server: str,
     folders: Iterable[str],
     ledger: DeliveryLedger,
     on: date,
-    outcome: Outcome,
+    outcome: DeliveryOutcome,
 ) -> None:
-    """Notices which delivered files were picked up, and which lie there changed."""
+    """Records which delivered files were picked up and which were changed on the server."""
     watched = {
         remote: delivery
-        for remote, delivery in ledger.newest_at(server, on - _WATCHED).items()
-        if delivery.state is State.DELIVERED
+        for remote, delivery in ledger.list_newest(server, on - _WATCHED).items()
+        if delivery.state is DeliveryState.DELIVERED
     }
     if not watched:
         return
@@ -215,19 +220,19 @@ def _look_after(
         for file in connection.walk(folder, lambda _: False):
             there[f"{folder}/{file.path}"] = file
     for delivery in watched.values():
-        became = _became(delivery, there)
-        if became is not None:
-            ledger.advance(delivery, became)
-            outcome.noticed[became] += 1
+        state = _find_change(delivery, there)
+        if state is not None:
+            ledger.advance(delivery, state)
+            outcome.noticed[state] += 1
 
 
-def _became(delivery: Delivery, there: Mapping[str, RemoteFile]) -> State | None:
-    """What a delivered file has become since; None if it lies there unread."""
+def _find_change(delivery: Delivery, there: Mapping[str, RemoteFile]) -> DeliveryState | None:
+    """Returns the new state of a delivered file; None if it is there, unread and unchanged."""
     file = there.get(delivery.remote)
     if file is None:
-        return State.PICKED_UP
+        return DeliveryState.PICKED_UP
     if delivery.size is None or (file.size, file.mtime) != (delivery.size, delivery.mtime):
-        return State.CHANGED
+        return DeliveryState.CHANGED
     if delivery.atime is not None and file.atime > delivery.atime:
-        return State.PICKED_UP
+        return DeliveryState.PICKED_UP
     return None

@@ -63,9 +63,9 @@ def query_statuses(
     named = districts(read_directory(connection), senders)
     names = dict(named.select("cd", "District").iter_rows())
     sent: dict[str, tuple[str | None, int]] = {}
-    if deliveries.exists(warehouse):
+    if deliveries.ledger_exists(warehouse):
         with deliveries.open_ledger(warehouse) as ledger:
-            sent = ledger.by_owner()
+            sent = ledger.summarize_by_owner()
     return [
         DistrictStatus(
             sender,

@@ -109,10 +109,10 @@ def facts_of(
             # A night that makes a new warehouse has it to itself for a moment.
             fault = str(ours) if warehouse_exists(warehouse) else None
     stuck: dict[str, tuple[int, datetime]] = {}
-    if deliveries.exists(warehouse):
+    if deliveries.ledger_exists(warehouse):
         with deliveries.open_ledger(warehouse) as ledger:
             waits = timedelta(hours=profiles.heartbeat.delivery_hours)
-            stuck = ledger.waiting_since(now - waits)
+            stuck = ledger.count_waiting(now - waits)
     unsent_since = outside_at = inside_at = None
     if notice_book.exists(warehouse):
         with notice_book.open_book(warehouse) as book:

@@ -12,17 +12,16 @@ from pathlib import Path
 
 from ccgi_pipeline.common.errors import TransientError, value_free
 from ccgi_pipeline.common.progress import ProgressCounter
-from ccgi_pipeline.delivery.ledger import exists as deliveries_exist
-from ccgi_pipeline.delivery.ledger import open_ledger
-from ccgi_pipeline.delivery.routing import folders_on, to_be_sent
-from ccgi_pipeline.delivery.upload import Outcome, deliver_to
+from ccgi_pipeline.delivery.ledger import ledger_exists, open_ledger
+from ccgi_pipeline.delivery.routing import list_folders, route_files
+from ccgi_pipeline.delivery.upload import DeliveryOutcome, deliver_to_server
 from ccgi_pipeline.intake.sources import connection_to
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import read_profiles
 
 
 @value_free
-def deliver_outbox(folders: PipelinePaths, on: date) -> list[Outcome]:
+def deliver_outbox(folders: PipelinePaths, on: date) -> list[DeliveryOutcome]:
     """Sends what the profiles have sent of the outbox of ``on``, and what earlier nights could not.
 
     Raises DeliveryBusyError where another process is at it.
@@ -32,16 +31,16 @@ def deliver_outbox(folders: PipelinePaths, on: date) -> list[Outcome]:
         return []
     with _delivery_lock(folders.warehouse):
         with open_ledger(folders.warehouse) as ledger:
-            ledger.prepare(to_be_sent(ledger.made_on(on), profiles))
+            ledger.prepare(route_files(ledger.list_made(on), profiles))
             servers = [name for name in profiles.sftp if profiles.sftp[name].outbox is not None]
         step = ProgressCounter("delivering", len(servers))
 
-        def delivered(server: str) -> Outcome:
+        def delivered(server: str) -> DeliveryOutcome:
             with open_ledger(folders.warehouse) as ledger:
-                outcome = deliver_to(
+                outcome = deliver_to_server(
                     server,
                     partial(connection_to, server, profiles.sftp[server]),
-                    folders_on(server, profiles),
+                    list_folders(server, profiles),
                     ledger,
                     folders.outbox,
                     on,
@@ -75,7 +74,7 @@ def _delivery_lock(warehouse: Path) -> Iterator[None]:
 @value_free
 def has_pending_deliveries(warehouse: Path) -> bool:
     """Whether something made is still to be sent, or on its way."""
-    if not read_profiles(warehouse).sftp or not deliveries_exist(warehouse):
+    if not read_profiles(warehouse).sftp or not ledger_exists(warehouse):
         return False
     with open_ledger(warehouse) as ledger:
-        return bool(ledger.servers())
+        return bool(ledger.list_servers())

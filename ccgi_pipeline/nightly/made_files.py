@@ -11,7 +11,7 @@ from datetime import date
 
 import duckdb
 
-from ccgi_pipeline.delivery.ledger import Kind, Made, open_ledger
+from ccgi_pipeline.delivery.ledger import FileKind, MadeFile, open_ledger
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.profiles import Profiles, profiles_from
@@ -38,7 +38,7 @@ def record_made_files(
     connection: duckdb.DuckDBPyConnection,
     folders: PipelinePaths,
     on: date,
-    files: Sequence[tuple[Kind, str, str, OutboxFile]],
+    files: Sequence[tuple[FileKind, str, str, OutboxFile]],
     settings: str | None = None,
 ) -> None:
     """Notes of which state of the warehouse and of the settings files of the outbox were made.
@@ -50,7 +50,7 @@ def record_made_files(
         _, settings = archived_profiles(folders)
     snapshot = read_snapshot_id(connection)
     made = [
-        Made(
+        MadeFile(
             path=file.path,
             sha256=file.sha256,
             owner=file.owner,
@@ -64,4 +64,4 @@ def record_made_files(
         for kind, name, part, file in files
     ]
     with open_ledger(folders.warehouse) as ledger:
-        ledger.note_made(made)
+        ledger.record_made(made)

@@ -13,7 +13,7 @@ import polars as pl
 from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.common.progress import ProgressCounter
-from ccgi_pipeline.delivery.ledger import Kind
+from ccgi_pipeline.delivery.ledger import FileKind
 from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.reports.outbox import Outbox, OutboxFile, write_report
@@ -70,7 +70,7 @@ def write_reports(
             rows += height
             made += files
         written.append(WrittenReport(file, rows, len(made), aggregate))
-        noted = [(Kind.REPORT, spec.name, file, one) for one in made]
+        noted = [(FileKind.REPORT, spec.name, file, one) for one in made]
         record_made_files(connection, folders, on, noted, settings)
     return written
 

@@ -11,7 +11,7 @@ import polars as pl
 from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.common.progress import ProgressCounter
-from ccgi_pipeline.delivery.ledger import Kind
+from ccgi_pipeline.delivery.ledger import FileKind
 from ccgi_pipeline.districts import districts
 from ccgi_pipeline.feeds.foster_focus import link_rules
 from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_files
@@ -48,7 +48,7 @@ def write_receipts(
         for name, content in files:
             folders.outgoing.write(folder / name, content)
             file = OutboxFile(f"{folder / name}", answer.sender, sha256_of(content))
-            made.append((Kind.RECEIPT, answer.stem, Path(name).suffix, file))
+            made.append((FileKind.RECEIPT, answer.stem, Path(name).suffix, file))
         step.advance()
     sweep_outbox(folders)
     record_made_files(connection, folders, on, made, settings)
@@ -78,7 +78,7 @@ def write_child_match(
         content = child_match_csv(row.students)
         folders.outgoing.write(path, content)
         file = OutboxFile(f"{path}", row.cd, sha256_of(content))
-        made.append((Kind.CHILD_MATCH, "", "", file))
+        made.append((FileKind.CHILD_MATCH, "", "", file))
     sweep_outbox(folders)
     record_made_files(connection, folders, on, made)
     reasons = [student.rule for row in rows for student in row.students]

@@ -21,7 +21,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.common.errors import PermanentError, value_free
-from ccgi_pipeline.delivery.ledger import Kind
+from ccgi_pipeline.delivery.ledger import FileKind
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
 from ccgi_pipeline.feeds.calpads_identity import FEED as IDENTITIES
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
@@ -181,7 +181,7 @@ def write_download(
         path = download_path(on)
         folders.outgoing.write(path, content)
         file = OutboxFile(f"{path}", APPLICATIONS.family, sha256_of(content))
-        record_made_files(connection, folders, on, [(Kind.DOWNLOAD, "", "", file)])
+        record_made_files(connection, folders, on, [(FileKind.DOWNLOAD, "", "", file)])
     return rows.height, restricted
 
 

@@ -26,8 +26,7 @@ import polars as pl
 from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.common.progress import ProgressCounter
-from ccgi_pipeline.delivery.ledger import exists as deliveries_exist
-from ccgi_pipeline.delivery.ledger import open_ledger
+from ccgi_pipeline.delivery.ledger import ledger_exists, open_ledger
 from ccgi_pipeline.districts import districts
 from ccgi_pipeline.encryption.sealed_files import seal, unseal
 from ccgi_pipeline.encryption.sqlite import dump_cells, vacuum_files
@@ -241,9 +240,9 @@ def _remove_files(
         save_sightings(
             folders.warehouse, {p: look for p, look in looks.items() if p not in theirs_of_inbox}
         )
-    if deliveries_exist(folders.warehouse):
+    if ledger_exists(folders.warehouse):
         with open_ledger(folders.warehouse) as ledger:
-            removed["deliveries"] = ledger.forget(wish.district, wish.before)
+            removed["deliveries"] = ledger.delete_records(wish.district, wish.before)
     backlog = folders.warehouse / "lookups"
     if wish.before and backlog.exists():
         removed["look-ups"] = Backlog(backlog).forget(wish.before)

@@ -24,7 +24,7 @@ from ccgi_pipeline.common.errors import (
     PipelineError,
     describe_without_values,
 )
-from ccgi_pipeline.delivery.ledger import Kind, Made
+from ccgi_pipeline.delivery.ledger import FileKind, MadeFile
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
@@ -45,26 +45,26 @@ class NotRebuiltError(PermanentError):
     """A file could not be made again as it was; the message says what is likely the cause."""
 
 
-def rebuild_file(warehouse: Path, made: Made) -> bytes:
+def rebuild_file(warehouse: Path, made: MadeFile) -> bytes:
     """The content of one file, which is what it was. Raises NotRebuiltError."""
     ((_, content),) = rebuild_files(warehouse, [made])
     check_rebuilt(made, content)
     return content
 
 
-def check_rebuilt(made: Made, content: bytes) -> None:
+def check_rebuilt(made: MadeFile, content: bytes) -> None:
     """Raises NotRebuiltError where ``content`` is not what was noted of ``made``."""
     if sha256_of(content) != made.sha256:
         raise NotRebuiltError(_not_made(made, "comes out with another content"))
 
 
-def rebuild_files(warehouse: Path, made: Sequence[Made]) -> Iterator[tuple[Made, bytes]]:
+def rebuild_files(warehouse: Path, made: Sequence[MadeFile]) -> Iterator[tuple[MadeFile, bytes]]:
     """Each of these files with the content that it has when it is made again.
 
     Files of one night, snapshot and settings are made together. Raises NotRebuiltError where one
     cannot be made at all; whether a content is what it was, the caller compares.
     """
-    groups: defaultdict[tuple[date, int, str], list[Made]] = defaultdict(list)
+    groups: defaultdict[tuple[date, int, str], list[MadeFile]] = defaultdict(list)
     for file in made:
         groups[file.night, file.snapshot, file.settings].append(file)
     for _, group in sorted(groups.items()):
@@ -77,7 +77,7 @@ def rebuild_files(warehouse: Path, made: Sequence[Made]) -> Iterator[tuple[Made,
             raise NotRebuiltError(_not_made(group[0], why)) from None
 
 
-def _not_made(made: Made, why: str) -> str:
+def _not_made(made: MadeFile, why: str) -> str:
     return (
         f"{made.path} of {made.night}, snapshot {made.snapshot}, {why}\n"
         "The snapshot and the settings of that night are there. So most likely the code was changed"
@@ -88,7 +88,7 @@ def _not_made(made: Made, why: str) -> str:
 
 @contextmanager
 def open_past_warehouse(
-    warehouse: Path, made: Made
+    warehouse: Path, made: MadeFile
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Profiles]]:
     """The warehouse and the profiles of which ``made`` was made."""
     if not warehouse_exists(warehouse):
@@ -122,9 +122,9 @@ class _Key(NamedTuple):
 _key = attrgetter("kind", "name", "part", "owner")
 
 
-def _made_again(warehouse: Path, group: Sequence[Made]) -> Iterator[tuple[Made, bytes]]:
+def _made_again(warehouse: Path, group: Sequence[MadeFile]) -> Iterator[tuple[MadeFile, bytes]]:
     """The files of one night, snapshot and settings."""
-    wanted: defaultdict[_Key, list[Made]] = defaultdict(list)
+    wanted: defaultdict[_Key, list[MadeFile]] = defaultdict(list)
     for file in group:
         wanted[_Key(*_key(file))].append(file)
     with open_past_warehouse(warehouse, group[0]) as (connection, profiles):
@@ -144,16 +144,19 @@ def _contents(
     wanted: Collection[_Key],
 ) -> Iterator[tuple[_Key, bytes]]:
     kinds = {key.kind for key in wanted}
-    if Kind.REPORT in kinds:
+    if FileKind.REPORT in kinds:
         yield from _reports(connection, profiles, on, wanted)
-    if Kind.CHILD_MATCH in kinds:
+    if FileKind.CHILD_MATCH in kinds:
         for district in receipt_queries.read_unmatched_students(connection):
-            yield _Key(Kind.CHILD_MATCH, "", "", district.cd), child_match_csv(district.students)
-    if Kind.RECEIPT in kinds:
+            yield (
+                _Key(FileKind.CHILD_MATCH, "", "", district.cd),
+                child_match_csv(district.students),
+            )
+    if FileKind.RECEIPT in kinds:
         yield from _receipts(connection, profiles, archive, wanted)
-    if Kind.DOWNLOAD in kinds:
+    if FileKind.DOWNLOAD in kinds:
         rows = application_ssids.read_applications_for_colleges(connection, COLUMNS)
-        yield _Key(Kind.DOWNLOAD, "", "", APPLICATIONS.family), download_file(rows)
+        yield _Key(FileKind.DOWNLOAD, "", "", APPLICATIONS.family), download_file(rows)
 
 
 def _reports(
@@ -165,7 +168,7 @@ def _reports(
     named = open_views(connection, on)
     parts: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for key in wanted:
-        if key.kind == Kind.REPORT and key.name in SPECS:
+        if key.kind == FileKind.REPORT and key.name in SPECS:
             parts[key.name][key.part].append(key.owner)
     for name, owners_of in parts.items():
         spec = SPECS[name]
@@ -176,7 +179,7 @@ def _reports(
                 rows = aggregate_as_sent(connection, spec, profiles, REPORTS).drop("place")
             theirs = pl.col("cd").is_in(owners)
             for cd, _, content in report_files(spec, rows.filter(theirs), named.filter(theirs)):
-                yield _Key(Kind.REPORT, name, part, cd), content
+                yield _Key(FileKind.REPORT, name, part, cd), content
 
 
 def _receipts(
@@ -187,9 +190,9 @@ def _receipts(
 ) -> Iterator[tuple[_Key, bytes]]:
     # A receipt is noted as given only after it was written, so all answers are looked through.
     given = receipt_queries.read_receipts_by_stem(connection)
-    stems = sorted({key.name for key in wanted if key.kind == Kind.RECEIPT} & set(given))
+    stems = sorted({key.name for key in wanted if key.kind == FileKind.RECEIPT} & set(given))
     answers = [given[stem] for stem in stems]
     for answer, files in receipt_queries.build_receipts(connection, answers, archive, profiles):
         for name, content in files:
             suffix = PurePosixPath(name).suffix
-            yield _Key(Kind.RECEIPT, answer.stem, suffix, answer.sender), content
+            yield _Key(FileKind.RECEIPT, answer.stem, suffix, answer.sender), content

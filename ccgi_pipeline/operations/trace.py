@@ -16,8 +16,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.common.errors import PermanentError, value_free
-from ccgi_pipeline.delivery.ledger import Made, open_ledger
-from ccgi_pipeline.delivery.ledger import exists as ledger_exists
+from ccgi_pipeline.delivery.ledger import MadeFile, ledger_exists, open_ledger
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, naming_entries
 from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME
@@ -52,7 +51,7 @@ class NoSuchRowError(PermanentError):
 class TracedRow:
     """A row and what is behind it. ``cells`` are the row's own: pupils' data in a detail file."""
 
-    made: Made
+    made: MadeFile
     number: int
     students: int
     detail_rows: int
@@ -113,14 +112,14 @@ def trace_row(
     return TracedRow(made, row, len(ssids), count, tuple(files), printed)
 
 
-def _made(warehouse: Path, spec: ReportSpec, cd: str, part: str, night: date | None) -> Made:
+def _made(warehouse: Path, spec: ReportSpec, cd: str, part: str, night: date | None) -> MadeFile:
     if part not in spec.files:
         msg = f"{spec.name} has no {part} file, but {' and '.join(spec.files)}"
         raise NoSuchRowError(msg)
     made = None
     if ledger_exists(warehouse):
         with open_ledger(warehouse) as ledger:
-            made = ledger.reports(cd, spec.name, part, night)
+            made = ledger.find_report(cd, spec.name, part, night)
     if made is None:
         of_night = f" of the night of {night}" if night else ""
         msg = f"no {part} file of {spec.name}{of_night} was made for the district {cd}"
@@ -132,7 +131,7 @@ def _row(
     connection: duckdb.DuckDBPyConnection,
     spec: ReportSpec,
     profiles: Profiles,
-    made: Made,
+    made: MadeFile,
     row: int,
 ) -> tuple[dict[str, str], list[str], int]:
     """The row as it is printed, whom it is about, and how many rows of the detail that is."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ccgi_pipeline.common.failpoints import observe_failpoints
 from ccgi_pipeline.delivery.ledger import open_ledger
-from ccgi_pipeline.delivery.upload import Outcome
+from ccgi_pipeline.delivery.upload import DeliveryOutcome
 from ccgi_pipeline.nightly.deliver import deliver_outbox
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import WaitMode
@@ -55,7 +55,7 @@ server = "ccgi"
     os.environ[PRIVATE_KEY] = server.sshd.private_key.read_text()
 
 
-def run_exchange(folders: PipelinePaths, on: date = ON) -> list[Outcome]:
+def run_exchange(folders: PipelinePaths, on: date = ON) -> list[DeliveryOutcome]:
     """One whole night with what comes and goes over SFTP."""
     with writing(folders) as connection:
         take_and_load(connection, folders, on, taking=WaitMode.WAIT)
@@ -68,9 +68,9 @@ def deliveries(warehouse: Path) -> dict[str, list[str]]:
     with open_ledger(warehouse) as ledger:
         return {
             f"{delivery.remote}#{delivery.sha256[:8]}": [
-                state for state, _ in ledger.history(delivery.id)
+                state for state, _ in ledger.read_history(delivery.id)
             ]
-            for delivery in ledger.find()
+            for delivery in ledger.find_deliveries()
         }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ccgi_pipeline.delivery.ledger import Kind, Made, State, open_ledger
+from ccgi_pipeline.delivery.ledger import DeliveryState, FileKind, MadeFile, open_ledger
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.arrivals import (
     DropHistory,
@@ -213,7 +213,9 @@ def test_delivering_loses_nothing_and_sends_nothing_twice(
         assert not [*server.root.rglob("*.part")]
         assert sum(outcome.arrived for outcome in outcomes) == len(found)
         with open_ledger(folders.warehouse) as ledger:
-            states = [[state for state, _ in ledger.history(d.id)] for d in ledger.find()]
+            states = [
+                [state for state, _ in ledger.read_history(d.id)] for d in ledger.find_deliveries()
+            ]
         assert all(history.count("delivered") == 1 for history in states)
         assert outcomes[-1].waiting == 0
 
@@ -230,11 +232,11 @@ def _make(folders: PipelinePaths, contents: dict[str, bytes]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
         made.append(
-            Made(
+            MadeFile(
                 path=_remote(path),
                 sha256=sha256_of(content),
                 owner=path[:7],
-                kind=Kind.RECEIPT,
+                kind=FileKind.RECEIPT,
                 name="",
                 part="",
                 night=NIGHT,
@@ -243,7 +245,7 @@ def _make(folders: PipelinePaths, contents: dict[str, bytes]) -> None:
             )
         )
     with open_ledger(folders.warehouse) as ledger:
-        ledger.note_made(made)
+        ledger.record_made(made)
 
 
 def _put_former(reports: Path) -> None:
@@ -280,9 +282,12 @@ def delivered(
         yield folders, server
 
 
-def _states(folders: PipelinePaths) -> dict[str, State]:
+def _states(folders: PipelinePaths) -> dict[str, DeliveryState]:
     with open_ledger(folders.warehouse) as ledger:
-        return {delivery.remote.rpartition("/")[2]: delivery.state for delivery in ledger.find()}
+        return {
+            delivery.remote.rpartition("/")[2]: delivery.state
+            for delivery in ledger.find_deliveries()
+        }
 
 
 def test_what_was_delivered_is_not_sent_again(
@@ -300,8 +305,8 @@ def test_a_file_that_is_gone_was_picked_up_and_is_not_sent_again(
     for file in server.root.rglob("a.csv"):
         file.unlink()
     (outcome,) = deliver_outbox(folders, NIGHT)
-    assert (outcome.arrived, outcome.noticed[State.PICKED_UP]) == (0, 1)
-    assert _states(folders) == {"a.csv": State.PICKED_UP, "b.csv": State.DELIVERED}
+    assert (outcome.arrived, outcome.noticed[DeliveryState.PICKED_UP]) == (0, 1)
+    assert _states(folders) == {"a.csv": DeliveryState.PICKED_UP, "b.csv": DeliveryState.DELIVERED}
 
 
 def test_a_file_that_somebody_changed_is_noticed_and_left(
@@ -311,9 +316,9 @@ def test_a_file_that_somebody_changed_is_noticed_and_left(
     (file,) = server.root.rglob("a.csv")
     file.write_bytes(b"one, mended by hand")
     (outcome,) = deliver_outbox(folders, NIGHT)
-    assert outcome.noticed[State.CHANGED] == 1
+    assert outcome.noticed[DeliveryState.CHANGED] == 1
     assert file.read_bytes() == b"one, mended by hand"
-    assert deliver_outbox(folders, NIGHT)[0].noticed[State.CHANGED] == 0
+    assert deliver_outbox(folders, NIGHT)[0].noticed[DeliveryState.CHANGED] == 0
 
 
 def test_new_content_of_the_same_name_takes_its_place_and_back(

@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from ccgi_pipeline.delivery.ledger import Kind, Made
-from ccgi_pipeline.delivery.routing import folders_on, to_be_sent
+from ccgi_pipeline.delivery.ledger import FileKind, MadeFile
+from ccgi_pipeline.delivery.routing import list_folders, route_files
 from ccgi_pipeline.profiles import ProfileError, Profiles, profiles_in
 
 SUNDAY = date(2026, 11, 22)
-REPORT = Made(
+REPORT = MadeFile(
     path="PalmSpringsUnified/daily reporting/goals/PalmSpringsUnified_20261122_Agg.csv",
     sha256="ab" * 32,
     owner="3367173",
-    kind=Kind.REPORT,
+    kind=FileKind.REPORT,
     name="goals",
     part="Agg",
     night=SUNDAY,
     snapshot=7,
     settings="",
 )
-RECEIPT = replace(REPORT, path="PalmSpringsUnified/_receipts/r.json", kind=Kind.RECEIPT)
+RECEIPT = replace(REPORT, path="PalmSpringsUnified/_receipts/r.json", kind=FileKind.RECEIPT)
 _SERVER = """
 [sftp.reports]
 host = "reports.example.org"
@@ -40,8 +40,8 @@ def profiles(tmp_path: Path, settings: str) -> Profiles:
     return profiles_in(path)
 
 
-def sent(tmp_path: Path, settings: str, *made: Made) -> list[tuple[str, str]]:
-    chosen = to_be_sent(made or (REPORT, RECEIPT), profiles(tmp_path, settings))
+def sent(tmp_path: Path, settings: str, *made: MadeFile) -> list[tuple[str, str]]:
+    chosen = route_files(made or (REPORT, RECEIPT), profiles(tmp_path, settings))
     return [(server, remote) for _, server, remote in chosen]
 
 
@@ -59,7 +59,7 @@ def test_a_district_has_its_own_folder_below_the_outbox(tmp_path: Path) -> None:
 def test_a_folder_of_its_own_takes_the_place_of_the_districts_name(tmp_path: Path) -> None:
     settings = '[districts.3367173.delivery]\nserver = "reports"\nfolder = "/psusd"\n'
     assert sent(tmp_path, settings, RECEIPT) == [("reports", "/psusd/_receipts/r.json")]
-    assert folders_on("reports", profiles(tmp_path, settings)) == ["/districts", "/psusd"]
+    assert list_folders("reports", profiles(tmp_path, settings)) == ["/districts", "/psusd"]
 
 
 def test_only_what_the_district_wants_is_sent(tmp_path: Path) -> None:

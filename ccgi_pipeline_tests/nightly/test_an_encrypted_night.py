@@ -334,7 +334,7 @@ def test_a_data_file_that_was_written_in_the_clear_is_noticed_at_the_start(own: 
 
 def test_what_was_delivered_is_made_again_to_the_same_bytes(encrypted: Nights):
     with open_ledger(encrypted.folders.warehouse) as ledger:
-        made = ledger.made_on(ON)
+        made = ledger.list_made(ON)
     found = list(rebuild_files(encrypted.folders.warehouse, made))
     assert len(found) == len(made) > 50
     for file, content in found:

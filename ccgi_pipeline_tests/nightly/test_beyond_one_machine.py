@@ -131,7 +131,7 @@ def test_reports_of_the_first_night_are_made_again_and_lead_back_to_their_lines(
 def _assert_first_night_is_made_again(warehouse: Path, outbox: Path) -> None:
     with open_ledger(warehouse) as ledger:
         rows = ledger.database.execute("SELECT path, sha256 FROM made").fetchall()
-        made = [found for path, sha256 in rows if (found := ledger.made(path, sha256))]
+        made = [found for path, sha256 in rows if (found := ledger.find_made(path, sha256))]
     of_first = [file for file in made if file.night == ON]
     again = list(rebuild_files(warehouse, of_first))
     assert len(again) == len(of_first) > 50

@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ccgi_pipeline.cli import main
-from ccgi_pipeline.delivery.ledger import Kind, Made, State, open_ledger
+from ccgi_pipeline.delivery.ledger import DeliveryState, FileKind, MadeFile, open_ledger
 from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE, STUDENT
 from ccgi_pipeline.intake.archive import Archive
@@ -71,17 +71,17 @@ def copy(month: Month, tmp_path: Path) -> Path:
     return Path(shutil.copytree(month.folders.warehouse, tmp_path / "warehouse"))
 
 
-def all_made(warehouse: Path) -> list[Made]:
+def all_made(warehouse: Path) -> list[MadeFile]:
     """Every file that was ever made."""
     with open_ledger(warehouse) as ledger:
         rows = ledger.database.execute("SELECT path, sha256 FROM made").fetchall()
-        return [made for path, sha256 in rows if (made := ledger.made(path, sha256))]
+        return [made for path, sha256 in rows if (made := ledger.find_made(path, sha256))]
 
 
-def made_of(warehouse: Path, path: str) -> Made:
+def made_of(warehouse: Path, path: str) -> MadeFile:
     """The newest file of a path."""
     with open_ledger(warehouse) as ledger:
-        made = ledger.made(path)
+        made = ledger.find_made(path)
     assert made is not None
     return made
 
@@ -109,7 +109,7 @@ def test_every_file_ever_made_is_made_again_byte_for_byte(month: Month):
         if sha256(content) != file.sha256
     ]
     assert not others
-    assert {file.kind for file in made} == set(Kind)
+    assert {file.kind for file in made} == set(FileKind)
     assert len({file.settings for file in made}) == 3
 
 
@@ -179,8 +179,8 @@ def deliver(warehouse: Path, path: str = REPORT) -> str:
     """Notes a file as delivered; returns the delivery's id."""
     with open_ledger(warehouse) as ledger:
         ledger.prepare([(made_of(warehouse, path), "reports", f"/out/{path}")])
-        (delivery,) = ledger.find(states=[State.PREPARED])
-        for state in (State.UPLOADED, State.VERIFIED, State.DELIVERED):
+        (delivery,) = ledger.find_deliveries(states=[DeliveryState.PREPARED])
+        for state in (DeliveryState.UPLOADED, DeliveryState.VERIFIED, DeliveryState.DELIVERED):
             ledger.advance(delivery, state)
         return delivery.id
 
@@ -251,11 +251,11 @@ def test_settings_of_a_past_night_may_name_rules_that_are_gone(tmp_path: Path) -
     }
 
 
-def forget_settings(warehouse: Path, made: Made) -> None:
+def forget_settings(warehouse: Path, made: MadeFile) -> None:
     (warehouse / "archive" / made.settings[:2] / made.settings).unlink()
 
 
-def damage_settings(warehouse: Path, made: Made) -> None:
+def damage_settings(warehouse: Path, made: MadeFile) -> None:
     path = warehouse / "archive" / made.settings[:2] / made.settings
     path.chmod(0o644)
     path.write_bytes(b"[reports]\n")
@@ -274,7 +274,7 @@ LATE = REPORT.replace(f"{night(5):%Y%m%d}", f"{night(16):%Y%m%d}")
     ids=["snapshot", "settings", "damaged settings"],
 )
 def test_what_is_lost_is_named_and_nothing_is_written(
-    copy: Path, tmp_path: Path, loss: Callable[[Path, Made], None], words: str
+    copy: Path, tmp_path: Path, loss: Callable[[Path, MadeFile], None], words: str
 ):
     loss(copy, made_of(copy, LATE))
     out = tmp_path / "out.csv"
@@ -313,10 +313,12 @@ def test_a_report_that_fails_today_is_told_without_a_value(
 
 
 def test_a_receipt_whose_drop_is_unknown_cannot_be_made(month: Month):
-    receipts = [m for m in all_made(month.folders.warehouse) if m.kind == Kind.RECEIPT]
+    receipts = [m for m in all_made(month.folders.warehouse) if m.kind == FileKind.RECEIPT]
     newest = max(receipts, key=lambda made: made.snapshot)
     oldest = min(receipts, key=lambda made: made.snapshot)
-    wrong = Made(**{n: getattr(newest, n) for n in Made.__slots__} | {"snapshot": oldest.snapshot})
+    wrong = MadeFile(
+        **{n: getattr(newest, n) for n in MadeFile.__slots__} | {"snapshot": oldest.snapshot}
+    )
     with pytest.raises(NotRebuiltError):
         rebuild_file(month.folders.warehouse, wrong)
 

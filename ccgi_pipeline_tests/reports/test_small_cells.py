@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ccgi_pipeline.delivery.ledger import Kind, open_ledger
+from ccgi_pipeline.delivery.ledger import FileKind, open_ledger
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.report import open_reports, write_reports
 from ccgi_pipeline.operations.rebuild import check_rebuilt, rebuild_files
@@ -194,7 +194,7 @@ def test_files_of_districts_without_a_profile_stay_byte_for_byte(state: State) -
 def test_a_file_with_hidden_cells_is_made_again_as_it_was(state: State) -> None:
     reports_with(state.folders, '[defaults.delivery]\nsmall_cells = "cde_11"\n')
     with open_ledger(state.folders.warehouse) as ledger:
-        made = [m for m in ledger.made_on(ON) if m.kind == Kind.REPORT and m.part == "Agg"]
+        made = [m for m in ledger.list_made(ON) if m.kind == FileKind.REPORT and m.part == "Agg"]
     assert len(made) == len(AGGREGATES) * state.named.height
     for file, content in rebuild_files(state.folders.warehouse, made):
         check_rebuilt(file, content)

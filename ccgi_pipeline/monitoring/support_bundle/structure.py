@@ -147,11 +147,11 @@ def faults(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 def delivered(warehouse: Path) -> dict[str, int]:
     """Deliveries by state; servers are not named."""
-    if not deliveries.exists(warehouse):
+    if not deliveries.ledger_exists(warehouse):
         return {}
     states: dict[str, int] = {}
     with deliveries.open_ledger(warehouse) as ledger:
-        for _, state, count in ledger.counts():
+        for _, state, count in ledger.count_by_state():
             states[state] = states.get(state, 0) + count
     return states
 
