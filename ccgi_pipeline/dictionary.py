@@ -128,9 +128,9 @@ def as_markdown() -> str:
         "",
     ]
     lines += _who_may_see_what()
-    for family, feeds in FAMILIES.items():
-        lines += [f"## Family `{family}`", ""]
-        for feed in feeds:
+    for family in FAMILIES.values():
+        lines += [f"## Family `{family.name}`", ""]
+        for feed in family.feeds:
             lines += _feed_page(feed)
     lines += _kept_in()
     lines += ["## Rules of files and packages", ""]

@@ -150,9 +150,7 @@ def _unknown_extracts(place: tuple[str, ...], file: Mapping[str, Any]) -> Iterat
     if named:
         from ccgi_pipeline.feeds import foster_focus  # noqa: PLC0415 - it takes its time to import
 
-        extracts = [
-            feed.name.removeprefix(f"{foster_focus.FAMILY}_") for feed in foster_focus.FEEDS
-        ]
+        extracts = [feed.name.removeprefix(f"{foster_focus.NAME}_") for feed in foster_focus.FEEDS]
         for extract in (name for name in named if name not in extracts):
             hint = _nearest(extract, extracts) or f"there are {', '.join(extracts)}"
             yield f"{_spelled((*place, extract))} is no extract of Foster Focus; {hint}"

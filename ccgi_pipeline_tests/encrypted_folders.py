@@ -72,8 +72,8 @@ def _cell(feed: FeedSpec, name: str, cell: str, number: int) -> str:
 
 def put_canaries(inbox: Path, count: int = 6) -> None:
     """A file of every feed, each with ``count`` lines of canaries; one of them is in UTF-16."""
-    for family, feeds in FAMILIES.items():
-        for feed in feeds:
+    for family, spec in FAMILIES.items():
+        for feed in spec.feeds:
             content = as_bytes(feed, lines_of_canaries(feed, count))
             if feed.name == "platform_goals":
                 content = content.decode().encode("utf-16")

@@ -187,13 +187,13 @@ def good_lines(feed: FeedSpec, count: int = LINES, sender: str | None = None) ->
     without a consequence elsewhere. A manifest has a line for each file of its family.
     """
     if feed.name == "transcript_manifest":
-        return [{"FileName": usual_name(other)} for other in FAMILIES[feed.family]]
+        return [{"FileName": usual_name(other)} for other in FAMILIES[feed.family].feeds]
     if feed is oneroster.MANIFEST:
         return manifest_lines()
     sender = sender or sender_of(feed.family)
-    if feed.family == oneroster.FAMILY:
+    if feed.family == oneroster.NAME:
         return oneroster_lines(feed, count)
-    if feed.family == foster_focus.FAMILY:
+    if feed.family == foster_focus.NAME:
         return [foster_line(feed, number, sender, school_of(sender)) for number in range(count)]
     fitting = {**_FITTING.get(feed.name, {}), **_related(feed, sender)}
     return [
@@ -210,7 +210,7 @@ def _related(feed: FeedSpec, sender: str) -> Line:
     cells: Line = {}
     for relation in feed.relations:
         target = FEEDS_BY_NAME.get(relation.target)
-        if relation.scope is not Scope.STATE and target in FAMILIES[feed.family]:
+        if relation.scope is not Scope.STATE and target in FAMILIES[feed.family].feeds:
             spoken_of = good_lines(target, 1, sender)[0]
             cells[relation.column] = spoken_of[relation.target_column]
     return cells
@@ -258,7 +258,7 @@ def good_file(feed: FeedSpec, count: int = LINES, sender: str | None = None) -> 
 
 def good_set(family: str, sender: str | None = None) -> dict[str, bytes]:
     """One good file of each feed of ``family``, by file name."""
-    return {usual_name(feed): good_file(feed, sender=sender) for feed in FAMILIES[family]}
+    return {usual_name(feed): good_file(feed, sender=sender) for feed in FAMILIES[family].feeds}
 
 
 def zipped(files: Mapping[str, bytes], folder: str = "") -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ccgi_pipeline.feeds.foster_focus import FAMILY, FEEDS
+from ccgi_pipeline.feeds.foster_focus import FEEDS, NAME
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, RULES
 from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.feeds.spec import FeedSpec
@@ -31,7 +31,7 @@ DEM, ENR = "demographics", "enrollment_history"
 ATP, ATX = "attendance_periods", "attendance_exceptions"
 TST, SPE, GPA = "test_scores", "special_education", "gpa"
 BEH, TRN = "behavior", "transcripts"
-EXTRACTS = tuple(feed.name.removeprefix(f"{FAMILY}_") for feed in FEEDS)
+EXTRACTS = tuple(feed.name.removeprefix(f"{NAME}_") for feed in FEEDS)
 
 FIRST, LINE, ADDED = 2, LINES + 1, LINES + 2
 """Physical lines: the first student's; the last student's; and one that is added below it."""
@@ -124,7 +124,7 @@ class Case:
 
 def feed_of(extract: str) -> FeedSpec:
     """The feed of an extract."""
-    return FEEDS_BY_NAME[f"{FAMILY}_{extract}"]
+    return FEEDS_BY_NAME[f"{NAME}_{extract}"]
 
 
 def name_of(extract: str) -> str:
@@ -143,7 +143,7 @@ class Night:
         }
         sent = {sender: case.sent(sender) for case, sender in self._senders.items()}
         self.verification: Verification = verified_together(
-            sent, FAMILY, Profiles(districts=districts)
+            sent, NAME, Profiles(districts=districts)
         )
 
     def found(self, case: Case) -> list[Place]:

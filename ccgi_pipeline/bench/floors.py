@@ -72,7 +72,7 @@ def _reading(folders: PipelinePaths, scratch: Path) -> dict[str, float]:
     """
     found: dict[str, list[str]] = {}
     for path in _unpacked(folders.inbox, scratch / "unpacked"):
-        families = [FAMILIES[part] for part in path.parts if part in FAMILIES]
+        families = [FAMILIES[part].feeds for part in path.parts if part in FAMILIES]
         feed = feed_by_name(path.name, families[-1] if families else FEEDS)
         if feed is not None:
             found.setdefault(feed.name, []).append(str(path))

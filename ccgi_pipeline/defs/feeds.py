@@ -40,7 +40,7 @@ def verified(family: str) -> str:
 
 def _verification(family: str, settings: Workers) -> dg.AssetsDefinition:
     depends: list[str] = ["received_drops"]
-    depends += [feed.name for first in families_before(family) for feed in FAMILIES[first]]
+    depends += [feed.name for first in families_before(family) for feed in FAMILIES[first].feeds]
 
     @dg.asset(
         name=verified(family),
@@ -154,7 +154,7 @@ def _checks(feed: FeedSpec) -> list[dg.AssetCheckSpec]:
 
 
 def _loading(family: str, settings: Workers) -> dg.AssetsDefinition:
-    feeds = FAMILIES[family]
+    feeds = FAMILIES[family].feeds
 
     @dg.multi_asset(
         name=f"load_{family}",

@@ -110,7 +110,7 @@ CHILD_MATCH = "foster_focus_child_match"
 @dg.asset(
     name=CHILD_MATCH,
     group_name="answers",
-    deps=[feed.name for feed in FAMILIES[foster_focus.FAMILY]],
+    deps=[feed.name for feed in foster_focus.FEEDS],
     kinds={"csv"},
     description="The daily child match report of each district that sends foster youth: which "
     "students are linked to no child of Foster Focus, and why (counts by the reason's rule). "

@@ -12,10 +12,9 @@ import polars as pl
 
 from ccgi_pipeline.feeds import sources
 from ccgi_pipeline.feeds.columns import Requirement, column
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
+from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec, Lifecycle, StatewideSender
 
 SOURCE = f"this project, after the fields of {sources.SSID_LOOKUP.title}"
-SENDER = "calpads"
 REQUIRED = Requirement.REQUIRED
 
 
@@ -68,6 +67,14 @@ FEED = FeedSpec(
     stems=("calpads_identity", "identities"),
     keys=("SSID", "CDSCode"),
     lifecycle=Lifecycle.SNAPSHOT,
+    ssid="SSID",
     source=SOURCE,
 )
 FEEDS = (FEED,)
+
+FAMILY = FamilySpec(
+    name="calpads_identity",
+    title="Student identities (CALPADS)",
+    sender=StatewideSender("calpads", "CALPADS"),
+    feeds=FEEDS,
+)

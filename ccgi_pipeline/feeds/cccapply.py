@@ -12,10 +12,9 @@ import polars as pl
 
 from ccgi_pipeline.feeds import sources
 from ccgi_pipeline.feeds.columns import Requirement, column
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
+from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec, Lifecycle, StatewideSender
 
 SPECIFICATION = sources.CCCAPPLY.title
-SENDER = FAMILY = "cccapply"
 REQUIRED, RECOMMENDED = Requirement.REQUIRED, Requirement.RECOMMENDED
 
 
@@ -82,13 +81,21 @@ class Application(pa.DataFrameModel):
 
 APPLICATIONS = FeedSpec(
     name="cccapply_applications",
-    family=FAMILY,
+    family="cccapply",
     title="Submitted CCCApply applications",
     prefix="CA-APP",
     model=Application,
     stems=("applications",),
     keys=("app_id",),
     lifecycle=Lifecycle.UPSERT,
+    ssid="ssid",
     source=SPECIFICATION,
 )
 FEEDS = (APPLICATIONS,)
+
+FAMILY = FamilySpec(
+    name="cccapply",
+    title="Applications to community colleges (CCCApply)",
+    sender=StatewideSender("cccapply", "CCCApply"),
+    feeds=FEEDS,
+)

@@ -10,7 +10,7 @@ import pandera.polars as pa
 import polars as pl
 
 from ccgi_pipeline.feeds.columns import Requirement, column
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
+from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec, Lifecycle, StatewideSender
 
 SOURCE = "CDE Public Schools and Districts data file (cde.ca.gov/ds/si/ds/fspubschls.asp)"
 
@@ -96,6 +96,15 @@ FEED = FeedSpec(
     separators=("\t",),
     quote=None,
     blank_words=("No Data",),
+    shipped=True,
 )
 
 FEEDS = (FEED,)
+
+FAMILY = FamilySpec(
+    name="cde_directory",
+    title="CDE's directory of schools and districts",
+    sender=StatewideSender("cde", "California Department of Education"),
+    answers_strays=True,
+    feeds=FEEDS,
+)

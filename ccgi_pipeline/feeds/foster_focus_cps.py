@@ -15,7 +15,7 @@ import polars as pl
 from ccgi_pipeline.feeds import codes, sources
 from ccgi_pipeline.feeds.columns import Code, CodeSet, Requirement, column
 from ccgi_pipeline.feeds.rules import Rule, Severity
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
+from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec, Lifecycle, StatewideSender
 
 SENDER = "foster_focus_cps"
 SOURCE = f"this project, after {sources.FOSTER_FOCUS.page(3)}"
@@ -90,6 +90,7 @@ FEED = FeedSpec(
     source=SOURCE,
     separators=("\t", ","),
     foster=True,
+    ssid="SSID",
     required=True,
     repeated_key=Severity.ERROR,
     rules=(
@@ -106,3 +107,10 @@ FEED = FeedSpec(
     ),
 )
 FEEDS = (FEED,)
+
+FAMILY = FamilySpec(
+    name="foster_focus_cps",
+    title="Foster Focus' register of children",
+    sender=StatewideSender(SENDER, "Foster Focus"),
+    feeds=FEEDS,
+)

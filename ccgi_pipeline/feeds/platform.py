@@ -16,7 +16,8 @@ import polars as pl
 from ccgi_pipeline.feeds import sources
 from ccgi_pipeline.feeds.columns import Code, CodeSet, Requirement, column
 from ccgi_pipeline.feeds.rules import Rule, Severity
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
+from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec, Lifecycle, StatewideSender
+from ccgi_pipeline.feeds.transcript import on_a_roster
 
 SOURCE = (
     f"this project, after {sources.DISTRICT_DATA_SHARING.title} and the platform's public pages"
@@ -206,6 +207,9 @@ def _activity(name: str, title: str, prefix: str, model: type[Event], *stems: st
         stems=stems,
         keys=("EventID",),
         lifecycle=Lifecycle.UPSERT,
+        event_time="OccurredAt",
+        ssid="SSID",
+        kept_while=on_a_roster("SSID"),
         source=SOURCE,
         rules=(
             Rule(
@@ -272,4 +276,11 @@ FEEDS = (
     GOALS,
     JOURNALS,
     ACADEMIC_PLANS,
+)
+
+FAMILY = FamilySpec(
+    name="platform",
+    title="Student activity on CaliforniaColleges.edu",
+    sender=StatewideSender("platform", "CaliforniaColleges.edu"),
+    feeds=FEEDS,
 )

@@ -1,7 +1,7 @@
 """All feeds and all rules, found by name; and which feed a file is.
 
 Belongs here: what is true of the declarations taken together. A new family is one line in
-``FEEDS``.
+``FAMILIES``.
 """
 
 from __future__ import annotations
@@ -21,70 +21,69 @@ from ccgi_pipeline.feeds import (
 )
 from ccgi_pipeline.feeds.columns import Requirement
 from ccgi_pipeline.feeds.file_rules import FILE_RULES
-from ccgi_pipeline.feeds.foster_focus.link_rules import LINKING_RULES
-from ccgi_pipeline.feeds.oneroster import header_rules, package_rules
 from ccgi_pipeline.feeds.rules import Across, Rule
-from ccgi_pipeline.feeds.spec import FeedSpec, fold
+from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec, fold
 
-FEEDS: tuple[FeedSpec, ...] = (
-    *cde_directory.FEEDS,
-    *foster_focus_cps.FEEDS,
-    *transcript.FEEDS,
-    *platform.FEEDS,
-    *foster_focus.FEEDS,
-    *oneroster.FEEDS,
-    *cccapply.FEEDS,
-    *calpads_identity.FEEDS,
-)
+FAMILIES: Mapping[str, FamilySpec] = {
+    family.name: family
+    for family in (
+        cde_directory.FAMILY,
+        foster_focus_cps.FAMILY,
+        transcript.FAMILY,
+        platform.FAMILY,
+        foster_focus.FAMILY,
+        oneroster.FAMILY,
+        cccapply.FAMILY,
+        calpads_identity.FAMILY,
+    )
+}
+"""In the order in which they are judged: the directory first, since other families look into it."""
+FEEDS: tuple[FeedSpec, ...] = tuple(feed for family in FAMILIES.values() for feed in family.feeds)
 FEEDS_BY_NAME: Mapping[str, FeedSpec] = {feed.name: feed for feed in FEEDS}
-FAMILIES: Mapping[str, tuple[FeedSpec, ...]] = {
-    family: tuple(feed for feed in FEEDS if feed.family == family)
-    for family in dict.fromkeys(feed.family for feed in FEEDS)
-}
-_LINKED_TO: Mapping[str, tuple[str, ...]] = {
-    foster_focus.FAMILY: (foster_focus_cps.FEED.family,),
-    oneroster.FAMILY: (cde_directory.FEED.family, transcript.STUDENT.family),
-}
-"""Families whose records are linked to, or compared with, others' when they are loaded."""
+
+
+def feeds_of(family: str) -> tuple[FeedSpec, ...]:
+    """The feeds of a family by its name; none where no family has that name."""
+    return FAMILIES[family].feeds if family in FAMILIES else ()
 
 
 def families_before(family: str) -> list[str]:
     """The other families by which ``family`` is judged or to which it is linked, to load first."""
-    targets = {relation.target for feed in FAMILIES[family] for relation in feed.relations}
+    spec = FAMILIES[family]
+    targets = {relation.target for feed in spec.feeds for relation in feed.relations}
     return [
-        other
-        for other, feeds in FAMILIES.items()
-        if other != family
-        and (other in _LINKED_TO.get(family, ()) or targets & {feed.name for feed in feeds})
+        other.name
+        for other in FAMILIES.values()
+        if other is not spec
+        and (other.name in spec.comes_after or targets & {feed.name for feed in other.feeds})
     ]
 
 
 STATEWIDE_SENDERS: Mapping[str, str] = {
-    "platform": "platform",
-    "cde": cde_directory.FEED.family,
-    foster_focus_cps.SENDER: foster_focus_cps.FEED.family,
-    cccapply.SENDER: cccapply.FAMILY,
-    calpads_identity.SENDER: calpads_identity.FEED.family,
+    family.sender.folder: family.name for family in FAMILIES.values() if family.sender is not None
 }
 """Folders of the inbox that are no district's, and the family that each of them sends."""
 
-DISTRICT_FAMILIES: Mapping[str, tuple[FeedSpec, ...]] = {
-    family: feeds for family, feeds in FAMILIES.items() if family not in STATEWIDE_SENDERS.values()
+DISTRICT_FAMILIES: Mapping[str, FamilySpec] = {
+    family.name: family for family in FAMILIES.values() if family.sender is None
 }
 """What a district may send: it cannot speak for a state-wide sender."""
-DISTRICT_FEEDS = tuple(feed for feeds in DISTRICT_FAMILIES.values() for feed in feeds)
+DISTRICT_FEEDS = tuple(feed for family in DISTRICT_FAMILIES.values() for feed in family.feeds)
+FAMILY_OF_STRAYS = next(family.name for family in FAMILIES.values() if family.answers_strays)
+"""The family with which drops are answered that no family claims."""
+EVENT_FEEDS = tuple(feed for feed in FEEDS if feed.event_time is not None)
+"""What students did and when, as reports read it."""
 
 RULES: Mapping[str, Rule] = {
     **{rule.id: rule for rule in FILE_RULES},
-    **{rule.id: rule for rule in LINKING_RULES},
-    **{rule.id: rule for rule in (*header_rules.RULES, *package_rules.RULES)},
+    **{rule.id: rule for family in FAMILIES.values() for rule in family.rules},
     **{rule.id: rule for feed in FEEDS for rule in feed.all_rules.values()},
 }
 
 COMPARISONS: Mapping[str, tuple[tuple[Rule, Across], ...]] = {
     feed.name: tuple(
         (rule, across)
-        for other in FAMILIES[feed.family]
+        for other in FAMILIES[feed.family].feeds
         for rule in other.rules
         for across in rule.across
         if across.lines_of == feed.name

@@ -1,6 +1,7 @@
-"""The declaration of a feed: its columns and what is true of the file itself.
+"""The declarations of a feed and of a family: all that generic code needs to know of them.
 
-Does not belong here: any particular feed, reading, validation, SQL.
+Belongs here: the vocabulary in which they are declared. Does not belong here: any particular feed
+or family, reading, validation, SQL.
 """
 
 from __future__ import annotations
@@ -34,6 +35,19 @@ class Lifecycle(StrEnum):
     """The file adds to what is known: absence means nothing."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptWhile:
+    """What keeps a record, however old it is: a row of ``table`` with the same ``columns``.
+
+    ``columns``: from the feed's column to the table's. ``same_sender``: the row must be of the
+    record's own sender. Rows of a feed's table count while they are active.
+    """
+
+    table: str
+    columns: Mapping[str, str]
+    same_sender: bool = True
+
+
 @dataclass(frozen=True, kw_only=True)
 class FeedSpec:
     """One kind of file: its columns (the pandera model) and what is true of the file itself.
@@ -52,6 +66,19 @@ class FeedSpec:
     its file. ``gone``: a column, and the value by which a line says that its record is no more;
     such files may hold changes only. ``guarded``: a full set that would end too many records waits
     for an operator. ``school``: the column that names the record's school.
+
+    ``noun``: what a receipt calls a record. ``manifest``: the file names the files of its drop.
+    ``shipped``: the project has a copy, which counts until one is received. ``event_time``: the
+    column with the UTC time at which something happened; reports read such a feed, up to the
+    night's end, under the name ``view``. ``ssid``: the column with the student's SSID.
+    ``district``: the column with the student's district, where another one may send the file.
+    ``kept_while``: what keeps a record at a purge by age. Without it, a record of a full set stays
+    while it is active, and any other goes once the drop that last changed it is old enough.
+    ``police_columns``: columns whose words show that a line mentions police; such lines are not
+    kept. ``decides_links``: the file says which students its sender has; those without a
+    counterpart are in no feed's table, yet count as sent. ``correction``: the rule that tells of a
+    possible correction (``near_keys``). ``checks``: checks that only this feed's table gets, by the
+    names that the Dagster room gives them.
     """
 
     name: str
@@ -78,6 +105,17 @@ class FeedSpec:
     gone: tuple[str, str] | None = None
     guarded: bool = False
     school: str | None = None
+    noun: str = "record"
+    manifest: bool = False
+    shipped: bool = False
+    event_time: str | None = None
+    ssid: str | None = None
+    district: str | None = None
+    kept_while: KeptWhile | None = None
+    police_columns: tuple[str, ...] = ()
+    decides_links: bool = False
+    correction: Rule | None = None
+    checks: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     relations: tuple[Relation, ...] = ()
 
@@ -119,6 +157,11 @@ class FeedSpec:
         return self.columns[column_name].blank_rule or self.column_rule_id("REQ", column_name)
 
     @property
+    def view(self) -> str:
+        """The name under which reports read a feed of events: without its family's."""
+        return self.name.removeprefix(f"{self.family}_")
+
+    @property
     def knows_profile(self) -> bool:
         """Whether the feed's rules may use what the district's profile says."""
         return self.unique_id is not None or self.may_be_changes
@@ -154,6 +197,64 @@ class FeedSpec:
     def all_rules(self) -> Mapping[str, Rule]:
         """Every rule of this feed by id: its columns' first, then those across columns."""
         return {**self.column_rules, **{rule.id: rule for rule in self.rules}}
+
+
+@dataclass(frozen=True, slots=True)
+class StatewideSender:
+    """One sender for all districts: its ``folder`` in the inbox, and what a receipt calls it."""
+
+    folder: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Only records with a counterpart in another family, the ``register``, are loaded.
+
+    ``step`` is the name of the step that finds it, in the warehouse's table of steps.
+    """
+
+    step: str
+    register: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilySpec:
+    """Where a family's files come from, and what is true of its drops.
+
+    ``title`` is what receipts call the family. ``sender``: a district, unless a state-wide sender
+    is named. ``comes_after``: families that are loaded before, besides those whose feeds its rules
+    look up. ``rules``: rules of whole drops, headers and links, which no feed lists.
+    ``required_files``: by feed the rule that a drop without its file breaks. ``nothing_sent``: the
+    rule that a drop breaks which refers to a feed of which nothing was ever sent. ``left_alone``:
+    names of files that belong to a drop and are counted, but not read. ``answers_strays``: drops
+    that no family claims are answered with this one's.
+
+    Steps are named here and found in a table of the room that has them: ``drop_rules`` judges drops
+    as wholes (verification), ``link`` finds counterparts (warehouse), ``after_load`` follows the
+    load of all senders (nightly).
+    """
+
+    name: str
+    title: str
+    feeds: tuple[FeedSpec, ...]
+    sender: StatewideSender | None = None
+    comes_after: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    required_files: Mapping[str, Rule] = field(default_factory=dict)
+    nothing_sent: Rule | None = None
+    left_alone: tuple[str, ...] = ()
+    answers_strays: bool = False
+    drop_rules: str | None = None
+    link: Link | None = None
+    after_load: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where a feed names another family."""
+        strangers = [feed.name for feed in self.feeds if feed.family != self.name]
+        if strangers:
+            msg = f"{', '.join(strangers)}: declared in {self.name}, but of another family"
+            raise ValueError(msg)
 
 
 def fold(header: str) -> str:

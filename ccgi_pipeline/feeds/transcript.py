@@ -14,10 +14,10 @@ from typing import Annotated
 import pandera.polars as pa
 import polars as pl
 
-from ccgi_pipeline.feeds import codes, sources
+from ccgi_pipeline.feeds import codes, file_rules, sources
 from ccgi_pipeline.feeds.columns import Requirement, column
 from ccgi_pipeline.feeds.rules import Relation, Rule, Scope, Severity
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
+from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec, KeptWhile, Lifecycle
 
 STUDENT_SOURCE = "CCGI StudentTemplate, 2025-26, as student systems produce it"
 COURSE_SOURCE = "CCGI CourseGradeTemplate, 2025-26, as student systems produce it"
@@ -380,6 +380,9 @@ STUDENT = FeedSpec(
     family="transcript",
     title="Students of the district's roster (StudentTemplate)",
     prefix="TR-STU",
+    noun="student",
+    ssid="StateID",
+    checks=("no_district_lost_its_roster",),
     model=StudentTemplate,
     stems=("StudentTemplate", "Student Template", "Student"),
     keys=("StateID",),
@@ -473,11 +476,21 @@ STUDENT = FeedSpec(
     ),
 )
 
+_ON_ROSTER = KeptWhile(table=STUDENT.name, columns={"StateID": "StateID"})
+
+
+def on_a_roster(column: str) -> KeptWhile:
+    """Keeps a record while the student in ``column`` (an SSID) is on some district's roster."""
+    return KeptWhile(table=STUDENT.name, columns={column: "StateID"}, same_sender=False)
+
+
 COURSE_GRADE = FeedSpec(
     name="transcript_course_grade",
     family="transcript",
     title="Course history (CourseGradeTemplate)",
     prefix="TR-CRS",
+    ssid="StateID",
+    kept_while=_ON_ROSTER,
     model=CourseGradeTemplate,
     stems=("CourseGradeTemplate", "Course Grade Template", "CourseGrade"),
     keys=("StateID", "CDSCode", "SchoolYear", "Term", "LocalCourseID", "TranscriptAbbreviation"),
@@ -571,6 +584,8 @@ TEST_GRADE = FeedSpec(
     family="transcript",
     title="Tests taken (TestGrade)",
     prefix="TR-TST",
+    ssid="StateID",
+    kept_while=_ON_ROSTER,
     model=TestGrade,
     stems=("TestGrade Template", "TestGradeTemplate", "TestTemplate", "TestGrade"),
     keys=("StateID", "TestName", "TestDate"),
@@ -597,6 +612,7 @@ MANIFEST = FeedSpec(
     family="transcript",
     title="Names of the package's files (Manifest)",
     prefix="TR-MAN",
+    manifest=True,
     model=Manifest,
     stems=("Manifest",),
     keys=("FileName",),
@@ -626,3 +642,13 @@ MANIFEST = FeedSpec(
 )
 
 FEEDS = (STUDENT, COURSE_GRADE, COURSE_CATALOG, TEST_GRADE, MANIFEST)
+
+FAMILY = FamilySpec(
+    name="transcript",
+    title="Transcript package (students, courses, tests)",
+    required_files={
+        MANIFEST.name: file_rules.PACKAGE_MANIFEST,
+        STUDENT.name: file_rules.PACKAGE_ROSTER,
+    },
+    feeds=FEEDS,
+)

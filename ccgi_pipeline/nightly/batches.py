@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import duckdb
 
 from ccgi_pipeline.common.errors import ANY_ERROR, describe_without_values, value_free
-from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.registry import FAMILY_OF_STRAYS
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop
 from ccgi_pipeline.intake.shares import WHOLE, Share, bytes_of
@@ -73,8 +73,8 @@ def bisect_failures(
 
 
 def staged_families(family: str) -> list[str]:
-    """Files that no family claims are answered with the first family, the directory's."""
-    return [family, UNKNOWN_FAMILY] if family == next(iter(FAMILIES)) else [family]
+    """The families whose drops are staged with ``family``: strays go with one of them."""
+    return [family, UNKNOWN_FAMILY] if family == FAMILY_OF_STRAYS else [family]
 
 
 def cut_batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]:

@@ -87,7 +87,7 @@ def read_loaded_shares(folders: PipelinePaths, family: str) -> list[pl.DataFrame
 @value_free
 def finish_loading(connection: duckdb.DuckDBPyConnection, family: str) -> None:
     """What follows the load of all shares of ``family``: of all senders together."""
-    if family == oneroster.FAMILY:
+    if family == oneroster.NAME:
         rosters.create_views(connection)
         rosters.record_school_codes(connection, _known_schools(connection))
 

@@ -213,7 +213,7 @@ class _Replaying:
         ((_, verification),) = bisect_failures([drop], self._judging())
         if drop_id in find_faulty_drops(verification):
             return None
-        if drop.family == foster_focus.FAMILY:
+        if drop.family == foster_focus.NAME:
             settings = self.profiles.foster_focus
             verification = link_children(
                 self.connection, verification, self.on, settings

@@ -19,7 +19,7 @@ from ccgi_pipeline.common.errors import PermanentError, value_free
 from ccgi_pipeline.delivery.ledger import MadeFile, ledger_exists, open_ledger
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, naming_entries
 from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
-from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE, STUDENT
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.operations.rebuild import check_rebuilt, open_past_warehouse
@@ -167,7 +167,7 @@ def _behind(connection: duckdb.DuckDBPyConnection, spec: ReportSpec, cd: str) ->
     for feed in [FEEDS_BY_NAME[name] for name in dict.fromkeys(names)]:
         if feed is DIRECTORY:
             yield from _of_directory(connection, cd)
-        elif feed in FAMILIES["platform"]:
+        elif feed.event_time is not None:
             yield from find_records(connection, feed, view_of(feed), f"SSID {_OF_STUDENTS}")
         else:
             student = next(name for name in ("StateID", "SSID") if name in feed.columns)

@@ -18,7 +18,7 @@ from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
 from ccgi_pipeline.eligibility.systems import AREAS, YEAR
 from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
 from ccgi_pipeline.feeds.codes import RACE_CATEGORY
-from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.registry import EVENT_FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline.profiles import Profiles, ReportSettings
@@ -46,7 +46,7 @@ ELIGIBILITY = "eligibility"
 def feeds_used(spec: ReportSpec) -> list[str]:
     """The feeds whose tables the report's query and the roster read; and ELIGIBILITY, if it is."""
     query = re.sub(r"--.*", "", spec.query.read_text())
-    by_view = {view_of(feed): feed.name for feed in FAMILIES["platform"]}
+    by_view = {view_of(feed): feed.name for feed in EVENT_FEEDS}
     names = [*FEEDS_BY_NAME, *by_view, ELIGIBILITY]
     read = [by_view.get(name, name) for name in names if re.search(rf"\b{name}\b", query)]
     return [*dict.fromkeys([STUDENT.name, DIRECTORY.name, *read])]
@@ -64,7 +64,7 @@ def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
     ``folder``).
     """
     until = datetime.combine(on + timedelta(days=1), time(), CALIFORNIA).astimezone(UTC)
-    for feed in FAMILIES["platform"]:
+    for feed in EVENT_FEEDS:
         connection.execute(
             f"CREATE OR REPLACE TEMP VIEW {view_of(feed)} AS "
             f"SELECT * FROM lake.{feed.name} "

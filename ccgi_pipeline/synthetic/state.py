@@ -229,7 +229,7 @@ def _write_district(
 
 def _foster_files(out: Path, place: places.Place) -> dict[str, FeedFile]:
     """The district's extracts, under names that stay the same from night to night."""
-    folder = out / place.cd_code / foster_focus.FAMILY
+    folder = out / place.cd_code / foster_focus.NAME
     dialect = foster_dialect_of(place.ordinal)
     return {
         feed.name: FeedFile(folder / f"{feed.stems[0].replace(' ', '_')}.txt", feed, dialect)

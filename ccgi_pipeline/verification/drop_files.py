@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from ccgi_pipeline.feeds import file_rules, foster_focus, oneroster
 from ccgi_pipeline.feeds.oneroster.package_rules import LEFT_ALONE_FILES
-from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, feed_by_name, folded_stem
+from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, feed_by_name, feeds_of, folded_stem
 from ccgi_pipeline.feeds.rules import Rule
 from ccgi_pipeline.feeds.spec import FeedSpec, fold
 from ccgi_pipeline.intake.batch_reader import SMALL, Asked, read_together
@@ -183,7 +183,7 @@ def _asked(file: FileToVerify, profiles: Profiles, edition: str) -> Asked | Read
         return Reading(None, "", 0, None, 0, refusal)
     if _is_left_alone(file):
         return count_lines(file.content())
-    candidates = FAMILIES.get(file.family, ())
+    candidates = feeds_of(file.family)
     named = _named_by_profile(file, profiles)
     if named is not None:
         # Its own name says nothing, or another thing, to who does not know the profile.
@@ -193,7 +193,7 @@ def _asked(file: FileToVerify, profiles: Profiles, edition: str) -> Asked | Read
 
 def _is_left_alone(file: FileToVerify) -> bool:
     """Whether the file is one of a OneRoster set that nobody here has a use for."""
-    if file.family != oneroster.FAMILY or feed_by_name(file.name, oneroster.FEEDS):
+    if file.family != oneroster.NAME or feed_by_name(file.name, oneroster.FEEDS):
         return False
     stem = folded_stem(file.name)
     return any(stem.endswith(fold(name)) for name in LEFT_ALONE_FILES)
@@ -201,10 +201,10 @@ def _is_left_alone(file: FileToVerify) -> bool:
 
 def _named_by_profile(file: FileToVerify, profiles: Profiles) -> FeedSpec | None:
     """The extract whose file has this name by the district's profile."""
-    if file.family != foster_focus.FAMILY:
+    if file.family != foster_focus.NAME:
         return None
     stem = fold(PurePosixPath(file.name).stem)
     for extract, name in profiles.of(file.sender).foster_focus.file_names.items():
         if fold(PurePosixPath(name).stem) == stem:
-            return FEEDS_BY_NAME[f"{foster_focus.FAMILY}_{extract}"]
+            return FEEDS_BY_NAME[f"{foster_focus.NAME}_{extract}"]
     return None

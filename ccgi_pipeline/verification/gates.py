@@ -369,8 +369,7 @@ class _Validation:
         adds_only = {
             number
             for number, file in self._files.items()
-            if self._profiles.of(file.sender).oneroster.adds_only
-            and file.family == oneroster.FAMILY
+            if self._profiles.of(file.sender).oneroster.adds_only and file.family == oneroster.NAME
         }
         return adds_only | self._some_of_many()
 

@@ -13,17 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePosixPath
 
-from ccgi_pipeline.feeds import (
-    calpads_identity,
-    cccapply,
-    cde_directory,
-    foster_focus,
-    foster_focus_cps,
-    oneroster,
-    platform,
-    transcript,
-)
-from ccgi_pipeline.feeds.registry import STATEWIDE_SENDERS
+from ccgi_pipeline.feeds.registry import FAMILIES, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.rules import Severity
 
 
@@ -78,25 +68,6 @@ VERDICTS: Mapping[str, str] = {
     "duplicate": "Sent before",
 }
 
-_FAMILIES: Mapping[str, str] = {
-    transcript.STUDENT.family: "Transcript package (students, courses, tests)",
-    foster_focus.FAMILY: "Foster Focus extracts",
-    oneroster.FAMILY: "OneRoster set",
-    platform.FEEDS[0].family: "Student activity on CaliforniaColleges.edu",
-    cccapply.FAMILY: "Applications to community colleges (CCCApply)",
-    cde_directory.FEED.family: "CDE's directory of schools and districts",
-    foster_focus_cps.FEED.family: "Foster Focus' register of children",
-    calpads_identity.FEED.family: "Student identities (CALPADS)",
-}
-
-_SENDERS: Mapping[str, str] = {
-    "platform": "CaliforniaColleges.edu",
-    "cde": "California Department of Education",
-    foster_focus_cps.SENDER: "Foster Focus",
-    cccapply.SENDER: "CCCApply",
-    calpads_identity.SENDER: "CALPADS",
-}
-
 
 def fate(name: str, *, checked: bool = False) -> Fate:
     """What became of a line (or would, of one that was only checked)."""
@@ -107,12 +78,14 @@ def fate(name: str, *, checked: bool = False) -> Fate:
 
 def family(name: str) -> str:
     """A family, as its sender would call it."""
-    return _FAMILIES.get(name, "Files of a kind that we do not know")
+    spec = FAMILIES.get(name)
+    return spec.title if spec else "Files of a kind that we do not know"
 
 
 def sender(code: str, name: str) -> str:
     """Who sent something: a district by its ``name``, others by what they are called."""
-    return _SENDERS.get(code, name)
+    spec = FAMILIES.get(STATEWIDE_SENDERS.get(code, ""))
+    return spec.sender.title if spec and spec.sender else name
 
 
 def is_district(code: str) -> bool:

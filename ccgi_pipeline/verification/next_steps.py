@@ -125,7 +125,7 @@ def _of_findings(delivery: Delivery, outcome: Outcome) -> Told:
         "delivery again."
     )
     match = (
-        f"{delivery.night:%Y%m%d}_{foster_focus.FAMILY}_child_match.csv in this folder says which "
+        f"{delivery.night:%Y%m%d}_{foster_focus.NAME}_child_match.csv in this folder says which "
         "students could not be matched, and why."
     )
     meaning = f"{outcome.loaded_of_all} were loaded."

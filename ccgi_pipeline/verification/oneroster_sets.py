@@ -51,7 +51,7 @@ class Sets:
         self._profiles = profiles
         self._drops: dict[str, list[FileToVerify]] = {}
         for file in files:
-            if file.family == oneroster.FAMILY:
+            if file.family == oneroster.NAME:
                 self._drops.setdefault(file.drop, []).append(file)
         self.readings = dict(readings)
         self._found: list[tuple[int, Finding]] = []

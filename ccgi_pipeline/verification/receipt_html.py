@@ -21,7 +21,7 @@ from jinja2 import Environment, Template
 
 from ccgi_pipeline.feeds import oneroster, sis_locations, transcript
 from ccgi_pipeline.feeds.file_rules import COLUMN_MISSING, FAULT, HEADER, HELD, UNRECOGNISED
-from ccgi_pipeline.feeds.registry import DISTRICT_FEEDS, FAMILIES, FEEDS_BY_NAME, RULES
+from ccgi_pipeline.feeds.registry import DISTRICT_FEEDS, FEEDS_BY_NAME, RULES, feeds_of
 from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 from ccgi_pipeline.verification import labels
@@ -295,7 +295,7 @@ def _extent(count: int, rows: Sequence[Mapping[str, Any]], columns: int, *, of_l
 def _names_that_help(rule: str, feed: FeedSpec | None, family: str) -> dict[str, Any]:
     """The names that a file or its columns must have, for who has no dictionary at hand."""
     if rule == UNRECOGNISED.id:
-        feeds = FAMILIES.get(family, DISTRICT_FEEDS)
+        feeds = feeds_of(family) or DISTRICT_FEEDS
         return {"names_of": "File names", "names": [known.stems[0] for known in feeds]}
     if feed is not None and rule in _OF_HEADERS:
         return {"names_of": "Column names", "names": list(feed.columns)}

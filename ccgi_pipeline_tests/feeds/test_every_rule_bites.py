@@ -115,7 +115,7 @@ class Way:
 
     def sent_among_all(self) -> dict[str, bytes]:
         """The broken file among the good files of its whole family."""
-        return self._among(FAMILIES[self.feed.family])
+        return self._among(FAMILIES[self.feed.family].feeds)
 
     def _among(self, feeds: Sequence[FeedSpec]) -> dict[str, bytes]:
         company = {usual_name(feed): good_file(feed, sender=self.sender) for feed in feeds}
@@ -127,7 +127,7 @@ def _company(feed: FeedSpec) -> list[FeedSpec]:
 
     Required feeds are always there; a manifest speaks of every file.
     """
-    family = FAMILIES[feed.family]
+    family = FAMILIES[feed.family].feeds
     if not _targets(feed) <= set(FEEDS_BY_NAME) or feed is oneroster.MANIFEST:
         return list(family)
     company = {other.name for other in family if other.required or feed.name in _targets(other)}
@@ -357,7 +357,7 @@ _BLANKS = list(
 @cache
 def _night_of_whole_sets() -> Verification:
     together = {way.sender: way.sent_among_all() for way in _BLANKS}
-    return verified_together(together, foster_focus.FAMILY)
+    return verified_together(together, foster_focus.NAME)
 
 
 @pytest.mark.parametrize("way", _BLANKS, ids=str)

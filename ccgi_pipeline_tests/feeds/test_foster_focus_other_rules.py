@@ -12,7 +12,7 @@ from functools import cache
 
 import pytest
 
-from ccgi_pipeline.feeds.foster_focus import FAMILY, FEEDS
+from ccgi_pipeline.feeds.foster_focus import FEEDS, NAME
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.profiles import DistrictProfile, FosterFocusProfile, Profiles
 from ccgi_pipeline_tests.files import (
@@ -201,7 +201,7 @@ def _alone(feed: FeedSpec, **cells: str) -> dict[str, bytes]:
 @pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
 @pytest.mark.parametrize("number", ["123456789", "512010001", "899990001"])
 def test_a_social_security_number_keeps_its_line_out(feed: FeedSpec, number: str):
-    verification = verified(_alone(feed, SISLocalID=number), FAMILY)
+    verification = verified(_alone(feed, SISLocalID=number), NAME)
     (place,) = broken_rules(verification)
     assert place == (usual_name(feed), f"{feed.prefix}-SSN", LINE, "SISLocalID")
     assert outcome(verification, usual_name(feed))["rejected"] == 1
@@ -214,14 +214,14 @@ def test_a_social_security_number_keeps_its_line_out(feed: FeedSpec, number: str
 )
 def test_a_number_that_was_never_issued_is_a_local_id(number: str):
     feed = FEEDS[0]
-    assert broken_rules(verified(_alone(feed, SISLocalID=number), FAMILY)) == []
+    assert broken_rules(verified(_alone(feed, SISLocalID=number), NAME)) == []
 
 
 def test_nine_digits_are_a_local_id_where_the_profile_says_so():
     profile = DistrictProfile(foster_focus=FosterFocusProfile(nine_digit_local_ids=True))
     sent = _alone(feed_of(SPE), SISLocalID="123456789")
     profiles = Profiles(districts={DISTRICT: profile})
-    assert broken_rules(verified(sent, FAMILY, profiles=profiles)) == []
+    assert broken_rules(verified(sent, NAME, profiles=profiles)) == []
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_nine_digits_are_a_local_id_where_the_profile_says_so():
 def test_an_extract_comes_from_the_district_or_its_county(sender: str, *, may: bool):
     feed = feed_of(DEM)
     sent = {usual_name(feed): as_bytes(feed, good_lines(feed, sender=DISTRICT))}
-    found = {place[1] for place in broken_rules(verified(sent, FAMILY, sender=sender))}
+    found = {place[1] for place in broken_rules(verified(sent, NAME, sender=sender))}
     assert found == (set() if may else {"FF-DEM-SYSTEM"})
 
 
@@ -249,4 +249,4 @@ def test_an_extract_comes_from_the_district_or_its_county(sender: str, *, may: b
 def test_a_cahsee_score_says_whether_it_was_passed(cells: dict[str, str], *, told: bool):
     feed = feed_of(TST)
     wanted = [(usual_name(feed), "FF-TST-REQ-IsPassing", LINE, "IsPassing")]
-    assert broken_rules(verified(_alone(feed, **cells), FAMILY)) == (wanted if told else [])
+    assert broken_rules(verified(_alone(feed, **cells), NAME)) == (wanted if told else [])

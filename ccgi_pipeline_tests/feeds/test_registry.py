@@ -38,7 +38,7 @@ _STEMS = [(feed, stem) for feed in FEEDS for stem in feed.stems]
 def test_a_file_is_recognised_by_its_usual_name_with_district_and_date(
     feed: FeedSpec, stem: str, form: str, spelled: Callable[[str], str]
 ):
-    assert feed_by_name(form.format(stem=spelled(stem)), FAMILIES[feed.family]) is feed
+    assert feed_by_name(form.format(stem=spelled(stem)), FAMILIES[feed.family].feeds) is feed
 
 
 @pytest.mark.parametrize(("feed", "stem"), _STEMS, ids=[stem for _, stem in _STEMS])

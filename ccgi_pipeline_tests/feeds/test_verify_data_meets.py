@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
-from ccgi_pipeline.feeds.foster_focus import FAMILY, FEEDS
+from ccgi_pipeline.feeds.foster_focus import FEEDS, NAME
 from ccgi_pipeline.feeds.registry import RULES
 from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.profiles import FosterFocusProfile
@@ -659,13 +659,13 @@ def test_what_looks_alike_and_is_right_breaks_nothing(case: Case):
 
 
 def test_a_good_set_breaks_none_of_them():
-    assert broken_rules(verified(good_set(FAMILY), FAMILY)) == []
+    assert broken_rules(verified(good_set(NAME), NAME)) == []
 
 
-@pytest.mark.parametrize("name", good_set(FAMILY))
+@pytest.mark.parametrize("name", good_set(NAME))
 def test_an_extract_alone_is_not_blamed_for_the_others(name: str):
-    alone = {name: good_set(FAMILY)[name]}
-    assert broken_rules(verified(alone, FAMILY)) == []
+    alone = {name: good_set(NAME)[name]}
+    assert broken_rules(verified(alone, NAME)) == []
 
 
 def test_each_of_the_41_rules_is_declared_in_the_order_of_the_specification_and_has_a_case():
@@ -711,7 +711,7 @@ def test_the_command_judges_a_folder_of_nine_extracts_together(tmp_path: Path):
 
 
 def test_the_command_knows_the_nine_extracts_by_their_headers_alone(tmp_path: Path):
-    sent = {f"export{n}.txt": file for n, file in enumerate(good_set(FAMILY).values())}
+    sent = {f"export{n}.txt": file for n, file in enumerate(good_set(NAME).values())}
     status, files = _checked(tmp_path, sent)
     assert status == 0
     assert sorted(file["feed"] for file in files) == sorted(feed.name for feed in FEEDS)
@@ -721,4 +721,4 @@ def test_the_command_knows_the_nine_extracts_by_their_headers_alone(tmp_path: Pa
 def test_a_line_that_breaks_an_error_across_extracts_makes_the_command_fail(tmp_path: Path):
     status, files = _checked(tmp_path, _case("a student is not in demographics").sent(DISTRICT))
     assert status == 1
-    assert [file["feed"] for file in files if file["fates"]["rejected"]] == [f"{FAMILY}_{SPE}"]
+    assert [file["feed"] for file in files if file["fates"]["rejected"]] == [f"{NAME}_{SPE}"]

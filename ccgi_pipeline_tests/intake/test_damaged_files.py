@@ -472,8 +472,8 @@ def _of_every_shape() -> list[FeedSpec]:
     Of Foster Focus all nine: no other feed has tabs and no quotes.
     """
     chosen: dict[str, FeedSpec] = {feed.name: feed for feed in foster_focus.FEEDS}
-    for feeds in FAMILIES.values():
-        by_width = sorted(feeds, key=lambda feed: len(feed.columns))
+    for family in FAMILIES.values():
+        by_width = sorted(family.feeds, key=lambda feed: len(feed.columns))
         several = [feed for feed in by_width if _with_several_columns(feed)]
         chosen |= {feed.name: feed for feed in (by_width[0], several[0], by_width[-1])}
     return list(chosen.values())
@@ -494,7 +494,7 @@ def _whole_ids(case: Case) -> list[tuple[str, int | None]]:
 @pytest.mark.parametrize(("feed", "damage"), _CASES)
 def test_a_damaged_file_loses_what_is_damaged_and_nothing_else(feed: FeedSpec, damage: Damage):
     case = damage(feed)
-    reading = read(case.content, usual_name(feed), FAMILIES[feed.family])
+    reading = read(case.content, usual_name(feed), FAMILIES[feed.family].feeds)
     records = reading.records
     rows = [] if records is None else records.rows(named=True)
     kept = {row[LINE]: {name: row[name] for name in feed.columns} for row in rows}
@@ -553,7 +553,7 @@ def _name(feed: FeedSpec, kind: str) -> str:
 def _night() -> Verification:
     """The damaged extracts of one district, verified together: all are about the same students."""
     sent = {_name(feed, kind): _DAMAGE[kind][0](feed).content for feed, kind in _EXTRACTS}
-    return verified(sent, foster_focus.FAMILY)
+    return verified(sent, foster_focus.NAME)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def _assert_every_line_is_accounted_for(reading: Reading) -> None:
 @PROFILE
 @given(content=st.binary(max_size=400), feed=st.sampled_from(FEEDS))
 def test_no_bytes_make_the_reader_fail_or_lose_count(content: bytes, feed: FeedSpec):
-    reading = read(content, usual_name(feed), FAMILIES[feed.family])
+    reading = read(content, usual_name(feed), FAMILIES[feed.family].feeds)
     _assert_every_line_is_accounted_for(reading)
 
 
@@ -82,7 +82,7 @@ def test_no_change_of_a_good_file_makes_the_reader_fail_or_lose_count(
     changes: list[Change], feed: FeedSpec
 ):
     content = mutated(good_file(feed), changes)
-    reading = read(content, usual_name(feed), FAMILIES[feed.family])
+    reading = read(content, usual_name(feed), FAMILIES[feed.family].feeds)
     _assert_every_line_is_accounted_for(reading)
 
 
@@ -129,7 +129,7 @@ def test_quotes_and_separators_gone_wrong_cost_no_line_but_their_own(
             else:
                 head, _, tail = lines[number][at:].partition(b",")
                 lines[number] = lines[number][:at] + head + tail
-    reading = read(b"\n".join([*lines, b""]), usual_name(feed), FAMILIES[feed.family])
+    reading = read(b"\n".join([*lines, b""]), usual_name(feed), FAMILIES[feed.family].feeds)
     _assert_every_line_is_accounted_for(reading)
     assert reading.records is not None
     read_back = {row[LINE]: row for row in reading.records.rows(named=True)}
@@ -164,7 +164,7 @@ def test_files_that_are_read_together_are_read_as_each_would_be_alone(
     for feed, (count, changes) in files:
         lines = good_lines(feed, count or 8)
         content = mutated(as_bytes(feed, lines, quoting=quoting, line_end=line_end), changes)
-        asked.append(Asked(content, usual_name(feed), FAMILIES[feed.family]))
+        asked.append(Asked(content, usual_name(feed), FAMILIES[feed.family].feeds))
     _assert_same(asked)
 
 

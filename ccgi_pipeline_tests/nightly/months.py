@@ -397,7 +397,7 @@ def _send_directory(month: Month, kind: str, on: date) -> None:
 def _send_foster_youth(folders: PipelinePaths, count: int) -> None:
     """The extracts of one district, and a register that has every other child."""
     for feed in foster_focus.FEEDS:
-        path = f"{PALM_SPRINGS}/{foster_focus.FAMILY}/{usual_name(feed)}"
+        path = f"{PALM_SPRINGS}/{foster_focus.NAME}/{usual_name(feed)}"
         put(folders.inbox, path, good_file(feed, count, PALM_SPRINGS))
     children = [
         {

@@ -90,7 +90,7 @@ def _corpus() -> dict[str, Delivery]:
             where = f"{sender}/{feed.name}/{name}" if statewide else f"{sender}/{feed.family}"
             content = change(_file_of(feed, sender))
             corpus[f"{feed.name}: {name}"] = Delivery({f"{where}/{usual_name(feed)}": content})
-    for feed in (feed for feed in FAMILIES["platform"] if feed.name not in _DAMAGED_FEEDS):
+    for feed in (feed for feed in FAMILIES["platform"].feeds if feed.name not in _DAMAGED_FEEDS):
         corpus[f"{feed.name} alone"] = Delivery(
             {f"platform/{feed.name}/alone/{usual_name(feed)}": good_file(feed)}
         )

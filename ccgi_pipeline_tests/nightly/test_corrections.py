@@ -399,7 +399,7 @@ def _of_the_two(feed: FeedSpec) -> dict[str, bytes]:
 def foster(tmp_path: Path) -> tuple[PipelinePaths, PipelinePaths]:
     """A district whose extracts are good, and one where all of two students was kept out."""
     good, failed = folders_in(tmp_path / "good"), folders_in(tmp_path / "failed")
-    extracts = good_set(foster_focus.FAMILY, PALM_SPRINGS)
+    extracts = good_set(foster_focus.NAME, PALM_SPRINGS)
     for folders, sent in ((good, extracts), (failed, _with_two_failed_students(extracts))):
         _register(folders, good_lines(DEMOGRAPHICS, 5, PALM_SPRINGS))
         send(folders, sent, "foster_focus")
@@ -464,7 +464,7 @@ def test_oneroster_users_that_failed_are_corrected_without_a_set_around_them(
     tmp_path: Path, *, strict: bool
 ):
     good, failed = folders_in(tmp_path / "good"), folders_in(tmp_path / "failed")
-    files = good_set(oneroster.FAMILY)
+    files = good_set(oneroster.NAME)
     users = good_lines(oneroster.USERS)
     bad = [users[0], {**users[1], "username": ""}, *users[2:]]
     for folders, sent in (

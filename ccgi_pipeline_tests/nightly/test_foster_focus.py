@@ -29,7 +29,7 @@ TOMORROW = ON + timedelta(days=1)
 
 
 def _put(folders: PipelinePaths, name: str, content: bytes, sender: str = PALM_SPRINGS) -> None:
-    family = foster_focus.FAMILY if sender == PALM_SPRINGS else foster_focus_cps.FEED.family
+    family = foster_focus.NAME if sender == PALM_SPRINGS else foster_focus_cps.FEED.family
     path = folders.inbox / sender / family / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -63,7 +63,7 @@ def _students(count: int = 6) -> list[Line]:
 
 
 def _put_all(folders: PipelinePaths) -> None:
-    for name, content in good_set(foster_focus.FAMILY, PALM_SPRINGS).items():
+    for name, content in good_set(foster_focus.NAME, PALM_SPRINGS).items():
         _put(folders, name, content)
 
 

@@ -314,7 +314,7 @@ def _foster_records(folders: PipelinePaths) -> Rows:
 
 
 def test_lines_without_a_child_are_replayed_when_the_register_has_come(tmp_path: Path):
-    extracts = good_set(foster_focus.FAMILY, PALM_SPRINGS)
+    extracts = good_set(foster_focus.NAME, PALM_SPRINGS)
     children = good_lines(DEMOGRAPHICS, 4, PALM_SPRINGS)
     one, other = folders_in(tmp_path / "one"), folders_in(tmp_path / "other")
     for folders, register in ((one, children), (other, children[:1])):
@@ -343,7 +343,7 @@ def test_foster_lines_are_replayed_after_a_setting_changed(tmp_path: Path):
     lines[2] |= {"EntryDate": "2025-08-18", "ExitDate": ""}
 
     def fill(inbox: Path) -> None:
-        extracts = good_set(foster_focus.FAMILY, PALM_SPRINGS)
+        extracts = good_set(foster_focus.NAME, PALM_SPRINGS)
         changed = {usual_name(ENROLLMENT_HISTORY): as_bytes(ENROLLMENT_HISTORY, lines)}
         _put_extracts(inbox, extracts | changed)
         _put_register(inbox, good_lines(DEMOGRAPHICS, 4, PALM_SPRINGS))
@@ -358,7 +358,7 @@ def test_foster_lines_are_replayed_after_a_setting_changed(tmp_path: Path):
 
 def test_a_file_that_was_not_recognised_is_replayed_under_its_name_in_the_settings(tmp_path: Path):
     def fill(inbox: Path) -> None:
-        extracts = good_set(foster_focus.FAMILY, PALM_SPRINGS)
+        extracts = good_set(foster_focus.NAME, PALM_SPRINGS)
         header, *lines = extracts.pop(usual_name(ENROLLMENT_HISTORY)).splitlines()
         more = [f"\tMore{number}".encode() for number in range(20)]  # too many to be known by it
         wide = [header + b"".join(more), *(line + b"\tx" * len(more) for line in lines), b""]
@@ -380,7 +380,7 @@ def test_a_oneroster_set_is_replayed(tmp_path: Path):
     users[1] |= {"username": ""}
 
     def fill(inbox: Path) -> None:
-        for name, content in good_set(oneroster.FAMILY).items():
+        for name, content in good_set(oneroster.NAME).items():
             lines = as_bytes(oneroster.USERS, users) if name == "users.csv" else content
             put(inbox, f"{PALM_SPRINGS}/oneroster/{name}", lines)
 
@@ -583,7 +583,7 @@ def test_held_drops_have_a_command_of_their_own(tmp_path: Path):
 
 def test_what_mentions_police_stays_removed(tmp_path: Path):
     folders = folders_in(tmp_path)
-    extracts = good_set(foster_focus.FAMILY, PALM_SPRINGS)
+    extracts = good_set(foster_focus.NAME, PALM_SPRINGS)
     lines = good_lines(foster_focus.BEHAVIOR, 6, PALM_SPRINGS)
     lines[1]["PenaltyTypeDesc"] = "Sheriff called"
     extracts[usual_name(foster_focus.BEHAVIOR)] = as_bytes(foster_focus.BEHAVIOR, lines)

@@ -39,12 +39,15 @@ def good_day(inbox: Path) -> None:
         _put_all(inbox, f"{GOOD}/{family}", _files(family))
     for sender, family in STATEWIDE_SENDERS.items():
         _put_all(inbox, sender, _files(family))
-    few = {usual_name(feed): as_bytes(feed, good(feed, count=4)) for feed in FAMILIES["oneroster"]}
+    few = {
+        usual_name(feed): as_bytes(feed, good(feed, count=4))
+        for feed in FAMILIES["oneroster"].feeds
+    }
     _put_all(inbox, f"{GOOD}/oneroster/{LATER}", few)
 
 
 def _files(family: str) -> dict[str, bytes]:
-    return {usual_name(feed): as_bytes(feed, good(feed)) for feed in FAMILIES[family]}
+    return {usual_name(feed): as_bytes(feed, good(feed)) for feed in FAMILIES[family].feeds}
 
 
 def _put_all(inbox: Path, folder: str, files: Mapping[str, bytes]) -> None:
@@ -61,10 +64,10 @@ def bad_day(inbox: Path) -> None:
 
 
 def _damaged_files(inbox: Path) -> None:
-    for number, (family, feeds) in enumerate(FAMILIES.items()):
+    for number, (family, spec) in enumerate(FAMILIES.items()):
         sender = {sent: sender for sender, sent in STATEWIDE_SENDERS.items()}.get(family)
         folder = f"{sender}/damaged" if sender else f"190000{number}/{family}"
-        for feed in feeds:
+        for feed in spec.feeds:
             for of_feed, content in enumerate(_damages(feed)):
                 put(inbox, f"{folder}/n{of_feed}_{usual_name(feed)}", content)
 
@@ -75,8 +78,8 @@ def _damages(feed: FeedSpec) -> list[bytes]:
 
 def _wrong_lines(inbox: Path) -> None:
     """Values in wrong columns, keys twice, corrections."""
-    for family, feeds in DISTRICT_FAMILIES.items():
-        for feed in feeds:
+    for family, spec in DISTRICT_FAMILIES.items():
+        for feed in spec.feeds:
             lines, name = good(feed, count=6), usual_name(feed)
             put(inbox, f"2000001/{family}/{name}", as_bytes(feed, turned(feed, lines)))
             put(inbox, f"2000002/{family}/{name}", as_bytes(feed, [*lines, *lines[::-1]]))

@@ -65,7 +65,7 @@ def test_what_is_of_things_is_so_in_feeds_of_things_only() -> None:
 
 def test_all_that_foster_focus_sends_is_of_foster_youth() -> None:
     for family in ("foster_focus", "foster_focus_cps"):
-        for feed in FAMILIES[family]:
+        for feed in FAMILIES[family].feeds:
             assert all(ColumnClass.FOSTER in c.classes for c in feed.columns.values())
     assert ColumnClass.FOSTER in FEEDS_BY_NAME["transcript_student"].columns["FosterYouth"].classes
 
@@ -94,10 +94,10 @@ def planted() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("ATTACH ':memory:' AS lake")
         connection.execute("USE lake")
         create_missing_tables(connection)
-        for family, feeds in FAMILIES.items():
-            sent = {usual_name(feed): as_bytes(feed, good(feed)) for feed in feeds}
+        for family, spec in FAMILIES.items():
+            sent = {usual_name(feed): as_bytes(feed, good(feed)) for feed in spec.feeds}
             accepted = verified(sent, family).accepted
-            for feed in feeds:
+            for feed in spec.feeds:
                 columns = [*feed.columns, "_sender"]
                 connection.register("given", accepted[feed.name].select(columns).to_arrow())
                 connection.execute(

@@ -65,7 +65,7 @@ class Inbox:
 def feed_of(path: str) -> FeedSpec | None:
     """The feed of a file of the inbox: two families may have files of one name."""
     _, family = owner_of(path)
-    return feed_by_name(path, FAMILIES[family])
+    return feed_by_name(path, FAMILIES[family].feeds)
 
 
 def separator_of(text: str) -> str:

@@ -246,7 +246,7 @@ def test_exactly_the_recorded_rule_fires_at_every_planted_defect(tmp_path: Path,
 
 def drops_of(inbox: Inbox, sender: str) -> list[dict[str, list[Line]]]:
     """The sender's drops in the order in which they are loaded: lines by file, as in the files."""
-    files = [file for file in list_inbox(inbox.root) if file.family == oneroster.FAMILY]
+    files = [file for file in list_inbox(inbox.root) if file.family == oneroster.NAME]
     contents = [
         (file, hashlib.sha256((inbox.root / file.path).read_bytes()).hexdigest())
         for file in files

@@ -43,7 +43,7 @@ def _dated(cells: Sequence[str]) -> bytes:
 
 
 def _verified(*cells: str) -> Verification:
-    return verified({PERIODS: _dated(cells)}, FAMILY)
+    return verified({PERIODS: _dated(cells)}, FAMILY.name)
 
 
 def _loaded(verification: Verification) -> list[date]:
@@ -84,7 +84,7 @@ def test_the_dates_of_all_columns_are_counted_together():
     *others, last = good_lines(DEMOGRAPHICS)
     lines = [*others, {**last, "Birthdate": "01/11/2010", "ExitDate": "06/11/2027"}]
     name = usual_name(DEMOGRAPHICS)
-    found = broken_rules(verified({name: as_bytes(DEMOGRAPHICS, lines)}, FAMILY))
+    found = broken_rules(verified({name: as_bytes(DEMOGRAPHICS, lines)}, FAMILY.name))
     assert found == [
         (name, "FF-DEM-TYPE-Birthdate", 7, "Birthdate"),
         (name, "FF-DEM-TYPE-ExitDate", 7, "ExitDate"),
@@ -94,7 +94,7 @@ def test_the_dates_of_all_columns_are_counted_together():
 def test_files_of_one_night_have_each_their_own_form():
     american = _dated([day.strftime(AMERICAN) for day in DAYS])
     iso = _dated([day.strftime(ISO) for day in DAYS])
-    same_drop = verified({f"one_{PERIODS}": american, f"two_{PERIODS}": iso}, FAMILY)
+    same_drop = verified({f"one_{PERIODS}": american, f"two_{PERIODS}": iso}, FAMILY.name)
     assert same_drop.files["rejected"].to_list() == [0, 0]
     assert _loaded(same_drop) == [*DAYS, *DAYS]
 
@@ -114,7 +114,7 @@ def test_senders_of_one_night_have_each_their_own_form():
         }
         for sender, form in (("3300001", ISO), ("3300002", AMERICAN))
     }
-    verification = verified_together(sent, FAMILY)
+    verification = verified_together(sent, FAMILY.name)
     assert broken_rules(verification) == []
     by_sender = verification.accepted[ATTENDANCE_PERIODS.name].group_by(SENDER).len()
     assert dict(by_sender.iter_rows()) == {"3300001": 6, "3300002": 6}
@@ -166,7 +166,7 @@ def test_one_digit_of_day_and_month_is_enough_with_slashes():
 def test_blank_dates_belong_to_either_form():
     lines = [{**line, "ExitDate": ""} for line in good_lines(DEMOGRAPHICS)]
     name = usual_name(DEMOGRAPHICS)
-    verification = verified({name: as_bytes(DEMOGRAPHICS, lines)}, FAMILY)
+    verification = verified({name: as_bytes(DEMOGRAPHICS, lines)}, FAMILY.name)
     assert {place[1] for place in broken_rules(verification)} == {"FF-DEM-REQ-ExitDate"}
     loaded = verification.accepted[DEMOGRAPHICS.name]
     assert loaded["ExitDate"].null_count() == loaded.height == len(lines)
@@ -183,7 +183,7 @@ def test_a_file_without_any_date_loses_no_line_from_sight(feed: FeedSpec):
     blank = dict.fromkeys(dates, "")
     name = usual_name(feed)
     content = as_bytes(feed, [{**line, **blank} for line in good_lines(feed)])
-    verification = verified({name: content}, FAMILY)
+    verification = verified({name: content}, FAMILY.name)
     file = outcome(verification, name)
     assert file["accepted"] + file["rejected"] == file["lines"] == 6
     assert not {place[1] for place in broken_rules(verification) if "-TYPE-" in place[1]}
@@ -202,4 +202,7 @@ def test_every_extract_with_dates_may_be_written_the_american_way(feed: FeedSpec
         {name: american(name, cell) for name, cell in line.items()} for line in good_lines(feed)
     ]
     name = usual_name(feed)
-    assert broken_rules(verified({**good_set(FAMILY), name: as_bytes(feed, lines)}, FAMILY)) == []
+    assert (
+        broken_rules(verified({**good_set(FAMILY.name), name: as_bytes(feed, lines)}, FAMILY.name))
+        == []
+    )

@@ -64,7 +64,8 @@ def _student_file(*changed: Line) -> bytes:
 def _transcripts(**files: bytes) -> Verification:
     """A good transcript package in which the files of some feeds (by short name) are others."""
     names = {
-        feed.name.removeprefix("transcript_"): usual_name(feed) for feed in FAMILIES["transcript"]
+        feed.name.removeprefix("transcript_"): usual_name(feed)
+        for feed in FAMILIES["transcript"].feeds
     }
     others = {names[feed]: content for feed, content in files.items()}
     return verified({**good_set("transcript"), **others}, "transcript")
@@ -107,7 +108,7 @@ def test_no_change_of_two_files_makes_verification_fail_or_lose_a_line(
 @pytest.mark.parametrize("family", FAMILIES)
 def test_accepted_lines_are_those_that_were_sent(family: str):
     verification = verified(good_set(family), family)
-    for feed in FAMILIES[family]:
+    for feed in FAMILIES[family].feeds:
         lines = verification.accepted[feed.name]
         sent = good_lines(feed)
         assert lines["_line"].to_list() == list(range(2, len(sent) + 2))

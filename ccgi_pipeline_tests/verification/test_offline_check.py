@@ -52,7 +52,7 @@ def test_a_folder_of_good_files_is_accepted(tmp_path: Path, family: str):
     assert checked.everything_loads
     assert not checked.nothing_recognised
     assert {file.family for file in checked.files} == {family}
-    assert {file.feed for file in checked.files} == {feed.name for feed in FAMILIES[family]}
+    assert {file.feed for file in checked.files} == {feed.name for feed in FAMILIES[family].feeds}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -127,7 +127,7 @@ def _fates(verification: Verification) -> tuple[int, int, int, int]:
 
 @pytest.mark.parametrize("column", COLUMNS)
 def test_a_line_that_mentions_police_is_removed_and_leaves_no_trace(column: str):
-    verification = verified({NAME: _with(**{column: "Police report"})}, FAMILY)
+    verification = verified({NAME: _with(**{column: "Police report"})}, FAMILY.name)
     student = good_lines(BEHAVIOR)[-1]["SISLocalID"]
     assert _fates(verification) == (6, 5, 0, 1)
     assert outcome(verification, NAME)["verdict"] == "accepted"
@@ -141,12 +141,12 @@ def test_a_line_that_mentions_police_is_removed_and_leaves_no_trace(column: str)
     ids=lambda cells: next(iter(cells)),
 )
 def test_a_name_or_a_school_mentions_nothing(cells: Line):
-    assert _fates(verified({NAME: _with(**cells)}, FAMILY)) == (6, 6, 0, 0)
+    assert _fates(verified({NAME: _with(**cells)}, FAMILY.name)) == (6, 6, 0, 0)
 
 
 def test_a_line_that_breaks_rules_and_mentions_police_is_only_removed():
     bad = _with(PenaltyTypeDesc="Arrested", PenEventDate="", SISLocalID="123456789", LastName="")
-    verification = verified({NAME: bad}, FAMILY)
+    verification = verified({NAME: bad}, FAMILY.name)
     assert _fates(verification) == (6, 5, 0, 1)
     assert broken_rules(verification) == []
 
@@ -155,7 +155,7 @@ def test_a_removed_line_is_repeated_by_none():
     first, *others = good_lines(BEHAVIOR)
     mentioning = {**first, "PenaltyTypeDesc": "Detention, Police"}
     content = as_bytes(BEHAVIOR, [mentioning, first, *others])
-    verification = verified({NAME: content}, FAMILY)
+    verification = verified({NAME: content}, FAMILY.name)
     assert _fates(verification) == (7, 6, 0, 1)
     assert broken_rules(verification) == []
 
@@ -164,12 +164,12 @@ def test_every_line_is_accepted_rejected_or_removed():
     *others, fifth, sixth = good_lines(BEHAVIOR)
     lines = [*others, {**fifth, "PenaltyTypeDesc": "CHP"}, {**sixth, "PenEventDate": "soon"}]
     content = as_bytes(BEHAVIOR, lines) + b"torn off"
-    assert _fates(verified({NAME: content}, FAMILY)) == (7, 4, 2, 1)
+    assert _fates(verified({NAME: content}, FAMILY.name)) == (7, 4, 2, 1)
 
 
 def test_a_file_of_nothing_else_is_accepted_and_loads_nothing():
     lines = [{**line, "PenaltyTypeDesc": "Arrest"} for line in good_lines(BEHAVIOR)]
-    verification = verified({NAME: as_bytes(BEHAVIOR, lines)}, FAMILY)
+    verification = verified({NAME: as_bytes(BEHAVIOR, lines)}, FAMILY.name)
     assert _fates(verification) == (6, 0, 0, 6)
     assert outcome(verification, NAME)["verdict"] == "accepted"
 
@@ -177,16 +177,16 @@ def test_a_file_of_nothing_else_is_accepted_and_loads_nothing():
 def test_other_extracts_keep_their_lines():
     sent = {
         name: content.replace(b"English", b"Police").replace(b"Unverified Absence", b"At the SRO")
-        for name, content in good_set(FAMILY).items()
+        for name, content in good_set(FAMILY.name).items()
     }
-    verification = verified(sent, FAMILY)
+    verification = verified(sent, FAMILY.name)
     assert verification.files["removed"].sum() == 0
     assert verification.files["rejected"].sum() == 0
 
 
 def test_without_words_nothing_is_removed():
     profiles = Profiles(foster_focus=FosterFocusSettings(police_words=()))
-    verification = verified({NAME: _with(PenaltyTypeDesc="Police")}, FAMILY, profiles=profiles)
+    verification = verified({NAME: _with(PenaltyTypeDesc="Police")}, FAMILY.name, profiles=profiles)
     assert _fates(verification) == (6, 6, 0, 0)
 
 

@@ -24,7 +24,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from ccgi_pipeline.feeds import sis_locations
-from ccgi_pipeline.feeds.registry import RULES
+from ccgi_pipeline.feeds.registry import FAMILIES, RULES
+from ccgi_pipeline.feeds.spec import FamilySpec
 from ccgi_pipeline.verification import labels
 from ccgi_pipeline.verification.next_steps import Repeated
 from ccgi_pipeline.verification.receipt_html import (
@@ -69,6 +70,13 @@ def test_a_state_wide_sender_is_called_by_its_name():
     text = told(page_of_receipt(delivery("accepted", sender="cde", name="cde"), GOOD))
     assert "California Department of Education" in text
     assert "CD code" not in text
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
+def test_every_family_is_called_by_its_title(family: FamilySpec):
+    assert f"Receipt · {family.title}" in told(
+        page_of_receipt(delivery("accepted", family=family.name), GOOD)
+    )
 
 
 def test_a_district_that_no_directory_lists_goes_by_its_code_once():

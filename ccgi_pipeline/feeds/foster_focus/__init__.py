@@ -14,13 +14,14 @@ import pandera.polars as pa
 import polars as pl
 
 from ccgi_pipeline.feeds import sources
-from ccgi_pipeline.feeds.foster_focus import extracts, other_rules
+from ccgi_pipeline.feeds.foster_focus import extracts, link_rules, other_rules
 from ccgi_pipeline.feeds.foster_focus import verify_data_meets as verify
 from ccgi_pipeline.feeds.foster_focus.comparisons import CHILD
 from ccgi_pipeline.feeds.rules import Relation, Rule, Scope, Severity
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
+from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec, KeptWhile, Lifecycle, Link
 
-FAMILY = "foster_focus"
+NAME = "foster_focus"
+_LINKED = KeptWhile(table="child_links", columns={name: name for name in CHILD})
 
 
 def _feed(  # noqa: PLR0913 - what makes one extract differ from the next
@@ -35,8 +36,10 @@ def _feed(  # noqa: PLR0913 - what makes one extract differ from the next
     relations: tuple[Relation, ...] = (),
     repeats_told_by: str | None = None,
     repeated_key: Severity = Severity.WARNING,
+    police_columns: tuple[str, ...] = (),
+    decides_links: bool = False,
 ) -> FeedSpec:
-    name = f"{FAMILY}_{extract}"
+    name = f"{NAME}_{extract}"
     only_foster_youth = (
         ()
         if name in {verify.DEM, verify.ENR, verify.SPE}  # DEM-1, DEM-2 and SPE-2 say it there
@@ -45,13 +48,14 @@ def _feed(  # noqa: PLR0913 - what makes one extract differ from the next
     strict = other_rules.STRICT.get(prefix)
     return FeedSpec(
         name=name,
-        family=FAMILY,
+        family=NAME,
         title=f"Foster Focus {extract.replace('_', ' ')}",
         prefix=prefix,
         model=model,
         stems=(extract.replace("_", " "),),
         keys=(*CHILD, *keys),
         near_keys=(*CHILD, *near_keys) if near_keys else (),
+        correction=link_rules.CORRECTION if near_keys else None,
         unique_id="UniqueID",
         lifecycle=Lifecycle.UPSERT,
         source=sources.FOSTER_FOCUS.page(page),
@@ -59,6 +63,11 @@ def _feed(  # noqa: PLR0913 - what makes one extract differ from the next
         quote=None,
         one_date_form=True,
         foster=True,
+        ssid="SSID",
+        district="SystemID",
+        kept_while=_LINKED,
+        police_columns=police_columns,
+        decides_links=decides_links,
         repeated_key=repeated_key,
         repeats_told_by=repeats_told_by,
         rules=(
@@ -101,6 +110,7 @@ DEMOGRAPHICS = _feed(
     extracts.Demographics,
     (),
     (*verify.DEMOGRAPHICS, *other_rules.DEMOGRAPHICS),
+    decides_links=True,
 )
 ENROLLMENT_HISTORY = _feed(
     "enrollment_history",
@@ -165,6 +175,7 @@ BEHAVIOR = _feed(
     ("PenEventDate", "PenaltyTypeDesc"),
     verify.BEHAVIOR,
     repeats_told_by="FF-BEH-5",
+    police_columns=("PenaltyTypeCode", "PenaltyTypeDesc"),
 )
 TRANSCRIPTS = _feed(
     "transcripts",
@@ -186,4 +197,13 @@ FEEDS = (
     GPA,
     BEHAVIOR,
     TRANSCRIPTS,
+)
+
+FAMILY = FamilySpec(
+    name=NAME,
+    title="Foster Focus extracts",
+    comes_after=("foster_focus_cps",),
+    rules=link_rules.LINKING_RULES,
+    link=Link(step="child_links", register="foster_focus_cps"),
+    feeds=FEEDS,
 )

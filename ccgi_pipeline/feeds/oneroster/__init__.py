@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import pandera.polars as pa
 
-from ccgi_pipeline.feeds.oneroster import files, rules
+from ccgi_pipeline.feeds.oneroster import files, header_rules, package_rules, rules
 from ccgi_pipeline.feeds.oneroster.header_rules import headers
 from ccgi_pipeline.feeds.oneroster.vocabulary import GONE, SOURCE
 from ccgi_pipeline.feeds.rules import Relation, Rule, Severity
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
+from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec, Lifecycle
 
-FAMILY = "oneroster"
+NAME = "oneroster"
 MARKS_OF_1_2 = (
     "userMasterIdentifier",
     "preferredGivenName",
@@ -42,10 +42,11 @@ def _feed(  # noqa: PLR0913 - what makes one file differ from the next
     foreign_marks: tuple[str, ...] = (),
     school: str | None = None,
     source: str = files.SPECIFICATION,
+    checks: tuple[str, ...] = (),
 ) -> FeedSpec:
     return FeedSpec(
-        name=f"{FAMILY}_{name}",
-        family=FAMILY,
+        name=f"{NAME}_{name}",
+        family=NAME,
         title=f"OneRoster {name}",
         prefix=prefix,
         model=model,
@@ -55,6 +56,7 @@ def _feed(  # noqa: PLR0913 - what makes one file differ from the next
         repeated_key=Severity.ERROR,
         separators=SEPARATORS,
         source=source,
+        checks=checks,
         headers=headers(*foreign_marks),
         edition_marks=marks or {},
         gone=("status", GONE),
@@ -72,8 +74,9 @@ def _feed(  # noqa: PLR0913 - what makes one file differ from the next
 
 
 MANIFEST = FeedSpec(
-    name=f"{FAMILY}_manifest",
-    family=FAMILY,
+    name=f"{NAME}_manifest",
+    family=NAME,
+    manifest=True,
     title="OneRoster manifest",
     prefix="OR-MAN",
     model=files.Manifest,
@@ -146,6 +149,7 @@ USERS = _feed(
     rules.USER_RULES,
     marks={"1.0": ("userId", "agents"), "1.2": MARKS_OF_1_2},
     foreign_marks=("activeDirectoryMatchId",),
+    checks=("students_are_those_of_the_transcripts",),
     school="orgSourcedIds",
 )
 ROLES = _feed(
@@ -210,3 +214,15 @@ FEEDS = (
     DEMOGRAPHICS,
 )
 """In the order in which they refer to each other."""
+
+FAMILY = FamilySpec(
+    name=NAME,
+    title="OneRoster set",
+    comes_after=("cde_directory", "transcript"),
+    rules=(*header_rules.RULES, *package_rules.RULES),
+    nothing_sent=package_rules.NOTHING_TO_REFER_TO,
+    left_alone=package_rules.LEFT_ALONE_FILES,
+    drop_rules="oneroster_sets",
+    after_load=("oneroster_rosters",),
+    feeds=FEEDS,
+)

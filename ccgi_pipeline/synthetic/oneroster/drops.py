@@ -83,7 +83,7 @@ class Drops:
 
     def _day(self, folder: Path, on: date, number: int, days: int) -> Day:
         on = on - timedelta(days=days - 1 - number)
-        below = folder / oneroster.FAMILY
+        below = folder / oneroster.NAME
         files = below / on.isoformat()
         return Day(
             number=number,

@@ -12,7 +12,7 @@ import polars as pl
 from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.feeds.file_rules import FAULT
 from ccgi_pipeline.feeds.foster_focus_cps import FEED as CHILDREN
-from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.registry import FAMILIES, FAMILY_OF_STRAYS
 from ccgi_pipeline.intake.arrivals import DropHistory, ReceivedDrops, RememberedFile
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
 from ccgi_pipeline.verification.outcomes import Verdict, drop_verdict
@@ -88,7 +88,7 @@ def number_drops(connection: duckdb.DuckDBPyConnection, drops: Sequence[Drop]) -
     """
     order = {family: place for place, family in enumerate((UNKNOWN_FAMILY, *FAMILIES))}
     # Files that no family claims are loaded with the first one.
-    order[UNKNOWN_FAMILY] = order[next(iter(FAMILIES))]
+    order[UNKNOWN_FAMILY] = order[FAMILY_OF_STRAYS]
     without = sorted((d for d in drops if d.position is None), key=lambda d: order[d.family])
     if not without:
         return [*drops]

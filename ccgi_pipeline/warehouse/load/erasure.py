@@ -19,7 +19,7 @@ import polars as pl
 from ccgi_pipeline.encryption.keys import load_keys
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS
-from ccgi_pipeline.feeds.foster_focus import FAMILY as FOSTER_FOCUS
+from ccgi_pipeline.feeds.foster_focus import NAME as FOSTER_FOCUS
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.verification.outcomes import Verdict
@@ -139,7 +139,7 @@ def _of_feed(feed: FeedSpec, wish: PurgeSelection) -> str:
     roster = f"FROM {ROSTER} AS student WHERE student._active"
     if feed.family == PLATFORM:
         gone = f'NOT EXISTS ({roster} AND student."StateID" = {feed.name}."SSID")'
-    elif feed in FAMILIES["transcript"] and "StateID" in feed.keys and feed.name != ROSTER:
+    elif feed in FAMILIES["transcript"].feeds and "StateID" in feed.keys and feed.name != ROSTER:
         gone = (
             f'NOT EXISTS ({roster} AND student."StateID" = {feed.name}."StateID"'
             f" AND student._sender = {feed.name}._sender)"

@@ -16,7 +16,7 @@ from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.feeds.file_rules import FAULT
 from ccgi_pipeline.feeds.foster_focus.link_rules import CORRECTION
-from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.registry import feeds_of
 from ccgi_pipeline.feeds.spec import FILE, SENDER
 from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.intake.inbox import Drop
@@ -131,7 +131,7 @@ def load_files(
     profiles = terms.profiles
     fates, found = [_NO_FATES], [verification.findings]
     senders = verification.files[SENDER].unique().sort().to_list()
-    if family == foster_focus.FAMILY:
+    if family == foster_focus.NAME:
         linked = link_children(connection, verification, terms.night, profiles.foster_focus)
         # Who has a child is what the newest demographics say.
         if foster_focus.DEMOGRAPHICS.name not in terms.overtaken:
@@ -263,7 +263,7 @@ def _load_feeds(
         load_feed(
             connection, feed, verification, terms.night, by_id, terms.overtaken.get(feed.name)
         )
-        for feed in FAMILIES.get(family, ())
+        for feed in feeds_of(family)
         if feed.name in verification.accepted
     ]
 

@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.feeds.file_rules import HELD
-from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.registry import feeds_of
 from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
 from ccgi_pipeline.profiles import GuardProfile, Profiles
@@ -74,7 +74,7 @@ def guard_rosters(
     verification = _adding_only(verification, answers)
     threats = [
         threat
-        for feed in FAMILIES.get(family, ())
+        for feed in feeds_of(family)
         if feed.guarded
         for threat in _threats(connection, feed, verification, profiles, before)
         if threat.drop not in answers

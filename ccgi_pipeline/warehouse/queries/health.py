@@ -13,7 +13,7 @@ from typing import TypedDict
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.feeds.registry import FAMILIES, RULES
+from ccgi_pipeline.feeds.registry import EVENT_FEEDS, RULES
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake.inbox import is_cd_code
 from ccgi_pipeline.profiles import Profiles
@@ -281,6 +281,6 @@ def count_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightCo
             (rule, severity, lines, RULES[rule].text) for rule, severity, lines in findings
         ],
         "events_outside_rosters": sum(
-            count_events_outside_rosters(connection, feed) for feed in FAMILIES["platform"]
+            count_events_outside_rosters(connection, feed) for feed in EVENT_FEEDS
         ),
     }

@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
-from ccgi_pipeline.feeds.foster_focus import FAMILY
+from ccgi_pipeline.feeds.foster_focus import NAME
 from ccgi_pipeline.intake.archive import Archive, ArchiveDamagedError
 from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.intake.inbox import is_cd_code
@@ -294,7 +294,7 @@ def read_unmatched_students(connection: duckdb.DuckDBPyConnection) -> list[Unmat
     rows = connection.execute(
         f"""
         SELECT senders.sender, "SystemID", "SISLocalID", line, rule, field
-        FROM (SELECT DISTINCT sender FROM drops WHERE family = '{FAMILY}') AS senders
+        FROM (SELECT DISTINCT sender FROM drops WHERE family = '{NAME}') AS senders
         LEFT JOIN unmatched ON unmatched._sender = senders.sender
         ORDER BY ALL
         """

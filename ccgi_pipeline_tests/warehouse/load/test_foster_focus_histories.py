@@ -132,13 +132,13 @@ def _lines(chance: random.Random) -> list[Enrollment]:
 
 def _drop(cd: str, files: dict[str, bytes], night: int) -> tuple[Drop, dict[str, bytes]]:
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    identity = f"{drop_id(cd, foster_focus.FAMILY, [*hashes.values()])}-{night}"
+    identity = f"{drop_id(cd, foster_focus.NAME, [*hashes.values()])}-{night}"
     received = tuple(
-        (InboxFile(f"{cd}/foster_focus/{night}/{name}", cd, foster_focus.FAMILY, "s"), sha256)
+        (InboxFile(f"{cd}/foster_focus/{night}/{name}", cd, foster_focus.NAME, "s"), sha256)
         for name, sha256 in hashes.items()
     )
     contents = {sha256: files[name] for name, sha256 in hashes.items()}
-    return Drop(identity, cd, foster_focus.FAMILY, received), contents
+    return Drop(identity, cd, foster_focus.NAME, received), contents
 
 
 def _ssid(cd: str, student: int) -> str:
