@@ -1,5 +1,6 @@
-"""The entry point for Dagster: loads everything below ``defs`` and applies policy to all of it."""
+"""The entry point for Dagster: everything below ``defs``, with one policy applied to all of it."""
 
+import warnings
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,19 +17,19 @@ OWNERS = ["team:district-data"]
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """All assets, checks, jobs, schedules and sensors of the project."""
-    loaded = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
-    owned = dg.map_asset_specs(
-        lambda spec: spec.replace_attributes(
-            owners=OWNERS, freshness_policy=FRESH if spec.key in DAILY_ASSETS else None
-        ),
-        [asset for asset in loaded.assets or [] if isinstance(asset, dg.AssetsDefinition)],
-    )
-    return dg.Definitions(
-        assets=owned,
-        jobs=loaded.jobs,
-        schedules=loaded.schedules,
-        sensors=loaded.sensors,
-        resources=loaded.resources,
-        executor=loaded.executor,
-    )
+    """Returns all that stands below ``defs``: assets, checks, jobs, schedules, sensors, others."""
+    return apply_policy(dg.load_from_defs_folder(path_within_project=Path(__file__).parent))
+
+
+def apply_policy(loaded: dg.Definitions) -> dg.Definitions:
+    """Gives every asset its owners and its freshness policy. Everything else stays as it is."""
+    # Dagster calls this method a preview. Building Definitions again, part by part, would lose
+    # every part that is not named.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return loaded.map_asset_specs(func=_with_policy)
+
+
+def _with_policy(spec: dg.AssetSpec) -> dg.AssetSpec:
+    fresh = FRESH if spec.key in DAILY_ASSETS else spec.freshness_policy
+    return spec.replace_attributes(owners=spec.owners or OWNERS, freshness_policy=fresh)

@@ -84,7 +84,7 @@ def new_drops(
             raise ServersRefuseError("; ".join(asked.refused))
         return dg.SkipReason(asked.told)
     under_way = dg.RunsFilter(job_name=night_job.name, statuses=_UNDER_WAY)
-    if context.instance.get_runs_count(under_way):
+    if context.instance.get_run_records(under_way, limit=1):
         return dg.SkipReason("new files are at rest; a night is under way, and the next takes them")
     request = dg.RunRequest(
         run_key=asked.due,

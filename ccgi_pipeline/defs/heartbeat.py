@@ -9,16 +9,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.scheduler.instigation import (
-    InstigatorState,
-    InstigatorStatus,
-    SensorInstigatorData,
-    TickStatus,
-)
-from dagster_shared.error import SerializableErrorInfo
 
 from ccgi_pipeline.common.errors import PermanentError, PipelineError
 from ccgi_pipeline.defs.automation import ServersRefuseError, new_drops, night_job
+from ccgi_pipeline.defs.dagster_internals import (
+    find_root_cause,
+    read_check_evaluations,
+    read_daemon_heartbeats,
+    read_events,
+    read_sensor_switch,
+    read_tick_errors,
+)
 from ccgi_pipeline.defs.delivery import ALL_SENT, DELIVERIES, delivery_job
 from ccgi_pipeline.defs.resources import NightFolders
 from ccgi_pipeline.monitoring import health as deciding
@@ -29,7 +30,6 @@ from ccgi_pipeline.monitoring.health import FailedRun, FailedStep, Orchestrated
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import read_profiles
 
-_SWITCHED = {InstigatorStatus.RUNNING: True, InstigatorStatus.STOPPED: False}
 _LOOKS = 3
 """So many looks of a sensor must have failed one after the other."""
 _ENDED = [
@@ -91,13 +91,12 @@ def look_and_tell(
 
 def orchestrated(instance: dg.DagsterInstance) -> Orchestrated:
     """What the instance knows of its daemon, its sensor, and its runs."""
-    state = _switch(instance)
+    switch = read_sensor_switch(instance, new_drops.name)
     return Orchestrated(
-        daemons=_daemons(instance),
-        # As the code declares it, it is off, and nobody has touched its switch.
-        sensor_on=None if state is None else _SWITCHED.get(state.status),
-        sensor_since=None if state is None else _since(state),
-        sensor_errors=() if state is None else _sensor_errors(instance, state),
+        daemons=read_daemon_heartbeats(instance),
+        sensor_on=switch.on if switch else None,
+        sensor_since=switch.since if switch else None,
+        sensor_errors=_sensor_errors(instance),
         good_night=_good_night(instance),
         running_since=_running_since(instance),
         failed=[*_failed(instance)],
@@ -105,40 +104,12 @@ def orchestrated(instance: dg.DagsterInstance) -> Orchestrated:
     )
 
 
-def _daemons(instance: dg.DagsterInstance) -> dict[str, datetime]:
-    beats = instance.get_daemon_heartbeats()
-    return {
-        name: datetime.fromtimestamp(beats[name].timestamp, UTC)
-        for name in instance.get_required_daemon_types()
-        if name in beats
-    }
-
-
-def _switch(instance: dg.DagsterInstance) -> InstigatorState | None:
-    states = instance.all_instigator_state()
-    return next((state for state in states if state.instigator_name == new_drops.name), None)
-
-
-def _since(state: InstigatorState) -> datetime | None:
-    data = state.instigator_data
-    at = data.last_sensor_start_timestamp if isinstance(data, SensorInstigatorData) else None
-    return None if at is None else datetime.fromtimestamp(at, UTC)
-
-
-def _sensor_errors(instance: dg.DagsterInstance, state: InstigatorState) -> tuple[str, ...]:
+def _sensor_errors(instance: dg.DagsterInstance) -> tuple[str, ...]:
     """Kinds of the errors of the newest looks, if all failed; a server that refuses is no fault."""
-    ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=_LOOKS + 1)
-    ended = [tick for tick in ticks if tick.status is not TickStatus.STARTED][:_LOOKS]
-    if len(ended) < _LOOKS or any(tick.status is not TickStatus.FAILURE for tick in ended):
-        return ()
-    kinds = tuple(cause.cls_name or "" for tick in ended if (cause := _root(tick.error)))
-    return () if ServersRefuseError.__name__ in kinds else kinds
-
-
-def _root(error: SerializableErrorInfo | None) -> SerializableErrorInfo | None:
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return error
+    errors = read_tick_errors(instance, new_drops.name, _LOOKS)
+    kinds = tuple(error.kind for error in errors if error)
+    refused = ServersRefuseError.__name__ in kinds
+    return kinds if len(kinds) == _LOOKS and not refused else ()
 
 
 def _good_night(instance: dg.DagsterInstance) -> datetime | None:
@@ -161,11 +132,8 @@ def _failed(instance: dg.DagsterInstance) -> Iterator[FailedRun]:
         newest = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_ENDED), limit=1)
         for record in newest:
             if record.dagster_run.status is not dg.DagsterRunStatus.SUCCESS:
-                failures = instance.get_records_for_run(
-                    record.dagster_run.run_id, of_type=FAILURES
-                ).records
-                events = [r.event_log_entry.dagster_event for r in failures]
-                yield FailedRun(job, tuple(failed_steps(event for event in events if event)))
+                events = read_events(instance, record.dagster_run.run_id, FAILURES)
+                yield FailedRun(job, tuple(failed_steps(events)))
 
 
 _CHECK_FAILED = "DagsterAssetCheckFailedError"
@@ -191,11 +159,12 @@ def failed_steps(events: Iterable[dg.DagsterEvent]) -> Iterator[FailedStep]:
             told and event.event_type is dg.DagsterEventType.RUN_FAILURE
         ):
             continue
+        cause = find_root_cause(event)
+        if cause is None and event.event_type is dg.DagsterEventType.RUN_FAILURE:
+            continue  # the process of the run was killed
         told = True
         step = event.is_step_failure
-        error = _error(event)
-        cause = _root(error)
-        kind = (cause.cls_name if cause else None) or "unknown"
+        kind = cause.kind if cause else "unknown"
         words = None
         if cause and kind in {*ours, _CHECK_FAILED}:
             words = cause.message.strip().split(": ", 1)[-1]
@@ -209,28 +178,13 @@ _PLACES = {
 }
 
 
-def _error(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
-    if event.is_step_failure:
-        return event.step_failure_data.error
-    if event.event_type is dg.DagsterEventType.RESOURCE_INIT_FAILURE:
-        return event.engine_event_data.error
-    return event.job_failure_data.error
-
-
 _RECENT = 20
 
 
 def _refusing(instance: dg.DagsterInstance) -> dict[str, str]:
     """Servers at which the newest deliveries failed until somebody acts."""
     key = dg.AssetCheckKey(dg.AssetKey(DELIVERIES), ALL_SENT)
-    # A run that failed before it came to deliver has only planned to judge.
-    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=_RECENT)
-    events = [record.event.dagster_event for record in history if record.event]
-    judged = [
-        event.asset_check_evaluation_data
-        for event in events
-        if event and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    ]
+    judged = read_check_evaluations(instance, key, _RECENT)
     if not judged:
         return {}
     evaluation = judged[0]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ccgi_pipeline.defs.checks import check_spec
+from ccgi_pipeline.defs.dagster_internals import read_unpassed_partitions
 from ccgi_pipeline.defs.feeds import counts_table
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
@@ -55,7 +56,8 @@ def receipts(
     answered = write_receipts(warehouse.connection, warehouse.folders, night.of(context))
     statuses = health_queries.read_district_statuses(warehouse.connection, answered)
     context.instance.add_dynamic_partitions(str(DISTRICTS.name), [told.cd for told in statuses])
-    not_green = _not_green(context)
+    check = dg.AssetCheckKey(dg.AssetKey("district_night"), FILES_ARE_GOOD)
+    not_green = read_unpassed_partitions(context.instance, check)
     for status in statuses:
         _report(context, status, was_green=status.cd not in not_green)
     yield dg.MaterializeResult(metadata={"receipts": len(answered)})
@@ -65,15 +67,6 @@ def receipts(
         passed=refused.is_empty(),
         metadata={} if refused.is_empty() else {"refused": counts_table(refused)},
     )
-
-
-def _not_green(context: dg.AssetExecutionContext) -> set[str | None]:
-    """The districts whose check did not pass when it was last evaluated."""
-    key = dg.AssetCheckKey(dg.AssetKey("district_night"), FILES_ARE_GOOD)
-    known = context.instance.event_log_storage.get_asset_check_partition_info([key])
-    return {
-        info.partition_key for info in known if info.latest_execution_status.value != "SUCCEEDED"
-    }
 
 
 def _report(

@@ -7,22 +7,17 @@ steps, and where (workers).
 
 import datetime as dt
 import os
-import sqlite3
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import duckdb
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
-    INDEX_SHARD_NAME,
-    SqliteEventLogStorage,
-)
 from dagster_duckdb import DuckDBResource
 from pydantic import PrivateAttr
 
-from ccgi_pipeline.common.environment import INBOX, OUTBOX, WAREHOUSE
+from ccgi_pipeline.common.environment import DEFAULT_FOLDERS, INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import WaitMode
@@ -57,31 +52,45 @@ class NightDate(dg.ConfigurableResource[None]):
 
 
 class NightFolders(dg.ConfigurableResource[None]):
-    """The three folders, for who only looks: nothing is opened, nothing locked."""
+    """The three folders, for read-only access: nothing is opened, nothing is locked."""
 
-    inbox: str
-    outbox: str
-    warehouse: str
+    inbox: str = ""
+    outbox: str = ""
+    warehouse: str = ""
 
     @property
     def paths(self) -> PipelinePaths:
         """Inbox, outbox and warehouse."""
-        return PipelinePaths(Path(self.inbox), Path(self.outbox), Path(self.warehouse))
+        return _resolve_folders(self.inbox, self.outbox, self.warehouse)
+
+
+def _resolve_folders(inbox: str, outbox: str, warehouse: str) -> PipelinePaths:
+    """Takes each folder as given, else from the environment, else from the demo.
+
+    The environment is read at each use: one process may run nights over several warehouses.
+    """
+    given = {INBOX: inbox, OUTBOX: outbox, WAREHOUSE: warehouse}
+    return PipelinePaths(
+        *(
+            Path(path or os.environ.get(variable) or DEFAULT_FOLDERS[variable])
+            for variable, path in given.items()
+        )
+    )
 
 
 class Warehouse(DuckDBResource):
     """The folders, and the DuckLake in one of them, open and locked for the length of a run."""
 
     database: str = ":memory:"
-    inbox: str
-    outbox: str
-    warehouse: str
+    inbox: str = ""
+    outbox: str = ""
+    warehouse: str = ""
     _connection: duckdb.DuckDBPyConnection | None = PrivateAttr(default=None)
 
     @property
     def folders(self) -> PipelinePaths:
         """Inbox, outbox and warehouse."""
-        return PipelinePaths(Path(self.inbox), Path(self.outbox), Path(self.warehouse))
+        return _resolve_folders(self.inbox, self.outbox, self.warehouse)
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -94,8 +103,8 @@ class Warehouse(DuckDBResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
         """Opens the warehouse for one run. Raises WarehouseBusyError where another one writes."""
-        with self._turn(context), _events_kept_open(context), self.get_connection() as connection:
-            attach_warehouse(connection, Path(self.warehouse))
+        with self._turn(context), self.get_connection() as connection:
+            attach_warehouse(connection, self.folders.warehouse)
             self._prepare(connection)
             self._connection = connection
             try:
@@ -107,32 +116,10 @@ class Warehouse(DuckDBResource):
     def _turn(self, context: dg.InitResourceContext) -> AbstractContextManager[None]:
         """What is held meanwhile."""
         del context
-        return exclusive_writer(Path(self.warehouse))
+        return exclusive_writer(self.folders.warehouse)
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         create_missing_tables(connection)
-
-
-@contextmanager
-def _events_kept_open(context: dg.InitResourceContext) -> Iterator[None]:
-    """Keeps the run's events open, where Dagster has them in SQLite.
-
-    It connects anew for each of a thousand events, and whenever the last connection is closed,
-    SQLite writes its log back into the database. That costs a third of an event.
-    """
-    storage = context.instance.event_log_storage if context.instance else None
-    paths = (
-        [storage.path_for_shard(shard) for shard in (INDEX_SHARD_NAME, context.run.run_id)]
-        if isinstance(storage, SqliteEventLogStorage) and context.run
-        else []
-    )
-    with ExitStack() as stack:
-        for path in filter(os.path.exists, paths):
-            with suppress(sqlite3.Error):  # no night ends over a matter of speed
-                events = stack.enter_context(closing(sqlite3.connect(path)))
-                # Joins the log, and holds no lock.
-                events.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-        yield
 
 
 class WarehouseOfStep(Warehouse):
@@ -143,7 +130,7 @@ class WarehouseOfStep(Warehouse):
 
     @contextmanager
     def _turn(self, context: dg.InitResourceContext) -> Iterator[None]:
-        with worker_locks.single_step_lock(Path(self.warehouse)):
+        with worker_locks.single_step_lock(self.folders.warehouse):
             _night_goes_on(context)
             yield
 
@@ -153,7 +140,7 @@ class WarehouseOfShare(Warehouse):
 
     @contextmanager
     def _turn(self, context: dg.InitResourceContext) -> Iterator[None]:
-        with worker_locks.share_step_lock(Path(self.warehouse)):
+        with worker_locks.share_step_lock(self.folders.warehouse):
             _night_goes_on(context)
             yield
 
@@ -172,16 +159,11 @@ def _night_goes_on(context: dg.InitResourceContext) -> None:
 
 def resources(*, several: bool) -> dict[str, Any]:
     """The resources by the names that assets ask for; ``several``: processes share a night."""
-    places: dict[str, Any] = {
-        "inbox": dg.EnvVar(INBOX),
-        "outbox": dg.EnvVar(OUTBOX),
-        "warehouse": dg.EnvVar(WAREHOUSE),
-    }
-    always = {"night": NightDate.configure_at_launch(), "folders": NightFolders(**places)}
+    always = {"night": NightDate.configure_at_launch(), "folders": NightFolders()}
     if not several:
-        return {**always, "warehouse": Warehouse(**places)}
+        return {**always, "warehouse": Warehouse()}
     return {
         **always,
-        "warehouse": WarehouseOfStep(**places),
-        "warehouse_of_share": WarehouseOfShare(**places),
+        "warehouse": WarehouseOfStep(),
+        "warehouse_of_share": WarehouseOfShare(),
     }

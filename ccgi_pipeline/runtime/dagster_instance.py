@@ -12,6 +12,7 @@ import dagster as dg
 from ccgi_pipeline.common.environment import INBOX, OUTBOX, WAREHOUSE, read_variable
 from ccgi_pipeline.common.errors import ANY_ERROR, PermanentError, to_pipeline_error
 from ccgi_pipeline.common.time_zone import CALIFORNIA
+from ccgi_pipeline.defs.dagster_internals import fail_run
 from ccgi_pipeline.defs.heartbeat import look_and_tell
 from ccgi_pipeline.defs.receipts import DISTRICTS
 from ccgi_pipeline.monitoring.alerts.types import Alert
@@ -86,8 +87,8 @@ def folder_variables(folders: PipelinePaths) -> dict[str, str]:
 def end_dead_runs(instance: dg.DagsterInstance) -> None:
     """Nobody else writes, so what still counts as running was killed; it would block the queue."""
     running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
-    for run in instance.get_runs(filters=running):
-        instance.report_run_failed(run, "The process that ran this night was killed.")
+    for record in instance.get_run_records(filters=running):
+        fail_run(instance, record.dagster_run, "The process that ran this night was killed.")
 
 
 def delete_runs(warehouse: Path, wish: PurgeSelection) -> int:
@@ -100,7 +101,8 @@ def delete_runs(warehouse: Path, wish: PurgeSelection) -> int:
             instance.delete_dynamic_partition(DISTRICTS.name or "", wish.district)
             return 0
         begins = datetime.combine(wish.before or date.min, time(), CALIFORNIA)
-        old = instance.get_run_ids(filters=dg.RunsFilter(created_before=begins))
+        before = instance.get_run_records(filters=dg.RunsFilter(created_before=begins))
+        old = [record.dagster_run.run_id for record in before]
         for run_id in old:
             instance.delete_run(run_id)
         # Of each asset its newest event is kept apart.

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
 
-from ccgi_pipeline.definitions import defs
+from ccgi_pipeline.definitions import FRESH, OWNERS, apply_policy, defs
 from ccgi_pipeline.defs.automation import DAILY_ASSETS, every_night
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
 from ccgi_pipeline.reports.registry import REPORTS
+from ccgi_pipeline.runtime.dagster_instance import dagster_home
 
 PROJECT = Path(__file__).parents[2]
 
@@ -54,6 +56,39 @@ def test_there_is_an_asset_for_every_feed_family_report_and_step(
     }
 
 
+def test_nothing_that_stands_below_defs_is_lost() -> None:
+    @dg.asset_check(asset="planted")
+    def standalone() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    @dg.logger
+    def planted_logger(_: dg.InitLoggerContext) -> logging.Logger:
+        return logging.getLogger("planted")
+
+    today, theirs = DAILY_ASSETS[0], dg.FreshnessPolicy.time_window(fail_window=timedelta(days=9))
+    planted = dg.Definitions(
+        assets=[
+            dg.AssetSpec("planted", freshness_policy=theirs),
+            dg.AssetSpec("owned", owners=["team:others"]),
+            dg.AssetSpec(today),
+        ],
+        asset_checks=[standalone],
+        loggers={"planted": planted_logger},
+        metadata={"planted": "here"},
+    )
+    kept = apply_policy(planted)
+    assert kept.resolve_asset_graph().asset_check_keys == {
+        dg.AssetCheckKey(dg.AssetKey("planted"), "standalone")
+    }
+    assert kept.loggers == planted.loggers
+    assert kept.metadata == planted.metadata
+    specs = {spec.key: spec for spec in kept.resolve_all_asset_specs()}
+    planted_spec, owned = specs[dg.AssetKey("planted")], specs[dg.AssetKey("owned")]
+    assert (planted_spec.owners, planted_spec.freshness_policy) == (OWNERS, theirs)
+    assert (owned.owners, owned.freshness_policy) == (["team:others"], None)
+    assert (specs[today].owners, specs[today].freshness_policy) == (OWNERS, FRESH)
+
+
 def test_every_asset_says_what_it_is_whose_it_is_and_of_which_kind(
     specs: dict[str, dg.AssetSpec],
 ) -> None:
@@ -64,10 +99,12 @@ def test_every_asset_says_what_it_is_whose_it_is_and_of_which_kind(
         assert spec.group_name not in {None, "default"}
 
 
-def test_what_every_night_makes_is_stale_without_one(specs: dict[str, dg.AssetSpec]) -> None:
+def test_what_every_night_makes_is_stale_without_one(
+    specs: dict[str, dg.AssetSpec], tmp_path: Path
+) -> None:
     judged = {name for name, spec in specs.items() if spec.freshness_policy is not None}
     assert judged == {key.to_user_string() for key in DAILY_ASSETS}
-    with dg.DagsterInstance.from_config(str(PROJECT)) as instance:
+    with dg.DagsterInstance.from_config(str(dagster_home(tmp_path))) as instance:
         assert instance.freshness_enabled
 
 

@@ -14,7 +14,11 @@ from ccgi_pipeline.defs.delivery import ALL_SENT, DELIVERIES
 from ccgi_pipeline.defs.heartbeat import orchestrated
 from ccgi_pipeline.monitoring.health import FailedRun, FailedStep
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.runtime.dagster_instance import dagster_home, folder_variables
+from ccgi_pipeline.runtime.dagster_instance import (
+    dagster_home,
+    end_dead_runs,
+    folder_variables,
+)
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 from ccgi_pipeline_tests.nightly.nights import ON, folders_in
 
@@ -63,6 +67,14 @@ def test_a_run_that_could_not_open_the_warehouse_says_why_until_one_succeeds(
     now = orchestrated(instance)
     assert now.failed == []
     assert now.good_night is not None
+
+
+def test_a_run_whose_process_was_killed_has_failed_without_a_step(
+    instance: dg.DagsterInstance,
+) -> None:
+    instance.create_run_for_job(defs().resolve_job_def("night"), status=dg.DagsterRunStatus.STARTED)
+    end_dead_runs(instance)
+    assert orchestrated(instance).failed == [FailedRun("night", ())]
 
 
 def test_a_server_that_refuses_deliveries_is_known_until_it_takes_them(

@@ -1,0 +1,148 @@
+"""What the project uses of Dagster although Dagster does not promise to keep it.
+
+Belongs here: imports from Dagster's private modules and from ``dagster_shared``, and calls of
+methods of the instance that Dagster's documentation does not list. Each function returns plain
+values or public classes. ``ccgi_pipeline_tests/defs/test_dagster_internals.py`` tries each of them
+on an instance and fails when a new version changes one; the linter forbids private imports
+elsewhere. Does not belong here: what the values mean.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+    TickStatus,
+)
+from dagster_shared.error import SerializableErrorInfo
+
+
+@dataclass(frozen=True, slots=True)
+class SensorSwitch:
+    """A sensor's switch that somebody has touched: whether it is on, and since when.
+
+    ``on`` is None if the sensor is again as the code declares it.
+    """
+
+    on: bool | None
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RootCause:
+    """The error at the beginning of a chain of errors: its kind and its message."""
+
+    kind: str
+    message: str
+
+
+# --- daemon and sensors ---------------------------------------------------------------------------
+
+
+def read_daemon_heartbeats(instance: dg.DagsterInstance) -> dict[str, datetime]:
+    """Returns when each daemon that the instance needs last gave a sign of life, if it ever did."""
+    beats = instance.get_daemon_heartbeats()
+    return {
+        name: datetime.fromtimestamp(beats[name].timestamp, UTC)
+        for name in instance.get_required_daemon_types()
+        if name in beats
+    }
+
+
+def read_sensor_switch(instance: dg.DagsterInstance, sensor: str) -> SensorSwitch | None:
+    """Returns the switch of ``sensor``; None if nobody has ever touched it."""
+    state = _find_state(instance, sensor)
+    if state is None:
+        return None
+    data = state.instigator_data
+    at = data.last_sensor_start_timestamp if isinstance(data, SensorInstigatorData) else None
+    since = None if at is None else datetime.fromtimestamp(at, UTC)
+    return SensorSwitch(_SWITCHED.get(state.status), since)
+
+
+_SWITCHED = {InstigatorStatus.RUNNING: True, InstigatorStatus.STOPPED: False}
+
+
+def read_tick_errors(
+    instance: dg.DagsterInstance, sensor: str, ticks: int
+) -> list[RootCause | None]:
+    """Returns the errors of the newest ticks that have ended; None for a tick that succeeded."""
+    state = _find_state(instance, sensor)
+    if state is None:
+        return []
+    found = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=ticks + 1)
+    ended = [tick for tick in found if tick.status is not TickStatus.STARTED][:ticks]
+    return [
+        (_root_cause(tick.error) or _UNKNOWN) if tick.status is TickStatus.FAILURE else None
+        for tick in ended
+    ]
+
+
+_UNKNOWN = RootCause("unknown", "")
+
+
+def _find_state(instance: dg.DagsterInstance, sensor: str) -> InstigatorState | None:
+    states = instance.all_instigator_state()
+    return next((state for state in states if state.instigator_name == sensor), None)
+
+
+# --- runs, events, checks -------------------------------------------------------------------------
+
+
+def fail_run(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
+    """Records that ``run`` failed; for a run whose process is gone."""
+    instance.report_run_failed(run, reason)
+
+
+def read_events(
+    instance: dg.DagsterInstance, run_id: str, types: Collection[dg.DagsterEventType]
+) -> list[dg.DagsterEvent]:
+    """Returns the events of these types of a run, the oldest first."""
+    records = instance.get_records_for_run(run_id, of_type={*types}).records
+    events = [record.event_log_entry.dagster_event for record in records]
+    return [event for event in events if event is not None]
+
+
+def read_check_evaluations(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, limit: int
+) -> list[dg.AssetCheckEvaluation]:
+    """Returns the evaluations among the last ``limit`` records of a check, the newest first.
+
+    A run that ended before its check has only left a plan to evaluate it.
+    """
+    history = instance.event_log_storage.get_asset_check_execution_history(check, limit=limit)
+    events = [record.event.dagster_event for record in history if record.event]
+    return [
+        event.asset_check_evaluation_data
+        for event in events
+        if event and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ]
+
+
+def read_unpassed_partitions(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey
+) -> set[str | None]:
+    """Returns the partitions at which ``check`` did not pass when it was last evaluated."""
+    known = instance.event_log_storage.get_asset_check_partition_info([check])
+    return {
+        info.partition_key for info in known if info.latest_execution_status.value != "SUCCEEDED"
+    }
+
+
+def find_root_cause(event: dg.DagsterEvent) -> RootCause | None:
+    """Returns the first error in the chain that made a step, a resource or a run fail.
+
+    None where no error did: somebody ended the run, or killed its process.
+    """
+    # A step, a resource and a run tell of their failure in classes of their own.
+    return _root_cause(getattr(event.event_specific_data, "error", None))
+
+
+def _root_cause(error: SerializableErrorInfo | None) -> RootCause | None:
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return None if error is None else RootCause(error.cls_name or _UNKNOWN.kind, error.message)

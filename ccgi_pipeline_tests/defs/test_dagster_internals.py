@@ -1,0 +1,258 @@
+"""The contract with Dagster: what the project uses of its private parts works as it is used.
+
+When a new version of Dagster makes a test here fail, ``defs/dagster_internals.py`` is to be changed
+and nothing else.
+"""
+
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster._daemon.types import DaemonHeartbeat
+from dagster_shared.error import SerializableErrorInfo
+
+from ccgi_pipeline.defs.dagster_internals import (
+    RootCause,
+    SensorSwitch,
+    fail_run,
+    find_root_cause,
+    read_check_evaluations,
+    read_daemon_heartbeats,
+    read_events,
+    read_sensor_switch,
+    read_tick_errors,
+    read_unpassed_partitions,
+)
+
+PROJECT = Path(__file__).parents[2]
+SENSOR = "new_files"
+MOMENT = datetime(2026, 11, 22, 10, tzinfo=UTC)
+
+
+def state_of(
+    sensor: str, status: InstigatorStatus, since: datetime | None = None
+) -> InstigatorState:
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "all")
+    at = None if since is None else since.timestamp()
+    return InstigatorState(
+        RemoteInstigatorOrigin(repository, sensor),
+        InstigatorType.SENSOR,
+        status,
+        SensorInstigatorData(last_sensor_start_timestamp=at),
+    )
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    """An instance with files: only such a one knows daemons and sensors."""
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as opened:
+        yield opened
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as opened:
+        yield opened
+
+
+# --- daemon and sensors ---------------------------------------------------------------------------
+
+
+def test_signs_of_life_are_read_by_daemon(stored: dg.DagsterInstance) -> None:
+    assert read_daemon_heartbeats(stored) == {}
+    stored.add_daemon_heartbeat(DaemonHeartbeat(MOMENT.timestamp(), "SENSOR", "id", []))
+    stored.add_daemon_heartbeat(DaemonHeartbeat(MOMENT.timestamp(), "NOT_NEEDED", "id", []))
+    assert read_daemon_heartbeats(stored) == {"SENSOR": MOMENT}
+
+
+@pytest.mark.parametrize(
+    ("status", "on"),
+    [
+        (InstigatorStatus.RUNNING, True),
+        (InstigatorStatus.STOPPED, False),
+        (InstigatorStatus.DECLARED_IN_CODE, None),
+    ],
+)
+def test_the_switch_of_a_sensor_is_on_off_or_as_declared(
+    stored: dg.DagsterInstance, status: InstigatorStatus, *, on: bool | None
+) -> None:
+    sensor = f"sensor_{status.value}".lower()
+    assert read_sensor_switch(stored, sensor) is None
+    stored.add_instigator_state(state_of(sensor, status, MOMENT))
+    assert read_sensor_switch(stored, sensor) == SensorSwitch(on, MOMENT)
+
+
+def test_the_newest_ticks_that_ended_tell_their_errors(stored: dg.DagsterInstance) -> None:
+    assert read_tick_errors(stored, SENSOR, 3) == []
+    state = state_of(SENSOR, InstigatorStatus.RUNNING)
+    stored.add_instigator_state(state)
+    cause = SerializableErrorInfo("the cause", [], "OSError")
+    error = SerializableErrorInfo("around it", [], "SensorError", cause=cause)
+    for number, (status, of_tick) in enumerate(
+        [
+            (TickStatus.FAILURE, error),
+            (TickStatus.SKIPPED, None),
+            (TickStatus.FAILURE, error),
+            (TickStatus.STARTED, None),
+        ]
+    ):
+        stored.create_tick(
+            TickData(
+                state.instigator_origin_id,
+                SENSOR,
+                InstigatorType.SENSOR,
+                status,
+                MOMENT.timestamp() + number,
+                error=of_tick,
+                selector_id=state.selector_id,
+            )
+        )
+    expected = RootCause("OSError", "the cause")
+    assert read_tick_errors(stored, SENSOR, 2) == [expected, None]
+    assert read_tick_errors(stored, SENSOR, 5) == [expected, None, expected]
+
+
+# --- runs, events, checks -------------------------------------------------------------------------
+
+FAILURES = [dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RESOURCE_INIT_FAILURE]
+
+
+class Broken(dg.ConfigurableResource[None]):
+    """A resource that cannot be opened."""
+
+    reason: str
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        del context
+        raise OSError(self.reason)
+
+
+@dg.asset
+def failing() -> None:
+    """A step that fails."""
+    msg = "of the step"
+    raise ValueError(msg)
+
+
+@dg.asset
+def without_its_resource(broken: Broken) -> None:
+    """A step whose resource fails."""
+
+
+@pytest.mark.parametrize(
+    ("asset", "resources", "cause"),
+    [
+        (failing, {}, RootCause("ValueError", "ValueError: of the step\n")),
+        (
+            without_its_resource,
+            {"broken": Broken(reason="closed")},
+            RootCause("OSError", "OSError: closed\n"),
+        ),
+    ],
+)
+def test_a_failure_tells_its_root_cause(
+    instance: dg.DagsterInstance,
+    asset: dg.AssetsDefinition,
+    resources: dict[str, object],
+    cause: RootCause,
+) -> None:
+    done = dg.materialize([asset], instance=instance, resources=resources, raise_on_error=False)
+    (event,) = read_events(instance, done.run_id, FAILURES)
+    assert find_root_cause(event) == cause
+
+
+def test_a_run_whose_process_is_gone_can_be_failed(instance: dg.DagsterInstance) -> None:
+    job = dg.Definitions([failing], jobs=[dg.define_asset_job("all")]).resolve_job_def("all")
+    run = instance.create_run_for_job(job)
+    fail_run(instance, run, "gone")
+    record = instance.get_run_record_by_id(run.run_id)
+    assert record is not None
+    assert record.dagster_run.status is dg.DagsterRunStatus.FAILURE
+    (event,) = read_events(instance, run.run_id, [dg.DagsterEventType.RUN_FAILURE])
+    assert event.message == "gone"
+    assert find_root_cause(event) is None
+
+
+CHECK = dg.AssetCheckKey(dg.AssetKey("table"), "sound")
+
+
+def test_evaluations_of_a_check_are_read_newest_first(instance: dg.DagsterInstance) -> None:
+    assert read_check_evaluations(instance, CHECK, 5) == []
+    for passed in (True, False):
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(asset_key=CHECK.asset_key, check_name=CHECK.name, passed=passed)
+        )
+    assert [found.passed for found in read_check_evaluations(instance, CHECK, 5)] == [False, True]
+    assert [found.passed for found in read_check_evaluations(instance, CHECK, 1)] == [False]
+
+
+def test_partitions_are_told_at_which_a_check_did_not_pass_last(
+    instance: dg.DagsterInstance,
+) -> None:
+    def run_night(passed: dict[str, bool]) -> None:
+        @dg.asset
+        def night(context: dg.AssetExecutionContext) -> None:
+            for partition, good in passed.items():
+                context.log_event(
+                    dg.AssetCheckEvaluation(
+                        asset_key=CHECK.asset_key,
+                        check_name=CHECK.name,
+                        passed=good,
+                        partition=partition,
+                    )
+                )
+
+        dg.materialize([night], instance=instance)
+
+    run_night({"one": False, "two": False})
+    run_night({"one": True})
+    assert read_unpassed_partitions(instance, CHECK) == {"two"}
+
+
+# --- the rule of the linter -----------------------------------------------------------------------
+
+PRIVATE = [
+    *(
+        f"dagster.{module.name}"
+        for module in pkgutil.iter_modules(dg.__path__)
+        if module.name.startswith("_") and module.name != "__main__"
+    ),
+    "dagster_shared",
+]
+
+
+def test_the_linter_refuses_private_parts_of_dagster_outside_their_module() -> None:
+    def refused(module: str) -> list[str]:
+        source = "".join(f"import {name}.x\n" for name in PRIVATE)
+        command = [Path(sys.executable).with_name("ruff"), "check", "--select", "TID251"]
+        checked = subprocess.run(
+            [*command, "--output-format", "concise", "--stdin-filename", module, "-"],
+            input=source,
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return [line for line in checked.stdout.splitlines() if "TID251" in line]
+
+    assert len(PRIVATE) > 10
+    assert len(refused("ccgi_pipeline/defs/reports.py")) == len(PRIVATE)
+    assert refused("ccgi_pipeline/defs/dagster_internals.py") == []
