@@ -24,7 +24,7 @@ from statistics import median
 
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.sftp.connection import Connection, connect
-from ccgi_pipeline.sftp.servers import Credentials, Server
+from ccgi_pipeline.sftp.servers import Credentials, SftpAccount
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 30
@@ -50,9 +50,9 @@ class PrivateSshd:
     host_key: str
     process: int
 
-    def as_server(self, name: str = "loopback") -> Server:
+    def as_server(self, name: str = "loopback") -> SftpAccount:
         """It, as a connection wants it."""
-        return Server(
+        return SftpAccount(
             name=name,
             host=_HOST,
             port=self.port,

@@ -14,7 +14,7 @@ from ccgi_pipeline.cli.common import EXAMPLE, print_table
 from ccgi_pipeline.common.errors import PipelineError
 
 if TYPE_CHECKING:
-    from ccgi_pipeline.sftp.district_keys import Access
+    from ccgi_pipeline.sftp.district_keys import AccountAccess
 
 _keys = click.option(
     "--keys",
@@ -38,7 +38,7 @@ def list_(folder: Path) -> None:
     from ccgi_pipeline.sftp import district_keys  # noqa: PLC0415 - paramiko takes its time
 
     try:
-        known = district_keys.access(folder)
+        known = district_keys.list_access(folder)
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
     if not known:
@@ -54,7 +54,7 @@ def list_(folder: Path) -> None:
     )
 
 
-def _shown(one: Access) -> list[tuple[str, str]]:
+def _shown(one: AccountAccess) -> list[tuple[str, str]]:
     keys = [(key.kind, key.fingerprint) for key in one.keys]
     if one.other_lines:
         keys.append(("other", f"{one.other_lines} lines that were written by hand"))
@@ -93,7 +93,7 @@ def replace(account: str, public_key: Path | None, out: Path | None, folder: Pat
         raise click.UsageError(msg)
     try:
         if public_key is not None:
-            new = district_keys.public_keys(public_key.read_text(errors="replace"))
+            new = district_keys.parse_public_keys(public_key.read_text(errors="replace"))
             done = district_keys.replace_keys(folder, account, new, by=by)
         elif out is not None:
             done = district_keys.replace_by_new_key(folder, account, out, by=by)

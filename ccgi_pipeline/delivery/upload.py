@@ -109,7 +109,7 @@ def _send_all(
 
 def _is_answering(connection: Connection) -> bool:
     try:
-        connection.facts(".")
+        connection.stat(".")
     except PipelineError:
         return False
     return True
@@ -132,12 +132,12 @@ def _complete_delivery(
 ) -> bool:
     """Completes one delivery from the state that it is in; returns whether it arrived."""
     state = delivery.state
-    if state is DeliveryState.VERIFIED and connection.facts(delivery.part) is None:
+    if state is DeliveryState.VERIFIED and connection.stat(delivery.part) is None:
         if _is_delivered(delivery, connection):  # a crash came between renaming and recording
             _record_delivered(delivery, connection, ledger)
             return True
         state = DeliveryState.PREPARED
-    if state is DeliveryState.UPLOADED and connection.facts(delivery.part) is None:
+    if state is DeliveryState.UPLOADED and connection.stat(delivery.part) is None:
         state = DeliveryState.PREPARED
     if state is DeliveryState.PREPARED:
         _upload(delivery, connection, outbox, made)
@@ -178,14 +178,14 @@ def _sha256(path: Path) -> str:
 
 
 def _is_delivered(delivery: Delivery, connection: Connection) -> bool:
-    if connection.facts(delivery.remote) is None:
+    if connection.stat(delivery.remote) is None:
         return False
     return connection.read_back(delivery.remote)[1] == delivery.sha256
 
 
 def _record_delivered(delivery: Delivery, connection: Connection, ledger: DeliveryLedger) -> None:
     """Records the file as it is on the server; the district may have fetched it already."""
-    facts = connection.facts(delivery.remote)
+    facts = connection.stat(delivery.remote)
     ledger.advance(delivery, DeliveryState.DELIVERED, _describe_remote(facts) if facts else None)
     if facts is None:
         ledger.advance(delivery, DeliveryState.PICKED_UP)

@@ -30,7 +30,7 @@ from ccgi_pipeline.intake.inbox import (
 )
 from ccgi_pipeline.profiles import Profiles, SftpServer
 from ccgi_pipeline.sftp.connection import Connection, connect
-from ccgi_pipeline.sftp.servers import Server, credentials_of
+from ccgi_pipeline.sftp.servers import SftpAccount, read_credentials
 
 
 class Source(Protocol):
@@ -165,7 +165,7 @@ class RemoteInbox:
         return archive.keep(fetched)
 
     def _mtime(self, file: InboxFile) -> int | None:
-        facts = self.connection.facts(self._path(file))
+        facts = self.connection.stat(self._path(file))
         return facts.mtime if facts else None
 
     def told_locked(self, senders: Sequence[str]) -> str:
@@ -178,7 +178,7 @@ class RemoteInbox:
     def answers(self) -> bool:
         """Whether the server still answers: if so, a fault was one file's own."""
         try:
-            return self.connection.facts(self._folder) is not None
+            return self.connection.stat(self._folder) is not None
         except PipelineError:
             return False
 
@@ -280,7 +280,7 @@ def open_inboxes(inbox: Path, profiles: Profiles) -> Iterator[Inboxes]:
 @contextmanager
 def connection_to(name: str, server: SftpServer) -> Iterator[Connection]:
     """A connection to a server of the profiles, with the secrets that the environment has."""
-    at = Server(
+    at = SftpAccount(
         name=name,
         host=server.host,
         user=server.user,
@@ -288,7 +288,7 @@ def connection_to(name: str, server: SftpServer) -> Iterator[Connection]:
         port=server.port,
         stall_timeout=server.stall_seconds,
     )
-    with connect(at, credentials_of(name)) as connection:
+    with connect(at, read_credentials(name)) as connection:
         yield connection
 
 

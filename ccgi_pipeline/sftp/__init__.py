@@ -1,10 +1,8 @@
-"""SFTP: files come from districts' and partners' servers, and go there.
+"""The SFTP client: files come from and go to the servers of districts and partners.
 
-``servers`` says which server and with which credentials, ``opening`` comes in there, ``connection``
-lists, fetches and uploads, ``protocol`` is SFTP itself, ``faults`` says what went wrong: for now,
-or until somebody acts.
-``keys_of_districts`` says who may come in where the project has a server of its own, ``measuring``
-times it all beside OpenSSH's own program.
+``servers`` has the accounts and credentials, ``session`` opens a session, ``connection`` lists,
+fetches and uploads, ``protocol`` is SFTP itself, and ``faults`` tells transient from permanent
+errors. ``district_keys`` keeps the districts' public keys for CCGI's own server.
 
 Nothing here knows what the files are.
 """

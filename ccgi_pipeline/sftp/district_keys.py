@@ -1,12 +1,12 @@
-"""Who may come in where CCGI has an SFTP server of its own: public keys by account.
+"""The districts' public keys on CCGI's own SFTP server, by account.
 
-Belongs here: the folder in which OpenSSH's server looks an account's keys up
-(``AuthorizedKeysFile FOLDER/%u``), and changing it so that at every moment either the former keys
-hold or the new ones. Does not belong here: accounts, folders and the server's configuration, which
-are the operator's; our own credentials for other servers (``servers``).
+Belongs here: the folder in which OpenSSH's server looks up an account's keys
+(``AuthorizedKeysFile FOLDER/%u``), and changing it in atomic steps. Does not belong here: accounts,
+folders and the server's configuration, which are the operator's task, and the pipeline's own
+credentials for other servers (``servers``).
 
-A file holds nothing secret: who set its keys and when, as a comment, and the keys. It must be
-readable by the account and writable by nobody else, or OpenSSH takes none of its keys.
+A file holds no secret: the keys, and a comment about who set them and when. The account must be
+able to read it and nobody else to write it, or OpenSSH accepts none of its keys.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from ccgi_pipeline.sftp.servers import fingerprint
 
 
 class AccessError(PermanentError):
-    """An account or a key that cannot be used: the message says what to do."""
+    """An account or a key cannot be used; the message says what to do."""
 
 
 WEAKEST_RSA = 3072
-"""Bits. Shorter keys may be broken while pupils' data still matter (NIST SP 800-57: until 2030)."""
+"""Bits. Shorter keys may be broken while students' data still matter (NIST SP 800-57: by 2030)."""
 
 _TYPES = (
     "ssh-ed25519",
@@ -48,32 +48,32 @@ _TYPES = (
 _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 
 _RESTRICT = "restrict"
-"""Before each key: it opens SFTP and nothing else, whatever else the server would allow."""
+"""Stands before each key: it opens SFTP and nothing else that the server may offer."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A public key that may be used."""
+    """A public key of a type and strength that may be used."""
 
     kind: str
     blob: bytes
 
     @property
     def line(self) -> str:
-        """It, as OpenSSH writes it."""
+        """The key as a line in OpenSSH's form."""
         return f"{self.kind} {base64.b64encode(self.blob).decode()}"
 
     @property
     def fingerprint(self) -> str:
-        """Its fingerprint, as OpenSSH writes it."""
+        """The key's fingerprint in OpenSSH's form."""
         return fingerprint(self.blob)
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """What opens an account: ``keys``, since when, and who said so.
+class AccountAccess:
+    """The keys that open an account, since when, and who set them.
 
-    ``other_lines``: lines of the file that are not of this module's making and may open it, too.
+    ``other_lines`` counts lines that this module did not write; they may open the account, too.
     """
 
     account: str
@@ -83,8 +83,8 @@ class Access:
     other_lines: int = 0
 
 
-def access(folder: Path) -> list[Access]:
-    """Every account that has or had keys in ``folder``, by name."""
+def list_access(folder: Path) -> list[AccountAccess]:
+    """Returns every account that has or had keys in ``folder``, sorted by name."""
     if not folder.is_dir():
         msg = f"{folder}: there is no such folder. Make it, owned by root, with mode 755"
         raise AccessError(msg)
@@ -94,57 +94,64 @@ def access(folder: Path) -> list[Access]:
 
 def replace_keys(
     folder: Path, account: str, keys: Iterable[PublicKey], *, by: str, at: datetime | None = None
-) -> Access:
-    """Has ``keys`` open the account from now on, and none of those before.
+) -> AccountAccess:
+    """Replaces the account's keys by ``keys`` in one atomic step.
 
-    Whoever is still connected with a former one stays so: see ``end_sessions``.
+    A session that a former key opened goes on: see ``end_sessions``.
     """
-    file = _file_of(folder, account)
-    now = Access(account, tuple(keys), f"{at or datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", by)
-    _write(file, now)
-    return now
+    file = _account_file(folder, account)
+    access = AccountAccess(
+        account, tuple(keys), f"{at or datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", by
+    )
+    _write(file, access)
+    return access
 
 
-def replace_by_new_key(folder: Path, account: str, out: Path, *, by: str) -> Access:
-    """The same with a key made for it; the private one is written into ``out``."""
-    _file_of(folder, account)
-    made = generate(out)
+def replace_by_new_key(folder: Path, account: str, out: Path, *, by: str) -> AccountAccess:
+    """Replaces the account's keys by a new key; writes its private part into ``out``."""
+    _account_file(folder, account)
+    made = generate_key_file(out)
     try:
         return replace_keys(folder, account, [made], by=by)
     except BaseException:
-        # It opens nothing.
-        out.unlink()
+        out.unlink()  # the new key opens nothing
         raise
 
 
-def revoke_keys(folder: Path, account: str, *, by: str, at: datetime | None = None) -> Access:
-    """Has nothing open the account any more. What is written down is who said so."""
-    if not _file_of(folder, account).exists():
+def revoke_keys(
+    folder: Path, account: str, *, by: str, at: datetime | None = None
+) -> AccountAccess:
+    """Removes all keys of the account; the file keeps who did it and when."""
+    if not _account_file(folder, account).exists():
         msg = f"{account}: no key opens this account; ccgi access list shows those that exist"
         raise AccessError(msg)
     return replace_keys(folder, account, (), by=by, at=at)
 
 
-def _file_of(folder: Path, account: str) -> Path:
+def _account_file(folder: Path, account: str) -> Path:
     if not folder.is_dir():
         msg = f"{folder}: there is no such folder. Make it, owned by root, with mode 755"
         raise AccessError(msg)
     if _ACCOUNT.fullmatch(account) is None:
-        msg = "an account is named with letters, digits, '_', '-' and '.', 32 of them at most"
+        msg = "an account is named with letters, digits, '_', '-' and '.', at most 32 characters"
         raise AccessError(msg)
     return folder / account
 
 
-_TOLD = re.compile(r"# since (?P<since>\S+) by (?P<by>.*)")
+_COMMENT = re.compile(r"# since (?P<since>\S+) by (?P<by>.*)")
 
 
-def _write(file: Path, now: Access) -> None:
-    by = " ".join(now.by.split())
+def _write(file: Path, access: AccountAccess) -> None:
+    by = " ".join(access.by.split())
     if not by:
-        msg = "say who does this: --by needs a name"
+        msg = "--by needs the name of the person who does this"
         raise AccessError(msg)
-    lines = [f"# since {now.since} by {by}", *(f"{_RESTRICT} {key.line}" for key in now.keys), ""]
-    # No account has a name like this one, so nobody can come in by it.
+    lines = [
+        f"# since {access.since} by {by}",
+        *(f"{_RESTRICT} {key.line}" for key in access.keys),
+        "",
+    ]
+    # No account can have a name that begins with a dot, so this file opens nothing.
     part = file.with_name(f".{file.name}.new")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w") as written:
@@ -155,45 +162,45 @@ def _write(file: Path, now: Access) -> None:
     part.replace(file)
 
 
-def _read(file: Path) -> Access:
+def _read(file: Path) -> AccountAccess:
     since = by = ""
     keys, others = [], 0
     for line in file.read_text(errors="replace").splitlines():
-        if told := _TOLD.fullmatch(line):
-            since, by = told["since"], told["by"]
+        if comment := _COMMENT.fullmatch(line):
+            since, by = comment["since"], comment["by"]
         elif line.strip() and not line.startswith("#"):
             try:
-                keys.append(_key(line.removeprefix(f"{_RESTRICT} ").split()))
+                keys.append(_parse_key(line.removeprefix(f"{_RESTRICT} ").split()))
             except AccessError:
                 others += 1
-    return Access(file.name, tuple(keys), since, by, others)
+    return AccountAccess(file.name, tuple(keys), since, by, others)
 
 
 # --- keys -----------------------------------------------------------------------------------------
 
 
-def public_keys(text: str) -> list[PublicKey]:
-    """The keys of a file as people send it. Raises AccessError.
+def parse_public_keys(text: str) -> list[PublicKey]:
+    """Returns the keys of a file that a district sent. Raises AccessError.
 
-    Either lines as OpenSSH writes them (``ssh-ed25519 AAAA... comment``), or blocks as PuTTY and
-    WinSCP do (RFC 4716). Comments are dropped.
+    It has lines in OpenSSH's form (``ssh-ed25519 AAAA... comment``), or blocks of PuTTY and WinSCP
+    (RFC 4716). Comments are dropped.
     """
     if "PRIVATE KEY" in text or "PuTTY-User-Key-File" in text:
         msg = (
-            "this is a private key, which nobody but its owner may have. Whoever sent it must make "
-            "a new one and send the file that ends in .pub"
+            "this is a private key, which only its owner may have. Its sender must make a new key "
+            "and send the file that ends in .pub"
         )
         raise AccessError(msg)
     blocks = _BLOCK.findall(text.replace("\r\n", "\n"))
     if blocks:
-        found = [_of_block(block) for block in blocks]
+        found = [_parse_block(block) for block in blocks]
     else:
         lines = [line.strip() for line in text.lstrip("\ufeff").splitlines()]
-        found = [_key(line.split()) for line in lines if line and not line.startswith("#")]
+        found = [_parse_key(line.split()) for line in lines if line and not line.startswith("#")]
     if not found:
         msg = "there is no public key in this file"
         raise AccessError(msg)
-    return [_strong(key) for key in found]
+    return [_check_strength(key) for key in found]
 
 
 _BLOCK = re.compile(
@@ -201,26 +208,28 @@ _BLOCK = re.compile(
 )
 
 
-def _of_block(block: str) -> PublicKey:
-    # A header has a colon, and goes on in the next line after a backslash.
+def _parse_block(block: str) -> PublicKey:
+    # A header has a colon; a backslash at the end of a line continues it.
     body = re.sub(r"^[^\n:]+:(?:[^\n]*\\\n)*[^\n]*\n", "", block, flags=re.M)
-    blob = _decoded("".join(body.split()))
+    blob = _decode("".join(body.split()))
     size = int.from_bytes(blob[:4])
-    return _key([blob[4 : 4 + size].decode(errors="replace"), base64.b64encode(blob).decode()])
+    return _parse_key(
+        [blob[4 : 4 + size].decode(errors="replace"), base64.b64encode(blob).decode()]
+    )
 
 
-def _key(words: list[str]) -> PublicKey:
+def _parse_key(words: list[str]) -> PublicKey:
     if len(words) < 2 or words[0] not in _TYPES:  # noqa: PLR2004 - type and key
         msg = (
-            f"this is no public key of a type that can be used ({', '.join(_TYPES)}), or stands "
-            "after options. ssh-keygen -t ed25519 makes a good one"
+            f"this is no public key of a type that can be used ({', '.join(_TYPES)}), or options "
+            "stand before it. ssh-keygen -t ed25519 makes a good one"
         )
         raise AccessError(msg)
-    blob = _decoded(words[1])
+    blob = _decode(words[1])
     try:
         made = paramiko.PKey.from_type_string(words[0], blob)
         same = made.get_name() == words[0] and made.asbytes() == blob
-    except Exception:  # noqa: BLE001 - paramiko raises anything over bytes that are no key
+    except Exception:  # noqa: BLE001 - paramiko may raise any error about bytes that are no key
         same = False
     if not same:
         msg = "this public key is damaged: have it sent again, as a file"
@@ -228,7 +237,7 @@ def _key(words: list[str]) -> PublicKey:
     return PublicKey(words[0], blob)
 
 
-def _decoded(text: str) -> bytes:
+def _decode(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -236,7 +245,7 @@ def _decoded(text: str) -> bytes:
         raise AccessError(msg) from None
 
 
-def _strong(key: PublicKey) -> PublicKey:
+def _check_strength(key: PublicKey) -> PublicKey:
     if key.kind == "ssh-rsa":
         bits = paramiko.RSAKey(data=key.blob).get_bits()
         if bits < WEAKEST_RSA:
@@ -248,14 +257,14 @@ def _strong(key: PublicKey) -> PublicKey:
     return key
 
 
-def generate(out: Path) -> PublicKey:
-    """A new Ed25519 key: the private one in ``out``, which only its owner can read."""
+def generate_key_file(out: Path) -> PublicKey:
+    """Makes an Ed25519 key; writes its private part into ``out``, for its owner only."""
     made = Ed25519PrivateKey.generate()
     private = made.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
     try:
         descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        msg = f"{out} is there already, and might be a key that is in use: name another file"
+        msg = f"{out} is there already and may be a key that is in use: name another file"
         raise AccessError(msg) from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(private)
@@ -266,10 +275,11 @@ def generate(out: Path) -> PublicKey:
 
 
 def end_sessions(account: str) -> int | None:
-    """Ends what is open of this account; how many processes. None where that is not ours to do.
+    """Ends the open SFTP sessions of an account; returns the number of ended processes.
 
-    A session's process belongs to the account, and is sshd (``sshd-session`` since OpenSSH 9.8).
-    That can be told where the system has ``/proc``, by root, and of accounts other than root.
+    Returns None if this process cannot do it: it needs ``/proc``, the rights of root, and an
+    account other than root. A session is a process of the account that runs sshd
+    (``sshd-session`` since OpenSSH 9.8).
     """
     try:
         user = pwd.getpwnam(account).pw_uid
@@ -295,5 +305,4 @@ def _is_session(process: Path, user: int) -> bool:
             "sshd"
         )
     except OSError:
-        # It has ended meanwhile.
-        return False
+        return False  # the process has ended

@@ -1,11 +1,11 @@
-"""What went wrong with a server, as an error of ours.
+"""The errors of SFTP connections, each as a transient or a permanent pipeline error.
 
-Belongs here: the two kinds, and which of the many errors of a connection is which. Everything is
-caught, and what stays until somebody acts is then told apart: a wrong password that looks like
-"nothing new today" would be noticed after weeks (so teamster's engineers found).
+Belongs here: the error types, and which error of paramiko, of the socket or of the server becomes
+which. A permanent error must never look like a transient one: a wrong password that looked like
+"nothing new today" would be noticed only after weeks.
 
-No message repeats what a library or a server said: both quote names of files, and those may hold a
-pupil's name.
+No message repeats the words of a library or a server, because they may quote the name of a file,
+which may contain a student's name.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from enum import StrEnum
 import paramiko  # type: ignore[import-untyped]
 
 from ccgi_pipeline.common.errors import PermanentError, TransientError
-from ccgi_pipeline.sftp.protocol import GarbledError, RefusedError, Status
+from ccgi_pipeline.sftp.protocol import GarbledError, RefusedError, StatusCode
 
 
 class SftpTransientError(TransientError):
-    """The server or the way to it fails for now: try again later."""
+    """The server or the network fails for now: try again later."""
 
 
 class SftpPermanentError(PermanentError):
-    """The server refuses, and will until somebody acts."""
+    """The server refuses until somebody acts."""
 
 
 class SftpMissingError(SftpPermanentError):
-    """There is no such file or folder: a path is wrong, or somebody took it away meanwhile."""
+    """There is no such file or folder: the path is wrong, or somebody removed the file."""
 
 
 SftpError = SftpTransientError | SftpPermanentError
 
 
-class Doing(StrEnum):
-    """What was being done, as messages say it."""
+class Operation(StrEnum):
+    """An operation on a server, in the words of messages."""
 
     CONNECTING = "connecting"
     LISTING = "listing files"
@@ -47,61 +47,61 @@ class Doing(StrEnum):
     LOOKING = "looking for a file"
 
 
-def fault(error: Exception, server: str, doing: Doing) -> SftpError:
-    """``error`` as one of ours, without its words."""
-    start = f"{server}, {doing}"
+def to_sftp_error(error: Exception, server: str, operation: Operation) -> SftpError:
+    """Returns the pipeline error for ``error``, without its message."""
+    start = f"{server}, {operation}"
     if isinstance(error, RefusedError):
-        return _refusal(error, start, doing)
+        return _explain_refusal(error, start, operation)
     if isinstance(error, paramiko.ChannelException):
-        return _no_session(error, start)
+        return _explain_refused_channel(error, start)
     if type(error) is OSError and error.errno is None:
-        error = EOFError()  # so paramiko says that a channel was closed before this was sent
+        error = EOFError()  # paramiko's way to say that the channel is already closed
     for kinds, words in _PERMANENT:
         if isinstance(error, kinds):
             return SftpPermanentError(f"{start}: {words}")
     if isinstance(error, socket.gaierror):
-        return _name_resolution(error, start)
+        return _explain_name_resolution(error, start)
     for kinds, words in _TRANSIENT:
         if isinstance(error, kinds):
             return SftpTransientError(f"{start}: {words}")
-    # Nobody foresaw it, so nobody knows that it goes away.
-    return SftpPermanentError(f"{start}: something unforeseen happened ({type(error).__name__})")
+    # Nothing says that an unexpected error goes away by itself.
+    return SftpPermanentError(f"{start}: an unexpected error happened ({type(error).__name__})")
 
 
 _PERMANENT: tuple[tuple[type[Exception], str], ...] = (
     (
         paramiko.BadAuthenticationType,
         (
-            "the server does not take this kind of credential. Ask its operator which it takes "
-            "(key or password), and set that one"
+            "the server does not take this kind of credential. Ask its operator whether it takes "
+            "a key or a password, and set that one"
         ),
     ),
     (
         paramiko.AuthenticationException,
         (
-            "the server does not take the credentials. Look whether its operator has our public "
-            "key, or whether the password was changed, and whether the user is right"
+            "the server does not take the credentials. Check the user, and ask its operator "
+            "whether the server has our public key and whether the password was changed"
         ),
     ),
     (
         paramiko.IncompatiblePeer,
         (
-            "the server and we know no common algorithm. Ask its operator for one of today's "
-            "(signatures with SHA-1 and ciphers in CBC mode are not used here)"
+            "the server and we have no common algorithm. Ask its operator to allow current ones "
+            "(we do not use signatures with SHA-1 or ciphers in CBC mode)"
         ),
     ),
     (
         paramiko.MessageOrderError,
         (
-            "somebody changed the order of messages when the connection began, which is an attack, "
-            "or a server that breaks the rules. Ask its operator"
+            "the messages at the start of the connection came in a wrong order: an attack, or a "
+            "server that breaks the protocol. Ask its operator"
         ),
     ),
     (
         GarbledError,
         (
-            "the server answers with something that is no SFTP. Look whether host and port are "
-            "right; an account that prints a greeting cannot be used either"
+            "the server's answer is not SFTP. Check host and port, and ask its operator whether "
+            "the account prints a greeting, which it must not"
         ),
     ),
 )
@@ -116,63 +116,67 @@ _TRANSIENT: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def _no_session(error: paramiko.ChannelException, start: str) -> SftpError:
-    """A server that has too much to do says so; otherwise it does not want to."""
+def _explain_refused_channel(error: paramiko.ChannelException, start: str) -> SftpError:
+    """Returns the error for a refused channel: the server is busy, or refuses the account."""
     if error.code == paramiko.common.OPEN_FAILED_RESOURCE_SHORTAGE:
-        return SftpTransientError(f"{start}: the server has too much to do just now")
+        return SftpTransientError(f"{start}: the server is too busy just now")
     return SftpPermanentError(
-        f"{start}: the server takes no SFTP session of this account. Ask its operator"
+        f"{start}: the server does not allow this account an SFTP session. Ask its operator"
     )
 
 
-def _name_resolution(error: socket.gaierror, start: str) -> SftpError:
-    """A name that nobody knows is misspelt or gone; a name server that is silent comes back."""
+def _explain_name_resolution(error: socket.gaierror, start: str) -> SftpError:
+    """Returns a permanent error for an unknown name, a transient one for a silent name server."""
     unknown = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
     if error.errno in unknown:
         return SftpPermanentError(
-            f"{start}: there is no host of this name. Look at the server's setting"
+            f"{start}: there is no host of this name. Check the server's setting"
         )
-    return SftpTransientError(f"{start}: the host's address could not be found out just now")
+    return SftpTransientError(f"{start}: the host's address could not be looked up just now")
 
 
-MISSING = frozenset({Status.NO_SUCH_FILE, Status.NO_SUCH_PATH})
-"""Answers about what is not there."""
+MISSING = frozenset({StatusCode.NO_SUCH_FILE, StatusCode.NO_SUCH_PATH})
+"""Replies about a file or folder that does not exist."""
 
 _NO_ROOM = "the server has no room left, or our quota there is used up. Ask its operator for room"
 
 _REFUSALS: dict[int, str] = {
-    Status.PERMISSION_DENIED: "the account may not. Ask the server's operator for the right",
-    Status.WRITE_PROTECTED: "nothing can be written there. Ask the server's operator",
-    Status.BAD_MESSAGE: "the server does not take the path. Look at the paths that are set",
-    Status.UNSUPPORTED: "the server cannot do this at all. Ask its operator",
-    Status.ALREADY_EXISTS: "something of that name is there already. Ask the server's operator",
-    Status.NO_SPACE: _NO_ROOM,
-    Status.QUOTA_EXCEEDED: _NO_ROOM,
+    StatusCode.PERMISSION_DENIED: (
+        "the account may not do this. Ask the server's operator for the permission"
+    ),
+    StatusCode.WRITE_PROTECTED: "nothing can be written there. Ask the server's operator",
+    StatusCode.BAD_MESSAGE: "the server does not take the path. Check the paths that are set",
+    StatusCode.UNSUPPORTED: "the server cannot do this at all. Ask its operator",
+    StatusCode.ALREADY_EXISTS: (
+        "a file or folder of that name is there already. Ask the server's operator"
+    ),
+    StatusCode.NO_SPACE: _NO_ROOM,
+    StatusCode.QUOTA_EXCEEDED: _NO_ROOM,
 }
-"""Answers that stay as they are until somebody acts."""
+"""Replies that stay the same until somebody acts."""
 
-_CHANGING = frozenset(
-    {Doing.WRITING, Doing.RENAMING, Doing.MAKING_FOLDERS, Doing.REMOVING},
+_WRITING_OPERATIONS = frozenset(
+    {Operation.WRITING, Operation.RENAMING, Operation.MAKING_FOLDERS, Operation.REMOVING},
 )
 
 
-def _refusal(error: RefusedError, start: str, doing: Doing) -> SftpError:
-    """The one ambiguous answer is "failure": servers give it for all that has no code of its own.
+def _explain_refusal(error: RefusedError, start: str, operation: Operation) -> SftpError:
+    """Returns the error for a refused request.
 
-    To a change of theirs that is a full disk, a quota, or a folder in the way: nothing goes away by
-    itself, so it is loud. To reading it is a file that its writer has locked (on Windows), or a
-    disk that hiccups: the next look may have it.
+    Only the code FAILURE is ambiguous. After a write it means a full disk, a quota or a folder in
+    the way, which stays until somebody acts. After a read it means a file that its writer has
+    locked (on Windows) or a short fault of the disk, so it is tried again.
     """
     if error.no_room:
         return SftpPermanentError(f"{start}: {_NO_ROOM}")
     if error.code in MISSING:
-        words = "there is no such file or folder. Look at the paths that are set"
+        words = "there is no such file or folder. Check the paths that are set"
         return SftpMissingError(f"{start}: {words}")
     if error.code in _REFUSALS:
         return SftpPermanentError(f"{start}: {_REFUSALS[error.code]}")
-    if error.code == Status.FAILURE and doing in _CHANGING:
+    if error.code == StatusCode.FAILURE and operation in _WRITING_OPERATIONS:
         return SftpPermanentError(
-            f"{start}: the server says no more than that it failed. Ask its operator whether there "
-            "is room, a quota, or something else of that name"
+            f"{start}: the server says only that it failed. Ask its operator whether the disk or "
+            "a quota is full, or something else has that name"
         )
     return SftpTransientError(f"{start}: the server failed (status {error.code})")

@@ -1,12 +1,12 @@
-"""SFTP, version 3: what is asked, and what comes back, over a stream of bytes.
+"""The SFTP protocol, version 3: requests and replies over a stream of bytes.
 
-Belongs here: the messages as the draft lays them down (draft-ietf-secsh-filexfer-02), OpenSSH's
-extensions, requests that are under way together. Does not belong here: SSH underneath; what is
-done with the files.
+Belongs here: the messages of draft-ietf-secsh-filexfer-02, OpenSSH's extensions, and several
+requests under way at once. Does not belong here: SSH (``session``) and what is done with files
+(``connection``).
 
-paramiko has a client of its own for it. That one gives up a whole listing for a single name that is
-not UTF-8, forgets what the server said it can do, tells "no room" and "cannot do that" by the
-server's own words alone, writes file names into its log, and takes twice as long.
+paramiko's own SFTP client is not used: it fails on a listing with one name that is not UTF-8,
+forgets the server's extensions, reports "no room" and "cannot do that" only in the server's words,
+writes file names into its log, and takes twice as long.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Protocol
 VERSION = 3
 
 
-class Kind(IntEnum):
-    """What a message is."""
+class MessageType(IntEnum):
+    """The types of messages."""
 
     INIT = 1
     VERSION = 2
@@ -46,8 +46,8 @@ class Kind(IntEnum):
     EXTENDED_REPLY = 201
 
 
-class Status(IntEnum):
-    """How a request went. Version 3 knows the first nine; servers use later ones all the same."""
+class StatusCode(IntEnum):
+    """The results of a request. Version 3 has the first nine, but servers use later ones too."""
 
     OK = 0
     EOF = 1
@@ -66,8 +66,8 @@ class Status(IntEnum):
     LOCKED = 17
 
 
-class Flag(IntEnum):
-    """How a file is opened."""
+class OpenFlag(IntEnum):
+    """The flags for opening a file."""
 
     READ = 0x01
     WRITE = 0x02
@@ -76,9 +76,9 @@ class Flag(IntEnum):
 
 
 class RefusedError(Exception):
-    """The server did not do what it was asked. Its words are not kept: they name files.
+    """The server refused a request. Its message is not kept, because it may name files.
 
-    ``no_room``: its words were about space or quota.
+    ``no_room``: the message was about space or quota.
     """
 
     def __init__(self, code: int, *, no_room: bool = False) -> None:
@@ -87,12 +87,12 @@ class RefusedError(Exception):
 
 
 class GarbledError(Exception):
-    """What came is no SFTP."""
+    """The server sent something that is not SFTP."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What a server says about a file; None where it does not."""
+    """The attributes of a file; None where the server does not tell one."""
 
     size: int | None
     mode: int | None
@@ -101,8 +101,8 @@ class Attributes:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A file, folder or other thing in a folder. ``listed``: its line, as ``ls -l`` has it."""
+class DirectoryEntry:
+    """A file, folder or other entry of a folder. ``listed``: its line in the form of ``ls -l``."""
 
     name: bytes
     listed: bytes
@@ -110,107 +110,112 @@ class Entry:
 
 
 class Stream(Protocol):
-    """What carries the messages; paramiko's channel is one."""
+    """The stream that carries the messages, for example paramiko's channel."""
 
     def send(self, data: bytes, /) -> int:
-        """Sends some of ``data``, and says how much."""
+        """Sends some of ``data``; returns how many bytes."""
 
     def recv(self, size: int, /) -> bytes:
-        """Some bytes; none at the end."""
+        """Returns at most ``size`` bytes; none at the end of the stream."""
 
 
 class Reply:
-    """The body of an answer, read from front to back. Raises GarbledError where it is too short."""
+    """The body of a reply, read from front to back. Raises GarbledError if it is too short."""
 
     __slots__ = ("_at", "_body", "kind")
 
     def __init__(self, message: memoryview) -> None:
         self.kind, self._body, self._at = message[0], message, 1
 
-    def number(self) -> int:
-        """A number of 32 bits."""
+    def read_uint32(self) -> int:
+        """Reads a number of 32 bits."""
         return int.from_bytes(self._take(4))
 
-    def long(self) -> int:
-        """A number of 64 bits."""
+    def read_uint64(self) -> int:
+        """Reads a number of 64 bits."""
         return int.from_bytes(self._take(8))
 
-    def text(self) -> bytes:
-        """Bytes with their length before them."""
-        return bytes(self.data())
+    def read_bytes(self) -> bytes:
+        """Reads bytes that follow their length."""
+        return bytes(self.read_view())
 
-    def data(self) -> memoryview:
-        """The same, not copied."""
-        return self._take(self.number())
+    def read_view(self) -> memoryview:
+        """Reads bytes that follow their length, without copying them."""
+        return self._take(self.read_uint32())
 
     def _take(self, size: int) -> memoryview:
         taken = self._body[self._at : self._at + size]
         if len(taken) < size:
-            msg = "an answer is too short"
+            msg = "a reply is too short"
             raise GarbledError(msg)
         self._at += size
         return taken
 
     @property
-    def left(self) -> bool:
-        """Whether anything has not been read yet."""
+    def has_more(self) -> bool:
+        """Whether something of the reply is not read yet."""
         return self._at < len(self._body)
 
-    def expect(self, kind: Kind) -> Reply:
-        """This answer, if it is of that kind. Raises RefusedError for a status that is not OK."""
-        if self.kind == Kind.STATUS:
-            code = self.number()
-            if code != Status.OK:
-                # Some servers say no more than the code.
-                words = self.text().lower() if self.left else b""
+    def expect(self, kind: MessageType) -> Reply:
+        """Returns this reply if it is of type ``kind``.
+
+        Raises RefusedError for a status other than OK, and GarbledError for another type.
+        """
+        if self.kind == MessageType.STATUS:
+            code = self.read_uint32()
+            if code != StatusCode.OK:
+                # Some servers send no message after the code.
+                words = self.read_bytes().lower() if self.has_more else b""
                 raise RefusedError(code, no_room=any(word in words for word in _NO_ROOM))
         if self.kind != kind:
-            msg = f"an answer of kind {self.kind} where {kind.name} was due"
+            msg = f"a reply of type {self.kind} came instead of {kind.name}"
             raise GarbledError(msg)
         return self
 
-    def attributes(self) -> Attributes:
-        """What follows about a file."""
-        flags = self.number()
-        size = self.long() if flags & _HAS_SIZE else None
+    def read_attributes(self) -> Attributes:
+        """Reads the attributes of a file."""
+        flags = self.read_uint32()
+        size = self.read_uint64() if flags & _HAS_SIZE else None
         if flags & _HAS_OWNER:
             self._take(8)
-        mode = self.number() if flags & _HAS_MODE else None
-        atime, mtime = (self.number(), self.number()) if flags & _HAS_TIMES else (None, None)
+        mode = self.read_uint32() if flags & _HAS_MODE else None
+        atime, mtime = (
+            (self.read_uint32(), self.read_uint32()) if flags & _HAS_TIMES else (None, None)
+        )
         if flags & _HAS_MORE:
-            for _ in range(self.number()):
-                self.text()
-                self.text()
+            for _ in range(self.read_uint32()):
+                self.read_bytes()
+                self.read_bytes()
         return Attributes(size, mode, atime, mtime)
 
-    def entries(self) -> Iterator[Entry]:
-        """What follows about a folder."""
-        for _ in range(self.number()):
-            yield Entry(self.text(), self.text(), self.attributes())
+    def read_entries(self) -> Iterator[DirectoryEntry]:
+        """Reads the entries of a folder."""
+        for _ in range(self.read_uint32()):
+            yield DirectoryEntry(self.read_bytes(), self.read_bytes(), self.read_attributes())
 
 
 _NO_ROOM = (b"quota", b"no space", b"disk full", b"insufficient", b"exceed", b"not enough space")
 _HAS_SIZE, _HAS_OWNER, _HAS_MODE, _HAS_TIMES, _HAS_MORE = 0x1, 0x2, 0x4, 0x8, 0x80000000
 
 
-def text(data: bytes) -> bytes:
-    """Bytes with their length before them."""
+def encode_bytes(data: bytes) -> bytes:
+    """Returns bytes after their length."""
     return len(data).to_bytes(4) + data
 
 
-def number(value: int) -> bytes:
-    """A number of 32 bits."""
+def encode_uint32(value: int) -> bytes:
+    """Returns a number as 32 bits."""
     return value.to_bytes(4)
 
 
-def long(value: int) -> bytes:
-    """A number of 64 bits."""
+def encode_uint64(value: int) -> bytes:
+    """Returns a number as 64 bits."""
     return value.to_bytes(8)
 
 
-def flags(*ways: Flag) -> bytes:
-    """How a file is to be opened."""
-    return number(sum(ways))
+def encode_flags(*open_flags: OpenFlag) -> bytes:
+    """Returns the flags for opening a file."""
+    return encode_uint32(sum(open_flags))
 
 
 NO_ATTRIBUTES = bytes(4)
@@ -219,91 +224,93 @@ POSIX_RENAME = b"posix-rename@openssh.com"
 LIMITS = b"limits@openssh.com"
 
 _LARGEST_MESSAGE = 1 << 24
-"""No server sends more in one; a longer one is a shell's greeting read as a length."""
+"""No server sends a longer message: a greater length is a shell's greeting read as a number."""
 
-_AT_ONCE = 1 << 20
-"""Bytes that are taken over at once, at most."""
+_RECEIVE_SIZE = 1 << 20
+"""How many bytes are received at once, at most."""
 
 
-class Session:
+class SftpSession:
     """An SFTP session over a stream. Not thread-safe.
 
-    Requests can be under way together: ``ask`` only notes one down, ``answer`` sends what is noted
-    and waits for the answer of one. Answers may come in any order.
+    Several requests can be under way at once: ``queue`` only queues a request, ``wait`` sends the
+    queue and waits for the reply to one. Replies may come in any order.
     """
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._received = memoryview(b"")
-        self._noted: list[bytes] = []
+        self._queued: list[bytes] = []
         self._number = 0
-        self._early: dict[int, Reply] = {}
+        self._answers: dict[int, Reply] = {}
         self._awaited: set[int] = set()
-        self._unwanted: set[int] = set()
-        self.extensions = self._start()
+        self._abandoned: set[int] = set()
+        self.extensions = self._handshake()
 
-    def _start(self) -> dict[bytes, bytes]:
-        self._noted.append(struct.pack(">IBI", 5, Kind.INIT, VERSION))
+    def _handshake(self) -> dict[bytes, bytes]:
+        self._queued.append(struct.pack(">IBI", 5, MessageType.INIT, VERSION))
         self.send()
-        reply = self._message().expect(Kind.VERSION)
-        reply.number()
+        reply = self._receive().expect(MessageType.VERSION)
+        reply.read_uint32()
         extensions = {}
-        while reply.left:
-            name = reply.text()
-            extensions[name] = reply.text()
+        while reply.has_more:
+            name = reply.read_bytes()
+            extensions[name] = reply.read_bytes()
         return extensions
 
-    def ask(self, kind: Kind, *parts: bytes) -> int:
-        """Notes a request down; the number by which its answer is asked for."""
+    def queue(self, kind: MessageType, *parts: bytes) -> int:
+        """Queues a request; returns the number that ``wait`` takes."""
         self._number = (self._number + 1) & 0xFFFFFFFF
         size = 5 + sum(map(len, parts))
-        self._noted.append(struct.pack(">IBI", size, kind, self._number))
-        self._noted += parts
+        self._queued.append(struct.pack(">IBI", size, kind, self._number))
+        self._queued += parts
         self._awaited.add(self._number)
         return self._number
 
     def send(self) -> None:
-        """Sends what is noted. Raises EOFError where nobody takes it any more."""
-        data = memoryview(b"".join(self._noted))
-        self._noted.clear()
+        """Sends the queue. Raises EOFError if the stream is closed."""
+        data = memoryview(b"".join(self._queued))
+        self._queued.clear()
         while data:
-            sent = self._stream.send(bytes(data[:_PART]))
+            sent = self._stream.send(bytes(data[:_SEND_SIZE]))
             if sent == 0:
                 raise EOFError
             data = data[sent:]
 
-    def answer(self, request: int) -> Reply:
-        """The answer to a request."""
-        if self._noted:
+    def wait(self, request: int) -> Reply:
+        """Waits for the reply to a request."""
+        if self._queued:
             self.send()
-        while request not in self._early:
-            reply = self._message()
-            answered = reply.number()
+        while request not in self._answers:
+            reply = self._receive()
+            answered = reply.read_uint32()
             if answered in self._awaited:
-                self._early[answered] = reply
-            elif answered not in self._unwanted:
-                msg = "an answer that nobody asked for"
+                self._answers[answered] = reply
+            elif answered not in self._abandoned:
+                msg = "a reply came that no request asked for"
                 raise GarbledError(msg)
             self._awaited.discard(answered)
-            self._unwanted.discard(answered)
-        return self._early.pop(request)
+            self._abandoned.discard(answered)
+        return self._answers.pop(request)
 
-    def drop(self, numbers: Iterable[int]) -> None:
-        """Nobody waits for these any more, as far as they have not been answered."""
+    def abandon(self, numbers: Iterable[int]) -> None:
+        """Ignores the replies to these requests that have not been waited for."""
         for request in numbers:
-            self._early.pop(request, None)
+            self._answers.pop(request, None)
             if request in self._awaited:
                 self._awaited.discard(request)
-                self._unwanted.add(request)
+                self._abandoned.add(request)
 
-    def do(self, kind: Kind, *parts: bytes, expect: Kind = Kind.STATUS) -> Reply:
-        """Asks, and waits for an answer of this kind. Raises RefusedError."""
-        return self.answer(self.ask(kind, *parts)).expect(expect)
+    def call(
+        self, kind: MessageType, *parts: bytes, expect: MessageType = MessageType.STATUS
+    ) -> Reply:
+        """Sends a request and waits for its reply. Raises RefusedError."""
+        return self.wait(self.queue(kind, *parts)).expect(expect)
 
-    def _message(self) -> Reply:
+    def _receive(self) -> Reply:
         size = int.from_bytes(self._take(4))
         if not 0 < size <= _LARGEST_MESSAGE:
-            msg = "a message of an impossible length"
+            msg = "a message has an impossible length"
             raise GarbledError(msg)
         return Reply(self._take(size))
 
@@ -311,7 +318,7 @@ class Session:
         if len(self._received) < size:
             parts, missing = [self._received], size - len(self._received)
             while missing > 0:
-                part = self._stream.recv(_AT_ONCE)
+                part = self._stream.recv(_RECEIVE_SIZE)
                 if not part:
                     raise EOFError
                 parts.append(memoryview(part))
@@ -322,5 +329,5 @@ class Session:
         return taken
 
 
-_PART = 32_768 - 64
-"""So much fits into one packet of SSH: paramiko keeps 64 bytes of the usual 32 KiB for itself."""
+_SEND_SIZE = 32_768 - 64
+"""How much fits into one packet of SSH: paramiko takes 64 bytes of the usual 32 KiB for itself."""

@@ -1,11 +1,11 @@
-"""Servers, and what proves to them who we are.
+"""Accounts on SFTP servers: address, known host keys and credentials.
 
-Belongs here: what is set for a server, its pinned host keys, credentials and where they are read
-from. Does not belong here: connecting; which server holds whose files.
+Belongs here: the settings of a connection, and reading the credentials. Does not belong here:
+connecting, and which server has whose files.
 
-Credentials come from the environment or from files that it names (as a secret store mounts them),
-never from a file of the project, an SSH agent or somebody's home folder: a night that works
-because of who started it fails when somebody else does.
+Credentials come from the environment or from files that it names (as a secret store mounts them).
+They never come from a file of the project, an SSH agent or a home folder: then a night would work
+for one person and fail for another.
 """
 
 from __future__ import annotations
@@ -26,23 +26,22 @@ from ccgi_pipeline.common.errors import PermanentError
 
 
 class ServerSettingsError(PermanentError):
-    """What is set for a server, or its credentials, cannot be used: mend the setting."""
+    """The settings of a server or its credentials cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """An SFTP server and the account there. Raises ServerSettingsError where it cannot be used.
+class SftpAccount:
+    """An account on an SFTP server. Raises ServerSettingsError if it cannot be used.
 
-    ``host_keys``: the keys by which the server is known, each as OpenSSH writes a fingerprint
-    (``SHA256:...``) or as a line of a public key (``ssh-ed25519 AAAA...``). A server that shows
-    another one is not talked to. Two of them carry a server over to a new key.
+    ``host_keys``: the server's known keys, each as OpenSSH's fingerprint (``SHA256:...``) or as a
+    line of a public key (``ssh-ed25519 AAAA...``). A server that shows another key is refused. For
+    a change of key, list both for a while.
 
-    ``connect_timeout``: seconds for the address and the TCP connection; a server that does not
-    answer within 20 is down. ``handshake_timeout``: seconds for each of greeting, key exchange and
-    authentication; busy servers greet late, and sshd itself gives a client 120 in all.
-    ``stall_timeout``: seconds without a single byte after which a transfer is given up; servers
-    that check an upload for viruses are silent for that long. ``keepalive``: seconds between signs
-    of life; firewalls forget a silent connection after some minutes.
+    ``connect_timeout``: seconds for the address and the TCP connection. ``handshake_timeout``:
+    seconds for each of greeting, key exchange and authentication; busy servers greet late, and
+    sshd gives a client 120 in all. ``stall_timeout``: seconds without a byte after which a
+    transfer is given up; servers that check an upload for viruses are silent for that long.
+    ``keepalive``: seconds between signs of life, because firewalls drop a silent connection.
     """
 
     name: str
@@ -59,11 +58,11 @@ class Server:
         if not self.host_keys:
             msg = (
                 f"{self.name}: no host key is set. Ask its operator for the fingerprint "
-                "(SHA256:...) and set it: without it, anybody could stand in for the server"
+                "(SHA256:...) and set it: without it, anybody could pretend to be the server"
             )
             raise ServerSettingsError(msg)
         for pinned in self.host_keys:
-            if _FINGERPRINT.fullmatch(pinned) is None and _key_of_line(pinned) is None:
+            if _FINGERPRINT.fullmatch(pinned) is None and _parse_key_line(pinned) is None:
                 msg = (
                     f'{self.name}: "{pinned[:20]}..." is no host key. Write a fingerprint as '
                     'ssh-keygen -l shows it ("SHA256:" and 43 characters), or the line of a public '
@@ -72,15 +71,15 @@ class Server:
                 raise ServerSettingsError(msg)
 
     def is_pinned(self, key: bytes) -> bool:
-        """Whether the server is known by this public key (in the form in which it is sent)."""
+        """Tells whether this public key, in the form in which it is sent, is a known host key."""
         return fingerprint(key) in {
-            fingerprint(known) if (known := _key_of_line(pinned)) else pinned
+            fingerprint(known) if (known := _parse_key_line(pinned)) else pinned
             for pinned in self.host_keys
         }
 
     @property
     def host_key_types(self) -> frozenset[str]:
-        """The types of all keys by which the server is known; none if a fingerprint hides one."""
+        """The types of all known host keys; empty if a fingerprint does not tell its type."""
         if any(_FINGERPRINT.fullmatch(pinned) for pinned in self.host_keys):
             return frozenset()
         return frozenset(pinned.split()[0] for pinned in self.host_keys)
@@ -90,28 +89,28 @@ _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 
 
 def fingerprint(key: bytes) -> str:
-    """The fingerprint of a public key, as OpenSSH writes it."""
+    """Returns the fingerprint of a public key in OpenSSH's form."""
     digest = hashlib.sha256(key).digest()
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def _key_of_line(line: str) -> bytes | None:
-    """The key of ``ssh-ed25519 AAAA... comment``; None where the line is no such line."""
+def _parse_key_line(line: str) -> bytes | None:
+    """Returns the key of a line like ``ssh-ed25519 AAAA... comment``, or None."""
     kind, _, rest = line.strip().partition(" ")
     try:
         key = base64.b64decode(rest.strip().partition(" ")[0], validate=True)
     except (binascii.Error, ValueError):
         return None
-    # A key says its own type first.
+    # A key begins with the name of its type.
     return key if key[4 : 4 + len(kind)] == kind.encode() and kind else None
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What proves who we are. ``repr`` tells none of it.
+    """A private key, a password or both, for a server. Its ``repr`` shows no secret.
 
-    With a private key and a password the key is shown first; the password is given to servers that
-    ask for both. ``source`` names the settings that it came from, for messages.
+    With both, the key is tried first, and the password is sent to servers that want both.
+    ``source`` names the setting that they come from, for messages.
     """
 
     private_key: str | None = field(default=None, repr=False)
@@ -119,18 +118,18 @@ class Credentials:
     password: str | None = field(default=None, repr=False)
     source: str = "the credentials"
 
-    def key(self) -> paramiko.PKey | None:
-        """The private key, read. Raises ServerSettingsError where it cannot be."""
+    def load_key(self) -> paramiko.PKey | None:
+        """Returns the private key, if there is one. Raises ServerSettingsError."""
         return None if self.private_key is None else self._read_key(self.private_key)
 
     def _read_key(self, text: str) -> paramiko.PKey:
-        # What paramiko says could quote the text: it is not repeated.
+        # paramiko's messages could quote the key, so they are not repeated.
         wrong_passphrase = False
         for kind in (paramiko.Ed25519Key, paramiko.RSAKey):
             try:
                 return kind.from_private_key(io.StringIO(text), self.passphrase)
             except paramiko.PasswordRequiredException:
-                msg = f"{self.source}: the private key has a passphrase, and none is set"
+                msg = f"{self.source}: the private key has a passphrase, but none is set"
                 raise ServerSettingsError(msg) from None
             except paramiko.SSHException as refused:
                 wrong_passphrase |= any(word in str(refused) for word in _WRONG_PASSPHRASE)
@@ -141,21 +140,21 @@ class Credentials:
         else:
             msg = (
                 f"{self.source}: this is no private key of type Ed25519 or RSA in OpenSSH's form. "
-                "ssh-keygen -t ed25519 makes one; ssh-keygen -p -f FILE rewrites another form"
+                "ssh-keygen -t ed25519 makes one; ssh-keygen -p -f FILE converts another form"
             )
         raise ServerSettingsError(msg)
 
 
 _WRONG_PASSPHRASE = ("checkints", "Bad password")
-"""How paramiko says so, for keys of OpenSSH's and of the older form."""
+"""What paramiko says of a wrong passphrase, for OpenSSH's and for the older form of keys."""
 
 
-def credentials_of(server: str, environment: Mapping[str, str] = os.environ) -> Credentials:
-    """The credentials for the server of this name. Raises ServerSettingsError.
+def read_credentials(server: str, environment: Mapping[str, str] = os.environ) -> Credentials:
+    """Returns the credentials for the server of this name. Raises ServerSettingsError.
 
-    They are read from ``CCGI_SFTP_<NAME>_KEY`` (the private key itself) or ``..._KEY_FILE``, with
-    ``..._PASSPHRASE`` if it has one; from ``..._PASSWORD`` or ``..._PASSWORD_FILE``. The name is
-    in capitals, ``-`` and ``.`` are ``_``.
+    They come from ``CCGI_SFTP_<NAME>_KEY`` (the private key itself) or ``..._KEY_FILE``, with
+    ``..._PASSPHRASE`` if it has one, and from ``..._PASSWORD`` or ``..._PASSWORD_FILE``. The name
+    is in capitals, with ``_`` for ``-`` and ``.``.
     """
     prefix = f"CCGI_SFTP_{re.sub('[-.]', '_', server).upper()}"
     private_key = read_variable(environment, f"{prefix}_KEY", ServerSettingsError)
@@ -169,9 +168,9 @@ def credentials_of(server: str, environment: Mapping[str, str] = os.environ) -> 
     credentials = Credentials(
         private_key,
         environment.get(f"{prefix}_PASSPHRASE"),
-        # A file ends with a line break that no password has.
+        # A file ends with a line break that is not part of the password.
         None if password is None else password.rstrip("\r\n"),
         source=f"{prefix}_KEY" if private_key else f"{prefix}_PASSWORD",
     )
-    credentials.key()
+    credentials.load_key()
     return credentials

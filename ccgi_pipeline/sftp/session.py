@@ -1,9 +1,9 @@
-"""Opening a connection: TCP, SSH, the server's key, our credentials, an SFTP session.
+"""Opening an SFTP session: TCP, SSH, the server's host key, the credentials.
 
-Belongs here: everything up to the first SFTP message, with an end to every wait. Does not belong
-here: what is done with the connection.
+Belongs here: everything up to the first SFTP message; every wait has a timeout. Does not belong
+here: what is done with the session (``connection``).
 
-The server's key is compared before anything of ours is shown. There is no first contact on trust.
+The server's host key is checked before any credential is sent. An unknown key is never trusted.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import paramiko  # type: ignore[import-untyped]
 from paramiko.buffered_pipe import BufferedPipe, PipeTimeout  # type: ignore[import-untyped]
 
 from ccgi_pipeline.common.errors import PipelineError
-from ccgi_pipeline.sftp.faults import Doing, SftpPermanentError, fault
-from ccgi_pipeline.sftp.protocol import Session
-from ccgi_pipeline.sftp.servers import Credentials, Server, fingerprint
+from ccgi_pipeline.sftp.faults import Operation, SftpPermanentError, to_sftp_error
+from ccgi_pipeline.sftp.protocol import SftpSession
+from ccgi_pipeline.sftp.servers import Credentials, SftpAccount, fingerprint
 
-# Below that level paramiko writes what servers say, and tracebacks of what is told here anyway.
+# At lower levels paramiko logs servers' messages, and tracebacks of errors that are raised here.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
 
 _CIPHERS = (
@@ -34,63 +34,63 @@ _CIPHERS = (
     "aes192-ctr",
     "aes256-ctr",
 )
-"""AES-GCM first: it needs no second pass for a checksum."""
+"""AES-GCM comes first, because it needs no second pass for a checksum."""
 
 _WEAK = {
     "ciphers": ("aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc"),
     "macs": ("hmac-md5", "hmac-md5-96", "hmac-sha1-96"),
 }
-"""What paramiko would still take and OpenSSH's own client no longer offers."""
+"""Algorithms that paramiko accepts and OpenSSH's client no longer offers."""
 
 _WINDOW = 1 << 24
-"""Bytes that the server may send before it hears from us again: more than is ever asked for at
-once. The usual 2 MiB stop at 40 MB/s where the server is 40 ms away."""
+"""Bytes that the server may send before it waits: more than is ever requested at once. With the
+usual 2 MiB a server at a distance of 40 ms sends at most 40 MB/s."""
 
 _PACKET = 1 << 16
-"""Bytes that the server may send in one packet. Fewer and larger ones save a tenth of our time."""
+"""Bytes that the server may send in one packet. Larger packets save a tenth of the time."""
 
-_OURS_IS_FIRST = 10
-"""Seconds by which paramiko's clocks run longer than ours. Theirs end in an error that says only
-that something failed, or broke off; ours that the server did not answer in time."""
+_PARAMIKO_MARGIN = 10
+"""Seconds that are added to paramiko's own timeouts, so that the timeouts of this module come
+first: paramiko's error says only that something failed, not that the server did not answer."""
 
 
 @contextmanager
-def open_session(server: Server, credentials: Credentials) -> Iterator[Session]:
-    """An SFTP session, closed at the end of the block.
+def open_session(server: SftpAccount, credentials: Credentials) -> Iterator[SftpSession]:
+    """Opens an SFTP session, and closes it at the end of the block.
 
-    Raises SftpTransientError, SftpPermanentError, and ServerSettingsError where the private key
+    Raises SftpTransientError, SftpPermanentError, and ServerSettingsError if the private key
     cannot be read.
     """
-    key = credentials.key()
-    with ExitStack() as opened:
+    key = credentials.load_key()
+    with ExitStack() as stack:
         try:
-            transport = opened.enter_context(_transport(server))
+            transport = stack.enter_context(_open_transport(server))
             _check_host_key(server, transport)
             _authenticate(server, transport, key, credentials.password)
-            session = _session(server, transport)
+            session = _start_sftp(server, transport)
         except PipelineError:
             raise
-        except Exception as error:  # noqa: BLE001 - paramiko's thread hands over whatever it met
-            raise fault(error, server.name, Doing.CONNECTING) from None
+        except Exception as error:  # noqa: BLE001 - paramiko's thread passes on any error
+            raise to_sftp_error(error, server.name, Operation.CONNECTING) from None
         yield session
 
 
 @contextmanager
-def _transport(server: Server) -> Iterator[paramiko.Transport]:
-    """SSH with the server. Nothing has been checked or proved yet."""
+def _open_transport(server: SftpAccount) -> Iterator[paramiko.Transport]:
+    """Opens SSH with the server; neither host key nor credentials are checked yet."""
     with _Socket.connected(server) as stream:
         transport = paramiko.Transport(stream, disabled_algorithms=_WEAK)
         options = transport.get_security_options()
         options.ciphers = _CIPHERS
         if types := server.host_key_types:
-            # A server with several keys is to show the one that is known.
+            # A server with several host keys must show one of the known types.
             options.key_types = [
                 algorithm
                 for algorithm in options.key_types
                 if algorithm in types or (algorithm.startswith("rsa-") and "ssh-rsa" in types)
             ]
-        transport.banner_timeout = server.handshake_timeout + _OURS_IS_FIRST
-        transport.handshake_timeout = server.handshake_timeout + _OURS_IS_FIRST
+        transport.banner_timeout = server.handshake_timeout + _PARAMIKO_MARGIN
+        transport.handshake_timeout = server.handshake_timeout + _PARAMIKO_MARGIN
         transport.clear_to_send_timeout = server.stall_timeout
         transport.auth_timeout = server.handshake_timeout
         done = threading.Event()
@@ -104,32 +104,32 @@ def _transport(server: Server) -> Iterator[paramiko.Transport]:
             transport.close()
 
 
-def _wait(done: threading.Event, server: Server) -> None:
+def _wait(done: threading.Event, server: SftpAccount) -> None:
     if not done.wait(server.handshake_timeout):
         raise TimeoutError
 
 
 class _Socket(socket.socket):
-    """A socket that does not wait for ever for somebody who takes nothing.
+    """A socket that stops sending to a server that takes nothing.
 
-    paramiko tries again until something is sent; only what is received has a timeout there.
+    paramiko has a timeout for receiving only: it tries to send for ever.
     """
 
     stall_timeout: float
     _waiting_since: float | None = None
 
     @classmethod
-    def connected(cls, server: Server) -> _Socket:
-        """A connection to the server."""
+    def connected(cls, server: SftpAccount) -> _Socket:
+        """Connects to the server."""
         plain = socket.create_connection((server.host, server.port), server.connect_timeout)
         made = cls(plain.family, plain.type, plain.proto, plain.detach())
         made.stall_timeout = server.stall_timeout
-        # Requests are small and wait for each other's answers: held back, each takes 40 ms longer.
+        # Requests are small and wait for replies: with Nagle's algorithm each takes 40 ms longer.
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made
 
     def send(self, data: bytes, flags: int = 0, /) -> int:  # type: ignore[override]
-        """Sends some of ``data``. Raises ConnectionAbortedError where nothing was for too long."""
+        """Sends some of ``data``. Raises ConnectionAbortedError after ``stall_timeout``."""
         try:
             sent = super().send(data, flags)
         except TimeoutError:
@@ -143,7 +143,7 @@ class _Socket(socket.socket):
         return sent
 
 
-def _check_host_key(server: Server, transport: paramiko.Transport) -> None:
+def _check_host_key(server: SftpAccount, transport: paramiko.Transport) -> None:
     shown = transport.get_remote_server_key()
     if not server.is_pinned(shown.asbytes()):
         msg = (
@@ -155,46 +155,50 @@ def _check_host_key(server: Server, transport: paramiko.Transport) -> None:
 
 
 def _authenticate(
-    server: Server, transport: paramiko.Transport, key: paramiko.PKey | None, password: str | None
+    server: SftpAccount,
+    transport: paramiko.Transport,
+    key: paramiko.PKey | None,
+    password: str | None,
 ) -> None:
-    """Shows the key, and the password where there is no key or the server wants both."""
-    if key is not None and _shown(
+    """Authenticates with the key; with the password if there is no key or the server wants both."""
+    if key is not None and _try_credential(
         server, transport, lambda done: transport.auth_publickey(server.user, key, done)
     ):
         return
     if password is None:
-        msg = "the key is right, and is not enough"
+        msg = "the server accepts the key but wants a password as well"
         raise paramiko.BadAuthenticationType(msg, [])
     try:
-        _shown(server, transport, lambda done: transport.auth_password(server.user, password, done))
+        _try_credential(
+            server, transport, lambda done: transport.auth_password(server.user, password, done)
+        )
     except paramiko.BadAuthenticationType as refused:
         if "keyboard-interactive" not in refused.allowed_types:
             raise
         _answer_questions(server, transport, password)
 
 
-def _shown(
-    server: Server, transport: paramiko.Transport, show: Callable[[threading.Event], object]
+def _try_credential(
+    server: SftpAccount, transport: paramiko.Transport, send: Callable[[threading.Event], object]
 ) -> bool:
-    """Whether that was enough; False where the server wants more.
+    """Returns whether the credential was enough; False if the server accepts it and wants more.
 
-    paramiko can wait by itself, but then says the same for a credential that is wrong and for a
-    connection that breaks.
+    paramiko's own waiting raises the same error for a wrong credential and a broken connection.
     """
     done = threading.Event()
-    show(done)
+    send(done)
     _wait(done, server)
     if transport.is_authenticated():
         return True
     error = transport.get_exception()
     if isinstance(error, paramiko.ssh_exception.PartialAuthentication):
         return False
-    # No error: the server said no, and perhaps good-bye.
+    # Without an error the server refused, and may have closed the connection.
     raise error or paramiko.AuthenticationException
 
 
-def _answer_questions(server: Server, transport: paramiko.Transport, password: str) -> None:
-    """Some servers ask for the password as a question."""
+def _answer_questions(server: SftpAccount, transport: paramiko.Transport, password: str) -> None:
+    """Answers the questions of a server that asks for the password interactively."""
 
     def answer(_title: str, _words: str, questions: list[tuple[str, bool]]) -> list[str]:
         return [password] * len(questions)
@@ -207,17 +211,17 @@ def _answer_questions(server: Server, transport: paramiko.Transport, password: s
         raise
 
 
-def _session(server: Server, transport: paramiko.Transport) -> Session:
+def _start_sftp(server: SftpAccount, transport: paramiko.Transport) -> SftpSession:
     transport.set_keepalive(server.keepalive)
-    # paramiko waits for ever for the answer to "subsystem".
-    too_late = threading.Timer(server.handshake_timeout, transport.close)
-    too_late.start()
+    # paramiko waits for ever for the reply to "subsystem".
+    timeout = threading.Timer(server.handshake_timeout, transport.close)
+    timeout.start()
     try:
         channel = transport.open_session(
             window_size=_WINDOW, max_packet_size=_PACKET, timeout=server.handshake_timeout
         )
         channel.settimeout(server.stall_timeout)
-        channel.in_buffer = _Queue()
+        channel.in_buffer = _PacketQueue()
         try:
             channel.invoke_subsystem("sftp")
         except paramiko.SSHException:
@@ -225,53 +229,53 @@ def _session(server: Server, transport: paramiko.Transport) -> Session:
                 raise
             msg = f"{server.name}: the account may not use SFTP. Ask the server's operator"
             raise SftpPermanentError(msg) from None
-        return Session(channel)
+        return SftpSession(channel)
     finally:
-        too_late.cancel()
+        timeout.cancel()
 
 
-class _Queue(BufferedPipe):  # type: ignore[misc]
-    """What came and was not read yet, packet by packet.
+class _PacketQueue(BufferedPipe):  # type: ignore[misc]
+    """The packets that were received and not read yet.
 
-    paramiko's own keeps one array of bytes, and copies each of them three times more: a quarter of
-    the time that fetching takes.
+    paramiko's own buffer is one array of bytes, and copies each byte three times more, which takes
+    a quarter of the time of a transfer.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._packets: deque[bytes] = deque()
-        self._came = threading.Condition()
+        self._changed = threading.Condition()
 
     def feed(self, data: bytes) -> None:
-        """Adds a packet; paramiko's thread does."""
-        with self._came:
+        """Adds a packet; called by paramiko's thread."""
+        with self._changed:
             self._packets.append(data)
-            self._came.notify()
+            self._changed.notify()
 
     def close(self) -> None:
-        """Nothing comes any more."""
+        """Ends the stream."""
         super().close()
-        with self._came:
-            self._came.notify_all()
+        with self._changed:
+            self._changed.notify_all()
 
     def read(self, _size: int, timeout: float | None = None) -> bytes:
-        """The next packet, whatever its size; nothing at the end. Raises paramiko's PipeTimeout."""
-        with self._came:
-            if not self._came.wait_for(lambda: self._packets or self._closed, timeout):
+        """Returns the next packet, whatever its size; nothing at the end. Raises PipeTimeout."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._packets or self._closed, timeout):
                 raise PipeTimeout
             return self._packets.popleft() if self._packets else b""
 
     def read_ready(self) -> bool:
-        """Whether something waits."""
+        """Tells whether a packet can be read."""
         return bool(self._packets)
 
     def empty(self) -> bytes:
-        """All that waits."""
-        with self._came:
+        """Removes and returns all packets."""
+        with self._changed:
             waiting = b"".join(self._packets)
             self._packets.clear()
             return waiting
 
     def __len__(self) -> int:
-        with self._came:
+        with self._changed:
             return sum(map(len, self._packets))

@@ -34,7 +34,7 @@ from paramiko.sftp import (
     SFTP_PERMISSION_DENIED,
 )
 
-from ccgi_pipeline.sftp.servers import Credentials, Server
+from ccgi_pipeline.sftp.servers import Credentials, SftpAccount
 
 ALREADY_EXISTS = 11
 _HOST = "127.0.0.1"
@@ -157,9 +157,9 @@ class FaultyServer:
         self.cut()
         self._thread.join()
 
-    def as_server(self, *, handshake_timeout: float = 10, stall_timeout: float = 10) -> Server:
+    def as_server(self, *, handshake_timeout: float = 10, stall_timeout: float = 10) -> SftpAccount:
         """It, as a connection wants it; times are short, but not for a machine that is busy."""
-        return Server(
+        return SftpAccount(
             name="faulty",
             host=_HOST,
             port=self._port,
@@ -274,7 +274,7 @@ def _key() -> tuple[str, bytes]:
 
 
 def _private(text: str) -> paramiko.PKey:
-    key = Credentials(text).key()
+    key = Credentials(text).load_key()
     assert key is not None
     return key
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ccgi_pipeline.bench.sftp import PrivateSshd, private_sshd
-from ccgi_pipeline.sftp.servers import Credentials, Server
+from ccgi_pipeline.sftp.servers import Credentials, SftpAccount
 
 ACCOUNT = getpass.getuser()
 ROOT = os.geteuid() == 0
@@ -30,7 +30,7 @@ class OpenSsh:
     files: Path
     keys: Path
 
-    def as_server(self, name: str = "openssh") -> Server:
+    def as_server(self, name: str = "openssh") -> SftpAccount:
         return self.sshd.as_server(name)
 
     def credentials(self) -> Credentials:

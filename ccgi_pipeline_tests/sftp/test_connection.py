@@ -77,7 +77,7 @@ def test_a_server_that_takes_little_at_once_gets_the_same_bytes(
 ):
     monkeypatch.setattr(connection, "_write_chunk", 1000)
     monkeypatch.setattr(connection, "_read_chunk", 700)
-    monkeypatch.setattr(connections, "_UNDER_WAY", 5000)
+    monkeypatch.setattr(connections, "_MAX_UNDER_WAY", 5000)
     data = content(123_456)
     connection.upload(BytesIO(data), "little")
     assert fetched(connection, "little") == data
@@ -223,11 +223,11 @@ def test_facts_tell_size_and_time_and_follow_no_link(server: OpenSsh, connection
     file = put(server, "facts/f.csv", b"123")
     os.utime(file, (5, 7))
     (server.files / "facts/link").symlink_to("f.csv")
-    assert connection.facts("facts/f.csv") == RemoteFile("facts/f.csv", 3, mtime=7, atime=5)
-    assert connection.facts("facts/nothing") is None
-    assert connection.facts("nowhere/nothing") is None
-    assert connection.facts("facts") is not None
-    link = connection.facts("facts/link")
+    assert connection.stat("facts/f.csv") == RemoteFile("facts/f.csv", 3, mtime=7, atime=5)
+    assert connection.stat("facts/nothing") is None
+    assert connection.stat("nowhere/nothing") is None
+    assert connection.stat("facts") is not None
+    link = connection.stat("facts/link")
     assert link is not None
     assert link.size == len("f.csv")
 
@@ -265,7 +265,7 @@ def test_what_is_not_there_has_an_error_of_its_own(connection: Connection, tmp_p
             asked()
     with pytest.raises(SftpPermanentError, match="not here"):
         connection.upload(tmp_path / "nothing", "f.part")
-    assert connection.facts("f.part") is None
+    assert connection.stat("f.part") is None
 
 
 def test_a_refusal_does_not_end_the_connection(server: OpenSsh, connection: Connection):

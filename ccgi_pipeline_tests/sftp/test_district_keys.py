@@ -17,9 +17,9 @@ from ccgi_pipeline.cli import main
 from ccgi_pipeline.sftp.connection import connect
 from ccgi_pipeline.sftp.district_keys import (
     AccessError,
-    access,
     end_sessions,
-    public_keys,
+    list_access,
+    parse_public_keys,
     replace_keys,
 )
 from ccgi_pipeline.sftp.faults import SftpPermanentError, SftpTransientError
@@ -59,7 +59,7 @@ def strict() -> Iterator[OpenSsh]:
 def comes_in(server: OpenSsh, key: Path) -> bool:
     try:
         with connect(server.as_server(), Credentials(key.read_text())) as connection:
-            return connection.facts(".") is not None
+            return connection.stat(".") is not None
     except SftpPermanentError:
         return False
 
@@ -116,7 +116,7 @@ def test_the_list_shows_account_type_fingerprint_since_when_and_by_whom(keys: Pa
         assert shown(line_of(pairs / kind)) in line
         assert "A. Name" in line
     assert "1 lines that were written by hand" in listed
-    assert all(one.since.endswith("Z") for one in access(keys) if one.account == "hayward")
+    assert all(one.since.endswith("Z") for one in list_access(keys) if one.account == "hayward")
 
 
 def test_an_empty_folder_lists_nobody(keys: Path):
@@ -126,7 +126,7 @@ def test_an_empty_folder_lists_nobody(keys: Path):
 def test_at_every_moment_there_is_a_whole_file(
     keys: Path, pairs: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    first, second = (public_keys(line_of(pairs / kind)) for kind in ("ed25519", "other"))
+    first, second = (parse_public_keys(line_of(pairs / kind)) for kind in ("ed25519", "other"))
     replace_keys(keys, "hayward", first, by="A. Name")
     before = (keys / "hayward").read_bytes()
 
@@ -139,18 +139,18 @@ def test_at_every_moment_there_is_a_whole_file(
     assert (keys / "hayward").read_bytes() == before
     monkeypatch.undo()
     # What the crash left is in nobody's way, and no account's.
-    assert [one.account for one in access(keys)] == ["hayward"]
+    assert [one.account for one in list_access(keys)] == ["hayward"]
     with (keys / "hayward").open("rb") as being_read:
         replace_keys(keys, "hayward", second, by="A. Name")
         assert being_read.read() == before
-    assert [one.keys for one in access(keys)] == [tuple(second)]
+    assert [one.keys for one in list_access(keys)] == [tuple(second)]
 
 
 def test_several_keys_of_one_file_are_all_taken(keys: Path, pairs: Path, tmp_path: Path):
     both = tmp_path / "both.pub"
     both.write_text(f"# ours\n{line_of(pairs / 'ed25519')}\n{line_of(pairs / 'ecdsa')}")
     assert ccgi("replace", "hayward", "--public-key", both, "--keys", keys, *BY).exit_code == 0
-    (hayward,) = access(keys)
+    (hayward,) = list_access(keys)
     assert [key.kind for key in hayward.keys] == ["ssh-ed25519", "ecdsa-sha2-nistp256"]
 
 
@@ -163,7 +163,7 @@ def test_a_key_as_putty_and_winscp_write_it_is_taken(pairs: Path, ends: str):
             check=True,
             text=True,
         ).stdout
-        (key,) = public_keys(told.replace("\n", ends))
+        (key,) = parse_public_keys(told.replace("\n", ends))
         assert key.fingerprint == shown(line_of(pairs / kind))
 
 
@@ -202,7 +202,7 @@ def test_what_may_not_open_an_account_changes_nothing(
     }[case]
     sent = tmp_path / "sent.pub"
     sent.write_text(text)
-    replace_keys(keys, "hayward", public_keys(line_of(pairs / "other")), by="A. Name")
+    replace_keys(keys, "hayward", parse_public_keys(line_of(pairs / "other")), by="A. Name")
     before = (keys / "hayward").read_bytes()
     result = ccgi("replace", "hayward", "--public-key", sent, "--keys", keys, *BY)
     assert result.exit_code == 1
@@ -213,7 +213,7 @@ def test_what_may_not_open_an_account_changes_nothing(
 @pytest.mark.parametrize("account", ["../hayward", "", ".hayward", "a/b", "-x", "h" * 33, "ä"])
 def test_an_account_that_is_none_is_refused(keys: Path, pairs: Path, account: str, tmp_path: Path):
     with pytest.raises(AccessError, match="an account is named"):
-        replace_keys(keys, account, public_keys(line_of(pairs / "ed25519")), by="A. Name")
+        replace_keys(keys, account, parse_public_keys(line_of(pairs / "ed25519")), by="A. Name")
     out = tmp_path / "out"
     ccgi("replace", "--generate", out, "--keys", keys, *BY, "--", account)
     assert not out.exists()
@@ -235,7 +235,7 @@ def test_a_name_cannot_smuggle_in_a_key(keys: Path, pairs: Path):
     smuggled = f"A. Name\n{line_of(pairs / 'other')}"
     new = ("--public-key", pairs / "ed25519.pub")
     assert ccgi("replace", "hayward", *new, "--keys", keys, "--by", smuggled).exit_code == 0
-    (hayward,) = access(keys)
+    (hayward,) = list_access(keys)
     assert [key.fingerprint for key in hayward.keys] == [shown(line_of(pairs / "ed25519"))]
 
 
@@ -258,19 +258,19 @@ def test_a_session_that_is_open_with_the_old_key_is_ended(strict: OpenSsh, pairs
     if not ROOT:  # only root's server lets in others, and only root may end what is theirs
         assert not end_sessions("nobody")
         return
-    replace_keys(strict.keys, "nobody", public_keys(line_of(pairs / "other")), by="A. Name")
+    replace_keys(strict.keys, "nobody", parse_public_keys(line_of(pairs / "other")), by="A. Name")
     district = replace(strict.as_server(), user="nobody")
     with (
         connect(strict.as_server(), strict.credentials()) as somebody_else,
         connect(district, Credentials((pairs / "other").read_text())) as connection,
     ):
-        assert connection.facts(".") is not None
+        assert connection.stat(".") is not None
         new = ("--public-key", pairs / "ed25519.pub")
         result = ccgi("replace", "nobody", *new, "--keys", strict.keys, *BY)
         assert "Ended what was still open of nobody" in result.output
         with pytest.raises(SftpTransientError):
-            connection.facts(".")
-        assert somebody_else.facts(".") is not None
+            connection.stat(".")
+        assert somebody_else.stat(".") is not None
 
 
 def test_where_sessions_cannot_be_ended_the_command_says_how(keys: Path, pairs: Path):

@@ -17,14 +17,14 @@ import pytest
 
 from ccgi_pipeline.sftp.connection import Connection, RemoteFile, connect
 from ccgi_pipeline.sftp.faults import (
-    Doing,
+    Operation,
     SftpError,
     SftpMissingError,
     SftpPermanentError,
     SftpTransientError,
-    fault,
+    to_sftp_error,
 )
-from ccgi_pipeline.sftp.protocol import GarbledError, RefusedError, Status
+from ccgi_pipeline.sftp.protocol import GarbledError, RefusedError, StatusCode
 from ccgi_pipeline_tests.sftp.faulty_server import (
     CUTS,
     HOSTILE_NAMES,
@@ -194,7 +194,7 @@ def test_a_refusal_is_loud_until_somebody_has_acted(
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [(Fault.NO_SPACE, "no more than that it failed"), (Fault.QUOTA, "no room left")],
+    [(Fault.NO_SPACE, "says only that it failed"), (Fault.QUOTA, "no room left")],
 )
 def test_a_full_disk_is_loud_and_leaves_the_older_file(tmp_path: Path, kind: Fault, words: str):
     exchange = Exchange(tmp_path, Direction.UP, seed=6)
@@ -258,7 +258,7 @@ def test_whatever_is_opened_is_closed_again_also_after_a_failure(tmp_path: Path)
         connection.upload(BytesIO(exchange.data), "district/f.part")
         connection.read_back("district/f.part")
         connection.walk("", all_names)
-        connection.facts(".")  # what was sent before has been taken by now
+        connection.stat(".")  # what was sent before has been taken by now
         assert server.open_handles == 0
 
 
@@ -333,7 +333,7 @@ def test_times_are_the_servers_own(tmp_path: Path, kind: Fault, off: int):
         FaultyServer(tmp_path, kind) as server,
         connect(server.as_server(), server.credentials()) as connection,
     ):
-        told = connection.facts("f.csv")
+        told = connection.stat("f.csv")
     assert told == RemoteFile("f.csv", 3, mtime=1_700_000_003 + off, atime=1_700_000_001 + off)
 
 
@@ -387,39 +387,39 @@ def test_no_file_name_is_logged_or_told(tmp_path: Path, caplog: pytest.LogCaptur
 # --- which error is which -------------------------------------------------------------------------
 
 FOR_NOW, LOUD = SftpTransientError, SftpPermanentError
-KINDS: list[tuple[Exception, Doing, type[SftpError]]] = [
-    (TimeoutError(), Doing.READING, FOR_NOW),
-    (ConnectionRefusedError(), Doing.CONNECTING, FOR_NOW),
-    (ConnectionResetError(), Doing.WRITING, FOR_NOW),
-    (OSError(errno.EHOSTUNREACH, "No route to host"), Doing.CONNECTING, FOR_NOW),
-    (EOFError(), Doing.LISTING, FOR_NOW),
-    (paramiko.SSHException("Error reading SSH protocol banner"), Doing.CONNECTING, FOR_NOW),
-    (socket.gaierror(socket.EAI_AGAIN, "Try again"), Doing.CONNECTING, FOR_NOW),
-    (socket.gaierror(socket.EAI_NONAME, "Not known"), Doing.CONNECTING, LOUD),
-    (paramiko.AuthenticationException(), Doing.CONNECTING, LOUD),
-    (paramiko.BadAuthenticationType("", ["password"]), Doing.CONNECTING, LOUD),
-    (paramiko.IncompatiblePeer(), Doing.CONNECTING, LOUD),
-    (paramiko.MessageOrderError(), Doing.CONNECTING, LOUD),
-    (paramiko.ChannelException(1, "prohibited"), Doing.CONNECTING, LOUD),
-    (paramiko.ChannelException(4, "shortage"), Doing.CONNECTING, FOR_NOW),
-    (GarbledError(), Doing.CONNECTING, LOUD),
-    (ZeroDivisionError(), Doing.CONNECTING, LOUD),
-    (RefusedError(Status.NO_SUCH_FILE), Doing.READING, SftpMissingError),
-    (RefusedError(Status.NO_SUCH_PATH), Doing.WRITING, SftpMissingError),
-    (RefusedError(Status.PERMISSION_DENIED), Doing.LISTING, LOUD),
-    (RefusedError(Status.NO_SPACE), Doing.WRITING, LOUD),
-    (RefusedError(Status.QUOTA_EXCEEDED), Doing.WRITING, LOUD),
-    (RefusedError(Status.WRITE_PROTECTED), Doing.WRITING, LOUD),
-    (RefusedError(Status.UNSUPPORTED), Doing.RENAMING, LOUD),
-    (RefusedError(Status.BAD_MESSAGE), Doing.READING, LOUD),
-    (RefusedError(Status.CONNECTION_LOST), Doing.READING, FOR_NOW),
-    (RefusedError(Status.LOCKED), Doing.READING, FOR_NOW),
-    (RefusedError(Status.LOCKED), Doing.WRITING, FOR_NOW),
-    (RefusedError(Status.FAILURE), Doing.READING, FOR_NOW),
-    (RefusedError(Status.FAILURE), Doing.LISTING, FOR_NOW),
-    (RefusedError(Status.FAILURE), Doing.WRITING, LOUD),
-    (RefusedError(Status.FAILURE), Doing.MAKING_FOLDERS, LOUD),
-    (RefusedError(Status.FAILURE, no_room=True), Doing.WRITING, LOUD),
+KINDS: list[tuple[Exception, Operation, type[SftpError]]] = [
+    (TimeoutError(), Operation.READING, FOR_NOW),
+    (ConnectionRefusedError(), Operation.CONNECTING, FOR_NOW),
+    (ConnectionResetError(), Operation.WRITING, FOR_NOW),
+    (OSError(errno.EHOSTUNREACH, "No route to host"), Operation.CONNECTING, FOR_NOW),
+    (EOFError(), Operation.LISTING, FOR_NOW),
+    (paramiko.SSHException("Error reading SSH protocol banner"), Operation.CONNECTING, FOR_NOW),
+    (socket.gaierror(socket.EAI_AGAIN, "Try again"), Operation.CONNECTING, FOR_NOW),
+    (socket.gaierror(socket.EAI_NONAME, "Not known"), Operation.CONNECTING, LOUD),
+    (paramiko.AuthenticationException(), Operation.CONNECTING, LOUD),
+    (paramiko.BadAuthenticationType("", ["password"]), Operation.CONNECTING, LOUD),
+    (paramiko.IncompatiblePeer(), Operation.CONNECTING, LOUD),
+    (paramiko.MessageOrderError(), Operation.CONNECTING, LOUD),
+    (paramiko.ChannelException(1, "prohibited"), Operation.CONNECTING, LOUD),
+    (paramiko.ChannelException(4, "shortage"), Operation.CONNECTING, FOR_NOW),
+    (GarbledError(), Operation.CONNECTING, LOUD),
+    (ZeroDivisionError(), Operation.CONNECTING, LOUD),
+    (RefusedError(StatusCode.NO_SUCH_FILE), Operation.READING, SftpMissingError),
+    (RefusedError(StatusCode.NO_SUCH_PATH), Operation.WRITING, SftpMissingError),
+    (RefusedError(StatusCode.PERMISSION_DENIED), Operation.LISTING, LOUD),
+    (RefusedError(StatusCode.NO_SPACE), Operation.WRITING, LOUD),
+    (RefusedError(StatusCode.QUOTA_EXCEEDED), Operation.WRITING, LOUD),
+    (RefusedError(StatusCode.WRITE_PROTECTED), Operation.WRITING, LOUD),
+    (RefusedError(StatusCode.UNSUPPORTED), Operation.RENAMING, LOUD),
+    (RefusedError(StatusCode.BAD_MESSAGE), Operation.READING, LOUD),
+    (RefusedError(StatusCode.CONNECTION_LOST), Operation.READING, FOR_NOW),
+    (RefusedError(StatusCode.LOCKED), Operation.READING, FOR_NOW),
+    (RefusedError(StatusCode.LOCKED), Operation.WRITING, FOR_NOW),
+    (RefusedError(StatusCode.FAILURE), Operation.READING, FOR_NOW),
+    (RefusedError(StatusCode.FAILURE), Operation.LISTING, FOR_NOW),
+    (RefusedError(StatusCode.FAILURE), Operation.WRITING, LOUD),
+    (RefusedError(StatusCode.FAILURE), Operation.MAKING_FOLDERS, LOUD),
+    (RefusedError(StatusCode.FAILURE, no_room=True), Operation.WRITING, LOUD),
 ]
 
 
@@ -429,9 +429,9 @@ KINDS: list[tuple[Exception, Doing, type[SftpError]]] = [
     ids=[f"{error!r:.40} {doing}" for error, doing, _ in KINDS],
 )
 def test_each_error_is_of_one_kind_and_says_where(
-    error: Exception, doing: Doing, kind: type[SftpError]
+    error: Exception, doing: Operation, kind: type[SftpError]
 ):
-    told = fault(error, "partner", doing)
+    told = to_sftp_error(error, "partner", doing)
     assert type(told) is kind
     assert str(told).startswith(f"partner, {doing}: ")
 
@@ -456,4 +456,4 @@ def test_no_words_of_a_library_are_repeated():
         GarbledError(words),
         ValueError(words),
     ):
-        assert "Quetzalli" not in str(fault(error, "partner", Doing.READING))
+        assert "Quetzalli" not in str(to_sftp_error(error, "partner", Operation.READING))

@@ -12,26 +12,32 @@ from ccgi_pipeline.sftp.connection import Connection
 from ccgi_pipeline.sftp.faults import SftpPermanentError, SftpTransientError
 from ccgi_pipeline.sftp.protocol import (
     GarbledError,
-    Kind,
+    MessageType,
     RefusedError,
-    Session,
-    Status,
-    long,
-    number,
-    text,
+    SftpSession,
+    StatusCode,
+    encode_bytes,
+    encode_uint32,
+    encode_uint64,
 )
 
 
-def message(kind: Kind, *parts: bytes) -> bytes:
+def message(kind: MessageType, *parts: bytes) -> bytes:
     body = bytes([kind]) + b"".join(parts)
-    return number(len(body)) + body
+    return encode_uint32(len(body)) + body
 
 
-def status(request: int, code: Status, words: bytes = b"") -> bytes:
-    return message(Kind.STATUS, number(request), number(code), text(words), text(b"en"))
+def status(request: int, code: StatusCode, words: bytes = b"") -> bytes:
+    return message(
+        MessageType.STATUS,
+        encode_uint32(request),
+        encode_uint32(code),
+        encode_bytes(words),
+        encode_bytes(b"en"),
+    )
 
 
-HELLO = message(Kind.VERSION, number(3))
+HELLO = message(MessageType.VERSION, encode_uint32(3))
 
 
 class Script:
@@ -55,24 +61,31 @@ class Script:
 
 @pytest.mark.parametrize("at_once", [1, 7, 1 << 20])
 def test_messages_arrive_in_whatever_pieces(at_once: int):
-    hello = message(Kind.VERSION, number(3), text(b"a@b"), text(b"1"), text(b"c"), text(b""))
-    session = Session(Script(hello, status(1, Status.OK), at_once=at_once))
+    hello = message(
+        MessageType.VERSION,
+        encode_uint32(3),
+        encode_bytes(b"a@b"),
+        encode_bytes(b"1"),
+        encode_bytes(b"c"),
+        encode_bytes(b""),
+    )
+    session = SftpSession(Script(hello, status(1, StatusCode.OK), at_once=at_once))
     assert session.extensions == {b"a@b": b"1", b"c": b""}
-    session.do(Kind.REMOVE, text(b"f"))
+    session.call(MessageType.REMOVE, encode_bytes(b"f"))
 
 
 def test_answers_may_come_in_any_order():
-    said = [status(number, Status.OK) for number in (3, 1, 2)]
-    session = Session(Script(HELLO, *said))
-    asked = [session.ask(Kind.REMOVE, text(b"f")) for _ in range(3)]
+    said = [status(number, StatusCode.OK) for number in (3, 1, 2)]
+    session = SftpSession(Script(HELLO, *said))
+    asked = [session.queue(MessageType.REMOVE, encode_bytes(b"f")) for _ in range(3)]
     for request in asked:
-        session.answer(request).expect(Kind.STATUS)
+        session.wait(request).expect(MessageType.STATUS)
 
 
 def test_an_answer_that_is_no_longer_wanted_is_not_kept():
-    session = Session(Script(HELLO, status(1, Status.OK), status(2, Status.OK)))
-    session.drop([session.ask(Kind.CLOSE, text(b"h"))])
-    session.do(Kind.REMOVE, text(b"f"))
+    session = SftpSession(Script(HELLO, status(1, StatusCode.OK), status(2, StatusCode.OK)))
+    session.abandon([session.queue(MessageType.CLOSE, encode_bytes(b"h"))])
+    session.call(MessageType.REMOVE, encode_bytes(b"f"))
     assert not session._early
     assert not session._unwanted
 
@@ -81,123 +94,131 @@ def test_an_answer_that_is_no_longer_wanted_is_not_kept():
     "said",
     [
         b"This account is currently not available.\n",
-        number(0),
-        number(1 << 30),
-        HELLO + message(Kind.STATUS, number(9), number(0)),
-        HELLO + message(Kind.STATUS, number(1)),
-        HELLO + message(Kind.DATA, number(1), number(500), b"short"),
-        HELLO + message(Kind.HANDLE, number(1), text(b"h")),
+        encode_uint32(0),
+        encode_uint32(1 << 30),
+        HELLO + message(MessageType.STATUS, encode_uint32(9), encode_uint32(0)),
+        HELLO + message(MessageType.STATUS, encode_uint32(1)),
+        HELLO + message(MessageType.DATA, encode_uint32(1), encode_uint32(500), b"short"),
+        HELLO + message(MessageType.HANDLE, encode_uint32(1), encode_bytes(b"h")),
     ],
 )
 def test_what_is_no_sftp_is_garbled(said: bytes):
     with pytest.raises(GarbledError):
-        Session(Script(said)).do(Kind.FSTAT, text(b"h"), expect=Kind.ATTRS)
+        SftpSession(Script(said)).call(
+            MessageType.FSTAT, encode_bytes(b"h"), expect=MessageType.ATTRS
+        )
 
 
 @pytest.mark.parametrize("length", range(9))
 def test_whatever_breaks_off_ends(length: int):
     with pytest.raises(EOFError):
-        Session(Script(HELLO[:length]))
+        SftpSession(Script(HELLO[:length]))
 
 
 def test_a_refusal_keeps_no_word_of_the_server_but_whether_it_was_about_room():
     said = [
-        status(1, Status.FAILURE, b"quota exceeded for /inbox/Quetzalli.csv"),
-        status(2, Status.FAILURE, b"cannot open /inbox/Quetzalli.csv"),
-        message(Kind.STATUS, number(3), number(Status.FAILURE)),  # as old servers answer
+        status(1, StatusCode.FAILURE, b"quota exceeded for /inbox/Quetzalli.csv"),
+        status(2, StatusCode.FAILURE, b"cannot open /inbox/Quetzalli.csv"),
+        message(
+            MessageType.STATUS, encode_uint32(3), encode_uint32(StatusCode.FAILURE)
+        ),  # as old servers answer
     ]
-    session = Session(Script(HELLO, *said))
+    session = SftpSession(Script(HELLO, *said))
     for no_room in (True, False, False):
         with pytest.raises(RefusedError) as error:
-            session.do(Kind.REMOVE, text(b"f"))
+            session.call(MessageType.REMOVE, encode_bytes(b"f"))
         assert error.value.no_room is no_room
         assert "Quetzalli" not in f"{error.value!r} {error.value}"
 
 
 def file_of(size: int) -> bytes:
     """Attributes with everything that a server may say."""
-    return struct.pack(">IQIIIIII", 0x8000000F, size, 7, 7, 0o100644, 5, 6, 1) + text(b"a") * 2
+    return (
+        struct.pack(">IQIIIIII", 0x8000000F, size, 7, 7, 0o100644, 5, 6, 1) + encode_bytes(b"a") * 2
+    )
 
 
 def test_attributes_are_read_whatever_stands_between():
-    session = Session(Script(HELLO, message(Kind.ATTRS, number(1), file_of(3))))
-    known = session.do(Kind.STAT, text(b"f"), expect=Kind.ATTRS).attributes()
+    session = SftpSession(Script(HELLO, message(MessageType.ATTRS, encode_uint32(1), file_of(3))))
+    known = session.call(
+        MessageType.STAT, encode_bytes(b"f"), expect=MessageType.ATTRS
+    ).read_attributes()
     assert (known.size, known.mode, known.atime, known.mtime) == (3, 0o100644, 5, 6)
 
 
 def test_a_server_that_gives_less_than_asked_is_asked_for_the_rest():
     data = bytes(range(256)) * 200
     said = [
-        message(Kind.HANDLE, number(1), text(b"h")),
-        message(Kind.ATTRS, number(2), file_of(len(data))),
+        message(MessageType.HANDLE, encode_uint32(1), encode_bytes(b"h")),
+        message(MessageType.ATTRS, encode_uint32(2), file_of(len(data))),
         # 32,768 bytes were asked for; then all the others.
-        message(Kind.DATA, number(3), text(data[:20_000])),
-        message(Kind.ATTRS, number(4), file_of(len(data))),
-        message(Kind.DATA, number(5), text(data[20_000:30_000])),
-        message(Kind.DATA, number(6), text(data[30_000:])),
-        message(Kind.ATTRS, number(7), file_of(len(data))),
+        message(MessageType.DATA, encode_uint32(3), encode_bytes(data[:20_000])),
+        message(MessageType.ATTRS, encode_uint32(4), file_of(len(data))),
+        message(MessageType.DATA, encode_uint32(5), encode_bytes(data[20_000:30_000])),
+        message(MessageType.DATA, encode_uint32(6), encode_bytes(data[30_000:])),
+        message(MessageType.ATTRS, encode_uint32(7), file_of(len(data))),
     ]
-    connection = Connection("partner", Session(Script(HELLO, *said)))
+    connection = Connection("partner", SftpSession(Script(HELLO, *said)))
     assert connection.read_back("f") == (len(data), hashlib.sha256(data).hexdigest())
 
 
 def test_a_server_that_hides_sizes_is_told_as_such():
     said = [
-        message(Kind.HANDLE, number(1), text(b"h")),
-        message(Kind.ATTRS, number(2), number(0)),
-        status(3, Status.EOF),
-        message(Kind.ATTRS, number(4), number(0)),
+        message(MessageType.HANDLE, encode_uint32(1), encode_bytes(b"h")),
+        message(MessageType.ATTRS, encode_uint32(2), encode_uint32(0)),
+        status(3, StatusCode.EOF),
+        message(MessageType.ATTRS, encode_uint32(4), encode_uint32(0)),
     ]
-    connection = Connection("partner", Session(Script(HELLO, *said)))
+    connection = Connection("partner", SftpSession(Script(HELLO, *said)))
     with pytest.raises(SftpPermanentError):
         connection.read_back("f")
 
 
 def test_a_file_that_arrived_with_another_size_is_transient():
-    short = [message(Kind.ATTRS, number(request), file_of(2)) for request in (4, 5)]
+    short = [message(MessageType.ATTRS, encode_uint32(request), file_of(2)) for request in (4, 5)]
     said = [
-        message(Kind.HANDLE, number(1), text(b"h")),
-        status(2, Status.OK),
-        status(3, Status.OK),
+        message(MessageType.HANDLE, encode_uint32(1), encode_bytes(b"h")),
+        status(2, StatusCode.OK),
+        status(3, StatusCode.OK),
         *short,
     ]
     script = Script(HELLO, *said)
-    connection = Connection("partner", Session(script))
+    connection = Connection("partner", SftpSession(script))
     with pytest.raises(SftpTransientError, match="another number of bytes"):
         connection.upload(BytesIO(b"1234"), "f.part")
-    assert long(0) + text(b"1234") in script.heard
+    assert encode_uint64(0) + encode_bytes(b"1234") in script.heard
 
 
 def test_a_server_that_counts_late_is_asked_again():
     said = [
-        message(Kind.HANDLE, number(1), text(b"h")),
-        status(2, Status.OK),
-        status(3, Status.OK),
-        message(Kind.ATTRS, number(4), file_of(0)),
-        message(Kind.ATTRS, number(5), file_of(4)),
+        message(MessageType.HANDLE, encode_uint32(1), encode_bytes(b"h")),
+        status(2, StatusCode.OK),
+        status(3, StatusCode.OK),
+        message(MessageType.ATTRS, encode_uint32(4), file_of(0)),
+        message(MessageType.ATTRS, encode_uint32(5), file_of(4)),
     ]
-    connection = Connection("partner", Session(Script(HELLO, *said)))
+    connection = Connection("partner", SftpSession(Script(HELLO, *said)))
     assert connection.upload(BytesIO(b"1234"), "f.part") == 4
 
 
 def test_a_server_that_tells_kinds_only_to_the_eye_is_understood():
     def entry(name: bytes, listed: bytes) -> bytes:
-        return text(name) + text(listed) + number(0)
+        return encode_bytes(name) + encode_bytes(listed) + encode_uint32(0)
 
     listed = [(b"file", b"-rw-r--r--"), (b"link", b"lrwxrwxrwx"), (b"something", b"")]
     entries = b"".join(entry(*one) for one in listed)
     said = [
-        message(Kind.HANDLE, number(1), text(b"h")),
-        message(Kind.NAME, number(2), number(len(listed)), entries),
-        status(3, Status.EOF),
+        message(MessageType.HANDLE, encode_uint32(1), encode_bytes(b"h")),
+        message(MessageType.NAME, encode_uint32(2), encode_uint32(len(listed)), entries),
+        status(3, StatusCode.EOF),
     ]
-    connection = Connection("partner", Session(Script(HELLO, *said)))
+    connection = Connection("partner", SftpSession(Script(HELLO, *said)))
     assert [file.path for file in connection.walk("", lambda _: False)] == ["file"]
 
 
 def test_a_stream_that_takes_nothing_more_ends():
     script = Script(HELLO)
-    session = Session(script)
+    session = SftpSession(script)
     script.send = lambda _: 0  # type: ignore[method-assign]
     with pytest.raises(EOFError):
-        session.do(Kind.REMOVE, text(b"f"))
+        session.call(MessageType.REMOVE, encode_bytes(b"f"))

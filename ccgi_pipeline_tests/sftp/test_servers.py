@@ -9,10 +9,10 @@ import pytest
 
 from ccgi_pipeline.sftp.servers import (
     Credentials,
-    Server,
     ServerSettingsError,
-    credentials_of,
+    SftpAccount,
     fingerprint,
+    read_credentials,
 )
 
 
@@ -20,8 +20,8 @@ def blob(line: str) -> bytes:
     return base64.b64decode(line.split()[1])
 
 
-def server(*host_keys: str) -> Server:
-    return Server(name="partner", host="sftp.example.org", user="ccgi", host_keys=host_keys)
+def server(*host_keys: str) -> SftpAccount:
+    return SftpAccount(name="partner", host="sftp.example.org", user="ccgi", host_keys=host_keys)
 
 
 def test_a_server_is_known_by_fingerprint_or_by_line(pairs: Path):
@@ -71,11 +71,11 @@ def test_a_server_without_a_host_key_is_refused():
 @pytest.mark.parametrize("kind", ["ed25519", "rsa", "pem"])
 def test_a_private_key_is_read_from_the_environment_or_a_file(pairs: Path, kind: str):
     text = (pairs / kind).read_text()
-    itself = credentials_of("partner", {"CCGI_SFTP_PARTNER_KEY": text})
-    from_file = credentials_of("partner", {"CCGI_SFTP_PARTNER_KEY_FILE": str(pairs / kind)})
+    itself = read_credentials("partner", {"CCGI_SFTP_PARTNER_KEY": text})
+    from_file = read_credentials("partner", {"CCGI_SFTP_PARTNER_KEY_FILE": str(pairs / kind)})
     public = blob((pairs / f"{kind}.pub").read_text())
     for credentials in (itself, from_file):
-        key = credentials.key()
+        key = credentials.load_key()
         assert key is not None
         assert key.asbytes() == public
 
@@ -83,11 +83,13 @@ def test_a_private_key_is_read_from_the_environment_or_a_file(pairs: Path, kind:
 @pytest.mark.parametrize("kind", ["locked", "locked_rsa"])
 def test_a_passphrase_opens_the_key(pairs: Path, kind: str):
     setting = {"CCGI_SFTP_PARTNER_KEY_FILE": str(pairs / kind)}
-    assert credentials_of("partner", {**setting, "CCGI_SFTP_PARTNER_PASSPHRASE": "secret"}).key()
+    assert read_credentials(
+        "partner", {**setting, "CCGI_SFTP_PARTNER_PASSPHRASE": "secret"}
+    ).load_key()
     with pytest.raises(ServerSettingsError, match=r"PARTNER_KEY: .*has a passphrase"):
-        credentials_of("partner", setting)
+        read_credentials("partner", setting)
     with pytest.raises(ServerSettingsError, match="PARTNER_KEY: the passphrase does not open"):
-        credentials_of("partner", {**setting, "CCGI_SFTP_PARTNER_PASSPHRASE": "another"})
+        read_credentials("partner", {**setting, "CCGI_SFTP_PARTNER_PASSPHRASE": "another"})
 
 
 SPACED = " with blanks "
@@ -96,20 +98,20 @@ SPACED = " with blanks "
 def test_a_password_of_a_file_has_no_line_break(tmp_path: Path):
     (tmp_path / "password").write_text(f"{SPACED}\r\n")
     setting = {"CCGI_SFTP_PARTNER_PASSWORD_FILE": str(tmp_path / "password")}
-    assert credentials_of("partner", setting).password == SPACED
-    assert credentials_of("partner", {"CCGI_SFTP_PARTNER_PASSWORD": SPACED}).password == SPACED
+    assert read_credentials("partner", setting).password == SPACED
+    assert read_credentials("partner", {"CCGI_SFTP_PARTNER_PASSWORD": SPACED}).password == SPACED
 
 
 @pytest.mark.parametrize("name", ["palm-springs", "palm.springs", "Palm_Springs"])
 def test_the_servers_name_is_in_the_settings_name(name: str):
-    found = credentials_of(name, {"CCGI_SFTP_PALM_SPRINGS_PASSWORD": SPACED})
+    found = read_credentials(name, {"CCGI_SFTP_PALM_SPRINGS_PASSWORD": SPACED})
     assert found.password == SPACED
 
 
 def test_no_credentials_are_told_with_the_names_of_the_settings():
     for environment in ({}, {"CCGI_SFTP_OTHER_PASSWORD": "x"}, {"CCGI_SFTP_PARTNER_KEY": ""}):
         with pytest.raises(ServerSettingsError, match="CCGI_SFTP_PARTNER_KEY_FILE"):
-            credentials_of("partner", environment)
+            read_credentials("partner", environment)
 
 
 def test_a_setting_is_made_once(tmp_path: Path):
@@ -118,13 +120,13 @@ def test_a_setting_is_made_once(tmp_path: Path):
         "CCGI_SFTP_PARTNER_PASSWORD_FILE": str(tmp_path),
     }
     with pytest.raises(ServerSettingsError, match="are both set"):
-        credentials_of("partner", twice)
+        read_credentials("partner", twice)
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path):
     for path in (tmp_path / "nothing", tmp_path):
         with pytest.raises(ServerSettingsError, match=r"KEY_FILE: .*cannot be read"):
-            credentials_of("partner", {"CCGI_SFTP_PARTNER_KEY_FILE": str(path)})
+            read_credentials("partner", {"CCGI_SFTP_PARTNER_KEY_FILE": str(path)})
 
 
 @pytest.mark.parametrize("kind", ["pkcs8", "ecdsa", "ed25519.pub", "cut", "junk"])
@@ -133,7 +135,7 @@ def test_what_is_no_key_that_can_be_used_is_told_without_repeating_it(pairs: Pat
     given = {"cut": whole[: len(whole) // 2], "junk": "hunter2 hunter2"}
     text = given.get(kind) or (pairs / kind).read_text()
     with pytest.raises(ServerSettingsError, match=r"no private key of type.*ssh-keygen") as error:
-        credentials_of("partner", {"CCGI_SFTP_PARTNER_KEY": text})
+        read_credentials("partner", {"CCGI_SFTP_PARTNER_KEY": text})
     assert not [word for word in text.split() if len(word) > 12 and word in str(error.value)]
     assert "hunter2" not in str(error.value)
 

@@ -16,15 +16,15 @@ import pytest
 
 from ccgi_pipeline.sftp.connection import Connection, connect
 from ccgi_pipeline.sftp.faults import SftpPermanentError, SftpTransientError
-from ccgi_pipeline.sftp.servers import Credentials, Server, fingerprint
+from ccgi_pipeline.sftp.servers import Credentials, SftpAccount, fingerprint
 from ccgi_pipeline.sftp.session import _Socket
 from ccgi_pipeline_tests.sftp.faulty_server import PASSWORD, Fault, FaultyServer, Login
 from ccgi_pipeline_tests.sftp.openssh import ACCOUNT, OpenSsh, openssh
 
 
-def comes_in(server: Server, credentials: Credentials) -> None:
+def comes_in(server: SftpAccount, credentials: Credentials) -> None:
     with connect(server, credentials) as connection:
-        assert connection.facts(".") is not None
+        assert connection.stat(".") is not None
 
 
 # --- OpenSSH --------------------------------------------------------------------------------------
@@ -143,8 +143,8 @@ PINNED = ("SHA256:" + "A" * 43,)
 ANY = Credentials(password=PASSWORD)
 
 
-def at_port(port: int) -> Server:
-    return Server(
+def at_port(port: int) -> SftpAccount:
+    return SftpAccount(
         name="partner",
         host="127.0.0.1",
         port=port,
