@@ -18,6 +18,7 @@ from dagster_duckdb import DuckDBResource
 from pydantic import PrivateAttr
 
 from ccgi_pipeline.common.environment import DEFAULT_FOLDERS, INBOX, OUTBOX, WAREHOUSE
+from ccgi_pipeline.common.extensions import VERIFIED_HERE
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import WaitMode
@@ -82,6 +83,7 @@ class Warehouse(DuckDBResource):
     """The folders, and the DuckLake in one of them, open and locked for the length of a run."""
 
     database: str = ":memory:"
+    connection_config: dict[str, Any] = VERIFIED_HERE
     inbox: str = ""
     outbox: str = ""
     warehouse: str = ""

@@ -7,15 +7,14 @@ not belong here: where the files are.
 from __future__ import annotations
 
 import duckdb
-from duckdb_extensions import import_extension
 
 from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.common.extensions import load_extension
 
 
 def encrypt_spill(connection: duckdb.DuckDBPyConnection) -> None:
     """Encrypts all that the connection spills from now on. Raises PermanentError if it cannot."""
-    import_extension("httpfs", con=connection)
-    connection.load_extension("httpfs")  # it brings OpenSSL, which DuckDB needs for encrypting
+    load_extension(connection, "httpfs")  # it brings OpenSSL, which DuckDB needs for encrypting
     connection.execute("SET temp_file_encryption = true")
     row = connection.execute("SELECT current_setting('temp_file_encryption')").fetchone()
     if row != (True,):

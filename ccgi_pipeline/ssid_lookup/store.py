@@ -35,9 +35,9 @@ from pathlib import Path
 
 import duckdb
 import polars as pl
-from duckdb_extensions import import_extension
 
 from ccgi_pipeline.common.errors import PermanentError, TransientError, value_free
+from ccgi_pipeline.common.extensions import load_extension
 from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
 from ccgi_pipeline.encryption.keys import Keys, load_keys
@@ -165,8 +165,7 @@ def _sorter(scratch: Path, threads: int | None) -> duckdb.DuckDBPyConnection:
         }
     )
     connection.execute("SET enable_progress_bar = false")
-    import_extension("sqlite_scanner")
-    connection.execute("LOAD sqlite_scanner")
+    load_extension(connection, "sqlite_scanner")
     encrypt_spill(connection)
     connection.execute("CREATE TEMP TABLE staged (key BLOB, ssid BIGINT)")
     return connection

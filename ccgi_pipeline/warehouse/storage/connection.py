@@ -25,6 +25,7 @@ from ccgi_pipeline.common.errors import (
     catalog_damaged_error,
     to_pipeline_error,
 )
+from ccgi_pipeline.common.extensions import connect, load_extension, refuse_unsigned
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
 from ccgi_pipeline.encryption.keys import KeyPurpose, Keys, load_keys
 from ccgi_pipeline.warehouse.storage import postgres
@@ -53,7 +54,6 @@ from ccgi_pipeline.warehouse.storage.secrets import (
     catalog_source,
     create_bucket_secret,
     create_catalog_secret,
-    load_extension,
 )
 from ccgi_pipeline.warehouse.storage.writers import reader_catalog, refresh_reader_copy
 
@@ -103,6 +103,9 @@ def attach_warehouse(
     configure_connection(connection, where)
     if keys is not None:
         encrypt_spill(connection)
+    if where.server is not None:
+        load_extension(connection, "postgres_scanner")
+    refuse_unsigned(connection)
     # A warehouse that was moved or restored is where it is now, whatever its catalog says.
     options = f", OVERRIDE_DATA_PATH true, {_NO_ROWS_IN_THE_CATALOG}"
     if reading:
@@ -295,7 +298,7 @@ def open_warehouse(
     folder: Path, *, read_only: bool = False, snapshot: int | None = None
 ) -> duckdb.DuckDBPyConnection:
     """A connection of its own to the warehouse in ``folder``, or to what it was at ``snapshot``."""
-    connection = duckdb.connect(":memory:")
+    connection = connect()
     attach_warehouse(connection, folder, read_only=read_only, snapshot=snapshot)
     return connection
 

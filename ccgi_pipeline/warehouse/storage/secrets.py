@@ -8,20 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import duckdb
-from duckdb_extensions import import_extension
 
+from ccgi_pipeline.common.extensions import load_extension
 from ccgi_pipeline.warehouse.storage import postgres
 from ccgi_pipeline.warehouse.storage.location import (
     Bucket,
     Server,
 )
-
-
-def load_extension(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
-    """Loads an extension of DuckDB out of its package: nothing is downloaded."""
-    import_extension(extension, con=connection)
-    connection.load_extension(extension)
-
 
 CATALOG_SECRET = "ccgi_catalog"  # noqa: S105 - its name
 """What DuckDB knows of the server of the catalog, by its name there."""
