@@ -353,5 +353,5 @@ def test_nothing_stays_open_at_the_server(server: OpenSsh, connection: Connectio
         connection.walk("closed", all_names)
         connection.fetch("closed/f.csv", BytesIO())
         connection.upload(BytesIO(b"x"), "closed/g.csv")
-    assert not connection._session._early
+    assert not connection._session._answers
     assert not connection._session._awaited

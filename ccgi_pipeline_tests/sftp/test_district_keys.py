@@ -172,7 +172,7 @@ REFUSED = {
     "private": "this is a private key",
     "putty private": "this is a private key",
     "dsa": "no public key of a type that can be used",
-    "options": "stands after options",
+    "options": "options stand before it",
     "damaged": "damaged",
     "cut": "damaged",
     "another type": "damaged",

@@ -86,8 +86,8 @@ def test_an_answer_that_is_no_longer_wanted_is_not_kept():
     session = SftpSession(Script(HELLO, status(1, StatusCode.OK), status(2, StatusCode.OK)))
     session.abandon([session.queue(MessageType.CLOSE, encode_bytes(b"h"))])
     session.call(MessageType.REMOVE, encode_bytes(b"f"))
-    assert not session._early
-    assert not session._unwanted
+    assert not session._answers
+    assert not session._abandoned
 
 
 @pytest.mark.parametrize(
