@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -12,7 +14,7 @@ from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline_tests.files import as_bytes
 from ccgi_pipeline_tests.nightly.inboxes import PALM_SPRINGS, PALM_SPRINGS_HIGH, put, student
-from ccgi_pipeline_tests.nightly.nights import bytes_below
+from ccgi_pipeline_tests.nightly.nights import bytes_below, folders_in, load_and_answer
 
 STUDENTS = [student(f"100000000{number}", PALM_SPRINGS_HIGH) for number in range(5)]
 PATH = f"{PALM_SPRINGS}/transcript/StudentTemplate_20261120.csv"
@@ -202,8 +204,8 @@ def test_generating_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_night_without_an_inbox_says_so(tmp_path: Path) -> None:
     result = ccgi("run", *_folders(tmp_path))
-    assert result.exit_code == 1
-    assert "there is no inbox" in result.output
+    assert result.exit_code == 2
+    assert f"there is no inbox at {tmp_path / 'inbox'} (--inbox names it)" in result.output
 
 
 def test_a_wrong_profile_is_named_with_what_is_wrong(tmp_path: Path) -> None:
@@ -219,6 +221,88 @@ def test_a_date_that_is_none_is_refused(good: Path) -> None:
     result = ccgi("check", good, "--date", "22.11.2026")
     assert result.exit_code == 2
     assert "YYYY-MM-DD" in result.output
+
+
+# --- the three folders ----------------------------------------------------------------------------
+
+_FOLDERS = ("inbox", "outbox", "warehouse")
+
+
+def _commands(group: click.Group) -> Iterator[tuple[list[str], click.Command]]:
+    """Every command below a group, with the words that call it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from (([name, *words], found) for words, found in _commands(command))
+        else:
+            yield [name], command
+
+
+COMMANDS = {" ".join(words): command for words, command in _commands(main)}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_finds_the_three_folders_in_the_same_way(name: str) -> None:
+    for option in COMMANDS[name].params:
+        if option.name not in _FOLDERS or (name == "check" and option.name == "warehouse"):
+            continue  # what a district checks before it sends needs no warehouse
+        assert option.envvar == f"CCGI_{option.name.upper()}"
+        assert option.default == Path("data/demo") / option.name
+        assert not option.required
+
+
+_READ_A_WAREHOUSE = [
+    ["audit", "list"],
+    ["deliveries", "list"],
+    ["hold", "list"],
+    ["notices", "list"],
+    ["replay"],
+    ["status"],
+]
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folders = folders_in(tmp_path_factory.mktemp("three"))
+    load_and_answer(folders)
+    return folders.warehouse
+
+
+@pytest.mark.parametrize("command", _READ_A_WAREHOUSE, ids=" ".join)
+def test_the_variable_names_the_warehouse(
+    command: list[str], warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CCGI_WAREHOUSE", str(warehouse))
+    result = ccgi(*command)
+    assert "there is no warehouse" not in result.output
+    assert result.exit_code in {0, 1}, result.output
+
+
+@pytest.mark.parametrize("command", _READ_A_WAREHOUSE, ids=" ".join)
+def test_a_warehouse_that_is_not_there_is_named_in_one_line(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    by_default = ccgi(*command)
+    assert by_default.exit_code == 2
+    assert by_default.output == (
+        "Error: there is no warehouse at data/demo/warehouse "
+        "(the default; --warehouse or CCGI_WAREHOUSE names another)\n"
+    )
+    monkeypatch.setenv("CCGI_WAREHOUSE", "gone")
+    by_variable = ccgi(*command)
+    assert by_variable.output == (
+        "Error: there is no warehouse at gone (CCGI_WAREHOUSE names it)\n"
+    )
+    by_option = ccgi(*command, "--warehouse", "lost")
+    assert by_option.output == "Error: there is no warehouse at lost (--warehouse names it)\n"
+
+
+def test_help_shows_variable_and_default() -> None:
+    shown = " ".join(ccgi("status", "--help").output.split())
+    assert "[env var: CCGI_WAREHOUSE; default: data/demo/warehouse]" in shown
 
 
 def _folders(root: Path) -> list[str | Path]:

@@ -13,20 +13,27 @@ import click
 from ccgi_pipeline.cli.access import access
 from ccgi_pipeline.cli.audit import audit
 from ccgi_pipeline.cli.bench import bench
-from ccgi_pipeline.cli.check import check, dictionary
-from ccgi_pipeline.cli.deliveries import deliveries, rebuild
+from ccgi_pipeline.cli.check import check
+from ccgi_pipeline.cli.deliveries import deliveries
+from ccgi_pipeline.cli.demo import demo
+from ccgi_pipeline.cli.dictionary import dictionary
 from ccgi_pipeline.cli.encryption import encryption
 from ccgi_pipeline.cli.explain import explain
-from ccgi_pipeline.cli.heartbeat import heartbeat, notices
+from ccgi_pipeline.cli.generate import generate
+from ccgi_pipeline.cli.heartbeat import heartbeat
 from ccgi_pipeline.cli.hold import hold
 from ccgi_pipeline.cli.lookup import lookup
-from ccgi_pipeline.cli.night import demo, generate, run, ui, worker
+from ccgi_pipeline.cli.notices import notices
 from ccgi_pipeline.cli.profiles import profiles
 from ccgi_pipeline.cli.purge import purge
+from ccgi_pipeline.cli.rebuild import rebuild
 from ccgi_pipeline.cli.replay import replay
+from ccgi_pipeline.cli.run import run
 from ccgi_pipeline.cli.status import status
 from ccgi_pipeline.cli.support_bundle import support_bundle
+from ccgi_pipeline.cli.ui import ui
 from ccgi_pipeline.cli.warehouse import warehouse
+from ccgi_pipeline.cli.worker import worker
 from ccgi_pipeline.common.errors import UnexpectedError, to_pipeline_error
 
 

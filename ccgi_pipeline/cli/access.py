@@ -1,4 +1,4 @@
-"""The command ``access``: which keys open a district's account on CCGI's own SFTP server.
+"""The command ``access``: the public keys of districts' accounts on CCGI's own SFTP server.
 
 Belongs here: its arguments and what it prints. No secret is printed, and no private key read.
 """
@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, print_table
+from ccgi_pipeline.cli.common import EXAMPLE, folder_option, print_table
 from ccgi_pipeline.common.errors import PipelineError
 
 if TYPE_CHECKING:
     from ccgi_pipeline.sftp.district_keys import AccountAccess
 
-_keys = click.option(
-    "--keys",
-    "folder",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    required=True,
-    help="The folder of sshd's AuthorizedKeysFile FOLDER/%u.",
+_keys = folder_option(
+    "keys",
+    "CCGI_ACCESS_KEYS",
+    Path("/etc/ssh/districts"),
+    "The folder of sshd's AuthorizedKeysFile FOLDER/%u.",
+    title="folder of public keys",
 )
 _by = click.option("--by", required=True, help="Who does this: your name.")
 
@@ -31,14 +31,14 @@ def access() -> None:
     """Keys that open districts' accounts on this machine's SFTP server."""
 
 
-@access.command("list", epilog=EXAMPLE.format("ccgi access list --keys /etc/ssh/districts"))
+@access.command("list", epilog=EXAMPLE.format("ccgi access list"))
 @_keys
-def list_(folder: Path) -> None:
+def list_(keys: Path) -> None:
     """Shows who can come in: account, key, since when, by whom."""
     from ccgi_pipeline.sftp import district_keys  # noqa: PLC0415 - paramiko takes its time
 
     try:
-        known = district_keys.list_access(folder)
+        known = district_keys.list_access(keys)
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
     if not known:
@@ -62,10 +62,7 @@ def _shown(one: AccountAccess) -> list[tuple[str, str]]:
 
 
 @access.command(
-    epilog=EXAMPLE.format(
-        "ccgi access replace palmsprings --public-key new.pub --keys /etc/ssh/districts "
-        '--by "A. Name"'
-    )
+    epilog=EXAMPLE.format('ccgi access replace palmsprings --public-key new.pub --by "A. Name"')
 )
 @click.argument("account")
 @click.option(
@@ -79,12 +76,23 @@ def _shown(one: AccountAccess) -> list[tuple[str, str]]:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Make a new key instead, and write the private one into this file.",
 )
+@click.option(
+    "--new-account", is_flag=True, help="Accept an account that never had a key (else: refused)."
+)
 @_keys
 @_by
-def replace(account: str, public_key: Path | None, out: Path | None, folder: Path, by: str) -> None:
-    """Has a new key open an account from now on, and none of the former ones.
+def replace(
+    account: str,
+    public_key: Path | None,
+    out: Path | None,
+    keys: Path,
+    by: str,
+    *,
+    new_account: bool,
+) -> None:
+    """Puts a new key in place of all former keys of an account.
 
-    Sessions that are still open with a former one are ended.
+    Sessions that are still open with a former key are ended.
     """
     from ccgi_pipeline.sftp import district_keys  # noqa: PLC0415
 
@@ -92,11 +100,13 @@ def replace(account: str, public_key: Path | None, out: Path | None, folder: Pat
         msg = "give one of --public-key and --generate"
         raise click.UsageError(msg)
     try:
+        if not new_account:
+            district_keys.require_account(keys, account)
         if public_key is not None:
             new = district_keys.parse_public_keys(public_key.read_text(errors="replace"))
-            done = district_keys.replace_keys(folder, account, new, by=by)
+            done = district_keys.replace_keys(keys, account, new, by=by)
         elif out is not None:
-            done = district_keys.replace_by_new_key(folder, account, out, by=by)
+            done = district_keys.replace_by_new_key(keys, account, out, by=by)
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
     for key in done.keys:
@@ -109,18 +119,16 @@ def replace(account: str, public_key: Path | None, out: Path | None, folder: Pat
     _end_sessions(account)
 
 
-@access.command(
-    epilog=EXAMPLE.format('ccgi access revoke palmsprings --keys /etc/ssh/districts --by "A. Name"')
-)
+@access.command(epilog=EXAMPLE.format('ccgi access revoke palmsprings --by "A. Name"'))
 @click.argument("account")
 @_keys
 @_by
-def revoke(account: str, folder: Path, by: str) -> None:
-    """Has nothing open an account any more, and ends its sessions."""
+def revoke(account: str, keys: Path, by: str) -> None:
+    """Removes all keys of an account, and ends its sessions."""
     from ccgi_pipeline.sftp import district_keys  # noqa: PLC0415
 
     try:
-        district_keys.revoke_keys(folder, account, by=by)
+        district_keys.revoke_keys(keys, account, by=by)
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
     click.echo(f"{account} is open to nobody.")

@@ -13,19 +13,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, print_table
+from ccgi_pipeline.cli.common import EXAMPLE, print_table, warehouse_option
 from ccgi_pipeline.common.errors import PipelineError
 
 if TYPE_CHECKING:
     from ccgi_pipeline.operations.audit_log import Head
-
-_folder = click.option(
-    "--warehouse",
-    "folder",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    required=True,
-    help="The warehouse whose log it is, or the folder of a look-up.",
-)
 
 
 @click.group()
@@ -33,18 +25,18 @@ def audit() -> None:
     """Who approved, released, rebuilt, explained, purged, looked up: a log that only grows."""
 
 
-@audit.command("list", epilog=EXAMPLE.format("ccgi audit list --warehouse data/demo/warehouse"))
-@_folder
+@audit.command("list", epilog=EXAMPLE.format("ccgi audit list"))
+@warehouse_option("The warehouse, or the folder of the look-up, whose log it is.")
 @click.option("--student", metavar="SSID", help="Entries about this student only.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
-def list_(folder: Path, student: str | None, form: str) -> None:
+def list_(warehouse: Path, student: str | None, form: str) -> None:
     """Shows the entries, oldest first. Students are told by pseudonyms; --student finds one."""
     from ccgi_pipeline.operations import audit_log as log  # noqa: PLC0415
 
     try:
-        found = log.read_entries(folder)
+        found = log.read_entries(warehouse)
         if student is not None:
-            name = log.make_pseudonym(folder, student)
+            name = log.make_pseudonym(warehouse, student)
             found = [entry for entry in found if entry.about.get("student") == name]
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
@@ -72,10 +64,8 @@ def list_(folder: Path, student: str | None, form: str) -> None:
     )
 
 
-@audit.command(
-    epilog=EXAMPLE.format("ccgi audit verify --warehouse data/demo/warehouse --head 12:3f2a...")
-)
-@_folder
+@audit.command(epilog=EXAMPLE.format("ccgi audit verify --head 12:3f2a..."))
+@warehouse_option("The warehouse, or the folder of the look-up, whose log it is.")
 @click.option(
     "--head",
     "heads",
@@ -83,12 +73,12 @@ def list_(folder: Path, student: str | None, form: str) -> None:
     help="A head that was kept elsewhere, NUMBER:HASH: the log must still hold it. Every run keeps "
     "one in the metadata of the asset district_standing.",
 )
-def verify(folder: Path, heads: Sequence[str]) -> None:
+def verify(warehouse: Path, heads: Sequence[str]) -> None:
     """Proves that no entry was changed, taken out or put in. Exit status 1: one was."""
     from ccgi_pipeline.operations import audit_log as log  # noqa: PLC0415
 
     try:
-        end: Head = log.verify_log(folder, [log.Head.of(text) for text in heads])
+        end: Head = log.verify_log(warehouse, [log.Head.of(text) for text in heads])
     except ValueError as wrong:
         raise click.UsageError(str(wrong)) from None
     except PipelineError as wrong:

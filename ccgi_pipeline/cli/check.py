@@ -1,6 +1,6 @@
-"""Commands that judge and describe files: ``check``, ``dictionary``.
+"""The command ``check``: the verdict on files before they are sent.
 
-Belongs here: their arguments and exit status.
+Belongs here: its arguments, formats and exit status.
 """
 
 from __future__ import annotations
@@ -94,12 +94,3 @@ def check(  # noqa: PLR0913 - one for each option
     if checked.nothing_recognised:
         sys.exit(NOTHING)
     sys.exit(SUCCESS if checked.everything_loads else FAILURE)
-
-
-@click.command(epilog=EXAMPLE.format("ccgi dictionary --format json"))
-@click.option("--format", "form", type=click.Choice(["markdown", "json"]), default="markdown")
-def dictionary(form: str) -> None:
-    """Prints every feed, column, rule and report, from their declarations."""
-    from ccgi_pipeline import dictionary as pages  # noqa: PLC0415 - it takes its time to import
-
-    click.echo(pages.as_json() if form == "json" else pages.as_markdown(), nl=False)

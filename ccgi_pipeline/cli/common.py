@@ -6,10 +6,11 @@ Belongs here: how the command line looks and behaves everywhere. Does not belong
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from rich import box
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from ccgi_pipeline.common.environment import DEFAULT_FOLDERS, INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.common.progress import observe_progress
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 
@@ -47,6 +49,84 @@ def today() -> date:
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 date_option = click.option("--date", "on", type=Day(), help="The day of the night [today].")
+
+
+# --- folders --------------------------------------------------------------------------------------
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class MissingFolderError(click.ClickException):
+    """A folder that a command needs does not exist."""
+
+    exit_code = NOTHING
+
+
+class _FolderOption(click.Option):
+    """A folder: that of the option, else of the variable, else the default.
+
+    ``title``: what the folder is, in messages. ``exists``: one that does not exist is refused.
+    """
+
+    def __init__(self, *args: Any, title: str, exists: bool, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self._title, self._exists = title, exists
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Takes the folder, and says how it was chosen if it does not exist."""
+        value, args = super().handle_parse_result(ctx, opts, args)
+        name = self.name or ""
+        folder = ctx.params.get(name)
+        if not self._exists or not folder or folder.is_dir() or ctx.resilient_parsing:
+            return value, args
+        source = ctx.get_parameter_source(name)
+        if source is click.core.ParameterSource.COMMANDLINE:
+            chosen = f"{self.opts[0]} names it"
+        elif source is click.core.ParameterSource.ENVIRONMENT:
+            chosen = f"{self.envvar} names it"
+        else:
+            chosen = f"the default; {self.opts[0]} or {self.envvar} names another"
+        msg = f"there is no {self._title} at {folder} ({chosen})"
+        raise MissingFolderError(msg)
+
+
+def folder_option(
+    name: str, variable: str, default: Path, purpose: str, *, title: str = "", exists: bool = True
+) -> Callable[[_Command], _Command]:
+    """An option that names a folder; ``title`` says what the folder is, if its name does not."""
+    return click.option(
+        f"--{name}",
+        cls=_FolderOption,
+        type=FOLDER,
+        envvar=variable,
+        show_envvar=True,
+        default=default,
+        show_default=True,
+        help=purpose,
+        title=title or name,
+        exists=exists,
+    )
+
+
+def inbox_option(*, exists: bool = True) -> Callable[[_Command], _Command]:
+    """The option ``--inbox``; ``exists``: the command is refused without the folder."""
+    purpose = "The folder with senders' files."
+    return folder_option("inbox", INBOX, DEFAULT_FOLDERS[INBOX], purpose, exists=exists)
+
+
+def outbox_option(*, exists: bool = True) -> Callable[[_Command], _Command]:
+    """The option ``--outbox``; ``exists``: the command is refused without the folder."""
+    purpose = "The folder for reports and receipts."
+    return folder_option("outbox", OUTBOX, DEFAULT_FOLDERS[OUTBOX], purpose, exists=exists)
+
+
+def warehouse_option(
+    purpose: str = "The folder with what is kept between nights.", *, exists: bool = True
+) -> Callable[[_Command], _Command]:
+    """The option ``--warehouse``; ``exists``: the command is refused without the folder."""
+    return folder_option("warehouse", WAREHOUSE, DEFAULT_FOLDERS[WAREHOUSE], purpose, exists=exists)
 
 
 @contextmanager

@@ -10,14 +10,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE
-
-_warehouse = click.option(
-    "--warehouse",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    required=True,
-    help="The warehouse, or the folder of the look-up.",
-)
+from ccgi_pipeline.cli.common import EXAMPLE, warehouse_option
 
 
 @click.group()
@@ -37,11 +30,9 @@ def new_key() -> None:
 
 @encryption.command(
     "change-key",
-    epilog=EXAMPLE.format(
-        "ccgi encryption change-key --warehouse warehouse --new-key-file new.key"
-    ),
+    epilog=EXAMPLE.format("ccgi encryption change-key --new-key-file new.key"),
 )
-@_warehouse
+@warehouse_option("The warehouse, or the folder of the look-up.")
 @click.option(
     "--new-key-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -59,8 +50,8 @@ def change_key(warehouse: Path, new_key_file: Path) -> None:
     click.echo("The new key is in force, the old one is refused.")
 
 
-@encryption.command("status", epilog=EXAMPLE.format("ccgi encryption status --warehouse warehouse"))
-@_warehouse
+@encryption.command("status", epilog=EXAMPLE.format("ccgi encryption status"))
+@warehouse_option("The warehouse, or the folder of the look-up.")
 def status(warehouse: Path) -> None:
     """Tells whether the folder is encrypted, how, and since when by its present key."""
     from ccgi_pipeline.encryption import keys  # noqa: PLC0415

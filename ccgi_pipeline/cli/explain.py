@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, date_option, print_table, today
+from ccgi_pipeline.cli.common import (
+    EXAMPLE,
+    FAILURE,
+    date_option,
+    print_table,
+    today,
+    warehouse_option,
+)
 from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.eligibility.systems import AREAS, YEAR, YEARS_WANTED
 from ccgi_pipeline.operations import audit_log
@@ -30,13 +37,11 @@ if TYPE_CHECKING:
 @click.command(
     epilog=EXAMPLE.format(
         "ccgi explain 1234567890 --warehouse data/demo/warehouse\n  "
-        "ccgi explain --report goals --district 3367173 --row 2 --warehouse data/demo/warehouse"
+        "ccgi explain --report goals --district 3367173 --row 2"
     )
 )
 @click.argument("ssid", required=False)
-@click.option(
-    "--warehouse", type=click.Path(file_okay=False, exists=True, path_type=Path), required=True
-)
+@warehouse_option()
 @click.option("--system", type=click.Choice(["UC", "CSU"]), help="SSID: one system only.")
 @click.option(
     "--foster-focus",

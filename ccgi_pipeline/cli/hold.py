@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, date_option, print_table, today
+from ccgi_pipeline.cli.common import EXAMPLE, date_option, print_table, today, warehouse_option
 from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 from ccgi_pipeline.profiles import read_profiles
@@ -21,21 +21,14 @@ from ccgi_pipeline.profiles import read_profiles
 if TYPE_CHECKING:
     from ccgi_pipeline.warehouse.load.approvals import Hold
 
-_warehouse = click.option(
-    "--warehouse",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    required=True,
-    help="The warehouse whose drops they are.",
-)
-
 
 @click.group()
 def hold() -> None:
     """Drops that would end far more records than a day does, and wait for an answer."""
 
 
-@hold.command("list", epilog=EXAMPLE.format("ccgi hold list --warehouse data/demo/warehouse"))
-@_warehouse
+@hold.command("list", epilog=EXAMPLE.format("ccgi hold list"))
+@warehouse_option()
 def list_(warehouse: Path) -> None:
     """Shows the held drops, newest first."""
     from ccgi_pipeline.warehouse.load import approvals  # noqa: PLC0415 - DuckDB takes its time
@@ -64,9 +57,9 @@ def list_(warehouse: Path) -> None:
     )
 
 
-@hold.command(epilog=EXAMPLE.format("ccgi hold show 3f2a --warehouse data/demo/warehouse"))
+@hold.command(epilog=EXAMPLE.format("ccgi hold show 3f2a"))
 @click.argument("drop")
-@_warehouse
+@warehouse_option()
 def show(drop: str, warehouse: Path) -> None:
     """Shows what a held drop would end, and the likely cause."""
     from ccgi_pipeline.warehouse.load import approvals  # noqa: PLC0415
@@ -107,7 +100,7 @@ def _with_an_answer(command: Callable[..., None]) -> Callable[..., None]:
     """The options that every answer needs."""
     options: list[Any] = [
         click.argument("drop"),
-        _warehouse,
+        warehouse_option(),
         click.option("--by", required=True, help="Who answers: your name."),
         click.option("--reason", required=True, help="Why. Name no pupil."),
         date_option,
@@ -118,9 +111,7 @@ def _with_an_answer(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @hold.command(
-    epilog=EXAMPLE.format(
-        'ccgi hold approve 3f2a --warehouse warehouse --by "A. Name" --reason "new school year"'
-    )
+    epilog=EXAMPLE.format('ccgi hold approve 3f2a --by "A. Name" --reason "new school year"')
 )
 @click.option("--adds-only", is_flag=True, help="Load its lines, and end no record.")
 @_with_an_answer
@@ -134,11 +125,7 @@ def approve(
     _answer(drop, warehouse, answer, by=by, reason=reason, on=on or today())
 
 
-@hold.command(
-    epilog=EXAMPLE.format(
-        'ccgi hold discard 3f2a --warehouse warehouse --by "A. Name" --reason "wrong file"'
-    )
-)
+@hold.command(epilog=EXAMPLE.format('ccgi hold discard 3f2a --by "A. Name" --reason "wrong file"'))
 @_with_an_answer
 def discard(drop: str, warehouse: Path, by: str, reason: str, on: date | None) -> None:
     """Leaves a held drop for good."""

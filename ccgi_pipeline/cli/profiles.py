@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, FOLDER, NOTHING
+from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, NOTHING, warehouse_option
 
 
 @click.group()
@@ -21,9 +21,9 @@ def profiles() -> None:
 
 @profiles.command("check", epilog=EXAMPLE.format("ccgi profiles check data/demo/profiles.toml"))
 @click.argument("path", required=False, type=click.Path(path_type=Path))
-@click.option("--warehouse", type=FOLDER, help="Check the profiles.toml of this warehouse.")
-def check(path: Path | None, warehouse: Path | None) -> None:
-    """Checks the settings file PATH, or that of a warehouse, and lists all its faults.
+@warehouse_option("The warehouse whose settings file is checked if no PATH is given.", exists=False)
+def check(path: Path | None, warehouse: Path) -> None:
+    """Checks the settings file PATH, or that of the warehouse, and lists all its faults.
 
     Exit status 0: the file is good. 1: it has faults. 2: there is no such file.
     """
@@ -33,9 +33,7 @@ def check(path: Path | None, warehouse: Path | None) -> None:
         profiles_from,
     )
 
-    if (path is None) == (warehouse is None):
-        raise click.UsageError("name either a file or --warehouse")  # noqa: EM101 - shown
-    file = path if path is not None else Path(warehouse or "", FILE_NAME)
+    file = path if path is not None else warehouse / FILE_NAME
     try:
         content = file.read_bytes()
     except OSError as error:

@@ -12,26 +12,30 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, FOLDER, Day, print_table, progress_bars
+from ccgi_pipeline.cli.common import (
+    EXAMPLE,
+    FAILURE,
+    Day,
+    inbox_option,
+    outbox_option,
+    print_table,
+    progress_bars,
+    warehouse_option,
+)
 from ccgi_pipeline.common.errors import PipelineError
-
-_THERE = click.Path(file_okay=False, exists=True, path_type=Path)
 
 
 @click.command(
-    epilog=EXAMPLE.format(
-        "ccgi purge --district 3367173 --warehouse warehouse --outbox outbox --inbox inbox\n  "
-        "ccgi purge --before 2021-07-01 --warehouse warehouse --outbox outbox --inbox inbox"
-    )
+    epilog=EXAMPLE.format("ccgi purge --district 3367173\n  ccgi purge --before 2021-07-01")
 )
-@click.option("--warehouse", type=_THERE, required=True)
-@click.option("--outbox", type=FOLDER, required=True)
-@click.option("--inbox", type=FOLDER, required=True, help="The local inbox.")
+@warehouse_option()
+@outbox_option()
+@inbox_option()
 @click.option("--district", help="All of this district, by its CD code.")
 @click.option("--before", type=Day(), help="What came before this day and nobody's reports need.")
 @click.option("--apply", "apply_", is_flag=True, help="Do it. Without this, nothing is changed.")
-@click.option("--by", default="", help="Who has it done: your name. Needed with --apply.")
-@click.option("--reason", default="", help="Why. Name no pupil.")
+@click.option("--by", default="", help="Your name. Needed with --apply.")
+@click.option("--reason", default="", help="Why. Name no student. Needed with --apply.")
 def purge(  # noqa: PLR0913, PLR0917 - one for each option
     warehouse: Path,
     outbox: Path,
@@ -56,15 +60,19 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
     if (district is None) == (before is None):
         msg = "give one of --district and --before"
         raise click.UsageError(msg)
-    if apply_ and not by.strip():
-        raise click.UsageError("--apply needs --by: who has it done")  # noqa: EM101 - shown as it is
+    if apply_ and not (by.strip() and reason.strip()):
+        msg = "--apply needs --by (your name) and --reason (why): a purge cannot be undone"
+        raise click.UsageError(msg)
+    click.echo(f"warehouse {warehouse}, outbox {outbox}, inbox {inbox}")
     folders = PipelinePaths(inbox, outbox, warehouse)
     wish = PurgeSelection(district, before)
     try:
         if not apply_:
             planned = purge_operation.plan_purge(folders, wish)
             _print_what_goes(planned.rows, planned.files)
-            click.echo("Nothing was changed. With --apply --by NAME it will be, for good.")
+            click.echo(
+                "Nothing was changed. With --apply --by NAME --reason WHY it will be, for good."
+            )
             return
         from ccgi_pipeline.runtime.dagster_instance import delete_runs  # noqa: PLC0415
 

@@ -22,6 +22,7 @@ from ccgi_pipeline.cli.common import (
     print_table,
     progress_bars,
     today,
+    warehouse_option,
 )
 from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.feeds.registry import FAMILIES, RULES
@@ -31,15 +32,8 @@ if TYPE_CHECKING:
     from ccgi_pipeline.warehouse.load.reload import BeforeAndAfter, ReloadResult
 
 
-@click.command(
-    epilog=EXAMPLE.format("ccgi replay --warehouse data/demo/warehouse --district 3367173")
-)
-@click.option(
-    "--warehouse",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    required=True,
-    help="The warehouse that keeps the lines.",
-)
+@click.command(epilog=EXAMPLE.format("ccgi replay --district 3367173"))
+@warehouse_option()
 @click.option("--district", help="Drops of this sender only, by CD code.")
 @click.option("--family", type=click.Choice(list(FAMILIES)), help="Drops of this family only.")
 @click.option("--drop", default="", help="The drop whose id begins so.")

@@ -11,16 +11,18 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, date_option, print_table, today
-
-
-@click.command(epilog=EXAMPLE.format("ccgi status --warehouse data/demo/warehouse"))
-@click.option(
-    "--warehouse",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    required=True,
-    help="The warehouse to look into.",
+from ccgi_pipeline.cli.common import (
+    EXAMPLE,
+    FAILURE,
+    date_option,
+    print_table,
+    today,
+    warehouse_option,
 )
+
+
+@click.command(epilog=EXAMPLE.format("ccgi status"))
+@warehouse_option()
 @click.option("--district", help="One sender only, by CD code.")
 @click.option("--bad", is_flag=True, help="Only what somebody should look at.")
 @date_option

@@ -9,21 +9,16 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE
+from ccgi_pipeline.cli.common import EXAMPLE, warehouse_option
 from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.encryption.sqlite import OWNER_ONLY
 
 
 @click.command(
     "support-bundle",
-    epilog=EXAMPLE.format("ccgi support-bundle --warehouse data/demo/warehouse --out support.zip"),
+    epilog=EXAMPLE.format("ccgi support-bundle --out support.zip"),
 )
-@click.option(
-    "--warehouse",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    required=True,
-    help="The warehouse that it is about.",
-)
+@warehouse_option()
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE
+from ccgi_pipeline.cli.common import EXAMPLE, warehouse_option
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 
@@ -18,16 +18,8 @@ def warehouse() -> None:
     """The warehouse as a whole: where its catalog and its tables lie."""
 
 
-@warehouse.command(
-    "move", epilog=EXAMPLE.format("ccgi warehouse move --warehouse warehouse --to-postgres")
-)
-@click.option(
-    "--warehouse",
-    "folder",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    required=True,
-    help="The warehouse's folder.",
-)
+@warehouse.command("move", epilog=EXAMPLE.format("ccgi warehouse move --to-postgres"))
+@warehouse_option()
 @click.option(
     "--to-postgres/--to-folder",
     "to_postgres",
@@ -35,18 +27,18 @@ def warehouse() -> None:
     required=True,
     help="Into the database of CCGI_CATALOG (tables: to CCGI_TABLES); or out of it.",
 )
-def move(folder: Path, *, to_postgres: bool) -> None:
+def move(warehouse: Path, *, to_postgres: bool) -> None:
     """Moves the catalog, with all its snapshots, into PostgreSQL or back into the folder.
 
     What it is moved from is kept as it is. No night may write meanwhile.
     """
     from ccgi_pipeline.warehouse.storage import relocation  # noqa: PLC0415 - it takes its time to import
 
-    with recorded_act(folder, Act.MOVED, {"to": "PostgreSQL" if to_postgres else "the folder"}):
+    with recorded_act(warehouse, Act.MOVED, {"to": "PostgreSQL" if to_postgres else "the folder"}):
         moved = (
-            relocation.move_to_postgres(folder)
+            relocation.move_to_postgres(warehouse)
             if to_postgres
-            else relocation.move_to_folder(folder)
+            else relocation.move_to_folder(warehouse)
         )
     click.echo(
         f"{moved.rows:,} rows of the catalog with {moved.snapshots:,} snapshots were moved, "

@@ -122,10 +122,18 @@ def revoke_keys(
     folder: Path, account: str, *, by: str, at: datetime | None = None
 ) -> AccountAccess:
     """Removes all keys of the account; the file keeps who did it and when."""
-    if not _account_file(folder, account).exists():
-        msg = f"{account}: no key opens this account; ccgi access list shows those that exist"
-        raise AccessError(msg)
+    require_account(folder, account)
     return replace_keys(folder, account, (), by=by, at=at)
+
+
+def require_account(folder: Path, account: str) -> None:
+    """Raises AccessError for an account that never had a key: its name may be misspelt."""
+    if not _account_file(folder, account).exists():
+        msg = (
+            f"{account}: this account never had a key, so nothing was changed. ccgi access list "
+            "shows the accounts: is the name misspelt?"
+        )
+        raise AccessError(msg)
 
 
 def _account_file(folder: Path, account: str) -> Path:

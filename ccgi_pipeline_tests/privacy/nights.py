@@ -181,7 +181,8 @@ smtp_port = {mail.port}
 smtp_tls = "none"
 """
         settings.write_text(settings.read_text() + told)
-        nights.asked("heartbeat", "heartbeat", "--warehouse", warehouse, "--notify")
+        both = ("--warehouse", warehouse, "--outbox", nights.folders.outbox)
+        nights.asked("heartbeat", "heartbeat", *both, "--notify")
     nights.said["mails"] = "\n".join(map(str, mail.mails)).encode()
 
 

@@ -274,8 +274,11 @@ def test_a_value_that_is_left_anywhere_is_found_by_the_proof(
     assert "half.txt" not in done.output
 
 
-def test_a_purge_needs_a_name_and_one_wish(before: PipelinePaths) -> None:
-    assert _purge(before, "--district", PALM_SPRINGS, "--apply").exit_code == 2
+def test_a_purge_needs_a_name_a_reason_and_one_wish(before: PipelinePaths) -> None:
+    for answer in ((), ("--by", "A. Name"), ("--by", "A. Name", "--reason", " ")):
+        refused = _purge(before, "--district", PALM_SPRINGS, "--apply", *answer)
+        assert refused.exit_code == 2
+        assert "--apply needs --by (your name) and --reason (why)" in refused.output
     assert _purge(before).exit_code == 2
     assert _purge(before, "--district", PALM_SPRINGS, "--before", "2026-01-01").exit_code == 2
 

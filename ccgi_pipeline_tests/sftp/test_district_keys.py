@@ -59,7 +59,7 @@ def strict() -> Iterator[OpenSsh]:
 def comes_in(server: OpenSsh, key: Path) -> bool:
     try:
         with connect(server.as_server(), Credentials(key.read_text())) as connection:
-            return connection.stat(".") is not None
+            return connection.facts(".") is not None
     except SftpPermanentError:
         return False
 
@@ -107,7 +107,8 @@ def test_a_key_opens_sftp_and_nothing_else(strict: OpenSsh, pairs: Path):
 
 def test_the_list_shows_account_type_fingerprint_since_when_and_by_whom(keys: Path, pairs: Path):
     for account, kind in (("palmsprings", "ed25519"), ("hayward", "rsa")):
-        ccgi("replace", account, "--public-key", pairs / f"{kind}.pub", "--keys", keys, *BY)
+        key = ("--public-key", pairs / f"{kind}.pub", "--new-account")
+        ccgi("replace", account, *key, "--keys", keys, *BY)
     (keys / "by-hand").write_text('from="10.0.0.0/8" ' + line_of(pairs / "other"))
     listed = ccgi("list", "--keys", keys).output
     for account, kind in (("palmsprings", "ed25519"), ("hayward", "rsa")):
@@ -149,7 +150,8 @@ def test_at_every_moment_there_is_a_whole_file(
 def test_several_keys_of_one_file_are_all_taken(keys: Path, pairs: Path, tmp_path: Path):
     both = tmp_path / "both.pub"
     both.write_text(f"# ours\n{line_of(pairs / 'ed25519')}\n{line_of(pairs / 'ecdsa')}")
-    assert ccgi("replace", "hayward", "--public-key", both, "--keys", keys, *BY).exit_code == 0
+    new = ("--public-key", both, "--new-account")
+    assert ccgi("replace", "hayward", *new, "--keys", keys, *BY).exit_code == 0
     (hayward,) = list_access(keys)
     assert [key.kind for key in hayward.keys] == ["ssh-ed25519", "ecdsa-sha2-nistp256"]
 
@@ -215,13 +217,13 @@ def test_an_account_that_is_none_is_refused(keys: Path, pairs: Path, account: st
     with pytest.raises(AccessError, match="an account is named"):
         replace_keys(keys, account, parse_public_keys(line_of(pairs / "ed25519")), by="A. Name")
     out = tmp_path / "out"
-    ccgi("replace", "--generate", out, "--keys", keys, *BY, "--", account)
+    ccgi("replace", "--generate", out, "--new-account", "--keys", keys, *BY, "--", account)
     assert not out.exists()
     assert not list(keys.iterdir())
 
 
 def test_a_change_needs_a_name_and_one_key(keys: Path, pairs: Path, tmp_path: Path):
-    key = ("--public-key", pairs / "ed25519.pub")
+    key = ("--public-key", pairs / "ed25519.pub", "--new-account")
     assert ccgi("replace", "hayward", *key, "--keys", keys, "--by", " ").exit_code == 1
     assert ccgi("replace", "hayward", *key, "--keys", keys).exit_code == 2
     both = (*key, "--generate", tmp_path / "out")
@@ -231,9 +233,26 @@ def test_a_change_needs_a_name_and_one_key(keys: Path, pairs: Path, tmp_path: Pa
     assert not list(keys.iterdir())
 
 
+def test_a_misspelt_account_is_refused_and_changes_nothing(keys: Path, pairs: Path, tmp_path: Path):
+    replace_keys(keys, "palmsprings", parse_public_keys(line_of(pairs / "other")), by="A. Name")
+    before = (keys / "palmsprings").read_bytes()
+    out = tmp_path / "out"
+    for change in (
+        ("replace", "palmspring", "--public-key", pairs / "ed25519.pub"),
+        ("replace", "palmspring", "--generate", out),
+        ("revoke", "palmspring"),
+    ):
+        result = ccgi(*change, "--keys", keys, *BY)
+        assert result.exit_code == 1
+        assert "palmspring: this account never had a key" in result.output
+    assert [file.name for file in keys.iterdir()] == ["palmsprings"]
+    assert (keys / "palmsprings").read_bytes() == before
+    assert not out.exists()
+
+
 def test_a_name_cannot_smuggle_in_a_key(keys: Path, pairs: Path):
     smuggled = f"A. Name\n{line_of(pairs / 'other')}"
-    new = ("--public-key", pairs / "ed25519.pub")
+    new = ("--public-key", pairs / "ed25519.pub", "--new-account")
     assert ccgi("replace", "hayward", *new, "--keys", keys, "--by", smuggled).exit_code == 0
     (hayward,) = list_access(keys)
     assert [key.fingerprint for key in hayward.keys] == [shown(line_of(pairs / "ed25519"))]
@@ -242,7 +261,7 @@ def test_a_name_cannot_smuggle_in_a_key(keys: Path, pairs: Path):
 def test_a_private_key_that_is_there_is_not_overwritten(keys: Path, tmp_path: Path):
     out = tmp_path / "in-use"
     out.write_text("a key that somebody has")
-    result = ccgi("replace", "hayward", "--generate", out, "--keys", keys, *BY)
+    result = ccgi("replace", "hayward", "--generate", out, "--new-account", "--keys", keys, *BY)
     assert result.exit_code == 1
     assert "is there already" in result.output
     assert out.read_text() == "a key that somebody has"
@@ -264,16 +283,16 @@ def test_a_session_that_is_open_with_the_old_key_is_ended(strict: OpenSsh, pairs
         connect(strict.as_server(), strict.credentials()) as somebody_else,
         connect(district, Credentials((pairs / "other").read_text())) as connection,
     ):
-        assert connection.stat(".") is not None
+        assert connection.facts(".") is not None
         new = ("--public-key", pairs / "ed25519.pub")
         result = ccgi("replace", "nobody", *new, "--keys", strict.keys, *BY)
         assert "Ended what was still open of nobody" in result.output
         with pytest.raises(SftpTransientError):
-            connection.stat(".")
-        assert somebody_else.stat(".") is not None
+            connection.facts(".")
+        assert somebody_else.facts(".") is not None
 
 
 def test_where_sessions_cannot_be_ended_the_command_says_how(keys: Path, pairs: Path):
-    new = ("--public-key", pairs / "ed25519.pub")
+    new = ("--public-key", pairs / "ed25519.pub", "--new-account")
     result = ccgi("replace", "root", *new, "--keys", keys, *BY)
     assert "as root: pkill -u root sshd" in result.output

@@ -1,0 +1,108 @@
+"""The command ``run``: one night.
+
+Belongs here: its arguments, and the summary that is printed after a night.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from ccgi_pipeline.cli.common import (
+    EXAMPLE,
+    date_option,
+    inbox_option,
+    outbox_option,
+    print_table,
+    progress_bars,
+    today,
+    warehouse_option,
+)
+from ccgi_pipeline.common.errors import PipelineError
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.nightly.summary import NightSummary
+
+
+@click.command(epilog=EXAMPLE.format("ccgi run --inbox in --outbox out --warehouse warehouse"))
+@inbox_option()
+@outbox_option(exists=False)
+@warehouse_option(exists=False)
+@date_option
+def run(inbox: Path, outbox: Path, warehouse: Path, on: date | None) -> None:
+    """Runs one night: receives, verifies, loads, reports, answers."""
+    run_night(inbox, outbox, warehouse, on or today())
+
+
+def run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
+    """Runs the night of a day over the three folders, and prints its summary."""
+    # Dagster takes seconds to import; commands that do not need it do not wait for it.
+    from ccgi_pipeline.nightly.paths import PipelinePaths  # noqa: PLC0415
+    from ccgi_pipeline.runtime import night_run  # noqa: PLC0415
+
+    folders = PipelinePaths(inbox, outbox, warehouse)
+    try:
+        with progress_bars():
+            told = night_run.run_night(folders, on)
+    except PipelineError as failed:
+        raise click.ClickException(str(failed)) from None
+    _print_summary(told, folders.outbox)
+
+
+_RULES_SHOWN = 12
+"""The summary names the most frequent rules; the receipts have them all."""
+_USUAL_FATES = ("inserted", "updated", "unchanged", "superseded", "rejected")
+_RARE_FATES = ("unmatched", "removed", "held", "left_alone")
+"""Shown where there are any."""
+
+
+def _print_summary(told: NightSummary, outbox: Path) -> None:
+    console = Console()
+    console.print(f"\n[bold]The night of {told.night}[/bold]")
+    console.print(f"{told.districts:,} districts with a roster, {told.students:,} students")
+    if not told.verdicts:
+        console.print("No new drops.")
+    else:
+        print_table(("drops of", "verdict", "drops"), told.verdicts)
+        rare = [fate for fate in _RARE_FATES if any(fate == found for _, found, _ in told.fates)]
+        fates = [*_USUAL_FATES, *rare]
+        print_table(("lines of", "received", *fates), _by_feed(told.fates, fates))
+    if told.findings:
+        print_table(("rule", "severity", "lines", "what is wrong"), told.findings[:_RULES_SHOWN])
+        more = len(told.findings) - _RULES_SHOWN
+        if more > 0:
+            console.print(f"... and {more} more rules, each in the receipts")
+    if told.events_outside_rosters:
+        console.print(
+            f"{told.events_outside_rosters:,} platform events of students outside every roster: "
+            "kept, and in no report"
+        )
+    if told.strays:
+        console.print(
+            f"[bold red]{told.strays:,} files of the inbox lie in no sender's folder "
+            "(<CD code>, platform, cde): nobody can be answered for them."
+        )
+    for why in told.not_had:
+        console.print(f"[bold red]Not fetched:[/bold red] {escape(why)}")
+    console.print(f"\n{told.reports:,} report files of {told.night}, {told.receipts:,} receipts")
+    console.print(f"Reports and receipts: {outbox}{os.sep}<DistrictName>{os.sep}", highlight=False)
+
+
+def _by_feed(
+    fates: list[tuple[str, str, int]], shown: Sequence[str]
+) -> list[tuple[str | int, ...]]:
+    """One row a feed: all lines, then those of each fate ``shown``."""
+    feeds: dict[str, dict[str, int]] = {}
+    for feed, fate, lines in fates:
+        feeds.setdefault(feed, {})[fate] = lines
+    return [
+        (feed, sum(counts.values()), *(counts.get(fate, 0) for fate in shown))
+        for feed, counts in feeds.items()
+    ]
