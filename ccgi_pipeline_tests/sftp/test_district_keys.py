@@ -59,7 +59,7 @@ def strict() -> Iterator[OpenSsh]:
 def comes_in(server: OpenSsh, key: Path) -> bool:
     try:
         with connect(server.as_server(), Credentials(key.read_text())) as connection:
-            return connection.facts(".") is not None
+            return connection.stat(".") is not None
     except SftpPermanentError:
         return False
 
@@ -283,13 +283,13 @@ def test_a_session_that_is_open_with_the_old_key_is_ended(strict: OpenSsh, pairs
         connect(strict.as_server(), strict.credentials()) as somebody_else,
         connect(district, Credentials((pairs / "other").read_text())) as connection,
     ):
-        assert connection.facts(".") is not None
+        assert connection.stat(".") is not None
         new = ("--public-key", pairs / "ed25519.pub")
         result = ccgi("replace", "nobody", *new, "--keys", strict.keys, *BY)
         assert "Ended what was still open of nobody" in result.output
         with pytest.raises(SftpTransientError):
-            connection.facts(".")
-        assert somebody_else.facts(".") is not None
+            connection.stat(".")
+        assert somebody_else.stat(".") is not None
 
 
 def test_where_sessions_cannot_be_ended_the_command_says_how(keys: Path, pairs: Path):
