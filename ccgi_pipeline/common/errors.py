@@ -11,12 +11,11 @@ from __future__ import annotations
 import errno
 import functools
 import shutil
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar, runtime_checkable
-
-from polars.exceptions import PanicException
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,8 +53,13 @@ class CatalogDamagedError(PermanentError):
     """The warehouse's catalog cannot be read or is gone, and needs a backup."""
 
 
-ANY_ERROR = (Exception, PanicException)
-"""What any library may raise; a panic of polars does not derive from Exception."""
+def library_errors() -> tuple[type[BaseException], ...]:
+    """Returns what any library may raise; a panic of polars does not derive from Exception.
+
+    polars is not imported for it: where it was not imported, it cannot panic.
+    """
+    polars = sys.modules.get("polars.exceptions")
+    return (Exception, polars.PanicException) if polars else (Exception,)
 
 
 def value_free(step: Callable[P, R]) -> Callable[P, R]:
@@ -71,7 +75,7 @@ def value_free(step: Callable[P, R]) -> Callable[P, R]:
             return step(*args, **kwargs)
         except PipelineError:
             raise
-        except ANY_ERROR as error:
+        except library_errors() as error:
             raise to_pipeline_error(error, _write_folders(*args)) from None
 
     return guarded

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ccgi_pipeline.common.errors import ANY_ERROR, PipelineError, free_gib, to_pipeline_error
+from ccgi_pipeline.common.errors import PipelineError, free_gib, library_errors, to_pipeline_error
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.delivery import ledger as deliveries
 from ccgi_pipeline.intake.inbox_state import LastScan, read_last_scan
@@ -104,7 +104,7 @@ def facts_of(
     if fault is None:
         try:
             held = _held(folders)
-        except ANY_ERROR as error:
+        except library_errors() as error:
             ours = to_pipeline_error(error, folders.write_folders)
             # A night that makes a new warehouse has it to itself for a moment.
             fault = str(ours) if warehouse_exists(warehouse) else None

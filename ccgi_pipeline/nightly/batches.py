@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import duckdb
 
-from ccgi_pipeline.common.errors import ANY_ERROR, describe_without_values, value_free
+from ccgi_pipeline.common.errors import describe_without_values, library_errors, value_free
 from ccgi_pipeline.feeds.registry import FAMILY_OF_STRAYS
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop
@@ -58,7 +58,7 @@ def bisect_failures(
         verification = verified(batch)
     except (OSError, duckdb.Error):
         raise  # the machine's fault, not the drop's: all of it is taken again
-    except ANY_ERROR as error:
+    except library_errors() as error:
         if len(batch) == 1:
             _LOG.error(
                 "drop %s could not be judged: %s", batch[0].id, describe_without_values(error)

@@ -9,7 +9,7 @@ from functools import partial
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.common.errors import ANY_ERROR, value_free
+from ccgi_pipeline.common.errors import library_errors, value_free
 from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
@@ -69,7 +69,7 @@ def verify_family(
             return batch, None
         try:
             return batch, read(batch)
-        except ANY_ERROR:
+        except library_errors():
             return batch, None  # it is met again, and answered, in its turn
 
     def verified(

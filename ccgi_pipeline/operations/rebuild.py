@@ -19,10 +19,10 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.common.errors import (
-    ANY_ERROR,
     PermanentError,
     PipelineError,
     describe_without_values,
+    library_errors,
 )
 from ccgi_pipeline.delivery.ledger import FileKind, MadeFile
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
@@ -72,7 +72,7 @@ def rebuild_files(warehouse: Path, made: Sequence[MadeFile]) -> Iterator[tuple[M
             yield from _made_again(warehouse, group)
         except PipelineError:
             raise
-        except ANY_ERROR as error:
+        except library_errors() as error:
             why = f"cannot be made any more: {describe_without_values(error)}"
             raise NotRebuiltError(_not_made(group[0], why)) from None
 

@@ -17,9 +17,9 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.common.errors import (
-    ANY_ERROR,
     PermanentError,
     describe_without_values,
+    library_errors,
     value_free,
 )
 from ccgi_pipeline.common.progress import ProgressCounter
@@ -172,7 +172,7 @@ class _Replaying:
             return reload_drop(self.connection, old, own, later, terms, self.signature)
         except (OSError, duckdb.Error):
             raise  # the machine's fault, not the drop's
-        except ANY_ERROR as error:
+        except library_errors() as error:
             _LOG.error(
                 "drop %s could not be replayed: %s", old.drop, describe_without_values(error)
             )

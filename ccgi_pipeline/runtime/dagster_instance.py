@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from ccgi_pipeline.common.environment import INBOX, OUTBOX, WAREHOUSE, read_variable
-from ccgi_pipeline.common.errors import ANY_ERROR, PermanentError, to_pipeline_error
+from ccgi_pipeline.common.errors import PermanentError, library_errors, to_pipeline_error
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.defs.dagster_internals import fail_run
 from ccgi_pipeline.defs.heartbeat import look_and_tell
@@ -122,7 +122,7 @@ def translated_errors(folders: PipelinePaths) -> Iterator[None]:
     """Has what goes wrong in the orchestrator itself, such as a full disk, be an error of ours."""
     try:
         yield
-    except ANY_ERROR as error:
+    except library_errors() as error:
         raise to_pipeline_error(error, folders.write_folders) from None
 
 

@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
-from ccgi_pipeline.common.errors import ANY_ERROR, describe_without_values
+from ccgi_pipeline.common.errors import describe_without_values, library_errors
 from ccgi_pipeline.ssid_lookup import limits
 from ccgi_pipeline.ssid_lookup.authorization import (
     BearerError,
@@ -407,7 +407,7 @@ class _Around:
         answer = _Answering(scope, send, self._journal)
         try:
             await self._app(scope, receive, answer.send)
-        except ANY_ERROR as error:
+        except library_errors() as error:
             # Not raised further: the server would log it with its words, which may be a student's.
             self._journal.outcome(
                 answer.client_id, "fault", "error", describe_without_values(error)
