@@ -1,9 +1,10 @@
 """The Dagster UI and its daemon on this machine."""
 
 import os
+import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -20,7 +21,7 @@ from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 
 
 def serve_ui(folders: PipelinePaths, port: int, *, read_only: bool = False) -> int:
-    """Serves the UI on 127.0.0.1 until interrupted; the exit status.
+    """Serves the UI on 127.0.0.1 until it is stopped by Ctrl-C or SIGTERM; the exit status.
 
     A daemon runs beside it; not where it is ``read_only``: then nothing can be started or changed.
     """
@@ -38,18 +39,25 @@ def serve_ui(folders: PipelinePaths, port: int, *, read_only: bool = False) -> i
         workspace,
     ]
     if read_only:
-        with suppress(KeyboardInterrupt):
-            return subprocess.call([*server, "--read-only"], env=variables)
-        return 0
+        return _serve([[*server, "--read-only"]], variables)
     with dg.DagsterInstance.from_config(str(home)) as instance, exclusive_writer(folders.warehouse):
         end_dead_runs(instance)
         if warehouse_exists(folders.warehouse):
             upgrade_tables(folders.warehouse)  # the sensor reads it before any night
-    daemon = subprocess.Popen([scripts / "dagster-daemon", "run", "-w", workspace], env=variables)
+    daemon = [f"{scripts / 'dagster-daemon'}", "run", "-w", workspace]
+    return _serve([server, daemon], variables)
+
+
+def _serve(programs: Sequence[Sequence[str]], variables: Mapping[str, str]) -> int:
+    """Runs programs until the first one ends or this process is stopped; ends all of them."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    running = [subprocess.Popen(program, env=variables) for program in programs]
     try:
-        return subprocess.call(server, env=variables)
+        return running[0].wait()
     except KeyboardInterrupt:
         return 0
     finally:
-        daemon.terminate()
-        daemon.wait()
+        for program in running:
+            program.terminate()
+        for program in running:
+            program.wait()

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +75,20 @@ def running(command: list[str | Path], environment: dict[str, str], log: Path) -
         try:
             yield
         finally:
-            os.killpg(started.pid, signal.SIGTERM)
+            started.terminate()
             started.wait()
+            end_of_group(started.pid)
+
+
+def end_of_group(group: int) -> None:
+    """Waits until all that a program started has ended; code servers need their next heartbeat."""
+    end = time.monotonic() + PATIENCE
+    with suppress(ProcessLookupError):
+        while time.monotonic() < end:
+            os.killpg(group, 0)
+            time.sleep(0.2)
+        os.killpg(group, signal.SIGKILL)
+        pytest.fail("it left processes running")
 
 
 def wait_for(url: str) -> None:
