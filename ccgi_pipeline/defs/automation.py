@@ -72,7 +72,7 @@ _UNDER_WAY = [
     job=night_job,
     minimum_interval_seconds=60,
     description="Starts a night when new files lie in an inbox, here or on an SFTP server, and "
-    "stood still for two looks and the quiet period. A server that refuses turns the tick red.",
+    "did not change for two scans and the quiet period. A server that refuses turns the tick red.",
 )
 def new_drops(
     context: dg.SensorEvaluationContext, folders: dg.ResourceParam[NightFolders]
@@ -85,7 +85,9 @@ def new_drops(
         return dg.SkipReason(asked.told)
     under_way = dg.RunsFilter(job_name=night_job.name, statuses=_UNDER_WAY)
     if context.instance.get_run_records(under_way, limit=1):
-        return dg.SkipReason("new files are at rest; a night is under way, and the next takes them")
+        return dg.SkipReason(
+            "new files can be taken; a night is running, and the next night takes them"
+        )
     request = dg.RunRequest(
         run_key=asked.due,
         run_config=for_date("", WaitMode.SETTLED),
@@ -95,4 +97,4 @@ def new_drops(
 
 
 class ServersRefuseError(PermanentError):
-    """An SFTP server does not let us look until somebody acts."""
+    """An SFTP server refuses the scan until somebody acts."""

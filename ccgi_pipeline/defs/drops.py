@@ -6,7 +6,7 @@ import dagster as dg
 
 from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
-from ccgi_pipeline.intake.sources import Unreachable, reasons
+from ccgi_pipeline.intake.sources import InboxProblem, problems_by_server
 from ccgi_pipeline.nightly.receive import receive_drops
 
 SERVERS_ANSWER = "every_server_was_asked"
@@ -20,7 +20,7 @@ SERVERS_ANSWER = "every_server_was_asked"
             SERVERS_ANSWER,
             "received_drops",
             "Every SFTP server with an inbox was asked, and gave every file; so did the local "
-            "inbox. Yellow: a server is away, and the next look asks it again. Red: one refuses, "
+            "inbox. Yellow: a server is away, and the next scan asks it again. Red: one refuses, "
             "or what lies in an inbox may not be read, until somebody acts.",
         )
     ],
@@ -42,18 +42,18 @@ def received_drops(
             "drops": len(received.drops),
             "files": sum(len(drop.files) for drop in received.drops),
             "duplicates": len(received.duplicates),
-            "still growing": len(received.growing),
+            "postponed files": len(received.postponed),
             "files in no sender's folder": len(received.strays),
         }
     )
-    yield _servers_answer(received.unreachable)
+    yield _servers_answer(received.problems)
 
 
-def _servers_answer(unreachable: Sequence[Unreachable]) -> dg.AssetCheckResult:
-    refused = any(server.permanent for server in unreachable)
+def _servers_answer(problems: Sequence[InboxProblem]) -> dg.AssetCheckResult:
+    refused = any(problem.permanent for problem in problems)
     return dg.AssetCheckResult(
         check_name=SERVERS_ANSWER,
-        passed=not unreachable,
+        passed=not problems,
         severity=dg.AssetCheckSeverity.ERROR if refused else dg.AssetCheckSeverity.WARN,
-        metadata={**reasons(unreachable)},
+        metadata={**problems_by_server(problems)},
     )

@@ -1,1 +1,1 @@
-"""From received bytes to text that loses nothing: inbox, archive, zips, strict reader."""
+"""Turns received bytes into text without losing a line: inboxes, archive, zips, strict reader."""

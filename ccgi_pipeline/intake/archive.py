@@ -1,8 +1,8 @@
-"""The archive: every received file as it came, under its SHA-256, never changed.
+"""Stores every received file unchanged, under the SHA-256 of its content.
 
-Belongs here: storing and finding bytes by content. In an encrypted warehouse each file is a sealed
-one, under the SHA-256 of what it holds: whoever wants the bytes asks here, never the file itself.
-Does not belong here: what the bytes mean, who sent them (the warehouse's ``drops`` table does).
+Belongs here: storing bytes and reading them back. In an encrypted warehouse the stored files are
+sealed, so all other code reads them through ``Archive``. Does not belong here: what the bytes mean
+and who sent them (the warehouse's table ``drops`` says so).
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ _CHUNK = 1 << 20
 
 
 class FileStillGrowingError(TransientError):
-    """The file changed while it was read: the next look takes it."""
+    """The file changed while it was read: the next scan takes it."""
 
 
 class FileNotReadableError(PermanentError):
-    """The account that runs this may not read the file: its owner must give it the right."""
+    """The pipeline's account may not read the file: its owner must grant the right."""
 
 
 class ArchiveDamagedError(PermanentError):
-    """The disk gave back other bytes than were stored: restore the file from a backup."""
+    """The disk returned other bytes than were stored: restore the file from a backup."""
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
     """Files under ``root/ab/abcdef...``: the name is the content's SHA-256 in hex.
 
-    ``key``: they are sealed with it.
+    ``key`` seals the files; None if the warehouse is not encrypted.
     """
 
     root: Path
@@ -53,34 +53,34 @@ class Archive:
 
     @classmethod
     def of(cls, warehouse: Path) -> Self:
-        """That of the warehouse in this folder. Raises EncryptionKeyError."""
+        """Returns the archive of the warehouse in this folder. Raises EncryptionKeyError."""
         keys = load_keys(warehouse)
         return cls(warehouse / "archive", keys.of(KeyPurpose.ARCHIVE) if keys else None)
 
     def path(self, sha256: str) -> Path:
-        """Where the content with this hash stands, sealed or not."""
+        """Returns the path of the content with this hash, sealed or not."""
         return self.root / sha256[:2] / sha256
 
     def has(self, sha256: str) -> bool:
-        """Whether the content with this hash is here."""
+        """Returns whether the archive has the content with this hash."""
         return self.path(sha256).exists()
 
     def size(self, sha256: str) -> int:
-        """How many bytes the content with this hash has."""
+        """Returns the number of bytes of the content with this hash."""
         size = self.path(sha256).stat().st_size
         return size if self.key is None else plain_size(size)
 
     def store(self, source: Path) -> str:
-        """Copies ``source`` in and returns its SHA-256.
+        """Copies ``source`` into the archive and returns its SHA-256.
 
-        Raises FileStillGrowingError where the file changed meanwhile, FileNotReadableError where
-        we may not read it.
+        Raises FileStillGrowingError if the file changes meanwhile, FileNotReadableError if this
+        account may not read it.
         """
 
         def copied(part: BinaryIO) -> str:
             before = source.stat()
             digest = hashlib.sha256()
-            with _to_read(source) as received:
+            with _open_source(source) as received:
                 while chunk := received.read(_CHUNK):
                     digest.update(chunk)
                     part.write(chunk)
@@ -90,20 +90,20 @@ class Archive:
                 raise FileStillGrowingError(msg)
             return digest.hexdigest()
 
-        return self.keep(copied)
+        return self.store_output(copied)
 
-    def keep(self, fill: Callable[[BinaryIO], str]) -> str:
-        """Keeps what ``fill`` writes; it returns the SHA-256 of that, and so does this.
+    def store_output(self, fill: Callable[[BinaryIO], str]) -> str:
+        """Stores what ``fill`` writes, and returns the SHA-256 that ``fill`` returns.
 
-        The content appears under its name only when it is whole and on disk, so a crash leaves
-        nothing that could be taken for it.
+        The content appears under its name only when it is complete and on disk, so a crash leaves
+        no file that could be mistaken for it.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self.root, prefix=".part-", delete=False) as part:
             part_path = Path(part.name)
             try:
                 with failpoint("archive: fetched"):
-                    sha256 = self._filled(cast("BinaryIO", part), fill)
+                    sha256 = self._write(cast("BinaryIO", part), fill)
                     part.flush()
                     os.fsync(part.fileno())
             except BaseException:
@@ -116,7 +116,7 @@ class Archive:
             part_path.replace(final)
         return sha256
 
-    def _filled(self, part: BinaryIO, fill: Callable[[BinaryIO], str]) -> str:
+    def _write(self, part: BinaryIO, fill: Callable[[BinaryIO], str]) -> str:
         if self.key is None:
             return fill(part)
         sealer = SealedWriter(part, self.key)
@@ -125,12 +125,12 @@ class Archive:
         return sha256
 
     def read(self, sha256: str) -> bytes:
-        """The content with this hash. Raises ArchiveDamagedError where the disk gave another."""
+        """Returns the content with this hash. Raises ArchiveDamagedError if it has changed."""
         if self.key is None:
             content = self.path(sha256).read_bytes()
         else:
-            whole = io.BytesIO()  # it gives its bytes away without a copy
-            for piece in self._pieces(sha256):
+            whole = io.BytesIO()  # returns its bytes without a copy
+            for piece in self._read_pieces(sha256):
                 whole.write(piece)
             content = whole.getvalue()
         if hashlib.sha256(content).hexdigest() != sha256:
@@ -138,24 +138,24 @@ class Archive:
         return content
 
     def files(self) -> list[Path]:
-        """All that is archived."""
+        """Returns the paths of all archived files."""
         return sorted(path for path in self.root.glob("*/*") if path.is_file())
 
-    def first(self, sha256: str, length: int) -> bytes:
-        """The first ``length`` bytes of the content with this hash; all with -1, as of a file.
+    def read_start(self, sha256: str, length: int) -> bytes:
+        """Returns the first ``length`` bytes of the content with this hash; -1 means all.
 
         Raises ArchiveDamagedError.
         """
         if length < 0:
             return self.read(sha256)
-        begun = b""
-        for piece in self._pieces(sha256):
-            begun += piece
-            if len(begun) >= length:
+        start = b""
+        for piece in self._read_pieces(sha256):
+            start += piece
+            if len(start) >= length:
                 break
-        return begun[:length]
+        return start[:length]
 
-    def _pieces(self, sha256: str) -> Iterator[bytes]:
+    def _read_pieces(self, sha256: str) -> Iterator[bytes]:
         with self.path(sha256).open("rb") as file:
             if self.key is None:
                 while piece := file.read(_CHUNK):
@@ -166,17 +166,17 @@ class Archive:
             except SealBrokenError:
                 raise _damaged(sha256) from None
 
-    def sweep(self) -> None:
-        """Removes what an interrupted ``store`` left."""
+    def remove_partial_files(self) -> None:
+        """Removes the files that an interrupted ``store`` left."""
         for part in self.root.glob(".part-*"):
             part.unlink()
 
 
-def _to_read(source: Path) -> BinaryIO:
+def _open_source(source: Path) -> BinaryIO:
     try:
         return source.open("rb")
     except PermissionError:
-        msg = "the account that runs this may not read the file"
+        msg = "the account that runs the pipeline may not read the file"
         raise FileNotReadableError(msg) from None
 
 

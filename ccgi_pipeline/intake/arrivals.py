@@ -1,7 +1,8 @@
-"""Receiving: what is new in the inboxes, put into the archive and grouped into drops.
+"""Finds new files in the inboxes, archives them and groups them into drops.
 
-Belongs here: the step from listings to drops with an identity. Does not belong here:
-what is in the files.
+Belongs here: comparing listings with the files that are remembered, and telling new drops from
+duplicates. Does not belong here: listing an inbox (sources), deciding when a file is complete
+(file_stability), what the files hold (reader).
 """
 
 from __future__ import annotations
@@ -15,23 +16,28 @@ from functools import partial
 from ccgi_pipeline.common.errors import PipelineError, TransientError
 from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.intake.archive import Archive, FileStillGrowingError
-from ccgi_pipeline.intake.file_stability import Sighting, has_waited, sightings, stable_files
+from ccgi_pipeline.intake.file_stability import (
+    Sighting,
+    is_overdue,
+    select_stable_files,
+    update_sightings,
+)
 from ccgi_pipeline.intake.inbox import (
-    NOBODY,
+    NO_SENDER,
     UNKNOWN_FAMILY,
     Drop,
     InboxFile,
     folder_of,
     group_drops,
 )
-from ccgi_pipeline.intake.recognition import family_of
+from ccgi_pipeline.intake.recognition import detect_family
 from ccgi_pipeline.intake.sources import (
     Inboxes,
+    InboxProblem,
     LocalInbox,
     RemoteInbox,
     Source,
-    Unreachable,
-    checked_folders,
+    read_checksum_lists,
 )
 from ccgi_pipeline.intake.zip_files import SIZE_LIMIT, is_zip
 from ccgi_pipeline.sftp.faults import SftpMissingError
@@ -39,7 +45,7 @@ from ccgi_pipeline.sftp.faults import SftpMissingError
 
 @dataclass(frozen=True, slots=True)
 class RememberedFile:
-    """What is known of a path of the inbox: its stamp and its content when it was last taken."""
+    """The stamp and the content of a file when it was last taken from its path."""
 
     stamp: str
     sha256: str
@@ -47,7 +53,7 @@ class RememberedFile:
 
 @dataclass(frozen=True, slots=True)
 class DropHistory:
-    """The drops that are done with, and each sender's newest of a family (by sender and family)."""
+    """The ids of earlier drops, and the newest of them by sender and family."""
 
     drops: frozenset[str] = frozenset()
     newest: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -55,149 +61,151 @@ class DropHistory:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedDrops:
-    """What a look into the inboxes brought.
+    """The result of a scan whose files were archived.
 
-    ``drops`` are new, in the order in which they are to be loaded. ``duplicates`` have the
-    content of a drop that is known. ``touched`` are known files whose stamp changed and whose
-    content did not. ``growing`` files are not known to be whole: the next look takes them.
-    ``strays`` lie in no sender's folder and stay there: the operator must be told, and so of
-    servers that were ``unreachable``.
+    ``drops`` are new, in the order in which they are loaded. ``duplicates`` have the content of
+    their sender's newest drop. ``touched`` files have a new stamp and their old content.
+    ``postponed`` files may be incomplete: a later scan takes them. ``strays`` lie in no sender's
+    folder and stay there. The operator is told of ``strays`` and ``problems``.
     """
 
     drops: tuple[Drop, ...]
     duplicates: tuple[Drop, ...]
     touched: tuple[tuple[InboxFile, str], ...]
-    growing: tuple[InboxFile, ...]
+    postponed: tuple[InboxFile, ...]
     strays: tuple[InboxFile, ...]
-    unreachable: tuple[Unreachable, ...] = ()
+    problems: tuple[InboxProblem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class InboxScan:
-    """What of the inboxes is new to us, by source.
+    """What a scan found, by source.
 
-    ``new`` files are not remembered as they are now; those of them in ``ready`` may be taken, those
-    in ``waited`` without the others of their folders. ``taken`` ones lie there as they were taken;
-    ``gone`` are paths of servers where a file was taken and none is: what lies there next was sent
-    again, even if it looks the same. ``checksums`` by folder and name, where senders told them.
+    ``new``: files that are not remembered with their present stamp.
+    ``ready``: those of the new files that may be taken.
+    ``overdue``: those that no longer wait for the other files of their folder.
+    ``taken``: files that an earlier scan took and that have not changed.
+    ``gone``: paths on servers where a file was taken and none lies now. The next file there is
+    a new delivery, even if its stamp is the same.
+    ``checksums``: the SHA-256 that senders announced, by folder and file name.
     """
 
     new: tuple[tuple[Source, tuple[InboxFile, ...]], ...] = ()
     ready: frozenset[InboxFile] = frozenset()
-    waited: frozenset[InboxFile] = frozenset()
+    overdue: frozenset[InboxFile] = frozenset()
     taken: tuple[tuple[Source, InboxFile], ...] = ()
     gone: tuple[str, ...] = ()
     strays: tuple[InboxFile, ...] = ()
     checksums: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
-    def settled(self) -> bool:
-        """Whether nothing new has to be waited for."""
+    def all_ready(self) -> bool:
+        """Whether every new file may be taken."""
         return all(file in self.ready for _, files in self.new for file in files)
 
 
 @dataclass(frozen=True, slots=True)
 class ScanTerms:
-    """When files may be taken: after ``quiet``, at ``now``; ``patient`` with local files too.
+    """When files may be taken: once they have not changed for ``quiet``, counted at ``now``.
 
-    Without patience, what lies in the local inbox is taken as it is: whoever starts a night by hand
-    has put it there.
+    Without ``wait_for_local``, files of the local inbox are taken at once: an operator who starts
+    a night by hand has put them there.
     """
 
     now: datetime
     quiet: timedelta
-    patient: bool
+    wait_for_local: bool
 
 
 def scan_inboxes(
     inboxes: Inboxes,
     remembered: Mapping[str, RememberedFile],
-    looks: Mapping[str, Sighting],
-    watch: ScanTerms,
+    sightings: Mapping[str, Sighting],
+    terms: ScanTerms,
     only: str | None = None,
 ) -> tuple[InboxScan, dict[str, Sighting]]:
-    """What is new in all inboxes and may be taken, and what was seen, for the next look."""
+    """Scans all inboxes; returns what it found, and the sightings that the next scan needs."""
     new: list[tuple[Source, tuple[InboxFile, ...]]] = []
     strays: list[InboxFile] = []
     ready: set[InboxFile] = set()
-    long: set[InboxFile] = set()
+    overdue: set[InboxFile] = set()
     checksums: dict[str, Mapping[str, str]] = {}
     taken: list[tuple[Source, InboxFile]] = []
     gone: list[str] = []
-    listings = inboxes.look()
-    unasked = {told.server for told in inboxes.unreachable}
-    seen_now = {path: last for path, last in looks.items() if path.partition(":")[0] in unasked}
+    listings = inboxes.list_all()
+    failed = {problem.server for problem in inboxes.problems}
+    seen_now = {path: last for path, last in sightings.items() if path.partition(":")[0] in failed}
     for source, listing in listings:
-        strays += [file for file in listing.files if file.sender == NOBODY]
-        own = [f for f in listing.files if f.sender != NOBODY and only in {None, f.sender}]
-        files = tuple(file for file in own if not _known(file, remembered))
+        strays += [file for file in listing.files if file.sender == NO_SENDER]
+        own = [f for f in listing.files if f.sender != NO_SENDER and only in {None, f.sender}]
+        files = tuple(file for file in own if not _is_remembered(file, remembered))
         if isinstance(source, RemoteInbox) and only is None:
-            listed = {file.shown for file in listing.files}
+            present = {file.shown for file in listing.files}
             gone += [
                 path
                 for path, before in remembered.items()
-                if path.startswith(f"{source.name}:") and before.stamp and path not in listed
+                if path.startswith(f"{source.name}:") and before.stamp and path not in present
             ]
-        taken += [(source, file) for file in own if _known(file, remembered)]
-        seen_now |= sightings([*files, *listing.unfinished], looks, watch.now)
+        taken += [(source, file) for file in own if _is_remembered(file, remembered)]
+        seen_now |= update_sightings([*files, *listing.unfinished], sightings, terms.now)
         if not files:
             continue
         new.append((source, files))
-        if isinstance(source, LocalInbox) and not watch.patient:
+        if isinstance(source, LocalInbox) and not terms.wait_for_local:
             ready |= {*files}
             continue
         try:
-            vouched = checked_folders(source, listing)
+            checked = read_checksum_lists(source, listing)
         except (PipelineError, OSError):
-            vouched = {}  # its list is still being written: its files wait as all others do
-        checksums |= vouched
+            checked = {}  # the list may be incomplete: the files wait like all others
+        checksums |= checked
         ready |= {
-            *stable_files(
-                files, listing.unfinished, seen_now, watch.now, watch.quiet, frozenset(vouched)
+            *select_stable_files(
+                files, listing.unfinished, seen_now, terms.now, terms.quiet, frozenset(checked)
             )
         }
-        long |= {file for file in files if has_waited(file, seen_now, watch.now, watch.quiet)}
-    look = InboxScan(
+        overdue |= {file for file in files if is_overdue(file, seen_now, terms.now, terms.quiet)}
+    scan = InboxScan(
         tuple(new),
         frozenset(ready),
-        frozenset(long),
+        frozenset(overdue),
         tuple(taken),
         tuple(gone),
         tuple(strays),
         checksums,
     )
-    return look, seen_now
+    return scan, seen_now
 
 
-def _known(file: InboxFile, remembered: Mapping[str, RememberedFile]) -> bool:
+def _is_remembered(file: InboxFile, remembered: Mapping[str, RememberedFile]) -> bool:
     before = remembered.get(file.shown)
     return before is not None and before.stamp == file.stamp
 
 
 def receive_files(
     inboxes: Inboxes,
-    look: InboxScan,
+    scan: InboxScan,
     archive: Archive,
     remembered: Mapping[str, RememberedFile],
     history: DropHistory,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ReceivedDrops:
-    """Archives the files of ``look`` that are ready, and groups them into drops.
+    """Archives the files of ``scan`` that are ready, and groups them into drops.
 
-    What of a folder cannot be had now is left to the next look, with all that lies beside it:
-    it may have been sent together. ``progress`` hears the sender of each file taken.
+    If a file cannot be read now, the other files of its folder wait with it for the next scan,
+    because they may have been sent together. ``progress`` is called with the sender of each file.
     """
-    archive.sweep()
+    archive.remove_partial_files()
     arrived: list[tuple[InboxFile, str]] = []
     touched: list[tuple[InboxFile, str]] = []
-    growing: list[InboxFile] = []
-    for source, files in look.new:
-        growing += [file for file in files if file not in look.ready]
-        ready = [file for file in files if file in look.ready]
-        take = partial(_taken, source, archive, inboxes)
-        for file, sha256, later in prefetch(take, ready, source.at_once):
-            if later or _promised(file, look) not in {"", sha256 or ""}:
-                growing.append(file)
+    postponed: list[InboxFile] = []
+    for source, files in scan.new:
+        postponed += [file for file in files if file not in scan.ready]
+        ready = [file for file in files if file in scan.ready]
+        take = partial(_archive_file, source, archive, inboxes)
+        for file, sha256, later in prefetch(take, ready, source.parallel_reads):
+            if later or _announced_checksum(file, scan) not in {"", sha256 or ""}:
+                postponed.append(file)
                 continue
             if sha256 is None:
                 continue
@@ -207,26 +215,26 @@ def receive_files(
                 touched.append((file, sha256))
             else:
                 arrived.append((_with_family(file, archive, sha256), sha256))
-    incomplete = {folder_of(file) for file in growing}
-    late = {f for f, _ in arrived if folder_of(f) in incomplete and f not in look.waited}
+    incomplete = {folder_of(file) for file in postponed}
+    late = {f for f, _ in arrived if folder_of(f) in incomplete and f not in scan.overdue}
     arrived = [(file, sha256) for file, sha256 in arrived if file not in late]
-    drops, duplicates = _sorted_out(arrived, history)
+    drops, duplicates = _split_duplicates(arrived, history)
     return ReceivedDrops(
         drops,
         duplicates,
         tuple(touched),
-        (*growing, *sorted(late)),
-        look.strays,
-        tuple(inboxes.unreachable),
+        (*postponed, *sorted(late)),
+        scan.strays,
+        tuple(inboxes.problems),
     )
 
 
-def _taken(
+def _archive_file(
     source: Source, archive: Archive, inboxes: Inboxes, file: InboxFile
 ) -> tuple[InboxFile, str | None, bool]:
-    """The file, its SHA-256 now that it is in the archive, and whether to come back for it.
+    """Archives a file; returns it, its SHA-256, and whether the next scan must try again.
 
-    No SHA-256 where it is gone, must not be read, or cannot be had just now.
+    The SHA-256 is None if the file is gone or cannot be read.
     """
     if source not in inboxes.sources:
         return file, None, True
@@ -237,48 +245,50 @@ def _taken(
     except (FileNotFoundError, SftpMissingError):
         return file, None, False
     except PipelineError as error:
-        inboxes.failed(source, error)
+        inboxes.record_failure(source, error)
         return file, None, isinstance(error, TransientError)
 
 
-def _promised(file: InboxFile, look: InboxScan) -> str:
-    """The SHA-256 that the sender told of the file; empty where none was told."""
-    return look.checksums.get(folder_of(file), {}).get(file.name, "")
+def _announced_checksum(file: InboxFile, scan: InboxScan) -> str:
+    """Returns the SHA-256 that the sender announced for the file; empty if there is none."""
+    return scan.checksums.get(folder_of(file), {}).get(file.name, "")
 
 
 def _with_family(file: InboxFile, archive: Archive, sha256: str) -> InboxFile:
-    """A file in no family's folder and with no known name may still have a known header."""
+    """Returns the file with the family of its header, if folder and name say no family."""
     if file.family != UNKNOWN_FAMILY:
         return file
     if is_zip(file.name) and archive.size(sha256) > SIZE_LIMIT:
-        return file  # to look into it takes all of it
-    return replace(file, family=family_of(partial(archive.first, sha256), file.name, file.sender))
+        return file  # a zip must be read to its end before its members are known
+    return replace(
+        file, family=detect_family(partial(archive.read_start, sha256), file.name, file.sender)
+    )
 
 
-def _sorted_out(
+def _split_duplicates(
     arrived: list[tuple[InboxFile, str]], history: DropHistory
 ) -> tuple[tuple[Drop, ...], tuple[Drop, ...]]:
-    """New drops apart from those that came before.
+    """Groups files into drops, and separates the new drops from duplicates.
 
-    Only what a sender sent last is a duplicate when it comes again: to send an older package once
-    more after a newer one is to go back to it. It becomes a drop of its own.
+    Only a copy of a sender's newest drop is a duplicate. An older package that is sent again after
+    a newer one replaces it, so it becomes a drop of its own.
     """
     newest = dict(history.newest)
     times = Counter(_content(known) for known in history.drops)
     drops: list[Drop] = []
     duplicates: list[Drop] = []
     for drop in group_drops(arrived):
-        place = drop.sender, drop.family
-        if _content(newest.get(place, "")) == drop.id:
-            duplicates.append(replace(drop, id=newest[place]))
+        key = drop.sender, drop.family
+        if _content(newest.get(key, "")) == drop.id:
+            duplicates.append(replace(drop, id=newest[key]))
             continue
         times[drop.id] += 1
         again = times[drop.id] > 1
         drops.append(replace(drop, id=f"{drop.id}-{times[drop.id]}") if again else drop)
-        newest[place] = drops[-1].id
+        newest[key] = drops[-1].id
     return tuple(drops), tuple(duplicates)
 
 
 def _content(drop_id: str) -> str:
-    """The part of a drop's id that follows from its content; the rest counts its comings."""
+    """Returns the part of a drop's id that depends on its content, without the repeat number."""
     return drop_id.split("-", 1)[0]

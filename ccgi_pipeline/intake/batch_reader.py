@@ -1,9 +1,8 @@
-"""Many files read together: those of one form in one pass, as the strict reader would read each.
+"""Reads many small files with the same header in one parse, with the strict reader's results.
 
-Belongs here: which files need no closer look, and one parse for all that have the same header. A
-district's file is small, and a parser's beginning costs more than its lines: a state has tens of
-thousands of them a night. Does not belong here: how a file is read that needs a closer look
-(reader). A test holds that both make the same of every file.
+Belongs here: deciding which files can be parsed together, and parsing them. A state sends tens of
+thousands of small files a night, and starting a parser costs more than parsing their lines. Does
+not belong here: reading every other file (reader). A test checks that both give equal readings.
 """
 
 from __future__ import annotations
@@ -17,27 +16,27 @@ import polars as pl
 from ccgi_pipeline.feeds.registry import FEEDS, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake.encodings import decode
-from ccgi_pipeline.intake.headers import Header, header_of
+from ccgi_pipeline.intake.headers import Header, parse_header
 from ccgi_pipeline.intake.reader import (
     LINE,
     SPAN,
-    Form,
+    LineFormat,
     Reading,
-    cells_of,
-    findings_of,
+    collect_findings,
     is_blank,
     no_line_unreadable,
-    physical_lines,
+    parse_cells,
     read,
+    split_lines,
 )
 
 SMALL = 1 << 20
-"""Bytes of a file that is better read with others; a larger one keeps the parser busy by itself."""
+"""Up to this many bytes a file is read together with others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One file to read, as ``reader.read`` is asked for it."""
+class FileToRead:
+    """The arguments of ``reader.read`` for one file."""
 
     content: bytes
     file_name: str
@@ -47,9 +46,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A file whose header is known and whose lines are still to be looked at."""
+    """A file whose header is known and whose lines are not parsed yet."""
 
-    place: int
+    position: int
     header: Header
     below: bytes
     quoted: bool
@@ -60,48 +59,48 @@ class _Body:
 
     @property
     def form(self) -> tuple[object, ...]:
-        """What files must have in common to be parsed together."""
+        """Returns what files must have in common to be parsed together."""
         header = self.header
         return header.feed.name, header.text, header.separator, header.edition, self.quoted
 
 
-def read_together(asked: Sequence[Asked]) -> list[Reading]:
-    """The readings of small files, in their order: each what ``reader.read`` makes of it."""
+def read_batch(files: Sequence[FileToRead]) -> list[Reading]:
+    """Returns the readings of small files in their order, equal to those of ``reader.read``."""
     headers = _Headers()
     groups: dict[tuple[object, ...], list[_Body]] = {}
-    for place, one in enumerate(asked):
-        body = _body(place, one, headers)
+    for position, file in enumerate(files):
+        body = _parse_header_line(position, file, headers)
         if body is not None:
             groups.setdefault(body.form, []).append(body)
     readings: dict[int, Reading] = {}
     for bodies in groups.values():
-        readings.update(_readings(bodies))
+        readings.update(_parse_bodies(bodies))
     return [
-        readings[place]
-        if place in readings
-        else read(one.content, one.file_name, one.candidates, one.edition)
-        for place, one in enumerate(asked)
+        readings[position]
+        if position in readings
+        else read(file.content, file.file_name, file.candidates, file.edition)
+        for position, file in enumerate(files)
     ]
 
 
 class _Headers:
-    """Headers that were understood before: the same line comes from hundreds of districts."""
+    """Keeps parsed headers, because hundreds of districts send the same line."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[object, ...], Header | None] = {}
 
-    def of(self, line: str, one: Asked) -> Header | None:
-        named = feed_by_name(one.file_name, one.candidates)
-        candidates = tuple(feed.name for feed in one.candidates)
-        asked = line, named.name if named else None, candidates, one.edition
-        if asked not in self._known:
-            self._known[asked] = header_of(1, line, named, one.candidates, one.edition)
-        return self._known[asked]
+    def of(self, line: str, file: FileToRead) -> Header | None:
+        named = feed_by_name(file.file_name, file.candidates)
+        candidates = tuple(feed.name for feed in file.candidates)
+        key = line, named.name if named else None, candidates, file.edition
+        if key not in self._known:
+            self._known[key] = parse_header(1, line, named, file.candidates, file.edition)
+        return self._known[key]
 
 
-def _body(place: int, one: Asked, headers: _Headers) -> _Body | None:
-    """The file as far as it is understood at a glance; None where it needs a closer look."""
-    text = decode(one.content)
+def _parse_header_line(position: int, file: FileToRead, headers: _Headers) -> _Body | None:
+    """Parses a file's header; None if the file must go through ``reader.read``."""
+    text = decode(file.content)
     if text.body is None or text.findings:
         return None
     first, _, below = text.body.partition(b"\n")
@@ -109,21 +108,21 @@ def _body(place: int, one: Asked, headers: _Headers) -> _Body | None:
         return None
     if below.startswith(b"\n") or b"\n\n" in below:
         return None
-    header = headers.of(first.decode(), one)
+    header = headers.of(first.decode(), file)
     if header is None or header.fatal or len(header.columns) == 1:
         return None
     if not below.endswith(b"\n"):
         below += b"\n"
     quote = header.feed.quote
-    return _Body(place, header, below, quoted=quote is not None and quote.encode() in below)
+    return _Body(position, header, below, quoted=quote is not None and quote.encode() in below)
 
 
-def _readings(bodies: list[_Body]) -> Iterator[tuple[int, Reading]]:
-    """Readings of the files of one form whose every line is a record as it stands, by place."""
+def _parse_bodies(bodies: list[_Body]) -> Iterator[tuple[int, Reading]]:
+    """Parses files of one form; yields position and reading of those with regular lines only."""
     content = b"".join(body.below for body in bodies)
     counts = np.array([body.lines for body in bodies])
-    lines = physical_lines(content)
-    regular = _are_regular(lines, np.repeat(np.arange(len(bodies)), counts), bodies[0])
+    lines = split_lines(content)
+    regular = _select_regular_files(lines, np.repeat(np.arange(len(bodies)), counts), bodies[0])
     if not regular.all():
         bodies = [body for body, right in zip(bodies, regular, strict=True) if right]
         if not bodies:
@@ -140,11 +139,11 @@ def _readings(bodies: list[_Body]) -> Iterator[tuple[int, Reading]]:
         "text",
         pl.lit(value=False).alias("extra"),
     )
-    cells = cells_of(records, header, content)
-    findings = findings_of(list(header.findings), records.clear(), no_line_unreadable())
+    cells = parse_cells(records, header, content)
+    findings = collect_findings(list(header.findings), records.clear(), no_line_unreadable())
     for body, start, count in zip(bodies, starts.tolist(), counts.tolist(), strict=True):
         yield (
-            body.place,
+            body.position,
             Reading(
                 feed=header.feed,
                 encoding="utf-8",
@@ -160,10 +159,10 @@ def _readings(bodies: list[_Body]) -> Iterator[tuple[int, Reading]]:
 _FIRST_BELOW_HEADER = 2
 
 
-def _are_regular(lines: pl.DataFrame, of_file: np.ndarray, body: _Body) -> np.ndarray:
-    """For each file whether its every line is a record as it stands; ``body`` is one of them."""
+def _select_regular_files(lines: pl.DataFrame, of_file: np.ndarray, body: _Body) -> np.ndarray:
+    """Returns for each file whether every line is one record; ``body`` is any one of them."""
     header = body.header
-    form = Form(header.separator, header.feed.quote, len(header.columns), header.text)
+    form = LineFormat(header.separator, header.feed.quote, len(header.columns), header.text)
     text = pl.col("text")
     right = text.str.count_matches(form.separator, literal=True) == form.cells - 1
     if body.quoted:

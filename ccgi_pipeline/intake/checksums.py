@@ -1,8 +1,7 @@
-"""Checksums: a sender's own list of SHA-256, by which a file is known to be whole at once.
+"""Parses a sender's list of SHA-256 checksums, in the form of ``sha256sum``.
 
-Belongs here: reading such a list, in the form of ``sha256sum``. A list that can be read proves what
-no clock can: a manifest of names alone says which files belong together, and not whether they are
-finished.
+Belongs here: the form of such a list. With it a file is known to be complete without waiting; a
+manifest of names only says which files belong together.
 """
 
 from __future__ import annotations
@@ -11,18 +10,18 @@ import re
 from pathlib import PurePosixPath
 
 _LINE = re.compile(rb"\\?([0-9a-fA-F]{64})[ \t]+\*?(.+)")
-LARGEST = 1 << 20
-"""Bytes of a list that are read: ten thousand lines. A larger one is none of ours."""
+LIST_SIZE_LIMIT = 1 << 20
+"""Bytes of about ten thousand lines. A larger file is not a list that a sender would write."""
 
 
-def checksums_in(content: bytes) -> dict[str, str]:
-    """SHA-256 in small hexadecimal digits by file name (without folders).
+def parse_checksums(content: bytes) -> dict[str, str]:
+    """Returns SHA-256 in lower-case hexadecimal digits by file name (without folders).
 
-    Nothing if any line of ``content`` has another form: such a list may itself be unfinished.
+    Returns nothing if any line of ``content`` has another form: the list may be incomplete.
     """
     listed = {}
     lines = content.removeprefix(b"\xef\xbb\xbf").splitlines()
-    if not content.endswith((b"\n", b"\r")) or len(content) > LARGEST:
+    if not content.endswith((b"\n", b"\r")) or len(content) > LIST_SIZE_LIMIT:
         return {}
     for line in filter(None, lines):
         found = _LINE.fullmatch(line.strip())

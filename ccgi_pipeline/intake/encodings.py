@@ -1,7 +1,7 @@
-r"""Bytes to text: encodings and line ends, decided once for a whole file.
+r"""Decodes a file's bytes into text with ``\n`` line ends.
 
-Belongs here: which encoding a file has and its text with ``\n`` line ends. Does not belong here:
-cells, headers, feeds.
+Belongs here: detecting the encoding and the line ends of a whole file. Does not belong here: cells,
+headers, feeds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _SAMPLE = 4096
-"""Bytes that are looked at for UTF-16 without a mark: every second one is NUL in plain text."""
+"""Bytes examined for UTF-16 without a mark: in plain text every second one is NUL."""
 _MOSTLY = 0.4
 
 
@@ -32,7 +32,7 @@ class Text:
 
 
 def decode(content: bytes) -> Text:
-    """The text of ``content``: UTF-8, UTF-16 (with or without mark) or else Windows text."""
+    """Decodes ``content`` as UTF-8, UTF-16 (with or without mark) or else as Windows text."""
     findings: list[Finding] = []
     encoding = ""
     for mark, marked_encoding in _BYTE_ORDER_MARKS:
@@ -40,25 +40,25 @@ def decode(content: bytes) -> Text:
             encoding, content = marked_encoding, content[len(mark) :]
             findings.append(Finding(file_rules.BYTE_ORDER_MARK))
             break
-    encoding = encoding or _unmarked_utf16(content) or "utf-8"
+    encoding = encoding or _detect_utf16(content) or "utf-8"
     if encoding == "utf-8":
-        body, encoding = _from_eight_bits(content)
+        body, encoding = _decode_eight_bits(content)
     else:
         findings.append(Finding(file_rules.UTF16))
-        body = _decoded(content, encoding)
+        body = _decode(content, encoding)
     if body is None:
         return Text(None, encoding, (Finding(file_rules.ENCODING),))
     if encoding == "cp1252":
         findings.append(Finding(file_rules.WINDOWS_TEXT))
     while body.startswith(codecs.BOM_UTF8):
         body = body.removeprefix(codecs.BOM_UTF8)
-    body, odd = _with_line_feeds(body)
+    body, odd = _normalize_line_ends(body)
     if odd:
         findings.append(Finding(file_rules.LINE_ENDS))
     return Text(body, encoding, tuple(findings))
 
 
-def _unmarked_utf16(content: bytes) -> str | None:
+def _detect_utf16(content: bytes) -> str | None:
     sample = content[:_SAMPLE]
     half = max(1, len(sample) // 2)
     if sample[1::2].count(0) / half > _MOSTLY:
@@ -68,11 +68,11 @@ def _unmarked_utf16(content: bytes) -> str | None:
     return None
 
 
-def _from_eight_bits(content: bytes) -> tuple[bytes | None, str]:
-    """Kept as it is where it is UTF-8; else as Windows text, if every byte is a character there."""
+def _decode_eight_bits(content: bytes) -> tuple[bytes | None, str]:
+    """Returns UTF-8 bytes and the encoding: UTF-8, or cp1252 if every byte is a character there."""
     if content.isascii():
         return content, "utf-8"
-    body = _decoded(content, "utf-8")
+    body = _decode(content, "utf-8")
     if body is not None:
         return body, "utf-8"
     try:
@@ -81,11 +81,11 @@ def _from_eight_bits(content: bytes) -> tuple[bytes | None, str]:
         return None, "unknown"
 
 
-def _decoded(content: bytes, encoding: str) -> bytes | None:
-    """The content as UTF-8, or None where it is not in ``encoding``.
+def _decode(content: bytes, encoding: str) -> bytes | None:
+    """Returns the content as UTF-8, or None if it is not in ``encoding``.
 
-    A file that was cut within a letter is still in it: a NUL stands for the rest of the letter, so
-    that the reader gives up that line and no other.
+    If the file was cut off within a letter, a NUL replaces that letter, so that the reader rejects
+    only that line.
     """
     try:
         return content.decode(encoding).encode()
@@ -97,11 +97,11 @@ def _decoded(content: bytes, encoding: str) -> bytes | None:
 
 _LONGEST_LETTER = 4
 _CUT_OFF = ("unexpected end of data", "truncated data")
-"""What Python says of a letter of which the end is missing."""
+"""Python's reasons for a letter whose last bytes are missing."""
 
 
-def _with_line_feeds(body: bytes) -> tuple[bytes, bool]:
-    r"""The body with ``\n`` line ends, and whether its line ends were mixed or bare CR."""
+def _normalize_line_ends(body: bytes) -> tuple[bytes, bool]:
+    r"""Returns the body with ``\n`` line ends, and whether its line ends were mixed or bare CR."""
     returns = body.count(b"\r")
     if not returns:
         return body, False

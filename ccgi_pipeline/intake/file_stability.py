@@ -1,8 +1,9 @@
-"""Settling: which files of an inbox stand still, so that they may be taken for whole.
+"""Decides which files of an inbox are complete, from the sightings of several scans.
 
-Belongs here: the decision, a pure function of what was seen at one look after the other. SFTP has
-no word for "I have finished": WinSCP renames a large file when it is whole and writes a small one
-in place, FileZilla and cURL write in place always. Does not belong here: looking (sources).
+Belongs here: the decision, a pure function. SFTP cannot announce that an upload has ended: WinSCP
+renames a large file when it is complete and writes a small one in place, FileZilla and cURL always
+write in place. So a file counts as complete when it has not changed for a while. Does not belong
+here: listing the files (sources).
 """
 
 from __future__ import annotations
@@ -14,96 +15,106 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from ccgi_pipeline.intake.inbox import InboxFile, place
+from ccgi_pipeline.intake.inbox import InboxFile, delivery_place
 
-_LOOKS = 2
-_COMPANY = 12
-"""A file that stands still waits for others of its folder that do not, so that what was sent
-together is taken together; but no longer than so many quiet periods (an hour, usually): a folder
-into which something is always written must not wait for ever."""
+_SCANS = 2
+_QUIET_PERIODS = 12
+"""A complete file waits for changing files of its folder, so that files that were sent together are
+taken together. It waits for at most this many quiet periods (usually an hour), because some folders
+are always being written to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What was seen of a file: its stamp, since when it has that, at how many looks."""
+    """A file's stamp, the time of the first scan that saw it, and the number of scans since."""
 
     stamp: str
     since: datetime
-    looks: int = 1
+    scans: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """What time it is, and waiting; the tests have one of their own."""
+    """Tells the time and waits; tests replace it."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
 
 
-def sightings(
+def update_sightings(
     files: Iterable[InboxFile], before: Mapping[str, Sighting], now: datetime
 ) -> dict[str, Sighting]:
-    """What is known of ``files`` after a look at ``now``, by path."""
-    return {file.shown: _seen(file, before.get(file.shown), now) for file in files}
+    """Returns the sightings of ``files`` after a scan at ``now``, by path."""
+    return {file.shown: _update_sighting(file, before.get(file.shown), now) for file in files}
 
 
-def _seen(file: InboxFile, before: Sighting | None, now: datetime) -> Sighting:
+def _update_sighting(file: InboxFile, before: Sighting | None, now: datetime) -> Sighting:
     if before is None or before.stamp != file.stamp or before.since > now:
         return Sighting(file.stamp, now)
-    return Sighting(file.stamp, before.since, before.looks + 1)
+    return Sighting(file.stamp, before.since, before.scans + 1)
 
 
-def stable_files(
+def select_stable_files(
     files: Sequence[InboxFile],
     unfinished: Iterable[InboxFile],
-    looks: Mapping[str, Sighting],
+    sightings: Mapping[str, Sighting],
     now: datetime,
     quiet: timedelta,
-    vouched: frozenset[str] = frozenset(),
+    checksummed: frozenset[str] = frozenset(),
 ) -> list[InboxFile]:
-    """Those of ``files`` that may be taken: they stood still over two looks and ``quiet``.
+    """Returns those of ``files`` that may be taken: two scans and ``quiet`` saw no change.
 
-    ``unfinished`` are files with a partial name: while one moves, its folder is being written to.
-    Files of the folders ``vouched`` have a list of checksums with them that will tell whether they
-    are whole: two looks are enough.
+    ``unfinished`` are files with a partial name: while one changes, its folder is being written to.
+    The folders ``checksummed`` have a list of checksums that proves whether files are complete, so
+    two scans are enough for them.
     """
-    moving: defaultdict[tuple[str, str, str], bool] = defaultdict(bool)
+    changing: defaultdict[tuple[str, str, str], bool] = defaultdict(bool)
     for file in [*files, *unfinished]:
-        rests = _rests(file, looks, now, timedelta() if place(file)[2] in vouched else quiet)
-        moving[place(file)] |= not rests
+        stable = _is_stable(
+            file, sightings, now, timedelta() if delivery_place(file)[2] in checksummed else quiet
+        )
+        changing[delivery_place(file)] |= not stable
     return [
-        file for file in files if not moving[place(file)] or has_waited(file, looks, now, quiet)
+        file
+        for file in files
+        if not changing[delivery_place(file)] or is_overdue(file, sightings, now, quiet)
     ]
 
 
-def has_waited(
-    file: InboxFile, looks: Mapping[str, Sighting], now: datetime, quiet: timedelta
+def is_overdue(
+    file: InboxFile, sightings: Mapping[str, Sighting], now: datetime, quiet: timedelta
 ) -> bool:
-    """Whether the file has waited for the others of its folder for long enough."""
-    return _rests(file, looks, now, max(quiet, _LEAST) * _COMPANY)
+    """Returns whether the file has waited long enough for the other files of its folder."""
+    return _is_stable(file, sightings, now, max(quiet, _SHORTEST_QUIET) * _QUIET_PERIODS)
 
 
-_LEAST = timedelta(minutes=5)
+_SHORTEST_QUIET = timedelta(minutes=5)
 
 
-def _rests(file: InboxFile, looks: Mapping[str, Sighting], now: datetime, quiet: timedelta) -> bool:
-    look = looks.get(file.shown)
+def _is_stable(
+    file: InboxFile, sightings: Mapping[str, Sighting], now: datetime, quiet: timedelta
+) -> bool:
+    sighting = sightings.get(file.shown)
     return (
-        look is not None
-        and look.stamp == file.stamp
-        and look.looks >= _LOOKS
-        and now - look.since >= quiet
+        sighting is not None
+        and sighting.stamp == file.stamp
+        and sighting.scans >= _SCANS
+        and now - sighting.since >= quiet
     )
 
 
 _FIRST_RETRY = timedelta(minutes=10)
 
 
-def attempt_number(ready: Iterable[InboxFile], looks: Mapping[str, Sighting], now: datetime) -> int:
-    """How often by now a night should have been asked for that takes these files.
+def attempt_number(
+    ready: Iterable[InboxFile], sightings: Mapping[str, Sighting], now: datetime
+) -> int:
+    """Returns how many nights should have been started by now for these files.
 
-    Grows by one each time that the wait has doubled: what fails is tried again, and not for ever
-    every minute.
+    The number grows by one each time the wait has doubled, so a night that fails is tried again at
+    growing intervals.
     """
-    oldest = min((looks[file.shown].since for file in ready if file.shown in looks), default=now)
+    oldest = min(
+        (sightings[file.shown].since for file in ready if file.shown in sightings), default=now
+    )
     return max(0, int(math.log2(max(1.0, (now - oldest) / _FIRST_RETRY))))

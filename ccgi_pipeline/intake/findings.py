@@ -1,8 +1,8 @@
-"""Findings: the places where a rule is not met.
+"""Defines findings, the places where a rule is not met, and the frame that holds them.
 
-Belongs here: the one frame in which every room hands findings on, and how to make it. A finding
-has no room for a pupil's value: ``detail`` holds counts and column names only. Words and fix belong
-to the rule and are looked up when somebody reads the finding.
+Belongs here: the one frame in which all modules pass findings on. A finding never holds a student's
+value: ``detail`` has counts and column names only. Text and fix belong to the rule and are added
+when a finding is shown.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ FINDINGS_SCHEMA = {
     "column": pl.String,
     "detail": pl.String,
 }
-"""One row a finding; ``line`` is the physical line (the header is 1), null for the whole file."""
+"""One row per finding; ``line`` is the physical line (the header is 1), null for the whole file."""
 WEIGHED_SCHEMA = {**FINDINGS_SCHEMA, "severity": pl.String}
-"""The same once it is known how much each weighs to who sent the file."""
+"""The same with the severity that the sender's profile gives each finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Finding:
 
 
 def findings_frame(findings: Iterable[Finding]) -> pl.DataFrame:
-    """The findings as a frame of ``FINDINGS_SCHEMA``."""
+    """Returns the findings as a frame of ``FINDINGS_SCHEMA``."""
     rows = [(found.rule.id, found.line, found.column, found.detail) for found in findings]
     return pl.DataFrame(rows, schema=FINDINGS_SCHEMA, orient="row")
 
 
 def line_findings(lines: pl.Series, rule: Rule, detail: pl.Series | None = None) -> pl.DataFrame:
-    """One finding of ``rule`` for each of ``lines`` (physical line numbers)."""
+    """Returns one finding of ``rule`` for each of ``lines`` (physical line numbers)."""
     return pl.DataFrame({"line": lines.cast(pl.UInt32)}).select(
         pl.lit(rule.id).alias("rule"),
         "line",

@@ -1,7 +1,7 @@
-"""The header of a file: which feed it is, and which column each cell of a line belongs to.
+"""Parses a file's header: which feed the file is, and which column each cell belongs to.
 
-Belongs here: the first line, and what is wrong with it. Does not belong here: the lines below it
-(reader), what a column's values must be (verification).
+Belongs here: the first line and its findings. Does not belong here: the lines below it (reader),
+what a column's values must be (verification).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ccgi_pipeline.intake.findings import Finding
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The file's columns: for each cell its column's name, or None where it is none of the feed."""
+    """A file's columns: for each cell the column's name, or None if the feed has no such column."""
 
     feed: FeedSpec
     separator: str
@@ -30,7 +30,7 @@ class Header:
 
     @property
     def fatal(self) -> bool:
-        """Whether no line below it can be read."""
+        """Whether the lines below the header cannot be read."""
         foreign = self.feed.headers.foreign if self.feed.headers else None
         return any(found.rule in (*_FATAL, foreign) for found in self.findings)
 
@@ -38,18 +38,18 @@ class Header:
 _FATAL = (file_rules.COLUMN_MISSING, file_rules.COLUMN_TWICE)
 
 
-def header_of(
+def parse_header(
     number: int,
     line: str,
     named: FeedSpec | None,
     candidates: Sequence[FeedSpec],
     edition: str = "",
 ) -> Header | None:
-    """The header in ``line``, or None: a pupil's line must not be taken for one."""
+    """Parses ``line`` as a header; None if it is none, such as a student's line."""
     best: tuple[int, FeedSpec, str, list[str]] | None = None
     separators = dict.fromkeys(mark for feed in candidates for mark in feed.separators)
     for separator in separators:
-        cells = _cells(line, separator)
+        cells = _split_header(line, separator)
         feed = named or feed_by_header(cells, candidates)
         if feed is None or separator not in feed.separators:
             continue
@@ -66,13 +66,13 @@ def header_of(
     edition = feed.edition_of({fold(cell) for cell in cells}, edition)
     findings = [
         *_header_findings(feed, columns, cells, edition, number),
-        *_letter_findings(feed, separator, columns, cells, number),
+        *_specification_findings(feed, separator, columns, cells, number),
     ]
     return Header(feed, separator, line, columns, edition, tuple(findings))
 
 
-def _cells(line: str, separator: str) -> list[str]:
-    """The cells of a header line, which people do quote even where the feed has no quotes."""
+def _split_header(line: str, separator: str) -> list[str]:
+    """Splits a header line, which may have quotes even if the feed's lines have none."""
     try:
         cells = next(csv.reader([line], delimiter=separator, strict=True), [])
     except csv.Error:
@@ -92,7 +92,7 @@ def _header_findings(
     edition: str,
     line: int,
 ) -> Iterator[Finding]:
-    """Columns that are there twice, that are none of the feed's, that are missing."""
+    """Yields findings of columns that appear twice, are unknown to the feed, or are missing."""
     absent, unknown, own = file_rules.COLUMN_ABSENT, file_rules.COLUMN_UNKNOWN, None
     if feed.headers:
         absent, unknown, own = feed.headers.absent, feed.headers.unknown, feed.headers.extension
@@ -100,7 +100,7 @@ def _header_findings(
         yield Finding(file_rules.COLUMN_TWICE, line=line, column=twice)
     for position, (name, cell) in enumerate(zip(columns, cells, strict=True), start=1):
         if name is None and not (own and cell.startswith(own)):
-            # Its name stays unsaid: in a file without a proper header it may be a pupil's.
+            # The cell is not quoted: in a file without a header it may be a student's value.
             yield Finding(unknown, line=line, detail=f"column {position}")
     for declared in feed.columns.values():
         if declared.name not in columns and declared.expected_in(edition or _CURRENT):
@@ -110,17 +110,17 @@ def _header_findings(
 
 
 _CURRENT = "1.1"
-"""The edition of a file that shows none, where a feed has editions."""
+"""The edition of a file whose header shows none, in feeds that have editions."""
 
 
-def _letter_findings(
+def _specification_findings(
     feed: FeedSpec,
     separator: str,
     columns: tuple[str | None, ...],
     cells: Sequence[str],
     line: int,
 ) -> Iterator[Finding]:
-    """What the specification's letter says of a header, where it says anything."""
+    """Yields findings of a header that differs from the letter of the feed's specification."""
     rules = feed.headers
     if rules is None:
         return
@@ -138,6 +138,6 @@ def _letter_findings(
         not name and cell.startswith(rules.extension)
         for name, cell in zip(columns, cells, strict=True)
     ]
-    own_first = any(mine and any(columns[n:]) for n, mine in enumerate(own))
-    if places != sorted(places) or own_first:
+    extension_first = any(is_extension and any(columns[n:]) for n, is_extension in enumerate(own))
+    if places != sorted(places) or extension_first:
         yield Finding(rules.order, line=line)

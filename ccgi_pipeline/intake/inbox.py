@@ -1,7 +1,7 @@
-"""The inbox: which files lie there, whose they are, and which of them were delivered together.
+"""Lists an inbox and groups its files into drops by sender, family, folder and date.
 
-Belongs here: the folder's layout (``inbox/<CD code>/<family>/...``) and the identity of a drop.
-Pure but for the listing. Does not belong here: what the files hold.
+Belongs here: the folder's layout (``inbox/<CD code>/<family>/...``) and the identity of a drop. All
+functions except the listing are pure. Does not belong here: what the files hold.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ccgi_pipeline.feeds.registry import (
     date_in_name,
     feed_by_name,
 )
-from ccgi_pipeline.intake.zip_files import CORRECTIONS, among_corrections, is_zip
+from ccgi_pipeline.intake.zip_files import CORRECTIONS, is_in_corrections, is_zip
 
 UNKNOWN_FAMILY = "unknown"
-"""The family of files that lie where no family is; they are answered all the same."""
+"""The family of files that belong to no known family; their sender gets a receipt all the same."""
 
 _PARTIAL = re.compile(r"(?i)(\.part|\.filepart|\.tmp|\.crdownload|~)$|^\.|^~\$")
-"""Names that WinSCP, lftp, browsers, servers and editors give to what is not finished."""
+"""Names that WinSCP, lftp, browsers, servers and editors give to unfinished files."""
 _CHECKSUMS = re.compile(r"(?i)\.sha256(sums?)?$|^sha256sums?(\.txt)?$")
 _CD_CODE = re.compile(r"[0-9]{7}")
 
@@ -43,26 +43,26 @@ class InboxFile:
 
     @property
     def shown(self) -> str:
-        """The path in letters: a name may be bytes that are none."""
+        """The path as text: bytes of a name that are no text become question marks."""
         return self.path.encode(errors="replace").decode()
 
     @property
     def name(self) -> str:
-        """The name without folders."""
+        """The file's name without folders."""
         return PurePosixPath(self.path).name
 
     @property
     def correction(self) -> bool:
-        """Whether it holds some of many lines: it is no full set, whatever kind of file it is."""
-        return among_corrections(self.path)
+        """Whether the file holds corrected lines only, so that it is no full set."""
+        return is_in_corrections(self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class Drop:
     """Files of one family that one sender delivered together.
 
-    ``id`` follows from sender, family and content alone: the same bytes are the same drop under
-    any name. (But a full set and a correction are two things, even if they have the same lines.)
+    ``id`` depends on sender, family and content alone: the same bytes are the same drop under any
+    name. (A full set and a correction with the same lines are different drops.)
     """
 
     id: str
@@ -71,43 +71,43 @@ class Drop:
     files: tuple[tuple[InboxFile, str], ...]
     """Each file with the SHA-256 of its content."""
     position: int | None = None
-    """Its place in the order of loading, once it has one."""
+    """Its position in the order of loading; None until it has one."""
 
     @property
     def correction(self) -> bool:
-        """Whether it lies in a folder for corrections: files of one drop share their folder."""
+        """Whether the drop lies in a folder for corrections. All its files share one folder."""
         return any(file.correction for file, _ in self.files)
 
 
 def is_cd_code(text: str) -> bool:
-    """Whether ``text`` has the form of a district's CD code."""
+    """Returns whether ``text`` has the form of a district's CD code."""
     return _CD_CODE.fullmatch(text) is not None
 
 
-def passed_over(name: str) -> bool:
-    """Whether a file or folder of this name is not, or not yet, one that somebody sent."""
+def is_unfinished(name: str) -> bool:
+    """Returns whether a file or folder of this name is hidden or still being written."""
     return _PARTIAL.search(name) is not None
 
 
 def is_checksums(name: str) -> bool:
-    """Whether a file of this name is a list of checksums, as ``sha256sum`` writes it."""
+    """Returns whether a file of this name is a list of checksums, as ``sha256sum`` writes it."""
     return _CHECKSUMS.search(name) is not None
 
 
 _GONE = "gone"
-"""The stamp of a file that went while we looked. It may have got its final name, which we did not
-see: so it is told of, and what lies beside it waits for the next look."""
-NOBODY = ""
-"""The sender of files that lie in no sender's folder: nobody can be answered for them."""
+"""The stamp of a file that disappeared during the scan. It may have been renamed to its final name
+after that name was listed, so it stays in the listing and its folder waits for the next scan."""
+NO_SENDER = ""
+"""The sender of files that lie in no sender's folder: nobody gets a receipt for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What lies in an inbox, each sorted by path.
+    """The files of an inbox, each kind sorted by path.
 
-    ``files`` have their final names. ``unfinished`` have a partial one: somebody is writing, or
-    left off. ``checksums`` are lists of SHA-256 that say of other files whether they are whole.
-    ``locked`` are the senders of folders that we may not look into, one a folder.
+    ``files`` have their final names. ``unfinished`` have a partial name: they are being written, or
+    the upload broke off. ``checksums`` are lists of SHA-256 that prove whether other files are
+    complete. ``locked`` has the sender of each folder that the pipeline may not read.
     """
 
     files: tuple[InboxFile, ...] = ()
@@ -117,10 +117,10 @@ class Listing:
 
 
 def sorted_listing(found: Iterable[InboxFile], locked: Iterable[str] = ()) -> Listing:
-    """Files told apart by their names, and the senders of ``locked`` folders."""
+    """Sorts files into a listing by their names; ``locked``: the senders of unreadable folders."""
     files, unfinished, checksums = [], [], []
     for file in sorted(found):
-        if any(passed_over(part) for part in PurePosixPath(file.path).parts):
+        if any(is_unfinished(part) for part in PurePosixPath(file.path).parts):
             unfinished.append(file)
         elif is_checksums(file.name):
             checksums.append(file)
@@ -129,30 +129,30 @@ def sorted_listing(found: Iterable[InboxFile], locked: Iterable[str] = ()) -> Li
     return Listing(tuple(files), tuple(unfinished), tuple(checksums), tuple(sorted(locked)))
 
 
-def look_into(inbox: Path) -> Listing:
-    """What lies below ``inbox``. Links are not followed."""
+def scan_folder(inbox: Path) -> Listing:
+    """Lists the files below ``inbox``. Links are not followed."""
     locked: list[str] = []
     files = [*_walk(inbox, inbox, locked)]
     return sorted_listing(files, locked)
 
 
 def list_inbox(inbox: Path) -> list[InboxFile]:
-    """Every file below ``inbox`` that has its final name, sorted by path."""
-    return list(look_into(inbox).files)
+    """Returns every file below ``inbox`` that has its final name, sorted by path."""
+    return list(scan_folder(inbox).files)
 
 
 def _walk(folder: Path, inbox: Path, locked: list[str]) -> Iterator[InboxFile]:
-    """The files below ``folder``; ``locked`` gets the sender of each that we may not look into."""
+    """Yields the files below ``folder``; ``locked`` gets the sender of each unreadable folder."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    if not passed_over(entry.name):
+                    if not is_unfinished(entry.name):
                         yield from _walk(Path(entry.path), inbox, locked)
                 elif entry.is_file(follow_symlinks=False):
                     yield _inbox_file(entry, inbox)
     except (FileNotFoundError, NotADirectoryError):
-        return  # nobody has sent anything yet, or the folder went while we looked
+        return  # nobody has sent anything yet, or the folder was removed during the scan
     except PermissionError:
         locked.append(sender_of(folder.relative_to(inbox).as_posix()))
 
@@ -165,22 +165,22 @@ def _inbox_file(entry: os.DirEntry[str], inbox: Path) -> InboxFile:
         stamp = _GONE
     else:
         stamp = f"{facts.st_size}-{facts.st_mtime_ns}-{facts.st_ctime_ns}-{facts.st_ino}"
-    return InboxFile(path, *owner_of(path), stamp)
+    return InboxFile(path, *sender_and_family(path), stamp)
 
 
 def sender_of(folder: str) -> str:
-    """Whose a folder of the inbox is; NOBODY where no sender's folder is above it."""
-    return owner_of(f"{folder}/file")[0]
+    """Returns the sender of a folder; NO_SENDER if it lies in no sender's folder."""
+    return sender_and_family(f"{folder}/file")[0]
 
 
-def owner_of(path: str) -> tuple[str, str]:
-    """Sender and family of a path in the inbox; NOBODY where no sender's folder is above it."""
+def sender_and_family(path: str) -> tuple[str, str]:
+    """Returns sender and family of a path; NO_SENDER if it lies in no sender's folder."""
     parts = PurePosixPath(path).parts
     sender = parts[0]
     if len(parts) > 1 and sender in STATEWIDE_SENDERS:
         return sender, STATEWIDE_SENDERS[sender]
     if len(parts) == 1 or not is_cd_code(sender):
-        return NOBODY, UNKNOWN_FAMILY
+        return NO_SENDER, UNKNOWN_FAMILY
     for part in parts[1:-1]:
         if part.lower() in DISTRICT_FAMILIES:
             return sender, part.lower()
@@ -189,27 +189,29 @@ def owner_of(path: str) -> tuple[str, str]:
 
 
 _NEWEST = "99999999"
-"""Where no name says a date, what arrived now is the newest."""
+"""The date of files without one in their names: they are the newest."""
 
 
 def group_drops(files: Sequence[tuple[InboxFile, str]]) -> list[Drop]:
-    """The drops that newly arrived files make, in the order in which they are to be loaded.
+    """Groups newly arrived files into drops, in the order in which they are loaded.
 
     A zip is a drop. Loose files of one folder are one drop for each date in their names, so that
-    packages of several days that lie side by side stay apart; the older date comes first. Files
-    without a date belong to the newest.
+    packages of several days stay apart; the older date comes first. Files without a date belong to
+    the newest.
     """
     loose = [(file, sha256) for file, sha256 in files if not is_zip(file.name)]
     zips = [(file, sha256) for file, sha256 in files if is_zip(file.name)]
     newest: defaultdict[tuple[str, str, str], str] = defaultdict(str)
     for file, _ in loose:
-        newest[place(file)] = max(newest[place(file)], date_in_name(file.name))
-    together: defaultdict[tuple[str, ...], list[tuple[InboxFile, str]]] = defaultdict(list)
+        newest[delivery_place(file)] = max(newest[delivery_place(file)], date_in_name(file.name))
+    groups: defaultdict[tuple[str, ...], list[tuple[InboxFile, str]]] = defaultdict(list)
     for file, sha256 in loose:
-        dated = date_in_name(file.name) or newest[place(file)] or _NEWEST
-        together[dated, *place(file), ""].append((file, sha256))
+        dated = date_in_name(file.name) or newest[delivery_place(file)] or _NEWEST
+        groups[dated, *delivery_place(file), ""].append((file, sha256))
     for file, sha256 in zips:
-        together[date_in_name(file.name) or _NEWEST, *place(file), file.name].append((file, sha256))
+        groups[date_in_name(file.name) or _NEWEST, *delivery_place(file), file.name].append(
+            (file, sha256)
+        )
     return [
         Drop(
             id=drop_id(
@@ -222,22 +224,22 @@ def group_drops(files: Sequence[tuple[InboxFile, str]]) -> list[Drop]:
             family=family,
             files=tuple(sorted(group)),
         )
-        for (_, sender, family, _, _), group in sorted(together.items())
+        for (_, sender, family, _, _), group in sorted(groups.items())
     ]
 
 
-def place(file: InboxFile) -> tuple[str, str, str]:
-    """Sender, family and folder: files of one place may have been delivered together."""
+def delivery_place(file: InboxFile) -> tuple[str, str, str]:
+    """Returns sender, family and folder: files that share them may have been sent together."""
     return file.sender, file.family, folder_of(file)
 
 
 def folder_of(file: InboxFile) -> str:
-    """The path of the folder that the file lies in."""
+    """Returns the path of the folder that holds the file."""
     return str(PurePosixPath(file.path).parent)
 
 
 def drop_id(sender: str, family: str, contents: Iterable[str], *, correction: bool = False) -> str:
-    """The identity of a drop: 24 hexadecimal digits of a hash over sender, family and contents."""
+    """Returns a drop's id: 24 hexadecimal digits of a hash over sender, family and contents."""
     kind = [CORRECTIONS] if correction else []
     named = "\n".join([sender, family, *kind, *sorted(contents)])
     digest = hashlib.sha256(named.encode(errors="surrogateescape"))

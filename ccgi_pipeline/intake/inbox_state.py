@@ -1,7 +1,7 @@
-"""Looks: what was seen in the inboxes last, kept from one look to the next.
+"""Stores what the last scan of the inboxes saw, for the next scan.
 
-Belongs here: a small table in the warehouse folder, shared by the sensor and the night. It has
-names of files, which may tell more than they should, so it is no cursor of the orchestrator's.
+Belongs here: one small SQLite file in the warehouse's folder, shared by the sensor and the night.
+File names may hold personal data, so they are kept here and not in a cursor of Dagster's.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.encryption.sqlite import open_database, transaction
 from ccgi_pipeline.intake.file_stability import Sighting
 
-FILE_NAME = "looks.sqlite"
+FILE_NAME = "inbox_state.sqlite"
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS looks (
-    path TEXT PRIMARY KEY, stamp TEXT NOT NULL, since REAL NOT NULL, looks INTEGER NOT NULL
+CREATE TABLE IF NOT EXISTS sightings (
+    path TEXT PRIMARY KEY, stamp TEXT NOT NULL, since REAL NOT NULL, scans INTEGER NOT NULL
 );
-CREATE TABLE IF NOT EXISTS last_look (
+CREATE TABLE IF NOT EXISTS last_scan (
     one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL, refusing TEXT NOT NULL
 )
 """
@@ -30,50 +30,50 @@ CREATE TABLE IF NOT EXISTS last_look (
 
 @dataclass(frozen=True, slots=True)
 class LastScan:
-    """When the sensor looked last, and the servers that refused then, each with the reason."""
+    """The time of the sensor's last scan, and why each server refused it then."""
 
     at: datetime
     refusing: Mapping[str, str]
 
 
 def read_sightings(warehouse: Path) -> dict[str, Sighting]:
-    """The last look at each file that was not taken then, by path."""
+    """Returns the last sighting of each file that is not taken yet, by path."""
     with closing(open_database(warehouse / FILE_NAME, _SCHEMA, "NORMAL")) as database:
-        rows = database.execute("SELECT path, stamp, since, looks FROM looks").fetchall()
+        rows = database.execute("SELECT path, stamp, since, scans FROM sightings").fetchall()
     return {
-        path: Sighting(stamp, datetime.fromtimestamp(since, UTC), looks)
-        for path, stamp, since, looks in rows
+        path: Sighting(stamp, datetime.fromtimestamp(since, UTC), scans)
+        for path, stamp, since, scans in rows
     }
 
 
-def save_sightings(warehouse: Path, looks: Mapping[str, Sighting]) -> None:
-    """Keeps ``looks`` in place of those before."""
-    rows = [(path, look.stamp, look.since.timestamp(), look.looks) for path, look in looks.items()]
+def save_sightings(warehouse: Path, sightings: Mapping[str, Sighting]) -> None:
+    """Replaces the stored sightings."""
+    rows = [(path, s.stamp, s.since.timestamp(), s.scans) for path, s in sightings.items()]
     with (
-        failpoint("looks: kept"),
+        failpoint("inbox state: saved"),
         closing(open_database(warehouse / FILE_NAME, _SCHEMA, "NORMAL")) as database,
         transaction(database),
     ):
-        database.execute("DELETE FROM looks")
-        database.executemany("INSERT INTO looks VALUES (?, ?, ?, ?)", rows)
+        database.execute("DELETE FROM sightings")
+        database.executemany("INSERT INTO sightings VALUES (?, ?, ?, ?)", rows)
 
 
-def save_last_scan(warehouse: Path, look: LastScan) -> None:
-    """Keeps that the sensor looked, for whoever watches it."""
+def save_last_scan(warehouse: Path, scan: LastScan) -> None:
+    """Stores the time and result of the sensor's scan, for monitoring."""
     with (
         closing(open_database(warehouse / FILE_NAME, _SCHEMA, "NORMAL")) as database,
         transaction(database),
     ):
         database.execute(
-            "INSERT OR REPLACE INTO last_look VALUES (1, ?, ?)",
-            [look.at.timestamp(), json.dumps(dict(look.refusing))],
+            "INSERT OR REPLACE INTO last_scan VALUES (1, ?, ?)",
+            [scan.at.timestamp(), json.dumps(dict(scan.refusing))],
         )
 
 
 def read_last_scan(warehouse: Path) -> LastScan | None:
-    """The sensor's last look; None where it never looked."""
+    """Returns the sensor's last scan; None if it has never scanned."""
     if not (warehouse / FILE_NAME).exists():
         return None
     with closing(open_database(warehouse / FILE_NAME, _SCHEMA, "NORMAL")) as database:
-        row = database.execute("SELECT at, refusing FROM last_look").fetchone()
+        row = database.execute("SELECT at, refusing FROM last_scan").fetchone()
     return LastScan(datetime.fromtimestamp(row[0], UTC), json.loads(row[1])) if row else None

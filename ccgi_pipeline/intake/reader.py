@@ -1,9 +1,9 @@
-"""The strict reader: every physical line of a file becomes one record, or one finding.
+"""Reads a file strictly: every physical line becomes part of one record, or one finding.
 
-Belongs here: gate 1. General readers lose lines silently on stray quotes, short rows and damaged
-ends; this one first looks at each line as one string and counts, so that the parser proper is only
-given lines that it cannot misread. Everything stays text. Does not belong here: types and rules
-of a feed's columns (verification).
+Belongs here: gate 1. General CSV parsers lose lines silently on stray quotes, short rows and
+damaged ends. This reader first splits the file into lines and checks each as one string, so that
+the CSV parser only gets lines that it cannot misread. All values stay text. Does not belong here:
+types and rules of a feed's columns (verification).
 """
 
 from __future__ import annotations
@@ -21,30 +21,31 @@ from ccgi_pipeline.feeds.registry import FEEDS, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake.encodings import decode
 from ccgi_pipeline.intake.findings import Finding, findings_frame, line_findings
-from ccgi_pipeline.intake.headers import Header, header_of
+from ccgi_pipeline.intake.headers import Header, parse_header
 
 LINE, SPAN = "_line", "_span"
-"""Where a record stands: its first physical line, and how many it covers."""
+"""Columns with a record's first physical line, and the number of lines that it covers."""
 
-csv.field_size_limit(1 << 30)  # a longer cell is no reason to fail: a rule of its column tells it
+csv.field_size_limit(1 << 30)  # a long cell is a finding of its column's rule, not a failure
 
 _LINE_SEPARATORS = "\x1f\x1e\x1d\x1c\x01\x02\x03\x04"
-"""Characters of which one is surely not in a text file: it lets a CSV parser read whole lines."""
+"""Control characters; with one that a file does not have as separator, a CSV parser reads whole
+lines."""
 _SMALL = 1 << 16
-"""Bytes of a file that is split sooner than a parser has begun."""
+"""Up to this many bytes, Python splits a file faster than a CSV parser does."""
 _LONGEST_RECORD = 20
-"""Physical lines that one quoted cell may span before its quote is taken for a stray one."""
+"""Physical lines that a record may span; beyond them an open quote counts as stray."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What gate 1 made of one file.
+    """The result of gate 1 for one file.
 
-    ``lines`` counts the physical data lines: neither header nor blank ones. ``records`` holds the
-    feed's columns as text with ``_line`` and ``_span``; the spans of its rows and of
-    ``unreadable`` add up to ``lines``. ``findings`` is a frame of ``FINDINGS_SCHEMA``.
-    ``edition``: the version of the file that its header shows, if it shows one. ``left_alone``:
-    lines of a file that is none of ours to read.
+    ``lines`` counts the physical data lines, without header and blank lines. ``records`` holds the
+    feed's columns as text with ``_line`` and ``_span``; the spans of its rows and ``unreadable``
+    add up to ``lines``. ``findings`` is a frame of ``FINDINGS_SCHEMA``. ``edition`` is the version
+    of the file that its header shows, if it shows one. ``left_alone`` counts the lines of a file
+    that no feed needs.
     """
 
     feed: FeedSpec | None
@@ -65,19 +66,19 @@ def read(
 ) -> Reading:
     """Reads one file's bytes; ``candidates`` are the feeds that it may be.
 
-    ``edition``: the version that the file has if its header does not show another.
+    ``edition`` is the file's version unless its header shows another.
     """
     text = decode(content)
     named = feed_by_name(file_name, candidates)
     findings = list(text.findings)
     if text.body is None:
         lines_below_header = max(0, len(content.splitlines()) - 1)
-        return _nothing(named, text.encoding, lines_below_header, findings)
-    lines = physical_lines(text.body)
+        return _unreadable_file(named, text.encoding, lines_below_header, findings)
+    lines = split_lines(text.body)
     blank = lines.filter(is_blank())
     lines = lines.filter(~is_blank()) if blank.height else lines
     if lines.is_empty():
-        return _nothing(named, text.encoding, 0, [*findings, Finding(file_rules.EMPTY)])
+        return _unreadable_file(named, text.encoding, 0, [*findings, Finding(file_rules.EMPTY)])
     if not blank.is_empty():
         findings.append(
             Finding(
@@ -87,78 +88,82 @@ def read(
             )
         )
     number, first = lines.item(0, LINE), lines.item(0, "text")
-    header = header_of(number, first, named, candidates, edition)
+    header = parse_header(number, first, named, candidates, edition)
     if header is None:
         rule = file_rules.UNRECOGNISED if named is None else file_rules.HEADER
         line = None if named is None else lines.item(0, LINE)
-        return _nothing(named, text.encoding, lines.height, [*findings, Finding(rule, line=line)])
+        return _unreadable_file(
+            named, text.encoding, lines.height, [*findings, Finding(rule, line=line)]
+        )
     findings.extend(header.findings)
     lines = lines.slice(1)
     if header.fatal:
-        nothing = _nothing(header.feed, text.encoding, lines.height, findings)
+        nothing = _unreadable_file(header.feed, text.encoding, lines.height, findings)
         return replace(nothing, edition=header.edition)
     if lines.is_empty():
         findings.append(Finding(file_rules.HEADER_ONLY))
-    form = Form(header.separator, header.feed.quote, len(header.columns), header.text)
-    records, unreadable = _records(lines, form, ends_open=not text.body.endswith(b"\n"))
+    form = LineFormat(header.separator, header.feed.quote, len(header.columns), header.text)
+    records, unreadable = _sort_lines(lines, form, ends_open=not text.body.endswith(b"\n"))
     as_received = records.height == lines.height and blank.is_empty() and not records["extra"].any()
     untouched = text.body[text.body.index(b"\n") + 1 :] if as_received and records.height else None
     return Reading(
         feed=header.feed,
         encoding=text.encoding,
         lines=lines.height,
-        records=cells_of(records, header, untouched),
+        records=parse_cells(records, header, untouched),
         unreadable=int(unreadable["lines"].sum()),
-        findings=findings_of(findings, records, unreadable),
+        findings=collect_findings(findings, records, unreadable),
         edition=header.edition,
     )
 
 
-def findings_of(
+def collect_findings(
     of_file: list[Finding], records: pl.DataFrame, unreadable: pl.DataFrame
 ) -> pl.DataFrame:
-    """The findings of a file and of its lines, in the order of the lines."""
-    # Most files have nothing to tell of their lines, and each of these steps costs its time a file.
-    told = [findings_frame(of_file)]
+    """Returns the findings of a file and of its lines, in the order of the lines."""
+    # Each step is skipped if it would find nothing, because most files have no findings of lines.
+    frames = [findings_frame(of_file)]
     if unreadable.height:
-        told.append(
+        frames.append(
             unreadable.select("rule", LINE, pl.lit(None, dtype=pl.String), "detail").rename(
                 {LINE: "line", "literal": "column"}
             )
         )
     if records["extra"].any():
-        told.append(line_findings(records.filter("extra")[LINE], file_rules.EXTRA_CELLS))
+        frames.append(line_findings(records.filter("extra")[LINE], file_rules.EXTRA_CELLS))
     if records.height and records[SPAN].max() != 1:
-        told.append(line_findings(records.filter(pl.col(SPAN) > 1)[LINE], file_rules.LINE_BREAK))
-    if len(told) == 1 and len(of_file) <= 1:
-        return told[0]  # one finding has its order
-    return pl.concat(told).sort("line", nulls_last=False, maintain_order=True)
+        frames.append(line_findings(records.filter(pl.col(SPAN) > 1)[LINE], file_rules.LINE_BREAK))
+    if len(frames) == 1 and len(of_file) <= 1:
+        return frames[0]  # one finding has its order
+    return pl.concat(frames).sort("line", nulls_last=False, maintain_order=True)
 
 
 def count_lines(content: bytes) -> Reading:
-    """The reading of a file whose lines are counted and left alone."""
+    """Counts the lines of a file that is not read."""
     text = decode(content)
-    lines = physical_lines(text.body or b"").filter(~is_blank()).height
+    lines = split_lines(text.body or b"").filter(~is_blank()).height
     below_header = max(0, lines - 1)
     return Reading(
         None, text.encoding, below_header, None, 0, findings_frame([]), left_alone=below_header
     )
 
 
-def recognise(
+def detect_feed(
     beginning: bytes, file_name: str, candidates: Sequence[FeedSpec] = FEEDS
 ) -> FeedSpec | None:
-    """The feed of a file, by its name or else by its header, from its first bytes."""
+    """Detects a file's feed by its name, or else by the header in its first bytes."""
     named = feed_by_name(file_name, candidates)
     if named is not None:
         return named
     body = decode(beginning).body or b""
     first_line = next((line for line in body.decode().split("\n") if line.strip()), "")
-    header = header_of(1, first_line, None, candidates)
+    header = parse_header(1, first_line, None, candidates)
     return header.feed if header else None
 
 
-def _nothing(feed: FeedSpec | None, encoding: str, lines: int, findings: list[Finding]) -> Reading:
+def _unreadable_file(
+    feed: FeedSpec | None, encoding: str, lines: int, findings: list[Finding]
+) -> Reading:
     return Reading(feed, encoding, lines, None, lines, findings_frame(findings))
 
 
@@ -166,15 +171,15 @@ def _nothing(feed: FeedSpec | None, encoding: str, lines: int, findings: list[Fi
 
 
 def is_blank() -> pl.Expr:
-    """A line of white space; a stray byte order mark is no more than that."""
+    """Matches lines of white space and stray byte order marks."""
     return pl.col("text").str.contains(r"^[\s\x{feff}]*$").fill_null(value=True)
 
 
-def physical_lines(body: bytes) -> pl.DataFrame:
-    """Each physical line as one string (``text``), numbered from 1 (``_line``).
+def split_lines(body: bytes) -> pl.DataFrame:
+    """Splits a file into physical lines (``text``), numbered from 1 (``_line``).
 
-    A CSV parser is used as the fastest line splitter there is: with a separator that does not
-    occur, a line is one cell. The count is compared with the line feeds, so nothing can be lost.
+    The CSV parser is the fastest line splitter: with a separator that does not occur, a line is one
+    cell. The number of lines is compared with the number of line feeds, so none can be lost.
     """
     expected = body.count(b"\n") + (not body.endswith(b"\n") and bool(body))
     separator = None
@@ -205,8 +210,8 @@ _RECORD_SCHEMA = {LINE: pl.UInt32, SPAN: pl.UInt32, "text": pl.String, "extra": 
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """What a line of a file must look like."""
+class LineFormat:
+    """The form that every line of a file must have."""
 
     separator: str
     quote: str | None
@@ -214,22 +219,22 @@ class Form:
     header: str
 
     def quoted_line(self, *, any_cells: bool = False) -> str:
-        """The regular expression of a whole record whose cells may be quoted (RFC 4180)."""
+        """Returns the regular expression of a record whose cells may be quoted (RFC 4180)."""
         quote, separator = re.escape(self.quote or ""), re.escape(self.separator)
         cell = rf"(?:[^{quote}{separator}]*|{quote}(?:[^{quote}]|{quote}{quote})*{quote})"
         more = "*" if any_cells else f"{{{self.cells - 1}}}"
         return rf"(?s)\A{cell}(?:{separator}{cell}){more}\z"
 
 
-def _records(
-    lines: pl.DataFrame, form: Form, *, ends_open: bool
+def _sort_lines(
+    lines: pl.DataFrame, form: LineFormat, *, ends_open: bool
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Sorts ``lines`` into records and unreadable lines.
 
-    The latter have ``_line``, ``lines`` (how many), ``rule`` and ``detail``.
+    Unreadable lines have the columns ``_line``, ``lines`` (how many), ``rule`` and ``detail``.
 
-    ``ends_open`` says that the file's last line has no line end: if it cannot be read either, the
-    file was cut off there.
+    ``ends_open``: the file's last line has no line end. If that line is unreadable too, the file
+    was cut off there.
     """
     has_quote = pl.col("text").str.contains(form.quote, literal=True) if form.quote else pl.lit(0)
     damage = (
@@ -244,17 +249,17 @@ def _records(
         damage.alias("rule"),
     )
     if _is_regular(lines, form):
-        # Most files: what follows would find nothing, and costs a small file most of its time.
+        # This is true of most files, and saves most of the time that a small file takes.
         return _as_records(lines, pl.col("text"), extra=False), no_line_unreadable()
     damaged = lines.filter(pl.col("rule").is_not_null())
     whole = lines.filter(pl.col("rule").is_null())
-    plain, ragged = _plain_records(whole.filter(~pl.col("quoted")), form)
-    quoted = _quoted_records(whole, form)
+    plain, ragged = _sort_plain_lines(whole.filter(~pl.col("quoted")), form)
+    quoted = _sort_quoted_lines(whole, form)
     unreadable = pl.concat(
         [
             _unreadable(damaged, pl.col("rule")),
-            _unreadable(ragged, pl.lit(file_rules.FIELDS.id), _cell_count(form)),
-            _unreadable(quoted.ragged, pl.lit(file_rules.FIELDS.id), _cell_count(form)),
+            _unreadable(ragged, pl.lit(file_rules.FIELDS.id), _cell_count_text(form)),
+            _unreadable(quoted.ragged, pl.lit(file_rules.FIELDS.id), _cell_count_text(form)),
             _unreadable(quoted.broken, pl.lit(file_rules.QUOTES.id)),
         ]
     ).filter(~pl.col(LINE).is_in(quoted.taken))
@@ -271,12 +276,12 @@ def _records(
     return pl.concat([plain, quoted.records]).sort(LINE), unreadable.sort(LINE)
 
 
-def _is_regular(lines: pl.DataFrame, form: Form) -> bool:
-    """Whether every line is a record as it stands: none has a quote, or nearly all have."""
+def _is_regular(lines: pl.DataFrame, form: LineFormat) -> bool:
+    """Returns whether every line is one record. Files with few quotes are not tested: False."""
     quoted = lines["quoted"]
     right = pl.col("cells") == form.cells
     if 2 * quoted.sum() > lines.height:
-        # The expression looks at each line: dear where few have a quote.
+        # The regular expression is slow, so it is only used if most lines have a quote.
         well_formed = pl.col("text").str.contains(form.quoted_line())
         right = pl.when("quoted").then(well_formed).otherwise(right)
     elif quoted.any():
@@ -285,13 +290,13 @@ def _is_regular(lines: pl.DataFrame, form: Form) -> bool:
 
 
 def no_line_unreadable() -> pl.DataFrame:
-    """The unreadable lines of a file that has none."""
+    """Returns the empty frame of unreadable lines."""
     return pl.DataFrame(
         schema={LINE: pl.UInt32, "lines": pl.UInt32, "rule": pl.String, "detail": pl.String}
     )
 
 
-def _cell_count(form: Form) -> pl.Expr:
+def _cell_count_text(form: LineFormat) -> pl.Expr:
     return pl.col("cells").cast(pl.String) + f" cells, the header has {form.cells}"
 
 
@@ -313,11 +318,11 @@ def _as_records(lines: pl.DataFrame, text: pl.Expr, *, extra: bool) -> pl.DataFr
     )
 
 
-def _plain_records(plain: pl.DataFrame, form: Form) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Records of lines without quotes, and the lines with the wrong number of cells.
+def _sort_plain_lines(plain: pl.DataFrame, form: LineFormat) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Returns the records of lines without quotes, and the lines with a wrong number of cells.
 
-    Blank cells beyond the header's last column are dropped and remembered (``extra``), unless the
-    line looks as if a comma of its text had made one cell two: it has a blank behind it.
+    Blank cells beyond the header's last column are dropped and marked (``extra``), unless the line
+    has a comma followed by a blank: then the comma is probably text and has split a cell in two.
     """
     separator = re.escape(form.separator)
     trailing = pl.col("text").str.extract(rf"([\s{separator}]*)$")
@@ -338,8 +343,8 @@ def _plain_records(plain: pl.DataFrame, form: Form) -> tuple[pl.DataFrame, pl.Da
 
 
 @dataclass(frozen=True, slots=True)
-class _Quoted:
-    """What became of lines with quotes: ``taken`` are those that a record above took in."""
+class _QuotedLines:
+    """Sorted lines with quotes; ``taken`` are lines that belong to a record begun above them."""
 
     records: pl.DataFrame
     ragged: pl.DataFrame
@@ -347,33 +352,33 @@ class _Quoted:
     taken: list[int]
 
 
-def _quoted_records(whole: pl.DataFrame, form: Form) -> _Quoted:
+def _sort_quoted_lines(whole: pl.DataFrame, form: LineFormat) -> _QuotedLines:
     """Sorts the lines with quotes into records, ragged lines and lines whose quotes do not match.
 
-    A quoted cell may hold line breaks: a line that is no record by itself is joined with those
-    that follow it, but only while together they do not have the separators of two records. So a
-    stray quote costs its own line and never the pupils below it.
+    A quoted cell may hold line breaks: a line that is no record by itself is joined with the lines
+    that follow it, as long as together they have fewer separators than two records. So a stray
+    quote costs its own line only, and never the students below it.
     """
     lines = whole.filter(pl.col("quoted"))
     if lines.is_empty():
-        return _Quoted(pl.DataFrame(schema=_RECORD_SCHEMA), lines, lines, [])
+        return _QuotedLines(pl.DataFrame(schema=_RECORD_SCHEMA), lines, lines, [])
     well_formed = pl.col("text").str.contains(form.quoted_line())
     single = _as_records(lines.filter(well_formed), pl.col("text"), extra=False)
     other = lines.filter(~well_formed)
     if other.is_empty():
-        return _Quoted(single, other, other, [])
+        return _QuotedLines(single, other, other, [])
     closed = pl.col("text").str.contains(form.quoted_line(any_cells=True))
-    trimmed, ragged = _trimmed_records(other.filter(closed), form)
+    trimmed, ragged = _trim_records(other.filter(closed), form)
     broken = other.filter(~closed)
-    joined, taken = _joined_records(whole, broken[LINE].to_list(), form)
+    joined, taken = _join_records(whole, broken[LINE].to_list(), form)
     started = [start for start, *_ in joined]
     records = [single, trimmed, pl.DataFrame(joined, schema=_RECORD_SCHEMA, orient="row")]
     broken = broken.filter(~pl.col(LINE).is_in([*started, *taken]))
-    return _Quoted(pl.concat(records), ragged, broken, taken)
+    return _QuotedLines(pl.concat(records), ragged, broken, taken)
 
 
-def _trimmed_records(closed: pl.DataFrame, form: Form) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Lines whose quotes match but whose cells are too many or too few: records, and the rest.
+def _trim_records(closed: pl.DataFrame, form: LineFormat) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Splits lines with matching quotes and a wrong number of cells into records and the rest.
 
     Blank cells beyond the header's last column are dropped, as in lines without quotes.
     """
@@ -393,10 +398,10 @@ def _trimmed_records(closed: pl.DataFrame, form: Form) -> tuple[pl.DataFrame, pl
     return trimmed, counted.filter(~pl.col(LINE).is_in(trimmed[LINE].implode()))
 
 
-def _joined_records(
-    whole: pl.DataFrame, starts: list[int], form: Form
+def _join_records(
+    whole: pl.DataFrame, starts: list[int], form: LineFormat
 ) -> tuple[list[tuple[int, int, str, bool]], list[int]]:
-    """Tries each of ``starts`` as the first line of a record with line breaks in it."""
+    """Joins lines to records with line breaks in them; tries each of ``starts`` as first line."""
     pattern = re.compile(form.quoted_line().replace(r"\z", r"\Z"))
     joined: list[tuple[int, int, str, bool]] = []
     taken: list[int] = []
@@ -420,10 +425,10 @@ def _joined_records(
     return joined, taken
 
 
-def _has_blanks(content: bytes | None) -> bool:
-    """Whether there is a character beside which one must look for the edge of a cell.
+def _may_have_padding(content: bytes | None) -> bool:
+    """Returns whether a cell may begin or end with white space.
 
-    Line ends are none; a tab may be a separator, and characters beyond ASCII may be blank.
+    Line ends do not count; a tab may be a separator, and characters beyond ASCII may be blank.
     """
     return content is None or not content.isascii() or any(sign in content for sign in _BLANKS)
 
@@ -431,11 +436,11 @@ def _has_blanks(content: bytes | None) -> bool:
 _BLANKS = (b" ", b"\t", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\x1f")
 
 
-def cells_of(records: pl.DataFrame, header: Header, untouched: bytes | None) -> pl.DataFrame:
-    """The records' cells as text under the feed's column names; blank is null, edges stripped.
+def parse_cells(records: pl.DataFrame, header: Header, untouched: bytes | None) -> pl.DataFrame:
+    """Parses the records into the feed's columns as text; stripped, and null where blank.
 
-    ``untouched`` are the bytes of the file below its header if every line of it is a record as it
-    stands, which spares putting them together again.
+    ``untouched`` are the file's bytes below its header if every line is one record. They are parsed
+    directly, which avoids joining the records again.
     """
     names = [f"cell{position}" for position in range(len(header.columns))]
     feed = header.feed
@@ -445,7 +450,7 @@ def cells_of(records: pl.DataFrame, header: Header, untouched: bytes | None) -> 
     quoted = feed.quote is not None and bool(text.str.contains(feed.quote, literal=True).any())
     separator = re.escape(header.separator)
     padded = quoted or (
-        _has_blanks(untouched)
+        _may_have_padding(untouched)
         and text.str.contains(rf"(?:^|{separator})\s|\s(?:{separator}|$)").any()
     )
     if records.is_empty():

@@ -1,8 +1,8 @@
-"""Sources: the places where senders put files, a local folder and folders on SFTP servers.
+"""Lists and reads the places where senders put files: a local folder and folders on SFTP servers.
 
-Belongs here: listing them all alike and taking a file's bytes from either. A server that cannot be
-reached is told of and stops nobody else. Does not belong here: when a file is whole (settling),
-SFTP itself (transport).
+Belongs here: one interface for both kinds. A server that cannot be reached becomes a problem to
+report and does not stop the others. Does not belong here: when a file is complete (file_stability),
+the SFTP protocol (sftp).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import BinaryIO, Protocol
 from ccgi_pipeline.common.errors import PermanentError, PipelineError, TransientError
 from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.intake.archive import Archive, FileNotReadableError, FileStillGrowingError
-from ccgi_pipeline.intake.checksums import LARGEST, checksums_in
+from ccgi_pipeline.intake.checksums import LIST_SIZE_LIMIT, parse_checksums
 from ccgi_pipeline.intake.inbox import (
     InboxFile,
     Listing,
     folder_of,
-    look_into,
-    owner_of,
-    passed_over,
+    is_unfinished,
+    scan_folder,
+    sender_and_family,
     sender_of,
     sorted_listing,
 )
@@ -36,43 +36,44 @@ from ccgi_pipeline.sftp.servers import SftpAccount, read_credentials
 class Source(Protocol):
     """A place where senders put files.
 
-    ``resending_counts``: the same bytes under the same name again were sent again; elsewhere a
-    copying tool may just have touched them. ``at_once``: files that it is well to ask for together.
+    ``resending_counts``: whether the same bytes with a new stamp are a new delivery. In a local
+    folder a copying tool may have changed the stamp. ``parallel_reads``: how many files to read at
+    the same time.
     """
 
     @property
     def name(self) -> str:
-        """By which people know it."""
+        """The name that people know it by."""
 
     @property
-    def at_once(self) -> int:
-        """How many those are."""
+    def parallel_reads(self) -> int:
+        """How many files to read at the same time."""
 
     @property
     def resending_counts(self) -> bool:
-        """Whether they were."""
+        """Whether the same bytes with a new stamp are a new delivery."""
 
     def listing(self) -> Listing:
-        """What lies there."""
+        """Lists the files that lie there."""
 
     def store(self, file: InboxFile, archive: Archive) -> str:
-        """Puts the file's bytes into ``archive``; returns their SHA-256.
+        """Stores the file's bytes in ``archive``; returns their SHA-256.
 
-        Raises FileStillGrowingError where it changed meanwhile, FileNotFoundError where it is gone,
-        and another PipelineError where it cannot be had.
+        Raises FileStillGrowingError if the file changes meanwhile, FileNotFoundError if it is gone,
+        and another PipelineError if it cannot be read.
         """
 
-    def small(self, file: InboxFile) -> bytes:
-        """The bytes of a small file."""
+    def read_small(self, file: InboxFile) -> bytes:
+        """Returns the bytes of a file, or none if it is larger than a list of checksums may be."""
 
-    def told_locked(self, senders: Sequence[str]) -> str:
-        """What to do about folders of ``senders`` that may not be looked into, one a folder."""
+    def locked_folders_message(self, senders: Sequence[str]) -> str:
+        """Returns what to do about unreadable folders; ``senders`` has one entry for each."""
 
     def answers(self) -> bool:
-        """Whether it can still be asked: if so, a fault was one file's own."""
+        """Returns whether the source still works, so that a fault concerned one file only."""
 
     def remove(self, file: InboxFile) -> None:
-        """Takes the file away."""
+        """Removes the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,62 +83,64 @@ class LocalInbox:
     root: Path
     name: str = "the local inbox"
     resending_counts: bool = False
-    at_once: int = 2  # one waits for the disk while the digest of another is made
+    parallel_reads: int = 2  # one file waits for the disk while another is hashed
 
     def listing(self) -> Listing:
-        """What lies there."""
-        return look_into(self.root)
+        """Lists the files of the folder."""
+        return scan_folder(self.root)
 
     def store(self, file: InboxFile, archive: Archive) -> str:
-        """Puts the file's bytes into ``archive``; returns their SHA-256."""
+        """Stores the file's bytes in ``archive``; returns their SHA-256."""
         try:
             return archive.store(self.root / file.path)
         except FileNotReadableError:
-            msg = f"{self.name}: files of {file.sender} may not be read. {_GIVE_THE_RIGHT}"
+            msg = f"{self.name}: files of {file.sender} may not be read. {_GRANT_READ_ACCESS}"
             raise FileNotReadableError(msg) from None
 
-    def small(self, file: InboxFile) -> bytes:
-        """The bytes of a small file."""
+    def read_small(self, file: InboxFile) -> bytes:
+        """Returns the bytes of a file, or none if it is too large."""
         path = self.root / file.path
-        return path.read_bytes() if path.stat().st_size <= LARGEST else b""
+        return path.read_bytes() if path.stat().st_size <= LIST_SIZE_LIMIT else b""
 
-    def told_locked(self, senders: Sequence[str]) -> str:
-        """What to do about folders that may not be looked into."""
+    def locked_folders_message(self, senders: Sequence[str]) -> str:
+        """Returns what to do about unreadable folders."""
         whose = ", ".join(sorted({sender or "no sender" for sender in senders}))
         return (
-            f"{self.name}: folders that may not be looked into: {len(senders)} (of {whose}). "
-            f"{_GIVE_THE_RIGHT}"
+            f"{self.name}: folders that may not be read: {len(senders)} (of {whose}). "
+            f"{_GRANT_READ_ACCESS}"
         )
 
     def answers(self) -> bool:
-        """It does, whatever is wrong with one file in it."""
+        """Returns True: a fault in a local folder always concerns one file only."""
         return True
 
     def remove(self, file: InboxFile) -> None:
-        """Never: what lies here is the operator's."""
+        """Does nothing: files of the local inbox belong to the operator."""
 
 
-_GIVE_THE_RIGHT = "Give the account that runs the pipeline the right to read there"
+_GRANT_READ_ACCESS = "Give the account that runs the pipeline the right to read them"
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteInbox:
-    """A folder of an SFTP server, laid out as the local inbox or one sender's own."""
+    """A folder of an SFTP server, laid out like the local inbox or like one sender's folder."""
 
     name: str
     server: SftpServer
     connection: Connection
     resending_counts: bool = True
-    at_once: int = 1  # a connection does one thing after the other
+    parallel_reads: int = 1  # a connection handles one request at a time
 
     def listing(self) -> Listing:
-        """What lies there."""
+        """Lists the files of the folder."""
         locked: list[str] = []
         found = self.connection.walk(self._folder, _hidden, locked.append)
         files = [
             InboxFile(
                 f"{self.name}:{file.path}",
-                *owner_of(f"{self.server.sender}/{file.path}" if self.server.sender else file.path),
+                *sender_and_family(
+                    f"{self.server.sender}/{file.path}" if self.server.sender else file.path
+                ),
                 f"{file.size}-{file.mtime}",
             )
             for file in found
@@ -152,7 +155,7 @@ class RemoteInbox:
         return f"{self._folder.rstrip('/')}/{file.path.removeprefix(f'{self.name}:')}"
 
     def store(self, file: InboxFile, archive: Archive) -> str:
-        """Puts the file's bytes into ``archive``; returns their SHA-256."""
+        """Stores the file's bytes in ``archive``; returns their SHA-256."""
 
         def fetched(part: BinaryIO) -> str:
             with failpoint("inbox: downloaded"):
@@ -162,124 +165,124 @@ class RemoteInbox:
                 raise FileStillGrowingError(msg)
             return sha256
 
-        return archive.keep(fetched)
+        return archive.store_output(fetched)
 
     def _mtime(self, file: InboxFile) -> int | None:
         facts = self.connection.stat(self._path(file))
         return facts.mtime if facts else None
 
-    def told_locked(self, senders: Sequence[str]) -> str:
-        """What to do about folders that may not be looked into."""
+    def locked_folders_message(self, senders: Sequence[str]) -> str:
+        """Returns what to do about unreadable folders."""
         return (
-            f"{self.name}: folders of the inbox that may not be looked into: {len(senders)}. "
+            f"{self.name}: folders of the inbox that may not be read: {len(senders)}. "
             "Ask the server's operator for the right to read them"
         )
 
     def answers(self) -> bool:
-        """Whether the server still answers: if so, a fault was one file's own."""
+        """Returns whether the server still answers, so that a fault concerned one file only."""
         try:
             return self.connection.stat(self._folder) is not None
         except PipelineError:
             return False
 
-    def small(self, file: InboxFile) -> bytes:
-        """The bytes of a small file."""
-        if int(file.stamp.split("-", 1)[0]) > LARGEST:
+    def read_small(self, file: InboxFile) -> bytes:
+        """Returns the bytes of a file, or none if it is too large."""
+        if int(file.stamp.split("-", 1)[0]) > LIST_SIZE_LIMIT:
             return b""
         content = BytesIO()
         self.connection.fetch(self._path(file), content)
         return content.getvalue()
 
     def remove(self, file: InboxFile) -> None:
-        """Takes the file away, if it is still the one that was taken."""
+        """Removes the file, if it has not changed since it was taken."""
         if file.stamp.split("-", 1)[1] == str(self._mtime(file)):
             with failpoint("inbox: removed"):
                 self.connection.remove(self._path(file))
 
 
 def _hidden(name: str) -> bool:
-    """Folders with a partial name are not looked into; files with one tell that someone writes."""
-    return name.startswith(".") and passed_over(name)
+    """Returns whether a folder or file is left out of a listing; partial names stay in it."""
+    return name.startswith(".") and is_unfinished(name)
 
 
 @dataclass(frozen=True, slots=True)
-class Unreachable:
-    """A server that could not be asked, or a place in an inbox that we may not read, and why.
+class InboxProblem:
+    """A server that could not be asked, or an inbox that cannot be read in full, and why.
 
-    ``permanent``: somebody must act.
+    ``permanent``: it lasts until somebody acts.
     """
 
     server: str
-    why: str
+    reason: str
     permanent: bool
 
 
 @dataclass(slots=True)
 class Inboxes:
-    """All open sources, and the servers that could not be opened."""
+    """All open sources, and the problems met so far."""
 
     sources: list[Source]
-    unreachable: list[Unreachable] = field(default_factory=list)
+    problems: list[InboxProblem] = field(default_factory=list)
 
-    def look(self) -> list[tuple[Source, Listing]]:
-        """What lies in each source; one that fails is out, and told of in ``unreachable``."""
+    def list_all(self) -> list[tuple[Source, Listing]]:
+        """Lists every source; a source that fails is left out and added to ``problems``."""
         found = []
         for source in list(self.sources):
             try:
                 listing = source.listing()
             except PipelineError as error:
-                self.failed(source, error)
+                self.record_failure(source, error)
                 continue
             found.append((source, listing))
             if listing.locked:
-                why = source.told_locked(listing.locked)
-                self._tell(Unreachable(source.name, why, permanent=True))
+                reason = source.locked_folders_message(listing.locked)
+                self._add_problem(InboxProblem(source.name, reason, permanent=True))
         return found
 
-    def failed(self, source: Source, error: PipelineError) -> None:
-        """Notes what went wrong at ``source``, and asks it no more if it has stopped answering."""
-        self._tell(unreachable(source.name, error))
+    def record_failure(self, source: Source, error: PipelineError) -> None:
+        """Adds a problem of ``source``, and closes the source if it has stopped answering."""
+        self._add_problem(problem_from_error(source.name, error))
         if not source.answers():
             self.sources.remove(source)
 
-    def _tell(self, told: Unreachable) -> None:
-        if told not in self.unreachable:
-            self.unreachable.append(told)
+    def _add_problem(self, problem: InboxProblem) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
-def reasons(unreachable: Iterable[Unreachable]) -> dict[str, str]:
-    """By server, all that is wrong with it."""
+def problems_by_server(problems: Iterable[InboxProblem]) -> dict[str, str]:
+    """Returns the reasons of all problems of each server, joined."""
     by_server: dict[str, list[str]] = {}
-    for told in unreachable:
-        by_server.setdefault(told.server, []).append(told.why)
-    return {server: "; ".join(why) for server, why in by_server.items()}
+    for problem in problems:
+        by_server.setdefault(problem.server, []).append(problem.reason)
+    return {server: "; ".join(reasons) for server, reasons in by_server.items()}
 
 
-def unreachable(server: str, error: PipelineError) -> Unreachable:
-    """A server, and what went wrong with it."""
-    return Unreachable(server, str(error), isinstance(error, PermanentError))
+def problem_from_error(server: str, error: PipelineError) -> InboxProblem:
+    """Returns the problem that an error of a server stands for."""
+    return InboxProblem(server, str(error), isinstance(error, PermanentError))
 
 
 @contextmanager
 def open_inboxes(inbox: Path, profiles: Profiles) -> Iterator[Inboxes]:
-    """The local inbox, and that of every SFTP server that has one; one connection a server."""
+    """Opens the local inbox and the inbox of every SFTP server, with one connection a server."""
     with ExitStack() as stack:
         opened = Inboxes([LocalInbox(inbox)])
         for name, server in profiles.sftp.items():
             if server.inbox is None:
                 continue
             try:
-                connection = stack.enter_context(connection_to(name, server))
+                connection = stack.enter_context(connect_to_server(name, server))
             except (TransientError, PermanentError) as error:
-                opened.unreachable.append(unreachable(name, error))
+                opened.problems.append(problem_from_error(name, error))
             else:
                 opened.sources.append(RemoteInbox(name, server, connection))
         yield opened
 
 
 @contextmanager
-def connection_to(name: str, server: SftpServer) -> Iterator[Connection]:
-    """A connection to a server of the profiles, with the secrets that the environment has."""
+def connect_to_server(name: str, server: SftpServer) -> Iterator[Connection]:
+    """Connects to a server of the profiles, with the secrets of the environment."""
     at = SftpAccount(
         name=name,
         host=server.host,
@@ -292,17 +295,17 @@ def connection_to(name: str, server: SftpServer) -> Iterator[Connection]:
         yield connection
 
 
-def checked_folders(source: Source, listing: Listing) -> dict[str, dict[str, str]]:
-    """SHA-256 by file name of each folder that has a list of checksums whose files are all there.
+def read_checksum_lists(source: Source, listing: Listing) -> dict[str, dict[str, str]]:
+    """Returns SHA-256 by folder and file name, for each folder whose listed files are all there.
 
-    Keys are folders as ``place`` names them.
+    A folder counts only if its lists name all its files and no others.
     """
     names: dict[str, set[str]] = {}
     for file in listing.files:
         names.setdefault(folder_of(file), set()).add(file.name)
     lists: dict[str, dict[str, str]] = {}
     for file in listing.checksums:
-        listed = checksums_in(source.small(file))
+        listed = parse_checksums(source.read_small(file))
         lists[folder_of(file)] = {**lists.get(folder_of(file), {}), **listed}
     return {
         folder: listed

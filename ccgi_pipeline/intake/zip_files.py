@@ -1,7 +1,7 @@
-"""The files inside a received file: a zip is opened with suspicion, a plain file is itself.
+"""Reads the members of a zip safely; a file that is no zip is its own only member.
 
-Belongs here: what may be taken out of a zip. Nothing is ever extracted to disk, so a name cannot
-lead anywhere; it is judged all the same, because a zip that tries is not one to trust.
+Belongs here: what may be read from a zip, and the limits. Nothing is extracted to disk, so a
+member's name cannot lead out of a folder; a member whose name tries to is refused all the same.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.rules import Rule
 
 MEMBER_LIMIT = 200
-"""A full OneRoster set with gradebook has under 40 files; nobody needs more."""
+"""A full OneRoster set with gradebook has under 40 files."""
 SIZE_LIMIT = 2 << 30
 """Bytes that one zip may unpack to: twice the largest district's package."""
 RATIO_LIMIT = 200
-"""Real CSV packs 5 to 30 times smaller, zeros a thousand times."""
+"""Real CSV shrinks to a fifth or a thirtieth, zeros to a thousandth."""
 _RATIO_FROM = 16 << 20
-"""Small files may pack well; the ratio only matters where memory is at stake."""
+"""Below this size the ratio is not checked, because a small file cannot exhaust the memory."""
 _CHUNK = 1 << 20
 _BROKEN = (
     zipfile.BadZipFile,
@@ -38,26 +38,26 @@ _BROKEN = (
     RuntimeError,
     ValueError,
 )
-"""What the standard library raises over damaged zips, as found by damaging them."""
+"""What the standard library raises for damaged zips, found by damaging them."""
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
-"""What operating systems put into zips unasked."""
+"""Files that operating systems add to zips."""
 
 
 CORRECTIONS = "corrections"
-"""The folder in which a sender puts files that hold only the lines that failed, mended."""
+"""The folder for files that hold only corrected lines."""
 
 
-def among_corrections(path: str) -> bool:
-    """Whether a file lies, at any depth, in a folder for corrections, however that is spelled."""
+def is_in_corrections(path: str) -> bool:
+    """Returns whether a file lies in a folder for corrections, at any depth and in any case."""
     # A colon ends the name of the server that the path is on.
     return any(folder.lower() == CORRECTIONS for folder in re.split("[/:]", path)[:-1])
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file to be read: its name without folders, its bytes, or the rule that refuses it.
+    """One file to read: its name without folders, and its bytes or the rule that refuses it.
 
-    ``in_folder``: it lies in a folder of its zip; ``correction``: in one for corrections.
+    ``in_folder``: it lies in a folder of its zip. ``correction``: in a folder for corrections.
     """
 
     name: str
@@ -68,12 +68,12 @@ class Member:
 
 
 def is_zip(file_name: str) -> bool:
-    """Whether a file is to be opened as a package."""
+    """Returns whether a file is opened as a zip."""
     return file_name.lower().endswith(".zip")
 
 
-def members(file_name: str, content: bytes) -> list[Member]:
-    """The files of one received file, in the order of the zip."""
+def read_members(file_name: str, content: bytes) -> list[Member]:
+    """Returns the members of a received file, in the order of the zip."""
     if not is_zip(file_name):
         return [Member(file_name, content)]
     try:
@@ -111,7 +111,7 @@ def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
     elif entry.flag_bits & 1:
         refused = file_rules.ZIP_ENCRYPTED
     if refused is None:
-        content = _unpacked(package, entry)
+        content = _unpack(package, entry)
         if content is None:
             refused = file_rules.ZIP_TOO_LARGE
         elif content.startswith(b"PK\x03\x04"):
@@ -121,15 +121,15 @@ def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
                 path.name,
                 content,
                 in_folder=len(path.parts) > 1,
-                correction=among_corrections(path.as_posix()),
+                correction=is_in_corrections(path.as_posix()),
             )
     return Member(path.name, refused=refused)
 
 
-def _unpacked(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes | None:
-    """The entry's bytes, or None as soon as there are more than its packed size can stand for.
+def _unpack(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes | None:
+    """Returns the entry's bytes, or None as soon as there are too many for its packed size.
 
-    The sizes that a zip's directory claims are the sender's words: what comes out is counted.
+    The sizes in a zip's directory may be false, so the unpacked bytes are counted.
     """
     limit = max(_RATIO_FROM, entry.compress_size * RATIO_LIMIT)
     unpacked = io.BytesIO()

@@ -15,7 +15,7 @@ from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.delivery.ledger import ledger_exists, open_ledger
 from ccgi_pipeline.delivery.routing import list_folders, route_files
 from ccgi_pipeline.delivery.upload import DeliveryOutcome, deliver_to_server
-from ccgi_pipeline.intake.sources import connection_to
+from ccgi_pipeline.intake.sources import connect_to_server
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import read_profiles
 
@@ -39,7 +39,7 @@ def deliver_outbox(folders: PipelinePaths, on: date) -> list[DeliveryOutcome]:
             with open_ledger(folders.warehouse) as ledger:
                 outcome = deliver_to_server(
                     server,
-                    partial(connection_to, server, profiles.sftp[server]),
+                    partial(connect_to_server, server, profiles.sftp[server]),
                     list_folders(server, profiles),
                     ledger,
                     folders.outbox,

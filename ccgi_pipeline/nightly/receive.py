@@ -32,7 +32,7 @@ from ccgi_pipeline.intake.inbox_state import (
     save_last_scan,
     save_sightings,
 )
-from ccgi_pipeline.intake.sources import Inboxes, open_inboxes, reasons
+from ccgi_pipeline.intake.sources import Inboxes, open_inboxes, problems_by_server
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import Profiles, read_profiles
 from ccgi_pipeline.warehouse.load import approvals
@@ -74,11 +74,11 @@ def receive_drops(
     approved = [d for d in approvals.read_approved_drops(connection) if only in {None, d.sender}]
     with open_inboxes(folders.inbox, profiles) as inboxes:
         remembered = read_remembered_files(connection)
-        look = _scan_until_stable(inboxes, remembered, folders, taking, clock or Clock(), only=only)
-        clear_stamps(connection, look.gone)
-        _remove_taken(look, profiles)
+        scan = _scan_until_stable(inboxes, remembered, folders, taking, clock or Clock(), only=only)
+        clear_stamps(connection, scan.gone)
+        _remove_taken(scan, profiles)
         history = read_drop_history(connection)
-        received = receive_files(inboxes, look, folders.archive, remembered, history, step.advance)
+        received = receive_files(inboxes, scan, folders.archive, remembered, history, step.advance)
     record_arrivals(connection, received, on)
     arrived = {drop.id for drop in received.drops}
     again = tuple(drop for drop in approved if drop.id not in arrived)
@@ -89,7 +89,7 @@ def receive_drops(
 
 
 _SECONDS_BETWEEN_SCANS = 15.0
-"""Seconds: a quiet period of minutes needs no closer watch."""
+"""Seconds; a quiet period lasts minutes."""
 
 
 def _scan_until_stable(
@@ -101,35 +101,35 @@ def _scan_until_stable(
     *,
     only: str | None,
 ) -> InboxScan:
-    """Looks into the inboxes, again and again if the night waits, for little over a quiet period.
+    """Scans the inboxes; if the night waits, repeatedly, for a little over one quiet period.
 
-    Whoever is still sending then is taken by a later night.
+    Files that are still being written then are taken by a later night.
     """
     quiet = timedelta(minutes=read_profiles(folders.warehouse).intake.quiet_minutes)
     until = clock.now() + quiet + 2 * timedelta(seconds=_SECONDS_BETWEEN_SCANS)
     while True:
-        watch = ScanTerms(clock.now(), quiet, patient=taking is not WaitMode.NOW)
+        terms = ScanTerms(clock.now(), quiet, wait_for_local=taking is not WaitMode.NOW)
         before = read_sightings(folders.warehouse)
-        look, seen = scan_inboxes(inboxes, remembered, before, watch, only)
-        save_sightings(folders.warehouse, seen if only is None else {**before, **seen})
-        if look.settled or taking is WaitMode.SETTLED or clock.now() >= until:
-            return look
+        scan, sightings = scan_inboxes(inboxes, remembered, before, terms, only)
+        save_sightings(folders.warehouse, sightings if only is None else {**before, **sightings})
+        if scan.all_ready or taking is WaitMode.SETTLED or clock.now() >= until:
+            return scan
         clock.sleep(min(_SECONDS_BETWEEN_SCANS, max(1.0, quiet.total_seconds())))
 
 
-def _remove_taken(look: InboxScan, profiles: Profiles) -> None:
+def _remove_taken(scan: InboxScan, profiles: Profiles) -> None:
     """Removes files from servers where the district's profile says so, once they are loaded."""
-    for source, file in look.taken:
+    for source, file in scan.taken:
         if profiles.of(file.sender).delivery.remove_taken:
             source.remove(file)
 
 
 @dataclass(frozen=True, slots=True)
 class InboxPoll:
-    """What a look for new drops came to.
+    """The result of the sensor's scan.
 
-    ``due``: a night is due, under this key; None, and ``told`` says why not. ``refused``: servers
-    that will not be looked into until somebody acts.
+    ``due`` is the key of a night that is due; if it is None, ``told`` says why. ``refused`` are
+    servers that cannot be scanned until somebody acts.
     """
 
     due: str | None
@@ -139,7 +139,7 @@ class InboxPoll:
 
 @value_free
 def poll_inboxes(folders: PipelinePaths, clock: Clock | None = None) -> InboxPoll:
-    """Looks into all inboxes once, and keeps what was seen for the next look."""
+    """Scans all inboxes once, and stores the sightings for the next scan."""
     now = (clock or Clock()).now()
     profiles = read_profiles(folders.warehouse)
     quiet = timedelta(minutes=profiles.intake.quiet_minutes)
@@ -148,21 +148,23 @@ def poll_inboxes(folders: PipelinePaths, clock: Clock | None = None) -> InboxPol
     except TransientError as later:
         return InboxPoll(None, str(later))
     with open_inboxes(folders.inbox, profiles) as inboxes:
-        watch = ScanTerms(now, quiet, patient=True)
-        look, seen = scan_inboxes(inboxes, remembered, read_sightings(folders.warehouse), watch)
-        unreachable = inboxes.unreachable
-    save_sightings(folders.warehouse, seen)
-    refusing = reasons(server for server in unreachable if server.permanent)
+        terms = ScanTerms(now, quiet, wait_for_local=True)
+        scan, sightings = scan_inboxes(
+            inboxes, remembered, read_sightings(folders.warehouse), terms
+        )
+        problems = inboxes.problems
+    save_sightings(folders.warehouse, sightings)
+    refusing = problems_by_server(problem for problem in problems if problem.permanent)
     save_last_scan(folders.warehouse, LastScan(now, refusing))
     refused = tuple(refusing.values())
-    new = [file for _, files in look.new for file in files]
-    told = f"{len(new)} new files, none of them at rest"
-    if unreachable:
-        told = f"{told}; {'; '.join(server.why for server in unreachable)}"
-    if not look.ready:
+    new = [file for _, files in scan.new for file in files]
+    told = f"{len(new)} new files; none can be taken yet"
+    if problems:
+        told = f"{told}; {'; '.join(problem.reason for problem in problems)}"
+    if not scan.ready:
         return InboxPoll(None, told, refused)
-    identity = hashlib.sha256(f"{attempt_number(look.ready, seen, now)}".encode())
-    for file in sorted(look.ready):
+    identity = hashlib.sha256(f"{attempt_number(scan.ready, sightings, now)}".encode())
+    for file in sorted(scan.ready):
         identity.update(f"{file.shown}\0{file.stamp}\n".encode())
     return InboxPoll(identity.hexdigest(), "", refused)
 
@@ -175,9 +177,9 @@ def _remembered(warehouse: Path) -> dict[str, RememberedFile]:
 
 
 def has_new_files(connection: duckdb.DuckDBPyConnection, folders: PipelinePaths) -> bool:
-    """Whether some inbox has a file that is not known as it is now, or cannot be asked."""
+    """Returns whether an inbox has a new or changed file, or cannot be asked."""
     remembered = read_remembered_files(connection)
     with open_inboxes(folders.inbox, read_profiles(folders.warehouse)) as inboxes:
-        watch = ScanTerms(Clock().now(), timedelta(), patient=False)
-        look, _ = scan_inboxes(inboxes, remembered, {}, watch)
-        return bool(look.new or inboxes.unreachable)
+        terms = ScanTerms(Clock().now(), timedelta(), wait_for_local=False)
+        scan, _ = scan_inboxes(inboxes, remembered, {}, terms)
+        return bool(scan.new or inboxes.problems)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from ccgi_pipeline.common.errors import value_free
-from ccgi_pipeline.intake.inbox import NOBODY, list_inbox
+from ccgi_pipeline.intake.inbox import NO_SENDER, list_inbox
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import has_new_files
 from ccgi_pipeline.warehouse.load import approvals
@@ -84,7 +84,7 @@ def summarize_night(folders: PipelinePaths, on: date, before: NightStart) -> Nig
     made = [entry.name for entry in folders.outgoing.files_on(on)]
     return NightSummary(
         night=on,
-        strays=sum(1 for file in list_inbox(folders.inbox) if file.sender == NOBODY),
+        strays=sum(1 for file in list_inbox(folders.inbox) if file.sender == NO_SENDER),
         reports=sum(name.endswith(("_Agg.csv", "_Detail.csv")) for name in made),
         receipts=sum(name.endswith(".json") for name in made),
         **counts,

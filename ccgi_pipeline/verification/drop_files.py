@@ -17,11 +17,11 @@ from ccgi_pipeline.feeds.oneroster.package_rules import LEFT_ALONE_FILES
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, feed_by_name, feeds_of, folded_stem
 from ccgi_pipeline.feeds.rules import Rule
 from ccgi_pipeline.feeds.spec import FeedSpec, fold
-from ccgi_pipeline.intake.batch_reader import SMALL, Asked, read_together
+from ccgi_pipeline.intake.batch_reader import SMALL, FileToRead, read_batch
 from ccgi_pipeline.intake.findings import Finding, findings_frame
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.reader import Reading, count_lines, read
-from ccgi_pipeline.intake.zip_files import is_zip, members
+from ccgi_pipeline.intake.zip_files import is_zip, read_members
 from ccgi_pipeline.profiles import Profiles
 
 
@@ -100,7 +100,7 @@ def _opened(
     files: list[FileToVerify] = []
     for file, sha256 in drop.files:
         if is_zip(file.name):
-            for member in members(file.name, content_of(file, sha256)):
+            for member in read_members(file.name, content_of(file, sha256)):
                 path = f"{file.shown}/{member.name}" if member.name != file.name else file.shown
                 content = partial(_same, member.content)
                 opened = file_of_drop(drop, first + len(files), path, content, member.refused)
@@ -145,27 +145,27 @@ def read_files(
     ``editions``: by number the version of files whose header may show none.
     """
     readings: dict[int, Reading] = {}
-    small: dict[int, Asked] = {}
+    small: dict[int, FileToRead] = {}
     held = 0
 
     def read_small() -> None:
         nonlocal held
-        readings.update(zip(small, read_together([*small.values()]), strict=True))
+        readings.update(zip(small, read_batch([*small.values()]), strict=True))
         small.clear()
         held = 0
 
     for file in files:
         progress(file.name)
-        asked = _asked(file, profiles, editions.get(file.number, ""))
-        if isinstance(asked, Reading):
-            readings[file.number] = asked
-        elif len(asked.content) > SMALL:
+        to_read = _file_to_read(file, profiles, editions.get(file.number, ""))
+        if isinstance(to_read, Reading):
+            readings[file.number] = to_read
+        elif len(to_read.content) > SMALL:
             readings[file.number] = read(
-                asked.content, asked.file_name, asked.candidates, asked.edition
+                to_read.content, to_read.file_name, to_read.candidates, to_read.edition
             )
         else:
-            small[file.number] = asked
-            held += len(asked.content)
+            small[file.number] = to_read
+            held += len(to_read.content)
             if held > _TOGETHER:
                 read_small()
     read_small()
@@ -176,8 +176,8 @@ _TOGETHER = 32 << 20
 """Bytes of small files that are read together: many enough, and no burden to hold."""
 
 
-def _asked(file: FileToVerify, profiles: Profiles, edition: str) -> Asked | Reading:
-    """What the reader is asked for; a reading, of a file that is not read."""
+def _file_to_read(file: FileToVerify, profiles: Profiles, edition: str) -> FileToRead | Reading:
+    """Returns the arguments of the reader; a reading for a file that is not read."""
     if file.refused is not None:
         refusal = findings_frame([Finding(file.refused)])
         return Reading(None, "", 0, None, 0, refusal)
@@ -187,8 +187,8 @@ def _asked(file: FileToVerify, profiles: Profiles, edition: str) -> Asked | Read
     named = _named_by_profile(file, profiles)
     if named is not None:
         # Its own name says nothing, or another thing, to who does not know the profile.
-        return Asked(file.content(), named.stems[0], [named], edition)
-    return Asked(file.content(), file.name, candidates, edition)
+        return FileToRead(file.content(), named.stems[0], [named], edition)
+    return FileToRead(file.content(), file.name, candidates, edition)
 
 
 def _is_left_alone(file: FileToVerify) -> bool:

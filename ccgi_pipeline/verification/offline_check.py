@@ -16,15 +16,15 @@ from ccgi_pipeline.districts import shipped_directory
 from ccgi_pipeline.feeds.registry import FAMILIES, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.spec import FILE, SENDER
 from ccgi_pipeline.intake.inbox import (
-    NOBODY,
+    NO_SENDER,
     UNKNOWN_FAMILY,
     InboxFile,
     group_drops,
     is_cd_code,
-    owner_of,
-    passed_over,
+    is_unfinished,
+    sender_and_family,
 )
-from ccgi_pipeline.intake.recognition import family_of
+from ccgi_pipeline.intake.recognition import detect_family
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.cells import cells_at
 from ccgi_pipeline.verification.drop_files import FileToVerify, Limit, files_to_verify
@@ -120,7 +120,7 @@ def _plain_files(paths: Sequence[Path]) -> Iterator[Path]:
             yield from sorted(
                 inner
                 for inner in path.rglob("*")
-                if inner.is_file() and not any(map(passed_over, inner.relative_to(path).parts))
+                if inner.is_file() and not any(map(is_unfinished, inner.relative_to(path).parts))
             )
         else:
             yield path
@@ -131,13 +131,13 @@ def _as_received(path: Path, family: str | None) -> InboxFile:
     parts = path.absolute().parts
     senders = [n for n, part in enumerate(parts) if is_cd_code(part) or part in STATEWIDE_SENDERS]
     if senders and senders[-1] < len(parts) - 1:
-        sender, placed = owner_of("/".join(parts[senders[-1] :]))
+        sender, placed = sender_and_family("/".join(parts[senders[-1] :]))
     else:
         named = [part.lower() for part in parts[:-1] if part.lower() in FAMILIES]
-        sender, placed = NOBODY, named[-1] if named else UNKNOWN_FAMILY
+        sender, placed = NO_SENDER, named[-1] if named else UNKNOWN_FAMILY
     if family is None and placed == UNKNOWN_FAMILY:
         with path.open("rb") as file:
-            placed = family_of(file.read, path.name, sender)
+            placed = detect_family(file.read, path.name, sender)
     return InboxFile(path=str(path), sender=sender, family=family or placed, stamp="")
 
 

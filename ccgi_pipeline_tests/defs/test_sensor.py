@@ -136,7 +136,7 @@ def test_what_is_not_as_its_checksum_says_is_not_taken(looks: Looks) -> None:
                 connection, looks.folders, NOON.date(), taking=WaitMode.SETTLED, clock=clock
             )
     assert received.drops == ()
-    assert {file.name for file in received.growing} == {f.name for f in _files(path.parent)}
+    assert {file.name for file in received.postponed} == {f.name for f in _files(path.parent)}
 
 
 def _files(folder: Path) -> Iterator[Path]:

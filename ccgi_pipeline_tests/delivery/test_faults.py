@@ -124,16 +124,18 @@ class Taker:
     minutes: int = 0
 
     def round(self) -> None:
-        """Two looks over one connection, and taking what is at rest."""
+        """Two scans over one connection, and taking the files that are ready."""
         profiles = read_profiles(self.folders.warehouse)
         with open_inboxes(self.folders.inbox, profiles) as inboxes:
             for _ in range(2):
                 self.minutes += 1
-                watch = ScanTerms(NOON + timedelta(minutes=self.minutes), timedelta(), patient=True)
-                look, self.looks = scan_inboxes(inboxes, self.remembered, self.looks, watch)
+                terms = ScanTerms(
+                    NOON + timedelta(minutes=self.minutes), timedelta(), wait_for_local=True
+                )
+                scan, self.looks = scan_inboxes(inboxes, self.remembered, self.looks, terms)
             archive = Archive(self.folders.warehouse / "archive")
-            received = receive_files(inboxes, look, archive, self.remembered, DropHistory())
-            self.loud += [server.why for server in inboxes.unreachable if server.permanent]
+            received = receive_files(inboxes, scan, archive, self.remembered, DropHistory())
+            self.loud += [problem.reason for problem in inboxes.problems if problem.permanent]
         for drop in (*received.drops, *received.duplicates):
             for file, sha256 in drop.files:
                 assert sha256_of(archive.read(sha256)) == sha256

@@ -59,7 +59,7 @@ MILESTONES = (
     "delivery: verified noted",
     "inbox: downloaded",
     "inbox: removed",
-    "looks: kept",
+    "inbox state: saved",
     "outbox: begun",
     "outbox: written",
     "receipts: noted",

@@ -44,7 +44,7 @@ def test_a_folder_that_may_not_be_read_stops_no_other_district(
             received = receive_drops(connection, folders, ON, taking=WaitMode.SETTLED, clock=clock)
     (uploads / HAYWARD).chmod(0o755)
     assert [drop.sender for drop in received.drops] == [PALM_SPRINGS]
-    (told,) = received.unreachable
+    (told,) = received.problems
     assert told.permanent
-    assert "folders of the inbox that may not be looked into: 1." in told.why
-    assert HAYWARD not in told.why
+    assert "folders of the inbox that may not be read: 1." in told.reason
+    assert HAYWARD not in told.reason

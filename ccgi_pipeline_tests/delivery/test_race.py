@@ -127,11 +127,11 @@ class Sensor:
     remembered: dict[str, RememberedFile] = field(default_factory=dict)
     taken: list[tuple[str, str]] = field(default_factory=list)
 
-    def look(self, now: datetime) -> None:
+    def scan(self, now: datetime) -> None:
         """One look, and a night at once if one is due."""
-        watch = ScanTerms(now, QUIET, patient=True)
-        look, self.looks = scan_inboxes(self.inboxes, self.remembered, self.looks, watch)
-        received = receive_files(self.inboxes, look, self.archive, self.remembered, DropHistory())
+        terms = ScanTerms(now, QUIET, wait_for_local=True)
+        scan, self.looks = scan_inboxes(self.inboxes, self.remembered, self.looks, terms)
+        received = receive_files(self.inboxes, scan, self.archive, self.remembered, DropHistory())
         for drop in (*received.drops, *received.duplicates):
             for file, content in drop.files:
                 self.taken.append((file.path, content))
@@ -179,7 +179,7 @@ def _simulated(writers: list[Writer], sensor: Sensor, root: Path, rng: random.Ra
     last = _START
     while upcoming or look_at < last + 3 * QUIET.total_seconds():
         if not upcoming or look_at < upcoming[0][0]:
-            sensor.look(datetime.fromtimestamp(look_at, UTC))
+            sensor.scan(datetime.fromtimestamp(look_at, UTC))
             look_at += 60
             continue
         last, number, step = heapq.heappop(upcoming)

@@ -183,12 +183,12 @@ def test_an_sqlite_file_of_an_encrypted_folder_is_encrypted_with_its_log(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv(KEY, OLD)
-    database = open_database(folder / "looks.sqlite", _TABLE, "FULL")
+    database = open_database(folder / "inbox_state.sqlite", _TABLE, "FULL")
     database.execute("INSERT INTO kept VALUES ('Canary')")
-    files = [path.read_bytes() for path in folder.glob("looks.sqlite*")]
+    files = [path.read_bytes() for path in folder.glob("inbox_state.sqlite*")]
     assert len(files) >= 3
     assert not any(word in content for content in files for word in (b"Canary", b"SQLite format"))
-    again = open_database(folder / "looks.sqlite", _TABLE, "FULL")
+    again = open_database(folder / "inbox_state.sqlite", _TABLE, "FULL")
     assert again.execute("SELECT word FROM kept").fetchall() == [("Canary",)]
     again.close()
     database.close()
@@ -199,10 +199,10 @@ def test_an_sqlite_file_of_another_folder_is_refused_without_a_trace_of_the_key(
 ):
     monkeypatch.setenv(KEY, OLD)
     other = tmp_path / "other"
-    open_database(other / "looks.sqlite", _TABLE, "FULL").close()
-    (other / "looks.sqlite").rename(folder / "looks.sqlite")
-    with pytest.raises(PermanentError, match=r"looks\.sqlite is not encrypted with the key"):
-        open_database(folder / "looks.sqlite", _TABLE, "FULL")
+    open_database(other / "inbox_state.sqlite", _TABLE, "FULL").close()
+    (other / "inbox_state.sqlite").rename(folder / "inbox_state.sqlite")
+    with pytest.raises(PermanentError, match=r"inbox_state\.sqlite is not encrypted with the key"):
+        open_database(folder / "inbox_state.sqlite", _TABLE, "FULL")
 
 
 # --- the commands ---------------------------------------------------------------------------------

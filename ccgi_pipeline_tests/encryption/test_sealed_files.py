@@ -130,7 +130,7 @@ def test_an_archived_file_lies_there_sealed_from_its_first_byte_on(tmp_path: Pat
         seen.append(written.read_bytes())
         return "ab12"
 
-    assert archive.keep(fill) == "ab12"
+    assert archive.store_output(fill) == "ab12"
     assert len(seen[0]) > PIECE
     assert not any(b"0000000001" in there for there in (*seen, archive.path("ab12").read_bytes()))
 
@@ -142,9 +142,9 @@ def test_the_beginning_and_the_size_of_an_archived_file_are_those_of_its_content
         sha256 = archive.store(source)
         assert archive.has(sha256)
         assert archive.size(sha256) == 2 * PIECE + 5
-        assert archive.first(sha256, 100) == source.read_bytes()[:100]
-        assert archive.first(sha256, PIECE + 100) == source.read_bytes()[: PIECE + 100]
-        assert archive.first(sha256, -1) == source.read_bytes()
+        assert archive.read_start(sha256, 100) == source.read_bytes()[:100]
+        assert archive.read_start(sha256, PIECE + 100) == source.read_bytes()[: PIECE + 100]
+        assert archive.read_start(sha256, -1) == source.read_bytes()
 
 
 def test_reading_a_sealed_file_takes_no_second_copy_of_it_in_memory(tmp_path: Path):
@@ -162,6 +162,6 @@ def test_reading_a_sealed_file_takes_no_second_copy_of_it_in_memory(tmp_path: Pa
 
 def test_pieces_are_given_one_by_one():
     sealed = io.BytesIO(seal(bytes(5 * PIECE), KEY))
-    first = next(read_pieces(sealed, KEY))
-    assert len(first) == PIECE
+    read_start = next(read_pieces(sealed, KEY))
+    assert len(read_start) == PIECE
     assert sealed.tell() <= HEADER + 2 * (PIECE + TAG)

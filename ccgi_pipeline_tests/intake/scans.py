@@ -1,4 +1,4 @@
-"""A look into a local inbox, as a night started by hand has it."""
+"""Scans a local inbox the way a night that is started by hand does."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def received_from(
 ) -> ReceivedDrops:
     """What lies in ``inbox``, taken as it is."""
     inboxes = Inboxes([LocalInbox(inbox)])
-    watch = ScanTerms(datetime.now(UTC), timedelta(), patient=False)
-    look, _ = scan_inboxes(inboxes, remembered, {}, watch, only)
-    return receive_files(inboxes, look, archive, remembered, history, progress)
+    terms = ScanTerms(datetime.now(UTC), timedelta(), wait_for_local=False)
+    scan, _ = scan_inboxes(inboxes, remembered, {}, terms, only)
+    return receive_files(inboxes, scan, archive, remembered, history, progress)

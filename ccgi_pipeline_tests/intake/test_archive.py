@@ -96,10 +96,10 @@ def test_a_file_that_grows_while_it_is_read_is_not_stored(archive: Archive, sour
 def test_what_a_crash_left_is_swept_and_nothing_else(archive: Archive, source: Path):
     sha256 = archive.store(source)
     (archive.root / ".part-x1y2").write_bytes(CONTENT[:5])
-    archive.sweep()
+    archive.remove_partial_files()
     assert _stored(archive) == [archive.path(sha256)]
 
 
 def test_an_archive_that_does_not_exist_yet_can_be_swept(archive: Archive):
-    archive.sweep()
+    archive.remove_partial_files()
     assert not archive.root.exists()

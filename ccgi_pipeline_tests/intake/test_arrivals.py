@@ -145,7 +145,7 @@ def test_a_look_at_one_sender_leaves_the_others_for_later(inbox: Inbox):
 def test_a_file_that_grows_while_it_is_read_is_taken_when_it_has_ended(inbox: Inbox):
     inbox.put(f"{FOLDER}/Student.csv", b"one")
     growing = inbox.night(inbox=GrowingPath(inbox.path))
-    assert [file.name for file in growing.growing] == ["Student.csv"]
+    assert [file.name for file in growing.postponed] == ["Student.csv"]
     assert growing.drops == ()
     assert _names(inbox.night()) == [["Student.csv"]]
 

@@ -13,7 +13,7 @@ import pytest
 
 from ccgi_pipeline.feeds.registry import DISTRICT_FAMILIES
 from ccgi_pipeline.intake.inbox import (
-    NOBODY,
+    NO_SENDER,
     UNKNOWN_FAMILY,
     InboxFile,
     Listing,
@@ -21,8 +21,8 @@ from ccgi_pipeline.intake.inbox import (
     group_drops,
     is_cd_code,
     list_inbox,
-    look_into,
-    owner_of,
+    scan_folder,
+    sender_and_family,
 )
 from ccgi_pipeline_tests.vanishing_files import once_listed
 
@@ -47,23 +47,23 @@ ARABIC_DIGITS = "\u0663\u0663\u0666\u0667\u0661\u0667\u0663"
         ("3367173/platform/goals.csv", (CD, UNKNOWN_FAMILY)),
         ("3367173/goals.csv", (CD, UNKNOWN_FAMILY)),
         ("3367173/cde_directory/pubschls.txt", (CD, UNKNOWN_FAMILY)),
-        ("StudentTemplate.csv", (NOBODY, UNKNOWN_FAMILY)),
-        ("platform", (NOBODY, UNKNOWN_FAMILY)),
-        ("somebody/transcript/StudentTemplate.csv", (NOBODY, UNKNOWN_FAMILY)),
-        ("336717/transcript/StudentTemplate.csv", (NOBODY, UNKNOWN_FAMILY)),
-        ("33671730/transcript/StudentTemplate.csv", (NOBODY, UNKNOWN_FAMILY)),
-        (f"{ARABIC_DIGITS}/transcript/StudentTemplate.csv", (NOBODY, UNKNOWN_FAMILY)),
+        ("StudentTemplate.csv", (NO_SENDER, UNKNOWN_FAMILY)),
+        ("platform", (NO_SENDER, UNKNOWN_FAMILY)),
+        ("somebody/transcript/StudentTemplate.csv", (NO_SENDER, UNKNOWN_FAMILY)),
+        ("336717/transcript/StudentTemplate.csv", (NO_SENDER, UNKNOWN_FAMILY)),
+        ("33671730/transcript/StudentTemplate.csv", (NO_SENDER, UNKNOWN_FAMILY)),
+        (f"{ARABIC_DIGITS}/transcript/StudentTemplate.csv", (NO_SENDER, UNKNOWN_FAMILY)),
     ],
 )
 def test_a_files_sender_and_family_follow_from_its_folder_and_name(
     path: str, owner: tuple[str, str]
 ):
-    assert owner_of(path) == owner
+    assert sender_and_family(path) == owner
 
 
 @pytest.mark.parametrize("family", DISTRICT_FAMILIES)
 def test_the_folder_of_every_family_that_districts_send_is_known(family: str):
-    assert owner_of(f"{CD}/{family}/any.csv") == (CD, family)
+    assert sender_and_family(f"{CD}/{family}/any.csv") == (CD, family)
 
 
 @pytest.mark.parametrize("text", [ARABIC_DIGITS, "336717", "33671733", "336717a", "", "3367173\n"])
@@ -95,10 +95,10 @@ def test_a_file_that_goes_while_we_look_is_still_told_of(tmp_path: Path):
     _put(tmp_path, f"{CD}/transcript/Student.csv", f"{CD}/transcript/Course.csv.part")
     folder = tmp_path / CD / "transcript"
     with once_listed(folder, (folder / "Course.csv.part").unlink):
-        seen = look_into(tmp_path)
+        seen = scan_folder(tmp_path)
     assert [file.name for file in seen.unfinished] == ["Course.csv.part"]
     assert [file.name for file in seen.files] == ["Student.csv"]
-    assert not look_into(tmp_path).unfinished
+    assert not scan_folder(tmp_path).unfinished
 
 
 def test_a_file_that_was_replaced_while_we_look_has_another_stamp_than_ever(tmp_path: Path):
@@ -115,7 +115,7 @@ def test_a_folder_that_goes_while_we_look_is_none(tmp_path: Path):
     folder = tmp_path / CD / "transcript"
     folder.mkdir(parents=True)
     with once_listed(tmp_path / CD, folder.rmdir):
-        assert look_into(tmp_path) == Listing()
+        assert scan_folder(tmp_path) == Listing()
 
 
 def test_an_inbox_that_does_not_exist_is_empty(tmp_path: Path):

@@ -11,7 +11,7 @@ import pytest
 
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, MANIFEST, STUDENT, TEST_GRADE
-from ccgi_pipeline.intake.reader import LINE, Reading, read, recognise
+from ccgi_pipeline.intake.reader import LINE, Reading, detect_feed, read
 from ccgi_pipeline_tests.files import as_bytes, good_file, good_lines
 
 NAME = "TestGrade.csv"
@@ -192,7 +192,7 @@ def test_an_unquoted_comma_in_a_name_costs_its_line_and_moves_no_cell():
 
 def test_a_file_with_an_unknown_name_is_known_by_its_header():
     assert read(good_file(STUDENT), "export (3).csv").feed is STUDENT
-    assert recognise(good_file(COURSE_CATALOG)[:4096], "export (3).csv") is COURSE_CATALOG
+    assert detect_feed(good_file(COURSE_CATALOG)[:4096], "export (3).csv") is COURSE_CATALOG
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "cp1252"])
@@ -200,7 +200,7 @@ def test_a_file_is_known_by_a_beginning_that_ends_within_a_letter(encoding: str)
     letters = "é" if encoding == "cp1252" else "😀"
     text = good_file(STUDENT).decode() + letters * 3
     beginning = text.encode(encoding)
-    assert recognise(beginning[: -2 if encoding.startswith("utf-16") else -1], "x.csv") is STUDENT
+    assert detect_feed(beginning[: -2 if encoding.startswith("utf-16") else -1], "x.csv") is STUDENT
 
 
 def test_a_manifest_keeps_the_separators_in_its_names():

@@ -19,7 +19,7 @@ from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, STUDENT, TEST_GRADE
 from ccgi_pipeline.intake import batch_reader
-from ccgi_pipeline.intake.batch_reader import Asked, read_together
+from ccgi_pipeline.intake.batch_reader import FileToRead, read_batch
 from ccgi_pipeline.intake.reader import LINE, SPAN, Reading, read
 from ccgi_pipeline_tests.files import as_bytes, good_file, good_lines, usual_name
 from ccgi_pipeline_tests.intake.changes import CHANGES, PROFILE, Change, mutated
@@ -164,7 +164,7 @@ def test_files_that_are_read_together_are_read_as_each_would_be_alone(
     for feed, (count, changes) in files:
         lines = good_lines(feed, count or 8)
         content = mutated(as_bytes(feed, lines, quoting=quoting, line_end=line_end), changes)
-        asked.append(Asked(content, usual_name(feed), FAMILIES[feed.family].feeds))
+        asked.append(FileToRead(content, usual_name(feed), FAMILIES[feed.family].feeds))
     _assert_same(asked)
 
 
@@ -181,12 +181,12 @@ def test_whatever_stands_in_the_cells_it_is_the_same_read_together_and_alone(
     for rows in records:
         lines = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
         content = as_bytes(COURSE_CATALOG, lines, quoting=quoting)
-        asked.append(Asked(content.removesuffix(b"\r\n") + end, "CourseCatalog.csv"))
+        asked.append(FileToRead(content.removesuffix(b"\r\n") + end, "CourseCatalog.csv"))
     _assert_same(asked)
 
 
-def _assert_same(asked: list[Asked]) -> None:
-    together = read_together(asked)
+def _assert_same(asked: list[FileToRead]) -> None:
+    together = read_batch(asked)
     for one, reading in zip(asked, together, strict=True):
         alone = read(one.content, one.file_name, one.candidates, one.edition)
         for part in ("feed", "encoding", "lines", "unreadable", "edition", "left_alone"):
@@ -202,5 +202,5 @@ def test_good_files_of_one_form_are_not_read_one_by_one(monkeypatch: pytest.Monk
         raise AssertionError
 
     monkeypatch.setattr(batch_reader, "read", alone)
-    asked = [Asked(good_file(STUDENT), usual_name(STUDENT)) for _ in range(3)]
-    assert [reading.lines for reading in read_together(asked)] == [len(good_lines(STUDENT))] * 3
+    asked = [FileToRead(good_file(STUDENT), usual_name(STUDENT)) for _ in range(3)]
+    assert [reading.lines for reading in read_batch(asked)] == [len(good_lines(STUDENT))] * 3

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccgi_pipeline.intake.zip_files import MEMBER_LIMIT, Member, is_zip, members
+from ccgi_pipeline.intake.zip_files import MEMBER_LIMIT, Member, is_zip, read_members
 from ccgi_pipeline_tests.intake.changes import PROFILE
 
 NAME = "package.zip"
@@ -42,12 +42,12 @@ def _entry(name: str, mode: int) -> zipfile.ZipInfo:
 def _refusals(content: bytes) -> list[tuple[str, str | None]]:
     return [
         (member.name, member.refused.id if member.refused else None)
-        for member in members(NAME, content)
+        for member in read_members(NAME, content)
     ]
 
 
 def test_a_plain_file_is_itself():
-    assert members("StudentTemplate.csv", b"abc") == [Member("StudentTemplate.csv", b"abc")]
+    assert read_members("StudentTemplate.csv", b"abc") == [Member("StudentTemplate.csv", b"abc")]
 
 
 @pytest.mark.parametrize("name", ["package.zip", "PACKAGE.ZIP", "a/b.Zip"])
@@ -60,12 +60,12 @@ def test_a_zip_is_known_by_its_name(name: str):
 )
 def test_a_good_zip_gives_its_files_in_its_order(compression: int):
     expected = [Member(name, content) for name, content in GOOD.items()]
-    assert members(NAME, _zip(GOOD, compression)) == expected
+    assert read_members(NAME, _zip(GOOD, compression)) == expected
 
 
 def test_folders_in_a_zip_are_passed_through():
     content = _zip({"drop/": b"", "drop/inner/StudentTemplate.csv": b"x"})
-    assert members(NAME, content) == [Member("StudentTemplate.csv", b"x", in_folder=True)]
+    assert read_members(NAME, content) == [Member("StudentTemplate.csv", b"x", in_folder=True)]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_zip_of_more_files_than_any_package_has_is_refused_as_a_whole():
 
 def test_a_zip_of_as_many_files_as_are_allowed_is_read():
     content = _zip({f"{number}.csv": b"x" for number in range(MEMBER_LIMIT)})
-    assert len(members(NAME, content)) == MEMBER_LIMIT
+    assert len(read_members(NAME, content)) == MEMBER_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -166,11 +166,11 @@ def test_a_zip_whose_content_is_damaged_is_refused_and_nothing_fails(compression
 
 def test_a_member_without_a_name_is_refused_and_nothing_fails():
     content = _zip(GOOD).replace(b"StudentTemplate.csv", b"\x00tudentTemplate.csv")
-    assert any(member.refused for member in members(NAME, content))
+    assert any(member.refused for member in read_members(NAME, content))
 
 
 def test_a_zip_without_files_is_answered():
-    refused = members(NAME, _zip({}))
+    refused = read_members(NAME, _zip({}))
     assert [member.name for member in refused] == [NAME]
     assert refused[0].refused is not None
 
@@ -189,5 +189,5 @@ def test_no_change_of_a_good_zip_makes_opening_it_fail(
     content = bytearray(_zip({**GOOD, **large}, compression))
     for place, octet in places:
         content[place % len(content)] = octet
-    for member in members(NAME, bytes(content)):
+    for member in read_members(NAME, bytes(content)):
         assert member.refused is not None or isinstance(member.content, bytes)

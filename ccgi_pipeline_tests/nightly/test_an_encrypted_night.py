@@ -412,7 +412,7 @@ def test_the_sensor_waits_while_the_very_first_night_writes(tmp_path: Path):
             asked = poll_inboxes(folders)
             assert (asked.due, asked.refused) == (None, ())
             assert "the first night is writing" in asked.told
-        assert "at rest" in poll_inboxes(folders).told
+        assert "can be taken yet" in poll_inboxes(folders).told
 
 
 def test_a_reader_stops_no_night(own: PipelinePaths):

@@ -95,7 +95,7 @@ def test_a_zip_in_nobodys_folder_that_is_too_large_to_look_into_is_left_closed(
     folders = folders_in(tmp_path)
     settle(folders, LIMITS[1])
     monkeypatch.setattr(arrivals, "SIZE_LIMIT", LIMITS[1] * 1_000_000)
-    monkeypatch.setattr(arrivals, "family_of", None)
+    monkeypatch.setattr(arrivals, "detect_family", None)
     put(
         folders.inbox,
         f"{BERKELEY}/package.zip",

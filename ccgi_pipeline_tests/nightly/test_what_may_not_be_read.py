@@ -55,9 +55,9 @@ def test_the_others_are_served_and_the_operator_is_told_whose_rights_to_mend(
     folders: PipelinePaths,
 ):
     told = _told_by_a_night(folders)
-    assert f"folders that may not be looked into: 2 (of {HAYWARD}, no sender)" in told
+    assert f"folders that may not be read: 2 (of {HAYWARD}, no sender)" in told
     assert f"files of {BERKELEY} may not be read" in told
-    assert "Give the account that runs the pipeline the right to read there" in told
+    assert "Give the account that runs the pipeline the right to read them" in told
     assert _with_receipts(folders) == {"PalmSpringsUnified"}
 
 

@@ -123,9 +123,9 @@ def beside_the_tables(nights: Nights) -> Parts:
     }
 
 
-_OF_THE_TABLES = {"catalog.sqlite", "looks.sqlite"}
+_OF_THE_TABLES = {"catalog.sqlite", "inbox_state.sqlite"}
 """The catalog has the least and greatest value of each column; looks are names of files."""
-_SQLITE = ("catalog.sqlite", "looks.sqlite", "deliveries.sqlite")
+_SQLITE = ("catalog.sqlite", "inbox_state.sqlite", "deliveries.sqlite")
 
 
 def support_bundle(nights: Nights) -> Parts:

@@ -14,7 +14,7 @@ import pytest
 
 from ccgi_pipeline.feeds.registry import FAMILIES, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec
-from ccgi_pipeline.intake.inbox import owner_of
+from ccgi_pipeline.intake.inbox import sender_and_family
 from ccgi_pipeline.synthetic import GeneratedState, generate
 
 ON = date(2026, 11, 22)
@@ -64,7 +64,7 @@ class Inbox:
 
 def feed_of(path: str) -> FeedSpec | None:
     """The feed of a file of the inbox: two families may have files of one name."""
-    _, family = owner_of(path)
+    _, family = sender_and_family(path)
     return feed_by_name(path, FAMILIES[family].feeds)
 
 

@@ -176,4 +176,4 @@ def _sizes_below(folder: Path) -> Iterator[int]:
 
 
 _FOLDERS = ("archive", TABLES, "staging", "spill", "lookups", "dagster")
-_FILES = (CATALOG, ENCRYPTED_CATALOG, "deliveries.sqlite", "looks.sqlite", PROFILES)
+_FILES = (CATALOG, ENCRYPTED_CATALOG, "deliveries.sqlite", "inbox_state.sqlite", PROFILES)
