@@ -77,7 +77,7 @@ _UNDER_WAY = [
 def new_drops(
     context: dg.SensorEvaluationContext, folders: dg.ResourceParam[NightFolders]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Looks into the inboxes."""
+    """Scans the inboxes."""
     asked = poll_inboxes(folders.paths)
     if asked.due is None:
         if asked.refused:
