@@ -29,7 +29,7 @@ that a night of any size needs the memory of one batch."""
 @value_free
 def list_shares(folders: PipelinePaths, family: str, count: int) -> list[Share]:
     """The shares of the staged drops of ``family``, ``count`` at most; none is empty."""
-    drops = folders.staging.drops(staged_families(family))
+    drops = folders.staging.read_drops(staged_families(family))
     of = min(count, len({drop.sender for drop in drops}))
     return [Share(number, of) for number in range(1, of + 1)]
 

@@ -54,13 +54,13 @@ def load_share(
     """Loads the verified batches of a share of ``family``, a commit each, and forgets them."""
     loaded = []
     staging = folders.staging
-    batches = staging.batch_folders(family, share)
-    before = staging.snapshot(family)
+    batches = staging.list_batches(family, share)
+    before = staging.read_snapshot(family)
     profiles = read_profiles(folders.warehouse)
     step = ProgressCounter(f"loading {family}{share_suffix(share)}", len(batches))
     known = read_known_drops(connection) if batches else frozenset()
     for folder in batches:
-        drops, verified = staging.batch(folder)
+        drops, verified = staging.read_batch(folder)
         if not known.issuperset(drop.id for drop in drops):
             loaded.append(load_drops(connection, drops, verified, on, profiles, before))
         staging.clear_batch(folder)
@@ -81,7 +81,7 @@ def save_loaded_share(
 @value_free
 def read_loaded_shares(folders: PipelinePaths, family: str) -> list[pl.DataFrame]:
     """The ledgers of all shares of ``family``, as of ``Loaded``."""
-    return folders.staging.outcomes(family, _LOADED)
+    return folders.staging.read_outcomes(family, _LOADED)
 
 
 @value_free

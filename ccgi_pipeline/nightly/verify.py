@@ -45,7 +45,7 @@ def verify_family(
     profiles = read_profiles(folders.warehouse)
     staging.clear_batches(family, share)
     # The cut is made of all drops: what other shares have loaded meanwhile must not move it.
-    drops = drops_of(share, staging.drops(staged_families(family)), archive)
+    drops = drops_of(share, staging.read_drops(staged_families(family)), archive)
     known = read_known_drops(connection) if drops else frozenset()
     drops = [drop for drop in drops if drop.id not in known]
     step = ProgressCounter(
@@ -114,7 +114,7 @@ def verify_share(
 @value_free
 def read_verified_shares(folders: PipelinePaths, family: str) -> pl.DataFrame:
     """The outcomes of the files of all shares of ``family``, as of ``verify_family``."""
-    outcomes = folders.staging.outcomes(family, _VERIFIED)
+    outcomes = folders.staging.read_outcomes(family, _VERIFIED)
     return pl.concat(outcomes) if outcomes else pl.DataFrame()
 
 

@@ -135,11 +135,11 @@ def main() -> None:
 
     folders = PipelinePaths(warehouse, warehouse, warehouse)
     with shared_writer(warehouse), open_warehouse(warehouse) as connection, observe_failpoints(die):
-        batches = folders.staging.batch_folders(FAMILY)[share::shares]
+        batches = folders.staging.list_batches(FAMILY)[share::shares]
         print("ready", flush=True)  # noqa: T201 - the test waits for it
         sys.stdin.readline()
         for batch in batches:
-            drops, verified = folders.staging.batch(batch)
+            drops, verified = folders.staging.read_batch(batch)
             if not read_known_drops(connection).issuperset(drop.id for drop in drops):
                 loaded = load_drops(connection, drops, verified, ON)
                 print(loaded.conflicts)  # noqa: T201 - the test counts them

@@ -1,1 +1,4 @@
-"""What is read from the warehouse: receipts, health, lineage, rosters."""
+"""What is read from the warehouse: receipts, health, lineage, rosters.
+
+Does not belong here: writing rows (load), the queries of the reports (reports).
+"""

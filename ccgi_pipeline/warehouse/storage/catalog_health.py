@@ -1,4 +1,8 @@
-"""Whether the catalog of a warehouse can be read, and what is wrong where it cannot."""
+"""Whether the catalog of a warehouse can be read, and what is wrong if it cannot.
+
+Belongs here: looking at a catalog without writing. Does not belong here: whether the rows are sound
+(queries.health).
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ from ccgi_pipeline.warehouse.storage.location import (
 
 
 def find_catalog_fault(folder: Path) -> str | None:
-    """What is wrong with the catalog of the warehouse in ``folder``, in words; None if nothing."""
+    """Returns what is wrong with the catalog of the warehouse in ``folder``; None if nothing is."""
     try:
         where = locate_warehouse(folder)
     except PermanentError as error:
@@ -45,7 +49,7 @@ def find_catalog_fault(folder: Path) -> str | None:
 
 
 def _fault_of_plain(folder: Path) -> str | None:
-    """The same of a SQLite file."""
+    """Returns what is wrong with a catalog that is a SQLite file."""
     catalog = (folder / CATALOG).absolute().as_uri()
     try:
         with closing(sqlite3.connect(f"{catalog}?mode=ro", uri=True)) as opened:
@@ -56,7 +60,7 @@ def _fault_of_plain(folder: Path) -> str | None:
 
 
 def _fault_of_served(where: WarehouseLocation) -> str | None:
-    """The same of one in a database: it can be asked, and knows of its newest snapshot."""
+    """Returns what is wrong with a catalog in a database: opening it reads its newest snapshot."""
     if not where.made:
         return None
     try:
@@ -67,7 +71,7 @@ def _fault_of_served(where: WarehouseLocation) -> str | None:
 
 
 def _fault_of_encrypted(folder: Path) -> str | None:
-    """The same of an encrypted one: DuckDB checks every block that it opens, and its key."""
+    """Returns what is wrong with an encrypted catalog: opening it checks its blocks and its key."""
     try:
         open_warehouse(folder, read_only=True).close()
     except TransientError:

@@ -1,9 +1,8 @@
-"""The classes of columns that no feed declares: those of our own tables, and of the views.
+"""The classes of columns that no feed declares: those of the pipeline's own tables and of views.
 
-Belongs here: what stands in them of pupils, so that whoever reads them knows what they hold. The
-tests plant values in every feed and look where they turn up; a column that is not named here has
-none. Does not belong here: the columns of feeds' tables (their declarations), who may see what
-(reports.classes).
+Belongs here: which of these columns hold students' data. The tests plant values in every feed and
+look in which columns they turn up; a column that is not named here has none. Does not belong here:
+the columns of feeds' tables (their declarations), who may see which class (reports.classes).
 """
 
 from __future__ import annotations
@@ -36,5 +35,5 @@ PIPELINE_COLUMN_CLASSES: Mapping[str, Mapping[str, frozenset[ColumnClass]]] = {
         "identifier": _GUARDED,
     },
 }
-"""By table or view and column. Names of files (``path``) are senders' own words and of no class:
-they reach receipts, and nothing else."""
+"""Classes by table or view and column. File names (``path``) are chosen by senders and have no
+class: they reach receipts and nothing else."""

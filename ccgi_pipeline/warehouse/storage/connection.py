@@ -1,8 +1,7 @@
 """Connections to a warehouse: DuckLake on DuckDB, attached as the default catalog.
 
-Belongs here: opening a warehouse for writing, reading, or as of an earlier snapshot. Does not
-belong here: what is written into the tables (load) or asked of them (queries), where the catalog
-is (location).
+Belongs here: opening a warehouse for writing, for reading, or as of an earlier snapshot. Does not
+belong here: which place the catalog has (location), who may write (writers), rows (load, queries).
 
 The catalog is a PostgreSQL database where the environment names one, so that several processes may
 write at once. Otherwise it is a SQLite file with one writer at a time. That file contains the
@@ -59,28 +58,69 @@ from ccgi_pipeline.warehouse.storage.writers import reader_catalog, refresh_read
 
 _EXTENSIONS = ("ducklake", "sqlite_scanner")
 
-
 ARCHIVE = "archive"
-"""What was received lies there; nothing is, before there is a catalog."""
+"""The folder of the received files; it is empty as long as there is no catalog."""
+
+CATALOG_GONE, CATALOG_UNREADABLE = "is gone", "cannot be read"
+"""What is wrong with a damaged catalog, for ``catalog_damaged_error``."""
+
+_MEMORY = "3GiB"
+"""The memory of a connection before it spills to disk. It leaves room for a batch of lines that is
+verified or loaded at the same time, and a night of the whole state fits into a small machine."""
+
+_NO_ROWS_IN_THE_CATALOG = "DATA_INLINING_ROW_LIMIT 0"
+"""Otherwise DuckLake keeps short inserts and deletes in the catalog. Rows that are deleted both
+there and in a file may then come back or be counted twice (its issues 1084, 1329, 1364), and two
+tables that are flushed at once crash the process. Files of a few rows are no slower."""
+
+_EARLIER_STATE = "lake_as_it_was"
 
 
 class SnapshotGoneError(PermanentError):
-    """The warehouse does not have that snapshot: a backup may have it."""
+    """The warehouse no longer has a snapshot; a backup may have it."""
 
 
 class NotEncryptedError(PermanentError):
-    """Something that should be encrypted at rest is not, or cannot be opened with its key."""
+    """A part of an encrypted warehouse is not encrypted, or does not open with its key."""
 
 
-_MEMORY = "3GiB"
-"""What a connection may hold before it spills: a night of the whole state fits a small machine,
-and beside it stands a batch of lines that is being verified or loaded."""
+def warehouse_exists(folder: Path) -> bool:
+    """Returns whether a warehouse was ever opened in ``folder``.
+
+    Does not connect to a catalog in a database. Raises CatalogDamagedError if the catalog is gone,
+    and LocationError if the environment contradicts the folder.
+    """
+    where = locate_warehouse(folder)
+    if where.server is not None:
+        return where.made
+    if is_catalog_gone(folder):
+        raise catalog_damaged_error(CATALOG_GONE)
+    return any((folder / name).exists() for name in (CATALOG, ENCRYPTED_CATALOG))
 
 
-_NO_ROWS_IN_THE_CATALOG = "DATA_INLINING_ROW_LIMIT 0"
-"""DuckLake would keep short inserts and deletes in the catalog. Of what is deleted there and in a
-file, rows may come back, or be counted twice as gone (its issues 1084, 1329, 1364), and two tables
-that are flushed at once bring the process down. Files of a few rows are no slower."""
+def open_warehouse(
+    folder: Path, *, read_only: bool = False, snapshot: int | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Returns a new connection to the warehouse in ``folder``, or to its state at ``snapshot``."""
+    connection = connect()
+    attach_warehouse(connection, folder, read_only=read_only, snapshot=snapshot)
+    return connection
+
+
+def read_snapshot_id(connection: duckdb.DuckDBPyConnection) -> int:
+    """Returns the number of the warehouse's newest snapshot."""
+    row = connection.execute("FROM lake.current_snapshot()").fetchone()
+    return int(row[0]) if row else 0
+
+
+def upgrade_tables(folder: Path) -> None:
+    """Brings the tables of an older version up to date; only for the exclusive writer."""
+    with open_warehouse(folder, read_only=True) as connection:
+        lacking = missing_table_statements(connection)
+    if lacking:
+        with open_warehouse(folder) as connection:
+            create_missing_tables(connection)
+        refresh_reader_copy(folder)
 
 
 def attach_warehouse(
@@ -90,11 +130,11 @@ def attach_warehouse(
     read_only: bool = False,
     snapshot: int | None = None,
 ) -> None:
-    """Makes the warehouse in ``folder`` the connection's default catalog, creating it if need be.
+    """Makes the warehouse in ``folder`` the connection's default catalog; creates it if needed.
 
-    ``snapshot``: as it was then, to be read only. Everything that the connection spills stays in
-    the folder too. Raises SnapshotGoneError, CatalogDamagedError, NoRoomError; of an encrypted
-    one, EncryptionKeyError before anything is touched, NotEncryptedError, and WarehouseBusyError.
+    ``snapshot``: attaches that earlier state, read-only. Spilled data stays in the folder too.
+    Raises SnapshotGoneError, CatalogDamagedError and NoRoomError. An encrypted warehouse also
+    raises EncryptionKeyError (before anything is touched), NotEncryptedError, WarehouseBusyError.
     """
     folder = folder.absolute()
     reading = read_only or snapshot is not None
@@ -106,14 +146,14 @@ def attach_warehouse(
     if where.server is not None:
         load_extension(connection, "postgres_scanner")
     refuse_unsigned(connection)
-    # A warehouse that was moved or restored is where it is now, whatever its catalog says.
+    # The catalog of a moved or restored warehouse may still name the former folder.
     options = f", OVERRIDE_DATA_PATH true, {_NO_ROWS_IN_THE_CATALOG}"
     if reading:
         options += ", READ_ONLY"
     if snapshot is not None:
         options += f", SNAPSHOT_VERSION {snapshot}"
     if is_catalog_gone(folder):
-        # A new one in its place would know nothing, and load all that lies in the inbox again.
+        # A new catalog would be empty, and the next night would load the whole inbox again.
         raise catalog_damaged_error(CATALOG_GONE)
     name = "lake" if snapshot is None else _EARLIER_STATE
     data = f"DATA_PATH {quote_literal(where.tables)}"
@@ -134,7 +174,7 @@ def attach_warehouse(
 
 
 def configure_connection(connection: duckdb.DuckDBPyConnection, where: WarehouseLocation) -> None:
-    """Gives a connection what it takes to attach the warehouse; what it spills stays there too."""
+    """Prepares a connection to attach the warehouse: extensions, memory, spill folder, secrets."""
     for extension in _EXTENSIONS:
         load_extension(connection, extension)
     where.folder.mkdir(parents=True, exist_ok=True)
@@ -153,9 +193,9 @@ def _attach_served(
     *,
     reading: bool,
 ) -> None:
-    """Attaches with the catalog in PostgreSQL, which is made if it was not.
+    """Attaches a warehouse whose catalog is in PostgreSQL; creates the catalog if needed.
 
-    DuckLake encrypts the tables' files if there are ``keys``. The catalog is the server's business.
+    With ``keys``, DuckLake encrypts the tables' files. Encrypting the catalog is up to the server.
     """
     if not reading and where.identity is None:
         where = save_location(where, made=False)
@@ -177,7 +217,7 @@ def _attach_served(
 
 @contextmanager
 def _translated_errors(folder: Path, snapshot: int | None) -> Iterator[None]:
-    """Has what DuckDB says of a catalog that it cannot attach be an error of ours."""
+    """Translates DuckDB attach errors into pipeline errors."""
     try:
         yield
     except duckdb.Error as error:
@@ -187,29 +227,26 @@ def _translated_errors(folder: Path, snapshot: int | None) -> Iterator[None]:
                 "or the warehouse was restored from an older copy"
             )
             raise SnapshotGoneError(msg) from None
-        ours = to_pipeline_error(error, [folder])
-        if isinstance(ours, UnexpectedError) and not has_catalog_server(folder):
+        translated = to_pipeline_error(error, [folder])
+        if isinstance(translated, UnexpectedError) and not has_catalog_server(folder):
             raise
-        raise ours from None
+        raise translated from None
 
 
 def is_catalog_gone(folder: Path) -> bool:
-    """Whether there are records, or files they were made of, without the catalog over them.
+    """Returns whether there are tables or received files but no catalog.
 
-    Of one that is in a database, that is seen when it is opened.
+    A catalog in a database is only checked when it is opened.
     """
     if has_own_catalog(folder) or has_catalog_server(folder):
         return False
     return any(next((folder / kept).glob("*"), None) for kept in (TABLES, ARCHIVE))
 
 
-CATALOG_GONE, CATALOG_UNREADABLE = "is gone", "cannot be read"
-
-
 def _attach_encrypted(
     connection: duckdb.DuckDBPyConnection, what: str, catalog: Path, keys: Keys
 ) -> None:
-    """Attaches with the catalog's key; it is bound, so that no statement or message has it."""
+    """Attaches with the catalog's key, as a bound value: no statement or message contains it."""
     key = base64.b64encode(keys.of(KeyPurpose.CATALOG)).decode()
     try:
         connection.execute(f"ATTACH {what}, ENCRYPTED, META_ENCRYPTION_KEY ?)", [key])
@@ -230,8 +267,8 @@ def _attach_encrypted(
 def _assert_encrypted(connection: duckdb.DuckDBPyConnection, name: str, catalog: Path) -> None:
     """Raises NotEncryptedError unless tables and spill are encrypted.
 
-    That the catalog is, DuckDB has seen to: it opens no plain file with a key. (Reading the file
-    here would let go of DuckDB's lock on it, as POSIX has it.)
+    The catalog needs no check: with a key, DuckDB opens no plain file. (Opening the file here and
+    closing it would release DuckDB's lock on it, because POSIX locks belong to the process.)
     """
     metadata = f"__ducklake_metadata_{name}"
     plain = connection.execute(
@@ -251,13 +288,10 @@ def _assert_encrypted(connection: duckdb.DuckDBPyConnection, name: str, catalog:
         raise NotEncryptedError(msg)
 
 
-_EARLIER_STATE = "lake_as_it_was"
-
-
 def _create_views_over_snapshot(connection: duckdb.DuckDBPyConnection) -> None:
-    """Has ``lake`` be today's tables over a former state; what was not there yet is empty.
+    """Creates ``lake`` with this version's tables as views over an earlier state.
 
-    So ``prepare`` fills a table or column that is new, and queries of today find it there.
+    Tables and columns that did not exist then are empty, so that today's queries find them.
     """
     connection.execute("ATTACH ':memory:' AS lake")
     present = columns_by_table(connection, _EARLIER_STATE)
@@ -278,42 +312,3 @@ def _create_views_over_snapshot(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute(
                 f"CREATE VIEW lake.{table} AS SELECT {columns} FROM {_EARLIER_STATE}.{table}"
             )
-
-
-def warehouse_exists(folder: Path) -> bool:
-    """Whether a warehouse was ever opened in ``folder``.
-
-    Raises CatalogDamagedError where the catalog of one that was is gone, and LocationError where
-    the environment says otherwise than the folder. Of one in a database, nothing is asked there.
-    """
-    where = locate_warehouse(folder)
-    if where.server is not None:
-        return where.made
-    if is_catalog_gone(folder):
-        raise catalog_damaged_error(CATALOG_GONE)
-    return any((folder / name).exists() for name in (CATALOG, ENCRYPTED_CATALOG))
-
-
-def open_warehouse(
-    folder: Path, *, read_only: bool = False, snapshot: int | None = None
-) -> duckdb.DuckDBPyConnection:
-    """A connection of its own to the warehouse in ``folder``, or to what it was at ``snapshot``."""
-    connection = connect()
-    attach_warehouse(connection, folder, read_only=read_only, snapshot=snapshot)
-    return connection
-
-
-def read_snapshot_id(connection: duckdb.DuckDBPyConnection) -> int:
-    """The number of the warehouse's newest snapshot."""
-    row = connection.execute("FROM lake.current_snapshot()").fetchone()
-    return int(row[0]) if row else 0
-
-
-def upgrade_tables(folder: Path) -> None:
-    """Has a warehouse that an older version wrote take today's form; call it as the only writer."""
-    with open_warehouse(folder, read_only=True) as connection:
-        lacking = missing_table_statements(connection)
-    if lacking:
-        with open_warehouse(folder) as connection:
-            create_missing_tables(connection)
-        refresh_reader_copy(folder)

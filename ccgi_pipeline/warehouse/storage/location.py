@@ -1,11 +1,10 @@
-"""Where a warehouse's catalog lies, and where its tables' files do.
+"""Where a warehouse's catalog is, and where the files of its tables are.
 
-Belongs here: reading it from the environment, and the memory of it in the warehouse's folder
-(``warehouse.json``): a forgotten variable must not begin a new, empty warehouse beside the one that
-there is. Does not belong here: opening the catalog (lake), talking to the server (postgres).
+Belongs here: reading the location from the environment, and saving it in the warehouse's folder
+(``warehouse.json``), so that a forgotten variable does not begin a new, empty warehouse beside the
+existing one. Does not belong here: opening the catalog (connection), the server (postgres).
 
-A warehouse whose catalog lies in its own folder has no such memory: its catalog is there to be
-seen.
+A warehouse whose catalog is in its own folder has no such file: its catalog can be seen there.
 """
 
 from __future__ import annotations
@@ -26,27 +25,27 @@ from ccgi_pipeline.common.errors import PermanentError
 CATALOG_AT, PASSWORD = "CCGI_CATALOG", "CCGI_CATALOG_PASSWORD"
 """Environment variables: the database of the catalog, and its user's password (or ``_FILE``)."""
 TABLES_AT = "CCGI_TABLES"
-"""Where the tables' files lie: ``s3://bucket/prefix``, or a folder that all machines share."""
+"""Where the tables' files are: ``s3://bucket/prefix``, or a folder that all machines share."""
 S3_ENDPOINT, S3_REGION = "CCGI_S3_ENDPOINT", "CCGI_S3_REGION"
 S3_KEY_ID, S3_SECRET = "CCGI_S3_KEY_ID", "CCGI_S3_SECRET"
-"""The object storage: its address where it is not Amazon's, its region, who asks."""
+"""The object storage: its address if it is not Amazon's, its region, key id and secret."""
 
 CATALOG, TABLES = "catalog.sqlite", "tables"
-"""What lies in a warehouse's folder: the catalog, the tables' files."""
+"""Names in a warehouse's folder: the catalog, and the folder of the tables' files."""
 ENCRYPTED_CATALOG = "catalog.duckdb"
 """The catalog of an encrypted warehouse."""
 LOCATION_FILE = "warehouse.json"
-"""What remembers a catalog that does not lie in the folder."""
+"""The file that names a catalog outside the folder."""
 S3 = "s3://"
 
 
 class LocationError(PermanentError):
-    """The environment and the warehouse do not agree where its catalog or tables lie."""
+    """The environment and the warehouse do not agree where its catalog or tables are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A database of PostgreSQL. ``options`` are libpq's own, such as ``sslmode``; no secrets."""
+    """A PostgreSQL database. ``options`` are libpq's own, such as ``sslmode``; no secrets."""
 
     host: str
     port: int
@@ -61,7 +60,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """How object storage is reached. ``endpoint`` is a host with its port; None is Amazon's."""
+    """How to reach object storage. ``endpoint`` is a host with its port; None means Amazon's."""
 
     region: str
     key_id: str
@@ -74,9 +73,9 @@ class Bucket:
 class WarehouseLocation:
     """Where the warehouse in ``folder`` has its catalog and its tables.
 
-    ``server``: the database of the catalog; None: it lies in the folder. ``tables``: a folder or
-    ``s3://…``. ``identity``: what folder and database both have, so that they belong together;
-    None where there is no database, or nothing was made yet. ``made``: the catalog was made.
+    ``server``: the database of the catalog; None if the catalog is in the folder. ``tables``: a
+    folder or ``s3://…``. ``identity``: saved in both the folder and the database to prove that they
+    belong together; None without a database, or before the first use. ``made``: the catalog exists.
     """
 
     folder: Path
@@ -90,16 +89,16 @@ class WarehouseLocation:
 def locate_warehouse(
     folder: Path, environment: Mapping[str, str] = os.environ
 ) -> WarehouseLocation:
-    """Where the warehouse in ``folder`` is, or is to be made.
+    """Returns where the warehouse in ``folder`` is, or will be created.
 
-    Raises LocationError where the environment says otherwise than the folder.
+    Raises LocationError if the environment contradicts the folder.
     """
     folder = folder.absolute()
     remembered = _remembered(folder)
     embedded = WarehouseLocation(folder, None, str(folder / TABLES))
     if remembered is not None and remembered["catalog"] is None:
-        # A scratch copy is where it is, whatever the environment says; what it is a copy of, may
-        # have its tables elsewhere.
+        # A preview copy has its catalog in its folder whatever the environment says. The original
+        # may have its tables in object storage.
         scattered = environment.get(TABLES_AT, "").startswith(S3)
         return replace(embedded, bucket=read_bucket(environment) if scattered else None)
     wanted = environment.get(CATALOG_AT)
@@ -144,19 +143,22 @@ def locate_warehouse(
 
 
 def has_catalog_server(folder: Path) -> bool:
-    """Whether the warehouse in ``folder`` has its catalog in a database; no environment needed."""
+    """Returns whether the warehouse in ``folder`` has its catalog in a database.
+
+    Only the folder is read, not the environment.
+    """
     remembered = _remembered(folder.absolute())
     return remembered is not None and remembered["catalog"] is not None
 
 
 def has_own_catalog(folder: Path) -> bool:
-    """Whether a catalog lies in the folder itself."""
+    """Returns whether there is a catalog in the folder itself."""
     catalogs = (folder / name for name in (CATALOG, ENCRYPTED_CATALOG))
     return any(catalog.exists() and catalog.stat().st_size for catalog in catalogs)
 
 
 def read_server(environment: Mapping[str, str] = os.environ) -> Server:
-    """The database that the environment names. Raises LocationError; no password is told."""
+    """Returns the database that the environment names. Raises LocationError."""
     try:
         parsed = parse_dsn(environment.get(CATALOG_AT, ""))
     except psycopg2.Error:
@@ -176,7 +178,7 @@ def read_server(environment: Mapping[str, str] = os.environ) -> Server:
 
 
 def read_tables_location(folder: Path, environment: Mapping[str, str] = os.environ) -> str:
-    """Where the environment wants the tables' files: in the folder unless it says otherwise."""
+    """Returns where the environment places the tables' files; by default in the folder."""
     tables = environment.get(TABLES_AT)
     if not tables:
         return str(folder.absolute() / TABLES)
@@ -184,7 +186,7 @@ def read_tables_location(folder: Path, environment: Mapping[str, str] = os.envir
 
 
 def read_bucket(environment: Mapping[str, str] = os.environ) -> Bucket:
-    """How the environment reaches object storage. Raises LocationError."""
+    """Returns the object storage that the environment names. Raises LocationError."""
     key_id = environment.get(S3_KEY_ID)
     secret = read_variable(environment, S3_SECRET, LocationError)
     if not key_id or not secret:
@@ -202,7 +204,7 @@ def read_bucket(environment: Mapping[str, str] = os.environ) -> Bucket:
 
 
 def save_location(where: WarehouseLocation, *, made: bool) -> WarehouseLocation:
-    """Has the folder remember where its catalog is, and gives it an identity if it has none."""
+    """Saves the location in the folder, with a new identity if it has none; returns it."""
     identity = where.identity or secrets.token_hex(16)
     _write(
         where.folder,
@@ -217,17 +219,17 @@ def save_location(where: WarehouseLocation, *, made: bool) -> WarehouseLocation:
 
 
 def save_preview_location(folder: Path) -> None:
-    """Has the folder of a scratch copy keep its catalog to itself."""
+    """Marks the folder of a preview copy: its catalog is in the folder."""
     _write(folder, {"id": None, "catalog": None, "tables": None, "made": True})
 
 
 def delete_location(folder: Path) -> None:
-    """Has the folder remember nothing: its catalog is in it."""
+    """Deletes the saved location: the catalog is in the folder now."""
     (folder / LOCATION_FILE).unlink(missing_ok=True)
 
 
 def _written(folder: Path, tables: str) -> str:
-    """A warehouse that was moved or restored as a whole keeps its tables in it."""
+    """Returns ``tables`` as it is saved: relative if it is in the folder, which may be moved."""
     return TABLES if tables == str(folder / TABLES) else tables
 
 

@@ -1,4 +1,8 @@
-"""The lock of a warehouse folder, which one process holds at a time."""
+"""The lock of a warehouse folder, which one process holds at a time.
+
+Belongs here: the lock file and the error of a busy warehouse. Does not belong here: who must hold
+which lock (writers), locks in a catalog database (postgres).
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,22 @@ from pathlib import Path
 from ccgi_pipeline.common.errors import TransientError
 
 LOCK_FILE = "writer.lock"
-"""The lock of who writes, in a warehouse's folder."""
+"""The lock file in a warehouse's folder; whoever writes holds it."""
 
 
 class WarehouseBusyError(TransientError):
-    """Another night is writing: try again when it has ended."""
+    """Another process is writing to the warehouse: try again when it has ended."""
 
 
 def busy_error(folder: Path) -> WarehouseBusyError:
-    """The error that another one writes to the warehouse."""
+    """Returns the error that another process writes to the warehouse in ``folder``."""
     msg = f"another night is writing to {folder}; try again when it has ended"
     return WarehouseBusyError(msg)
 
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
-    """Holds the lock of a folder, and does nothing else. Raises WarehouseBusyError."""
+    """Holds the lock of a folder; takes no other lock. Raises WarehouseBusyError."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK_FILE).open("w") as lock:
         try:

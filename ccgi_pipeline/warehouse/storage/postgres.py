@@ -1,7 +1,7 @@
-"""The PostgreSQL server that holds a warehouse's catalog: what is asked of it beside DuckLake.
+"""The PostgreSQL server that holds a warehouse's catalog, apart from what DuckLake does there.
 
-Belongs here: connecting, whose catalog a database holds, locks that all machines see, and what the
-server's refusals mean. Does not belong here: the catalog itself, which DuckLake reads and writes.
+Belongs here: connecting, which warehouse a database belongs to, locks that all machines see, and
+what the server's refusals mean. Does not belong here: reading and writing the catalog (DuckLake).
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from ccgi_pipeline.warehouse.storage.location import (
 TIMEOUT = 10
 """Seconds to wait for a connection."""
 _LOCK = (0x63636769, 1)
-"""The key of the advisory lock of who writes; a database has one warehouse."""
+"""The key of the writers' advisory lock; a database has one warehouse."""
 
 
 class CatalogRefusedError(PermanentError):
-    """The database of the catalog refuses: password, name, rights. Somebody must act."""
+    """The database of the catalog refuses a password, a name or a right. Somebody must act."""
 
 
 @contextmanager
 def connect(server: Server) -> Iterator[Connection]:
-    """A connection in which every statement is committed at once.
+    """Opens a connection that commits every statement at once.
 
-    Raises UnreachableError where there is no server, CatalogRefusedError where it refuses.
+    Raises UnreachableError if the server does not answer, CatalogRefusedError if it refuses.
     """
     try:
         connection = psycopg2.connect(
@@ -50,11 +50,11 @@ def connect(server: Server) -> Iterator[Connection]:
             port=server.port,
             dbname=server.database,
             user=server.user,
-            # None lets libpq look into PGPASSFILE or ~/.pgpass.
+            # With None, libpq looks into PGPASSFILE or ~/.pgpass.
             password=server.password,
             application_name="ccgi",
             connect_timeout=TIMEOUT,
-            # A lock is held for a night without a word: nobody between may think it is dead.
+            # A lock is held for a night without traffic; a firewall must not drop the connection.
             keepalives_idle=60,
             **server.options,
         )
@@ -86,21 +86,21 @@ _REFUSALS = (
         f"cannot be reached over TLS as {CATALOG_AT} asks for: look at sslmode and sslrootcert",
     ),
 )
-"""What the server says when it refuses, and what that means."""
+"""Words of the server when it refuses, and what they mean."""
 
 
-def _refusal(server: Server, told: str) -> PipelineError:
+def _refusal(server: Server, message: str) -> PipelineError:
     for words, meaning in _REFUSALS:
-        if any(word in told for word in words):
+        if any(word in message for word in words):
             return CatalogRefusedError(f"the database {server} {meaning}")
     return UnreachableError(f"the database {server} cannot be reached: try again when it is up")
 
 
 def claim_database(where: WarehouseLocation, *, make: bool) -> None:
-    """Makes sure that the database holds this warehouse's catalog; ``make``: or nobody's yet.
+    """Makes sure that the database holds this warehouse's catalog.
 
-    Raises LocationError where it is another warehouse's, CatalogDamagedError where it should be
-    there and is not.
+    ``make``: an empty database becomes this warehouse's. Raises LocationError if it is another
+    warehouse's, CatalogDamagedError if the catalog should be there and is not.
     """
     server = where.server
     if server is None:
@@ -127,14 +127,14 @@ def claim_database(where: WarehouseLocation, *, make: bool) -> None:
 
 
 def record_owner(server: Server, identity: str) -> None:
-    """Notes in the database whose catalog it holds."""
+    """Records in the database which warehouse's catalog it holds."""
     with connect(server) as connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS ccgi_warehouse (id text NOT NULL)")
         cursor.execute("INSERT INTO ccgi_warehouse VALUES (%s)", [identity])
 
 
 def has_catalog(server: Server) -> bool:
-    """Whether the database holds a catalog, or a part of one."""
+    """Returns whether the database holds a catalog, or a part of one."""
     with connect(server) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('ccgi_warehouse'), to_regclass('ducklake_metadata')")
         used: bool = cursor.fetchone() != (None, None)
@@ -143,10 +143,10 @@ def has_catalog(server: Server) -> bool:
 
 @contextmanager
 def writer_lock(server: Server, busy: PipelineError, *, shared: bool) -> Iterator[None]:
-    """Holds the lock of who writes; it falls with the process, on whatever machine that is.
+    """Holds the writers' lock; it ends with the process, on whatever machine that runs.
 
-    ``shared``: several may hold it so at once, and nobody alone meanwhile. Raises
-    ``busy`` where that is not to be had.
+    ``shared``: several processes may hold it at once, and none exclusively meanwhile. Raises
+    ``busy`` if another process has it.
     """
     kind = "_shared" if shared else ""
     with connect(server) as connection:
@@ -157,16 +157,16 @@ def writer_lock(server: Server, busy: PipelineError, *, shared: bool) -> Iterato
         try:
             yield
         finally:
-            # Closing the connection lets go of it; that may take the server a moment.
+            # Closing the connection releases the lock too, but the server may take a moment.
             with suppress(psycopg2.Error), connection.cursor() as cursor:
                 cursor.execute(f"SELECT pg_advisory_unlock{kind}(%s, %s)", _LOCK)
 
 
 def rewrite_catalog(server: Server, statement: str) -> None:
-    """Executes one statement on the catalog's tables and writes them anew.
+    """Executes one statement on the catalog's tables and rewrites their files.
 
-    What was deleted or changed stands in their files until then. (It stands in the server's log of
-    changes and its backups as long as those are kept: docs/beyond-one-machine.md.)
+    Until then the files still contain deleted and changed rows. (So do the server's write-ahead log
+    and its backups, as long as they are kept: docs/beyond-one-machine.md.)
     """
     with connect(server) as connection, connection.cursor() as cursor:
         cursor.execute(statement)
@@ -174,9 +174,9 @@ def rewrite_catalog(server: Server, statement: str) -> None:
 
 
 def read_catalog_tables(server: Server) -> Iterator[tuple[str, bytes]]:
-    """The catalog's tables by name, each with all its rows as text."""
+    """Yields the catalog's tables by name, each with all its rows as text."""
     with connect(server) as connection, connection.cursor() as cursor:
-        # So that text which is kept as bytes can be read.
+        # Makes text that is stored as bytes readable.
         cursor.execute("SET bytea_output = 'escape'")
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
         for (table,) in cursor.fetchall():

@@ -1,8 +1,7 @@
-"""A scratch copy of the warehouse: to see what a change would make of it, by making it there.
+"""A preview copy of the warehouse, on which a change is tried out to see its effect.
 
-Belongs here: how such a copy comes about and goes away. It costs a copy of the catalog, no copy of
-the data: files of tables are never changed once they are written. Does not belong here: what is
-tried out.
+Belongs here: making and deleting the copy. Only the catalog is copied; the files of the tables are
+linked, because they never change once they are written. Does not belong here: what is tried out.
 """
 
 from __future__ import annotations
@@ -35,33 +34,33 @@ from ccgi_pipeline.warehouse.storage.relocation import (
 from ccgi_pipeline.warehouse.storage.writers import reader_catalog
 
 _FOLDER = "preview"
-"""Within the warehouse's own folder: what is written there is pupils' data too."""
+"""The copy is within the warehouse's own folder, because it holds students' data too."""
 
 
 @contextmanager
 def make_preview_copy(folder: Path) -> Iterator[Path]:
-    """A folder with a warehouse of the same records as that in ``folder``, gone afterwards.
+    """Makes a copy of the warehouse in ``folder``, yields its folder, and deletes it afterwards.
 
-    A night may write meanwhile: the copy is of the moment at which it was made. Raises
-    WarehouseBusyError where another process has one already.
+    A night may write meanwhile: the copy keeps the state at which it was made. Raises
+    WarehouseBusyError if another process has a preview copy already.
     """
     copy = folder / _FOLDER
-    with _alone(copy):
-        _clear(copy)  # of a process that was killed
+    with _preview_lock(copy):
+        _clear(copy)  # a killed process may have left its copy
         try:
-            _copy(folder, copy)
+            _copy_warehouse(folder, copy)
             yield copy
         finally:
             _clear(copy)
 
 
 @contextmanager
-def _alone(copy: Path) -> Iterator[None]:
+def _preview_lock(copy: Path) -> Iterator[None]:
     with ExitStack() as held:
         try:
             held.enter_context(folder_lock(copy))
         except WarehouseBusyError:
-            msg = f"another command tries something out in {copy}; try again when it has ended"
+            msg = f"another command uses the preview copy in {copy}; try again when it has ended"
             raise WarehouseBusyError(msg) from None
         yield
 
@@ -74,29 +73,29 @@ def _clear(copy: Path) -> None:
             path.unlink()
 
 
-def _copy(folder: Path, copy: Path) -> None:
-    """The catalog first: the files that it names are all there by then."""
+def _copy_warehouse(folder: Path, copy: Path) -> None:
+    """Copies the catalog first, so that all files that it names exist when they are linked."""
     where = locate_warehouse(folder)
     if where.server is not None:
-        _copy_out_of_server(where, where.server, copy)
+        _copy_server_catalog(where, where.server, copy)
         return
     if (folder / ENCRYPTED_CATALOG).exists():
         shutil.copyfile(reader_catalog(folder), copy / ENCRYPTED_CATALOG)
     else:
-        _copy_catalog(folder, copy)
+        _copy_sqlite_catalog(folder, copy)
     tables = folder / TABLES
     for path in tables.rglob("*"):
         if path.is_file():
             link = copy / TABLES / path.relative_to(tables)
             link.parent.mkdir(parents=True, exist_ok=True)
             try:
-                link.hardlink_to(path)  # it stays, whatever happens to the other name
+                link.hardlink_to(path)  # stays valid when the original is deleted
             except OSError:
-                link.symlink_to(path.absolute())  # on a disk that knows no other links
+                link.symlink_to(path.absolute())  # the disk has no hard links
 
 
-def _copy_out_of_server(where: WarehouseLocation, server: Server, copy: Path) -> None:
-    """A catalog of its own, which names the tables' files where they are: those are only read."""
+def _copy_server_catalog(where: WarehouseLocation, server: Server, copy: Path) -> None:
+    """Copies the catalog into the folder; it names the original's files, which are only read."""
     save_preview_location(copy)
     (copy / TABLES).mkdir()
     target = CatalogPlace.in_folder(copy, load_keys(copy))
@@ -108,7 +107,7 @@ def _copy_out_of_server(where: WarehouseLocation, server: Server, copy: Path) ->
         make_file_paths_absolute(connection, target, where.tables)
 
 
-def _copy_catalog(folder: Path, copy: Path) -> None:
+def _copy_sqlite_catalog(folder: Path, copy: Path) -> None:
     catalog = f"{(folder / CATALOG).absolute().as_uri()}?mode=ro"
     with (
         closing(sqlite3.connect(catalog, uri=True)) as there,

@@ -1,8 +1,8 @@
 """Moving a warehouse: its catalog from the folder into PostgreSQL and back, with every snapshot.
 
-Belongs here: copying a catalog table by table, and the tables' files where they lie elsewhere
-afterwards. A DuckLake's catalog is some thirty plain tables. Does not belong here: which catalog is
-in force (whereabouts).
+Belongs here: copying a catalog table by table, and the tables' files if they move too. The catalog
+of a DuckLake consists of some thirty plain tables. Does not belong here: which catalog is in use
+(location).
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ from ccgi_pipeline.warehouse.storage.secrets import (
 from ccgi_pipeline.warehouse.storage.writers import READER_CATALOG
 
 MOVED = "moved"
-"""Ends the name of a catalog that was moved elsewhere: it is kept, and no longer in force."""
+"""The suffix of a catalog that was moved elsewhere: it is kept, and no longer used."""
 
 
 class MoveError(PermanentError):
-    """The warehouse cannot be moved so; nothing was changed, and the message says why."""
+    """The warehouse cannot be moved; nothing was changed, and the message says why."""
 
 
 class CatalogFormat(StrEnum):
-    """A kind of database that a catalog lies in."""
+    """A kind of database that holds a catalog."""
 
     SQLITE = "sqlite"
     DUCKDB = "duckdb"
@@ -67,15 +67,15 @@ class CatalogFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CatalogPlace:
-    """A catalog's place: a file, or a database of a server. ``key`` opens an encrypted file."""
+    """A catalog's place: a file, or a database on a server. ``key`` opens an encrypted file."""
 
-    kind: CatalogFormat
+    format: CatalogFormat
     at: Path | Server
     key: bytes | None = None
 
     @classmethod
     def in_folder(cls, folder: Path, keys: Keys | None) -> CatalogPlace:
-        """That of a warehouse in ``folder`` which keeps its catalog to itself."""
+        """Returns the place of a catalog in the warehouse's own ``folder``."""
         if keys is None:
             return cls(CatalogFormat.SQLITE, folder / CATALOG)
         return cls(CatalogFormat.DUCKDB, folder / ENCRYPTED_CATALOG, keys.of(KeyPurpose.CATALOG))
@@ -83,7 +83,7 @@ class CatalogPlace:
 
 @dataclass(frozen=True, slots=True)
 class MoveResult:
-    """What was moved: rows of the catalog's tables, snapshots, files of the warehouse's tables."""
+    """How much was moved: rows of the catalog's tables, snapshots, files of the tables."""
 
     rows: int
     snapshots: int
@@ -92,9 +92,9 @@ class MoveResult:
 
 @value_free
 def move_to_postgres(folder: Path) -> MoveResult:
-    """Moves the catalog into the database that the environment names, the tables where it says.
+    """Moves the catalog and the tables' files to the places that the environment names.
 
-    The catalog in the folder is kept, renamed. Raises MoveError, WarehouseBusyError.
+    The catalog in the folder is kept under another name. Raises MoveError, WarehouseBusyError.
     """
     folder = folder.absolute()
     if has_catalog_server(folder):
@@ -112,7 +112,7 @@ def move_to_postgres(folder: Path) -> MoveResult:
         if postgres.has_catalog(server):
             msg = f"the database {server} is not empty: name a new one in {CATALOG_AT}"
             raise MoveError(msg)
-        with _at_work(where, keys) as connection:
+        with _open_connection(where, keys) as connection:
             files = _copy_files(connection, str(folder / TABLES), tables)
             rows, snapshots = copy_catalog(
                 connection,
@@ -130,9 +130,9 @@ def move_to_postgres(folder: Path) -> MoveResult:
 
 @value_free
 def move_to_folder(folder: Path) -> MoveResult:
-    """Moves the catalog out of its database into the folder, and the tables beside it.
+    """Moves the catalog from its database into the folder, and the tables beside it.
 
-    The database is left as it is. Raises MoveError, WarehouseBusyError.
+    The database is not changed. Raises MoveError, WarehouseBusyError.
     """
     folder = folder.absolute()
     where = (
@@ -149,7 +149,7 @@ def move_to_folder(folder: Path) -> MoveResult:
         postgres.writer_lock(where.server, busy_error(folder), shared=False),
     ):
         postgres.claim_database(where, make=False)
-        with _at_work(where, keys) as connection:
+        with _open_connection(where, keys) as connection:
             files = _copy_files(connection, where.tables, str(folder / TABLES))
             target = CatalogPlace.in_folder(folder, keys)
             rows, snapshots = copy_catalog_to_file(connection, where.server, target)
@@ -161,12 +161,12 @@ def move_to_folder(folder: Path) -> MoveResult:
 def copy_catalog_to_file(
     connection: duckdb.DuckDBPyConnection, server: Server, target: CatalogPlace
 ) -> tuple[int, int]:
-    """Copies the catalog in ``server`` into a file, which appears whole; what was there goes.
+    """Copies the catalog in ``server`` into a file, which replaces an existing one at once.
 
     Returns how many rows and snapshots it has.
     """
     if not isinstance(target.at, Path):
-        msg = "a file is what it says"
+        msg = "the target of the copy must be a file"
         raise TypeError(msg)
     part = target.at.with_name(f"{target.at.name}.part")
     part.unlink(missing_ok=True)
@@ -187,12 +187,12 @@ def copy_catalog(
     *,
     encrypted: bool,
 ) -> tuple[int, int]:
-    """Makes a catalog in ``target`` that is the one in ``source``, row by row.
+    """Copies the catalog in ``source`` to ``target``, row by row.
 
-    ``encrypted``: files of tables are. Returns how many rows and snapshots it has. Raises MoveError
-    where ``target`` does not have them all in the end.
+    ``encrypted``: the tables' files are encrypted. Returns how many rows and snapshots the catalog
+    has. Raises MoveError if ``target`` does not have all of them in the end.
     """
-    _make_empty(connection, target, encrypted=encrypted)
+    _create_empty_catalog(connection, target, encrypted=encrypted)
     _attach(connection, source, "source", read_only=True)
     _attach(connection, target, "target")
     with transaction(connection):
@@ -205,9 +205,9 @@ def copy_catalog(
 def make_file_paths_absolute(
     connection: duckdb.DuckDBPyConnection, place: CatalogPlace, tables: str
 ) -> None:
-    """Has a catalog name the files of its tables by their full paths below ``tables``.
+    """Changes the catalog's paths of files to full paths below ``tables``.
 
-    Then new files may be written elsewhere.
+    After that, new files may be written elsewhere.
     """
     _attach(connection, place, "target")
     for files in ("ducklake_data_file", "ducklake_delete_file"):
@@ -224,10 +224,10 @@ def make_file_paths_absolute(
     connection.execute("DETACH target")
 
 
-def _make_empty(
+def _create_empty_catalog(
     connection: duckdb.DuckDBPyConnection, place: CatalogPlace, *, encrypted: bool
 ) -> None:
-    """Has DuckLake make its tables there: they are of the version that it expects."""
+    """Lets DuckLake create its empty tables, so that they have the version that it expects."""
     options, values = "", []
     if encrypted:
         options += ", ENCRYPTED"
@@ -239,8 +239,8 @@ def _make_empty(
         source = catalog_source(place.at)
         options += f", META_SECRET '{CATALOG_SECRET}'"
     else:
-        source = f"ducklake:{'sqlite:' if place.kind is CatalogFormat.SQLITE else ''}{place.at}"
-    # Where the data are is said anew whenever the catalog is opened.
+        source = f"ducklake:{'sqlite:' if place.format is CatalogFormat.SQLITE else ''}{place.at}"
+    # The place of the data is given each time the catalog is opened.
     where = "DATA_PATH 'tables', OVERRIDE_DATA_PATH true"
     connection.execute(f"ATTACH {quote_literal(source)} AS made ({where}{options})", values or None)
     connection.execute("DETACH made")
@@ -253,7 +253,7 @@ def _attach(
     *,
     read_only: bool = False,
 ) -> None:
-    """Attaches a catalog as the plain database that it is."""
+    """Attaches a catalog as a plain database, without DuckLake."""
     options = ["READ_ONLY"] if read_only else []
     values = []
     if isinstance(place.at, Server):
@@ -262,7 +262,7 @@ def _attach(
         options += ["TYPE postgres", f"SECRET {CATALOG_SECRET}"]
     else:
         source = str(place.at)
-        if place.kind is CatalogFormat.SQLITE:
+        if place.format is CatalogFormat.SQLITE:
             options.append("TYPE sqlite")
     if place.key is not None:
         options.append("ENCRYPTION_KEY ?")
@@ -272,20 +272,20 @@ def _attach(
 
 
 def _copy_tables(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
-    here, rows = _tables(connection, "target"), 0
-    for table in _tables(connection, "source"):
+    here, rows = _list_catalog_tables(connection, "target"), 0
+    for table in _list_catalog_tables(connection, "source"):
         if table not in here:
             msg = f"the catalog has a table {table}, which a new one does not: it cannot be moved"
             raise MoveError(msg)
         connection.execute(f"DELETE FROM target.{table}")
         connection.execute(f"INSERT INTO target.{table} BY NAME FROM source.{table}")
-        rows += _same_count(connection, table)
+        rows += _count_copied_rows(connection, table)
     snapshots = connection.execute("SELECT count(*) FROM target.ducklake_snapshot").fetchone()
     return rows, int(snapshots[0]) if snapshots else 0
 
 
-def _tables(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
-    """DuckLake's own tables in an attached database."""
+def _list_catalog_tables(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
+    """Returns the names of DuckLake's own tables in an attached database."""
     rows = connection.execute(
         "SELECT table_name FROM duckdb_tables() "
         "WHERE database_name = ? AND table_name LIKE 'ducklake~_%' ESCAPE '~' ORDER BY table_name",
@@ -294,7 +294,7 @@ def _tables(connection: duckdb.DuckDBPyConnection, name: str) -> list[str]:
     return [table for (table,) in rows]
 
 
-def _same_count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+def _count_copied_rows(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     counted = [
         connection.execute(f"SELECT count(*) FROM {place}.{table}").fetchone()
         for place in ("source", "target")
@@ -306,8 +306,10 @@ def _same_count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
 
 
 @contextmanager
-def _at_work(where: WarehouseLocation, keys: Keys | None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that can reach all places."""
+def _open_connection(
+    where: WarehouseLocation, keys: Keys | None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens a connection that can reach the folder, the server and the object storage."""
     with duckdb.connect(":memory:") as connection:
         configure_connection(connection, where)
         if keys is not None:
@@ -316,14 +318,14 @@ def _at_work(where: WarehouseLocation, keys: Keys | None) -> Iterator[duckdb.Duc
 
 
 def _copy_files(connection: duckdb.DuckDBPyConnection, source: str, target: str) -> int:
-    """Copies the tables' files, but for those that are there already; returns how many there are.
+    """Copies the tables' files that ``target`` does not have yet; returns how many there are.
 
-    A file of a table is never changed once it is written.
+    A file of a table never changes once it is written.
     """
     if source == target:
         return 0
-    sizes = dict(_files_below(connection, target))
-    files = _files_below(connection, source)
+    sizes = dict(_list_files(connection, target))
+    files = _list_files(connection, source)
     for path, size in files:
         if sizes.get(path) == size:
             continue
@@ -341,7 +343,7 @@ def _copy_files(connection: duckdb.DuckDBPyConnection, source: str, target: str)
     return len(files)
 
 
-def _files_below(connection: duckdb.DuckDBPyConnection, place: str) -> list[tuple[str, int]]:
+def _list_files(connection: duckdb.DuckDBPyConnection, place: str) -> list[tuple[str, int]]:
     found = connection.execute(
         f"SELECT filename, size FROM read_blob({quote_literal(f'{place}/**/*.parquet')})"
         if place.startswith(S3) or any(Path(place).glob("**/*.parquet"))

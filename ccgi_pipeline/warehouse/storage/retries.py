@@ -1,8 +1,10 @@
-"""Conflicts between writers: what loses against another commit is done again as a whole.
+"""Conflicts between writers: a transaction that loses against another commit is repeated.
 
-Belongs here: telling such a conflict from other errors, and trying again. DuckLake compares what
-two transactions changed table by table, and only when they commit: so workers that load different
-districts conflict, though no row is the same.
+Belongs here: telling such a conflict from other errors, and trying again. Does not belong here: the
+transaction itself (schema).
+
+DuckLake compares the changes of two transactions table by table, and only when they commit. So
+workers that load different districts conflict although no row is the same.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 TRIES = 40
-"""Each failed try means that another worker got on; that many in a row, that something is wrong."""
+"""Each failed try means that another writer committed; so many in a row are not by chance."""
 _FIRST, _LONGEST = 0.1, 5.0
-"""Seconds to wait at most after the first conflict, and after many."""
+"""The longest wait in seconds after the first conflict, and after many."""
 _CONFLICT = (
     *("Transaction conflict", "ducklake_max_retry_count", "could not serialize access"),
     *("deadlock detected", "write-write conflict", "Conflict on tuple"),
@@ -31,13 +33,13 @@ _CONFLICT = (
 
 
 class ConflictError(TransientError):
-    """Other writers were always faster: nothing was written; try again when fewer write."""
+    """Other writers committed first each time: nothing was written. Try again when fewer write."""
 
 
 def retry_conflicts(work: Callable[[], T]) -> tuple[T, int]:
-    """What ``work`` returns, and how often it lost before; it is one transaction, or several.
+    """Returns what ``work`` returns, and how many conflicts there were before.
 
-    Raises ConflictError after ``TRIES``.
+    ``work`` consists of whole transactions. Raises ConflictError after ``TRIES``.
     """
     for conflicts in range(TRIES):
         try:
@@ -45,8 +47,8 @@ def retry_conflicts(work: Callable[[], T]) -> tuple[T, int]:
         except duckdb.Error as error:
             if not is_conflict(error):
                 raise
-            _LOG.info("a load lost against another writer's (%d): it is done again", conflicts + 1)
-        # By chance, so that two who met do not meet again.
+            _LOG.info("conflict %d with another writer: the load is repeated", conflicts + 1)
+        # A random wait, so that the same two writers do not meet again.
         longest = min(_LONGEST, _FIRST * 2**conflicts)
         time.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - no secret hangs on it
     msg = f"other writers were faster {TRIES} times: nothing was written. Run again"
@@ -54,7 +56,7 @@ def retry_conflicts(work: Callable[[], T]) -> tuple[T, int]:
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Whether DuckDB says that another writer's commit stands against this one."""
+    """Returns whether DuckDB refused a commit because of another writer's commit."""
     return any(
         isinstance(cause, duckdb.Error) and any(words in str(cause) for words in _CONFLICT)
         for cause in _chain(error)
@@ -62,7 +64,7 @@ def is_conflict(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """What was raised while a failed transaction was tidied up stands before its reason."""
+    """Yields the error and its causes; an error of the rollback comes before its reason."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause

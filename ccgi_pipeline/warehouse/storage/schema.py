@@ -1,7 +1,7 @@
 """The tables of a warehouse: one for each feed, and the pipeline's own.
 
-Belongs here: names and SQL types of all tables, creating what is missing. Does not belong here:
-rows.
+Belongs here: names and SQL types of all tables, creating what is missing, transactions, quoting.
+Does not belong here: rows (load, queries).
 """
 
 from __future__ import annotations
@@ -19,6 +19,17 @@ from ccgi_pipeline.feeds.columns import Column
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.warehouse.storage.retries import retry_conflicts
+
+
+def quote_identifier(identifier: str) -> str:
+    """Returns ``identifier`` quoted for SQL."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def quote_literal(value: Path | str) -> str:
+    """Returns ``value`` as a text literal of SQL."""
+    return "'" + str(value).replace("'", "''") + "'"
+
 
 _SQL_TYPES: tuple[tuple[type[pl.DataType], str], ...] = (
     (pl.Date, "DATE"),
@@ -39,7 +50,7 @@ ELIGIBILITY_SCHEMA: Mapping[str, pl.DataType] = {
     **dict.fromkeys(("_sender", "SSID", "average"), pl.String()),
     **{name: dtype for name, dtype in RESULTS_SCHEMA.items() if name != "student"},
 }
-"""A result with the student's district and number, and the average as it is shown."""
+"""Columns of an eligibility result: the student's district and number, and the shown average."""
 
 PIPELINE_TABLES: Mapping[str, Mapping[str, str]] = {
     "drops": {
@@ -110,18 +121,26 @@ PIPELINE_TABLES: Mapping[str, Mapping[str, str]] = {
     "eligibility": {name: _sql_of_dtype(dtype) for name, dtype in ELIGIBILITY_SCHEMA.items()},
     "evaluated": dict.fromkeys(("_sender", "state"), "VARCHAR"),
 }
-"""Our own tables. ``drops.position`` is the order of loading, ``drops.correction``: it held some of
-many lines; ``received_files`` is the memory of which bytes lay under which name, ``drop_files`` of
-which bytes a drop was made, in their order; ``duplicates`` are drops that came again; ``receipts``
-says for which drops the sender has its answer. ``child_links`` and ``unmatched`` are the students
-of the senders' newest Foster Focus drops, with the children they were linked to or the reason why
-not. ``foster_lookups`` says what a district's own codes stand for. ``held_for`` says why a drop is
-held, ``hold_answers`` what an operator answered. ``replays`` are drops that were taken once more:
-lines by feed and fate before and after, and the position of the drop that was the last one then.
-``school_codes`` are the schools of OneRoster sets with their CDS codes. ``application_ssids`` is
-what the SSID look-up answered of each application (its SSID is restricted). ``eligibility`` is the
-newest result of each student of a roster and each system; years are in sixtieths. ``evaluated``
-says of which state of its records and of the rules a district's results are."""
+"""The pipeline's own tables, that is, all that no feed declares.
+
+- ``drops``: every loaded drop. ``position`` is the order of loading; ``correction`` marks a drop
+  that holds only some of the sender's lines.
+- ``received_files``: which bytes were found under which path.
+- ``drop_files``: the files that each drop consists of, in their order.
+- ``duplicates``: drops that came again with the same content.
+- ``receipts``: drops whose sender has a receipt.
+- ``files``, ``ledger``, ``findings``: the files of a drop, their lines by fate, broken rules.
+- ``child_links``, ``unmatched``: the students of each sender's newest Foster Focus drop, with the
+  child they are linked to, or the reason why there is none.
+- ``foster_lookups``: the meaning of a district's own codes.
+- ``held_for``: the records that a held drop would end. ``hold_answers``: operators' decisions.
+- ``replays``: replayed drops, with lines by feed and fate before and after; ``last_drop`` is the
+  highest position at that time.
+- ``school_codes``: the schools of OneRoster sets with their CDS codes.
+- ``application_ssids``: the SSID look-up's answer to each application (its SSID is restricted).
+- ``eligibility``: the newest result by student and system; years are in sixtieths.
+- ``evaluated``: the state of records and rules that a district's results were computed from.
+"""
 
 TRACKING_COLUMNS = {
     "_sender": "VARCHAR",
@@ -130,29 +149,30 @@ TRACKING_COLUMNS = {
     "_active": "BOOLEAN",
     "_hash": "UBIGINT",
 }
-"""Columns that every feed's table has besides its own: who sent the record, which line of which
-drop last changed it, whether the sender's newest full set has it, and a hash of its own columns."""
-
-
-def quote_identifier(identifier: str) -> str:
-    """``identifier`` as SQL spells it, whatever it holds."""
-    return '"' + identifier.replace('"', '""') + '"'
+"""Columns that every feed's table has besides its own: the sender of the record, the drop and line
+that last changed it, whether the sender's newest full set has it, a hash of the feed's columns."""
 
 
 def sql_type(column: Column) -> str:
-    """The SQL type of a feed's column."""
+    """Returns the SQL type of a feed's column."""
     if isinstance(column.dtype, pl.Decimal):
         return f"DECIMAL({column.dtype.precision}, {column.dtype.scale})"
     return _sql_of_dtype(column.dtype)
 
 
-def quote_literal(value: Path | str) -> str:
-    """``value`` as SQL spells a text."""
-    return "'" + str(value).replace("'", "''") + "'"
+def feed_table_columns(feed: FeedSpec) -> dict[str, str]:
+    """Returns names and SQL types of a feed's table: the feed's own columns come first."""
+    own = {name: sql_type(column) for name, column in feed.columns.items()}
+    return {**own, **TRACKING_COLUMNS}
+
+
+def all_tables() -> dict[str, Mapping[str, str]]:
+    """Returns all tables of this version: names and SQL types of their columns."""
+    return {**PIPELINE_TABLES, **{feed.name: feed_table_columns(feed) for feed in FEEDS}}
 
 
 def create_missing_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates missing tables and adds columns that a table has gained, in one transaction."""
+    """Creates missing tables and adds missing columns, in one transaction."""
 
     def once() -> None:
         statements = missing_table_statements(connection)
@@ -165,7 +185,7 @@ def create_missing_tables(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def missing_table_statements(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """What it takes to bring the tables up to date."""
+    """Returns the SQL statements that bring the tables up to date."""
     present = columns_by_table(connection, "lake")
     statements = []
     for table, typed in all_tables().items():
@@ -181,13 +201,8 @@ def missing_table_statements(connection: duckdb.DuckDBPyConnection) -> list[str]
     return statements
 
 
-def all_tables() -> dict[str, Mapping[str, str]]:
-    """All tables as they are today: names and SQL types of their columns."""
-    return {**PIPELINE_TABLES, **{feed.name: feed_table_columns(feed) for feed in FEEDS}}
-
-
 def columns_by_table(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, set[str]]:
-    """The tables that there are, with the names of their columns."""
+    """Returns the existing tables of ``catalog`` with the names of their columns."""
     present: dict[str, set[str]] = {}
     for table, column in connection.execute(
         "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = ?", [catalog]
@@ -196,15 +211,9 @@ def columns_by_table(connection: duckdb.DuckDBPyConnection, catalog: str) -> dic
     return present
 
 
-def feed_table_columns(feed: FeedSpec) -> dict[str, str]:
-    """Names and SQL types of a feed's table: its own columns first."""
-    own = {name: sql_type(column) for name, column in feed.columns.items()}
-    return {**own, **TRACKING_COLUMNS}
-
-
 @contextmanager
 def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """All or nothing: one DuckLake snapshot for everything inside."""
+    """Commits everything inside as one DuckLake snapshot, or nothing."""
     connection.execute("BEGIN")
     try:
         yield

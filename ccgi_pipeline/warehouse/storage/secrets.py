@@ -1,6 +1,7 @@
 """The extensions and secrets that DuckDB needs to reach a catalog server or object storage.
 
-Credentials are bound as values: no statement or message contains a password.
+Belongs here: loading extensions, and credentials as bound values, so that no statement or message
+contains a password. Does not belong here: reading credentials from the environment (location).
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from ccgi_pipeline.warehouse.storage.location import (
 )
 
 CATALOG_SECRET = "ccgi_catalog"  # noqa: S105 - its name
-"""What DuckDB knows of the server of the catalog, by its name there."""
+"""The name of DuckDB's secret for the server of the catalog."""
 
 
 def create_catalog_secret(connection: duckdb.DuckDBPyConnection, server: Server) -> None:
-    """Tells DuckDB who asks the server, as values: no statement or message has the password."""
+    """Creates DuckDB's secret for the server of the catalog."""
     load_extension(connection, "postgres_scanner")
     given = {
         "HOST": server.host,
@@ -37,7 +38,7 @@ def create_catalog_secret(connection: duckdb.DuckDBPyConnection, server: Server)
 
 
 def catalog_source(server: Server) -> str:
-    """How DuckLake finds the catalog; who asks and where is in the secret."""
+    """Returns the catalog's address for DuckLake; host, user and password are in the secret."""
     options = {"connect_timeout": str(postgres.TIMEOUT), **server.options}
     quoted_options = (
         "{}='{}'".format(name, value.replace("\\", "\\\\").replace("'", "\\'"))
@@ -47,7 +48,7 @@ def catalog_source(server: Server) -> str:
 
 
 def create_bucket_secret(connection: duckdb.DuckDBPyConnection, bucket: Bucket) -> None:
-    """The same for object storage."""
+    """Creates DuckDB's secret for the object storage of the tables' files."""
     load_extension(connection, "httpfs")
     given: dict[str, object] = {
         "KEY_ID": bucket.key_id,
@@ -55,7 +56,7 @@ def create_bucket_secret(connection: duckdb.DuckDBPyConnection, bucket: Bucket) 
         "REGION": bucket.region,
     }
     if bucket.endpoint is not None:
-        # Stores of one's own have no name in DNS for each bucket.
+        # A self-hosted store has no DNS name for each bucket.
         given |= {"ENDPOINT": bucket.endpoint, "URL_STYLE": "path", "USE_SSL": bucket.tls}
     connection.execute(
         f"CREATE OR REPLACE SECRET ccgi_tables (TYPE s3, {_placeholders(given)})", [*given.values()]

@@ -1,14 +1,16 @@
-"""Staging: what lies between one step of the night and the next, as files in the warehouse folder.
+"""The staging area: files in the warehouse folder that one step of a night hands to the next.
 
-Belongs here: how received drops and verified lines are handed on, so that each step can run in a
-process of its own, on another machine if need be, and holds no more than one batch in memory. They
-are files of ours, not values of the orchestrator, because they hold pupils' data; in an encrypted
-warehouse they are sealed. Whatever a stopped night leaves is overwritten by the next.
+Belongs here: writing and reading received drops and verified lines between the steps, so that each
+step can run in its own process and holds no more than one batch in memory. Does not belong here:
+how drops are cut into batches (nightly.batches).
 
-    staging/drops.json                          what was received
-    staging/<family>/snapshot                   the warehouse's, before the family is loaded
-    staging/<family>/<share>/batch-<number>/    verified drops, forgotten when they are loaded
-    staging/<family>/<share>/<outcome>.parquet  what a step made of the share, in counts
+The files hold students' data, so they are not values of the orchestrator; in an encrypted warehouse
+they are sealed. The next night overwrites what a stopped night leaves.
+
+    staging/drops.json                          received drops
+    staging/<family>/snapshot                   the warehouse's snapshot before the family is loaded
+    staging/<family>/<share>/batch-<number>/    verified drops, deleted when they are loaded
+    staging/<family>/<share>/<outcome>.parquet  the outcome of a step for the share, in counts
 """
 
 from __future__ import annotations
@@ -31,19 +33,19 @@ from ccgi_pipeline.intake.shares import WHOLE, Share
 from ccgi_pipeline.verification.outcomes import Verification
 
 _COMPRESSION: Final = "lz4"
-"""Each file is written once and read once: a smaller one would cost more time than its bytes."""
+"""Each file is written once and read once: a smaller file would cost more time than it saves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """The staging area below a warehouse folder; ``key``: its files are sealed with it."""
+    """The staging area below a warehouse folder; its files are sealed with ``key``, if given."""
 
     root: Path
     key: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, warehouse: Path) -> Self:
-        """That of the warehouse in this folder. Raises EncryptionKeyError."""
+        """Returns the staging area of the warehouse in this folder. Raises EncryptionKeyError."""
         keys = load_keys(warehouse)
         return cls(warehouse / "staging", keys.of(KeyPurpose.STAGING) if keys else None)
 
@@ -55,19 +57,19 @@ class Staging:
         with failpoint("staging: drops written"):
             self._save_drops(self.root / "drops.json", drops)
 
-    def drops(self, families: Sequence[str]) -> list[Drop]:
-        """The received drops of these families, in the order in which they are to be loaded."""
+    def read_drops(self, families: Sequence[str]) -> list[Drop]:
+        """Returns the received drops of these families, in the order of loading."""
         path = self.root / "drops.json"
-        drops = self._load_drops(path) if path.exists() else []
+        drops = self._read_drops(path) if path.exists() else []
         return [drop for drop in drops if drop.family in families]
 
     def clear_batches(self, family: str, share: Share | None = None) -> None:
-        """Forgets what was verified of ``family``: of one share, or all of it."""
+        """Deletes the verified batches of ``family``, or of one share of it."""
         place = self.root / family
         shutil.rmtree(place if share is None else place / share.name, ignore_errors=True)
 
     def clear_batch(self, folder: Path) -> None:
-        """Forgets one batch."""
+        """Deletes one batch."""
         with failpoint("staging: batch forgotten"):
             shutil.rmtree(folder)
 
@@ -75,55 +77,58 @@ class Staging:
         self, family: str, drops: Sequence[Drop], verified: Verification, share: Share = WHOLE
     ) -> None:
         """Adds a batch of verified drops."""
-        number = len(self.batch_folders(family, share))  # batches are only added to an empty share
+        number = len(self.list_batches(family, share))  # batches are only added to an empty share
         folder = self.root / family / share.name / f"batch-{number:05d}"
         for kind, frames in (("accepted", verified.accepted), ("kept_keys", verified.kept_keys)):
             (folder / kind).mkdir(parents=True)
             for feed, frame in frames.items():
-                self._save(folder / kind / f"{feed}.parquet", frame)
+                self._save_frame(folder / kind / f"{feed}.parquet", frame)
         with failpoint("staging: batch written"):
-            self._save(folder / "files.parquet", verified.files)
-            self._save(folder / "findings.parquet", verified.findings)
+            self._save_frame(folder / "files.parquet", verified.files)
+            self._save_frame(folder / "findings.parquet", verified.findings)
             self._save_drops(folder / "drops.json", drops)
 
-    def batch_folders(self, family: str, share: Share = WHOLE) -> list[Path]:
-        """Where the batches of a share of ``family`` lie, in their order."""
+    def list_batches(self, family: str, share: Share = WHOLE) -> list[Path]:
+        """Returns the folders of the batches of a share of ``family``, in their order."""
         return sorted((self.root / family / share.name).glob("batch-*"))
 
     def save_outcome(self, family: str, share: Share, step: str, outcome: pl.DataFrame) -> None:
-        """Keeps what ``step`` made of a share, for the step that sums up all shares."""
+        """Saves the outcome of ``step`` for a share, for the step that sums up all shares."""
         folder = self.root / family / share.name
         folder.mkdir(parents=True, exist_ok=True)
-        self._save(folder / f"{step}.parquet", outcome)
+        self._save_frame(folder / f"{step}.parquet", outcome)
 
-    def outcomes(self, family: str, step: str) -> list[pl.DataFrame]:
-        """What ``step`` made of each share of ``family``."""
-        return [self._load(path) for path in sorted((self.root / family).glob(f"*/{step}.parquet"))]
+    def read_outcomes(self, family: str, step: str) -> list[pl.DataFrame]:
+        """Returns the outcome of ``step`` for each share of ``family``."""
+        return [
+            self._read_frame(path)
+            for path in sorted((self.root / family).glob(f"*/{step}.parquet"))
+        ]
 
     def save_snapshot(self, family: str, snapshot: int) -> None:
-        """Keeps the number of the warehouse's snapshot before ``family`` is loaded."""
+        """Saves the number of the warehouse's snapshot before ``family`` is loaded."""
         folder = self.root / family
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "snapshot").write_text(f"{snapshot}")
 
-    def snapshot(self, family: str) -> int:
-        """The number of the warehouse's snapshot before ``family`` was loaded."""
+    def read_snapshot(self, family: str) -> int:
+        """Returns the number of the warehouse's snapshot before ``family`` was loaded."""
         return int((self.root / family / "snapshot").read_text())
 
-    def batch(self, folder: Path) -> tuple[list[Drop], Verification]:
-        """One batch: its drops and what verification made of them."""
+    def read_batch(self, folder: Path) -> tuple[list[Drop], Verification]:
+        """Returns one batch: its drops and their verification."""
         verified = Verification(
-            files=self._load(folder / "files.parquet"),
-            findings=self._load(folder / "findings.parquet"),
-            accepted=self._frames(folder / "accepted"),
-            kept_keys=self._frames(folder / "kept_keys"),
+            files=self._read_frame(folder / "files.parquet"),
+            findings=self._read_frame(folder / "findings.parquet"),
+            accepted=self._read_frames(folder / "accepted"),
+            kept_keys=self._read_frames(folder / "kept_keys"),
         )
-        return self._load_drops(folder / "drops.json"), verified
+        return self._read_drops(folder / "drops.json"), verified
 
-    def _frames(self, folder: Path) -> dict[str, pl.DataFrame]:
-        return {path.stem: self._load(path) for path in sorted(folder.glob("*.parquet"))}
+    def _read_frames(self, folder: Path) -> dict[str, pl.DataFrame]:
+        return {path.stem: self._read_frame(path) for path in sorted(folder.glob("*.parquet"))}
 
-    def _save(self, path: Path, frame: pl.DataFrame) -> None:
+    def _save_frame(self, path: Path, frame: pl.DataFrame) -> None:
         if self.key is None:
             frame.write_parquet(path, compression=_COMPRESSION)
             return
@@ -131,7 +136,7 @@ class Staging:
         frame.write_parquet(written, compression=_COMPRESSION)
         path.write_bytes(seal(written.getbuffer(), self.key))
 
-    def _load(self, path: Path) -> pl.DataFrame:
+    def _read_frame(self, path: Path) -> pl.DataFrame:
         if self.key is None:
             return pl.read_parquet(path)
         return pl.read_parquet(unseal(path.read_bytes(), self.key))
@@ -140,7 +145,7 @@ class Staging:
         written = json.dumps([asdict(drop) for drop in drops]).encode()
         path.write_bytes(written if self.key is None else seal(written, self.key))
 
-    def _load_drops(self, path: Path) -> list[Drop]:
+    def _read_drops(self, path: Path) -> list[Drop]:
         written = path.read_bytes()
         return [
             Drop(

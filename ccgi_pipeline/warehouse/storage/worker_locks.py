@@ -20,7 +20,7 @@ from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer, shared_writer
 
 _LEADING, _AT_WORK = (0x63636769, 2), (0x63636769, 3)
-"""Keys of the advisory locks; the first one, of who writes at all, is ``lake``'s."""
+"""Keys of the advisory locks; the first key, that of the writers' lock, is in ``postgres``."""
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Who writes to a warehouse, and what readers open meanwhile.
+"""Exclusive and shared writers of a warehouse, and the catalog that readers open meanwhile.
+
+Belongs here: who may write, and keeping the readers' copy current. Does not belong here: the locks
+themselves (locks, postgres).
 
 While one process has an encrypted catalog open for writing, no other process can read it. So
 readers open a copy of it, which each writer replaces when it has finished.
@@ -19,15 +22,15 @@ from ccgi_pipeline.warehouse.storage.location import ENCRYPTED_CATALOG, locate_w
 from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError, busy_error, folder_lock
 
 READER_CATALOG = "catalog.readers.duckdb"
-"""The copy of an encrypted warehouse's catalog that readers have."""
+"""The copy of an encrypted warehouse's catalog that readers open."""
 
 
 @contextmanager
 def exclusive_writer(folder: Path) -> Iterator[None]:
-    """Holds the warehouse's lock; it falls with the process, however that ends.
+    """Holds the warehouse's lock, alone; the lock ends with the process, however that ends.
 
-    Raises WarehouseBusyError where another process holds it. Of an encrypted warehouse, what was
-    written is shown to readers at the end: every connection must be closed by then. Raises
+    At the end it refreshes the readers' copy of an encrypted catalog: every connection must be
+    closed by then. Raises WarehouseBusyError if another process holds the lock, and
     EncryptionKeyError before anything is touched.
     """
     where = locate_warehouse(folder)
@@ -41,7 +44,7 @@ def exclusive_writer(folder: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            # Where a failed night left it open, the next one to look does this.
+            # A failed night may have left the catalog open; the next reader refreshes the copy.
             with suppress(WarehouseBusyError):
                 refresh_reader_copy(folder)
 
@@ -50,9 +53,8 @@ def exclusive_writer(folder: Path) -> Iterator[None]:
 def shared_writer(folder: Path) -> Iterator[None]:
     """Holds the warehouse's lock together with other processes of the same night.
 
-    It keeps out whoever wants to be the ``exclusive_writer``, and is kept out by that one: raises
-    WarehouseBusyError. A catalog in the folder has one writer at a time: there it is the same as
-    ``exclusive_writer``.
+    Shared and exclusive writers exclude each other: raises WarehouseBusyError. A catalog in the
+    folder has one writer at a time, so there this is the same as ``exclusive_writer``.
     """
     where = locate_warehouse(folder)
     if where.server is None:
@@ -64,10 +66,10 @@ def shared_writer(folder: Path) -> Iterator[None]:
 
 
 def reader_catalog(folder: Path) -> Path:
-    """The copy of an encrypted warehouse's catalog that can be read now, also while a night writes.
+    """Returns the copy of an encrypted warehouse's catalog that can be read while a night writes.
 
-    It is the state after the last writer that ended; one that was killed is brought to its end
-    first. Raises WarehouseBusyError where the first one still writes.
+    It has the state after the last writer that ended. If that writer was killed, its log is
+    replayed first. Raises WarehouseBusyError while the first writer is still at work.
     """
     if not _is_copy_current(folder):
         with suppress(WarehouseBusyError, PermissionError), exclusive_writer(folder):
@@ -80,7 +82,7 @@ def reader_catalog(folder: Path) -> Path:
 
 
 def _is_copy_current(folder: Path) -> bool:
-    """Whether readers have the newest catalog; a log beside it is what a killed writer left."""
+    """Returns whether readers have the newest catalog; a killed writer leaves a log beside it."""
     catalog, copy = folder / ENCRYPTED_CATALOG, folder / READER_CATALOG
     if not catalog.exists():
         return True
@@ -91,7 +93,7 @@ def _is_copy_current(folder: Path) -> bool:
 
 
 def refresh_reader_copy(folder: Path) -> None:
-    """Gives readers the newest catalog; call it as the only writer, and with nothing attached."""
+    """Copies the newest catalog for readers; only for the exclusive writer, with no connection."""
     if _is_copy_current(folder):
         return
     catalog = folder / ENCRYPTED_CATALOG

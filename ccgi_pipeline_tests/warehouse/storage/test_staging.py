@@ -44,22 +44,22 @@ def test_drops_come_out_in_their_order_family_by_family(tmp_path: Path):
     transcript, _ = _received("transcript", DISTRICT)
     platform, _ = _received("platform", "platform")
     staging.save_drops([*transcript, *platform])
-    assert staging.drops(["transcript"]) == transcript
-    assert staging.drops(["platform", "transcript"]) == [*transcript, *platform]
+    assert staging.read_drops(["transcript"]) == transcript
+    assert staging.read_drops(["platform", "transcript"]) == [*transcript, *platform]
 
 
 def test_where_nothing_was_staged_there_is_nothing(tmp_path: Path):
     staging = Staging(tmp_path / "staging")
-    assert staging.drops(["transcript"]) == []
-    assert staging.batch_folders("transcript") == []
+    assert staging.read_drops(["transcript"]) == []
+    assert staging.list_batches("transcript") == []
 
 
 def test_a_batch_comes_out_as_it_went_in(tmp_path: Path):
     staging = Staging(tmp_path / "staging")
     drops, verification = _received("transcript", DISTRICT)
     staging.save_batch("transcript", drops, verification)
-    (folder,) = staging.batch_folders("transcript")
-    staged_drops, staged = staging.batch(folder)
+    (folder,) = staging.list_batches("transcript")
+    staged_drops, staged = staging.read_batch(folder)
     assert staged_drops == drops
     _assert_same(staged, verification)
 
@@ -70,11 +70,11 @@ def test_batches_keep_their_order_and_stay_with_their_family(tmp_path: Path):
     for sender in senders:
         staging.save_batch("transcript", *_received("transcript", sender))
     staging.save_batch("platform", *_received("platform", "platform"))
-    folders = staging.batch_folders("transcript")
-    assert [staging.batch(folder)[0][0].sender for folder in folders] == senders
+    folders = staging.list_batches("transcript")
+    assert [staging.read_batch(folder)[0][0].sender for folder in folders] == senders
     staging.clear_batches("transcript")
-    assert staging.batch_folders("transcript") == []
-    assert len(staging.batch_folders("platform")) == 1
+    assert staging.list_batches("transcript") == []
+    assert len(staging.list_batches("platform")) == 1
 
 
 def test_new_drops_take_the_place_of_everything_that_a_stopped_night_left(tmp_path: Path):
@@ -83,8 +83,8 @@ def test_new_drops_take_the_place_of_everything_that_a_stopped_night_left(tmp_pa
     staging.save_drops(drops)
     staging.save_batch("transcript", drops, verification)
     staging.save_drops([])
-    assert staging.drops(["transcript"]) == []
-    assert staging.batch_folders("transcript") == []
+    assert staging.read_drops(["transcript"]) == []
+    assert staging.list_batches("transcript") == []
 
 
 @pytest.mark.parametrize("family", ["transcript", "oneroster"])
@@ -93,9 +93,9 @@ def test_a_sealed_batch_comes_out_as_it_went_in_and_shows_no_cell(tmp_path: Path
     drops, verified = _received(family, DISTRICT)
     staging.save_drops(drops)
     staging.save_batch(family, drops, verified)
-    (folder,) = staging.batch_folders(family)
-    found, same = staging.batch(folder)
-    assert found == drops == staging.drops([family])
+    (folder,) = staging.list_batches(family)
+    found, same = staging.read_batch(folder)
+    assert found == drops == staging.read_drops([family])
     _assert_same(same, verified)
     files = [path.read_bytes() for path in staging.root.rglob("*") if path.is_file()]
     assert len(files) > 4
@@ -106,8 +106,8 @@ def test_a_sealed_file_that_was_changed_is_not_loaded(tmp_path: Path):
     staging = Staging(tmp_path / "staging", secrets.token_bytes(32))
     drops, verified = _received("transcript", DISTRICT)
     staging.save_batch("transcript", drops, verified)
-    (folder,) = staging.batch_folders("transcript")
+    (folder,) = staging.list_batches("transcript")
     damaged = folder / "files.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     with pytest.raises(SealBrokenError):
-        staging.batch(folder)
+        staging.read_batch(folder)
