@@ -48,8 +48,8 @@ def list_(warehouse: Path) -> None:
                 held.sender,
                 held.family,
                 f"{held.night:%Y-%m-%d}",
-                sum(threat.would_end for threat in held.threats if threat.school is None)
-                or sum(threat.would_end for threat in held.threats),
+                sum(loss.would_end for loss in held.losses if loss.school is None)
+                or sum(loss.would_end for loss in held.losses),
                 held.state,
             )
             for held in found
@@ -90,8 +90,8 @@ def _print_hold(held: Hold) -> None:
     print_table(
         ("feed", "school", "would end", "of active", "likely cause"),
         [
-            (threat.feed, threat.school or "all", threat.would_end, threat.active, threat.cause)
-            for threat in held.threats
+            (loss.feed, loss.school or "all", loss.would_end, loss.active, loss.cause)
+            for loss in held.losses
         ],
     )
 
@@ -149,7 +149,7 @@ def _answer(drop: str, warehouse: Path, answer: str, *, by: str, reason: str, on
             held = approvals.find_hold(connection, drop)
             about = {"drop": held.drop, "district": held.sender, "answer": answer}
             with recorded_act(warehouse, act, about, by=by, reason=reason):
-                held = approvals.answer_hold(
+                held = approvals.decide_hold(
                     connection, held.drop, answer, by=by, reason=reason, on=on, profiles=profiles
                 )
     except PipelineError as wrong:

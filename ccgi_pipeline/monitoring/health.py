@@ -137,7 +137,9 @@ def _held(folders: PipelinePaths) -> Sequence[approvals.Hold]:
     if not warehouse_exists(folders.warehouse):
         return ()
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        return [h for h in approvals.read_holds(connection) if h.answer is None and not h.obsolete]
+        return [
+            h for h in approvals.read_holds(connection) if h.decision is None and not h.obsolete
+        ]
 
 
 # --- what the facts mean --------------------------------------------------------------------------
@@ -269,8 +271,8 @@ def _refusing(facts: Facts) -> Iterator[Alert]:
 
 def _held_drops(facts: Facts) -> Iterator[Alert]:
     for held in facts.held or ():
-        whole = [threat.would_end for threat in held.threats if threat.school is None]
-        would_end = sum(whole or [threat.would_end for threat in held.threats])
+        whole = [loss.would_end for loss in held.losses if loss.school is None]
+        would_end = sum(whole or [loss.would_end for loss in held.losses])
         words = (
             f"{held.family} of {held.sender}, held since the night of {held.night:%Y-%m-%d}: "
             f"{would_end:,} records would end"

@@ -252,7 +252,7 @@ def _approve(folders: PipelinePaths, on: date) -> None:
     with exclusive_writer(folders.warehouse), open_warehouse(folders.warehouse) as connection:
         (held,) = approvals.read_holds(connection)
         by, reason = "A. Name", "a school has closed"
-        approvals.answer_hold(
+        approvals.decide_hold(
             connection, held.drop, APPROVED, by=by, reason=reason, on=on, profiles=Profiles()
         )
 

@@ -202,7 +202,7 @@ def test_a_set_that_would_end_too_much_is_held_with_its_likely_cause(
     tuesday = MONDAY + timedelta(days=1)
     night(folders, made(), tuesday)
     (hold,) = held(folders)
-    assert cause in {threat.cause for threat in hold.threats}
+    assert cause in {loss.cause for loss in hold.losses}
     assert active(folders) == ALL
     (receipt,) = Outbox(folders.outbox).receipts("PalmSpringsUnified", tuesday)
     assert receipt["verdict"] == "held"
@@ -218,7 +218,7 @@ def test_the_file_of_another_district_is_told_as_such(folders: PipelinePaths):
     night(folders, a_set(prefix="5"), MONDAY + timedelta(days=2))
     (hold,) = held(folders)
     assert hold.sender == PALM_SPRINGS
-    assert {threat.cause for threat in hold.threats} == {ANOTHER_DISTRICT}
+    assert {loss.cause for loss in hold.losses} == {ANOTHER_DISTRICT}
     assert active(folders) == ALL == active(folders, HAYWARD)
 
 
@@ -255,7 +255,7 @@ def test_a_school_that_loses_too_many_is_held_though_the_district_does_not(tmp_p
     fewer = as_bytes(USERS, [*small[25:], *large])
     night(folders, {"users.csv": fewer}, MONDAY + timedelta(days=1))
     (hold,) = held(folders)
-    assert [(t.school, t.would_end, t.active) for t in hold.threats] == [("small", 25, 40)]
+    assert [(t.school, t.would_end, t.active) for t in hold.losses] == [("small", 25, 40)]
 
 
 def test_half_a_roster_is_held_and_the_last_good_one_stands(tmp_path: Path):
@@ -364,7 +364,7 @@ def test_an_approval_that_is_not_used_in_time_expires(halved: PipelinePaths):
     _answered(halved, "approve", MONDAY)
     load_and_answer(halved, MONDAY + timedelta(days=8))
     (hold,) = held(halved)
-    assert hold.answer is None
+    assert hold.decision is None
     assert active(halved) == ALL
 
 

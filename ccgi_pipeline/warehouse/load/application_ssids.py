@@ -1,7 +1,7 @@
-"""Applications and the answers of the SSID look-up beside them.
+"""Applications, and the SSID look-up's answers to them.
 
-Belongs here: which applications have no SSID, noting answers, and the view of both. Does not belong
-here: asking (ssid_lookup).
+Belongs here: which applications have no SSID, recording answers, and the view of both. Does not
+belong here: asking the service (ssid_lookup).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.warehouse.storage.schema import transaction
 
 LOOKUP_COLUMNS = ("app_id", "ccc_id", "firstname", "lastname", "birthdate", "hs_cds_full")
-"""What the look-up is told of an application."""
+"""The columns of an application that are sent to the look-up."""
 
 VIEW_WITH_SSID = "cccapply_applications_with_ssid"
-"""Each application with its SSID: the applicant's own word, else what the look-up found."""
+"""The view of all applications with an SSID: the applicant's own, or else the look-up's."""
 
 
 def read_applications_without_ssid(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """The applications whose applicants gave no SSID (``ASKED_FOR``), in the order of their ids."""
+    """Returns ``LOOKUP_COLUMNS`` of the applications without an SSID, in the order of their ids."""
     return connection.sql(
         f"SELECT {', '.join(LOOKUP_COLUMNS)} FROM {APPLICATIONS.name} "
         "WHERE _active AND ssid IS NULL ORDER BY app_id"
@@ -32,9 +32,9 @@ def read_applications_without_ssid(connection: duckdb.DuckDBPyConnection) -> pl.
 def record_answers(
     connection: duckdb.DuckDBPyConnection, answers: pl.DataFrame, on: date
 ) -> dict[str, int]:
-    """Notes new or changed ``answers`` (``app_id``, ``answer``, ``SSID``, ``fields``).
+    """Records new and changed ``answers`` (``app_id``, ``answer``, ``SSID``, ``fields``).
 
-    Returns how many have each answer.
+    Returns how many applications have each answer.
     """
     new = answers.select("app_id", "answer", "SSID", "fields")
     connection.register("answers", new.to_arrow())
@@ -70,7 +70,7 @@ _WITH_SSID = f"""
 def read_applications_for_colleges(
     connection: duckdb.DuckDBPyConnection, columns: list[str]
 ) -> pl.DataFrame:
-    """``columns`` of all applications as text, in the order of their ids."""
+    """Returns ``columns`` of all applications as text, in the order of their ids."""
     chosen = ", ".join(f'"{name}"::VARCHAR AS "{name}"' for name in columns)
     return connection.sql(
         f"SELECT {chosen} FROM {APPLICATIONS.name} WHERE _active ORDER BY app_id"

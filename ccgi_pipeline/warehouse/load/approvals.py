@@ -1,7 +1,7 @@
-"""Holds: drops that wait for an operator, and what operators answered.
+"""Held drops, and what operators decided about them.
 
-Belongs here: noting, listing and answering held drops. Does not belong here: why a drop is held
-(guarding), loading it after all (bookkeeping).
+Belongs here: recording and listing held drops, and operators' decisions. Does not belong here: when
+a drop is held (roster_guard), loading an approved drop (ledger).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OVERTAKEN = f"""
             AND newer.verdict NOT IN ('{Verdict.HELD}', '{Verdict.REJECTED}')
     )
 """
-"""Whether a newer drop of the same sender and family was loaded, other than a few corrections."""
+"""True if a newer drop of the same sender and family was loaded that is not a mere correction."""
 
 PENDING = f"""
     SELECT held.drop_id, held.sender, held.family, answer
@@ -37,16 +37,16 @@ PENDING = f"""
     WHERE held.verdict = '{Verdict.HELD}' AND answer IN ('{APPROVED}', '{ADDS_ONLY}')
         AND NOT {_OVERTAKEN}
 """
-"""Held drops that an operator has approved, and that nothing newer has made obsolete."""
+"""Held drops that an operator has approved and that no newer drop has made obsolete."""
 
 
 class HoldError(PermanentError):
-    """A hold that cannot be answered so; the message says why."""
+    """There is no such held drop, or it cannot be decided in this way; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Records of a feed (of one school, if given) that a held drop would end."""
+    """Active records of a feed (of one school, if given) that a held drop would end."""
 
     feed: str
     school: str | None
@@ -57,32 +57,32 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A held drop: what it would do, and the answer that it was given."""
+    """A held drop: what it would end, and the operator's decision, if there is one."""
 
     drop: str
     sender: str
     family: str
     night: date
     obsolete: bool
-    threats: tuple[Loss, ...]
-    answer: str | None
+    losses: tuple[Loss, ...]
+    decision: str | None
     by: str | None
     reason: str | None
     expires: date | None
 
     @property
     def state(self) -> str:
-        """In words: what becomes of it."""
+        """What will happen to the drop, in words."""
         if self.obsolete:
             return "obsolete: a newer drop was loaded"
-        if self.answer is None:
+        if self.decision is None:
             return "waits for an answer"
         until = f" until {self.expires}" if self.expires else ""
-        return f"{self.answer.replace('_', ' ')} by {self.by}{until}"
+        return f"{self.decision.replace('_', ' ')} by {self.by}{until}"
 
 
 def read_holds(connection: duckdb.DuckDBPyConnection, drop: str | None = None) -> list[Hold]:
-    """The held drops, newest first; ``drop``: the one whose id begins so."""
+    """Returns the held drops, newest first; ``drop``: only those whose id begins with it."""
     rows = connection.execute(
         f"""
         SELECT held.drop_id, held.sender, held.family, held.night, {_OVERTAKEN},
@@ -93,19 +93,19 @@ def read_holds(connection: duckdb.DuckDBPyConnection, drop: str | None = None) -
         """,
         {"drop": drop or ""},
     ).fetchall()
-    threats: dict[str, list[Loss]] = {}
-    for drop_id, *threat in connection.execute(
+    losses: dict[str, list[Loss]] = {}
+    for drop_id, *loss in connection.execute(
         "SELECT drop_id, feed, school, would_end, active, cause FROM held_for ORDER BY ALL"
     ).fetchall():
-        threats.setdefault(drop_id, []).append(Loss(*threat))
+        losses.setdefault(drop_id, []).append(Loss(*loss))
     return [
-        Hold(id_, sender, family, night, obsolete, tuple(threats.get(id_, [])), *answer)
-        for id_, sender, family, night, obsolete, *answer in rows
+        Hold(id_, sender, family, night, obsolete, tuple(losses.get(id_, [])), *decision)
+        for id_, sender, family, night, obsolete, *decision in rows
     ]
 
 
 def find_hold(connection: duckdb.DuckDBPyConnection, drop: str) -> Hold:
-    """The held drop whose id begins with ``drop``. Raises HoldError where there is not just one."""
+    """Returns the held drop whose id begins with ``drop``. Raises HoldError unless there is one."""
     found = read_holds(connection, drop)
     if len(found) != 1:
         msg = f"{len(found)} held drops begin with {drop}: see `ccgi hold list`"
@@ -113,17 +113,17 @@ def find_hold(connection: duckdb.DuckDBPyConnection, drop: str) -> Hold:
     return found[0]
 
 
-def answer_hold(  # noqa: PLR0913 - who says what of which drop, why and when
+def decide_hold(  # noqa: PLR0913 - who decides what about which drop, why and when
     connection: duckdb.DuckDBPyConnection,
     drop: str,
-    answer: str,
+    decision: str,
     *,
     by: str,
     reason: str,
     on: date,
     profiles: Profiles,
 ) -> Hold:
-    """Notes an operator's answer to a held drop; the next night acts on it.
+    """Records an operator's decision about a held drop; the next night acts on it.
 
     An approval expires after the days that the district's profile names. Raises HoldError.
     """
@@ -131,22 +131,22 @@ def answer_hold(  # noqa: PLR0913 - who says what of which drop, why and when
     if not by.strip() or not reason.strip():
         msg = "an answer needs a name and a reason"
         raise HoldError(msg)
-    if held.obsolete and answer != DISCARDED:
+    if held.obsolete and decision != DISCARDED:
         msg = "a newer drop of this sender and family was loaded: to load this one would go back"
         raise HoldError(msg)
     days = timedelta(days=profiles.of(held.sender).guard.approval_days)
-    expires = None if answer == DISCARDED else on + days
+    expires = None if decision == DISCARDED else on + days
     with transaction(connection):
         connection.execute("DELETE FROM hold_answers WHERE drop_id = ?", [held.drop])
         connection.execute(
             "INSERT INTO hold_answers VALUES (?, ?, ?, ?, ?, ?)",
-            [held.drop, answer, by, reason, on, expires],
+            [held.drop, decision, by, reason, on, expires],
         )
     return find_hold(connection, held.drop)
 
 
 def expire_approvals(connection: duckdb.DuckDBPyConnection, on: date) -> None:
-    """Forgets approvals that were not used in time."""
+    """Deletes decisions about held drops that have expired unused."""
     late = "expires < ? AND drop_id IN (SELECT drop_id FROM drops WHERE verdict = 'held')"
     if connection.execute(f"SELECT 1 FROM hold_answers WHERE {late} LIMIT 1", [on]).fetchone():
         with transaction(connection):
@@ -154,24 +154,24 @@ def expire_approvals(connection: duckdb.DuckDBPyConnection, on: date) -> None:
 
 
 def read_approved_drops(connection: duckdb.DuckDBPyConnection) -> list[Drop]:
-    """Held drops to be taken again, with the files that they were made of."""
+    """Returns the held drops that are to be loaded after all, with their files."""
     return list(read_received_drops(connection, list(read_approvals(connection))).values())
 
 
 def read_approvals(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """The answers that are to be acted on, by drop."""
+    """Returns the approvals in force by drop: ``APPROVED`` or ``ADDS_ONLY``."""
     rows = connection.execute(f"SELECT drop_id, answer FROM ({PENDING})").fetchall()
     return dict(rows)
 
 
 def record_losses(
-    connection: duckdb.DuckDBPyConnection, drops: Sequence[str], threats: pl.DataFrame
+    connection: duckdb.DuckDBPyConnection, drops: Sequence[str], losses: pl.DataFrame
 ) -> None:
-    """Notes why drops are held, in place of what was noted of them; part of a load."""
+    """Records what held drops would end, in place of earlier records; part of a load."""
     connection.execute(
         "DELETE FROM held_for WHERE list_contains($drops, drop_id)", {"drops": list(drops)}
     )
-    if not threats.is_empty():
-        connection.register("threats", threats.to_arrow())
-        connection.execute("INSERT INTO held_for BY NAME SELECT * FROM threats")
-        connection.unregister("threats")
+    if not losses.is_empty():
+        connection.register("losses", losses.to_arrow())
+        connection.execute("INSERT INTO held_for BY NAME SELECT * FROM losses")
+        connection.unregister("losses")

@@ -1,8 +1,8 @@
-"""Linking: only what belongs to a child of Foster Focus is loaded.
+"""Links between students and the children of Foster Focus: lines without a child are not loaded.
 
-Belongs here: between verification and loading of the foster_focus family, which lines have a child
-and which have none, and what the district is told of those. Does not belong here: how a student is
-compared with a child (verification.child_match).
+Belongs here: which accepted lines of the foster_focus family have a child, which have none, and the
+findings about those. Does not belong here: how a student is compared with a child
+(verification.child_match).
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ STUDENT_COLUMNS = (SENDER, *CHILD)
 
 @dataclass(frozen=True, slots=True)
 class LinkResult:
-    """What linking made of a verification.
+    """A verification in which only lines with a child are accepted, and what was left out.
 
-    ``verification`` has only lines with a child among its accepted ones. ``fates``: the others, by
-    file (``_file``, ``fate``, ``lines``). ``findings``: why (``_file``, ``rule``, ``line``,
-    ``column``, ``detail``). ``unmatched``: the students without a child (``_sender``,
-    ``SystemID``, ``SISLocalID``, ``drop``, ``line``, ``rule``, ``field``). ``matched``: students
-    and their children (``_sender``, ``SystemID``, ``SISLocalID``, ``ChildID``). Of
-    ``senders_with_demographics`` these are all the students there are: they sent no mere
-    corrections.
+    - ``fates``: the other lines by file (``_file``, ``fate``, ``lines``).
+    - ``findings``: the reasons (``_file``, ``rule``, ``line``, ``column``, ``detail``).
+    - ``unmatched``: the students without a child (``_sender``, ``SystemID``, ``SISLocalID``,
+      ``drop_id``, ``line``, ``rule``, ``field``).
+    - ``matched``: the students with a child (``_sender``, ``SystemID``, ``SISLocalID``,
+      ``ChildID``).
+    - ``senders_with_demographics``: senders whose students are all in these two frames, because
+      they sent full demographics and no mere corrections.
     """
 
     verification: Verification
@@ -53,7 +54,7 @@ def link_children(
     on: date,
     settings: FosterFocusSettings,
 ) -> LinkResult:
-    """Sorts the accepted lines of ``verification`` by whether their student has a child."""
+    """Keeps the accepted lines whose student has a child, and reports the others."""
     children = connection.sql(f"SELECT * FROM lake.{CHILDREN.name} WHERE _active").pl()
     senders = _senders_with_demographics(verification)
     students = _students(connection, verification, senders)
@@ -102,7 +103,7 @@ def link_children(
 
 
 def _senders_with_demographics(verification: Verification) -> list[str]:
-    """Those of whose demographics now, if they are no mere corrections, a line can be used."""
+    """Returns the senders with an accepted line of demographics now that is no mere correction."""
     of_students = (pl.col("feed") == DEMOGRAPHICS.name) & (pl.col("accepted") > 0)
     of_students &= ~pl.col("changes")
     return verification.files.filter(of_students)[SENDER].unique().sort().to_list()
@@ -111,11 +112,10 @@ def _senders_with_demographics(verification: Verification) -> list[str]:
 def _students(
     connection: duckdb.DuckDBPyConnection, verification: Verification, senders: list[str]
 ) -> pl.DataFrame:
-    """The students of these senders: as demographics say now, else as they were loaded last.
+    """Returns the students by the demographics sent now, or else by those that were loaded last.
 
-    The latter where a sender sends no demographics now or only corrections of them, or a student's
-    line was kept out of them: that is no reason to lose the rest of what was sent about the
-    student.
+    The loaded demographics count if a sender sends none now, or only corrections, or if a student's
+    line was kept out. That is no reason to lose the rest of what was sent about the student.
     """
     columns = [*STUDENT_COLUMNS, *FIELDS]
     place = {FILE: pl.UInt32, LINE: pl.UInt32}

@@ -1,4 +1,8 @@
-"""Which files came, which drop they made, and in which order drops were loaded."""
+"""The records of drops: which files arrived, which drop they belong to, the order of loading.
+
+Belongs here: the tables drops, drop_files, duplicates and received_files. Does not belong here:
+what became of a drop's lines (ledger), reading drops to load them again (queries.drops).
+"""
 
 from __future__ import annotations
 
@@ -21,17 +25,17 @@ from ccgi_pipeline.warehouse.storage.schema import transaction
 
 
 def read_remembered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, RememberedFile]:
-    """For each path that was ever taken, what lay there, but for what is to be taken again."""
+    """Returns the last known file of each path, except files that are to be loaded again."""
     rows = connection.execute(
         f"""
         SELECT path, stamp, sha256
-        FROM received_files ANTI JOIN ({_TO_TAKE_AGAIN}) USING (drop_id)
+        FROM received_files ANTI JOIN ({_DROPS_TO_LOAD_AGAIN}) USING (drop_id)
         """
     ).fetchall()
     return {path: RememberedFile(stamp, sha256) for path, stamp, sha256 in rows}
 
 
-_TO_TAKE_AGAIN = f"""
+_DROPS_TO_LOAD_AGAIN = f"""
     SELECT drop_id FROM findings WHERE rule = '{FAULT.id}'
     UNION
     SELECT drop_id FROM ledger JOIN drops USING (drop_id)
@@ -41,22 +45,22 @@ _TO_TAKE_AGAIN = f"""
     UNION
     SELECT drop_id FROM ({approvals.PENDING})
 """
-"""Drops that met a fault of ours, those of which some lines had no child when the register of
-children was an older one (and which were not taken once more since), and held ones that an operator
+"""Drops that are to be loaded again: drops that met a fault of this software, drops with lines that
+found no child before the newest register of children was loaded, and held drops that an operator
 has approved."""
 
 
 def read_known_drops(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
-    """The ids of all drops that are done with."""
+    """Returns the ids of all drops that need not be loaded again."""
     return read_drop_history(connection).drops
 
 
 def read_drop_history(connection: duckdb.DuckDBPyConnection) -> DropHistory:
-    """All drops that are done with, and each sender's newest of a family."""
+    """Returns all drops that need not be loaded again, and each sender's newest of a family."""
     rows = connection.execute(
         f"""
         SELECT drop_id, sender, family
-        FROM drops ANTI JOIN ({_TO_TAKE_AGAIN}) USING (drop_id) ORDER BY position
+        FROM drops ANTI JOIN ({_DROPS_TO_LOAD_AGAIN}) USING (drop_id) ORDER BY position
         """
     ).fetchall()
     return DropHistory(
@@ -68,7 +72,7 @@ def read_drop_history(connection: duckdb.DuckDBPyConnection) -> DropHistory:
 def record_arrivals(
     connection: duckdb.DuckDBPyConnection, received: ReceivedDrops, night: date
 ) -> None:
-    """Notes duplicates and touched files; new drops are noted with their load."""
+    """Records duplicates and touched files; new drops are recorded when they are loaded."""
     if not received.duplicates and not received.touched:
         return
     with transaction(connection):
@@ -80,11 +84,11 @@ def record_arrivals(
 
 
 def number_drops(connection: duckdb.DuckDBPyConnection, drops: Sequence[Drop]) -> list[Drop]:
-    """``drops`` with their places in the order of loading, behind all that were ever loaded.
+    """Returns ``drops`` with their positions in the order of loading, after all loaded drops.
 
     The order is that of the families, then the given one. A night numbers its drops once, when it
-    has received them: it does not matter which of its workers loads first. Those that have a number
-    keep it.
+    has received them, so it does not matter which worker loads first. Numbered drops keep their
+    number.
     """
     order = {family: place for place, family in enumerate((UNKNOWN_FAMILY, *FAMILIES))}
     # Files that no family claims are loaded with the first one.
@@ -99,7 +103,7 @@ def number_drops(connection: duckdb.DuckDBPyConnection, drops: Sequence[Drop]) -
 
 
 def delete_drops(connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]) -> None:
-    """Takes back what an earlier night noted of drops that it could not judge."""
+    """Deletes what an earlier night recorded about drops that are loaded again."""
     for table in ("drops", "drop_files", "files", "ledger", "findings", "receipts"):
         connection.execute(
             f"DELETE FROM {table} WHERE list_contains($ids, drop_id)", {"ids": list(drop_ids)}
@@ -112,7 +116,7 @@ def insert_drops(
     files: pl.DataFrame,
     night: date,
 ) -> None:
-    """Notes loaded drops with their verdicts, and which files each was made of."""
+    """Records loaded drops with their verdicts and their files."""
     by_drop = {
         str(name): drop_verdict(group)
         for (name,), group in files.group_by("drop", maintain_order=True)
@@ -136,7 +140,7 @@ def insert_drops(
 
 
 def append_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
-    """Appends ``rows``, whose columns are named as the table's."""
+    """Appends ``rows``, whose columns have the names of the table's columns."""
     connection.register("new_rows", rows.to_arrow())
     with failpoint(f"warehouse: {table} written"):
         connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM new_rows")
@@ -144,7 +148,7 @@ def append_rows(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.Data
 
 
 def _restamp(connection: duckdb.DuckDBPyConnection, files: Sequence[InboxFile]) -> None:
-    """Notes the new stamps of known files; which drop they made stays noted."""
+    """Records the new stamps of known files; their drop stays the same."""
     rows = [(file.shown, file.stamp) for file in files]
     stamps = pl.DataFrame(rows, schema={"path": pl.String, "stamp": pl.String}, orient="row")
     connection.register("stamps", stamps.to_arrow())
@@ -156,7 +160,7 @@ def _restamp(connection: duckdb.DuckDBPyConnection, files: Sequence[InboxFile]) 
 
 
 def clear_stamps(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
-    """Has files that were taken and are gone count as sent again, should they come back."""
+    """Clears the stamps of files that are gone, so that they count as new if they come back."""
     if paths:
         connection.execute(
             "UPDATE received_files SET stamp = '' WHERE list_contains($paths, path)",
@@ -167,8 +171,8 @@ def clear_stamps(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) ->
 def remember_files(
     connection: duckdb.DuckDBPyConnection, files: Sequence[tuple[InboxFile, str, str]]
 ) -> None:
-    """Notes path, stamp and content of taken files, in place of what was known of the paths."""
-    # A file of an approved drop that lies there no more, or as another, is nothing to remember.
+    """Records path, stamp and content of loaded files, in place of what the paths held before."""
+    # A file of an approved drop has no stamp if its path is empty now or holds another file.
     rows = [(file.shown, file.stamp, sha, drop_id) for file, sha, drop_id in files if file.stamp]
     if not rows:
         return

@@ -1,8 +1,7 @@
-"""Eligibility in the warehouse: every student of every roster evaluated, and the results kept.
+"""Eligibility results in the warehouse, for every student of every roster.
 
-Belongs here: which course lines belong to which student, which rosters must be evaluated anew
-because something has changed, and the table of results. Does not belong here: the rules
-(eligibility).
+Belongs here: which course lines belong to which student, which rosters have changed and must be
+evaluated again, and the table of results. Does not belong here: the rules (eligibility).
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.warehouse.storage.schema import ELIGIBILITY_SCHEMA, quote_identifier, transaction
 
 BATCH_LINES = 500_000
-"""Course lines that are evaluated together: a night of any size needs the memory of few batches."""
+"""Course lines that are evaluated together, so that a night of any size fits into memory."""
 AT_ONCE = 2
-"""Batches that are evaluated at the same time: one alone keeps little more than one core busy."""
+"""Batches that are evaluated at the same time: one batch uses little more than one core."""
 
 COURSE_COLUMNS = (
     "IsWorkInProgress",
@@ -44,17 +43,17 @@ COURSE_COLUMNS = (
     "CreditsAttempted",
     "CourseGrade",
 )
-"""What the evaluation needs of a course line."""
+"""The columns of a course line that the evaluation needs."""
 
 
 def evaluate_rosters(
     connection: duckdb.DuckDBPyConnection, on: date, profiles: Profiles
 ) -> pl.DataFrame:
-    """Evaluates the rosters that are not as they were, and keeps the results; one commit.
+    """Evaluates the rosters that have changed, and stores the results; one commit.
 
     Returns ``system``, ``status``, ``students`` of all rosters.
     """
-    rosters = _rosters(connection, on, profiles)
+    rosters = _read_rosters(connection, on, profiles)
     known = connection.execute("SELECT _sender, state FROM lake.evaluated").pl()
     stale = known.join(rosters, on=["_sender", "state"], how="anti")
     changed = rosters.join(known, on=["_sender", "state"], how="anti")
@@ -66,8 +65,8 @@ def evaluate_rosters(
                     f"DELETE FROM {table} WHERE NOT list_contains($standing, _sender)",
                     {"standing": standing},
                 )
-            histories = (_histories(connection, batch, on) for batch in _batches(changed))
-            for results in prefetch(_evaluated, histories, AT_ONCE):
+            histories = (_read_histories(connection, batch, on) for batch in _batches(changed))
+            for results in prefetch(_evaluate, histories, AT_ONCE):
                 _insert(connection, "eligibility", results)
             _insert(connection, "evaluated", changed.select("_sender", "state"))
     return connection.execute(
@@ -82,11 +81,13 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFram
     connection.unregister("results")
 
 
-def _rosters(connection: duckdb.DuckDBPyConnection, on: date, profiles: Profiles) -> pl.DataFrame:
-    """The districts with a roster: ``_sender``, ``residency``, course ``lines``, and ``state``.
+def _read_rosters(
+    connection: duckdb.DuckDBPyConnection, on: date, profiles: Profiles
+) -> pl.DataFrame:
+    """Returns the districts that have a roster: ``_sender``, ``residency``, ``lines``, ``state``.
 
-    The state is all that their results follow from: the records (their number and the sum of their
-    hashes), what the systems ask for on that day, and our own code.
+    ``lines``: their course lines. ``state`` stands for all that determines the results: the records
+    (their number and the sum of their hashes), the systems' rules of that day, and this code.
     """
     digest = "count(*) AS {0}, sum(_hash::HUGEINT)::VARCHAR AS {0}_sum"
     rosters = connection.execute(
@@ -115,7 +116,7 @@ def _rosters(connection: duckdb.DuckDBPyConnection, on: date, profiles: Profiles
 
 
 def _systems(residency: str, on: date) -> tuple[System, ...]:
-    """The systems as they are to the students of a district."""
+    """Returns the systems as they apply to the students of a district."""
     systems = tuple(systems_on(on))
     if residency == "nonresident":
         return tuple(replace(system, wanted=system.nonresident) for system in systems)
@@ -124,7 +125,7 @@ def _systems(residency: str, on: date) -> tuple[System, ...]:
 
 @cache
 def _rules(residency: str, on: date) -> str:
-    """A digest of what the systems ask for, and of the code that evaluates."""
+    """Returns a digest of the systems' rules and of the code that evaluates."""
     digest = hashlib.sha256(repr(_systems(residency, on)).encode())
     for module in sorted(Path(evaluation.__file__).parent.glob("*.py")):
         digest.update(module.read_bytes())
@@ -133,7 +134,7 @@ def _rules(residency: str, on: date) -> str:
 
 
 def _batches(rosters: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Districts that are evaluated together: those of like settings, a batch of lines at most."""
+    """Yields districts with the same settings that have at most a batch of lines together."""
     for alike in rosters.partition_by("residency", maintain_order=True):
         before = pl.col("lines").cum_sum() - pl.col("lines")
         numbered = alike.with_columns((before // BATCH_LINES).alias("batch"))
@@ -142,19 +143,19 @@ def _batches(rosters: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 @dataclass(frozen=True, slots=True)
 class _Histories:
-    """What is known of the students of districts of like settings, and what they are held to."""
+    """The students of some districts, their course lines, and the systems that apply to them."""
 
     students: pl.DataFrame
     lines: pl.DataFrame
     systems: tuple[System, ...]
 
 
-def _histories(
+def _read_histories(
     connection: duckdb.DuckDBPyConnection, rosters: pl.DataFrame, on: date
 ) -> _Histories:
     senders = rosters["_sender"]
     given = {"senders": senders.to_list(), "first": senders.min(), "last": senders.max()}
-    # Records of a district stand together: what is between the first and the last is soon found.
+    # A district's records are stored together, so a range of districts is found quickly.
     theirs = "_active AND _sender BETWEEN $first AND $last AND list_contains($senders, _sender)"
     students = connection.execute(
         f"""
@@ -176,8 +177,8 @@ def _histories(
     return _Histories(students, lines, _systems(rosters["residency"][0], on))
 
 
-def _evaluated(histories: _Histories) -> pl.DataFrame:
-    """The results of the districts' students, as they are kept."""
+def _evaluate(histories: _Histories) -> pl.DataFrame:
+    """Returns the results of the districts' students with the columns of the table."""
     courses = from_transcripts(histories.lines)
     results = evaluate_all(courses, histories.students, histories.systems)
     named = histories.students.select("student", "_sender", "SSID")
@@ -190,7 +191,7 @@ def _evaluated(histories: _Histories) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class StudentHistory:
-    """One student of one district: the courses as they are compared, and their names by number."""
+    """A student's courses in one district as the evaluation reads them; their names by number."""
 
     cd: str
     grade: int | None
@@ -201,9 +202,9 @@ class StudentHistory:
 def read_student_histories(
     connection: duckdb.DuckDBPyConnection, ssid: str, *, from_foster_extracts: bool = False
 ) -> list[StudentHistory]:
-    """The course history of the student ``ssid`` in each district that has the student now.
+    """Returns the course history of a student in each district that has the student now.
 
-    ``from_foster_extracts``: that of the Foster Focus transcripts, for who may see them.
+    ``from_foster_extracts``: reads the Foster Focus transcripts, which few people may see.
     """
     roster = "foster_focus_demographics" if from_foster_extracts else "transcript_student"
     number = "SSID" if from_foster_extracts else "StateID"

@@ -1,8 +1,8 @@
-"""Look-ups: what a district's own codes stand for, beside the records as they were sent.
+"""The Foster Focus look-ups of the profiles: what a district's own codes mean.
 
-Belongs here: the table of the profiles' look-ups, and the views that read records with them. The
-records themselves keep the district's words, so a look-up can be corrected at any time. Does not
-belong here: what the look-ups are (profiles).
+Belongs here: the table of look-ups, and the views that join records with them. The records keep
+the district's codes, so a look-up can be corrected at any time. Does not belong here: the look-ups'
+declaration (profiles).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _SCHEMA = {"_sender": pl.String, "kind": pl.String, "code": pl.String, "meaning"
 def refresh_foster_lookups(
     connection: duckdb.DuckDBPyConnection, profiles: Profiles, senders: list[str]
 ) -> None:
-    """Replaces the look-ups of ``senders`` by those of their profiles; to be called in a load."""
+    """Replaces the look-ups of ``senders`` with those of their profiles; part of a load."""
     rows = [
         (sender, kind, code, meaning)
         for sender in senders
         for kind in LOOKUP_NAMES
         for code, meaning in getattr(profiles.of(sender).foster_focus, kind).items()
     ]
-    # What is as it should be is left alone: another writer's load would stand against a change.
+    # An unneeded change would conflict with another writer's load.
     theirs = {"senders": senders}
     known = connection.execute(
         f"SELECT {', '.join(_SCHEMA)} FROM foster_lookups WHERE list_contains($senders, _sender)",
@@ -39,21 +39,21 @@ def refresh_foster_lookups(
             "DELETE FROM foster_lookups WHERE list_contains($senders, _sender)", theirs
         )
         if rows:
-            connection.register("given", pl.DataFrame(rows, _SCHEMA, orient="row").to_arrow())
-            connection.execute("INSERT INTO foster_lookups BY NAME SELECT * FROM given")
-            connection.unregister("given")
+            connection.register("lookups", pl.DataFrame(rows, _SCHEMA, orient="row").to_arrow())
+            connection.execute("INSERT INTO foster_lookups BY NAME SELECT * FROM lookups")
+            connection.unregister("lookups")
     made = dict(
         connection.execute(
             "SELECT view_name, sql FROM duckdb_views() WHERE database_name = 'lake'"
         ).fetchall()
     )
     for name, query in VIEWS.items():
-        if made.get(name) != _as_kept(connection, name, query):
+        if made.get(name) != _stored_view(connection, name, query):
             connection.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
 
 
-def _as_kept(connection: duckdb.DuckDBPyConnection, name: str, query: str) -> str | None:
-    """The statement of a view as DuckDB keeps it."""
+def _stored_view(connection: duckdb.DuckDBPyConnection, name: str, query: str) -> str | None:
+    """Returns the statement of a view in the form in which DuckDB stores it."""
     connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {query}")
     kept = connection.execute(
         "SELECT sql FROM duckdb_views() WHERE temporary AND view_name = ?", [name]
@@ -63,7 +63,7 @@ def _as_kept(connection: duckdb.DuckDBPyConnection, name: str, query: str) -> st
 
 
 def _meaning(kind: str, code: str) -> str:
-    """The meaning of a record's ``code``, or null."""
+    """Returns SQL for the meaning of a record's ``code``, or null."""
     return f"""(
         SELECT any_value(meaning) FROM foster_lookups AS known
         WHERE known._sender = record._sender AND known.kind = '{kind}' AND known.code = {code}
@@ -71,7 +71,7 @@ def _meaning(kind: str, code: str) -> str:
 
 
 def _standard_test() -> str:
-    """The standard test that a score's own words name, or null."""
+    """Returns SQL for the standard test that a score's own words name, or null."""
     named = "upper(concat_ws(' ', record.TestSubType, record.TestType, record.TestDescription))"
     cases = " ".join(
         f"WHEN regexp_matches({named}, '\\b(?:{words})\\b') THEN '{test}'"

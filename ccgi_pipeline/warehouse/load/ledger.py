@@ -1,6 +1,8 @@
-"""The ledger: what became of every line of the loaded files, noted in the same commit.
+"""The ledger: the fate of every line of the loaded files, recorded in the same commit.
 
-Belongs here: loading the drops of a family with fates, findings and verdicts that add up.
+Belongs here: loading the drops of a family with fates, findings and verdicts that add up. Does not
+belong here: writing the records of a feed (upsert), the records of drops (drop_records), loading an
+older drop again (reload).
 """
 
 from __future__ import annotations
@@ -47,12 +49,47 @@ class LedgerError(PermanentError):
 class LoadResult:
     """What a load did, in counts: lines per feed and fate (``feed``, ``fate``, ``lines``).
 
-    ``conflicts``: how often it lost against another writer, and was done again.
+    ``conflicts``: how often it was repeated because of another writer's commit.
     """
 
     ledger: pl.DataFrame
     drops: int
     conflicts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTerms:
+    """The terms on which verified files are loaded.
+
+    ``approvals``: operators' approvals of held drops, by drop. ``overtaken``: what later drops of
+    the same sender did, by feed, if an older drop is loaded again. ``before``: the snapshot at
+    which other senders' records are looked up, if not the newest.
+    """
+
+    night: date
+    profiles: Profiles
+    approvals: Mapping[str, str] = field(default_factory=dict)
+    overtaken: Mapping[str, Overtaken] = field(default_factory=dict)
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOutcome:
+    """The outcome of loading verified files, not yet recorded.
+
+    ``files``: a frame of ``FILES_SCHEMA`` with the new verdicts and ``no_longer_active``.
+    ``ledger``: ``_file``, ``feed``, ``fate``, ``lines``; the fates of a file add up to its lines.
+    ``findings``: ``WEIGHED_SCHEMA`` with ``_file`` first. ``losses``: what held drops would end.
+    """
+
+    files: pl.DataFrame
+    ledger: pl.DataFrame
+    findings: pl.DataFrame
+    losses: pl.DataFrame
+
+
+_NO_FATES = pl.DataFrame(schema={"_file": pl.UInt32, "fate": pl.String, "lines": pl.Int64})
+_NONE_ENDED = pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64})
 
 
 def load_drops(
@@ -63,25 +100,25 @@ def load_drops(
     profiles: Profiles | None = None,
     before: int | None = None,
 ) -> LoadResult:
-    """Loads verified drops of one family and notes them: one commit, all or nothing.
+    """Loads verified drops of one family and records them: one commit, all or nothing.
 
-    It may run beside loads of other senders: what loses against one of them is done again. Raises
-    ConflictError. ``before``: the snapshot at which other senders' records are looked up, if not
-    the newest.
+    It may run beside loads of other senders: a load that conflicts with one of them is repeated.
+    Raises ConflictError. ``before``: the snapshot at which other senders' records are looked up, if
+    not the newest.
     """
     family = drops[0].family
     faults = find_faulty_drops(verification)
     terms = LoadTerms(
         night, profiles or Profiles(), approvals.read_approvals(connection), before=before
     )
-    # What met a fault of ours is not remembered, so that the next night takes it again.
+    # A drop that met a fault of this software is not remembered: the next night loads it again.
     done = [drop for drop in drops if drop.id not in faults]
 
     def once() -> pl.DataFrame:
         with transaction(connection):
             delete_drops(connection, [drop.id for drop in drops])
             outcome = load_files(connection, family, verification, terms)
-            approvals.record_losses(connection, [drop.id for drop in drops], outcome.threats)
+            approvals.record_losses(connection, [drop.id for drop in drops], outcome.losses)
             ledger = record_outcome(connection, outcome, number_files(verification.files))
             insert_drops(connection, number_drops(connection, drops), outcome.files, night)
             remember_files(connection, [(file, sha, d.id) for d in done for file, sha in d.files])
@@ -90,38 +127,6 @@ def load_drops(
     ledger, conflicts = retry_conflicts(once)
     counted = ledger.group_by("feed", "fate").agg(pl.col("lines").sum()).sort("feed", "fate")
     return LoadResult(counted, len(drops), conflicts)
-
-
-@dataclass(frozen=True, slots=True)
-class LoadTerms:
-    """On what terms verified files are loaded.
-
-    ``answers`` are operators' to held drops. ``overtaken``: by feed, what later drops of the same
-    sender have done to it since, when an older drop is loaded once more. ``before``: the snapshot
-    at which other senders' records are looked up, if not the newest.
-    """
-
-    night: date
-    profiles: Profiles
-    answers: Mapping[str, str] = field(default_factory=dict)
-    overtaken: Mapping[str, Overtaken] = field(default_factory=dict)
-    before: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LoadOutcome:
-    """What loading made of verified files, not yet noted.
-
-    ``files``: a frame of ``FILES_SCHEMA`` with the verdicts as they are now, and with
-    ``no_longer_active``. ``ledger``: ``_file``, ``feed``, ``fate``, ``lines``; a file's fates add
-    up to its lines. ``findings``: ``WEIGHED_SCHEMA`` with ``_file`` first. ``threats``: why drops
-    are held.
-    """
-
-    files: pl.DataFrame
-    ledger: pl.DataFrame
-    findings: pl.DataFrame
-    threats: pl.DataFrame
 
 
 def load_files(
@@ -141,32 +146,32 @@ def load_files(
         found.append(linked.findings)
         verification = linked.verification
     guarded = guard_rosters(
-        connection, family, verification, profiles, terms.answers, before=terms.before
+        connection, family, verification, profiles, terms.approvals, before=terms.before
     )
     verification = guarded.verification
     fates.append(guarded.fates)
     found.append(guarded.findings)
     loads = _load_feeds(connection, family, verification, terms)
     fates += [load.fates for load in loads]
-    found += [_corrections(load) for load in loads]
-    files = _as_found(verification.files, _files_of(found[1:]), guarded.files)
+    found += [_correction_findings(load) for load in loads]
+    files = _update_verdicts(verification.files, _file_numbers(found[1:]), guarded.files)
     ended = pl.concat([_NONE_ENDED, *(load.ended for load in loads)])
     return LoadOutcome(
         files.join(ended, on=FILE, how="left", maintain_order="left").with_columns(
             pl.col("no_longer_active").fill_null(0)
         ),
-        _ledger(files, pl.concat(fates)),
-        pl.concat(_weighed(part) for part in found),
-        guarded.threats,
+        _build_ledger(files, pl.concat(fates)),
+        pl.concat(_add_severity(part) for part in found),
+        guarded.losses,
     )
 
 
 def record_outcome(
     connection: duckdb.DuckDBPyConnection, outcome: LoadOutcome, numbers: pl.DataFrame
 ) -> pl.DataFrame:
-    """Notes files, ledger and findings of an outcome; part of a transaction. Returns the ledger.
+    """Records files, ledger and findings of an outcome; part of a transaction. Returns the ledger.
 
-    ``numbers`` are those of ``numbers_of``.
+    ``numbers`` are those of ``number_files``.
     """
     files = outcome.files.join(numbers, on=FILE, maintain_order="left")
     ledger = (
@@ -183,25 +188,21 @@ def record_outcome(
     return ledger
 
 
-_NO_FATES = pl.DataFrame(schema={"_file": pl.UInt32, "fate": pl.String, "lines": pl.Int64})
-
-
-_NONE_ENDED = pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64})
-
-
-def _weighed(found: pl.DataFrame) -> pl.DataFrame:
-    """Findings with their severity, which those made by loading do not have yet."""
+def _add_severity(found: pl.DataFrame) -> pl.DataFrame:
+    """Returns findings with their severity, which the findings of the load do not have yet."""
     weighed = found if "severity" in found.columns else found.with_columns(usual())
     schema = {"_file": pl.UInt32, **WEIGHED_SCHEMA}
     return weighed.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
 
 
-def _files_of(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def _file_numbers(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat([_NO_FATES.select("_file"), *(part.select("_file") for part in found)])
 
 
-def _as_found(files: pl.DataFrame, later: pl.DataFrame, held: frozenset[int]) -> pl.DataFrame:
-    """The verdicts of ``files`` where loading has found something in some of them (``_file``)."""
+def _update_verdicts(
+    files: pl.DataFrame, later: pl.DataFrame, held: frozenset[int]
+) -> pl.DataFrame:
+    """Returns ``files`` with their verdicts after the load's findings (``later``) and holds."""
     found = pl.col("_file").is_in(later["_file"].unique().implode())
     accepted = pl.col("verdict") == Verdict.ACCEPTED
     with_findings = pl.lit(str(Verdict.ACCEPTED_WITH_FINDINGS))
@@ -215,8 +216,8 @@ def _as_found(files: pl.DataFrame, later: pl.DataFrame, held: frozenset[int]) ->
     )
 
 
-def _corrections(load: FeedLoad) -> pl.DataFrame:
-    """The findings that tell of possible corrections."""
+def _correction_findings(load: FeedLoad) -> pl.DataFrame:
+    """Returns the findings about possible corrections."""
     return load.corrections.select(
         "_file",
         pl.lit(CORRECTION.id).alias("rule"),
@@ -249,7 +250,7 @@ def _note_links(connection: duckdb.DuckDBPyConnection, linked: LinkResult) -> No
 
 
 def find_faulty_drops(verification: Verification) -> frozenset[str]:
-    """The drops over which our own code stumbled."""
+    """Returns the drops that met a fault of this software."""
     faulty = verification.findings.filter(pl.col("rule") == FAULT.id).select("_file")
     drops = verification.files.join(faulty, on="_file", how="semi")["drop"]
     return frozenset(drops)
@@ -269,7 +270,7 @@ def _load_feeds(
 
 
 def number_files(files: pl.DataFrame) -> pl.DataFrame:
-    """The drop of each of ``files``, and its number within the drop, from 1."""
+    """Returns the drop of each of ``files``, and its number within the drop, from 1."""
     return files.select(
         FILE,
         pl.col("drop").alias("drop_id"),
@@ -277,8 +278,8 @@ def number_files(files: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _ledger(files: pl.DataFrame, fates: pl.DataFrame) -> pl.DataFrame:
-    """Lines per file and fate. Raises LedgerError where they do not add up to those received."""
+def _build_ledger(files: pl.DataFrame, fates: pl.DataFrame) -> pl.DataFrame:
+    """Returns lines by file and fate. Raises LedgerError if they are not as many as received."""
     not_accepted = [
         files.filter(pl.col(fate) > 0).select(
             "_file", pl.lit(fate).alias("fate"), pl.col(fate).cast(pl.Int64).alias("lines")

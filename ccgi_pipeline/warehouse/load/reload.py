@@ -1,4 +1,8 @@
-"""An older drop loaded once more, in its old place among the later drops of its sender."""
+"""Loading an older drop again, at its old position among the later drops of its sender.
+
+Belongs here: what of a drop is loaded again, what is recorded, and the comparison of before and
+after. Does not belong here: which drops are replayed and judging them again (operations.replay).
+"""
 
 from __future__ import annotations
 
@@ -35,7 +39,7 @@ from ccgi_pipeline.warehouse.storage.schema import transaction
 
 
 class ReloadState(StrEnum):
-    """What comes of replaying a drop, in words for who asked for it."""
+    """The result of replaying a drop, in words for the operator."""
 
     CHANGED = "changes"
     SAME = "as it was"
@@ -46,14 +50,14 @@ class ReloadState(StrEnum):
 
 
 BeforeAndAfter = tuple[int, int]
-"""A count before, and after."""
+"""A count before and after."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
     """One file of a replayed drop: lines by fate, findings by rule and severity; before and after.
 
-    ``superseded_by``: the later full set for whose sake the file was left as it was.
+    ``superseded_by``: the later full set because of which the file was not loaded again.
     """
 
     name: str
@@ -65,7 +69,7 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """What a replay makes of a drop. ``told``: more words, with counts and no values."""
+    """The result of replaying a drop. ``told``: an explanation, with counts and no values."""
 
     of: QuarantinedDrop
     state: ReloadState
@@ -74,45 +78,45 @@ class ReloadResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Preview:
-    """What is known of a drop's files and of their lines, by the number of the file in the drop."""
+class _DropState:
+    """The files, ledger and findings of a drop, by the number of the file in the drop."""
 
     files: pl.DataFrame
     ledger: pl.DataFrame
     findings: pl.DataFrame
 
     @classmethod
-    def noted(cls, connection: duckdb.DuckDBPyConnection, drop: str) -> _Preview:
-        """As our own tables have it."""
+    def recorded(cls, connection: duckdb.DuckDBPyConnection, drop: str) -> _DropState:
+        """Returns what the warehouse has recorded."""
 
         def rows(table: str) -> pl.DataFrame:
             query = f"SELECT * EXCLUDE (drop_id) FROM {table} WHERE drop_id = ? ORDER BY ALL"
             return connection.execute(query, [drop]).pl()
 
-        return cls(rows("files"), rows("ledger"), _typed(rows("findings")))
+        return cls(rows("files"), rows("ledger"), _cast_findings(rows("findings")))
 
     @classmethod
-    def taken(cls, outcome: LoadOutcome, numbers: pl.DataFrame) -> _Preview:
-        """As it is after loading."""
+    def reloaded(cls, outcome: LoadOutcome, numbers: pl.DataFrame) -> _DropState:
+        """Returns the outcome of loading again."""
         files, ledger, findings = (
             part.join(numbers, on=FILE, maintain_order="left")
             for part in (outcome.files, outcome.ledger, outcome.findings)
         )
-        return cls(files, ledger, _typed(findings))
+        return cls(files, ledger, _cast_findings(findings))
 
     def fates(self, number: int) -> dict[str, int]:
-        """The lines of a file by fate."""
+        """Returns the lines of a file by fate."""
         of_file = self.ledger.filter(pl.col("file_number") == number)
         return dict(of_file.group_by("fate").agg(pl.col("lines").sum()).iter_rows())
 
     def rules(self, number: int) -> dict[tuple[str, str], int]:
-        """The findings of a file by rule and severity."""
+        """Returns the findings of a file by rule and severity."""
         of_file = self.findings.filter(pl.col("file_number") == number)
         counted = of_file.group_by("rule", "severity").len()
         return {(rule, severity): count for rule, severity, count in counted.iter_rows()}
 
     def feed_of(self, number: int) -> str | None:
-        """What the file is."""
+        """Returns the feed of a file, if it is recognised."""
         feeds: list[str | None] = self.files.filter(pl.col("file_number") == number)[
             "feed"
         ].to_list()
@@ -120,10 +124,10 @@ class _Preview:
 
     @property
     def comparable(self) -> tuple[object, ...]:
-        """What must be the same where a replay changes nothing.
+        """What is equal before and after if a replay changes nothing.
 
-        Whether an accepted line was new or known depends on when it was loaded, and so does the
-        hint that a new one may be a correction.
+        Whether an accepted line is new or known depends on when it is loaded, and so does the hint
+        that a new line may be a correction. Both are left out.
         """
         kept_out = self.ledger.filter(pl.col("fate").is_in(KEPT_OUT_FATES))
         lasting = self.findings.filter(pl.col("rule") != CORRECTION.id).select(PLACE_COLUMNS)
@@ -134,13 +138,13 @@ class _Preview:
         )
 
 
-def _typed(findings: pl.DataFrame) -> pl.DataFrame:
+def _cast_findings(findings: pl.DataFrame) -> pl.DataFrame:
     types = {"file_number": pl.Int32, **WEIGHED_SCHEMA}
     return findings.select(pl.col(name).cast(dtype) for name, dtype in types.items())
 
 
-class _Undone(Exception):  # noqa: N818 - no error: it takes a transaction back
-    """Nothing is to be noted of this replay."""
+class _Undone(Exception):  # noqa: N818 - no error: it rolls a transaction back
+    """Nothing of this replay is to be stored."""
 
     def __init__(self, state: ReloadState, told: str = "") -> None:
         super().__init__(state)
@@ -156,55 +160,55 @@ def reload_drop(
     terms: LoadTerms,
     signature: Signature,
 ) -> ReloadResult:
-    """Loads a drop once more in its place: one commit, or none where that would change nothing.
+    """Loads a drop again at its old position: one commit, or none if nothing would change.
 
-    Its files that a later full set has superseded stay as they were. The others are loaded as on
-    the terms given; where the guard would hold the drop, none of them is.
+    Files that a later full set has superseded stay as they were. The others are loaded on the given
+    terms; if the guard would hold the drop, none of them is.
     """
     numbers = number_files(verification.files)
-    before = _Preview.noted(connection, old.drop)
+    before = _DropState.recorded(connection, old.drop)
     superseded = verification.files.filter(pl.col("feed").is_in([*later.full_sets]))[FILE]
     if not superseded.is_empty() and not _same_files(before, verification.files):
         return ReloadResult(old, ReloadState.LOST, told="its zip is read otherwise than it was")
     if len(superseded) == verification.files.height:
         return ReloadResult(old, ReloadState.SUPERSEDED)
-    again = _without(verification, superseded, [*later.overtaken])
-    before_again = _only(before, numbers, superseded)
+    again = _leave_out(verification, superseded, [*later.overtaken])
+    before_again = _without_files(before, numbers, superseded)
     state, told = ReloadState.CHANGED, ""
     after = before_again
-    terms = replace(terms, answers=_answered(connection, old.drop))
+    terms = replace(terms, approvals=_read_approval(connection, old.drop))
     try:
         with transaction(connection):
             outcome = load_files(connection, old.family, again, terms)
             _refuse_if_held(outcome)
-            after = _Preview.taken(outcome, numbers)
+            after = _DropState.reloaded(outcome, numbers)
             _refuse_if_same(outcome, before_again, after)
-            _note(connection, old.drop, outcome, numbers, before)
-            _note_verdict(connection, old.drop, terms, before, after)
-            _note_replay(connection, old.drop, terms, signature, before_again, after)
+            _replace_records(connection, old.drop, outcome, numbers, before)
+            _record_verdict(connection, old.drop, terms, before, after)
+            _record_replay(connection, old.drop, terms, signature, before_again, after)
     except _Undone as undone:
         state, told = undone.state, undone.told
     return ReloadResult(
-        old, state, tuple(_file_changes(before, after, numbers, later, superseded)), told
+        old, state, tuple(_compare_files(before, after, numbers, later, superseded)), told
     )
 
 
 def _refuse_if_held(outcome: LoadOutcome) -> None:
-    if not outcome.threats.is_empty():
-        raise _Undone(ReloadState.HELD, _in_words(outcome.threats))
+    if not outcome.losses.is_empty():
+        raise _Undone(ReloadState.HELD, _describe_losses(outcome.losses))
 
 
-def _refuse_if_same(outcome: LoadOutcome, before: _Preview, after: _Preview) -> None:
-    if not _writes(outcome) and after.comparable == before.comparable:
+def _refuse_if_same(outcome: LoadOutcome, before: _DropState, after: _DropState) -> None:
+    if not _changes_records(outcome) and after.comparable == before.comparable:
         raise _Undone(ReloadState.SAME)
 
 
-def _same_files(before: _Preview, files: pl.DataFrame) -> bool:
+def _same_files(before: _DropState, files: pl.DataFrame) -> bool:
     return before.files["path"].to_list() == files["path"].to_list()
 
 
-def _answered(connection: duckdb.DuckDBPyConnection, drop: str) -> dict[str, str]:
-    """What an operator once answered to this drop when it was held: it holds good."""
+def _read_approval(connection: duckdb.DuckDBPyConnection, drop: str) -> dict[str, str]:
+    """Returns the approval that the drop once got when it was held: it is still valid."""
     rows = connection.execute(
         "SELECT drop_id, answer FROM hold_answers WHERE drop_id = ? AND answer IN (?, ?)",
         [drop, APPROVED, ADDS_ONLY],
@@ -212,10 +216,10 @@ def _answered(connection: duckdb.DuckDBPyConnection, drop: str) -> dict[str, str
     return dict(rows)
 
 
-def _without(
+def _leave_out(
     verification: Verification, left_out: pl.Series, overtaken: Sequence[str]
 ) -> Verification:
-    """``verification`` without some files; those of feeds that are overtaken end nothing."""
+    """Returns ``verification`` without some files; files of overtaken feeds end no record."""
     there = ~pl.col(FILE).is_in(left_out.implode())
     older = pl.col("feed").is_in(list(overtaken)).fill_null(value=False)
     return replace(
@@ -229,36 +233,36 @@ def _without(
     )
 
 
-def _only(before: _Preview, numbers: pl.DataFrame, left_out: pl.Series) -> _Preview:
-    """What is known of the files that are not left out."""
+def _without_files(before: _DropState, numbers: pl.DataFrame, left_out: pl.Series) -> _DropState:
+    """Returns the part of ``before`` about the files that are not left out."""
     numbers_left_out = numbers.filter(pl.col(FILE).is_in(left_out.implode()))["file_number"]
     there = ~pl.col("file_number").is_in(numbers_left_out.implode())
-    return _Preview(
+    return _DropState(
         before.files.filter(there), before.ledger.filter(there), before.findings.filter(there)
     )
 
 
-def _in_words(threats: pl.DataFrame) -> str:
+def _describe_losses(losses: pl.DataFrame) -> str:
     return "; ".join(
         f"{would_end:,} of {active:,} active records of {feed} would end"
-        for feed, would_end, active in threats.select("feed", "would_end", "active").iter_rows()
+        for feed, would_end, active in losses.select("feed", "would_end", "active").iter_rows()
     )
 
 
-def _writes(outcome: LoadOutcome) -> bool:
-    """Whether some record has changed."""
+def _changes_records(outcome: LoadOutcome) -> bool:
+    """Returns whether some record has changed."""
     written = outcome.ledger["fate"].is_in(["inserted", "updated"]).any()
     return bool(written) or int(outcome.files["no_longer_active"].sum()) > 0
 
 
-def _note(
+def _replace_records(
     connection: duckdb.DuckDBPyConnection,
     drop: str,
     outcome: LoadOutcome,
     numbers: pl.DataFrame,
-    before: _Preview,
+    before: _DropState,
 ) -> None:
-    """Replaces what is noted of the files that were taken again."""
+    """Replaces what is recorded of the files that were loaded again."""
     again = outcome.files.select(FILE).join(numbers, on=FILE)["file_number"].to_list()
     whole = len(again) == numbers.height
     for table in ("files", "ledger", "findings"):
@@ -267,7 +271,7 @@ def _note(
             "AND ($whole OR list_contains($numbers, file_number))",
             {"drop": drop, "whole": whole, "numbers": again},
         )
-    # What ended when the file was the newest has ended, and it was the full set then.
+    # Records that the file ended when it was the newest stay ended; it was a full set then.
     once = before.files.select("file_number", was_complete="complete", had_ended="no_longer_active")
     files = (
         outcome.files.join(numbers, on=FILE)
@@ -281,14 +285,14 @@ def _note(
     record_outcome(connection, replace(outcome, files=files), numbers)
 
 
-def _note_verdict(
+def _record_verdict(
     connection: duckdb.DuckDBPyConnection,
     drop: str,
     terms: LoadTerms,
-    before: _Preview,
-    after: _Preview,
+    before: _DropState,
+    after: _DropState,
 ) -> None:
-    """Notes the drop's verdict as of tonight, and that its sender is to be told."""
+    """Records the drop's verdict of tonight, and that its sender needs a new receipt."""
     others = before.files.join(after.files, on="file_number", how="anti")
     files = pl.concat([part.select("feed", "verdict") for part in (after.files, others)])
     connection.execute(
@@ -298,20 +302,20 @@ def _note_verdict(
     connection.execute("DELETE FROM receipts WHERE drop_id = ?", [drop])
 
 
-def _note_replay(
+def _record_replay(
     connection: duckdb.DuckDBPyConnection,
     drop: str,
     terms: LoadTerms,
     signature: Signature,
-    before: _Preview,
-    after: _Preview,
+    before: _DropState,
+    after: _DropState,
 ) -> None:
-    """Notes who had the drop replayed, and what came of it."""
+    """Records who replayed the drop and why, and its lines by fate before and after."""
     counted = [
-        picture.ledger.group_by("feed", "fate").agg(
+        drop_state.ledger.group_by("feed", "fate").agg(
             pl.col("lines").sum().cast(pl.Int64).alias(name)
         )
-        for name, picture in (("before", before), ("after", after))
+        for name, drop_state in (("before", before), ("after", after))
     ]
     rows = counted[0].join(
         counted[1], on=["feed", "fate"], how="full", coalesce=True, nulls_equal=True
@@ -337,9 +341,9 @@ def _note_replay(
     append_rows(connection, "replays", noted.sort("feed", "fate"))
 
 
-def _file_changes(
-    before: _Preview,
-    after: _Preview,
+def _compare_files(
+    before: _DropState,
+    after: _DropState,
     numbers: pl.DataFrame,
     later: LaterDrops,
     superseded: pl.Series,
@@ -347,8 +351,8 @@ def _file_changes(
     left = set(numbers.filter(pl.col(FILE).is_in(superseded.implode()))["file_number"])
     paths = {
         number: path
-        for picture in (before, after)
-        for number, path in picture.files.select("file_number", "path").iter_rows()
+        for drop_state in (before, after)
+        for number, path in drop_state.files.select("file_number", "path").iter_rows()
     }
     changes = []
     for number, path in sorted(paths.items()):
@@ -358,8 +362,8 @@ def _file_changes(
             FileChange(
                 PurePosixPath(path).name,
                 feed,
-                _side_by_side(before.fates(number), now.fates(number)),
-                _side_by_side(before.rules(number), now.rules(number)),
+                _pair_counts(before.fates(number), now.fates(number)),
+                _pair_counts(before.rules(number), now.rules(number)),
                 later.full_sets.get(feed or "") if number in left else None,
             )
         )
@@ -369,7 +373,7 @@ def _file_changes(
 Named = TypeVar("Named", str, tuple[str, str])
 
 
-def _side_by_side(
+def _pair_counts(
     before: Mapping[Named, int], after: Mapping[Named, int]
 ) -> dict[Named, BeforeAndAfter]:
     names: list[Named] = sorted(set(before) | set(after))

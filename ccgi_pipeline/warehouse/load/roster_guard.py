@@ -1,7 +1,7 @@
-"""The guard: a drop that would end far more records than a day does waits for an operator.
+"""The roster guard: a drop that would end too many records is held until an operator decides.
 
-Belongs here: what a full set would end, whether that is too much, and what the likely cause is. A
-held drop is not loaded at all. Does not belong here: the operators' answers (holds).
+Belongs here: how many records a full set would end, whether that is too much, and the likely cause.
+A held drop is not loaded at all. Does not belong here: operators' decisions (approvals).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ LOSSES_SCHEMA = {
     "active": pl.Int64,
     "cause": pl.String,
 }
-"""What a held drop would end: of a feed's ``active`` records (of one ``school``, or of all)."""
+"""What a held drop would end: how many of a feed's ``active`` records, of one ``school`` or all."""
 
 APPROVED, ADDS_ONLY, DISCARDED = "approved", "adds_only", "discarded"
-"""The answers to a held drop: load it as it is; load it and end nothing; leave it."""
+"""The decisions about a held drop: load it as it is; load it and end no record; never load it."""
 
 EMPTY = "the file is empty"
 ANOTHER_DISTRICT = "the ids are another district's: perhaps its file"
@@ -44,16 +44,16 @@ _ALMOST_ALL = 0.9
 
 @dataclass(frozen=True, slots=True)
 class GuardResult:
-    """A verification without the held drops, and what is told of them.
+    """A verification without the held drops, and what is recorded of those.
 
     ``fates``: ``_file``, ``fate``, ``lines`` of held lines. ``findings``: ``FINDINGS_SCHEMA`` with
-    ``_file`` first. ``threats``: ``THREATS_SCHEMA``. ``files``: the numbers of held files.
+    ``_file`` first. ``losses``: ``LOSSES_SCHEMA``. ``files``: the numbers of held files.
     """
 
     verification: Verification
     fates: pl.DataFrame
     findings: pl.DataFrame
-    threats: pl.DataFrame
+    losses: pl.DataFrame
     files: frozenset[int]
 
 
@@ -62,36 +62,39 @@ def guard_rosters(
     family: str,
     verification: Verification,
     profiles: Profiles,
-    answers: Mapping[str, str],
+    approvals: Mapping[str, str],
     *,
     before: int | None = None,
 ) -> GuardResult:
-    """Holds the drops that would end too much; ``answers`` are operators', by drop.
+    """Holds the drops that would end too many records, unless an operator has approved them.
 
-    ``before``: the snapshot at which the ids of other districts are looked up, if not the newest;
-    so it makes no difference which of a night's drops were loaded already.
+    ``approvals``: ``APPROVED`` or ``ADDS_ONLY`` by drop. ``before``: the snapshot at which other
+    districts' ids are looked up, if not the newest; then the order of loading within a night makes
+    no difference.
     """
-    verification = _adding_only(verification, answers)
-    threats = [
-        threat
+    verification = _end_nothing_in_adding_drops(verification, approvals)
+    losses = [
+        loss
         for feed in feeds_of(family)
         if feed.guarded
-        for threat in _threats(connection, feed, verification, profiles, before)
-        if threat.drop not in answers
+        for loss in _find_losses(connection, feed, verification, profiles, before)
+        if loss.drop not in approvals
     ]
-    return _without_held(verification, threats)
+    return _leave_out_held(verification, losses)
 
 
-def _adding_only(verification: Verification, answers: Mapping[str, str]) -> Verification:
-    """With nothing to end in the drops that operators want so."""
-    adding = [drop for drop, answer in answers.items() if answer == ADDS_ONLY]
+def _end_nothing_in_adding_drops(
+    verification: Verification, approvals: Mapping[str, str]
+) -> Verification:
+    """Returns ``verification`` in which drops that are approved to add only are no full sets."""
+    adding = [drop for drop, decision in approvals.items() if decision == ADDS_ONLY]
     whole = pl.col("complete") & ~pl.col("drop").is_in(adding)
     return replace(verification, files=verification.files.with_columns(complete=whole))
 
 
 @dataclass(frozen=True, slots=True)
-class _Threat:
-    """Too many records of one feed (of one school, if given) that one file would end."""
+class _DropLoss:
+    """The records of one feed (of one school, if given) that one file would end: too many."""
 
     drop: str
     file: int
@@ -103,22 +106,22 @@ class _Threat:
 
     @property
     def words(self) -> str:
-        """For a receipt: counts and a cause, no value but a school's code."""
+        """The words for a receipt: counts and a cause; the only value is a school's code."""
         name = self.feed.name.removeprefix(f"{self.feed.family}_")
         where = f" of school {self.school}" if self.school else ""
         counts = f"{self.would_end:,} of {self.active:,} active records of {name}{where} would end"
         return f"{counts}; {self.cause}"
 
 
-def _threats(
+def _find_losses(
     connection: duckdb.DuckDBPyConnection,
     feed: FeedSpec,
     verification: Verification,
     profiles: Profiles,
     before: int | None,
-) -> Iterator[_Threat]:
-    # Among a set's files an empty one is suspicious; where the file is the whole matter, its own
-    # rules refuse it. A file that is refused ends nobody.
+) -> Iterator[_DropLoss]:
+    # An empty file among the files of a set is suspicious. An empty file on its own is refused by
+    # its rules, and a refused file ends no record.
     empty = (pl.col("lines") == 0) & pl.lit(feed.may_be_changes)
     counts = ~pl.col("changes") & ((pl.col("accepted") > 0) | empty)
     files = verification.files.filter((pl.col("feed") == feed.name) & counts)
@@ -126,7 +129,7 @@ def _threats(
         return
     keys = [quote_identifier(name) for name in feed.keys]
     connection.register("full_sets", files.select(SENDER, FILE).to_arrow())
-    connection.register("present", _present(feed, verification, files).to_arrow())
+    connection.register("present", _present_keys(feed, verification, files).to_arrow())
     school = f"record.{quote_identifier(feed.school)}" if feed.school else "NULL"
     same = " AND ".join(f"record.{key} IS NOT DISTINCT FROM present.{key}" for key in keys)
     try:
@@ -142,33 +145,33 @@ def _threats(
             """
         ).pl()
         first = files.sort(FILE).unique(SENDER, keep="first", maintain_order=True)
-        threats = [
-            _Threat(file["drop"], file[FILE], feed, place, would_end, active, EMPTY)
+        losses = [
+            _DropLoss(file["drop"], file[FILE], feed, place, would_end, active, EMPTY)
             for file in first.iter_rows(named=True)
-            for place, would_end, active in _too_many(
+            for place, would_end, active in _excessive_losses(
                 feed,
                 counted.filter(pl.col(SENDER) == file[SENDER]),
-                unread=_unread(files.filter(pl.col(SENDER) == file[SENDER])),
+                unread=_count_unread(files.filter(pl.col(SENDER) == file[SENDER])),
                 settings=profiles.of(file[SENDER]).guard,
             )
         ]
         senders = dict(files.filter(pl.col("lines") > 0).select("drop", SENDER).iter_rows())
-        at_risk = {senders[threat.drop] for threat in threats if threat.drop in senders}
-        causes = _causes(connection, feed, sorted(at_risk), before) if at_risk else {}
-        for threat in threats:
-            yield replace(threat, cause=causes.get(senders.get(threat.drop, ""), EMPTY))
+        at_risk = {senders[loss.drop] for loss in losses if loss.drop in senders}
+        causes = _find_causes(connection, feed, sorted(at_risk), before) if at_risk else {}
+        for loss in losses:
+            yield replace(loss, cause=causes.get(senders.get(loss.drop, ""), EMPTY))
     finally:
         connection.unregister("full_sets")
         connection.unregister("present")
 
 
-def _unread(files: pl.DataFrame) -> int:
-    """Lines whose key could not be read: each may be that of a record that seems to be missing."""
+def _count_unread(files: pl.DataFrame) -> int:
+    """Returns how many lines have no readable key: each may be that of a missing record."""
     return int((files["lines"] - files["keyed"]).sum())
 
 
-def _present(feed: FeedSpec, verification: Verification, files: pl.DataFrame) -> pl.DataFrame:
-    """The keys of lines that name a record, accepted or not."""
+def _present_keys(feed: FeedSpec, verification: Verification, files: pl.DataFrame) -> pl.DataFrame:
+    """Returns the keys of all lines that name a record, accepted or not."""
     named = [
         frame.filter(pl.col(FILE).is_in(files[FILE].implode())).select(SENDER, *feed.keys)
         for frames in (verification.accepted, verification.kept_keys)
@@ -177,13 +180,13 @@ def _present(feed: FeedSpec, verification: Verification, files: pl.DataFrame) ->
     return pl.concat([nothing_known(feed.name, feed.keys), *named])
 
 
-def _too_many(
+def _excessive_losses(
     feed: FeedSpec, of_sender: pl.DataFrame, unread: int, settings: GuardProfile
 ) -> Iterator[tuple[str | None, int, int]]:
-    """School (None: all), records that would end, and active ones, where that is too much.
+    """Yields school (None: all), records that would end, and active ones, where that is too much.
 
-    ``unread`` lines may each be one of the missing records. A set has small files (terms, schools):
-    half of one is too much, however few that are.
+    Each of ``unread`` lines may be one of the missing records. A set has small files (terms,
+    schools): losing half of such a file is too much, however few records that are.
     """
     active, would_end = int(of_sender["active"].sum()), int(of_sender["would_end"].sum()) - unread
     few = min(settings.at_least, _MOSTLY * active) if feed.may_be_changes else settings.at_least
@@ -197,13 +200,13 @@ def _too_many(
             yield school, gone, known
 
 
-def _causes(
+def _find_causes(
     connection: duckdb.DuckDBPyConnection,
     feed: FeedSpec,
     senders: list[str],
     before: int | None,
 ) -> dict[str, str]:
-    """Why full sets lack so many of their senders' records, as far as the ids tell."""
+    """Returns by sender the likely cause of missing so many records, judged by the ids."""
     key = quote_identifier(feed.keys[-1])
     then = "" if before is None else f"AT (VERSION => {before})"
     rows = connection.execute(
@@ -232,7 +235,7 @@ def _causes(
         """,
         {"senders": senders},
     ).fetchall()
-    return {sender: _likely(*counts) for sender, *counts in rows}
+    return {sender: _likely_cause(*counts) for sender, *counts in rows}
 
 
 _COUNTS = ", ".join(
@@ -241,11 +244,12 @@ _COUNTS = ", ".join(
 )
 
 
-def _likely(sent: int, fresh: int, missing: int, others: int, shortened: int) -> str:
-    """The likely cause, of counts of ids.
+def _likely_cause(sent: int, fresh: int, missing: int, others: int, shortened: int) -> str:
+    """Returns the likely cause by counts of ids.
 
-    Of all that were sent, of those that the sender did not have, of those that are missing, and of
-    new ones that are another's or lack leading zeros.
+    ``sent``: all ids of the drop. ``fresh``: new ids of the sender. ``missing``: active ids that
+    were not sent. ``others``: fresh ids that another district has. ``shortened``: fresh ids that
+    are missing ones without leading zeros.
     """
     if others > _MOSTLY * sent:
         return ANOTHER_DISTRICT
@@ -254,8 +258,8 @@ def _likely(sent: int, fresh: int, missing: int, others: int, shortened: int) ->
     return HALF if sent - fresh >= _ALMOST_ALL * sent else NEW_IDS
 
 
-def _without_held(verification: Verification, threats: list[_Threat]) -> GuardResult:
-    held = sorted({threat.drop for threat in threats})
+def _leave_out_held(verification: Verification, losses: list[_DropLoss]) -> GuardResult:
+    held = sorted({loss.drop for loss in losses})
     files = verification.files
     of_held = pl.col("drop").is_in(held)
     numbers = frozenset(files.filter(of_held)[FILE])
@@ -265,11 +269,11 @@ def _without_held(verification: Verification, threats: list[_Threat]) -> GuardRe
         FILE, pl.lit("held").alias("fate"), pl.col("accepted").cast(pl.Int64).alias("lines")
     )
     findings = pl.DataFrame(
-        [(threat.file, HELD.id, None, None, threat.words) for threat in threats],
+        [(loss.file, HELD.id, None, None, loss.words) for loss in losses],
         schema={FILE: pl.UInt32, **FINDINGS_SCHEMA},
         orient="row",
     )
-    rows = [(t.drop, t.feed.name, t.school, t.would_end, t.active, t.cause) for t in threats]
+    rows = [(t.drop, t.feed.name, t.school, t.would_end, t.active, t.cause) for t in losses]
     return GuardResult(
         replace(
             verification,

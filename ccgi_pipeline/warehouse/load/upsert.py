@@ -1,10 +1,10 @@
-"""Loading: accepted lines into their feeds' tables, all districts in one pass, one commit.
+"""The upsert of accepted lines into their feeds' tables, all districts in one pass, one commit.
 
-Belongs here: what becomes of each accepted line (its fate) and of records that a sender's newest
-full set no longer has. Does not belong here: whether a line is acceptable (verification).
+Belongs here: the fate of each accepted line, and ending records that a sender's newest full set no
+longer has. Does not belong here: whether a line is acceptable (verification).
 
-A load takes at most one drop of each sender, so that several drops of one sender are what they
-make one after the other.
+A load takes at most one drop of each sender, so that several drops of one sender take effect one
+after the other.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from ccgi_pipeline.warehouse.storage.schema import TRACKING_COLUMNS, quote_ident
 class FeedLoad:
     """What a load did with the lines of one feed.
 
-    ``fates``: ``_file``, ``fate``, ``lines``. ``ended``: per file that ended records how many
-    (``_file``, ``no_longer_active``). ``corrections``: lines that may correct a record which still
-    stands (``_file``, ``line``).
+    ``fates``: ``_file``, ``fate``, ``lines``. ``ended``: how many records each file ended
+    (``_file``, ``no_longer_active``). ``corrections``: new lines that may correct a record which
+    is still active (``_file``, ``line``).
     """
 
     fates: pl.DataFrame
@@ -38,11 +38,11 @@ class FeedLoad:
 
 @dataclass(frozen=True, slots=True)
 class Overtaken:
-    """That later drops of the sender have spoken of a feed, when an older one is loaded once more.
+    """Tells the load of an older drop that later drops of the sender had lines of the same feed.
 
-    A record that they changed, or named as it was, stays as it is. ``position`` is the older drop's
-    in the order of loading. ``named``: of the given lines (``_file``, ``_line``, the columns of the
-    feed and ``_by_id``, by which their key follows) those whose record a later drop names.
+    A record that they changed or repeated stays as it is. ``position``: the older drop's in the
+    order of loading. ``named``: returns those of the given lines whose record a later drop names;
+    the lines have ``_file``, ``_line``, the columns of the feed and ``_by_id`` (the kind of key).
     """
 
     position: int
@@ -50,8 +50,8 @@ class Overtaken:
 
 
 MODIFIED = "dateLastModified"
-"""When a record was last modified, of feeds whose lines can say that a record is gone. One that a
-full set no longer has says so too, as of the night."""
+"""The time of the last change, in feeds whose lines can say that a record is gone. Ending a record
+that a full set no longer has sets it to the night."""
 
 _NOTHING = FeedLoad(
     pl.DataFrame(schema={"_file": pl.UInt32, "fate": pl.String, "lines": pl.Int64}),
@@ -70,9 +70,9 @@ def load_feed(
 ) -> FeedLoad:
     """Upserts the feed's accepted lines as of the night ``on``; part of a transaction.
 
-    ``by_unique_id``: senders whose records are known by their unique ID, where the feed has one.
+    ``by_unique_id``: senders whose records are identified by their unique ID, if the feed has one.
     """
-    files = _files(feed, verification)
+    files = _select_files(feed, verification)
     senders = pl.col("_sender").is_in(sorted(by_unique_id) if feed.unique_id else [])
     loads = [
         _load_group(connection, feed, key, verification, files.filter(group), on, overtaken)
@@ -92,7 +92,7 @@ def load_feed(
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What identifies a record within its sender, as SQL: ``{0}`` stands for the table's alias."""
+    """What identifies a record of a sender, as SQL; ``{0}`` stands for the table's alias."""
 
     expressions: tuple[str, ...]
     near: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ class Key:
 
     @classmethod
     def of_columns(cls, feed: FeedSpec) -> Key:
-        """The feed's key columns."""
+        """Returns the key that consists of the feed's key columns."""
         return cls(
             tuple(f"{{0}}.{quote_identifier(name)}" for name in feed.keys),
             tuple(f"{{0}}.{quote_identifier(name)}" for name in feed.near_keys),
@@ -108,7 +108,7 @@ class Key:
 
     @classmethod
     def of_unique_id(cls, feed: FeedSpec) -> Key:
-        """The unique ID; where it is blank, the key columns."""
+        """Returns the key that consists of the unique ID, or of the key columns if it is blank."""
         unique_id = f"{{0}}.{quote_identifier(feed.unique_id or '')}"
         return cls(
             (
@@ -127,22 +127,22 @@ class Key:
         return [f"_key{number}" for number in range(len(self.expressions))]
 
     def of(self, alias: str) -> list[str]:
-        """The key's expressions over a table."""
+        """Returns the key's expressions over a table."""
         return [expression.format(alias) for expression in self.expressions]
 
     def named(self, alias: str) -> str:
-        """The key of a table as a list of columns."""
+        """Returns the key of a table as a list of columns."""
         pairs = zip(self.of(alias), self.names, strict=True)
         return ", ".join(f"{expression} AS {name}" for expression, name in pairs)
 
     def same(self, keyed: str, table: str) -> str:
-        """That a temporary table's ``keyed`` line and a record of ``table`` are of one key."""
+        """Returns the condition that a line of ``keyed`` and a record of ``table`` have one key."""
         pairs = zip(self.names, self.of(table), strict=True)
         same = (f"{keyed}.{name} IS NOT DISTINCT FROM {there}" for name, there in pairs)
         return " AND ".join([f"{keyed}._sender = {table}._sender", *same])
 
 
-def _load_group(  # noqa: PLR0913, PLR0917 - as load_feed, of one kind of key
+def _load_group(  # noqa: PLR0913, PLR0917 - the arguments of load_feed and the kind of key
     connection: duckdb.DuckDBPyConnection,
     feed: FeedSpec,
     key: Key,
@@ -159,23 +159,25 @@ def _load_group(  # noqa: PLR0913, PLR0917 - as load_feed, of one kind of key
     ended, corrections = _NOTHING.ended, _NOTHING.corrections
     try:
         repeats = _may_repeat(feed, lines, files, verification)
-        known = _is_known(connection, feed)
+        known = _has_records(connection, feed)
         if not known and not repeats:
-            # Nothing to compare with: the first load of a state need not be sorted or joined.
+            # There is nothing to compare with: the first load of a state needs no sort and no join.
             fates = _insert_all(connection, feed, lines)
         else:
             if feed.unique_id is not None:
-                _forget_older_of_one_key(connection, feed, key)
-            _stage(connection, feed, key, repeats=repeats)
-            _decide(connection, feed, key, overtaken)
+                _merge_records_of_one_key(connection, feed, key)
+            _stage_lines(connection, feed, key, repeats=repeats)
+            _decide_fates(connection, feed, key, overtaken)
             if overtaken is not None:
-                _give_way(connection, feed, lines.with_columns(_by_id=key.by_id), overtaken)
+                _keep_repeated_records(
+                    connection, feed, lines.with_columns(_by_id=key.by_id), overtaken
+                )
             fates = connection.sql(
                 "SELECT _file, fate, sum(_span)::BIGINT AS lines FROM decided "
                 "GROUP BY ALL ORDER BY ALL"
             ).pl()
             if key.near:
-                corrections = _possible_corrections(connection, feed, key)
+                corrections = _find_possible_corrections(connection, feed, key)
             _write_changes(connection, feed, key)
             if feed.lifecycle is Lifecycle.SNAPSHOT:
                 kept_keys = verification.kept_keys[feed.name]
@@ -192,10 +194,10 @@ def _load_group(  # noqa: PLR0913, PLR0917 - as load_feed, of one kind of key
     )
 
 
-def _files(feed: FeedSpec, verification: Verification) -> pl.DataFrame:
-    """The feed's files with their drops; ``full_set``: together they are all that the sender has.
+def _select_files(feed: FeedSpec, verification: Verification) -> pl.DataFrame:
+    """Returns the feed's files with their drops; ``full_set``: they have all the sender's records.
 
-    Raises ValueError where a sender has more than one drop.
+    Raises ValueError if a sender has more than one drop.
     """
     files = verification.files.filter(pl.col("feed") == feed.name)
     if files.group_by("_sender").agg(pl.col("drop").n_unique())["drop"].max() not in {None, 1}:
@@ -208,7 +210,7 @@ def _files(feed: FeedSpec, verification: Verification) -> pl.DataFrame:
 def _may_repeat(
     feed: FeedSpec, lines: pl.DataFrame, files: pl.DataFrame, verification: Verification
 ) -> bool:
-    """Whether two lines may have one key; ranking all lines is dear, and seldom needed."""
+    """Returns whether two lines may have one key; ranking all lines is slow and seldom needed."""
     told_by = [feed.repeated_key_id, *filter(None, [feed.repeats_told_by])]
     found = verification.findings["rule"].is_in(told_by).any()
     within_a_file = feed.repeated_key is not Severity.ERROR and found
@@ -217,7 +219,7 @@ def _may_repeat(
 
 
 def _record(feed: FeedSpec) -> str:
-    """The columns of a record made of a received line, in the order of ``_columns``."""
+    """Returns SQL for the record that a received line becomes, in the order of ``_columns``."""
     own = ", ".join(f"line.{quote_identifier(name)}" for name in feed.columns)
     return (
         f"{own}, line._sender, received_as._drop, line._line, {_is_active(feed)} AS _active, "
@@ -226,7 +228,7 @@ def _record(feed: FeedSpec) -> str:
 
 
 def _is_active(feed: FeedSpec) -> str:
-    """Whether a line leaves its record active: unless it says that the record is gone."""
+    """Returns SQL for whether a line leaves its record active: not if it says that it is gone."""
     if feed.gone is None:
         return "true"
     column, value = feed.gone
@@ -240,8 +242,8 @@ def _columns(feed: FeedSpec) -> list[str]:
 _RECEIVED = "received_lines AS line JOIN received_as USING (_file, _sender)"
 
 
-def _is_known(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> bool:
-    """Whether the table has records of any of these senders."""
+def _has_records(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> bool:
+    """Returns whether the table has records of any of the senders."""
     return (
         connection.execute(
             f"SELECT 1 FROM {feed.name} SEMI JOIN received_as USING (_sender) LIMIT 1"
@@ -264,12 +266,12 @@ def _insert_all(
     )
 
 
-def _forget_older_of_one_key(
+def _merge_records_of_one_key(
     connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key
 ) -> None:
-    """Leaves the newest of several records that have become one.
+    """Keeps only the newest of several records that have the same key now.
 
-    That happens once, when a district's unique IDs turn out to be permanent, or not to be.
+    This is needed once, when a district's unique IDs are declared permanent, or no longer so.
     """
     connection.execute(
         f"""
@@ -286,10 +288,10 @@ def _forget_older_of_one_key(
     )
 
 
-def _stage(
+def _stage_lines(
     connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key, *, repeats: bool
 ) -> None:
-    """Key, place, hash and rank of each line (rank 1 is the line that stands), in ``staged``."""
+    """Stores key, place, hash and rank of each line in ``staged``; the line of rank 1 counts."""
     own = ", ".join(quote_identifier(name) for name in feed.columns)
     rank = (
         f"row_number() OVER (PARTITION BY _sender, {', '.join(key.of('line'))} "
@@ -307,10 +309,10 @@ def _stage(
     )
 
 
-def _decide(
+def _decide_fates(
     connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key, overtaken: Overtaken | None
 ) -> None:
-    """The fate of each staged line, in ``decided``."""
+    """Stores the fate of each staged line in ``decided``."""
     changed_since, changes = "false", ""
     if overtaken is not None:
         changed_since = f"changed.position > {overtaken.position}"
@@ -332,13 +334,13 @@ def _decide(
     )
 
 
-def _give_way(
+def _keep_repeated_records(
     connection: duckdb.DuckDBPyConnection,
     feed: FeedSpec,
     lines: pl.DataFrame,
     overtaken: Overtaken,
 ) -> None:
-    """Leaves records alone that a later drop named as they are: it would not show in them."""
+    """Leaves records alone that a later drop repeated unchanged, which the record does not show."""
     updated = connection.sql("SELECT _file, _line FROM decided WHERE fate = 'updated'").pl()
     if updated.is_empty():
         return
@@ -352,10 +354,10 @@ def _give_way(
     connection.unregister("named_later")
 
 
-def _possible_corrections(
+def _find_possible_corrections(
     connection: duckdb.DuckDBPyConnection, feed: FeedSpec, key: Key
 ) -> pl.DataFrame:
-    """New lines near to a known record that is not sent any more: perhaps its correction."""
+    """Returns new lines that resemble a known record which is no longer sent: its correction?"""
     near = " AND ".join(f"{name.format('line')} = {name.format('record')}" for name in key.near)
     return connection.sql(
         f"""
@@ -396,9 +398,9 @@ def _end_missing(
     kept_keys: pl.DataFrame,
     on: date,
 ) -> pl.DataFrame:
-    """Ends the records that their sender's full set does not have.
+    """Ends the records that are missing from their sender's full set.
 
-    A rejected line that names a record is no reason to end it: the last good record stays.
+    A record that a rejected line names is not missing: the last good record stays.
     """
     ended = "_active = false"
     if feed.gone is not None:

@@ -1,7 +1,7 @@
-"""Drops as they came: of which bytes each was made, so that it can be taken once more.
+"""Drops as they were received: the files of each, so that it can be loaded again.
 
-Belongs here: making a drop again from our own tables. Does not belong here: which drops are to be
-taken again, and what becomes of them.
+Belongs here: reading a drop from the pipeline's own tables. Does not belong here: which drops are
+to be loaded again, and what becomes of them (load).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from ccgi_pipeline.intake.inbox import Drop, InboxFile, drop_id
 def read_received_drops(
     connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]
 ) -> dict[str, Drop]:
-    """These drops by their ids, in the order of loading, with the files that they were made of.
+    """Returns these drops by their ids, in the order of loading, with their files.
 
-    A file that no longer lies in the inbox as it was taken has no stamp. Drops are left out of
-    which it is not known any more what they were made of.
+    A file that is no longer in the inbox as it was received has no stamp. Drops whose files are
+    not known any more are left out.
     """
     rows = connection.execute(
         """
@@ -60,10 +60,10 @@ def _drops(rows: Sequence[Row]) -> list[Drop]:
 def _of_older_warehouses(
     connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]
 ) -> dict[str, Drop]:
-    """Drops that were loaded before their files were noted, as far as the memory of paths has them.
+    """Returns drops of warehouses without ``drop_files``, as far as ``received_files`` has them.
 
     A path may hold another file by now, and the same drop may have come under several paths: the
-    identity tells whether the files are the drop's.
+    drop's id shows whether the files are its own.
     """
     rows = connection.execute(
         """
@@ -80,6 +80,6 @@ def _of_older_warehouses(
             contents = [sha256 for _, sha256 in files]
             correction = any(file.correction for file, _ in files)
             identity = drop_id(drop.sender, drop.family, contents, correction=correction)
-            if drop.id.partition("-")[0] == identity:  # what follows counts its comings
+            if drop.id.partition("-")[0] == identity:  # the rest counts how often it came
                 found[drop.id] = Drop(drop.id, drop.sender, drop.family, files)
     return found

@@ -1,4 +1,8 @@
-"""Drops with lines that were kept out, and what the same sender has sent since."""
+"""Drops with lines that were kept out, and what the same sender has sent since.
+
+Belongs here: finding the drops that a replay may load again. Does not belong here: the replay
+itself (operations.replay, load.reload), drops that are held (load.approvals).
+"""
 
 from __future__ import annotations
 
@@ -16,22 +20,22 @@ from ccgi_pipeline.verification.outcomes import Verdict
 from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 
 QUARANTINED = ("rejected", "unmatched")
-"""Fates of lines that another rule, setting or register may let in. What mentions police stays
-removed, and held drops wait for an answer of their own."""
-
+"""Fates of lines that another rule, setting or register may let in. Lines that mention police stay
+removed, and held drops wait for an operator's decision."""
 
 LOADED_FATES = ("inserted", "updated", "unchanged", "superseded")
-
+"""Fates of lines that were loaded, or found a record as good."""
 
 KEPT_OUT_FATES = (*QUARANTINED, "removed", "left_alone")
-
+"""Fates of lines that were not loaded."""
 
 PLACE_COLUMNS = ("file_number", *WEIGHED_SCHEMA)
+"""The columns of a drop's findings."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplaySelection:
-    """Which drops an operator means: of one district, of one family, whose ids begin so."""
+    """The drops to replay: of one district, of one family, or whose ids begin with ``drop``."""
 
     district: str | None = None
     family: str | None = None
@@ -40,7 +44,7 @@ class ReplaySelection:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who has drops replayed, and why."""
+    """Who replays drops, and why."""
 
     by: str
     reason: str = ""
@@ -48,10 +52,10 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedDrop:
-    """A drop with lines that were kept out, and its place in the order of loading.
+    """A drop with lines that were kept out, and its position in the order of loading.
 
     ``lines``: how many, by feed (None: of files that were not recognised). ``made_of``: the drop
-    with its files, if it is known which those were.
+    with its files, if they are known.
     """
 
     drop: str
@@ -63,11 +67,12 @@ class QuarantinedDrop:
 
 
 def find_quarantined_drops(
-    connection: duckdb.DuckDBPyConnection, wish: ReplaySelection
+    connection: duckdb.DuckDBPyConnection, selection: ReplaySelection
 ) -> list[QuarantinedDrop]:
-    """The drops with lines that were kept out, or too large to be read, in the order of loading.
+    """Returns drops with lines that were kept out, or too large to be read, in loading order.
 
-    Without those that are held, and those that met a fault of ours: each night takes these again.
+    Held drops are left out, and drops that met a fault of this software: each night loads these
+    again.
     """
     rows = connection.execute(
         f"""
@@ -86,9 +91,9 @@ def find_quarantined_drops(
         """,
         {
             "fates": list(QUARANTINED),
-            "district": wish.district,
-            "family": wish.family,
-            "drop": wish.drop,
+            "district": selection.district,
+            "family": selection.family,
+            "drop": selection.drop,
         },
     ).fetchall()
     lines: dict[tuple[str, str, str, int], dict[str | None, int]] = {}
@@ -101,16 +106,16 @@ def find_quarantined_drops(
 
 
 def has_replays_without_receipt(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether some drop was replayed whose sender has not been told so yet."""
+    """Returns whether some drop was replayed whose sender has no new receipt yet."""
     query = "SELECT 1 FROM replays ANTI JOIN receipts USING (drop_id) LIMIT 1"
     return connection.execute(query).fetchone() is not None
 
 
 @dataclass(frozen=True, slots=True)
 class LaterDrops:
-    """What the same sender's later drops of the family are to an older one.
+    """The same sender's drops of the family that were loaded after an older one.
 
-    ``full_sets``: for each feed of which one of them is the full set, its id: nothing older counts.
+    ``full_sets``: the id of a later full set by feed; it supersedes the older drop's file.
     ``feeds``: the feeds of which they had lines. ``drops``: their ids, the newest first.
     """
 
@@ -120,12 +125,12 @@ class LaterDrops:
 
     @property
     def overtaken(self) -> frozenset[str]:
-        """The feeds of which an older line may not undo what a later drop did."""
+        """The feeds in which an older line must not undo what a later drop did."""
         return self.feeds - set(self.full_sets)
 
 
 def find_later_drops(connection: duckdb.DuckDBPyConnection, old: QuarantinedDrop) -> LaterDrops:
-    """What came after ``old`` and was loaded."""
+    """Returns the sender's drops of the family that were loaded after ``old``."""
     rows = connection.execute(
         """
         SELECT drop_id, files.feed, bool_and(complete)
