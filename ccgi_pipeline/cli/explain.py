@@ -182,7 +182,7 @@ def _explain_student(
 ) -> None:
     from ccgi_pipeline.eligibility.explanation import explain as explained  # noqa: PLC0415
     from ccgi_pipeline.eligibility.systems import systems_on  # noqa: PLC0415
-    from ccgi_pipeline.warehouse.load import eligibility_results  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.queries.course_histories import read_student_histories  # noqa: PLC0415
     from ccgi_pipeline.warehouse.storage.connection import open_warehouse  # noqa: PLC0415
 
     about = {
@@ -191,9 +191,7 @@ def _explain_student(
     }
     audit_log.record_act(warehouse, audit_log.Act.EXPLAINED, about)
     with open_warehouse(warehouse, read_only=True) as connection:
-        found = eligibility_results.read_student_histories(
-            connection, ssid, from_foster_extracts=foster_focus
-        )
+        found = read_student_histories(connection, ssid, from_foster_extracts=foster_focus)
     if not found:
         click.echo("No district has this student now.", err=True)
         sys.exit(FAILURE)

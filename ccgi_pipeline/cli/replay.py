@@ -58,8 +58,8 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
     writes reports and receipts. Exit status 1: some drop could not be judged.
     """
     from ccgi_pipeline.operations import replay as replay_operation  # noqa: PLC0415 - it takes its time to import
-    from ccgi_pipeline.warehouse.load.reload import ReloadState  # noqa: PLC0415
-    from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection, Signature  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.load.reload import ReloadState, Signature  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection  # noqa: PLC0415
 
     if apply_ and not by.strip():
         raise click.UsageError("--apply needs --by: who has it done")  # noqa: EM101 - shown as it is

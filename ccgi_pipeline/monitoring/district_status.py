@@ -16,9 +16,9 @@ import polars as pl
 
 from ccgi_pipeline.delivery import ledger as deliveries
 from ccgi_pipeline.districts import districts
-from ccgi_pipeline.nightly.reference_lookup import read_directory
 from ccgi_pipeline.verification.outcomes import Verdict
 from ccgi_pipeline.warehouse.queries import health as health_queries
+from ccgi_pipeline.warehouse.queries.directory import read_directory
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 
 

@@ -14,11 +14,12 @@ from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.intake.shares import WHOLE, Share
 from ccgi_pipeline.nightly.batches import share_suffix
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.nightly.reference_lookup import read_directory
 from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.warehouse.load.drop_records import read_known_drops
 from ccgi_pipeline.warehouse.load.ledger import LoadResult, load_drops
+from ccgi_pipeline.warehouse.load.school_codes import record_school_codes
 from ccgi_pipeline.warehouse.queries import rosters
+from ccgi_pipeline.warehouse.queries.directory import read_directory_with_nces_ids
 from ccgi_pipeline.warehouse.storage.connection import read_snapshot_id
 
 _LOADED = "loaded"
@@ -89,12 +90,4 @@ def finish_loading(connection: duckdb.DuckDBPyConnection, family: str) -> None:
     """What follows the load of all shares of ``family``: of all senders together."""
     if family == oneroster.NAME:
         rosters.create_views(connection)
-        rosters.record_school_codes(connection, _known_schools(connection))
-
-
-def _known_schools(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """The directory in force, with the NCES ids that a received one has."""
-    nces = connection.sql(
-        "SELECT CDSCode, NCESDist, NCESSchool FROM lake.cde_directory WHERE _active"
-    ).pl()
-    return read_directory(connection).join(nces, on="CDSCode", how="left", maintain_order="left")
+        record_school_codes(connection, read_directory_with_nces_ids(connection))

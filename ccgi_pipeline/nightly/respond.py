@@ -16,11 +16,12 @@ from ccgi_pipeline.districts import districts
 from ccgi_pipeline.feeds.foster_focus import link_rules
 from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.nightly.reference_lookup import read_directory
 from ccgi_pipeline.nightly.report import sweep_outbox
 from ccgi_pipeline.reports.outbox import OutboxFile, sha256_of
 from ccgi_pipeline.verification.receipts import child_match_csv
+from ccgi_pipeline.warehouse.load.drop_records import record_receipts
 from ccgi_pipeline.warehouse.queries import receipts as receipt_queries
+from ccgi_pipeline.warehouse.queries.directory import read_directory
 
 
 @value_free
@@ -53,7 +54,7 @@ def write_receipts(
     sweep_outbox(folders)
     record_made_files(connection, folders, on, made, settings)
     with failpoint("receipts: noted"):
-        receipt_queries.record_receipts(connection, waiting, on)
+        record_receipts(connection, waiting, on)
     return list(dict.fromkeys(senders))
 
 

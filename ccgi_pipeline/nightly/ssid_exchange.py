@@ -43,6 +43,7 @@ from ccgi_pipeline.ssid_lookup.store import IDENTITY_SCHEMA, LoadSummary, load_i
 from ccgi_pipeline.verification.drop_files import FileToVerify
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.warehouse.load import application_ssids
+from ccgi_pipeline.warehouse.queries import applications
 
 ADDRESS, CLIENT = "CCGI_LOOKUP_ADDRESS", "CCGI_LOOKUP_CLIENT"
 SECRET, CERTIFICATE = "CCGI_LOOKUP_SECRET", "CCGI_LOOKUP_CERTIFICATE"
@@ -150,7 +151,7 @@ def ask_for_ssids(
     answer, and how many wait: what the budget does not allow is left to the next run.
     """
     lookup = lookup_of()
-    waiting = application_ssids.read_applications_without_ssid(connection)
+    waiting = applications.read_applications_without_ssid(connection)
     backlog = Backlog(folders.warehouse / "lookups")
     with closing(backlog):
         outcome = None
@@ -172,7 +173,7 @@ def write_download(
     connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, on: date
 ) -> tuple[int, list[str]]:
     """Writes the colleges' download file; returns its rows, and restricted columns in it: none."""
-    rows = application_ssids.read_applications_for_colleges(connection, COLUMNS)
+    rows = applications.read_applications_for_colleges(connection, COLUMNS)
     if rows.is_empty():
         return 0, []
     content = download_file(rows)
@@ -210,7 +211,7 @@ def match_file(file: Path, folder: Path, on: date, *, wait: bool) -> Matched:
             *accepted_lines([file], APPLICATIONS, on, refused),
         ]
     )
-    asked = lines.filter(pl.col("ssid").is_null()).select(application_ssids.LOOKUP_COLUMNS)
+    asked = lines.filter(pl.col("ssid").is_null()).select(applications.LOOKUP_COLUMNS)
     folder.mkdir(parents=True, exist_ok=True)
     pace = Pace(hourly_limit=hourly_limit(), patience=inf if wait else 0)
     with closing(lookup), closing(Backlog(folder)) as backlog:

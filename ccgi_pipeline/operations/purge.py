@@ -32,12 +32,12 @@ from ccgi_pipeline.encryption.sealed_files import seal, unseal
 from ccgi_pipeline.encryption.sqlite import dump_cells, vacuum_files
 from ccgi_pipeline.intake.inbox_state import read_sightings, save_sightings
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.nightly.reference_lookup import read_directory
 from ccgi_pipeline.operations import audit_log
 from ccgi_pipeline.reports.outbox import sha256_of
 from ccgi_pipeline.ssid_lookup.backlog import Backlog
 from ccgi_pipeline.warehouse.load import erasure as tables
 from ccgi_pipeline.warehouse.load.erasure import PurgeSelection
+from ccgi_pipeline.warehouse.queries.directory import read_directory
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline.warehouse.storage.location import ENCRYPTED_CATALOG, TABLES
 from ccgi_pipeline.warehouse.storage.schema import create_missing_tables

@@ -34,7 +34,7 @@ from ccgi_pipeline.reports.outbox import report_files, sha256_of
 from ccgi_pipeline.reports.queries import aggregate_as_sent, detail_rows, open_views
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.verification.receipts import child_match_csv
-from ccgi_pipeline.warehouse.load import application_ssids
+from ccgi_pipeline.warehouse.queries import applications
 from ccgi_pipeline.warehouse.queries import receipts as receipt_queries
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
 
@@ -155,7 +155,7 @@ def _contents(
     if FileKind.RECEIPT in kinds:
         yield from _receipts(connection, profiles, archive, wanted)
     if FileKind.DOWNLOAD in kinds:
-        rows = application_ssids.read_applications_for_colleges(connection, COLUMNS)
+        rows = applications.read_applications_for_colleges(connection, COLUMNS)
         yield _Key(FileKind.DOWNLOAD, "", "", APPLICATIONS.family), download_file(rows)
 
 

@@ -38,14 +38,13 @@ from ccgi_pipeline.verification.profile_overrides import apply_profile_overrides
 from ccgi_pipeline.verification.validation import named_key
 from ccgi_pipeline.warehouse.load.child_links import link_children
 from ccgi_pipeline.warehouse.load.ledger import LoadTerms, find_faulty_drops
-from ccgi_pipeline.warehouse.load.reload import ReloadResult, ReloadState, reload_drop
+from ccgi_pipeline.warehouse.load.reload import ReloadResult, ReloadState, Signature, reload_drop
 from ccgi_pipeline.warehouse.load.upsert import Overtaken
 from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 from ccgi_pipeline.warehouse.queries.quarantine import (
     LaterDrops,
     QuarantinedDrop,
     ReplaySelection,
-    Signature,
     find_later_drops,
     find_quarantined_drops,
 )

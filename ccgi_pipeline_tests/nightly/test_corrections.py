@@ -24,7 +24,8 @@ from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.operations.replay import run_replay
 from ccgi_pipeline.verification.offline_check import check
 from ccgi_pipeline.warehouse.load import approvals
-from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection, Signature
+from ccgi_pipeline.warehouse.load.reload import Signature
+from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline_tests.files import as_bytes, good_lines, good_set, usual_name, zipped
 from ccgi_pipeline_tests.nightly.inboxes import (

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ccgi_pipeline.common.failpoints import Side, observe_failpoints
 from ccgi_pipeline.operations import replay as replay_operation
-from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection, Signature
+from ccgi_pipeline.warehouse.load.reload import Signature
+from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection
 
 
 def main() -> None:

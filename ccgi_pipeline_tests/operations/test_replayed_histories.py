@@ -22,8 +22,8 @@ from ccgi_pipeline.profiles import Profiles, read_profiles
 from ccgi_pipeline.verification.drop_files import files_to_verify
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.warehouse.load.ledger import load_drops
-from ccgi_pipeline.warehouse.load.reload import ReloadResult, ReloadState
-from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection, Signature
+from ccgi_pipeline.warehouse.load.reload import ReloadResult, ReloadState, Signature
+from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
 from ccgi_pipeline_tests.warehouse.model import (

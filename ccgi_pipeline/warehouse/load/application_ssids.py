@@ -14,19 +14,8 @@ import polars as pl
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.warehouse.storage.schema import transaction
 
-LOOKUP_COLUMNS = ("app_id", "ccc_id", "firstname", "lastname", "birthdate", "hs_cds_full")
-"""The columns of an application that are sent to the look-up."""
-
 VIEW_WITH_SSID = "cccapply_applications_with_ssid"
 """The view of all applications with an SSID: the applicant's own, or else the look-up's."""
-
-
-def read_applications_without_ssid(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """Returns ``LOOKUP_COLUMNS`` of the applications without an SSID, in the order of their ids."""
-    return connection.sql(
-        f"SELECT {', '.join(LOOKUP_COLUMNS)} FROM {APPLICATIONS.name} "
-        "WHERE _active AND ssid IS NULL ORDER BY app_id"
-    ).pl()
 
 
 def record_answers(
@@ -65,13 +54,3 @@ _WITH_SSID = f"""
     LEFT JOIN application_ssids AS found USING (app_id)
     WHERE application._active
 """
-
-
-def read_applications_for_colleges(
-    connection: duckdb.DuckDBPyConnection, columns: list[str]
-) -> pl.DataFrame:
-    """Returns ``columns`` of all applications as text, in the order of their ids."""
-    chosen = ", ".join(f'"{name}"::VARCHAR AS "{name}"' for name in columns)
-    return connection.sql(
-        f"SELECT {chosen} FROM {APPLICATIONS.name} WHERE _active ORDER BY app_id"
-    ).pl()

@@ -1,6 +1,6 @@
 """The records of drops: which files arrived, which drop they belong to, the order of loading.
 
-Belongs here: the tables drops, drop_files, duplicates and received_files. Does not belong here:
+Belongs here: the tables drops, drop_files, duplicates, received_files and receipts. Does not belong here:
 what became of a drop's lines (ledger), reading drops to load them again (queries.drops).
 """
 
@@ -21,6 +21,7 @@ from ccgi_pipeline.intake.arrivals import DropHistory, ReceivedDrops, Remembered
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
 from ccgi_pipeline.verification.outcomes import Verdict, drop_verdict
 from ccgi_pipeline.warehouse.load import approvals
+from ccgi_pipeline.warehouse.queries.receipts import Receipt
 from ccgi_pipeline.warehouse.storage.schema import transaction
 
 
@@ -181,3 +182,15 @@ def remember_files(
     connection.execute("DELETE FROM received_files WHERE path IN (SELECT path FROM taken)")
     connection.unregister("taken")
     append_rows(connection, "received_files", frame)
+
+
+def record_receipts(
+    connection: duckdb.DuckDBPyConnection, receipts: Sequence[Receipt], on: date
+) -> None:
+    """Records that these receipts were written."""
+    rows = [
+        (f"{receipt.drop_id}_duplicate", receipt.night) if receipt.again else (receipt.drop_id, on)
+        for receipt in receipts
+    ]
+    frame = pl.DataFrame(rows, schema={"drop_id": pl.String, "night": pl.Date}, orient="row")
+    append_rows(connection, "receipts", frame)

@@ -19,7 +19,7 @@ import polars as pl
 from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.eligibility import evaluation
 from ccgi_pipeline.eligibility.evaluation import evaluate_all, shown_average
-from ccgi_pipeline.eligibility.history import from_foster_focus, from_transcripts
+from ccgi_pipeline.eligibility.history import from_transcripts
 from ccgi_pipeline.eligibility.systems import System, systems_on
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.warehouse.storage.schema import ELIGIBILITY_SCHEMA, quote_identifier, transaction
@@ -187,43 +187,3 @@ def _evaluate(histories: _Histories) -> pl.DataFrame:
         .with_columns(shown_average().alias("average"))
         .select(ELIGIBILITY_SCHEMA.keys())
     )
-
-
-@dataclass(frozen=True, slots=True)
-class StudentHistory:
-    """A student's courses in one district as the evaluation reads them; their names by number."""
-
-    cd: str
-    grade: int | None
-    courses: pl.DataFrame
-    names: dict[str, str]
-
-
-def read_student_histories(
-    connection: duckdb.DuckDBPyConnection, ssid: str, *, from_foster_extracts: bool = False
-) -> list[StudentHistory]:
-    """Returns the course history of a student in each district that has the student now.
-
-    ``from_foster_extracts``: reads the Foster Focus transcripts, which few people may see.
-    """
-    roster = "foster_focus_demographics" if from_foster_extracts else "transcript_student"
-    number = "SSID" if from_foster_extracts else "StateID"
-    table = "foster_focus_transcripts" if from_foster_extracts else "transcript_course_grade"
-    name = "CourseDescript" if from_foster_extracts else "TranscriptAbbreviation"
-    course = "CourseNumber" if from_foster_extracts else "LocalCourseID"
-    grade = "NULL" if from_foster_extracts else "try_cast(GradeLevel AS TINYINT)"
-    known = connection.execute(
-        f"SELECT _sender, {grade} FROM lake.{roster} WHERE _active AND {number} = ? ORDER BY 1",
-        [ssid],
-    ).fetchall()
-    found = []
-    for sender, in_grade in known:
-        lines = connection.execute(
-            f"SELECT *, _sender || {number} AS student FROM lake.{table} "
-            f"WHERE _active AND _sender = ? AND {number} = ?",
-            [sender, ssid],
-        ).pl()
-        courses = (from_foster_focus if from_foster_extracts else from_transcripts)(lines)
-        names = dict(lines.select(course, pl.col(name).fill_null("")).unique().iter_rows())
-        found.append(StudentHistory(sender, in_grade, courses, names))
-    return found

@@ -33,7 +33,6 @@ from ccgi_pipeline.warehouse.queries.quarantine import (
     PLACE_COLUMNS,
     LaterDrops,
     QuarantinedDrop,
-    Signature,
 )
 from ccgi_pipeline.warehouse.storage.schema import transaction
 
@@ -47,6 +46,14 @@ class ReloadState(StrEnum):
     HELD = "the guard would hold it"
     FAULT = "could not be judged: a fault of this system, told in the log"
     LOST = "its files are no longer known"
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who replays drops, and why."""
+
+    by: str
+    reason: str = ""
 
 
 BeforeAndAfter = tuple[int, int]

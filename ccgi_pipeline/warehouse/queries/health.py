@@ -1,7 +1,7 @@
-"""Inspecting: is the warehouse sound, and what is wrong with the senders' newest files, in counts.
+"""The health of the warehouse and of the senders' newest files, in counts.
 
-Belongs here: questions whose answers are counts, codes of districts and ids of rules: nothing that
-could be a pupil's. The orchestrator's checks and the printed summary ask them.
+Belongs here: queries for checks and summaries that return counts, district codes and rule ids, and
+no student's data. Does not belong here: whether the catalog can be read (storage.catalog_health).
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ class NightCounts(TypedDict):
 
 
 NO_FATES = pl.DataFrame(schema={"feed": pl.String, "fate": pl.String, "lines": pl.Int64})
-"""The ledger of a night that loaded nothing."""
+"""The ledger of a load without lines."""
 
 
 def count_active_records(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
-    """How many records of the feed are active."""
+    """Returns how many records of the feed are active."""
     return _count(connection, f"SELECT count(*) FROM lake.{feed.name} WHERE _active")
 
 
 def count_events_outside_rosters(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
-    """Events of students who are in no district's roster: kept, and in no report."""
+    """Counts the events of students who are in no district's roster; they are in no report."""
     return _count(
         connection,
         f"SELECT count(*) FROM lake.{feed.name} WHERE SSID NOT IN "
@@ -52,9 +52,9 @@ def count_events_outside_rosters(connection: duckdb.DuckDBPyConnection, feed: Fe
 
 
 def count_unbalanced_files(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Per feed the files whose fates do not add up to their lines; feeds without any are left out.
+    """Returns by feed how many files have fates that do not add up to their lines, if any.
 
-    All feeds in one question: each question to the lake costs the same whatever it asks.
+    One query serves all feeds, because every query to the warehouse has a fixed cost.
     """
     rows = connection.execute(
         """
@@ -77,7 +77,7 @@ def find_table_faults(
     changed: bool,
     profiles: Profiles | None = None,
 ) -> list[str]:
-    """What is wrong with the feed's table; keys are only looked at where lines were loaded."""
+    """Returns what is wrong with the feed's table; ``changed``: its keys are checked too."""
     wanted = feed_table_columns(feed)
     present = dict(
         connection.execute(
@@ -101,7 +101,7 @@ def find_table_faults(
 def _repeated_keys(
     connection: duckdb.DuckDBPyConnection, feed: FeedSpec, profiles: Profiles
 ) -> int:
-    """How many keys more than one record has, of whichever kind its sender's keys are."""
+    """Returns how many keys belong to more than one record, by each sender's kind of key."""
     by_unique_id: list[str] = []
     if feed.unique_id is not None:
         rows = connection.execute(f"SELECT DISTINCT _sender FROM lake.{feed.name}").fetchall()
@@ -127,9 +127,9 @@ _NEWEST = """
 
 
 def count_broken_rules(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """Rules (errors and warnings) that the senders' newest files break, feed by feed.
+    """Counts the rules (errors and warnings) that the senders' newest files break, by feed.
 
-    ``feed``, ``rule``, ``severity``, ``lines``, ``districts``, ``what is wrong``,
+    Returns ``feed``, ``rule``, ``severity``, ``lines``, ``districts``, ``what is wrong``,
     ``what to change``.
     """
     counted = connection.execute(
@@ -160,7 +160,7 @@ def count_broken_rules(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 def find_districts_without_roster(
     connection: duckdb.DuckDBPyConnection, feed: FeedSpec
 ) -> list[str]:
-    """CD codes of districts that once sent students and have no active one now."""
+    """Returns the CD codes of districts that once sent students and have no active student now."""
     rows = connection.execute(
         f"SELECT _sender FROM lake.{feed.name} GROUP BY _sender HAVING NOT bool_or(_active) "
         "ORDER BY _sender"
@@ -174,7 +174,7 @@ def _count(connection: duckdb.DuckDBPyConnection, query: str, **values: object) 
 
 
 def read_refused_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """Senders whose newest drop of a family was refused: ``sender``, ``family``, ``verdict``."""
+    """Returns ``sender``, ``family``, ``verdict`` of newest drops that were rejected or held."""
     return connection.execute(
         f"""
         SELECT sender, family, verdict FROM ({_NEWEST}) AS newest
@@ -184,10 +184,9 @@ def read_refused_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 
 
 def read_newest_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """Every sender's newest drop of each family.
+    """Returns every sender's newest drop of each family.
 
-    ``sender``, ``family``, ``night``, ``verdict``, its ``lines`` and those of them that were kept
-    out.
+    The columns are ``sender``, ``family``, ``night``, ``verdict``, ``lines`` and ``kept_out``.
     """
     return connection.execute(
         f"""
@@ -203,9 +202,10 @@ def read_newest_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class DistrictStatus:
-    """How a district's newest drops stand: ``bad``: one was refused; ``good``: no line was lost.
+    """The status of a district's newest drops.
 
-    ``words`` says so for each family, with counts.
+    ``bad``: one was rejected or held. ``good``: no line was rejected. ``words``: verdict and counts
+    by family.
     """
 
     cd: str
@@ -217,7 +217,7 @@ class DistrictStatus:
 def read_district_statuses(
     connection: duckdb.DuckDBPyConnection, senders: Iterable[str]
 ) -> list[DistrictStatus]:
-    """The status of each of ``senders`` that is a district, by CD code."""
+    """Returns the status of each of ``senders`` that is a district, in the order of CD codes."""
     asked = sorted({sender for sender in senders if is_cd_code(sender)})
     rows = connection.execute(
         f"""
@@ -243,12 +243,12 @@ def read_district_statuses(
 
 
 def read_last_position(connection: duckdb.DuckDBPyConnection) -> int:
-    """The position of the drop that was loaded last; 0 before the first."""
+    """Returns the position of the drop that was loaded last; 0 before the first."""
     return _count(connection, "SELECT coalesce(max(position), 0) FROM lake.drops")
 
 
 def count_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightCounts:
-    """What the drops after the one at ``position`` brought, and the rosters as they are."""
+    """Returns the counts of the drops after ``position``, and of the rosters now."""
     roster = connection.execute(
         "SELECT count(DISTINCT _sender), count(*) FROM lake.transcript_student WHERE _active"
     ).fetchone()

@@ -1,8 +1,7 @@
-"""Origins: which line of which received file wrote a record last.
+"""The lineage of records: which line of which received file wrote a record last.
 
-Belongs here: from records back to files, lines and the archive. Reads only. Does not belong here:
-which records are asked for (tracing). No pupil's value leaves this module but in ``cells_of``, for
-whoever asks to see them.
+Belongs here: the way from records back to files, lines and the archive. Does not belong here: which
+records are traced (operations.trace). Only ``read_cells`` returns students' data.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Which line of a drop wrote a record last, and the record's key as text."""
+    """The line of a drop that wrote a record last, and the record's key as text."""
 
     feed: FeedSpec
     drop: str
@@ -38,12 +37,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class SentFile:
-    """A received file, and the lines of it that wrote records that are asked for.
+    """A received file, and those of its lines that wrote the traced records.
 
-    ``number`` is the file's within its drop; None where two files of a drop may be meant and it
-    can not be told which. ``fates`` are all its lines by what became of them. ``rules``: by line
-    the rules that it does not meet. ``content``: the drop as it was received, None where an older
-    version of this project did not note that.
+    ``number``: the file's number within its drop; None if several files of the drop are possible.
+    ``fates``: all its lines by fate. ``rules``: the rules that a line breaks, by line. ``content``:
+    the drop with its files; None if an older version of this project did not record them.
     """
 
     feed: FeedSpec
@@ -60,13 +58,13 @@ class SentFile:
 
     @property
     def fate(self) -> str:
-        """What became of the lines: a record was made or changed, as far as the ledger tells."""
+        """Whether the lines made or changed a record, as far as the ledger shows."""
         told = [fate for fate in ("inserted", "updated") if self.fates.get(fate)]
         return " or ".join(told) or "loaded"
 
     @property
     def sha256(self) -> str | None:
-        """The SHA-256 under which the archive has the file, or the zip that it is in."""
+        """The SHA-256 under which the archive has the file, or the zip that contains it."""
         if self.content is None:
             return None
         held = (
@@ -84,7 +82,7 @@ def find_records(
     where: str,
     given: Mapping[str, object] | None = None,
 ) -> Iterator[Record]:
-    """The records of ``feed`` in ``table`` (its own, or a view of it) that fulfil ``where``."""
+    """Yields the records of ``feed`` in ``table`` (its own, or a view) that fulfil ``where``."""
     keys = ", ".join(f"{quote_identifier(name)}::VARCHAR" for name in feed.keys)
     rows = connection.execute(
         f"SELECT _drop, _line, {keys} FROM {table} WHERE {where} ORDER BY ALL", given
@@ -96,20 +94,23 @@ def find_records(
 def find_sent_files(
     connection: duckdb.DuckDBPyConnection, archive: Archive, found: Iterable[Record]
 ) -> list[SentFile]:
-    """The files that wrote these records, feeds in the order of ``found``, the oldest first."""
-    return [*_Files(connection, archive, [*found]).sent()]
+    """Returns the files that wrote these records, by feed in the order of ``found``, oldest first.
+
+    The content of files is read from ``archive`` only if a drop has several files of a feed.
+    """
+    return [*_FileSearch(connection, archive, [*found]).sent()]
 
 
 @dataclass(frozen=True)
-class _Files:
-    """The received files that wrote ``records``."""
+class _FileSearch:
+    """The search for the received files that wrote ``records``."""
 
     connection: duckdb.DuckDBPyConnection
     archive: Archive
     records: Sequence[Record]
 
     def sent(self) -> Iterator[SentFile]:
-        """Each file with its lines."""
+        """Yields each file with its lines."""
         places: defaultdict[str, defaultdict[str, list[Record]]]
         places = defaultdict(lambda: defaultdict(list))
         for record in self.records:
@@ -119,7 +120,7 @@ class _Files:
             yield from sorted(of_feed, key=lambda file: (file.night, file.path))
 
     def _of_drop(self, drop: str, records: Sequence[Record]) -> Iterator[SentFile]:
-        """The files of one feed that a drop has."""
+        """Yields the files of one feed in a drop."""
         feed = records[0].feed
         candidates = self._files[drop, feed.name]
         lines: defaultdict[int | None, list[int]] = defaultdict(list)
@@ -128,7 +129,7 @@ class _Files:
         else:
             keys = {number: self._keys(feed, drop, number, records) for number, *_ in candidates}
             for record in records:
-                # Of two lines with one key that of the later file stands.
+                # If two files have a line with the key, the later file counts.
                 holding = [n for n in keys if keys[n].get(record.line) == record.key]
                 lines[max(holding, default=None)].append(record.line)
         for number in lines:
@@ -138,7 +139,7 @@ class _Files:
     def _keys(
         self, feed: FeedSpec, drop: str, number: int, records: Sequence[Record]
     ) -> dict[int, tuple[str | None, ...]]:
-        """The keys in those lines of a file that may have written ``records``."""
+        """Returns the keys in those lines of a file that may have written ``records``."""
         if drop not in self._contents:
             return {}
         lines = [record.line for record in records]
@@ -177,7 +178,7 @@ class _Files:
 
     @cached_property
     def _asked(self) -> dict[str, list[str]]:
-        """The drops, as queries name them."""
+        """The ids of the drops, as parameters of the queries."""
         return {"drops": sorted({record.drop for record in self.records})}
 
     @cached_property
@@ -194,7 +195,7 @@ class _Files:
 
     @cached_property
     def _files(self) -> Mapping[tuple[str, str], list[tuple[int, str, str]]]:
-        """By drop and feed: number, path and verdict of each file."""
+        """Number, path and verdict of each file, by drop and feed."""
         rows = self.connection.execute(
             "SELECT drop_id, feed, file_number, path, verdict FROM lake.files "
             "WHERE list_contains($drops, drop_id) ORDER BY drop_id, file_number",
@@ -207,7 +208,7 @@ class _Files:
 
     @cached_property
     def _fates(self) -> Mapping[tuple[str, int], dict[str, int]]:
-        """By drop and file: lines by fate."""
+        """Lines by fate, by drop and file."""
         rows = self.connection.execute(
             "SELECT drop_id, file_number, fate, lines FROM lake.ledger "
             "WHERE list_contains($drops, drop_id) ORDER BY ALL",
@@ -220,7 +221,7 @@ class _Files:
 
     @cached_property
     def _rules(self) -> dict[tuple[str, int, int], tuple[str, ...]]:
-        """By drop, file and line: the rules that the line does not meet."""
+        """The rules that a line breaks, by drop, file and line."""
         lines = {"drop_id": [r.drop for r in self.records], "line": [r.line for r in self.records]}
         frame = pl.DataFrame(lines, schema={"drop_id": pl.String, "line": pl.Int64})
         self.connection.register("lines_asked_for", frame.to_arrow())
@@ -235,14 +236,14 @@ class _Files:
 def _text_of(
     archive: Archive, feed: FeedSpec, drop: Drop, number: int, lines: Sequence[int]
 ) -> pl.DataFrame | None:
-    """Lines of the drop's file of this number as they were received, cell by cell."""
+    """Returns lines of the drop's file with this number as they were received, cell by cell."""
     opened = files_to_verify([drop], lambda _, sha256: archive.read(sha256))[number - 1]
     records = read(opened.content(), opened.name, [feed]).records
     return None if records is None else records.filter(pl.col(LINE).is_in([*lines]))
 
 
 def read_cells(archive: Archive, file: SentFile, lines: Sequence[int]) -> dict[int, dict[str, str]]:
-    """Lines of a file as they were received: by number the cells that are not blank."""
+    """Returns the cells that are not blank, by line, of a file as it was received."""
     if file.content is None or file.number is None:
         return {}
     records = _text_of(archive, file.feed, file.content, file.number, lines)

@@ -43,14 +43,6 @@ class ReplaySelection:
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
-    """Who replays drops, and why."""
-
-    by: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class QuarantinedDrop:
     """A drop with lines that were kept out, and its position in the order of loading.
 

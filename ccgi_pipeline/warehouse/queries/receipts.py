@@ -1,8 +1,8 @@
-"""Answering: which drops wait for their receipt, and what the receipt says, from the ledger.
+"""Receipts: which drops need one, and what it says.
 
-Belongs here: reading our own tables for receipts. A receipt follows from the warehouse, the archive
-and the profiles alone: made again, it has the same bytes. Does not belong here: the form of a
-receipt (verification.receipts, verification.page), the folder it goes to (night).
+Belongs here: reading the ledger for receipts. A receipt depends on the warehouse, the archive and
+the profiles alone, so that it can be made again with the same bytes. Does not belong here: the form
+of a receipt (verification.receipts, verification.receipt_html), its folder (nightly.respond).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import date
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
+from ccgi_pipeline.districts import districts
 from ccgi_pipeline.feeds.foster_focus import NAME
 from ccgi_pipeline.intake.archive import Archive, ArchiveDamagedError
 from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
@@ -33,7 +33,7 @@ from ccgi_pipeline.verification.receipts import (
     receipt_csv,
     receipt_json,
 )
-from ccgi_pipeline.warehouse.load.drop_records import append_rows
+from ccgi_pipeline.warehouse.queries.directory import read_directory
 from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 
 _LOG = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A drop that waits for its receipt. ``again``: the path under which it came a second time."""
+    """The receipt of a drop. ``again``: the path under which the drop came a second time."""
 
     drop_id: str
     sender: str
@@ -68,8 +68,8 @@ _AGAIN = """
 
 
 def read_due_receipts(connection: duckdb.DuckDBPyConnection) -> list[Receipt]:
-    """New drops without a receipt, then drops that came again and were not told so."""
-    return _answers(
+    """Returns the receipts that are due: of new drops, then of drops that came again."""
+    return _read_receipts(
         connection,
         _NEW.format(told="ANTI JOIN receipts USING (drop_id)"),
         _AGAIN.format(
@@ -80,12 +80,12 @@ def read_due_receipts(connection: duckdb.DuckDBPyConnection) -> list[Receipt]:
 
 
 def read_receipts_by_stem(connection: duckdb.DuckDBPyConnection) -> dict[str, Receipt]:
-    """The answers to all drops, given or not, by the stems of their receipts."""
-    every = _answers(connection, _NEW.format(told=""), _AGAIN.format(told=""))
-    return {answer.stem: answer for answer in every}
+    """Returns the receipts of all drops, written or not, by their file names' stems."""
+    every = _read_receipts(connection, _NEW.format(told=""), _AGAIN.format(told=""))
+    return {receipt.stem: receipt for receipt in every}
 
 
-def _answers(connection: duckdb.DuckDBPyConnection, new: str, again: str) -> list[Receipt]:
+def _read_receipts(connection: duckdb.DuckDBPyConnection, new: str, again: str) -> list[Receipt]:
     return [
         *(Receipt(*row) for row in connection.execute(new).fetchall()),
         *(
@@ -97,75 +97,73 @@ def _answers(connection: duckdb.DuckDBPyConnection, new: str, again: str) -> lis
 
 def build_receipts(
     connection: duckdb.DuckDBPyConnection,
-    answers: Sequence[Receipt],
+    receipts: Sequence[Receipt],
     archive: Archive,
     profiles: Profiles,
 ) -> Iterator[tuple[Receipt, list[tuple[str, bytes]]]]:
-    """Each answer with the files of its receipt (name and content).
+    """Yields each receipt with its files (name and content).
 
-    ``archive`` and ``profiles`` are for districts that want cells in their receipts.
+    ``archive`` and ``profiles`` serve districts that want cells in their receipts.
     """
-    names = _names(connection, [answer.sender for answer in answers])
-    reports = _file_reports(connection, [answer.drop_id for answer in answers])
-    first = _first_time(connection, [answer for answer in answers if answer.again])
-    for answer in answers:
-        wanted = is_cd_code(answer.sender) and profiles.of(answer.sender).receipts.show_values
+    names = _names(connection, [receipt.sender for receipt in receipts])
+    reports = _file_reports(connection, [receipt.drop_id for receipt in receipts])
+    first = _first_time(connection, [receipt for receipt in receipts if receipt.again])
+    for receipt in receipts:
+        wanted = is_cd_code(receipt.sender) and profiles.of(receipt.sender).receipts.show_values
         head = {
-            "drop": answer.drop_id,
-            "sender": answer.sender,
-            "family": answer.family,
-            "night": f"{answer.night:%Y-%m-%d}",
-            "verdict": str(answer.verdict),
+            "drop": receipt.drop_id,
+            "sender": receipt.sender,
+            "family": receipt.family,
+            "night": f"{receipt.night:%Y-%m-%d}",
+            "verdict": str(receipt.verdict),
         }
         delivery = Delivery(
-            drop=answer.drop_id,
-            sender=answer.sender,
-            name=names[answer.sender],
-            family=answer.family,
-            night=answer.night,
-            verdict=str(answer.verdict),
-            stem=answer.stem,
-            values_shown=wanted and not answer.again,
+            drop=receipt.drop_id,
+            sender=receipt.sender,
+            name=names[receipt.sender],
+            family=receipt.family,
+            night=receipt.night,
+            verdict=str(receipt.verdict),
+            stem=receipt.stem,
+            values_shown=wanted and not receipt.again,
         )
-        if answer.again:
-            head["message"] = f"{answer.again} has the content of a drop that was taken before."
-            page = page_of_duplicate(delivery, first[answer])
+        if receipt.again:
+            head["message"] = f"{receipt.again} has the content of a drop that was taken before."
+            page = page_of_duplicate(delivery, first[receipt])
             yield (
-                answer,
+                receipt,
                 [
-                    (f"{answer.stem}.json", receipt_json(head, [])),
-                    (f"{answer.stem}.html", page),
+                    (f"{receipt.stem}.json", receipt_json(head, [])),
+                    (f"{receipt.stem}.html", page),
                 ],
             )
             continue
-        files = reports[answer.drop_id]
+        files = reports[receipt.drop_id]
         if wanted:
-            files = _with_cells(connection, answer, files, archive)
+            files = _with_cells(connection, receipt, files, archive)
         yield (
-            answer,
+            receipt,
             [
-                (f"{answer.stem}.json", receipt_json(head, files)),
-                (f"{answer.stem}.csv", receipt_csv(files, with_cells=wanted)),
-                (f"{answer.stem}.html", page_of_receipt(delivery, files)),
+                (f"{receipt.stem}.json", receipt_json(head, files)),
+                (f"{receipt.stem}.csv", receipt_csv(files, with_cells=wanted)),
+                (f"{receipt.stem}.html", page_of_receipt(delivery, files)),
             ],
         )
 
 
 def _names(connection: duckdb.DuckDBPyConnection, senders: Sequence[str]) -> dict[str, str]:
-    """What each sender is called, by the directory in force."""
-    columns = ", ".join(DIRECTORY_SCHEMA)
-    received = connection.sql(f"SELECT {columns} FROM lake.cde_directory WHERE _active").pl()
-    named = districts(directory(received), pl.Series("cd", senders, dtype=pl.String))
+    """Returns the name of each sender by the directory in force."""
+    named = districts(read_directory(connection), pl.Series("cd", senders, dtype=pl.String))
     return dict(named.select("cd", "District").iter_rows())
 
 
 def _first_time(
     connection: duckdb.DuckDBPyConnection, again: Sequence[Receipt]
 ) -> dict[Receipt, Repeated]:
-    """What each duplicate repeats.
+    """Returns what each duplicate repeats.
 
-    A drop that was taken once more since (a held one that was approved, say) has forgotten its
-    first night; nothing is said of the later one, which its duplicate cannot have known.
+    A drop that was loaded again since then (for example a held drop that was approved) no longer
+    has its first night; the receipt does not mention the later one.
     """
     if not again:
         return {}
@@ -173,34 +171,34 @@ def _first_time(
         drop_id: (night, verdict)
         for drop_id, night, verdict in connection.execute(
             "SELECT drop_id, night, verdict FROM drops WHERE list_contains($ids, drop_id)",
-            {"ids": [answer.drop_id for answer in again]},
+            {"ids": [receipt.drop_id for receipt in again]},
         ).fetchall()
     }
     found = {}
-    for answer in again:
-        night, verdict = known[answer.drop_id]
-        told = (night, verdict) if night <= answer.night else ()
-        found[answer] = Repeated(answer.again or "", *told)
+    for receipt in again:
+        night, verdict = known[receipt.drop_id]
+        told = (night, verdict) if night <= receipt.night else ()
+        found[receipt] = Repeated(receipt.again or "", *told)
     return found
 
 
 def _with_cells(
     connection: duckdb.DuckDBPyConnection,
-    answer: Receipt,
+    receipt: Receipt,
     reports: Sequence[FileReport],
     archive: Archive,
 ) -> list[FileReport]:
-    """The reports with the cells at which the first findings of each rule point."""
+    """Returns the reports with the cells that the first findings of each rule are about."""
     if all(report.feed is None for report in reports):
-        return list(reports)  # nothing of it was read, and it may be too large for that
+        return list(reports)  # no file was recognised, and the drop may be too large to be read
     try:
-        drops = [*read_received_drops(connection, [answer.drop_id]).values()]
+        drops = [*read_received_drops(connection, [receipt.drop_id]).values()]
         opened = files_to_verify(drops, lambda _, sha256: archive.read(sha256))
         found = []
         for place, report in enumerate(reports):
             file = opened[place] if place < len(opened) else None
             if report.feed is None or file is None or file.path != report.path:
-                found.append(report)  # no file of ours, or it is not known any more which it was
+                found.append(report)  # not recognised, or not known any more which file it was
                 continue
             first = report.findings.filter(pl.int_range(pl.len()).over("rule") < FIRST_LINES)
             cells = cells_at(first, file.content(), file.name, report.feed)
@@ -209,7 +207,7 @@ def _with_cells(
             }
             found.append(replace(report, cells=shown))
     except (ArchiveDamagedError, OSError):
-        _LOG.warning("drop %s: its receipt has no cells, the archive lacks them", answer.drop_id)
+        _LOG.warning("drop %s: the archive lacks the cells for its receipt", receipt.drop_id)
         return list(reports)
     return found
 
@@ -217,7 +215,7 @@ def _with_cells(
 def _file_reports(
     connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]
 ) -> dict[str, list[FileReport]]:
-    """What became of each file of these drops, from the ledger; three questions for all of them."""
+    """Returns what became of each file of these drops; three queries serve all drops."""
     asked = pl.DataFrame({"drop_id": drop_ids}, schema={"drop_id": pl.String}).unique()
     connection.register("asked", asked.to_arrow())
     files = connection.execute(
@@ -269,28 +267,16 @@ def _file_reports(
     return reports
 
 
-def record_receipts(
-    connection: duckdb.DuckDBPyConnection, answers: Sequence[Receipt], on: date
-) -> None:
-    """Notes that these drops have their receipts."""
-    rows = [
-        (f"{answer.drop_id}_duplicate", answer.night) if answer.again else (answer.drop_id, on)
-        for answer in answers
-    ]
-    frame = pl.DataFrame(rows, schema={"drop_id": pl.String, "night": pl.Date}, orient="row")
-    append_rows(connection, "receipts", frame)
-
-
 @dataclass(frozen=True, slots=True)
 class UnmatchedStudents:
-    """The students of one district who are linked to no child of Foster Focus."""
+    """The students of one district who have no child in Foster Focus."""
 
     cd: str
     students: tuple[StudentWithoutChild, ...]
 
 
 def read_unmatched_students(connection: duckdb.DuckDBPyConnection) -> list[UnmatchedStudents]:
-    """For each district that ever sent foster youth its students without a child, maybe none."""
+    """Returns for each district that ever sent foster youth its students without a child."""
     rows = connection.execute(
         f"""
         SELECT senders.sender, "SystemID", "SISLocalID", line, rule, field

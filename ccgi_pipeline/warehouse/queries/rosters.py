@@ -1,7 +1,7 @@
-"""Current rosters: who is at which school by OneRoster, and how that agrees with the transcripts.
+"""Current rosters: who is at which school by OneRoster, compared with the transcript rosters.
 
-Belongs here: OneRoster's schools with their CDS codes, the views over active records, and the
-comparison of the two rosters. Does not belong here: loading (loading), the directory (districts).
+Belongs here: the views over OneRoster's active records, and the comparison of the two rosters. Does
+not belong here: loading records (load), the schools' CDS codes (load.school_codes).
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ VIEWS = {
         WHERE class._active GROUP BY ALL
     """,
 }
-"""Views over the active records of all districts: schools, users' places, students, teachers and
-classes (with how many are in them). A student of two schools has two rows."""
+"""Views over the active records of all districts: schools, users by school, students, teachers, and
+classes with their numbers of students and teachers. A student of two schools has two rows."""
 
 
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Makes the views where they are missing."""
+    """Creates the views that are missing."""
     known = {
         name
         for (name,) in connection.execute(
@@ -89,87 +89,28 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
                 connection.execute(f"CREATE VIEW {name} AS {query}")
 
 
-def match_school_codes(schools: pl.DataFrame, directory: pl.DataFrame) -> pl.DataFrame:
-    """The CDS code of each school (``_sender``, ``sourcedId``, ``name``, ``identifier``).
-
-    It is told by a CDS code among its ids, by its NCES ID (the directory's district and school
-    part), or by its name, if the district has one school of that name. ``directory`` has
-    ``CDSCode``, ``School`` and, of a received one, ``NCESDist`` and ``NCESSchool``.
-    """
-    of_districts = directory.filter(pl.col("CDSCode").str.tail(7) != "0000000").select(
-        "CDSCode",
-        pl.col("CDSCode").str.head(7).alias("_sender"),
-        pl.concat_str("NCESDist", "NCESSchool").alias("nces"),
-        pl.col("NCESSchool").alias("nces_school"),
-        _folded("School").alias("folded"),
-    )
-    asked = schools.with_columns(
-        _folded("name").alias("folded"),
-        pl.col("identifier").str.replace_all(r"[^0-9]", "").alias("digits"),
-    )
-    by_id = [
-        _told("cds code", asked, of_districts, "identifier", "CDSCode"),
-        _told("cds code", asked, of_districts, "sourcedId", "CDSCode"),
-        _told("nces id", asked, of_districts, "digits", "nces"),
-        _told("nces id", asked, of_districts, "digits", "nces_school"),
-    ]
-    unique = of_districts.filter(pl.struct("_sender", "folded").is_unique())
-    by_name = _told("name", asked, unique, "folded", "folded")
-    return pl.concat([*by_id, by_name]).unique(
-        ["_sender", "sourcedId"], keep="first", maintain_order=True
-    )
-
-
-def _folded(column: str) -> pl.Expr:
-    return pl.col(column).str.to_lowercase().str.replace_all(r"[^a-z0-9]", "")
-
-
-def _told(by: str, asked: pl.DataFrame, known: pl.DataFrame, here: str, there: str) -> pl.DataFrame:
-    """Schools whose ``here`` is a known school's ``there``."""
-    known = known.select("_sender", "CDSCode", pl.col(there).alias("told")).drop_nulls()
-    found = asked.select("_sender", "sourcedId", pl.col(here).alias("told")).join(
-        known.filter(pl.col("told") != ""), on=["_sender", "told"]
-    )
-    return found.select("_sender", "sourcedId", "CDSCode", pl.lit(by).alias("told_by"))
-
-
-def record_school_codes(connection: duckdb.DuckDBPyConnection, directory: pl.DataFrame) -> None:
-    """Notes the CDS codes of all schools of OneRoster sets, if they have changed."""
-    schools = connection.sql(
-        f"SELECT _sender, sourcedId, name, identifier FROM {oneroster.ORGS.name} "
-        f"WHERE _active AND type = {_SCHOOL}"
-    ).pl()
-    new = match_school_codes(schools, directory).sort("_sender", "sourcedId")
-    old = connection.sql("FROM school_codes ORDER BY _sender, sourcedId").pl()
-    if new.equals(old.select(new.columns).cast(new.schema)):
-        return
-    with transaction(connection):
-        connection.execute("DELETE FROM school_codes")
-        connection.register("codes", new.to_arrow())
-        connection.execute("INSERT INTO school_codes BY NAME SELECT * FROM codes")
-        connection.unregister("codes")
-
-
 DISAGREEMENT_SHARE = 0.10
-"""Share of a school's students in one roster only from which on the two are said to disagree: some
-students come and go between two exports, a tenth of a school does not."""
+"""The rosters of a school disagree if a larger share of its students is in only one of them. Some
+students come and go between two exports; a tenth of a school does not."""
 
 
-def find_disagreeing_schools(covered: pl.DataFrame) -> pl.DataFrame:
-    """The schools of ``covered`` (as of ``coverage``) whose rosters disagree, the worst first."""
+def find_disagreeing_schools(compared: pl.DataFrame) -> pl.DataFrame:
+    """Returns the schools of ``compared`` (as ``compare_rosters`` does) that disagree most first.
+
+    ``DISAGREEMENT_SHARE`` says which schools disagree.
+    """
     apart = pl.col("only in transcripts") + pl.col("only in OneRoster")
-    return covered.filter(apart > DISAGREEMENT_SHARE * (apart + pl.col("in both"))).sort(
+    return compared.filter(apart > DISAGREEMENT_SHARE * (apart + pl.col("in both"))).sort(
         apart, descending=True, maintain_order=True
     )
 
 
 def compare_rosters(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """Students of the transcript roster and of OneRoster, counted by school.
+    """Counts the students of the transcript roster and of OneRoster by school.
 
-    ``district``, ``school`` (their codes), ``in both``, ``only in transcripts``,
-    ``only in OneRoster``: of districts that send both. A student is the same in both if one of the
-    ids that OneRoster has of them (``identifier``, ``sourcedId``, ``username``, ``userIds``) is
-    their local id or SSID.
+    Returns ``district``, ``school`` (their codes), ``in both``, ``only in transcripts`` and
+    ``only in OneRoster`` for districts that send both. A student is in both if one of OneRoster's
+    ids (``identifier``, ``sourcedId``, ``username``, ``userIds``) is the local id or the SSID.
     """
     return connection.sql(
         f"""

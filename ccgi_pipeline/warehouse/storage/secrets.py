@@ -1,7 +1,8 @@
-"""The extensions and secrets that DuckDB needs to reach a catalog server or object storage.
+"""The secrets that DuckDB needs to reach a catalog server or object storage.
 
-Belongs here: loading extensions, and credentials as bound values, so that no statement or message
-contains a password. Does not belong here: reading credentials from the environment (location).
+Belongs here: credentials as bound values, so that no statement or message contains a password. Does
+not belong here: reading credentials from the environment (location), extensions
+(common.extensions).
 """
 
 from __future__ import annotations

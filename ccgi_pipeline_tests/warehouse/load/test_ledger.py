@@ -24,6 +24,7 @@ from ccgi_pipeline.warehouse.load.drop_records import (
     read_known_drops,
     read_remembered_files,
     record_arrivals,
+    record_receipts,
 )
 from ccgi_pipeline.warehouse.load.ledger import LedgerError, load_drops
 from ccgi_pipeline.warehouse.queries import health as health_queries
@@ -127,18 +128,18 @@ def test_every_drop_waits_for_its_answer_until_it_has_one(connection: duckdb.Duc
     load_drops(connection, drops, verification, ON)
     waiting = [a for a in receipt_queries.read_due_receipts(connection) if a.sender == "0000008"]
     assert [answer.drop_id for answer in waiting] == [drops[0].id]
-    receipt_queries.record_receipts(connection, waiting, ON)
+    record_receipts(connection, waiting, ON)
     assert not [a for a in receipt_queries.read_due_receipts(connection) if a.sender == "0000008"]
 
 
 def test_a_drop_that_came_again_is_answered_once_a_night(connection: duckdb.DuckDBPyConnection):
     drops, verification = _verified("0000009", ((_A,),))
     load_drops(connection, drops, verification, ON)
-    receipt_queries.record_receipts(connection, receipt_queries.read_due_receipts(connection), ON)
+    record_receipts(connection, receipt_queries.read_due_receipts(connection), ON)
     record_arrivals(connection, ReceivedDrops((), tuple(drops), (), (), ()), ON)
     (again,) = (a for a in receipt_queries.read_due_receipts(connection) if a.sender == "0000009")
     assert (again.verdict, again.again) == ("duplicate", drops[0].files[0][0].path)
-    receipt_queries.record_receipts(connection, [again], ON)
+    record_receipts(connection, [again], ON)
     assert not [a for a in receipt_queries.read_due_receipts(connection) if a.sender == "0000009"]
 
 

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from ccgi_pipeline.feeds.oneroster import CLASSES, ENROLLMENTS, ORGS, ROLES, USERS
+from ccgi_pipeline.warehouse.load.school_codes import match_school_codes
 from ccgi_pipeline.warehouse.queries import rosters
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline_tests.files import as_bytes
@@ -55,7 +56,7 @@ def _school(
     ],
 )
 def test_a_schools_code_is_told_by_what_it_has(school: pl.DataFrame, code: str, by: str):
-    found = rosters.match_school_codes(school, DIRECTORY)
+    found = match_school_codes(school, DIRECTORY)
     assert found.select("CDSCode", "told_by").rows() == [(code, by)]
 
 
@@ -63,12 +64,12 @@ def test_a_schools_code_is_told_by_what_it_has(school: pl.DataFrame, code: str, 
     "school", [_school(), _school(name="Twin Elementary"), _school(identifier="99999")]
 )
 def test_a_school_that_cannot_be_told_has_no_code(school: pl.DataFrame):
-    assert rosters.match_school_codes(school, DIRECTORY).is_empty()
+    assert match_school_codes(school, DIRECTORY).is_empty()
 
 
 def test_a_school_of_another_district_is_none_of_ours():
     foreign = _school(identifier=PALM_SPRINGS_HIGH).with_columns(_sender=pl.lit("0161192"))
-    assert rosters.match_school_codes(foreign, DIRECTORY).is_empty()
+    assert match_school_codes(foreign, DIRECTORY).is_empty()
 
 
 def _user(id_: str, role: str = "student", **cells: str) -> Line:
