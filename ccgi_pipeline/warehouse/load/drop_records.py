@@ -1,7 +1,7 @@
 """The records of drops: which files arrived, which drop they belong to, the order of loading.
 
-Belongs here: the tables drops, drop_files, duplicates, received_files and receipts. Does not belong here:
-what became of a drop's lines (ledger), reading drops to load them again (queries.drops).
+Belongs here: the tables drops, drop_files, duplicates, received_files and receipts. Does not belong
+here: what became of a drop's lines (ledger), reading drops to load them again (queries.drops).
 """
 
 from __future__ import annotations
