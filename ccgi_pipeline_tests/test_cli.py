@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from ccgi_pipeline import cli
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline_tests.files import as_bytes
@@ -102,95 +106,130 @@ def test_checking_changes_nothing(broken: Path) -> None:
     assert bytes_below(broken) == before
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["demo"],
-        ["generate"],
-        ["run"],
-        ["check"],
-        ["dictionary"],
-        ["explain"],
-        ["purge"],
-        ["audit", "list"],
-        ["audit", "verify"],
-        ["profiles", "check"],
-        ["profiles", "schema"],
-        ["hold", "list"],
-        ["hold", "show"],
-        ["hold", "approve"],
-        ["hold", "discard"],
-        ["replay"],
-        ["status"],
-        ["support-bundle"],
-        ["heartbeat"],
-        ["notices", "test"],
-        ["notices", "list"],
-        ["ui"],
-        ["worker"],
-        ["bench", "night"],
-        ["bench", "page"],
-        ["bench", "check"],
-        ["bench", "eligibility"],
-        ["bench", "lookup"],
-        ["bench", "sftp"],
-        ["access", "list"],
-        ["access", "replace"],
-        ["access", "revoke"],
-        ["encryption", "new-key"],
-        ["encryption", "change-key"],
-        ["encryption", "status"],
-        ["warehouse", "move"],
-        ["deliveries", "list"],
-        ["deliveries", "show"],
-        ["rebuild"],
-        ["lookup", "generate"],
-        ["lookup", "load"],
-        ["lookup", "client", "add"],
-        ["lookup", "client", "list"],
-        ["lookup", "client", "rotate"],
-        ["lookup", "client", "disable"],
-        ["lookup", "serve"],
-        ["lookup", "enrollments"],
-        ["lookup", "match"],
-        ["lookup", "uniqueness"],
-        ["lookup", "rules"],
-    ],
-    ids=" ".join,
-)
-def test_every_command_shows_an_example(command: list[str]) -> None:
-    result = ccgi(*command, "--help")
+# --- help -----------------------------------------------------------------------------------------
+
+
+def _commands(group: click.Group) -> Iterator[tuple[list[str], click.Command]]:
+    """Every command below a group, with the words that call it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from (([name, *words], found) for words, found in _commands(command))
+        else:
+            yield [name], command
+
+
+COMMANDS = {" ".join(words): command for words, command in _commands(main)}
+
+
+def test_there_are_all_the_commands() -> None:
+    assert len(COMMANDS) >= 50
+    modules = {path.stem.replace("_", "-") for path in Path(cli.__path__[0]).glob("*.py")}
+    assert modules - {"--init--", "common"} == set(cli.COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_shows_an_example(name: str) -> None:
+    result = ccgi(*name.split(), "--help")
     assert result.exit_code == 0
-    assert "Example:" in result.output
+    _, _, example = result.output.partition("\n  Example:\n")
+    assert f"ccgi {name}" in " ".join(example.split())
 
 
-def test_every_command_is_covered_by_the_example_test() -> None:
-    assert set(main.commands) == {
-        "demo",
-        "generate",
-        "run",
-        "check",
-        "dictionary",
-        "encryption",
-        "explain",
-        "audit",
-        "profiles",
-        "purge",
-        "hold",
-        "replay",
-        "status",
-        "support-bundle",
-        "heartbeat",
-        "notices",
-        "access",
-        "deliveries",
-        "rebuild",
-        "lookup",
-        "ui",
-        "worker",
-        "warehouse",
-        "bench",
+def test_the_table_of_commands_says_what_their_help_says() -> None:
+    context = click.Context(main)
+    for name, line in cli.COMMANDS.items():
+        command = main.get_command(context, name)
+        assert command is not None
+        assert command.get_short_help_str(limit=200) == line
+    shown = ccgi("--help").output.splitlines()
+    for name, line in cli.COMMANDS.items():
+        assert f"  {name}".ljust(18) + line in shown, "a line is as wide as a terminal"
+
+
+_LIBRARIES = {
+    *("cryptography", "dagster", "duckdb", "jinja2", "numpy", "pandera", "paramiko", "polars"),
+    *("pyarrow", "pydantic", "rich", "splink", "sqlcipher3"),
+}
+
+
+def _imported_by(*arguments: str, **environment: str) -> set[str]:
+    """The modules that a run of ``ccgi`` imports."""
+    run = f"""
+import atexit, sys
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+from ccgi_pipeline import cli
+from ccgi_pipeline.cli import main
+main({list(arguments)!r}, prog_name="ccgi")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", run],
+        capture_output=True,
+        check=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    assert done.stdout
+    return set(done.stderr.split())
+
+
+_COMPLETION = {"_CCGI_COMPLETE": "bash_complete", "COMP_WORDS": "ccgi st", "COMP_CWORD": "1"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [(["--help"], {}), (["--version"], {}), ([], _COMPLETION)],
+    ids=["help", "version", "completion"],
+)
+def test_help_version_and_completion_import_no_command_and_no_library(
+    arguments: list[str], environment: dict[str, str]
+) -> None:
+    imported = _imported_by(*arguments, **environment)
+    ours = {name for name in imported if name.startswith("ccgi_pipeline")}
+    assert ours <= {
+        "ccgi_pipeline",
+        "ccgi_pipeline.cli",
+        "ccgi_pipeline.common",
+        "ccgi_pipeline.common.errors",
     }
+    assert not imported & _LIBRARIES
+
+
+def test_completion_names_commands_options_and_families() -> None:
+    def completed(words: str, at: int) -> list[str]:
+        environment = {
+            "COMP_WORDS": words,
+            "COMP_CWORD": f"{at}",
+            "_CCGI_COMPLETE": "bash_complete",
+        }
+        result = CliRunner().invoke(main, [], prog_name="ccgi", env=environment)
+        return [line.partition(",")[2] for line in result.output.splitlines()]
+
+    assert completed("ccgi s", 1) == ["status", "support-bundle"]
+    assert completed("ccgi hold a", 2) == ["approve"]
+    assert completed("ccgi status --w", 2) == ["--warehouse"]
+    assert "oneroster" in completed("ccgi check --family o", 3)
+
+
+_OWN_FILES = {"cryptography", "sqlcipher3"}
+"""Of these a few enumerations and options are made; they are quick to import."""
+
+
+def test_the_help_of_a_command_imports_no_slow_library() -> None:
+    run = """
+import sys, click
+from ccgi_pipeline.cli import COMMANDS, main
+for name in COMMANDS:
+    main.get_command(click.Context(main), name).get_help(click.Context(main))
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, check=True, text=True)
+    imported = set(done.stdout.split())
+    assert "ccgi_pipeline.cli.check" in imported
+    assert not imported & (_LIBRARIES - _OWN_FILES)
+    assert "ccgi_pipeline.feeds" not in imported
 
 
 def test_generating_twice_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -226,21 +265,6 @@ def test_a_date_that_is_none_is_refused(good: Path) -> None:
 # --- the three folders ----------------------------------------------------------------------------
 
 _FOLDERS = ("inbox", "outbox", "warehouse")
-
-
-def _commands(group: click.Group) -> Iterator[tuple[list[str], click.Command]]:
-    """Every command below a group, with the words that call it."""
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            yield from (([name, *words], found) for words, found in _commands(command))
-        else:
-            yield [name], command
-
-
-COMMANDS = {" ".join(words): command for words, command in _commands(main)}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

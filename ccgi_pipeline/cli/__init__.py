@@ -1,91 +1,102 @@
 """The command line: ``ccgi``.
 
-Belongs here: the commands put together. Their arguments, what they print and their exit status are
-in the modules beside this one; everything else is done by the rooms.
+Belongs here: the table of commands, and how errors end one. Each command's arguments, what it
+prints and its exit status are in the module of its name; everything else is done by other rooms.
+
+A command's module is imported when the command is called, not before: help, version and shell
+completion answer from the table. The modules themselves import libraries and other rooms inside
+their functions, so that the help of one command is quick, too.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ccgi_pipeline.cli.access import access
-from ccgi_pipeline.cli.audit import audit
-from ccgi_pipeline.cli.bench import bench
-from ccgi_pipeline.cli.check import check
-from ccgi_pipeline.cli.deliveries import deliveries
-from ccgi_pipeline.cli.demo import demo
-from ccgi_pipeline.cli.dictionary import dictionary
-from ccgi_pipeline.cli.encryption import encryption
-from ccgi_pipeline.cli.explain import explain
-from ccgi_pipeline.cli.generate import generate
-from ccgi_pipeline.cli.heartbeat import heartbeat
-from ccgi_pipeline.cli.hold import hold
-from ccgi_pipeline.cli.lookup import lookup
-from ccgi_pipeline.cli.notices import notices
-from ccgi_pipeline.cli.profiles import profiles
-from ccgi_pipeline.cli.purge import purge
-from ccgi_pipeline.cli.rebuild import rebuild
-from ccgi_pipeline.cli.replay import replay
-from ccgi_pipeline.cli.run import run
-from ccgi_pipeline.cli.status import status
-from ccgi_pipeline.cli.support_bundle import support_bundle
-from ccgi_pipeline.cli.ui import ui
-from ccgi_pipeline.cli.warehouse import warehouse
-from ccgi_pipeline.cli.worker import worker
 from ccgi_pipeline.common.errors import UnexpectedError, to_pipeline_error
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMMANDS: Mapping[str, str] = {
+    "access": "Manages the public keys of districts' SFTP accounts.",
+    "audit": "Shows and proves the log of what was done by hand.",
+    "bench": "Measures the project beside the engine's own floor.",
+    "check": "Judges files, zips or folders without changing anything.",
+    "deliveries": "Shows what was delivered to districts' folders.",
+    "demo": "Makes a synthetic state and runs one night over it.",
+    "dictionary": "Prints every feed, column, rule and report.",
+    "encryption": "Manages the keys of encryption at rest.",
+    "explain": "Explains a student's eligibility or one row of a report.",
+    "generate": "Writes synthetic drops of every family.",
+    "heartbeat": "Checks the daemon, sensor, nights, deliveries and disks.",
+    "hold": "Shows and answers drops that wait for an operator.",
+    "lookup": "Serves, asks and analyses the SSID Data Lookup.",
+    "notices": "Shows and tests the notices to the operator.",
+    "profiles": "Checks and describes the settings file profiles.toml.",
+    "purge": "Deletes a district's data or old data, with a proof.",
+    "rebuild": "Makes a file that was delivered again, byte for byte.",
+    "replay": "Judges lines that were kept out once more.",
+    "run": "Runs one night over the inbox.",
+    "status": "Shows each district's newest drops and deliveries.",
+    "support-bundle": "Writes a zip for support, without personal data.",
+    "ui": "Opens the Dagster UI over a warehouse.",
+    "warehouse": "Moves a warehouse into PostgreSQL or back into its folder.",
+    "worker": "Takes steps of nights from Celery's broker.",
+}
+"""Each command's name and the first sentence of its help."""
 
 
 class _Commands(click.Group):
-    """Commands that end with words where an error of ours, a full disk or a damaged catalog does.
+    """Commands that are imported when called, and end with a message instead of a traceback.
 
-    What nobody foresaw keeps its trace: it is for the developers.
+    An error that the pipeline did not expect keeps its traceback for the developers.
     """
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - as click has it
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Returns the commands' names."""
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Imports the command of a name."""
+        if cmd_name not in COMMANDS:
+            return None
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"{__name__}.{name}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Writes the table of commands into the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([*COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Completes the name of a command, or an option."""
+        from click.shell_completion import CompletionItem
+
+        names = (name for name in COMMANDS if name.startswith(incomplete))
+        return [
+            *(CompletionItem(name, help=COMMANDS[name]) for name in names),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Runs the command."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            ours = to_pipeline_error(error)
-            if isinstance(ours, UnexpectedError):
+            known = to_pipeline_error(error)
+            if isinstance(known, UnexpectedError):
                 raise
-            raise click.ClickException(str(ours)) from None
+            raise click.ClickException(str(known)) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ccgi-pipeline")
 def main() -> None:
     """California's district data sharing: districts' files in, reports and receipts out."""
-
-
-for command in (
-    demo,
-    generate,
-    run,
-    check,
-    status,
-    heartbeat,
-    notices,
-    hold,
-    replay,
-    access,
-    deliveries,
-    rebuild,
-    lookup,
-    explain,
-    purge,
-    audit,
-    profiles,
-    encryption,
-    warehouse,
-    dictionary,
-    support_bundle,
-    bench,
-    ui,
-    worker,
-):
-    main.add_command(command)

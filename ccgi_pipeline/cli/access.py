@@ -28,14 +28,14 @@ _by = click.option("--by", required=True, help="Who does this: your name.")
 
 @click.group()
 def access() -> None:
-    """Keys that open districts' accounts on this machine's SFTP server."""
+    """Manages the public keys of districts' SFTP accounts."""
 
 
 @access.command("list", epilog=EXAMPLE.format("ccgi access list"))
 @_keys
 def list_(keys: Path) -> None:
     """Shows who can come in: account, key, since when, by whom."""
-    from ccgi_pipeline.sftp import district_keys  # noqa: PLC0415 - paramiko takes its time
+    from ccgi_pipeline.sftp import district_keys
 
     try:
         known = district_keys.list_access(keys)
@@ -94,7 +94,7 @@ def replace(
 
     Sessions that are still open with a former key are ended.
     """
-    from ccgi_pipeline.sftp import district_keys  # noqa: PLC0415
+    from ccgi_pipeline.sftp import district_keys
 
     if (public_key is None) == (out is None):
         msg = "give one of --public-key and --generate"
@@ -125,7 +125,7 @@ def replace(
 @_by
 def revoke(account: str, keys: Path, by: str) -> None:
     """Removes all keys of an account, and ends its sessions."""
-    from ccgi_pipeline.sftp import district_keys  # noqa: PLC0415
+    from ccgi_pipeline.sftp import district_keys
 
     try:
         district_keys.revoke_keys(keys, account, by=by)
@@ -136,7 +136,7 @@ def revoke(account: str, keys: Path, by: str) -> None:
 
 
 def _end_sessions(account: str) -> None:
-    from ccgi_pipeline.sftp.district_keys import end_sessions  # noqa: PLC0415
+    from ccgi_pipeline.sftp.district_keys import end_sessions
 
     ended = end_sessions(account)
     if ended is None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def audit() -> None:
-    """Who approved, released, rebuilt, explained, purged, looked up: a log that only grows."""
+    """Shows and proves the log of what was done by hand."""
 
 
 @audit.command("list", epilog=EXAMPLE.format("ccgi audit list"))
@@ -31,7 +31,7 @@ def audit() -> None:
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 def list_(warehouse: Path, student: str | None, form: str) -> None:
     """Shows the entries, oldest first. Students are told by pseudonyms; --student finds one."""
-    from ccgi_pipeline.operations import audit_log as log  # noqa: PLC0415
+    from ccgi_pipeline.operations import audit_log as log
 
     try:
         found = log.read_entries(warehouse)
@@ -75,7 +75,7 @@ def list_(warehouse: Path, student: str | None, form: str) -> None:
 )
 def verify(warehouse: Path, heads: Sequence[str]) -> None:
     """Proves that no entry was changed, taken out or put in. Exit status 1: one was."""
-    from ccgi_pipeline.operations import audit_log as log  # noqa: PLC0415
+    from ccgi_pipeline.operations import audit_log as log
 
     try:
         end: Head = log.verify_log(warehouse, [log.Head.of(text) for text in heads])

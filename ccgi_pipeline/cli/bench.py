@@ -41,7 +41,7 @@ def bench_night(
     encrypted: bool,  # noqa: FBT001 - click passes by name
 ) -> None:
     """A whole night over a synthetic state: seconds, memory, ratio to the floor."""
-    from ccgi_pipeline.bench import night  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.bench import night
 
     with progress_bars():
         figures = night.bench_night(data, districts, students, on or today(), encrypted=encrypted)
@@ -59,7 +59,7 @@ def bench_night(
 )
 def bench_page(page: Path, figures: Path) -> None:
     """Writes measured figures into PAGE, between its marks, and draws their picture."""
-    from ccgi_pipeline.bench import page as pages  # noqa: PLC0415
+    from ccgi_pipeline.bench import page as pages
 
     try:
         nights = pages.figures_in(figures)
@@ -85,7 +85,7 @@ def bench_page(page: Path, figures: Path) -> None:
 @date_option
 def bench_check(family: str, lines: int, data: Path, form: str, on: date | None) -> None:
     """One large file: seconds, memory, ratio to the floor."""
-    from ccgi_pipeline.bench import components  # noqa: PLC0415
+    from ccgi_pipeline.bench import components
 
     figures = components.bench_check(data, family, lines, on or today())
     if form == "json":
@@ -102,7 +102,7 @@ def bench_check(family: str, lines: int, data: Path, form: str, on: date | None)
 )
 def bench_eligibility(students: int, data: Path, form: str) -> None:
     """CSU and UC eligibility of many students: seconds, memory, ratio to the floor."""
-    from ccgi_pipeline.bench import components  # noqa: PLC0415
+    from ccgi_pipeline.bench import components
 
     figures = components.bench_eligibility(data, students)
     if form == "json":
@@ -119,8 +119,8 @@ def bench_eligibility(students: int, data: Path, form: str) -> None:
 )
 def bench_lookup(count: int, data: Path, form: str) -> None:
     """The SSID look-up: loading beside sorting the same rows, look-ups and requests a second."""
-    from ccgi_pipeline.bench.lookup import measure_lookup  # noqa: PLC0415
-    from ccgi_pipeline.synthetic.identities import identities  # noqa: PLC0415
+    from ccgi_pipeline.bench.lookup import measure_lookup
+    from ccgi_pipeline.synthetic.identities import identities
 
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(parents=True)
@@ -154,7 +154,7 @@ def bench_lookup(count: int, data: Path, form: str) -> None:
 )
 def bench_sftp(megabytes: int, small_files: int, rounds: int, form: str) -> None:
     """SFTP to and from a server on this machine, beside OpenSSH's own program."""
-    from ccgi_pipeline.bench.sftp import measure_sftp  # noqa: PLC0415
+    from ccgi_pipeline.bench.sftp import measure_sftp
 
     try:
         figures = measure_sftp(megabytes=megabytes, small_files=small_files, rounds=rounds)

@@ -12,15 +12,13 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, NOTHING, SUCCESS, date_option, today
+from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, NOTHING, SUCCESS, Family, date_option, today
 from ccgi_pipeline.common.errors import PipelineError
-from ccgi_pipeline.feeds.registry import FAMILIES
-from ccgi_pipeline.profiles import profiles_in, read_profiles
 
 
 @click.command(epilog=EXAMPLE.format("ccgi check ToSend/ --family transcript"))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--family", type=click.Choice(list(FAMILIES)), help="What the files are.")
+@click.option("--family", type=Family(), help="The family of the files [recognised by itself].")
 @click.option(
     "--warehouse",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
@@ -54,11 +52,14 @@ def check(  # noqa: PLR0913 - one for each option
     *,
     show_values: bool,
 ) -> None:
-    """Judges files, zips or folders as the night would, changing nothing.
+    """Judges files, zips or folders without changing anything.
+
+    Files get the verdict that a night would give them.
 
     Exit status 0: every line can be loaded. 1: a line or a file cannot. 2: nothing to judge.
     """
-    from ccgi_pipeline.verification import offline_check, receipt_html, receipts  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.profiles import profiles_in, read_profiles
+    from ccgi_pipeline.verification import offline_check, receipt_html, receipts
 
     missing = [path for path in paths if not path.exists()]
     for path in missing:
@@ -68,7 +69,7 @@ def check(  # noqa: PLR0913 - one for each option
     known, settings = None, None
     try:
         if warehouse is not None:
-            from ccgi_pipeline.nightly.reference_lookup import open_offline_lookup  # noqa: PLC0415
+            from ccgi_pipeline.nightly.reference_lookup import open_offline_lookup
 
             known, settings = open_offline_lookup(warehouse), read_profiles(warehouse)
         if profiles is not None:

@@ -10,17 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Column, Table
 
 from ccgi_pipeline.common.environment import DEFAULT_FOLDERS, INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.common.progress import observe_progress
 from ccgi_pipeline.common.time_zone import CALIFORNIA
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 EXAMPLE = "\b\nExample:\n  {}"
 SUCCESS, FAILURE, NOTHING = 0, 1, 2
@@ -40,6 +39,35 @@ class Day(click.ParamType[date]):
             return value if isinstance(value, date) else date.fromisoformat(str(value))
         except ValueError:
             self.fail("write the date as YYYY-MM-DD", param, ctx)
+
+
+class Family(click.ParamType[str]):
+    """The name of a family; the declarations are imported only when one is given."""
+
+    name = "family"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Returns the name if there is such a family."""
+        from ccgi_pipeline.feeds.registry import FAMILIES
+
+        if value not in FAMILIES:
+            self.fail(f"there is no family {value!r}; there are {', '.join(FAMILIES)}", param, ctx)
+        return str(value)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Completes the name of a family."""
+        from click.shell_completion import CompletionItem
+
+        from ccgi_pipeline.feeds.registry import FAMILIES
+
+        return [CompletionItem(name) for name in FAMILIES if name.startswith(incomplete)]
 
 
 def today() -> date:
@@ -132,6 +160,16 @@ def warehouse_option(
 @contextmanager
 def progress_bars() -> Iterator[None]:
     """One bar a step on standard error; plain lines of text where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+    from rich.table import Column
+
     console = Console(stderr=True)
     if not console.is_terminal:
         with observe_progress(_PlainProgress()):
@@ -175,6 +213,10 @@ class _PlainProgress:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
     """A table for people; the last column may wrap, ids and counts never do."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     numeric = [
         all(row[place].replace(",", "").isdigit() for row in cells) for place in range(len(columns))

@@ -27,7 +27,10 @@ _SHOWN_OF_ID = 12
 
 @click.group()
 def deliveries() -> None:
-    """What was sent to districts' folders, and what became of it there."""
+    """Shows what was delivered to districts' folders.
+
+    Each delivery has a state: sent, verified, picked up, changed, and others.
+    """
 
 
 @deliveries.command(

@@ -27,7 +27,7 @@ from ccgi_pipeline.common.progress import ProgressCounter
 @click.option("--students", default=3000, show_default=True)
 def demo(data: Path, districts: int, students: int) -> None:
     """Makes a synthetic state and runs one night over it."""
-    from ccgi_pipeline.synthetic import generate  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.synthetic import generate
 
     on = today()
     shutil.rmtree(data / "inbox", ignore_errors=True)

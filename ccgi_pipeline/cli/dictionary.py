@@ -13,7 +13,10 @@ from ccgi_pipeline.cli.common import EXAMPLE
 @click.command(epilog=EXAMPLE.format("ccgi dictionary --format json"))
 @click.option("--format", "form", type=click.Choice(["markdown", "json"]), default="markdown")
 def dictionary(form: str) -> None:
-    """Prints every feed, column, rule and report, from their declarations."""
-    from ccgi_pipeline import dictionary as pages  # noqa: PLC0415 - it takes its time to import
+    """Prints every feed, column, rule and report.
+
+    It is generated from the declarations of the feeds and reports.
+    """
+    from ccgi_pipeline import dictionary as pages
 
     click.echo(pages.as_json() if form == "json" else pages.as_markdown(), nl=False)

@@ -15,7 +15,7 @@ from ccgi_pipeline.cli.common import EXAMPLE, warehouse_option
 
 @click.group()
 def encryption() -> None:
-    """Encryption at rest: keys, and what is encrypted."""
+    """Manages the keys of encryption at rest."""
 
 
 @encryption.command(
@@ -23,7 +23,7 @@ def encryption() -> None:
 )
 def new_key() -> None:
     """Prints a new key. Keep a copy of it in another place: without it nothing can be read."""
-    from ccgi_pipeline.encryption import keys  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.encryption import keys
 
     click.echo(keys.generate_key())
 
@@ -44,7 +44,7 @@ def change_key(warehouse: Path, new_key_file: Path) -> None:
 
     The old key is refused from then on: name the new one in the environment.
     """
-    from ccgi_pipeline.encryption import keys  # noqa: PLC0415
+    from ccgi_pipeline.encryption import keys
 
     keys.change_key(warehouse, keys.read_key_file(new_key_file))
     click.echo("The new key is in force, the old one is refused.")
@@ -54,7 +54,7 @@ def change_key(warehouse: Path, new_key_file: Path) -> None:
 @warehouse_option("The warehouse, or the folder of the look-up.")
 def status(warehouse: Path) -> None:
     """Tells whether the folder is encrypted, how, and since when by its present key."""
-    from ccgi_pipeline.encryption import keys  # noqa: PLC0415
+    from ccgi_pipeline.encryption import keys
 
     if not (warehouse / keys.FILE_NAME).exists():
         click.echo("not encrypted")

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
@@ -90,7 +89,7 @@ def explain(  # noqa: PLR0913, PLR0917 - click passes one for each option
     foster_focus: bool,
     show_values: bool,
 ) -> None:
-    """Shows how a figure came about: of one student, or in one row of a report.
+    """Explains a student's eligibility or one row of a report.
 
     With an SSID: how the CSU and UC eligibility of the student is estimated, course by course.
 
@@ -112,7 +111,7 @@ def explain(  # noqa: PLR0913, PLR0917 - click passes one for each option
     if system or foster_focus:
         msg = "--system and --foster-focus are for a student's eligibility"
         raise click.UsageError(msg)
-    from ccgi_pipeline.operations import trace  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.operations import trace
 
     try:
         spec = trace.find_report(report)
@@ -180,10 +179,10 @@ def _print_lines(file: SentFile, listed: int, cells: Mapping[int, Mapping[str, s
 def _explain_student(
     ssid: str, warehouse: Path, system: str | None, on: date, *, foster_focus: bool
 ) -> None:
-    from ccgi_pipeline.eligibility.explanation import explain as explained  # noqa: PLC0415
-    from ccgi_pipeline.eligibility.systems import systems_on  # noqa: PLC0415
-    from ccgi_pipeline.warehouse.queries.course_histories import read_student_histories  # noqa: PLC0415
-    from ccgi_pipeline.warehouse.storage.connection import open_warehouse  # noqa: PLC0415
+    from ccgi_pipeline.eligibility.explanation import explain as explained
+    from ccgi_pipeline.eligibility.systems import systems_on
+    from ccgi_pipeline.warehouse.queries.course_histories import read_student_histories
+    from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 
     about = {
         "student": audit_log.make_pseudonym(warehouse, ssid),
@@ -205,6 +204,8 @@ def _explain_student(
 def _print_explanation(
     cd: str, system: System, told: Explanation, names: Mapping[str, str]
 ) -> None:
+    from rich.console import Console
+
     console = Console()
     result = told.result
     console.print(f"\n[bold]{system.name}: {result['status']}[/bold] (district {cd}, an estimate)")

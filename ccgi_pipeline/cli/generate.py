@@ -31,8 +31,11 @@ from ccgi_pipeline.common.progress import ProgressCounter
 def generate(  # noqa: PLR0913, PLR0917 - click passes one for each option
     out: Path, districts: int, students: int, seed: int, defects: float, days: int, on: date | None
 ) -> None:
-    """Writes drops of every family for a synthetic state. Same arguments, same bytes."""
-    from ccgi_pipeline.synthetic import generate as make  # noqa: PLC0415 - it takes its time to import
+    """Writes synthetic drops of every family.
+
+    The same arguments give the same bytes. Same arguments, same bytes.
+    """
+    from ccgi_pipeline.synthetic import generate as make
 
     with progress_bars():
         made = make(

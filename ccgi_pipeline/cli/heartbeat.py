@@ -23,12 +23,12 @@ from ccgi_pipeline.common.errors import PipelineError
     "--notify", is_flag=True, help="Send notices of new troubles and of those that are over."
 )
 def heartbeat(warehouse: Path, outbox: Path, inbox: Path, *, notify: bool) -> None:
-    """Checks the daemon, sensor, nights, deliveries, disks and catalog.
+    """Checks the daemon, sensor, nights, deliveries and disks.
 
     Exit status 1: something is wrong; what to do is printed.
     """
-    from ccgi_pipeline.nightly.paths import PipelinePaths  # noqa: PLC0415
-    from ccgi_pipeline.runtime.dagster_instance import check_from_outside  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.nightly.paths import PipelinePaths
+    from ccgi_pipeline.runtime.dagster_instance import check_from_outside
 
     folders = PipelinePaths(inbox, outbox, warehouse)
     try:

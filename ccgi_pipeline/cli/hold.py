@@ -16,7 +16,6 @@ import click
 from ccgi_pipeline.cli.common import EXAMPLE, date_option, print_table, today, warehouse_option
 from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
-from ccgi_pipeline.profiles import read_profiles
 
 if TYPE_CHECKING:
     from ccgi_pipeline.warehouse.load.approvals import Hold
@@ -24,15 +23,18 @@ if TYPE_CHECKING:
 
 @click.group()
 def hold() -> None:
-    """Drops that would end far more records than a day does, and wait for an answer."""
+    """Shows and answers drops that wait for an operator.
+
+    A drop is held if it would end far more records than usual.
+    """
 
 
 @hold.command("list", epilog=EXAMPLE.format("ccgi hold list"))
 @warehouse_option()
 def list_(warehouse: Path) -> None:
     """Shows the held drops, newest first."""
-    from ccgi_pipeline.warehouse.load import approvals  # noqa: PLC0415 - DuckDB takes its time
-    from ccgi_pipeline.warehouse.storage.connection import open_warehouse  # noqa: PLC0415 - DuckDB takes its time
+    from ccgi_pipeline.warehouse.load import approvals
+    from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 
     _bring_up_to_date(warehouse)
     with open_warehouse(warehouse, read_only=True) as connection:
@@ -62,8 +64,8 @@ def list_(warehouse: Path) -> None:
 @warehouse_option()
 def show(drop: str, warehouse: Path) -> None:
     """Shows what a held drop would end, and the likely cause."""
-    from ccgi_pipeline.warehouse.load import approvals  # noqa: PLC0415
-    from ccgi_pipeline.warehouse.storage.connection import open_warehouse  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.load import approvals
+    from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 
     _bring_up_to_date(warehouse)
     with open_warehouse(warehouse, read_only=True) as connection:
@@ -76,9 +78,9 @@ def show(drop: str, warehouse: Path) -> None:
 
 def _bring_up_to_date(warehouse: Path) -> None:
     """Has a warehouse of an older version what is read here; a night that writes has seen to it."""
-    from ccgi_pipeline.warehouse.storage.connection import upgrade_tables  # noqa: PLC0415
-    from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError  # noqa: PLC0415
-    from ccgi_pipeline.warehouse.storage.writers import exclusive_writer  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.storage.connection import upgrade_tables
+    from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
+    from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 
     with suppress(WarehouseBusyError), exclusive_writer(warehouse):
         upgrade_tables(warehouse)
@@ -119,7 +121,7 @@ def approve(
     drop: str, warehouse: Path, by: str, reason: str, on: date | None, *, adds_only: bool
 ) -> None:
     """Has the next night load a held drop after all. The approval expires."""
-    from ccgi_pipeline.warehouse.load.roster_guard import ADDS_ONLY, APPROVED  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.load.roster_guard import ADDS_ONLY, APPROVED
 
     answer = ADDS_ONLY if adds_only else APPROVED
     _answer(drop, warehouse, answer, by=by, reason=reason, on=on or today())
@@ -129,17 +131,18 @@ def approve(
 @_with_an_answer
 def discard(drop: str, warehouse: Path, by: str, reason: str, on: date | None) -> None:
     """Leaves a held drop for good."""
-    from ccgi_pipeline.warehouse.load.roster_guard import DISCARDED  # noqa: PLC0415
+    from ccgi_pipeline.warehouse.load.roster_guard import DISCARDED
 
     _answer(drop, warehouse, DISCARDED, by=by, reason=reason, on=on or today())
 
 
 def _answer(drop: str, warehouse: Path, answer: str, *, by: str, reason: str, on: date) -> None:
-    from ccgi_pipeline.warehouse.load import approvals  # noqa: PLC0415
-    from ccgi_pipeline.warehouse.load.roster_guard import DISCARDED  # noqa: PLC0415
-    from ccgi_pipeline.warehouse.storage.connection import open_warehouse  # noqa: PLC0415
-    from ccgi_pipeline.warehouse.storage.schema import create_missing_tables  # noqa: PLC0415
-    from ccgi_pipeline.warehouse.storage.writers import exclusive_writer  # noqa: PLC0415
+    from ccgi_pipeline.profiles import read_profiles
+    from ccgi_pipeline.warehouse.load import approvals
+    from ccgi_pipeline.warehouse.load.roster_guard import DISCARDED
+    from ccgi_pipeline.warehouse.storage.connection import open_warehouse
+    from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
+    from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 
     act = Act.DISCARDED if answer == DISCARDED else Act.APPROVED
     try:

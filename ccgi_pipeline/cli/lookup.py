@@ -34,7 +34,7 @@ _store = click.option(
 
 @click.group()
 def lookup() -> None:
-    """The SSID Data Lookup: service, client, and the analysis of matching."""
+    """Serves, asks and analyses the SSID Data Lookup."""
 
 
 @lookup.command(
@@ -46,7 +46,7 @@ def lookup() -> None:
 @click.option("--seed", default=1, show_default=True)
 def generate_(out: Path, count: int, applications: int, seed: int) -> None:
     """Writes synthetic identities, and applications about some of them."""
-    from ccgi_pipeline.synthetic.identities.files import write_state  # noqa: PLC0415
+    from ccgi_pipeline.synthetic.identities.files import write_state
 
     with progress_bars():
         for path, lines in write_state(out, count, applications, seed):
@@ -59,7 +59,7 @@ def generate_(out: Path, count: int, applications: int, seed: int) -> None:
 @date_option
 def load(paths: Sequence[Path], store: Path, on: date | None) -> None:
     """Loads identities in place of those before; until they stand, the old ones are served."""
-    from ccgi_pipeline.nightly.ssid_exchange import load_identity_files  # noqa: PLC0415
+    from ccgi_pipeline.nightly.ssid_exchange import load_identity_files
 
     store.mkdir(parents=True, exist_ok=True)
     try:
@@ -73,7 +73,7 @@ def load(paths: Sequence[Path], store: Path, on: date | None) -> None:
 
 def _print_refused(refused: Refused) -> None:
     """What was not taken, by rule."""
-    from ccgi_pipeline.feeds.registry import RULES  # noqa: PLC0415
+    from ccgi_pipeline.feeds.registry import RULES
 
     if refused.lines:
         click.echo(f"{refused.lines:,} lines were not taken:")
@@ -98,7 +98,7 @@ def client() -> None:
 @_store
 def add(client_id: str, hourly_limit: int | None, store: Path, *, verify_only: bool) -> None:
     """Registers a client and prints its secret, once."""
-    from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
 
     store.mkdir(parents=True, exist_ok=True)
     scopes = [Scope.VERIFY] if verify_only else [Scope.LOOKUP, Scope.VERIFY]
@@ -115,7 +115,7 @@ def add(client_id: str, hourly_limit: int | None, store: Path, *, verify_only: b
 @_store
 def rotate(client_id: str, store: Path) -> None:
     """Makes a new secret; the old one, and every token, ends at once."""
-    from ccgi_pipeline.ssid_lookup.client_registry import Clients  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup.client_registry import Clients
 
     try:
         about = {"client": client_id, "change": "new secret"}
@@ -130,7 +130,7 @@ def rotate(client_id: str, store: Path) -> None:
 @_store
 def disable(client_id: str, store: Path) -> None:
     """Ends a client, and every token of it, at once."""
-    from ccgi_pipeline.ssid_lookup.client_registry import Clients  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup.client_registry import Clients
 
     try:
         with recorded_act(store, Act.CLIENT_CHANGED, {"client": client_id, "change": "disabled"}):
@@ -144,7 +144,7 @@ def disable(client_id: str, store: Path) -> None:
 @_store
 def list_(store: Path) -> None:
     """Shows the clients."""
-    from ccgi_pipeline.ssid_lookup.client_registry import Clients  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup.client_registry import Clients
 
     rows = [
         (
@@ -182,8 +182,8 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
     hourly_limit: int,
 ) -> None:
     """Serves look-ups and verifications over HTTPS until it is stopped. /docs describes them."""
-    from ccgi_pipeline.ssid_lookup import server  # noqa: PLC0415
-    from ccgi_pipeline.ssid_lookup.service import Settings  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup import server
+    from ccgi_pipeline.ssid_lookup.service import Settings
 
     store.mkdir(parents=True, exist_ok=True)
     shown = server.Certificate(certificate, key) if certificate and key else None
@@ -207,7 +207,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
 @_store
 def enrollments(store: Path) -> None:
     """Counts the verified enrollments by college, term and status."""
-    from ccgi_pipeline.ssid_lookup.enrollments import Enrollments  # noqa: PLC0415
+    from ccgi_pipeline.ssid_lookup.enrollments import Enrollments
 
     rows = [
         (counted.college, counted.term, str(counted.status), counted.students, counted.looked_up)
@@ -244,7 +244,7 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
     The service is named by CCGI_LOOKUP_ADDRESS, CCGI_LOOKUP_CLIENT and CCGI_LOOKUP_SECRET, and
     CCGI_LOOKUP_CERTIFICATE where its certificate is of its own making.
     """
-    from ccgi_pipeline.nightly import ssid_exchange  # noqa: PLC0415
+    from ccgi_pipeline.nightly import ssid_exchange
 
     try:
         about = {"of": "the applications of a file"}
@@ -275,8 +275,8 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
 @date_option
 def uniqueness(paths: Sequence[Path], keys: Sequence[str], form: str, on: date | None) -> None:
     """How many students a look-up by a key would find: CDE's table, for any key."""
-    from ccgi_pipeline.nightly import ssid_exchange  # noqa: PLC0415
-    from ccgi_pipeline.ssid_lookup.research import uniqueness as analysis  # noqa: PLC0415
+    from ccgi_pipeline.nightly import ssid_exchange
+    from ccgi_pipeline.ssid_lookup.research import uniqueness as analysis
 
     wanted = keys or ("name_and_birth", "initial_and_birth")
     unknown = [key for key in wanted if key not in analysis.KEYS]
@@ -305,7 +305,7 @@ def uniqueness(paths: Sequence[Path], keys: Sequence[str], form: str, on: date |
 @click.option("--probabilistic", is_flag=True, help="Splink too; it takes its time.")
 def rules_(count: int, applications: int, seed: int, *, probabilistic: bool) -> None:
     """What a wider look-up would bring, and how often it would be wrong, on synthetic mistakes."""
-    from ccgi_pipeline.nightly import ssid_exchange  # noqa: PLC0415
+    from ccgi_pipeline.nightly import ssid_exchange
 
     table = ssid_exchange.rules_compared(count, applications, seed, probabilistic=probabilistic)
     print_table(table.columns, [tuple(_cell(cell) for cell in row) for row in table.iter_rows()])

@@ -17,15 +17,18 @@ from ccgi_pipeline.common.errors import PipelineError
 
 @click.group()
 def notices() -> None:
-    """What the operator is told unasked, by mail and by webhook."""
+    """Shows and tests the notices to the operator.
+
+    Notices go out by mail and by webhook.
+    """
 
 
 @notices.command("test", epilog=EXAMPLE.format("ccgi notices test"))
 @warehouse_option()
 def test(warehouse: Path) -> None:
     """Sends a notice by every channel that is set, to see whether it arrives."""
-    from ccgi_pipeline.monitoring.alerts.channels import channels, example  # noqa: PLC0415
-    from ccgi_pipeline.profiles import read_profiles  # noqa: PLC0415
+    from ccgi_pipeline.monitoring.alerts.channels import channels, example
+    from ccgi_pipeline.profiles import read_profiles
 
     failed = False
     try:
@@ -50,7 +53,7 @@ def test(warehouse: Path) -> None:
 @warehouse_option()
 def list_(warehouse: Path) -> None:
     """Shows the troubles that were told and are not over."""
-    from ccgi_pipeline.monitoring.alerts.store import open_book  # noqa: PLC0415
+    from ccgi_pipeline.monitoring.alerts.store import open_book
 
     with open_book(warehouse) as book:
         standing = book.standing()

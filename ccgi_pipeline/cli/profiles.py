@@ -16,7 +16,7 @@ from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, NOTHING, warehouse_option
 
 @click.group()
 def profiles() -> None:
-    """Checks the settings file profiles.toml, and describes it to editors."""
+    """Checks and describes the settings file profiles.toml."""
 
 
 @profiles.command("check", epilog=EXAMPLE.format("ccgi profiles check data/demo/profiles.toml"))
@@ -27,7 +27,7 @@ def check(path: Path | None, warehouse: Path) -> None:
 
     Exit status 0: the file is good. 1: it has faults. 2: there is no such file.
     """
-    from ccgi_pipeline.profiles import (  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.profiles import (
         FILE_NAME,
         ProfileError,
         profiles_from,
@@ -50,6 +50,6 @@ def check(path: Path | None, warehouse: Path) -> None:
 @profiles.command("schema", epilog=EXAMPLE.format("ccgi profiles schema > profiles.schema.json"))
 def schema() -> None:
     """Prints the JSON schema of profiles.toml, for editors that check and complete TOML."""
-    from ccgi_pipeline.profiles import Profiles  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.profiles import Profiles
 
     click.echo(json.dumps(Profiles.model_json_schema(), indent=2))

@@ -47,15 +47,15 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
     *,
     apply_: bool,
 ) -> None:
-    """Takes out what is known of a district, or what is too old, and proves that it is gone.
+    """Deletes a district's data or old data, with a proof.
 
     Shows what would go; with --apply it goes, from the archive, the warehouse and all its former
     states, receipts and reports, the ledgers, and Dagster's own history. It cannot be undone. What
     was delivered before can be made again no more. Exit status 1: something was still found.
     """
-    from ccgi_pipeline.nightly.paths import PipelinePaths  # noqa: PLC0415
-    from ccgi_pipeline.operations import purge as purge_operation  # noqa: PLC0415 - it takes its time to import
-    from ccgi_pipeline.warehouse.load.erasure import PurgeSelection  # noqa: PLC0415
+    from ccgi_pipeline.nightly.paths import PipelinePaths
+    from ccgi_pipeline.operations import purge as purge_operation
+    from ccgi_pipeline.warehouse.load.erasure import PurgeSelection
 
     if (district is None) == (before is None):
         msg = "give one of --district and --before"
@@ -74,7 +74,7 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
                 "Nothing was changed. With --apply --by NAME --reason WHY it will be, for good."
             )
             return
-        from ccgi_pipeline.runtime.dagster_instance import delete_runs  # noqa: PLC0415
+        from ccgi_pipeline.runtime.dagster_instance import delete_runs
 
         with progress_bars():
             certificate = purge_operation.run_purge(

@@ -32,11 +32,13 @@ from ccgi_pipeline.operations.audit_log import Act, recorded_act
 def rebuild(
     id_: str | None, path: str | None, warehouse: Path, out: Path | None, *, force: bool
 ) -> None:
-    """Makes a file again that was made for a district, from the warehouse as it was that night.
+    """Makes a file that was delivered again, byte for byte.
+
+    The file is made from the warehouse as it was that night.
 
     It is written only if it is, byte for byte, what it was: pupils' data, readable by you alone.
     """
-    from ccgi_pipeline.operations import rebuild as rebuild_operation  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.operations import rebuild as rebuild_operation
 
     if (id_ is None) == (path is None):
         msg = "name the file, either by --delivery or by --path"

@@ -18,6 +18,7 @@ import click
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
     FAILURE,
+    Family,
     date_option,
     print_table,
     progress_bars,
@@ -25,7 +26,6 @@ from ccgi_pipeline.cli.common import (
     warehouse_option,
 )
 from ccgi_pipeline.common.errors import PipelineError
-from ccgi_pipeline.feeds.registry import FAMILIES, RULES
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.command(epilog=EXAMPLE.format("ccgi replay --district 3367173"))
 @warehouse_option()
 @click.option("--district", help="Drops of this sender only, by CD code.")
-@click.option("--family", type=click.Choice(list(FAMILIES)), help="Drops of this family only.")
+@click.option("--family", type=Family(), help="Drops of this family only.")
 @click.option("--drop", default="", help="The drop whose id begins so.")
 @click.option("--apply", "apply_", is_flag=True, help="Do it. Without this, nothing is changed.")
 @click.option("--by", default="", help="Who has it done: your name. Needed with --apply.")
@@ -52,14 +52,16 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
     *,
     apply_: bool,
 ) -> None:
-    """Judges lines that were kept out again, by today's rules and settings.
+    """Judges lines that were kept out once more.
+
+    They are judged by today's rules and settings.
 
     Shows what becomes of them, before and after. With --apply they are loaded; the next night
     writes reports and receipts. Exit status 1: some drop could not be judged.
     """
-    from ccgi_pipeline.operations import replay as replay_operation  # noqa: PLC0415 - it takes its time to import
-    from ccgi_pipeline.warehouse.load.reload import ReloadState, Signature  # noqa: PLC0415
-    from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection  # noqa: PLC0415
+    from ccgi_pipeline.operations import replay as replay_operation
+    from ccgi_pipeline.warehouse.load.reload import ReloadState, Signature
+    from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection
 
     if apply_ and not by.strip():
         raise click.UsageError("--apply needs --by: who has it done")  # noqa: EM101 - shown as it is
@@ -134,6 +136,8 @@ def _print_rules(changed: Iterable[ReloadResult]) -> None:
 
 
 def _text(rule: str) -> str:
+    from ccgi_pipeline.feeds.registry import RULES
+
     return RULES[rule].text if rule in RULES else "a rule of before"
 
 

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
@@ -37,15 +35,18 @@ if TYPE_CHECKING:
 @warehouse_option(exists=False)
 @date_option
 def run(inbox: Path, outbox: Path, warehouse: Path, on: date | None) -> None:
-    """Runs one night: receives, verifies, loads, reports, answers."""
+    """Runs one night over the inbox.
+
+    The night receives, verifies, loads, reports and responds.
+    """
     run_night(inbox, outbox, warehouse, on or today())
 
 
 def run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
     """Runs the night of a day over the three folders, and prints its summary."""
     # Dagster takes seconds to import; commands that do not need it do not wait for it.
-    from ccgi_pipeline.nightly.paths import PipelinePaths  # noqa: PLC0415
-    from ccgi_pipeline.runtime import night_run  # noqa: PLC0415
+    from ccgi_pipeline.nightly.paths import PipelinePaths
+    from ccgi_pipeline.runtime import night_run
 
     folders = PipelinePaths(inbox, outbox, warehouse)
     try:
@@ -64,6 +65,9 @@ _RARE_FATES = ("unmatched", "removed", "held", "left_alone")
 
 
 def _print_summary(told: NightSummary, outbox: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
     console = Console()
     console.print(f"\n[bold]The night of {told.night}[/bold]")
     console.print(f"{told.districts:,} districts with a roster, {told.students:,} students")

@@ -27,11 +27,11 @@ from ccgi_pipeline.cli.common import (
 @click.option("--bad", is_flag=True, help="Only what somebody should look at.")
 @date_option
 def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool) -> None:
-    """Shows each district's last drop of each family, its verdict and age, and the last delivery.
+    """Shows each district's newest drops and deliveries.
 
     Ends with status 1 if some newest drop was refused or is held, or a file waits to be sent.
     """
-    from ccgi_pipeline.monitoring.district_status import read_statuses  # noqa: PLC0415 - DuckDB takes its time
+    from ccgi_pipeline.monitoring.district_status import read_statuses
 
     found = read_statuses(warehouse, on or today(), district)
     shown = [standing for standing in found if standing.bad or not bad]

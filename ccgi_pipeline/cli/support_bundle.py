@@ -27,12 +27,12 @@ from ccgi_pipeline.encryption.sqlite import OWNER_ONLY
 )
 @click.option("--drop", help="Adds the shape of this drop's files; the beginning of its id.")
 def support_bundle(warehouse: Path, out: Path, drop: str | None) -> None:
-    """Writes a zip of structure and counts, without any value of a pupil.
+    """Writes a zip for support, without personal data.
 
     Read READ_ME_FIRST.md in it before you send it on.
     """
     # Dagster takes seconds to import; commands that do not need it do not wait for it.
-    from ccgi_pipeline.monitoring.support_bundle.bundle import support_bundle as bundle  # noqa: PLC0415
+    from ccgi_pipeline.monitoring.support_bundle.bundle import support_bundle as bundle
 
     try:
         content = bundle(warehouse, drop)

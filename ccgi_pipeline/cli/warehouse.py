@@ -15,7 +15,7 @@ from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 @click.group()
 def warehouse() -> None:
-    """The warehouse as a whole: where its catalog and its tables lie."""
+    """Moves a warehouse into PostgreSQL or back into its folder."""
 
 
 @warehouse.command("move", epilog=EXAMPLE.format("ccgi warehouse move --to-postgres"))
@@ -32,7 +32,7 @@ def move(warehouse: Path, *, to_postgres: bool) -> None:
 
     What it is moved from is kept as it is. No night may write meanwhile.
     """
-    from ccgi_pipeline.warehouse.storage import relocation  # noqa: PLC0415 - it takes its time to import
+    from ccgi_pipeline.warehouse.storage import relocation
 
     with recorded_act(warehouse, Act.MOVED, {"to": "PostgreSQL" if to_postgres else "the folder"}):
         moved = (

@@ -25,9 +25,12 @@ from ccgi_pipeline.common.errors import PipelineError
     help="How many steps it takes at once.",
 )
 def worker(inbox: Path, outbox: Path, warehouse: Path, processes: int) -> None:
-    """Takes steps of nights from Celery's broker, until it is ended."""
-    from ccgi_pipeline.nightly.paths import PipelinePaths  # noqa: PLC0415
-    from ccgi_pipeline.runtime.worker_process import run_worker  # noqa: PLC0415 - it takes its time to import
+    """Takes steps of nights from Celery's broker.
+
+    It goes on until it is stopped.
+    """
+    from ccgi_pipeline.nightly.paths import PipelinePaths
+    from ccgi_pipeline.runtime.worker_process import run_worker
 
     try:
         run_worker(PipelinePaths(inbox, outbox, warehouse), processes)
