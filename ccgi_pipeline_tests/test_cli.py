@@ -197,6 +197,13 @@ def test_help_version_and_completion_import_no_command_and_no_library(
     assert not imported & _LIBRARIES
 
 
+def test_a_check_imports_only_what_judges_files(good: Path) -> None:
+    imported = _imported_by("check", str(good), "--date", "2026-11-22")
+    assert {"polars", "pandera"} <= imported
+    assert not imported & (_LIBRARIES - {"numpy", "pandera", "polars", "pydantic"})
+    assert not imported & {"ccgi_pipeline.warehouse", "ccgi_pipeline.reports"}
+
+
 def test_completion_names_commands_options_and_families() -> None:
     def completed(words: str, at: int) -> list[str]:
         environment = {

@@ -59,7 +59,7 @@ def check(  # noqa: PLR0913 - one for each option
     Exit status 0: every line can be loaded. 1: a line or a file cannot. 2: nothing to judge.
     """
     from ccgi_pipeline.profiles import profiles_in, read_profiles
-    from ccgi_pipeline.verification import offline_check, receipt_html, receipts
+    from ccgi_pipeline.verification import offline_check, receipts
 
     missing = [path for path in paths if not path.exists()]
     for path in missing:
@@ -86,6 +86,8 @@ def check(  # noqa: PLR0913 - one for each option
         }
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif form == "html":
+        from ccgi_pipeline.verification import receipt_html
+
         click.echo(
             receipt_html.page_of_check(checked.verdict, checked.files, values_shown=show_values),
             nl=False,
