@@ -29,15 +29,18 @@ from ccgi_pipeline.cli.common import (
 def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool) -> None:
     """Shows each district's newest drops and deliveries.
 
-    Ends with status 1 if some newest drop was refused or is held, or a file waits to be sent.
+    Servers that refused the last scan are listed below. Exit status 1: a server refuses, a newest
+    drop was refused or is held, or a file waits to be sent.
     """
+    from ccgi_pipeline.intake.inbox_state import read_refusing_servers
     from ccgi_pipeline.monitoring.district_status import read_statuses
 
     found = read_statuses(warehouse, on or today(), district)
+    refusing = {} if district else read_refusing_servers(warehouse)
     shown = [standing for standing in found if standing.bad or not bad]
-    if not shown:
+    if not shown and not (bad and refusing):
         click.echo("Nothing to look at." if bad else "Nobody has sent anything yet.")
-    else:
+    elif shown:
         # Without a server nothing is delivered, and there is nothing to say of it.
         sent = any(standing.delivered or standing.waiting for standing in shown)
         names = ("sender", "name", "family", "night", "age", "verdict", "lines", "kept out")
@@ -62,5 +65,7 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
                 for standing in shown
             ],
         )
-    if any(standing.bad for standing in found):
+    for server, reason in refusing.items():
+        click.echo(f"{server}: {reason}")
+    if refusing or any(standing.bad for standing in found):
         sys.exit(FAILURE)

@@ -7,6 +7,7 @@ File names may hold personal data, so they are kept here and not in a cursor of 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ CREATE TABLE IF NOT EXISTS sightings (
 );
 CREATE TABLE IF NOT EXISTS last_scan (
     one INTEGER PRIMARY KEY CHECK (one = 1), at REAL NOT NULL, refusing TEXT NOT NULL
-)
+);
+CREATE TABLE IF NOT EXISTS refusing_servers (server TEXT PRIMARY KEY, reason TEXT NOT NULL)
 """
 
 
@@ -68,6 +70,7 @@ def save_last_scan(warehouse: Path, scan: LastScan) -> None:
             "INSERT OR REPLACE INTO last_scan VALUES (1, ?, ?)",
             [scan.at.timestamp(), json.dumps(dict(scan.refusing))],
         )
+        _replace_refusing_servers(database, scan.refusing)
 
 
 def read_last_scan(warehouse: Path) -> LastScan | None:
@@ -77,3 +80,26 @@ def read_last_scan(warehouse: Path) -> LastScan | None:
     with closing(open_database(warehouse / FILE_NAME, _SCHEMA, "NORMAL")) as database:
         row = database.execute("SELECT at, refusing FROM last_scan").fetchone()
     return LastScan(datetime.fromtimestamp(row[0], UTC), json.loads(row[1])) if row else None
+
+
+def save_refusing_servers(warehouse: Path, refusing: Mapping[str, str]) -> None:
+    """Stores why each server refused the last scan, by the sensor or by a night."""
+    with (
+        closing(open_database(warehouse / FILE_NAME, _SCHEMA, "NORMAL")) as database,
+        transaction(database),
+    ):
+        _replace_refusing_servers(database, refusing)
+
+
+def _replace_refusing_servers(database: sqlite3.Connection, refusing: Mapping[str, str]) -> None:
+    database.execute("DELETE FROM refusing_servers")
+    database.executemany("INSERT INTO refusing_servers VALUES (?, ?)", [*refusing.items()])
+
+
+def read_refusing_servers(warehouse: Path) -> dict[str, str]:
+    """Returns why each server refused the last scan; empty if all servers answered."""
+    if not (warehouse / FILE_NAME).exists():
+        return {}
+    with closing(open_database(warehouse / FILE_NAME, _SCHEMA, "NORMAL")) as database:
+        rows = database.execute("SELECT server, reason FROM refusing_servers ORDER BY server")
+        return dict(rows.fetchall())

@@ -7,7 +7,7 @@ inbox is listed or a file archived (intake).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -30,9 +30,10 @@ from ccgi_pipeline.intake.inbox_state import (
     LastScan,
     read_sightings,
     save_last_scan,
+    save_refusing_servers,
     save_sightings,
 )
-from ccgi_pipeline.intake.sources import Inboxes, open_inboxes, problems_by_server
+from ccgi_pipeline.intake.sources import Inboxes, InboxProblem, open_inboxes, problems_by_server
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import Profiles, read_profiles
 from ccgi_pipeline.warehouse.load import approvals
@@ -79,6 +80,8 @@ def receive_drops(
         _remove_taken(scan, profiles)
         history = read_drop_history(connection)
         received = receive_files(inboxes, scan, folders.archive, remembered, history, step.advance)
+        if only is None:
+            save_refusing_servers(folders.warehouse, _refusing(inboxes.problems))
     record_arrivals(connection, received, on)
     arrived = {drop.id for drop in received.drops}
     again = tuple(drop for drop in approved if drop.id not in arrived)
@@ -154,7 +157,7 @@ def poll_inboxes(folders: PipelinePaths, clock: Clock | None = None) -> InboxPol
         )
         problems = inboxes.problems
     save_sightings(folders.warehouse, sightings)
-    refusing = problems_by_server(problem for problem in problems if problem.permanent)
+    refusing = _refusing(problems)
     save_last_scan(folders.warehouse, LastScan(now, refusing))
     refused = tuple(refusing.values())
     new = [file for _, files in scan.new for file in files]
@@ -167,6 +170,11 @@ def poll_inboxes(folders: PipelinePaths, clock: Clock | None = None) -> InboxPol
     for file in sorted(scan.ready):
         identity.update(f"{file.shown}\0{file.stamp}\n".encode())
     return InboxPoll(identity.hexdigest(), "", refused)
+
+
+def _refusing(problems: Iterable[InboxProblem]) -> dict[str, str]:
+    """Returns the servers that refuse until somebody acts, each with the reason."""
+    return problems_by_server(problem for problem in problems if problem.permanent)
 
 
 def _remembered(warehouse: Path) -> dict[str, RememberedFile]:

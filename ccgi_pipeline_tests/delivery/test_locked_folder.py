@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ccgi_pipeline.intake.file_stability import Clock
+from ccgi_pipeline.intake.inbox_state import read_refusing_servers
 from ccgi_pipeline.nightly.receive import WaitMode, receive_drops
 from ccgi_pipeline_tests.delivery.exchange import use_server
 from ccgi_pipeline_tests.nightly.inboxes import (
@@ -48,3 +49,4 @@ def test_a_folder_that_may_not_be_read_stops_no_other_district(
     assert told.permanent
     assert "folders of the inbox that may not be read: 1." in told.reason
     assert HAYWARD not in told.reason
+    assert read_refusing_servers(folders.warehouse) == {told.server: told.reason}

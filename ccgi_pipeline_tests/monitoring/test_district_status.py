@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
+from ccgi_pipeline.intake.inbox_state import save_refusing_servers
 from ccgi_pipeline.monitoring.district_status import DistrictStatus, format_markdown, read_statuses
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline_tests.nightly.inboxes import (
@@ -80,6 +81,21 @@ def test_an_empty_warehouse_says_so(tmp_path: Path) -> None:
     load_and_answer(folders)
     shown = CliRunner().invoke(main, ["status", "--warehouse", str(folders.warehouse)])
     assert (shown.exit_code, shown.output.strip()) == (0, "Nobody has sent anything yet.")
+
+
+@pytest.mark.parametrize("flag", [[], ["--bad"]])
+def test_a_server_that_refuses_is_to_be_looked_at(tmp_path: Path, flag: list[str]) -> None:
+    folders = folders_in(tmp_path)
+    load_and_answer(folders)
+    reason = "uploads: the password is not accepted"
+    save_refusing_servers(folders.warehouse, {"uploads": reason})
+    command = ["status", *flag, "--warehouse", str(folders.warehouse)]
+    shown = CliRunner().invoke(main, command)
+    assert shown.exit_code == 1
+    assert reason in shown.output
+    assert "Nothing to look at" not in shown.output
+    save_refusing_servers(folders.warehouse, {})
+    assert CliRunner().invoke(main, command).exit_code == 0
 
 
 # --- as the UI shows it ---------------------------------------------------------------------------
