@@ -148,9 +148,9 @@ def _unknown_rules(place: tuple[str, ...], file: Mapping[str, Any]) -> Iterator[
 def _unknown_extracts(place: tuple[str, ...], file: Mapping[str, Any]) -> Iterator[str]:
     named = table_at(file, *place)
     if named:
-        from ccgi_pipeline.feeds import foster_focus  # noqa: PLC0415 - it takes its time to import
+        from ccgi_pipeline.feeds.registry import FEEDS  # noqa: PLC0415 - it takes its time to import
 
-        extracts = [feed.name.removeprefix(f"{foster_focus.NAME}_") for feed in foster_focus.FEEDS]
+        extracts = [feed.name_in_profile for feed in FEEDS if feed.name_in_profile]
         for extract in (name for name in named if name not in extracts):
             hint = _nearest(extract, extracts) or f"there are {', '.join(extracts)}"
             yield f"{_spelled((*place, extract))} is no extract of Foster Focus; {hint}"

@@ -4,16 +4,18 @@ Belongs here: assets and checks made from the feeds' declarations. All districts
 step together; what one district did wrong is in the ledger, and never stops another.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import dagster as dg
+import duckdb
 import polars as pl
 
 from ccgi_pipeline.defs.checks import check_spec
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.defs.workers import Workers, in_shares, workers
-from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.feeds.columns import Column, Requirement
 from ccgi_pipeline.feeds.registry import DISTRICT_FAMILIES, FAMILIES, families_before
 from ccgi_pipeline.feeds.spec import FeedSpec
@@ -132,24 +134,15 @@ def _checks(feed: FeedSpec) -> list[dg.AssetCheckSpec]:
             "a file was refused. Yellow: only warnings. The receipts say which lines.",
         ),
     ]
-    if feed is oneroster.USERS:
-        checks.append(
-            check_spec(
-                ROSTERS_AGREE,
-                feed.name,
-                "The students of each school in OneRoster are those of its district's "
-                "transcript roster. Yellow: more than a tenth of some school's are in one only.",
-            )
+    checks += [
+        check_spec(
+            name,
+            feed.name,
+            TABLE_CHECKS[name].description,
+            blocking=TABLE_CHECKS[name].blocking,
         )
-    if feed.required and feed.family == "transcript":
-        checks.append(
-            check_spec(
-                ROSTERS_STAND,
-                feed.name,
-                "Every district that ever had an accepted package has active students.",
-                blocking=True,
-            )
-        )
+        for name in feed.checks
+    ]
     return checks
 
 
@@ -258,37 +251,62 @@ def _outcome(
         "warnings are broken in the senders' newest files.",
         metadata={"rules": counts_table(broken)} if not broken.is_empty() else {},
     )
-    if feed is oneroster.USERS:
-        yield _agreement(warehouse)
-    if any(check.name == ROSTERS_STAND for check in _checks(feed)):
-        lost = health_queries.find_districts_without_roster(connection, feed)
-        yield result(check_name=ROSTERS_STAND, passed=not lost, metadata={"districts": lost})
+    for name in feed.checks:
+        yield result(check_name=name, **TABLE_CHECKS[name].evaluate(connection, feed))
 
 
 _SCHOOLS_SHOWN = 100
 
 
-def _agreement(warehouse: Warehouse) -> dg.AssetCheckResult:
-    """How OneRoster's students and the transcripts' agree, by school."""
-    covered = rosters.compare_rosters(warehouse.connection)
+def _rosters_agree(connection: duckdb.DuckDBPyConnection, _: FeedSpec) -> dict[str, Any]:
+    """Compares OneRoster's students with the transcripts', by school."""
+    covered = rosters.compare_rosters(connection)
     apart = rosters.find_disagreeing_schools(covered)
     counts = covered.drop("district", "school").sum().row(0, named=True)
-    return dg.AssetCheckResult(
-        asset_key=oneroster.USERS.name,
-        check_name=ROSTERS_AGREE,
-        passed=apart.is_empty(),
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
+    return {
+        "passed": apart.is_empty(),
+        "severity": dg.AssetCheckSeverity.WARN,
+        "metadata": {
             **{f"students {words}": int(count or 0) for words, count in counts.items()},
             "schools": covered.height,
             "schools that disagree": apart.height,
             **({"disagreeing": counts_table(apart.head(_SCHOOLS_SHOWN))} if apart.height else {}),
         },
-    )
+    }
+
+
+def _rosters_stand(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> dict[str, Any]:
+    """Finds districts that had a roster and have none."""
+    lost = health_queries.find_districts_without_roster(connection, feed)
+    return {"passed": not lost, "metadata": {"districts": lost}}
+
+
+@dataclass(frozen=True, slots=True)
+class TableCheck:
+    """A check that only some feeds' tables get; ``evaluate`` makes the facts of its result."""
+
+    description: str
+    evaluate: Callable[[duckdb.DuckDBPyConnection, FeedSpec], dict[str, Any]]
+    blocking: bool = False
+
+
+TABLE_CHECKS: Mapping[str, TableCheck] = {
+    ROSTERS_AGREE: TableCheck(
+        "The students of each school in OneRoster are those of its district's transcript roster. "
+        "Yellow: more than a tenth of some school's are in one only.",
+        _rosters_agree,
+    ),
+    ROSTERS_STAND: TableCheck(
+        "Every district that ever had an accepted package has active students.",
+        _rosters_stand,
+        blocking=True,
+    ),
+}
+"""By the names under which feeds declare them (``FeedSpec.checks``)."""
 
 
 def _outside_rosters(warehouse: Warehouse, feed: FeedSpec) -> dict[str, int]:
-    if feed.family != "platform":
+    if feed.event_time is None:
         return {}
     events = health_queries.count_events_outside_rosters(warehouse.connection, feed)
     return {"events of students outside the rosters": events}

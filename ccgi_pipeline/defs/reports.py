@@ -19,7 +19,8 @@ from ccgi_pipeline.nightly.report import (
     write_reports,
 )
 from ccgi_pipeline.reports.foster_privacy import foster_data_read
-from ccgi_pipeline.reports.queries import ELIGIBILITY, feeds_used
+from ccgi_pipeline.reports.queries import ELIGIBILITY
+from ccgi_pipeline.reports.query_tables import feeds_used
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 

@@ -22,6 +22,9 @@ FILE, ROW, SENDER = "_file", "_row", "_sender"
 among all lines of its feed, the sender's code."""
 
 
+FILES_OF_DROP = "files_of_drop"
+"""The target of relations that look for a file of the same drop by its name."""
+
 CALENDAR = "profile_calendar"
 """The name under which rules see the school days of each sender (``_sender``, ``SchoolDate``)."""
 
@@ -67,7 +70,8 @@ class FeedSpec:
     such files may hold changes only. ``guarded``: a full set that would end too many records waits
     for an operator. ``school``: the column that names the record's school.
 
-    ``noun``: what a receipt calls a record. ``manifest``: the file names the files of its drop.
+    ``noun``: what a receipt calls a record. ``name_in_profile``: under which name a district's
+    profile may give the file another one. ``manifest``: the file names the files of its drop.
     ``shipped``: the project has a copy, which counts until one is received. ``event_time``: the
     column with the UTC time at which something happened; reports read such a feed, up to the
     night's end, under the name ``view``. ``ssid``: the column with the student's SSID.
@@ -106,6 +110,7 @@ class FeedSpec:
     guarded: bool = False
     school: str | None = None
     noun: str = "record"
+    name_in_profile: str | None = None
     manifest: bool = False
     shipped: bool = False
     event_time: str | None = None

@@ -17,7 +17,7 @@ import polars as pl
 from ccgi_pipeline.feeds import codes, file_rules, sources
 from ccgi_pipeline.feeds.columns import Requirement, column
 from ccgi_pipeline.feeds.rules import Relation, Rule, Scope, Severity
-from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec, KeptWhile, Lifecycle
+from ccgi_pipeline.feeds.spec import FILES_OF_DROP, FamilySpec, FeedSpec, KeptWhile, Lifecycle
 
 STUDENT_SOURCE = "CCGI StudentTemplate, 2025-26, as student systems produce it"
 COURSE_SOURCE = "CCGI CourseGradeTemplate, 2025-26, as student systems produce it"
@@ -352,9 +352,6 @@ class Manifest(pa.DataFrameModel):
         "Name of a file of the package.", requirement=REQUIRED, length=200, source=PROJECT_SOURCE
     )
 
-
-FILES_OF_DROP = "files_of_drop"
-"""Relation target: the names of the files that came in the same drop."""
 
 _OLDEST, _YOUNGEST = 25, 9
 """Ages between which a student of grades 6 to 12 is, with room for adult completers."""

@@ -16,7 +16,7 @@ from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop
 from ccgi_pipeline.intake.shares import WHOLE, Share, bytes_of
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.verification.gates import refused
+from ccgi_pipeline.verification.gates import refuse_drops
 from ccgi_pipeline.verification.outcomes import Verification
 
 _LOG = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def bisect_failures(
             _LOG.error(
                 "drop %s could not be judged: %s", batch[0].id, describe_without_values(error)
             )
-            yield batch, refused(batch)
+            yield batch, refuse_drops(batch)
             return
         middle = len(batch) // 2
         yield from bisect_failures(batch[:middle], verified)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 import duckdb
@@ -10,7 +10,7 @@ import polars as pl
 
 from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.common.progress import ProgressCounter
-from ccgi_pipeline.feeds import oneroster
+from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.shares import WHOLE, Share
 from ccgi_pipeline.nightly.batches import share_suffix
 from ccgi_pipeline.nightly.paths import PipelinePaths
@@ -87,7 +87,17 @@ def read_loaded_shares(folders: PipelinePaths, family: str) -> list[pl.DataFrame
 
 @value_free
 def finish_loading(connection: duckdb.DuckDBPyConnection, family: str) -> None:
-    """What follows the load of all shares of ``family``: of all senders together."""
-    if family == oneroster.NAME:
-        rosters.create_views(connection)
-        record_school_codes(connection, read_directory_with_nces_ids(connection))
+    """Runs the steps that the family declares for the time after the load of all senders."""
+    for step in FAMILIES[family].after_load:
+        AFTER_LOAD[step](connection)
+
+
+def _prepare_rosters(connection: duckdb.DuckDBPyConnection) -> None:
+    rosters.create_views(connection)
+    record_school_codes(connection, read_directory_with_nces_ids(connection))
+
+
+AFTER_LOAD: Mapping[str, Callable[[duckdb.DuckDBPyConnection], None]] = {
+    "oneroster_rosters": _prepare_rosters,
+}
+"""The steps after a load, by the names under which families declare them."""

@@ -15,8 +15,8 @@ import polars as pl
 from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.feeds.registry import COMPARISONS, FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import SENDER
-from ccgi_pipeline.verification.gates import with_identity
 from ccgi_pipeline.verification.outcomes import KnownRecords, Verification, nothing_known
+from ccgi_pipeline.verification.record_lookup import with_identity
 from ccgi_pipeline.warehouse.queries.reference_records import read_reference_records
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 

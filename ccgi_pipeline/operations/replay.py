@@ -23,7 +23,6 @@ from ccgi_pipeline.common.errors import (
     value_free,
 )
 from ccgi_pipeline.common.progress import ProgressCounter
-from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 from ccgi_pipeline.intake.archive import Archive
@@ -36,8 +35,8 @@ from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline.verification.profile_overrides import apply_profile_overrides
 from ccgi_pipeline.verification.validation import named_key
-from ccgi_pipeline.warehouse.load.child_links import link_children
 from ccgi_pipeline.warehouse.load.ledger import LoadTerms, find_faulty_drops
+from ccgi_pipeline.warehouse.load.link_steps import link_step_of
 from ccgi_pipeline.warehouse.load.reload import ReloadResult, ReloadState, Signature, reload_drop
 from ccgi_pipeline.warehouse.load.upsert import Overtaken
 from ccgi_pipeline.warehouse.queries.drops import read_received_drops
@@ -212,11 +211,9 @@ class _Replaying:
         ((_, verification),) = bisect_failures([drop], self._judging())
         if drop_id in find_faulty_drops(verification):
             return None
-        if drop.family == foster_focus.NAME:
-            settings = self.profiles.foster_focus
-            verification = link_children(
-                self.connection, verification, self.on, settings
-            ).verification
+        if (step := link_step_of(drop.family)) is not None:
+            linked = step.find(self.connection, verification, self.on, self.profiles)
+            verification = linked.verification
         accepted = verification.accepted.get(feed.name)
         if accepted is None:
             columns = {name: declared.dtype for name, declared in feed.columns.items()}

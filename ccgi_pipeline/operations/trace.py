@@ -29,11 +29,10 @@ from ccgi_pipeline.reports.queries import (
     ELIGIBILITY,
     aggregate_as_sent,
     detail_rows,
-    feeds_used,
     open_views,
     students_of_groups,
-    view_of,
 )
+from ccgi_pipeline.reports.query_tables import feeds_used
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.warehouse.queries import lineage
@@ -165,13 +164,12 @@ def _behind(connection: duckdb.DuckDBPyConnection, spec: ReportSpec, cd: str) ->
     # The results of the evaluation are made of the students' course lines.
     names = [COURSE_GRADE.name if name == ELIGIBILITY else name for name in feeds_used(spec)]
     for feed in [FEEDS_BY_NAME[name] for name in dict.fromkeys(names)]:
-        if feed is DIRECTORY:
+        if feed.shipped:
             yield from _of_directory(connection, cd)
         elif feed.event_time is not None:
-            yield from find_records(connection, feed, view_of(feed), f"SSID {_OF_STUDENTS}")
+            yield from find_records(connection, feed, feed.view, f"SSID {_OF_STUDENTS}")
         else:
-            student = next(name for name in ("StateID", "SSID") if name in feed.columns)
-            where = f"_active AND _sender = $cd AND {student} {_OF_STUDENTS}"
+            where = f"_active AND _sender = $cd AND {feed.ssid} {_OF_STUDENTS}"
             yield from find_records(connection, feed, f"lake.{feed.name}", where, {"cd": cd})
 
 

@@ -6,14 +6,10 @@ done about it (defs: a red check).
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 
-import duckdb
-
-from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.feeds.registry import FEEDS
+from ccgi_pipeline.reports.query_tables import tables_named
 from ccgi_pipeline.reports.spec import ReportSpec, shipped_query
 
 FOSTER_TABLES = frozenset(
@@ -42,26 +38,3 @@ def foster_data_read(spec: ReportSpec) -> list[str]:
         ):
             found.add(column.name)
     return sorted(found)
-
-
-def tables_named(query: str) -> set[str]:
-    """Every table that a SELECT names anywhere, as DuckDB's own parser sees it."""
-    with duckdb.connect() as connection:
-        parsed = connection.execute("SELECT json_serialize_sql($query)", {"query": query})
-        row = parsed.fetchone()
-    tree = json.loads(row[0]) if row else {}
-    if tree.get("error", True):
-        msg = "a report's query could not be parsed"
-        raise PermanentError(msg)
-    return set(_table_names(tree))
-
-
-def _table_names(tree: object) -> Iterator[str]:
-    if isinstance(tree, dict):
-        if tree.get("type") == "BASE_TABLE":
-            yield str(tree["table_name"])
-        for part in tree.values():
-            yield from _table_names(part)
-    elif isinstance(tree, list):
-        for part in tree:
-            yield from _table_names(part)

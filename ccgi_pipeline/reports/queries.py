@@ -6,7 +6,6 @@ the words that a cell may hold. Does not belong here: files and folders (writing
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -16,11 +15,8 @@ import polars as pl
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
 from ccgi_pipeline.eligibility.systems import AREAS, YEAR
-from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
 from ccgi_pipeline.feeds.codes import RACE_CATEGORY
-from ccgi_pipeline.feeds.registry import EVENT_FEEDS, FEEDS_BY_NAME
-from ccgi_pipeline.feeds.spec import FeedSpec
-from ccgi_pipeline.feeds.transcript import STUDENT
+from ccgi_pipeline.feeds.registry import EVENT_FEEDS
 from ccgi_pipeline.profiles import Profiles, ReportSettings
 from ccgi_pipeline.reports.spec import PLACE, ReportSpec, shipped_query
 from ccgi_pipeline.reports.suppression import MARKS, hiding_places, suppressed
@@ -43,20 +39,6 @@ ELIGIBILITY = "eligibility"
 """The results of the evaluation of course histories, under which name queries read them."""
 
 
-def feeds_used(spec: ReportSpec) -> list[str]:
-    """The feeds whose tables the report's query and the roster read; and ELIGIBILITY, if it is."""
-    query = re.sub(r"--.*", "", spec.query.read_text())
-    by_view = {view_of(feed): feed.name for feed in EVENT_FEEDS}
-    names = [*FEEDS_BY_NAME, *by_view, ELIGIBILITY]
-    read = [by_view.get(name, name) for name in names if re.search(rf"\b{name}\b", query)]
-    return [*dict.fromkeys([STUDENT.name, DIRECTORY.name, *read])]
-
-
-def view_of(feed: FeedSpec) -> str:
-    """The name under which queries read an activity of the platform, as of the end of the day."""
-    return feed.name.removeprefix("platform_")
-
-
 def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
     """Prepares what the queries use, as of the end of the day ``on`` in California.
 
@@ -66,7 +48,7 @@ def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
     until = datetime.combine(on + timedelta(days=1), time(), CALIFORNIA).astimezone(UTC)
     for feed in EVENT_FEEDS:
         connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {view_of(feed)} AS "
+            f"CREATE OR REPLACE TEMP VIEW {feed.view} AS "
             f"SELECT * FROM lake.{feed.name} "
             f"WHERE OccurredAt < TIMESTAMP '{until:%Y-%m-%d %H:%M:%S}'"
         )

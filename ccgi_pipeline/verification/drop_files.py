@@ -12,9 +12,8 @@ from functools import partial
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
-from ccgi_pipeline.feeds import file_rules, foster_focus, oneroster
-from ccgi_pipeline.feeds.oneroster.package_rules import LEFT_ALONE_FILES
-from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, feed_by_name, feeds_of, folded_stem
+from ccgi_pipeline.feeds import file_rules
+from ccgi_pipeline.feeds.registry import FAMILIES, feed_by_name, feeds_of, folded_stem
 from ccgi_pipeline.feeds.rules import Rule
 from ccgi_pipeline.feeds.spec import FeedSpec, fold
 from ccgi_pipeline.intake.batch_reader import SMALL, FileToRead, read_batch
@@ -192,19 +191,20 @@ def _file_to_read(file: FileToVerify, profiles: Profiles, edition: str) -> FileT
 
 
 def _is_left_alone(file: FileToVerify) -> bool:
-    """Whether the file is one of a OneRoster set that nobody here has a use for."""
-    if file.family != oneroster.NAME or feed_by_name(file.name, oneroster.FEEDS):
+    """Whether the file belongs to its drop, but no table or report needs it."""
+    family = FAMILIES.get(file.family)
+    if family is None or feed_by_name(file.name, family.feeds):
         return False
     stem = folded_stem(file.name)
-    return any(stem.endswith(fold(name)) for name in LEFT_ALONE_FILES)
+    return any(stem.endswith(fold(name)) for name in family.left_alone)
 
 
 def _named_by_profile(file: FileToVerify, profiles: Profiles) -> FeedSpec | None:
-    """The extract whose file has this name by the district's profile."""
-    if file.family != foster_focus.NAME:
-        return None
+    """The feed whose file has this name by the sender's profile."""
     stem = fold(PurePosixPath(file.name).stem)
-    for extract, name in profiles.of(file.sender).foster_focus.file_names.items():
-        if fold(PurePosixPath(name).stem) == stem:
-            return FEEDS_BY_NAME[f"{foster_focus.NAME}_{extract}"]
+    names = profiles.of(file.sender).foster_focus.file_names
+    for feed in feeds_of(file.family):
+        name = names.get(feed.name_in_profile or "")
+        if name is not None and fold(PurePosixPath(name).stem) == stem:
+            return feed
     return None

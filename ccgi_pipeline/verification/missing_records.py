@@ -119,14 +119,14 @@ class Causes:
     def details(self) -> pl.DataFrame:
         """What hangs on lines that were kept out for a reason of their own.
 
-        ``_file``, ``line`` and ``hanging``, which says it in words.
+        ``_file``, ``line`` and ``dependent``, which says it in words.
         """
         of_lines = self._counts().filter(pl.col("root").str.starts_with("line\n"))
         place = pl.col("root").str.split("\n")
         return of_lines.select(
             place.list.get(1).cast(pl.UInt32).alias(FILE),
             place.list.get(2).cast(pl.UInt32).alias("line"),
-            pl.col("words").alias("hanging"),
+            pl.col("words").alias("dependent"),
         )
 
     def _counts(self) -> pl.DataFrame:

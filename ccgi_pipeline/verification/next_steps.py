@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.verification import labels
 from ccgi_pipeline.verification.labels import counted
 
@@ -125,7 +124,7 @@ def _of_findings(delivery: Delivery, outcome: Outcome) -> Told:
         "delivery again."
     )
     match = (
-        f"{delivery.night:%Y%m%d}_{foster_focus.NAME}_child_match.csv in this folder says which "
+        f"{delivery.night:%Y%m%d}_{delivery.family}_child_match.csv in this folder says which "
         "students could not be matched, and why."
     )
     meaning = f"{outcome.loaded_of_all} were loaded."

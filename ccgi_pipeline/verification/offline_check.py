@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from ccgi_pipeline.districts import shipped_directory
-from ccgi_pipeline.feeds.registry import FAMILIES, STATEWIDE_SENDERS
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.spec import FILE, SENDER
 from ccgi_pipeline.intake.inbox import (
     NO_SENDER,
@@ -165,6 +165,6 @@ def shipped_knowledge(
     feed: str, columns: tuple[str, ...], senders: Sequence[str] | None = None
 ) -> pl.DataFrame:
     """What is known without a warehouse: the directory that comes with the project."""
-    if feed == "cde_directory":
+    if FEEDS_BY_NAME[feed].shipped:
         return shipped_directory().select(pl.lit("cde").alias(SENDER), *columns)
     return nothing_known(feed, columns, senders)

@@ -13,8 +13,9 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from ccgi_pipeline.feeds import oneroster
-from ccgi_pipeline.feeds.oneroster import header_rules, package_rules
+from ccgi_pipeline.feeds.oneroster import package_rules
 from ccgi_pipeline.feeds.oneroster.rules import PROPERTIES_OF_FILES
+from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 from ccgi_pipeline.intake.findings import Finding, findings_frame
 from ccgi_pipeline.intake.reader import LINE, Reading
@@ -24,7 +25,12 @@ from ccgi_pipeline.verification.drop_files import FileToVerify, read_files
 FACTS_SCHEMA = {FILE: pl.UInt32, "_edition": pl.String, "_delta": pl.Boolean}
 """What rules see of a file: its version, and whether it holds changes only."""
 
-OF_WHOLE_FILES = frozenset(rule.id for rule in (*header_rules.RULES, *package_rules.RULES))
+_JUDGED_AS_SETS = frozenset(
+    family.name for family in FAMILIES.values() if family.drop_rules == "oneroster_sets"
+)
+"""Families whose declaration names this module for their drops."""
+
+OF_WHOLE_FILES = frozenset(rule.id for name in _JUDGED_AS_SETS for rule in FAMILIES[name].rules)
 """Rules about files: as an error, one of them keeps every line of its file out."""
 
 _OLDEST, _USUAL, _NEWEST = "1.0", "1.1", "1.2"
@@ -39,8 +45,8 @@ _ASKED_FOR = (
 """The six files that CCGI's page asks for (``sources``)."""
 
 
-class Sets:
-    """The OneRoster drops among ``files``; ``readings`` are theirs, some read again."""
+class OneRosterSets:
+    """The OneRoster drops among ``files``; ``readings`` are of all files, some read again."""
 
     def __init__(
         self,
@@ -51,7 +57,7 @@ class Sets:
         self._profiles = profiles
         self._drops: dict[str, list[FileToVerify]] = {}
         for file in files:
-            if file.family == oneroster.NAME:
+            if file.family in _JUDGED_AS_SETS:
                 self._drops.setdefault(file.drop, []).append(file)
         self.readings = dict(readings)
         self._found: list[tuple[int, Finding]] = []
@@ -77,10 +83,23 @@ class Sets:
         return findings_frame(found for _, found in self._found).select(numbers, pl.all())
 
     def refuse(self, numbers: Iterable[int]) -> None:
-        """Has no line of these files taken."""
+        """Keeps every line of these files out."""
         for number in numbers:
             reading = self.readings[number]
             self.readings[number] = replace(reading, records=None, unreadable=reading.lines)
+
+    def files_that_only_add(self) -> set[int]:
+        """The files of senders whose profile says that a missing record is not gone."""
+        return {
+            file.number
+            for drop in self._drops.values()
+            for file in drop
+            if self._profiles.of(file.sender).oneroster.adds_only
+        }
+
+    def senders_with_american_dates(self, senders: Iterable[str]) -> list[str]:
+        """Those of ``senders`` whose profile says that they write dates as MM/DD/YYYY."""
+        return [s for s in senders if self._profiles.of(s).oneroster.date_form == "MM/DD/YYYY"]
 
     def _take(self, identity: str) -> None:
         drop, edition = self._drops[identity], self._editions[identity]

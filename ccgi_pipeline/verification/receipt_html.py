@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 from jinja2 import Environment, Template
 
-from ccgi_pipeline.feeds import oneroster, sis_locations, transcript
+from ccgi_pipeline.feeds import sis_locations
 from ccgi_pipeline.feeds.file_rules import COLUMN_MISSING, FAULT, HEADER, HELD, UNRECOGNISED
 from ccgi_pipeline.feeds.registry import DISTRICT_FEEDS, FEEDS_BY_NAME, RULES, feeds_of
 from ccgi_pipeline.feeds.rules import Severity
@@ -366,15 +366,12 @@ _STRIPED = frozenset({"rejected", "held", "unmatched"})
 """Parts that need somebody, told from the others without colour too."""
 
 
-_MANIFESTS = {transcript.MANIFEST.name, oneroster.MANIFEST.name}
-
-
 def _sentences(report: FileReport) -> Iterator[str]:
     """What a file ended, or why it ended nothing."""
     feed = FEEDS_BY_NAME.get(report.feed or "")
     # Yesterday's file names that end with yesterday are no news.
-    gone = 0 if report.feed in _MANIFESTS else report.no_longer_active
-    what = counted(gone, "student" if feed is transcript.STUDENT else "record")
+    gone = 0 if feed and feed.manifest else report.no_longer_active
+    what = counted(gone, feed.noun if feed else "record")
     loads = any(report.fates.get(fate) for fate in labels.LOADED)
     if gone:
         are = "is" if gone == 1 else "are"

@@ -10,7 +10,7 @@ from ccgi_pipeline.common.errors import PermanentError, UnexpectedError, value_f
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.nightly.batches import bisect_failures
 from ccgi_pipeline.verification.drop_files import files_to_verify
-from ccgi_pipeline.verification.gates import refused, verify
+from ccgi_pipeline.verification.gates import refuse_drops, verify
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline_tests.files import ON
 
@@ -68,6 +68,6 @@ def test_a_drop_at_which_our_code_fails_costs_no_other_drop_its_verification() -
 
 
 def test_a_refused_drop_is_answered_file_by_file() -> None:
-    verification = refused([_drop(1)])
+    verification = refuse_drops([_drop(1)])
     assert verification.files["verdict"].to_list() == ["rejected"]
     assert verification.findings["rule"].to_list() == ["FILE-FAULT"]

@@ -124,7 +124,18 @@ def test_a_report_comes_after_the_tables_that_its_query_reads(
 ) -> None:
     depends = {dep.asset_key.to_user_string() for dep in specs[f"report_{report.name}"].deps}
     assert {"transcript_student", "cde_directory"} <= depends
-    assert any(name.startswith("platform_") or name == "eligibility" for name in depends)
+    assert depends <= {feed.name for feed in FEEDS} | {"eligibility"}
+
+
+@pytest.mark.parametrize(
+    ("report", "read"),
+    [("goals", {"platform_goals"}), ("csu_eligibility", {"eligibility"})],
+)
+def test_a_report_comes_after_its_events_or_the_evaluation(
+    specs: dict[str, dg.AssetSpec], report: str, read: set[str]
+) -> None:
+    depends = {dep.asset_key.to_user_string() for dep in specs[f"report_{report}"].deps}
+    assert depends == {"transcript_student", "cde_directory"} | read
 
 
 def test_receipts_come_after_everything_that_they_answer(specs: dict[str, dg.AssetSpec]) -> None:

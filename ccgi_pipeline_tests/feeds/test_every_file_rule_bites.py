@@ -20,7 +20,7 @@ from ccgi_pipeline.feeds.rules import Rule, Severity
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, MANIFEST, TEST_GRADE
 from ccgi_pipeline.profiles import IntakeSettings, Profiles
-from ccgi_pipeline.verification.gates import refused
+from ccgi_pipeline.verification.gates import refuse_drops
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline_tests.files import (
     Place,
@@ -103,7 +103,7 @@ _WAYS: Mapping[str, Way] = {
         [_at("FILE-UNRECOGNISED", name="Notes.csv")],
     ),
     "FILE-FAULT": (
-        lambda: refused(delivered({VICTIM: good_file(TEST_GRADE)}, "transcript")),
+        lambda: refuse_drops(delivered({VICTIM: good_file(TEST_GRADE)}, "transcript")),
         [_at("FILE-FAULT")],
     ),
     "FILE-EMPTY": (lambda: _with(b""), [_at("FILE-EMPTY")]),

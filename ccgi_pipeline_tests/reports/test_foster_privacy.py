@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ccgi_pipeline.feeds.registry import FEEDS
-from ccgi_pipeline.reports.foster_privacy import FOSTER_TABLES, foster_data_read, tables_named
+from ccgi_pipeline.reports.foster_privacy import FOSTER_TABLES, foster_data_read
+from ccgi_pipeline.reports.query_tables import tables_named
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportColumn, ReportSpec
 

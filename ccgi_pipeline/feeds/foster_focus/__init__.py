@@ -53,6 +53,7 @@ def _feed(  # noqa: PLR0913 - what makes one extract differ from the next
         prefix=prefix,
         model=model,
         stems=(extract.replace("_", " "),),
+        name_in_profile=extract,
         keys=(*CHILD, *keys),
         near_keys=(*CHILD, *near_keys) if near_keys else (),
         correction=link_rules.CORRECTION if near_keys else None,

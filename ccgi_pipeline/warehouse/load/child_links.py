@@ -21,6 +21,7 @@ from ccgi_pipeline.intake.reader import LINE, SPAN
 from ccgi_pipeline.profiles import FosterFocusSettings
 from ccgi_pipeline.verification.child_match import FIELDS, child_match
 from ccgi_pipeline.verification.outcomes import Verification
+from ccgi_pipeline.warehouse.load.drop_records import append_rows
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 
 STUDENT_COLUMNS = (SENDER, *CHILD)
@@ -100,6 +101,28 @@ def link_children(
         matched=with_child.unique(STUDENT_COLUMNS, keep="first", maintain_order=True),
         senders_with_demographics=senders,
     )
+
+
+def record_links(connection: duckdb.DuckDBPyConnection, linked: LinkResult) -> None:
+    """Records which students have a child and which have none, in place of what was known of them.
+
+    A student without a child is in no table of a feed: until the next demographics, this is what is
+    known of them.
+    """
+    answered = pl.concat(
+        [frame.select(STUDENT_COLUMNS) for frame in (linked.matched, linked.unmatched)]
+    )
+    for table, rows in (("child_links", linked.matched), ("unmatched", linked.unmatched)):
+        connection.register("answered", answered.to_arrow())
+        connection.execute(
+            f"""
+            DELETE FROM {table} WHERE list_contains($senders, _sender)
+                OR (_sender, "SystemID", "SISLocalID") IN (FROM answered)
+            """,
+            {"senders": linked.senders_with_demographics},
+        )
+        connection.unregister("answered")
+        append_rows(connection, table, rows)
 
 
 def _senders_with_demographics(verification: Verification) -> list[str]:

@@ -15,7 +15,6 @@ import polars as pl
 
 from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.feeds.file_rules import FAULT
-from ccgi_pipeline.feeds.foster_focus_cps import FEED as CHILDREN
 from ccgi_pipeline.feeds.registry import FAMILIES, FAMILY_OF_STRAYS
 from ccgi_pipeline.intake.arrivals import DropHistory, ReceivedDrops, RememberedFile
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
@@ -36,18 +35,19 @@ def read_remembered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, Re
     return {path: RememberedFile(stamp, sha256) for path, stamp, sha256 in rows}
 
 
+_REGISTERS = ", ".join(f"'{family.link.register}'" for family in FAMILIES.values() if family.link)
 _DROPS_TO_LOAD_AGAIN = f"""
     SELECT drop_id FROM findings WHERE rule = '{FAULT.id}'
     UNION
     SELECT drop_id FROM ledger JOIN drops USING (drop_id)
     LEFT JOIN (SELECT drop_id, max(last_drop) AS asked FROM replays GROUP BY ALL) USING (drop_id)
     WHERE fate = 'unmatched' AND greatest(position, coalesce(asked, 0))
-        < (SELECT max(position) FROM drops WHERE family = '{CHILDREN.family}')
+        < (SELECT max(position) FROM drops WHERE family IN ({_REGISTERS}))
     UNION
     SELECT drop_id FROM ({approvals.PENDING})
 """
 """Drops that are to be loaded again: drops that met a fault of this software, drops with lines that
-found no child before the newest register of children was loaded, and held drops that an operator
+found no counterpart before the newest register was loaded, and held drops that an operator
 has approved."""
 
 

@@ -18,10 +18,8 @@ import polars as pl
 
 from ccgi_pipeline.encryption.keys import load_keys
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
-from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS
-from ccgi_pipeline.feeds.foster_focus import NAME as FOSTER_FOCUS
-from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, STATEWIDE_SENDERS
-from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.feeds.registry import DISTRICT_FAMILIES, FEEDS, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.spec import FeedSpec, KeptWhile, Lifecycle
 from ccgi_pipeline.verification.outcomes import Verdict
 from ccgi_pipeline.warehouse.load.roster_guard import DISCARDED
 from ccgi_pipeline.warehouse.storage import postgres
@@ -29,7 +27,7 @@ from ccgi_pipeline.warehouse.storage.connection import attach_warehouse
 from ccgi_pipeline.warehouse.storage.location import CATALOG, ENCRYPTED_CATALOG, locate_warehouse
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier, quote_literal, transaction
 
-ROSTER, PLATFORM = "transcript_student", "platform"
+ROSTER = "transcript_student"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +66,9 @@ def mark_rows_to_purge(
         f"CREATE TEMP TABLE purged_drops AS SELECT drop_id FROM drops WHERE {drops}", values
     )
     sent = " UNION ".join(
-        f"SELECT {quote_identifier('SSID')} FROM {feed.name} WHERE {_theirs(feed)}"
+        f"SELECT {quote_identifier(feed.ssid)} FROM {feed.name} WHERE {_theirs(feed)}"
         for feed in FEEDS
-        if feed.family == FOSTER_FOCUS
+        if feed.district is not None and feed.ssid is not None
     )
     connection.execute(
         f"""
@@ -91,8 +89,8 @@ def mark_rows_to_purge(
 
 def _theirs(feed: FeedSpec) -> str:
     """Rows of the district: its own, and a county office's about its students."""
-    if feed.family == FOSTER_FOCUS:
-        return '(_sender = $district OR "SystemID" = $district)'
+    if feed.district is not None:
+        return f"(_sender = $district OR {quote_identifier(feed.district)} = $district)"
     return "_sender = $district"
 
 
@@ -126,38 +124,37 @@ def build_conditions(wish: PurgeSelection) -> dict[str, str]:
 
 
 def _of_feed(feed: FeedSpec, wish: PurgeSelection) -> str:
-    if wish.district:
-        if feed.family == PLATFORM:
-            return '"SSID" IN (FROM purged_students)'
-        if feed.family in STATEWIDE_SENDERS.values():
-            return "false"  # the county's register, the applicants' own word
+    return _of_district(feed) if wish.district else _past_retention(feed)
+
+
+def _of_district(feed: FeedSpec) -> str:
+    if feed.family in DISTRICT_FAMILIES:
         return _theirs(feed)
+    if feed.kept_while is not None and feed.ssid is not None:
+        return f"{quote_identifier(feed.ssid)} IN (FROM purged_students)"
+    return "false"  # a register or an applicant's own word, which is no district's
+
+
+def _past_retention(feed: FeedSpec) -> str:
+    """Rows that an old drop changed last, unless something that the feed declares keeps them."""
     old = "_drop IN (FROM purged_drops)"
-    if feed is APPLICATIONS:
-        return old
-    gone = "NOT _active"
-    roster = f"FROM {ROSTER} AS student WHERE student._active"
-    if feed.family == PLATFORM:
-        gone = f'NOT EXISTS ({roster} AND student."StateID" = {feed.name}."SSID")'
-    elif feed in FAMILIES["transcript"].feeds and "StateID" in feed.keys and feed.name != ROSTER:
-        gone = (
-            f'NOT EXISTS ({roster} AND student."StateID" = {feed.name}."StateID"'
-            f" AND student._sender = {feed.name}._sender)"
-        )
-    elif feed.family == FOSTER_FOCUS and feed is not DEMOGRAPHICS:
-        gone = (
-            f"NOT EXISTS (FROM {DEMOGRAPHICS.name} AS youth WHERE youth._active AND "
-            + " AND ".join(
-                f"youth.{name} = {feed.name}.{name}"
-                for name in (
-                    "_sender",
-                    quote_identifier("SystemID"),
-                    quote_identifier("SISLocalID"),
-                )
-            )
-            + ")"
-        )
-    return f"{old} AND ({gone} OR NOT _active)"
+    if feed.kept_while is not None:
+        return f"{old} AND (NOT {_is_kept(feed.name, feed.kept_while)} OR NOT _active)"
+    if feed.lifecycle is Lifecycle.SNAPSHOT:
+        return f"{old} AND NOT _active"
+    return old
+
+
+def _is_kept(table: str, kept: KeptWhile) -> str:
+    """Whether the row of ``kept`` is there, in SQL over the columns of ``table``."""
+    same = {**({"_sender": "_sender"} if kept.same_sender else {}), **kept.columns}
+    conditions = [
+        f"keeper.{quote_identifier(theirs)} = {table}.{quote_identifier(own)}"
+        for own, theirs in same.items()
+    ]
+    if kept.table in FEEDS_BY_NAME:
+        conditions.append("keeper._active")
+    return f"EXISTS (FROM {kept.table} AS keeper WHERE {' AND '.join(conditions)})"
 
 
 def count_rows(connection: duckdb.DuckDBPyConnection, wish: PurgeSelection) -> dict[str, int]:

@@ -15,18 +15,15 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.common.errors import PermanentError
-from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.feeds.file_rules import FAULT
-from ccgi_pipeline.feeds.foster_focus.link_rules import CORRECTION
-from ccgi_pipeline.feeds.registry import feeds_of
-from ccgi_pipeline.feeds.spec import FILE, SENDER
+from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, feeds_of
+from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
 from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.outcomes import Verdict, Verification
 from ccgi_pipeline.verification.severities import usual
 from ccgi_pipeline.warehouse.load import approvals
-from ccgi_pipeline.warehouse.load.child_links import STUDENT_COLUMNS, LinkResult, link_children
 from ccgi_pipeline.warehouse.load.drop_records import (
     append_rows,
     delete_drops,
@@ -34,7 +31,7 @@ from ccgi_pipeline.warehouse.load.drop_records import (
     number_drops,
     remember_files,
 )
-from ccgi_pipeline.warehouse.load.foster_lookups import refresh_foster_lookups
+from ccgi_pipeline.warehouse.load.link_steps import link_step_of
 from ccgi_pipeline.warehouse.load.roster_guard import guard_rosters
 from ccgi_pipeline.warehouse.load.upsert import FeedLoad, Overtaken, load_feed
 from ccgi_pipeline.warehouse.storage.retries import retry_conflicts
@@ -136,12 +133,13 @@ def load_files(
     profiles = terms.profiles
     fates, found = [_NO_FATES], [verification.findings]
     senders = verification.files[SENDER].unique().sort().to_list()
-    if family == foster_focus.NAME:
-        linked = link_children(connection, verification, terms.night, profiles.foster_focus)
-        # Who has a child is what the newest demographics say.
-        if foster_focus.DEMOGRAPHICS.name not in terms.overtaken:
-            _note_links(connection, linked)
-        refresh_foster_lookups(connection, profiles, senders)
+    if (step := link_step_of(family)) is not None:
+        linked = step.find(connection, verification, terms.night, profiles)
+        # The newest file that decides links says which records have a counterpart.
+        decisive = {feed.name for feed in feeds_of(family) if feed.decides_links}
+        if decisive.isdisjoint(terms.overtaken):
+            step.record(connection, linked)
+        step.refresh(connection, profiles, senders)
         fates.append(linked.fates)
         found.append(linked.findings)
         verification = linked.verification
@@ -152,10 +150,10 @@ def load_files(
     fates.append(guarded.fates)
     found.append(guarded.findings)
     loads = _load_feeds(connection, family, verification, terms)
-    fates += [load.fates for load in loads]
-    found += [_correction_findings(load) for load in loads]
+    fates += [load.fates for load in loads.values()]
+    found += [_correction_findings(FEEDS_BY_NAME[name], load) for name, load in loads.items()]
     files = _update_verdicts(verification.files, _file_numbers(found[1:]), guarded.files)
-    ended = pl.concat([_NONE_ENDED, *(load.ended for load in loads)])
+    ended = pl.concat([_NONE_ENDED, *(load.ended for load in loads.values())])
     return LoadOutcome(
         files.join(ended, on=FILE, how="left", maintain_order="left").with_columns(
             pl.col("no_longer_active").fill_null(0)
@@ -216,37 +214,17 @@ def _update_verdicts(
     )
 
 
-def _correction_findings(load: FeedLoad) -> pl.DataFrame:
-    """Returns the findings about possible corrections."""
+def _correction_findings(feed: FeedSpec, load: FeedLoad) -> pl.DataFrame:
+    """Returns the findings about possible corrections, each at the key column that differs."""
+    rule = feed.correction.id if feed.correction else None
+    differs = next((name for name in feed.keys if name not in feed.near_keys), None)
     return load.corrections.select(
         "_file",
-        pl.lit(CORRECTION.id).alias("rule"),
+        pl.lit(rule, dtype=pl.String).alias("rule"),
         "line",
-        pl.lit("SISSchoolCode").alias("column"),
+        pl.lit(differs, dtype=pl.String).alias("column"),
         pl.lit(None, dtype=pl.String).alias("detail"),
     )
-
-
-def _note_links(connection: duckdb.DuckDBPyConnection, linked: LinkResult) -> None:
-    """Notes who has a child and who has none, in place of what was known of these students.
-
-    A student without a child is in no table of a feed: until the next demographics, this is what is
-    known of them.
-    """
-    answered = pl.concat(
-        [frame.select(STUDENT_COLUMNS) for frame in (linked.matched, linked.unmatched)]
-    )
-    for table, rows in (("child_links", linked.matched), ("unmatched", linked.unmatched)):
-        connection.register("answered", answered.to_arrow())
-        connection.execute(
-            f"""
-            DELETE FROM {table} WHERE list_contains($senders, _sender)
-                OR (_sender, "SystemID", "SISLocalID") IN (FROM answered)
-            """,
-            {"senders": linked.senders_with_demographics},
-        )
-        connection.unregister("answered")
-        append_rows(connection, table, rows)
 
 
 def find_faulty_drops(verification: Verification) -> frozenset[str]:
@@ -258,15 +236,15 @@ def find_faulty_drops(verification: Verification) -> frozenset[str]:
 
 def _load_feeds(
     connection: duckdb.DuckDBPyConnection, family: str, verification: Verification, terms: LoadTerms
-) -> list[FeedLoad]:
+) -> dict[str, FeedLoad]:
     by_id = frozenset(terms.profiles.with_permanent_ids(verification.files[SENDER].unique()))
-    return [
-        load_feed(
+    return {
+        feed.name: load_feed(
             connection, feed, verification, terms.night, by_id, terms.overtaken.get(feed.name)
         )
         for feed in feeds_of(family)
         if feed.name in verification.accepted
-    ]
+    }
 
 
 def number_files(files: pl.DataFrame) -> pl.DataFrame:

@@ -16,7 +16,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.districts import districts
-from ccgi_pipeline.feeds.foster_focus import NAME
+from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.archive import Archive, ArchiveDamagedError
 from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.intake.inbox import is_cd_code
@@ -37,6 +37,8 @@ from ccgi_pipeline.warehouse.queries.directory import read_directory
 from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 
 _LOG = logging.getLogger(__name__)
+_LINKED = ", ".join(f"'{family.name}'" for family in FAMILIES.values() if family.link)
+"""Families whose records are linked to a register, as SQL lists them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +282,7 @@ def read_unmatched_students(connection: duckdb.DuckDBPyConnection) -> list[Unmat
     rows = connection.execute(
         f"""
         SELECT senders.sender, "SystemID", "SISLocalID", line, rule, field
-        FROM (SELECT DISTINCT sender FROM drops WHERE family = '{NAME}') AS senders
+        FROM (SELECT DISTINCT sender FROM drops WHERE family IN ({_LINKED})) AS senders
         LEFT JOIN unmatched ON unmatched._sender = senders.sender
         ORDER BY ALL
         """

@@ -1,0 +1,51 @@
+"""Which tables a report's query reads, as DuckDB's own parser sees it.
+
+Belongs here: from the text of a query to tables and feeds. Does not belong here: the views that
+queries read (queries).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import duckdb
+
+from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
+from ccgi_pipeline.feeds.registry import EVENT_FEEDS, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.transcript import STUDENT
+from ccgi_pipeline.reports.queries import ELIGIBILITY
+from ccgi_pipeline.reports.spec import ReportSpec
+
+
+def feeds_used(spec: ReportSpec) -> list[str]:
+    """Lists the feeds whose tables the roster and the query read, and ELIGIBILITY if it is read."""
+    named = tables_named(spec.query.read_text())
+    by_view = {feed.view: feed.name for feed in EVENT_FEEDS}
+    known = [*FEEDS_BY_NAME, *by_view, ELIGIBILITY]
+    read = [by_view.get(name, name) for name in known if name in named]
+    return [*dict.fromkeys([STUDENT.name, DIRECTORY.name, *read])]
+
+
+def tables_named(query: str) -> set[str]:
+    """Finds every table that a SELECT names anywhere."""
+    with duckdb.connect() as connection:
+        parsed = connection.execute("SELECT json_serialize_sql($query)", {"query": query})
+        row = parsed.fetchone()
+    tree = json.loads(row[0]) if row else {}
+    if tree.get("error", True):
+        msg = "a report's query could not be parsed"
+        raise PermanentError(msg)
+    return set(_table_names(tree))
+
+
+def _table_names(tree: object) -> Iterator[str]:
+    if isinstance(tree, dict):
+        if tree.get("type") == "BASE_TABLE":
+            yield str(tree["table_name"])
+        for part in tree.values():
+            yield from _table_names(part)
+    elif isinstance(tree, list):
+        for part in tree:
+            yield from _table_names(part)

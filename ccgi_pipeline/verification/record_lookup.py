@@ -1,0 +1,196 @@
+"""The records to which rules compare lines: what senders send now, and what they sent before.
+
+Belongs here: which of the two counts for a relation or a comparison. Does not belong here: the
+judgment itself (validation), reading the warehouse (the given ``KnownRecords``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.rules import Relation
+from ccgi_pipeline.feeds.spec import CALENDAR, FILE, FILES_OF_DROP, SENDER, FeedSpec
+from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
+from ccgi_pipeline.intake.reader import Reading
+from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.verification.drop_files import FileToVerify
+from ccgi_pipeline.verification.oneroster_sets import OneRosterSets
+from ccgi_pipeline.verification.outcomes import KnownRecords, nothing_known
+from ccgi_pipeline.verification.profile_columns import calendars
+from ccgi_pipeline.verification.validation import named_key, named_records, relation_column
+
+
+class RecordLookup:
+    """Finds records of other feeds, among typed lines (``add``) and those known before.
+
+    ``facts``: the columns that senders' profiles put beside lines.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[FileToVerify],
+        sets: OneRosterSets,
+        known: KnownRecords,
+        profiles: Profiles,
+        facts: pl.DataFrame,
+    ) -> None:
+        self._files = {file.number: file for file in files}
+        self._sets = sets
+        self._known = known
+        self._profiles = profiles
+        self._facts = facts
+        self._lines: dict[str, pl.DataFrame] = {}
+        self._removed: dict[str, pl.DataFrame] = {}
+        self._unanswered: list[tuple[int, str]] = []
+
+    def add(self, feed: FeedSpec, lines: pl.DataFrame) -> None:
+        """Adds the typed lines of all files of a feed."""
+        self._lines[feed.name] = lines
+
+    def add_removed(self, feed: FeedSpec, lines: pl.DataFrame) -> None:
+        """Adds lines that are not kept, and are there to be compared with."""
+        self._removed[feed.name] = lines
+
+    def related(self, relation: Relation, lines: pl.DataFrame) -> pl.DataFrame:
+        """Finds the counterparts of ``lines``: a relation's columns, line by line."""
+        columns = relation.target_columns
+        if relation.target == FILES_OF_DROP:
+            return relation_column(relation, lines, [self._names_in_drops(lines[FILE].unique())])
+        before = self._known(relation.target, columns, None)
+        now = self._lines.get(relation.target)
+        if not relation.replaces:
+            targets = [before] if now is None else [before, now.select(SENDER, *columns)]
+            return relation_column(relation, lines, targets)
+        target = FEEDS_BY_NAME[relation.target]
+        senders = [before[SENDER]]
+        if now is not None:
+            senders.append(now[SENDER])
+            before = before.filter(~pl.col(SENDER).is_in(self._senders_of_full_sets(target)))
+            before = before.join(now, on=[SENDER, *target.keys], how="anti")
+            before = pl.concat([before, now.filter(~_is_gone(target)).select(before.columns)])
+        # A record that is gone needs no counterpart.
+        kept = pl.when(~_is_gone(target)).then(relation.column).alias(relation.column)
+        lines = lines.with_columns(kept)
+        related = named_records(relation, lines, before, pl.concat(senders).unique())
+        unknown = related[relation.name].is_null() & lines[relation.column].is_not_null()
+        self._unanswered += [
+            (number, relation.target) for number in lines[FILE].filter(unknown).unique()
+        ]
+        return related
+
+    def nothing_sent_findings(self) -> pl.DataFrame:
+        """Finds drops that refer to a feed of which nothing was ever sent: one for each feed."""
+        sent = {
+            (self._files[number].drop, reading.feed.name)
+            for number, reading in self._sets.readings.items()
+            if reading.feed is not None
+        }
+        first: dict[tuple[str, str], int] = {}
+        for number, target in sorted(set(self._unanswered)):
+            place = self._files[number].drop, target
+            if place not in sent:  # a file that was refused has findings of its own
+                first.setdefault(place, number)
+        rows = [
+            (number, rule.id, None, None, f"{FEEDS_BY_NAME[target].stems[0]}.csv")
+            for (_, target), number in first.items()
+            if (rule := FAMILIES[self._files[number].family].nothing_sent) is not None
+        ]
+        return pl.DataFrame(rows, schema={FILE: pl.UInt32, **FINDINGS_SCHEMA}, orient="row")
+
+    def seen(self, feed: str, columns: tuple[str, ...], lines: pl.DataFrame) -> pl.DataFrame:
+        """Finds what the senders of ``lines`` send of ``feed`` now, or else sent before."""
+        senders = lines[SENDER].unique().to_list()
+        if feed == CALENDAR:
+            return calendars(self._profiles, senders)
+        now = self._senders_of_full_sets(FEEDS_BY_NAME[feed])
+        frames = [
+            of_feed[feed].select(SENDER, *columns)
+            for of_feed in (self._lines, self._removed)
+            if feed in of_feed
+        ]
+        before = set(senders) - set(now)
+        corrected = before & self._senders_of_corrections(FEEDS_BY_NAME[feed])
+        if before - corrected:
+            frames.append(self._known(feed, columns, sorted(before - corrected)))
+        if corrected:
+            frames.append(self._uncorrected(FEEDS_BY_NAME[feed], columns, sorted(corrected)))
+        seen = pl.concat(frames).unique() if frames else nothing_known(feed, columns)
+        return seen.join(self._facts, on=SENDER, how="left")
+
+    def partial_files(self) -> set[int]:
+        """Finds files that say themselves that they are no full sets: changes and corrections."""
+        corrections = {number for number, file in self._files.items() if file.correction}
+        return corrections | set(self._sets.facts.filter("_delta")[FILE])
+
+    def _senders_of_full_sets(self, feed: FeedSpec) -> list[str]:
+        """Finds senders whose earlier records of ``feed`` are replaced by what they send now."""
+        partial = self.partial_files()
+        return sorted(
+            {
+                self._files[number].sender
+                for number, reading in self._sets.readings.items()
+                if reading.feed is feed and _has_records(reading) and number not in partial
+            }
+        )
+
+    def _senders_of_corrections(self, feed: FeedSpec) -> set[str]:
+        """Finds senders who correct lines of ``feed`` now."""
+        return {
+            file.sender
+            for number, file in self._files.items()
+            if file.correction
+            and (reading := self._sets.readings[number]).feed is feed
+            and _has_records(reading)
+        }
+
+    def _uncorrected(
+        self, feed: FeedSpec, columns: tuple[str, ...], senders: Sequence[str]
+    ) -> pl.DataFrame:
+        """Finds what ``senders`` sent of ``feed`` before, without records that they correct now."""
+        by_id = self._facts.select(SENDER, "_by_id")
+        key = named_key(feed)
+        now = self._lines[feed.name].drop("_by_id", strict=False)
+        corrected = now.join(by_id, on=SENDER, how="left").select(SENDER, *key)
+        known = self._known(feed.name, with_identity(feed, columns), senders)
+        before = known.join(by_id, on=SENDER, how="left").with_columns(key)
+        uncorrected = before.join(corrected, on=corrected.columns, how="anti", nulls_equal=True)
+        return uncorrected.select(SENDER, *columns)
+
+    def _names_in_drops(self, numbers: pl.Series) -> pl.DataFrame:
+        """Lists for each of these files the names of all files of its drop."""
+        rows = [
+            (number, other.name)
+            for number in numbers
+            for other in self._files.values()
+            if other.drop == self._files[number].drop
+        ]
+        return pl.DataFrame(rows, schema={FILE: pl.UInt32, "FileName": pl.String}, orient="row")
+
+
+def numbers_of_rows(frames: Mapping[int, pl.DataFrame]) -> pl.Series:
+    """The number of its file for each row of ``frames``, one after the other."""
+    heights = [frame.height for frame in frames.values()]
+    return pl.Series(FILE, np.repeat(np.array([*frames], dtype=np.uint32), heights))
+
+
+def with_identity(feed: FeedSpec, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """``columns``, and those by which a record of ``feed`` is recognised."""
+    unique_id = (feed.unique_id,) if feed.unique_id else ()
+    return tuple(dict.fromkeys((*columns, *feed.keys, *unique_id)))
+
+
+def _is_gone(feed: FeedSpec) -> pl.Expr:
+    """Whether a line says that its record is gone."""
+    if feed.gone is None:
+        return pl.lit(value=False)
+    column, value = feed.gone
+    return (pl.col(column) == value).fill_null(value=False)
+
+
+def _has_records(reading: Reading) -> bool:
+    """Whether a line could be read: what the sender sent before counts where none could be."""
+    return reading.records is not None and not reading.records.is_empty()
