@@ -28,7 +28,7 @@ from ccgi_pipeline.feeds.rules import Scope
 from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops, is_cd_code
 from ccgi_pipeline.profiles import Profiles
-from ccgi_pipeline.verification.drop_files import Limit, files_to_verify
+from ccgi_pipeline.verification.drop_files import SizeLimit, files_to_verify
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.offline_check import shipped_knowledge
 from ccgi_pipeline.verification.outcomes import KnownRecords, Verification, nothing_known
@@ -295,7 +295,7 @@ def verified(
 ) -> Verification:
     """What verification makes of ``sent`` on the night ``ON``."""
     drops = delivered(sent, family, sender)
-    limit = Limit((profiles or Profiles()).intake.largest_drop, lambda _, name: len(sent[name]))
+    limit = SizeLimit((profiles or Profiles()).intake.largest_drop, lambda _, name: len(sent[name]))
     files = files_to_verify(drops, lambda _, name: sent[name], limit)
     return verify(files, ON, known, profiles)
 

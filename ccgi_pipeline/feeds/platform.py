@@ -2,7 +2,7 @@
 
 Belongs here: one feed per kind of activity. No public specification exists, so these files are
 this project's own definition: an event has its own id, the student's SSID and a UTC time, and
-says one thing. Sent by one state-wide sender for all districts. Free text of pupils (a journal's
+says one thing. Sent by one state-wide sender for all districts. Free text of students (a journal's
 words) is not asked for: no report needs it.
 """
 

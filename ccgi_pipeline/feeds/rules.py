@@ -45,9 +45,9 @@ class Rule:
     shows. Rules of single columns and of bytes need neither: the pandera schema or the reader
     judges them. ``strict``: how much it weighs to a district that is held to the specification's
     letter, if other than ``severity``. ``missing``: the relation whose missing counterpart breaks
-    the rule; it is told once, with a count of the lines that hang on it. ``of_blank``: it speaks of
-    a blank, and a cell that its own rule refused is none. ``counterexample`` are cells that break
-    the rule when put into a good line; the tests use it.
+    the rule; it is reported once, with a count of the lines that depend on it. ``of_blank``: the
+    rule is about a blank, and a cell that its own rule refused is none. ``counterexample`` are
+    cells that break the rule when they are put into a good line; the tests use it.
     """
 
     id: str

@@ -63,7 +63,7 @@ class FeedSpec:
     ``unique_id`` is the column that alone identifies a record of a sender whose profile says that
     it is permanent. A new record that agrees with a known one in ``near_keys`` and not in ``keys``
     may be its correction. ``repeats_told_by``: the rule of the source that repeated keys break.
-    ``one_date_form``: a file has its dates in one form. ``foster``: whoever is in the file is a
+    ``one_date_form``: a file has its dates in one form. ``foster``: every student in the file is a
     foster youth, so nothing of it may reach a report of CCGI. ``headers``: what the specification
     says of the header's letters; ``edition_marks``: columns by which a header shows the version of
     its file. ``gone``: a column, and the value by which a line says that its record is no more;

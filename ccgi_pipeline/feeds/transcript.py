@@ -1,9 +1,8 @@
 """The transcript family: what a school district sends to CCGI about its students and courses.
 
 Belongs here: the five files of a transcript package, their columns and rules. CCGI's own
-specification is not public; names and order are those that student information systems produce
-(ccgi_and_california.md, section 2), code sets are CALPADS'. Lengths are generous guards of ours
-where no source gives one.
+specification is not public; names and order are those that student information systems produce,
+code sets are CALPADS'. Lengths are this project's generous guards where no source gives one.
 """
 
 from __future__ import annotations

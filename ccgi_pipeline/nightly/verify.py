@@ -25,7 +25,12 @@ from ccgi_pipeline.nightly.batches import (
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.reference_lookup import ReferenceLookup
 from ccgi_pipeline.profiles import read_profiles
-from ccgi_pipeline.verification.drop_files import FileToVerify, Limit, files_to_verify, read_files
+from ccgi_pipeline.verification.drop_files import (
+    FileToVerify,
+    SizeLimit,
+    files_to_verify,
+    read_files,
+)
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline.verification.profile_overrides import apply_profile_overrides
@@ -56,7 +61,7 @@ def verify_family(
     def content_of(_: InboxFile, sha256: str) -> bytes:
         return archive.read(sha256)
 
-    limit = Limit(profiles.intake.largest_drop, lambda _, sha256: archive.size(sha256))
+    limit = SizeLimit(profiles.intake.largest_drop, lambda _, sha256: archive.size(sha256))
     knowledge = ReferenceLookup(connection, {drop.sender for drop in drops if drop.correction})
 
     def read(batch: Sequence[Drop]) -> _Opened:

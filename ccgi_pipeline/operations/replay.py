@@ -30,7 +30,7 @@ from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
 from ccgi_pipeline.nightly.batches import bisect_failures, cut_batches
 from ccgi_pipeline.nightly.reference_lookup import ReferenceLookup
 from ccgi_pipeline.profiles import Profiles, read_profiles
-from ccgi_pipeline.verification.drop_files import Limit, files_to_verify
+from ccgi_pipeline.verification.drop_files import SizeLimit, files_to_verify
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline.verification.profile_overrides import apply_profile_overrides
@@ -147,7 +147,7 @@ class _Replaying:
         def content_of(_: InboxFile, sha256: str) -> bytes:
             return archive.read(sha256)
 
-        limit = Limit(profiles.intake.largest_drop, lambda _, sha256: archive.size(sha256))
+        limit = SizeLimit(profiles.intake.largest_drop, lambda _, sha256: archive.size(sha256))
 
         def judged(drops: Sequence[Drop]) -> Verification:
             files = files_to_verify(drops, content_of, limit)

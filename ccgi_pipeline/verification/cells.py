@@ -1,6 +1,6 @@
 """Cells: what stands in the file where a finding points, for those who asked to see it.
 
-Belongs here: reading a file once more and taking single cells out of it. They are pupils' data:
+Belongs here: reading a file once more and taking single cells out of it. They are students' data:
 nobody gets them who did not ask (``ccgi check --show-values``, ``show_values`` in a district's
 profile). Does not belong here: where they are shown.
 """

@@ -1,7 +1,7 @@
-"""Opening: the files of drops, zips unpacked, each read by the strict reader as what it is.
+"""The files of drops: zips unpacked, each file read by the strict reader as the feed that it is.
 
 Belongs here: which feed a file of a drop is, and its reading. Does not belong here: what drops must
-be as wholes (oneroster), what lines must be (judging).
+be as wholes (oneroster_sets), what lines must be (validation).
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class FileToVerify:
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """How many bytes a drop may be, its zips opened, and how to know the size of a received file.
+class SizeLimit:
+    """How many bytes a drop may have, its zips opened, and how to know the size of a received file.
 
     A drop is verified and loaded whole, in ten times its size of memory: one that is too large
     would take the night from all others.
@@ -65,7 +65,7 @@ class Limit:
 def files_to_verify(
     drops: Sequence[Drop],
     content_of: Callable[[InboxFile, str], bytes],
-    limit: Limit | None = None,
+    limit: SizeLimit | None = None,
 ) -> list[FileToVerify]:
     """The files of ``drops`` in order, zips opened; ``content_of`` reads a file's bytes.
 
@@ -139,7 +139,7 @@ def read_files(
     editions: Mapping[int, str] = MappingProxyType({}),
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[int, Reading]:
-    """The readings of ``files`` by number; ``progress`` hears each file's name.
+    """Reads ``files``, by number; ``progress`` is called with each file's name.
 
     ``editions``: by number the version of files whose header may show none.
     """
@@ -185,7 +185,7 @@ def _file_to_read(file: FileToVerify, profiles: Profiles, edition: str) -> FileT
     candidates = feeds_of(file.family)
     named = _named_by_profile(file, profiles)
     if named is not None:
-        # Its own name says nothing, or another thing, to who does not know the profile.
+        # Without the profile, its own name means nothing, or another feed.
         return FileToRead(file.content(), named.stems[0], [named], edition)
     return FileToRead(file.content(), file.name, candidates, edition)
 

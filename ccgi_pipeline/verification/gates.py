@@ -23,7 +23,7 @@ from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.intake.reader import LINE, SPAN, Reading
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.drop_files import FileToVerify, file_of_drop, read_files
-from ccgi_pipeline.verification.missing_records import Causes
+from ccgi_pipeline.verification.missing_records import MissingRecords
 from ccgi_pipeline.verification.oneroster_sets import FACTS_SCHEMA as SET_FACTS_SCHEMA
 from ccgi_pipeline.verification.oneroster_sets import OF_WHOLE_FILES, OneRosterSets
 from ccgi_pipeline.verification.outcomes import (
@@ -90,14 +90,14 @@ def verify(
         [
             found,
             *lines.findings,
-            lines.causes.findings(),
+            lines.missing.findings(),
             lines.lookup.nothing_sent_findings(),
         ]
     )
     findings = severities.weigh(
         found.join(senders, on=FILE, how="left", maintain_order="left")
     ).select(FILE, *WEIGHED_SCHEMA)
-    findings = _with_dependent_lines(findings, lines.causes.details())
+    findings = _with_dependent_lines(findings, lines.missing.details())
     findings = findings.sort(FILE, "line", "rule", "column", nulls_last=False)
     return Verification(
         _file_outcomes(files, sets, lines, findings), findings, lines.accepted, lines.kept_keys
@@ -187,7 +187,7 @@ class _LineJudgment:
         self._facts = facts(profiles, set(self._senders.values()), on)
         self._typed: dict[str, ValidationResult] = {}
         self.lookup = RecordLookup(files, sets, known, profiles, self._facts)
-        self.causes = Causes(severities)
+        self.missing = MissingRecords(severities)
         self.removed: dict[int, int] = {}
         self.accepted: dict[str, pl.DataFrame] = {}
         self.kept_keys: dict[str, pl.DataFrame] = {}
@@ -270,7 +270,7 @@ class _LineJudgment:
         lines = judgement.lines
         errors = self._error_rows(judgement.failures, lines).unique()
         if any(relation.replaces for relation in feed.relations) or feed.may_be_changes:
-            self.causes.add(feed, lines, judgement.missing, errors)
+            self.missing.add(feed, lines, judgement.missing, errors)
         of_files = {*FACTS_SCHEMA, *SET_FACTS_SCHEMA} - {SENDER, FILE}
         lines = lines.drop([*of_files], strict=False)
         self.accepted[feed.name] = lines.filter(~pl.col(ROW).is_in(errors.implode())).drop(ROW)

@@ -1,8 +1,8 @@
-"""What a registrar is told: verdicts, fates, weights, families and sources in everyday words.
+"""The words of a receipt: verdicts, fates, weights, families and sources in everyday language.
 
 Belongs here: the words of a receipt's page that belong to no single rule. Everything said here is
 for a reader who has an SFTP folder, a student information system, and nobody to ask. Does not
-belong here: the words of a rule (feeds), the page itself (page).
+belong here: the words of a rule (feeds), the page itself (receipt_html).
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from ccgi_pipeline.feeds.rules import Severity
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class Label:
     """What became of a line: how it is called, and what that means."""
 
     title: str
     meaning: str
 
 
-FATES: Mapping[str, Fate] = {
-    "inserted": Fate("New", "We did not have this record yet; it was added."),
-    "updated": Fate("Changed", "We had this record with something else in it; now it is as sent."),
-    "unchanged": Fate("Same as before", "We had this record exactly as it is in your file."),
-    "accepted": Fate("Can be loaded", "Nothing keeps this line out."),
-    "superseded": Fate("Repeated", "A later line of the same file is about the same record; the "
+FATES: Mapping[str, Label] = {
+    "inserted": Label("New", "We did not have this record yet; it was added."),
+    "updated": Label("Changed", "We had this record with something else in it; now it is as sent."),
+    "unchanged": Label("Same as before", "We had this record exactly as it is in your file."),
+    "accepted": Label("Can be loaded", "Nothing keeps this line out."),
+    "superseded": Label("Repeated", "A later line of the same file is about the same record; the "
                        "later one counts."),
-    "left_alone": Fate("Not needed", "The line is in a file that nobody here asks for; it was "
+    "left_alone": Label("Not needed", "The line is in a file that nobody here asks for; it was "
                        "counted and not read."),
-    "removed": Fate("Left out on purpose", "The line mentions police involvement. Such lines are "
+    "removed": Label("Left out on purpose", "The line mentions police involvement. Such lines are "
                     "not kept; there is nothing for you to do."),
-    "unmatched": Fate("No child found", "The line's student could not be matched with a child in "
+    "unmatched": Label("No child found", "The line's student could not be matched with a child in "
                       "Foster Focus, so the line was not loaded."),
-    "held": Fate("Waiting", "The line itself can be loaded. It waits with its delivery until CCGI "
+    "held": Label("Waiting", "The line itself can be loaded. It waits with its delivery until CCGI "
                  "has decided."),
-    "rejected": Fate("Not loaded", "The line has an error. What to fix is listed with its file."),
+    "rejected": Label("Not loaded", "The line has an error. What to fix is listed with its file."),
 }  # fmt: skip
 """In the order in which a page shows them: what is well first, what needs somebody last."""
 
-KEPT_OUT = Fate("Cannot be loaded", FATES["rejected"].meaning)
+KEPT_OUT = Label("Cannot be loaded", FATES["rejected"].meaning)
 """What a check says of a line that would be rejected."""
 
 LOADED = frozenset({"inserted", "updated", "unchanged", "superseded", "accepted"})
@@ -69,11 +69,11 @@ VERDICTS: Mapping[str, str] = {
 }
 
 
-def fate(name: str, *, checked: bool = False) -> Fate:
+def fate(name: str, *, checked: bool = False) -> Label:
     """What became of a line (or would, of one that was only checked)."""
     if checked and name == "rejected":
         return KEPT_OUT
-    return FATES.get(name, Fate(name.replace("_", " ").capitalize(), ""))
+    return FATES.get(name, Label(name.replace("_", " ").capitalize(), ""))
 
 
 def family(name: str) -> str:

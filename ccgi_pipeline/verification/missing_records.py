@@ -1,8 +1,8 @@
-"""Root causes: one missing record is one finding, with a count of what hangs on it.
+"""Missing records: each is one finding, with a count of the lines that depend on it.
 
 Belongs here: following references from records that are missing, or were kept out, to the lines
 that need them. Feeds are taken in the order in which they refer to each other. Does not belong
-here: whether a reference holds (judging).
+here: whether a reference holds (validation).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def items_of(relation: Relation, lines: pl.DataFrame) -> pl.DataFrame:
     return cells.with_columns(listed).explode("item").with_columns(pl.col("item").str.strip_chars())
 
 
-class Causes:
-    """What hangs on records that are missing or were kept out."""
+class MissingRecords:
+    """Collects the lines that depend on records which are missing or were kept out."""
 
     def __init__(self, severities: Severities) -> None:
         self._severities = severities
@@ -47,7 +47,7 @@ class Causes:
     def add(
         self, feed: FeedSpec, lines: pl.DataFrame, missing: pl.DataFrame, rejected: pl.Series
     ) -> None:
-        """Takes a judged feed: its lines, those that miss something, the rows kept out."""
+        """Adds a judged feed: its lines, those that miss something, the rows kept out."""
         number = len(self._feeds)
         self._feeds.append(feed.name)
         places = lines.select(ROW, SENDER, FILE, LINE, key=feed.keys[0])
@@ -84,7 +84,7 @@ class Causes:
             self._hanging[feed.name] = found
 
     def _inherited(self, feed: FeedSpec, lines: pl.DataFrame) -> pl.DataFrame:
-        """Lines that refer to a record which hangs on something, or is itself what is wrong."""
+        """Finds lines that refer to a record which is wrong, or depends on a missing one."""
         found = [pl.DataFrame(schema={ROW: pl.UInt32, "root": pl.String})]
         for relation in feed.relations:
             above = self._hanging.get(relation.target)
@@ -98,9 +98,9 @@ class Causes:
         return pl.concat(found)
 
     def findings(self) -> pl.DataFrame:
-        """One finding for each missing record, at the first line that names it; ``_file`` too.
+        """Makes one finding for each missing record, at the first line that names it (``_file``).
 
-        At the first of those that were kept out for it, if there are any.
+        If lines were kept out for it, the finding is at the first of those.
         """
         told = self._severities.weigh(pl.concat(self._told))
         lighter = pl.col("severity") != Severity.ERROR
@@ -117,7 +117,7 @@ class Causes:
         ).select(pl.col(name).cast(dtype) for name, dtype in _FINDINGS.items())
 
     def details(self) -> pl.DataFrame:
-        """What hangs on lines that were kept out for a reason of their own.
+        """Counts the lines that depend on lines which were kept out for a reason of their own.
 
         ``_file``, ``line`` and ``dependent``, which says it in words.
         """
@@ -130,7 +130,7 @@ class Causes:
         )
 
     def _counts(self) -> pl.DataFrame:
-        """``root``, ``lines`` and ``words``: how many lines of which files hang on it."""
+        """``root``, ``lines`` and ``words``: how many lines of which files depend on it."""
         counted = (
             pl.concat(self._lines).unique().group_by("root", "feed").len().sort("root", "feed")
         )

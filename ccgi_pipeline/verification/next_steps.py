@@ -1,7 +1,7 @@
-"""What a verdict means to whoever sent the files, and what to do next, in a sentence each.
+"""What a verdict means to the sender of the files, and what to do next, in a sentence each.
 
 Belongs here: the sentences that depend on what became of a whole delivery. Does not belong here:
-the words for single lines, files and rules (wording, feeds).
+the words for single lines, files and rules (labels, feeds).
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Repeated:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DeliveryOutcome:
     """What became of the lines of a delivery.
 
-    ``findings``: whether there are any. ``fault``: our own code stumbled. ``refused``: the file
-    without which the delivery means nothing, where it was rejected.
+    ``findings``: whether there are any. ``fault``: the pipeline's own code failed. ``refused``: the
+    file without which the delivery means nothing, where it was rejected.
     """
 
     lines: int
@@ -69,17 +69,17 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class NextSteps:
     """What the verdict means, and what to do now."""
 
     meaning: str
     next: str
 
 
-def told(delivery: Delivery, outcome: Outcome) -> Told:
-    """What is told of a drop."""
+def explain_drop(delivery: Delivery, outcome: DeliveryOutcome) -> NextSteps:
+    """Explains the verdict of a drop."""
     if delivery.verdict == "held":
-        return Told(
+        return NextSteps(
             meaning="Nothing of this delivery has been loaded yet. It would take away far more "
             "records than a normal day does, so somebody at CCGI has to decide first. Until then, "
             "everything stays as it was before.",
@@ -90,13 +90,13 @@ def told(delivery: Delivery, outcome: Outcome) -> Told:
         return _of_refusal(delivery, outcome)
     if delivery.verdict == "accepted":
         remarks = " The remarks below are for your information." if outcome.findings else ""
-        return Told(meaning=_all_loaded(outcome), next=f"Nothing.{remarks}")
+        return NextSteps(meaning=_all_loaded(outcome), next=f"Nothing.{remarks}")
     return _of_findings(delivery, outcome)
 
 
-def _of_refusal(delivery: Delivery, outcome: Outcome) -> Told:
+def _of_refusal(delivery: Delivery, outcome: DeliveryOutcome) -> NextSteps:
     if outcome.fault:
-        return Told(
+        return NextSteps(
             meaning="This delivery could not be judged, by a fault of ours. Nothing of it was "
             "loaded; what was loaded before stays. There is nothing wrong on your side.",
             next="Nothing. Your files are kept and are taken again every night until they can be "
@@ -105,19 +105,19 @@ def _of_refusal(delivery: Delivery, outcome: Outcome) -> Told:
     mend = f"Correct what is marked “Must fix” {_where(delivery)}, export again, and send"
     if outcome.loaded:
         others = counted(outcome.loaded, "line was", "lines were")
-        return Told(
+        return NextSteps(
             meaning=f"{outcome.refused or 'A file'} could not be loaded, and the other files are "
             "about it: what was loaded of it before stays. Of the other files, "
             f"{others} loaded.",
             next=f"{mend} the whole delivery again.",
         )
-    return Told(
+    return NextSteps(
         meaning="Nothing of this delivery was loaded. What was loaded before stays.",
         next=f"{mend} the whole delivery again.",
     )
 
 
-def _of_findings(delivery: Delivery, outcome: Outcome) -> Told:
+def _of_findings(delivery: Delivery, outcome: DeliveryOutcome) -> NextSteps:
     out, apart = outcome.fates.get("rejected", 0), outcome.fates.get("unmatched", 0)
     mend = (
         f"Correct what is marked “Must fix” {_where(delivery)}, export again, and send the whole "
@@ -136,10 +136,10 @@ def _of_findings(delivery: Delivery, outcome: Outcome) -> Told:
             "with a child in Foster Focus."
         )
     if out:
-        return Told(meaning=meaning, next=f"{mend} {match}" if apart else mend)
+        return NextSteps(meaning=meaning, next=f"{mend} {match}" if apart else mend)
     if apart:
-        return Told(meaning=meaning, next=f"Look at the child match report: {match}")
-    return Told(
+        return NextSteps(meaning=meaning, next=f"Look at the child match report: {match}")
+    return NextSteps(
         meaning=f"{_all_loaded(outcome)} Some points need a look: a value was left out, or may be "
         "wrong.",
         next=f"Look at what is marked “Please check” and correct it {_where(delivery)}. Your next "
@@ -147,7 +147,7 @@ def _of_findings(delivery: Delivery, outcome: Outcome) -> Told:
     )
 
 
-def _all_loaded(outcome: Outcome) -> str:
+def _all_loaded(outcome: DeliveryOutcome) -> str:
     if not outcome.lines:
         return "There was no line to load."
     if outcome.loaded == outcome.lines:
@@ -155,31 +155,31 @@ def _all_loaded(outcome: Outcome) -> str:
     return f"Everything that belongs here was loaded: {outcome.loaded_of_all}."
 
 
-def told_of_check(verdict: str, outcome: Outcome) -> Told:
-    """What is told of files that nobody has sent yet."""
+def explain_check(verdict: str, outcome: DeliveryOutcome) -> NextSteps:
+    """Explains the verdict of files that were checked before sending."""
     fits = f"{outcome.loaded_of_all} can be loaded."
     mend = "Correct what is marked “Must fix”, export again, and check again."
     if verdict == "rejected":
-        return Told(meaning=f"These files would be rejected: {fits}", next=mend)
+        return NextSteps(meaning=f"These files would be rejected: {fits}", next=mend)
     if outcome.fates.get("rejected", 0):
-        return Told(meaning=fits, next=mend)
+        return NextSteps(meaning=fits, next=mend)
     if verdict == "accepted":
-        return Told(meaning=fits, next="Send the files.")
-    return Told(
+        return NextSteps(meaning=fits, next="Send the files.")
+    return NextSteps(
         meaning=fits,
         next="Look at what is marked “Please check”; the files can be sent all the same.",
     )
 
 
-def told_of_duplicate(delivery: Delivery, repeated: Repeated) -> Told:
-    """What is told of a drop that came a second time."""
+def explain_duplicate(delivery: Delivery, repeated: Repeated) -> NextSteps:
+    """Explains what became of a drop that came a second time."""
     name = labels.file_name(repeated.path)
     meaning = (
         f"This is exactly what you sent last ({name}). Nothing was loaded, and nothing has changed."
     )
     other = "If you meant to send a newer export: this upload still had the old one."
     if repeated.night is None or repeated.verdict is None:
-        return Told(
+        return NextSteps(
             meaning=meaning,
             next=f"{other} What became of it is in the receipt of delivery {delivery.drop}.",
         )
@@ -190,13 +190,13 @@ def told_of_duplicate(delivery: Delivery, repeated: Repeated) -> Told:
     )
     receipt = f"{repeated.night:%Y%m%d}_{delivery.family}_{delivery.drop}.html in this folder"
     if repeated.verdict == "held":
-        return Told(
+        return NextSteps(
             meaning=f"{meaning} It still waits.",
             next=f"What you can do is in its receipt, {receipt}.",
         )
     if repeated.verdict == "accepted":
-        return Told(meaning=meaning, next=f"Nothing. {other}")
-    return Told(
+        return NextSteps(meaning=meaning, next=f"Nothing. {other}")
+    return NextSteps(
         meaning=meaning, next=f"{other} What to correct is in the first receipt, {receipt}."
     )
 

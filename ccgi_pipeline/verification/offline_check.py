@@ -27,7 +27,7 @@ from ccgi_pipeline.intake.inbox import (
 from ccgi_pipeline.intake.recognition import detect_family
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.cells import cells_at
-from ccgi_pipeline.verification.drop_files import FileToVerify, Limit, files_to_verify
+from ccgi_pipeline.verification.drop_files import FileToVerify, SizeLimit, files_to_verify
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.outcomes import (
     KnownRecords,
@@ -40,7 +40,7 @@ from ccgi_pipeline.verification.receipts import FileReport
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckResult:
     """The verdict on everything that was checked, and on each file."""
 
     verdict: Verdict
@@ -68,7 +68,7 @@ def check(  # noqa: PLR0913 - all but the first two are named
     *,
     show_values: bool = False,
     progress: Callable[[str], None] = lambda _: None,
-) -> Check:
+) -> CheckResult:
     """Verifies the files at ``paths`` (files, zips, folders) as of ``on``, as the night would.
 
     Sender and family are read from the path where it has them (``.../3367173/transcript/...``);
@@ -79,14 +79,14 @@ def check(  # noqa: PLR0913 - all but the first two are named
     found = [_as_received(path, family) for path in _plain_files(paths)]
     drops = group_drops([(file, file.path) for file in found])
     profiles = profiles or Profiles()
-    limit = Limit(profiles.intake.largest_drop, lambda file, _: Path(file.path).stat().st_size)
+    limit = SizeLimit(profiles.intake.largest_drop, lambda file, _: Path(file.path).stat().st_size)
     files = files_to_verify(drops, lambda file, _: Path(file.path).read_bytes(), limit)
     verified = verify(files, on, known or shipped_knowledge, profiles, progress)
     if verified.files.is_empty():
-        return Check(Verdict.REJECTED, ())
+        return CheckResult(Verdict.REJECTED, ())
     if show_values:
         verified = replace(verified, findings=_with_values(verified, files))
-    return Check(drop_verdict(verified.files), tuple(_reports(verified)))
+    return CheckResult(drop_verdict(verified.files), tuple(_reports(verified)))
 
 
 def _with_values(verified: Verification, files: Sequence[FileToVerify]) -> pl.DataFrame:

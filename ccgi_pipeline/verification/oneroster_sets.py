@@ -1,7 +1,7 @@
 """OneRoster drops as wholes: their version, each file's mode, and what is wrong with the set.
 
 Belongs here: what manifest, names and lines say together. Does not belong here: reading a file
-(opening), judging a line (judging).
+(drop_files), judging a line (validation).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ccgi_pipeline.verification.drop_files import FileToVerify, read_files
 FACTS_SCHEMA = {FILE: pl.UInt32, "_edition": pl.String, "_delta": pl.Boolean}
 """What rules see of a file: its version, and whether it holds changes only."""
 
-_JUDGED_AS_SETS = frozenset(
+JUDGED_AS_SETS = frozenset(
     family.name for family in FAMILIES.values() if family.drop_rules == "oneroster_sets"
 )
 """Families whose declaration names this module for their drops."""
 
-OF_WHOLE_FILES = frozenset(rule.id for name in _JUDGED_AS_SETS for rule in FAMILIES[name].rules)
+OF_WHOLE_FILES = frozenset(rule.id for name in JUDGED_AS_SETS for rule in FAMILIES[name].rules)
 """Rules about files: as an error, one of them keeps every line of its file out."""
 
 _OLDEST, _USUAL, _NEWEST = "1.0", "1.1", "1.2"
@@ -57,7 +57,7 @@ class OneRosterSets:
         self._profiles = profiles
         self._drops: dict[str, list[FileToVerify]] = {}
         for file in files:
-            if file.family in _JUDGED_AS_SETS:
+            if file.family in JUDGED_AS_SETS:
                 self._drops.setdefault(file.drop, []).append(file)
         self.readings = dict(readings)
         self._found: list[tuple[int, Finding]] = []

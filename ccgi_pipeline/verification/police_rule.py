@@ -1,7 +1,7 @@
 """Records that mention police involvement: found, so that they are removed before anything else.
 
 Belongs here: from a list of words to the expression that finds them. Does not belong here: the
-list (profiles), what becomes of the record (verifying): it is counted, and nothing of it is kept.
+list (profiles), what becomes of the record (gates): it is counted, and nothing of it is kept.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Belongs here: what of a delivery a registrar must know, in the order of need: the verdict, what to
 do, what became of the lines, each file's faults by weight. The page needs nothing from elsewhere,
-and the same facts make the same bytes. No pupil's value is on it unless cells are handed in. Does
-not belong here: the words (wording), reading the facts (answering), the JSON and CSV (receipts).
+and the same facts make the same bytes. No student's value is on it unless cells are handed in. Does
+not belong here: the words (labels, next_steps), the JSON and CSV (receipts).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from ccgi_pipeline.verification import labels
 from ccgi_pipeline.verification.labels import counted
 from ccgi_pipeline.verification.next_steps import (
     Delivery,
-    Outcome,
+    DeliveryOutcome,
     Repeated,
-    told,
-    told_of_check,
-    told_of_duplicate,
+    explain_check,
+    explain_drop,
+    explain_duplicate,
 )
 from ccgi_pipeline.verification.receipts import FIRST_LINES, SHOWN_PER_RULE, WEIGHTS, FileReport
 
@@ -48,7 +48,7 @@ def page_of_receipt(delivery: Delivery, files: Sequence[FileReport]) -> bytes:
     ]
     return _rendered(
         **_head(delivery),
-        told=told(delivery, facts.outcome),
+        told=explain_drop(delivery, facts.outcome),
         reasons=facts.reasons if delivery.verdict == "held" else [],
         files=facts.files,
         ledger=_ledger(facts.outcome.fates, facts.outcome.lines),
@@ -65,7 +65,7 @@ def page_of_duplicate(delivery: Delivery, repeated: Repeated) -> bytes:
     questions = f"For questions: delivery {delivery.drop}, receipt {delivery.stem}."
     return _rendered(
         **_head(delivery),
-        told=told_of_duplicate(delivery, repeated),
+        told=explain_duplicate(delivery, repeated),
         about=[f"{same} {back}", questions],
     ).encode()
 
@@ -83,7 +83,7 @@ def page_of_check(verdict: str, files: Sequence[FileReport], *, values_shown: bo
         secret="you asked for it" if values_shown else None,
         verdict=verdict,
         verdict_words=labels.VERDICTS[verdict],
-        told=told_of_check(verdict, facts.outcome),
+        told=explain_check(verdict, facts.outcome),
         files=facts.files,
         ledger=_ledger(facts.outcome.fates, facts.outcome.lines, checked=True),
         list_note=f"{labels.WEIGHTS_EXPLAINED}{hidden}" if facts.findings else None,
@@ -141,7 +141,7 @@ def _list_note(delivery: Delivery, facts: _Facts) -> str | None:
     )
 
 
-# --- what is told of each file --------------------------------------------------------------------
+# --- each file ------------------------------------------------------------------------------------
 
 
 class _Facts:
@@ -166,7 +166,7 @@ class _Facts:
         fates: Counter[str] = Counter()
         for report in reports:
             fates.update(report.fates)
-        self.outcome = Outcome(
+        self.outcome = DeliveryOutcome(
             lines=sum(report.lines for report in reports),
             fates=fates,
             findings=self.findings,

@@ -1,9 +1,9 @@
 """Receipts: what a sender gets back for what it sent, and what ``ccgi check`` prints.
 
 Belongs here: findings put into words, per file: the JSON object, the CSV of findings, the text for
-a terminal. No pupil's value is in any of them: a line, a column and a rule lead to it. (The CSV of
-a district that asks for them has the cells of the first lines.) Does not belong here: the page
-(page), where receipts are put.
+a terminal. No student's value is in any of them: a line, a column and a rule lead to it. (The CSV
+of a district that asks for them has the cells of the first lines.) Does not belong here: the page
+(receipt_html), where receipts are put.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How much a broken rule weighs, and to whom: a district's profile may say otherwise than the rule.
 
-Belongs here: the severity of a finding. Does not belong here: what follows from it (verifying).
+Belongs here: the severity of a finding. Does not belong here: what follows from it (gates).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Text to typed values, column by column and explicitly.
 
 Belongs here: one expression per column type, null where a cell cannot be parsed. Does not belong
-here: what a value may be (judging).
+here: what a value may be (validation).
 """
 
 from __future__ import annotations

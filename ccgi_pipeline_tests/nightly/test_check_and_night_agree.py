@@ -183,7 +183,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     return Judged(folders, answers, verdicts)
 
 
-def _checked(judged: Judged, name: str) -> offline_check.Check:
+def _checked(judged: Judged, name: str) -> offline_check.CheckResult:
     """The delivery as its sender checks it before sending: the folder that holds it."""
     inbox = judged.folders.inbox
     return offline_check.check([inbox / path for path in _CORPUS[name].files], ON)

@@ -15,7 +15,7 @@ from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.transcript import STUDENT, TEST_GRADE
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.arrivals import DropHistory
-from ccgi_pipeline.verification.offline_check import Check, check
+from ccgi_pipeline.verification.offline_check import CheckResult, check
 from ccgi_pipeline.verification.outcomes import Verdict
 from ccgi_pipeline.verification.receipts import SHOWN_PER_RULE, file_object
 from ccgi_pipeline_tests.files import (
@@ -41,7 +41,7 @@ def _put(folder: Path, files: Mapping[str, bytes]) -> Path:
     return folder
 
 
-def _by_name(checked: Check) -> dict[str, tuple[str | None, str, Mapping[str, int]]]:
+def _by_name(checked: CheckResult) -> dict[str, tuple[str | None, str, Mapping[str, int]]]:
     return {Path(f.path).name: (f.feed, f.verdict, f.fates) for f in checked.files}
 
 

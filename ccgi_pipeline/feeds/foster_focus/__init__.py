@@ -1,7 +1,7 @@
 """The foster_focus family: what a district sends nightly about its foster youth.
 
 Belongs here: the nine extracts as feeds. Their columns are in ``extracts``, the 41 rules in
-``verify_data_meets``, further rules in ``other_rules``, what linking may find in ``linking``. The
+``verify_data_meets``, further rules in ``other_rules``, findings of links in ``link_rules``. The
 source is the Foster Focus Data Link Specifications. Where a district's unique IDs are not
 permanent, a record is known by the combination of columns in ``keys``.
 """
