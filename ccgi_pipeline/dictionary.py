@@ -15,7 +15,7 @@ from ccgi_pipeline.feeds.columns import Column, ColumnClass
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, RULES
 from ccgi_pipeline.feeds.rules import Rule
 from ccgi_pipeline.feeds.sources import DOCUMENTS
-from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec
 from ccgi_pipeline.reports.column_policies import POLICIES, Output, Policy
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
@@ -129,7 +129,7 @@ def as_markdown() -> str:
     ]
     lines += _who_may_see_what()
     for family in FAMILIES.values():
-        lines += [f"## Family `{family.name}`", ""]
+        lines += [f"## Family `{family.name}`", "", f"{family.title}. {_sent_by(family)}", ""]
         for feed in family.feeds:
             lines += _feed_page(feed)
     lines += _kept_in()
@@ -141,6 +141,12 @@ def as_markdown() -> str:
         lines += _report_page(report)
     lines += _documents()
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _sent_by(family: FamilySpec) -> str:
+    if family.sender is None:
+        return f"Sent by districts, in `inbox/<CD code>/{family.name}/`."
+    return f"Sender for all districts: {family.sender.title}, in `inbox/{family.sender.folder}/`."
 
 
 _WHAT_CLASSES_MEAN = (

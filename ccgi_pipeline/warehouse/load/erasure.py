@@ -34,8 +34,8 @@ ROSTER = "transcript_student"
 class PurgeSelection:
     """What is to go: all of ``district`` (a CD code), or what is older than ``before``.
 
-    Just one of the two is given. Older is a drop whose night was before that day; of what it
-    brought, records go that are no longer active, and those of students whom no roster has.
+    Just one of the two is given. Older is a drop whose night was before that day; of
+    the records that it changed last, those go which nothing keeps (``FeedSpec.kept_while``).
     """
 
     district: str | None = None
