@@ -82,14 +82,14 @@ def check(  # noqa: PLR0913 - one for each option
     if form == "json":
         answer = {
             "verdict": str(checked.verdict),
-            "files": [receipts.file_object(file) for file in checked.files],
+            "files": [receipts.describe_file(file) for file in checked.files],
         }
         click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif form == "html":
         from ccgi_pipeline.verification import receipt_html
 
         click.echo(
-            receipt_html.page_of_check(checked.verdict, checked.files, values_shown=show_values),
+            receipt_html.render_check(checked.verdict, checked.files, values_shown=show_values),
             nl=False,
         )
     else:

@@ -18,7 +18,7 @@ from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_file
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.report import sweep_outbox
 from ccgi_pipeline.reports.outbox import OutboxFile, sha256_of
-from ccgi_pipeline.verification.receipts import child_match_csv
+from ccgi_pipeline.verification.receipts import format_child_match_csv
 from ccgi_pipeline.warehouse.load.drop_records import record_receipts
 from ccgi_pipeline.warehouse.queries import receipts as receipt_queries
 from ccgi_pipeline.warehouse.queries.directory import read_directory
@@ -76,7 +76,7 @@ def write_child_match(
     for row in rows:
         name = f"{on:%Y%m%d}_foster_focus_child_match.csv"
         path = Path(folder_of[row.cd], "_receipts", name)
-        content = child_match_csv(row.students)
+        content = format_child_match_csv(row.students)
         folders.outgoing.write(path, content)
         file = OutboxFile(f"{path}", row.cd, sha256_of(content))
         made.append((FileKind.CHILD_MATCH, "", "", file))

@@ -33,7 +33,7 @@ from ccgi_pipeline.reports.college_download import COLUMNS, download_file
 from ccgi_pipeline.reports.outbox import report_files, sha256_of
 from ccgi_pipeline.reports.queries import aggregate_as_sent, detail_rows, open_views
 from ccgi_pipeline.reports.registry import REPORTS
-from ccgi_pipeline.verification.receipts import child_match_csv
+from ccgi_pipeline.verification.receipts import format_child_match_csv
 from ccgi_pipeline.warehouse.queries import applications
 from ccgi_pipeline.warehouse.queries import receipts as receipt_queries
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
@@ -150,7 +150,7 @@ def _contents(
         for district in receipt_queries.read_unmatched_students(connection):
             yield (
                 _Key(FileKind.CHILD_MATCH, "", "", district.cd),
-                child_match_csv(district.students),
+                format_child_match_csv(district.students),
             )
     if FileKind.RECEIPT in kinds:
         yield from _receipts(connection, profiles, archive, wanted)

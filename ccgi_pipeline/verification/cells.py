@@ -17,7 +17,7 @@ from ccgi_pipeline.intake.reader import LINE, read
 CELLS_SCHEMA = {"line": pl.UInt32, "column": pl.String, "value": pl.String}
 
 
-def cells_at(places: pl.DataFrame, content: bytes, name: str, feed: str) -> pl.DataFrame:
+def read_cells(places: pl.DataFrame, content: bytes, name: str, feed: str) -> pl.DataFrame:
     """The cells (``CELLS_SCHEMA``) at ``places`` (``line``, ``column``) of a file of ``feed``.
 
     A place that the file does not have, or that names no column, is left out; a blank is null.

@@ -31,7 +31,7 @@ from ccgi_pipeline.verification.outcomes import (
     SEVERITY_RANK,
     KnownRecords,
     Verification,
-    file_verdict,
+    judge_file,
     nothing_known,
 )
 from ccgi_pipeline.verification.police_rule import mentions_police
@@ -344,7 +344,7 @@ def _file_outcomes(
                 keyed.get(file.number, 0),
                 changes,
                 complete,
-                file_verdict(weight_of_file, loaded),
+                judge_file(weight_of_file, loaded),
             )
         )
     return pl.DataFrame(rows, schema=FILES_SCHEMA, orient="row")

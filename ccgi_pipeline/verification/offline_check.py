@@ -26,14 +26,14 @@ from ccgi_pipeline.intake.inbox import (
 )
 from ccgi_pipeline.intake.recognition import detect_family
 from ccgi_pipeline.profiles import Profiles
-from ccgi_pipeline.verification.cells import cells_at
+from ccgi_pipeline.verification.cells import read_cells
 from ccgi_pipeline.verification.drop_files import FileToVerify, SizeLimit, files_to_verify
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.outcomes import (
     KnownRecords,
     Verdict,
     Verification,
-    drop_verdict,
+    judge_drop,
     nothing_known,
 )
 from ccgi_pipeline.verification.receipts import FileReport
@@ -86,7 +86,7 @@ def check(  # noqa: PLR0913 - all but the first two are named
         return CheckResult(Verdict.REJECTED, ())
     if show_values:
         verified = replace(verified, findings=_with_values(verified, files))
-    return CheckResult(drop_verdict(verified.files), tuple(_reports(verified)))
+    return CheckResult(judge_drop(verified.files), tuple(_reports(verified)))
 
 
 def _with_values(verified: Verification, files: Sequence[FileToVerify]) -> pl.DataFrame:
@@ -94,7 +94,7 @@ def _with_values(verified: Verification, files: Sequence[FileToVerify]) -> pl.Da
     findings = verified.findings
     feeds = dict(verified.files.select(FILE, "feed").drop_nulls().iter_rows())
     cells = [
-        cells_at(
+        read_cells(
             findings.filter(pl.col(FILE) == file.number),
             file.content(),
             file.name,

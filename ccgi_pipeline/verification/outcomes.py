@@ -91,14 +91,14 @@ def nothing_known(
 SEVERITY_RANK = {str(Severity.INFO): 0, str(Severity.WARNING): 1, str(Severity.ERROR): 2}
 
 
-def file_verdict(worst: int, accepted: int) -> Verdict:
+def judge_file(worst: int, accepted: int) -> Verdict:
     """``worst`` is the weight of the file's worst finding: 2 for an error, 1 for a warning."""
     if worst == SEVERITY_RANK[Severity.ERROR] and not accepted:
         return Verdict.REJECTED
     return Verdict.ACCEPTED_WITH_FINDINGS if worst else Verdict.ACCEPTED
 
 
-def drop_verdict(files: pl.DataFrame) -> Verdict:
+def judge_drop(files: pl.DataFrame) -> Verdict:
     """The verdict of the drop (or of everything checked) that ``files`` of ``FILES_SCHEMA`` make.
 
     A drop is rejected if the file without which it means nothing is, or if every file is.

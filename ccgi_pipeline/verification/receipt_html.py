@@ -37,7 +37,7 @@ from ccgi_pipeline.verification.next_steps import (
 from ccgi_pipeline.verification.receipts import FIRST_LINES, SHOWN_PER_RULE, WEIGHTS, FileReport
 
 
-def page_of_receipt(delivery: Delivery, files: Sequence[FileReport]) -> bytes:
+def render_receipt(delivery: Delivery, files: Sequence[FileReport]) -> bytes:
     """The page that answers a drop."""
     facts = _Facts(files)
     about = [
@@ -58,7 +58,7 @@ def page_of_receipt(delivery: Delivery, files: Sequence[FileReport]) -> bytes:
     ).encode()
 
 
-def page_of_duplicate(delivery: Delivery, repeated: Repeated) -> bytes:
+def render_duplicate(delivery: Delivery, repeated: Repeated) -> bytes:
     """The page that answers a drop that came a second time."""
     same = "Two deliveries are the same if their files hold the same bytes, under any name."
     back = "An earlier delivery that is sent once more after another one counts again."
@@ -70,7 +70,7 @@ def page_of_duplicate(delivery: Delivery, repeated: Repeated) -> bytes:
     ).encode()
 
 
-def page_of_check(verdict: str, files: Sequence[FileReport], *, values_shown: bool = False) -> str:
+def render_check(verdict: str, files: Sequence[FileReport], *, values_shown: bool = False) -> str:
     """The page of a check before anything was sent; ``values_shown``: the findings have cells."""
     facts = _Facts(files, checked=True)
     hidden = ""

@@ -51,7 +51,7 @@ class FileReport:
     cells: Cells = field(default_factory=dict)
 
 
-def file_object(report: FileReport) -> dict[str, Any]:
+def describe_file(report: FileReport) -> dict[str, Any]:
     """The JSON object of one file, as receipts and ``ccgi check`` have it."""
     shown = _shown(report.findings)
     return {
@@ -109,9 +109,9 @@ def _message(row: Mapping[str, Any]) -> str:
     return f"{text} ({row['detail']})" if row["detail"] else text
 
 
-def receipt_json(head: Mapping[str, Any], files: Iterable[FileReport]) -> bytes:
+def format_receipt_json(head: Mapping[str, Any], files: Iterable[FileReport]) -> bytes:
     """The receipt of a drop: ``head`` (drop, verdict, ...) and its files."""
-    receipt = {**head, "files": [file_object(file) for file in files]}
+    receipt = {**head, "files": [describe_file(file) for file in files]}
     return (json.dumps(receipt, indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -141,7 +141,7 @@ _CHILD_MATCH_COLUMNS = (
 )
 
 
-def child_match_csv(students: Iterable[StudentWithoutChild]) -> bytes:
+def format_child_match_csv(students: Iterable[StudentWithoutChild]) -> bytes:
     """The child match report of one district: one row a student."""
     return _csv(
         _CHILD_MATCH_COLUMNS,
@@ -164,7 +164,7 @@ _CSV_COLUMNS = ("file", "line", "column", "severity", "rule", "what is wrong", "
 _CSV_CELL = f"the cell (first {FIRST_LINES} lines of a rule)"
 
 
-def receipt_csv(files: Iterable[FileReport], *, with_cells: bool = False) -> bytes:
+def format_receipt_csv(files: Iterable[FileReport], *, with_cells: bool = False) -> bytes:
     """One row a finding: where it is, which rule, what to change; its cell only if asked for."""
     rows: list[Sequence[str]] = []
     columns = (*_CSV_COLUMNS, _CSV_CELL) if with_cells else _CSV_COLUMNS

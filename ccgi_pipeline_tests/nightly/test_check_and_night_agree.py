@@ -18,7 +18,7 @@ from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.verification import offline_check
-from ccgi_pipeline.verification.receipts import file_object
+from ccgi_pipeline.verification.receipts import describe_file
 from ccgi_pipeline_tests.files import as_bytes, good_file, good_lines, good_set, usual_name
 from ccgi_pipeline_tests.nightly import damage
 from ccgi_pipeline_tests.nightly.damage import Change
@@ -202,7 +202,7 @@ def _told(file: dict[str, Any], inbox: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("name", _CORPUS)
 def test_the_findings_are_the_same(judged: Judged, name: str):
     inbox = judged.folders.inbox
-    offline = [_told(file_object(file), inbox) for file in _checked(judged, name).files]
+    offline = [_told(describe_file(file), inbox) for file in _checked(judged, name).files]
     assert offline == [_told(judged.answers[file["path"]], inbox) for file in offline]
 
 

@@ -15,9 +15,9 @@ from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, RULES
 from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.verification.next_steps import Delivery, Repeated
 from ccgi_pipeline.verification.receipt_html import (
-    page_of_check,
-    page_of_duplicate,
-    page_of_receipt,
+    render_check,
+    render_duplicate,
+    render_receipt,
 )
 from ccgi_pipeline.verification.receipts import FileReport
 
@@ -130,21 +130,21 @@ def huge(files: int = 40, rules: int = 8) -> list[FileReport]:
 
 
 PAGES: Mapping[str, bytes] = {
-    "accepted": page_of_receipt(delivery("accepted"), GOOD),
-    "mixed": page_of_receipt(delivery("accepted_with_findings"), MIXED),
-    "rejected": page_of_receipt(delivery("rejected"), REJECTED),
-    "held": page_of_receipt(delivery("held"), HELD_FILES),
-    "unmatched": page_of_receipt(
+    "accepted": render_receipt(delivery("accepted"), GOOD),
+    "mixed": render_receipt(delivery("accepted_with_findings"), MIXED),
+    "rejected": render_receipt(delivery("rejected"), REJECTED),
+    "held": render_receipt(delivery("held"), HELD_FILES),
+    "unmatched": render_receipt(
         delivery("accepted_with_findings", family="foster_focus"), UNMATCHED
     ),
-    "values": page_of_receipt(
+    "values": render_receipt(
         delivery("accepted_with_findings", values_shown=True),
         [replace(MIXED[0], cells={(7, "StateID"): "(blank)", (10, "DateOfBirth"): "<b>1901"})],
     ),
-    "duplicate": page_of_duplicate(
+    "duplicate": render_duplicate(
         delivery("duplicate", stem="20261122_transcript_46111ea8cda92e5a0c088e48_duplicate"),
         Repeated("3367173/transcript/StudentTemplate.csv", date(2026, 11, 20), "rejected"),
     ),
-    "check": page_of_check("rejected", CHECKED).encode(),
+    "check": render_check("rejected", CHECKED).encode(),
 }
 """A page of every kind that there is."""

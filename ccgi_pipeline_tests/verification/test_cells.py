@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from ccgi_pipeline.feeds.transcript import STUDENT
-from ccgi_pipeline.verification.cells import as_shown, cells_at
+from ccgi_pipeline.verification.cells import as_shown, read_cells
 from ccgi_pipeline_tests.files import as_bytes, good_lines, usual_name
 
 NAME = usual_name(STUDENT)
@@ -15,7 +15,7 @@ PLACES = {"line": pl.UInt32, "column": pl.String}
 
 def _cells(content: bytes, *places: tuple[int | None, str | None]) -> list[tuple[object, ...]]:
     frame = pl.DataFrame(places, schema=PLACES, orient="row")
-    return cells_at(frame, content, NAME, STUDENT.name).rows()
+    return read_cells(frame, content, NAME, STUDENT.name).rows()
 
 
 def test_a_place_has_its_cell():

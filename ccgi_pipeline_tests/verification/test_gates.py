@@ -28,7 +28,7 @@ from ccgi_pipeline.profiles import DistrictProfile, Profiles
 from ccgi_pipeline.verification.outcomes import (
     FILES_SCHEMA,
     Verification,
-    drop_verdict,
+    judge_drop,
     nothing_known,
 )
 from ccgi_pipeline.verification.profile_overrides import apply_profile_overrides
@@ -193,7 +193,7 @@ def test_a_warning_makes_a_file_accepted_with_findings_and_a_hint_does_not():
 )
 def test_a_drop_is_as_good_as_its_files(verdicts: Mapping[str | None, str], expected: str):
     rows = [{"feed": feed, "verdict": verdict} for feed, verdict in verdicts.items()]
-    assert drop_verdict(pl.DataFrame(rows, schema=FILES_SCHEMA)) == expected
+    assert judge_drop(pl.DataFrame(rows, schema=FILES_SCHEMA)) == expected
 
 
 # --- what is gone, and what is not ----------------------------------------------------------------

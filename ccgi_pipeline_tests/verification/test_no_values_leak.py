@@ -17,8 +17,8 @@ from ccgi_pipeline.feeds.columns import ColumnType
 from ccgi_pipeline.feeds.registry import FEEDS, RULES
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.verification.offline_check import check
-from ccgi_pipeline.verification.receipt_html import page_of_check, page_of_receipt
-from ccgi_pipeline.verification.receipts import as_text, receipt_csv, receipt_json
+from ccgi_pipeline.verification.receipt_html import render_check, render_receipt
+from ccgi_pipeline.verification.receipts import as_text, format_receipt_csv, format_receipt_json
 from ccgi_pipeline_tests.files import ON, Line, as_bytes, good_lines, usual_name, verified
 from ccgi_pipeline_tests.privacy.damages import damaged
 from ccgi_pipeline_tests.verification.receipt_pages import delivery
@@ -81,11 +81,11 @@ def test_no_cell_of_a_damaged_file_is_in_anything_that_is_said_of_it(
         (folder / f"n{number}_{usual_name(feed)}").write_bytes(content)
     checked = check([folder], ON, feed.family)
     said = [
-        receipt_json({"drop": "x"}, checked.files).decode(),
-        receipt_csv(checked.files).decode(),
+        format_receipt_json({"drop": "x"}, checked.files).decode(),
+        format_receipt_csv(checked.files).decode(),
         as_text(checked.verdict, checked.files),
-        page_of_check(checked.verdict, checked.files),
-        page_of_receipt(delivery(str(checked.verdict)), checked.files).decode(),
+        render_check(checked.verdict, checked.files),
+        render_receipt(delivery(str(checked.verdict)), checked.files).decode(),
     ]
     assert {row for file in checked.files for row in file.findings["rule"]} > {"FILE-HEADER"}
     lines = "\n".join(said).replace(str(folder), "").splitlines()

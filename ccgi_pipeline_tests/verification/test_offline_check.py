@@ -17,7 +17,7 @@ from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.arrivals import DropHistory
 from ccgi_pipeline.verification.offline_check import CheckResult, check
 from ccgi_pipeline.verification.outcomes import Verdict
-from ccgi_pipeline.verification.receipts import SHOWN_PER_RULE, file_object
+from ccgi_pipeline.verification.receipts import SHOWN_PER_RULE, describe_file
 from ccgi_pipeline_tests.files import (
     DISTRICT,
     ON,
@@ -184,7 +184,7 @@ def test_the_fates_of_every_checked_file_add_up_to_its_lines(tmp_path: Path):
         "p.zip": zipped({"TestGrade.csv": good, "a.zip": b""}),
     }
     checked = check([_put(tmp_path / "sent", damaged)], ON)
-    told = [file_object(file) for file in checked.files]
+    told = [describe_file(file) for file in checked.files]
     assert len(told) == len(damaged) + 1
     assert [file["lines"] for file in told] == [sum(file["fates"].values()) for file in told]
     assert all(file["findings_omitted"] == 0 for file in told)
@@ -194,7 +194,7 @@ def test_the_fates_of_every_checked_file_add_up_to_its_lines(tmp_path: Path):
 def test_findings_that_are_left_out_are_counted(tmp_path: Path):
     lines = [{**line, "TestDate": "soon"} for line in good_lines(TEST_GRADE, 1200)]
     path = _put(tmp_path, {"TestGrade.csv": as_bytes(TEST_GRADE, lines)}) / "TestGrade.csv"
-    told = file_object(check([path], ON).files[0])
+    told = describe_file(check([path], ON).files[0])
     assert told["lines"] == told["fates"]["rejected"] == 1200
     dates = [found for found in told["findings"] if found["rule"] == "TR-TST-TYPE-TestDate"]
     assert len(dates) == SHOWN_PER_RULE
@@ -212,9 +212,9 @@ def test_values_are_shown_to_who_asks_for_them_and_to_nobody_else(tmp_path: Path
     lines = good_lines(STUDENT)
     lines[2] = {**lines[2], "GradeLevel": "Zebra"}
     folder = _put(tmp_path, {ROSTER: as_bytes(STUDENT, lines)})
-    silent = str(file_object(check([folder], ON).files[0]))
+    silent = str(describe_file(check([folder], ON).files[0]))
     assert "TR-STU-CODE-GradeLevel" in silent
     assert "Zebra" not in silent
-    shown = file_object(check([folder], ON, show_values=True).files[0])
+    shown = describe_file(check([folder], ON, show_values=True).files[0])
     (told,) = [found for found in shown["findings"] if found["rule"] == "TR-STU-CODE-GradeLevel"]
     assert (told["line"], told["message"].endswith("(the cell is: Zebra)")) == (4, True)

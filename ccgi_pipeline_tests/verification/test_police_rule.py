@@ -18,8 +18,8 @@ from ccgi_pipeline.profiles import POLICE_WORDS, FosterFocusSettings, Profiles
 from ccgi_pipeline.verification.offline_check import check
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline.verification.police_rule import mentions_police
-from ccgi_pipeline.verification.receipt_html import page_of_check
-from ccgi_pipeline.verification.receipts import as_text, receipt_csv, receipt_json
+from ccgi_pipeline.verification.receipt_html import render_check
+from ccgi_pipeline.verification.receipts import as_text, format_receipt_csv, format_receipt_json
 from ccgi_pipeline_tests.files import (
     ON,
     Line,
@@ -198,10 +198,10 @@ def test_a_receipt_counts_removed_lines_and_says_nothing_else_of_them(tmp_path: 
     assert report.findings.is_empty()
     assert checked.everything_loads
     told = [
-        receipt_json({"drop": "x"}, checked.files).decode(),
-        receipt_csv(checked.files).decode(),
+        format_receipt_json({"drop": "x"}, checked.files).decode(),
+        format_receipt_csv(checked.files).decode(),
         as_text(checked.verdict, checked.files),
-        page_of_check(checked.verdict, checked.files),
+        render_check(checked.verdict, checked.files),
     ]
     for answer in told:
         assert "Canaryname" not in answer

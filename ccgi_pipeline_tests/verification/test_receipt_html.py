@@ -29,9 +29,9 @@ from ccgi_pipeline.feeds.spec import FamilySpec
 from ccgi_pipeline.verification import labels
 from ccgi_pipeline.verification.next_steps import Repeated
 from ccgi_pipeline.verification.receipt_html import (
-    page_of_check,
-    page_of_duplicate,
-    page_of_receipt,
+    render_check,
+    render_duplicate,
+    render_receipt,
 )
 from ccgi_pipeline.verification.receipts import FileReport
 from ccgi_pipeline_tests.verification.receipt_pages import (
@@ -67,7 +67,7 @@ def test_the_page_names_the_district_its_code_the_family_and_the_night():
 
 
 def test_a_state_wide_sender_is_called_by_its_name():
-    text = told(page_of_receipt(delivery("accepted", sender="cde", name="cde"), GOOD))
+    text = told(render_receipt(delivery("accepted", sender="cde", name="cde"), GOOD))
     assert "California Department of Education" in text
     assert "CD code" not in text
 
@@ -75,12 +75,12 @@ def test_a_state_wide_sender_is_called_by_its_name():
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
 def test_every_family_is_called_by_its_title(family: FamilySpec):
     assert f"Receipt · {family.title}" in told(
-        page_of_receipt(delivery("accepted", family=family.name), GOOD)
+        render_receipt(delivery("accepted", family=family.name), GOOD)
     )
 
 
 def test_a_district_that_no_directory_lists_goes_by_its_code_once():
-    text = told(page_of_receipt(delivery("accepted", name="3367173"), GOOD))
+    text = told(render_receipt(delivery("accepted", name="3367173"), GOOD))
     assert text.count("3367173") == 2  # the heading, and the path of the file
 
 
@@ -109,20 +109,20 @@ def test_a_hold_says_why():
 
 
 def test_a_delivery_of_which_nothing_was_loaded_says_so():
-    text = told(page_of_receipt(delivery("rejected"), REJECTED[:1]))
+    text = told(render_receipt(delivery("rejected"), REJECTED[:1]))
     assert "Nothing of this delivery was loaded." in text
 
 
 def test_a_fault_of_ours_is_called_one():
     fault = report({"rejected": 3}, [("FILE-FAULT", None, None, None)], verdict="rejected")
-    text = told(page_of_receipt(delivery("rejected"), [fault]))
+    text = told(render_receipt(delivery("rejected"), [fault]))
     assert "by a fault of ours" in text
     assert "What to do now: Nothing." in text
 
 
 def test_warnings_alone_do_not_ask_for_the_package_again():
     text = told(
-        page_of_receipt(delivery("accepted_with_findings"), [report({"inserted": 9}, [AGE])])
+        render_receipt(delivery("accepted_with_findings"), [report({"inserted": 9}, [AGE])])
     )
     assert "Everything was loaded: 9 lines." in text
     assert "Your next regular export will bring it in order." in text
@@ -141,7 +141,7 @@ def test_warnings_alone_do_not_ask_for_the_package_again():
 def test_a_duplicate_says_what_it_repeats_and_what_became_of_that(verdict: str | None, said: str):
     first = (date(2026, 11, 20), verdict) if verdict else ()
     again = Repeated("3367173/transcript/again/StudentTemplate.csv", *first)
-    text = told(page_of_duplicate(delivery("duplicate"), again))
+    text = told(render_duplicate(delivery("duplicate"), again))
     assert "(StudentTemplate.csv)" in text
     assert said in text
     assert ("November 20, 2026" in text) is (verdict is not None)
@@ -149,14 +149,14 @@ def test_a_duplicate_says_what_it_repeats_and_what_became_of_that(verdict: str |
 
 def test_every_fate_is_explained():
     fates = {fate: number for number, fate in enumerate(labels.FATES, start=1)}
-    text = told(page_of_receipt(delivery("accepted_with_findings"), [report(fates)]))
+    text = told(render_receipt(delivery("accepted_with_findings"), [report(fates)]))
     for number, fate in enumerate(labels.FATES.values(), start=1):
         assert f"{number} {fate.title} {fate.meaning}" in text
 
 
 def test_a_fate_that_nobody_has_explained_is_counted_all_the_same():
     fates = {"inserted": 3, "sent_to_the_moon": 2}
-    page = page_of_receipt(delivery("accepted_with_findings"), [report(fates)]).decode()
+    page = render_receipt(delivery("accepted_with_findings"), [report(fates)]).decode()
     assert '<b data-count="2">2</b> Sent to the moon' in page
 
 
@@ -166,12 +166,12 @@ def test_records_that_the_file_ended_are_counted():
 
 def test_the_names_in_yesterdays_manifest_are_no_news():
     manifest = report({"inserted": 4}, feed="transcript_manifest", no_longer_active=4)
-    assert "no longer active" not in told(page_of_receipt(delivery("accepted"), [manifest]))
+    assert "no longer active" not in told(render_receipt(delivery("accepted"), [manifest]))
 
 
 def test_a_file_that_could_end_nobody_says_that_all_stay():
     kept = report({"inserted": 5, "rejected": 1}, [FIELDS], complete=False)
-    text = told(page_of_receipt(delivery("accepted_with_findings"), [kept]))
+    text = told(render_receipt(delivery("accepted_with_findings"), [kept]))
     assert "Records that are not in this file stay as they were" in text
 
 
@@ -194,7 +194,7 @@ def test_rules_come_by_weight_with_count_fix_lines_and_source():
 
 def test_the_worst_file_comes_first():
     page = PAGES["mixed"].decode()
-    reverse = page_of_receipt(delivery("accepted_with_findings"), MIXED[::-1]).decode()
+    reverse = render_receipt(delivery("accepted_with_findings"), MIXED[::-1]).decode()
     assert page[page.index("<main>") :] == reverse[reverse.index("<main>") :]
 
 
@@ -206,7 +206,7 @@ def test_sources_are_called_by_their_titles():
 
 @pytest.mark.parametrize("system", sis_locations.SYSTEMS)
 def test_the_page_says_where_the_field_is_kept_and_who_says_so(system: str):
-    page = page_of_receipt(delivery("rejected"), [report({"rejected": 1}, [REQUIRED])])
+    page = render_receipt(delivery("rejected"), [report({"rejected": 1}, [REQUIRED])])
     (place,) = [
         p for p in sis_locations.places("transcript_student", "StateID") if p.system == system
     ]
@@ -217,7 +217,7 @@ def test_the_page_says_where_the_field_is_kept_and_who_says_so(system: str):
 
 def test_of_a_system_about_which_nothing_is_known_nothing_is_said():
     row = ("TR-STU-LEN-NSLP", 3, "NSLP", None)
-    text = told(page_of_receipt(delivery("accepted"), [report({"inserted": 1}, [row])]))
+    text = told(render_receipt(delivery("accepted"), [report({"inserted": 1}, [row])]))
     assert "NSLP is longer" in text
     assert not any(system in text for system in sis_locations.SYSTEMS)
 
@@ -235,7 +235,7 @@ def test_the_page_names_the_file_that_has_the_complete_list():
 
 def test_a_list_that_is_cut_is_called_so():
     many = report({"inserted": 2_000}, ((AGE[0], n, AGE[2], None) for n in range(2, 1_500)))
-    text = told(page_of_receipt(delivery("accepted_with_findings"), [many]))
+    text = told(render_receipt(delivery("accepted_with_findings"), [many]))
     assert "a row for each place, up to 1,000 for each point of a file" in text
 
 
@@ -248,7 +248,7 @@ def test_a_check_speaks_of_what_would_be():
 
 
 def test_a_check_of_nothing_is_a_page_too():
-    assert "0 of 0 lines" in told(page_of_check("rejected", []))
+    assert "0 of 0 lines" in told(render_check("rejected", []))
 
 
 def test_cells_are_shown_as_text_and_with_a_warning():
@@ -309,10 +309,10 @@ def test_the_same_facts_make_the_same_bytes_anywhere(tmp_path: Path):
 
 
 def test_a_page_is_made_in_little_time():
-    page_of_receipt(delivery("rejected"), REJECTED)
+    render_receipt(delivery("rejected"), REJECTED)
     began = time.process_time()
     for _ in range(50):
-        page_of_receipt(delivery("accepted_with_findings"), MIXED)
+        render_receipt(delivery("accepted_with_findings"), MIXED)
     # About 1 ms here; a template that is compiled anew each time would take 20.
     assert (time.process_time() - began) / 50 < 0.010
 
@@ -522,7 +522,7 @@ def _milliseconds_to_open(page: Page) -> float:
 
 def test_a_huge_receipt_opens_at_once(browser: Browser, tmp_path: Path):
     files: list[FileReport] = huge()
-    content = page_of_receipt(delivery("accepted_with_findings"), files)
+    content = render_receipt(delivery("accepted_with_findings"), files)
     assert content.count(b"<article") >= 300
     with opened(browser, tmp_path, content, TELEPHONE) as seen:
         assert min(_milliseconds_to_open(seen.page) for _ in range(3)) < 2_000
@@ -532,7 +532,7 @@ def test_a_huge_receipt_opens_at_once(browser: Browser, tmp_path: Path):
 
 def test_a_receipt_of_one_line_is_told_in_the_singular(browser: Browser, tmp_path: Path):
     one = replace(REJECTED[0], lines=1, fates={"rejected": 1})
-    with opened(browser, tmp_path, page_of_receipt(delivery("rejected"), [one]), SCREEN) as seen:
+    with opened(browser, tmp_path, render_receipt(delivery("rejected"), [one]), SCREEN) as seen:
         text = seen.page.locator("main").inner_text()
         assert "What became of your line" in text
         assert "1 line in all" in text

@@ -20,9 +20,9 @@ from ccgi_pipeline.verification.receipts import (
     SHOWN_PER_RULE,
     FileReport,
     as_text,
-    file_object,
-    receipt_csv,
-    receipt_json,
+    describe_file,
+    format_receipt_csv,
+    format_receipt_json,
 )
 
 _Row = tuple[str, int | None, str | None, str | None]
@@ -54,7 +54,7 @@ def _many(count: int, rule: str = "TR-STU-AGE") -> FileReport:
 
 
 def test_the_object_of_a_file_has_its_facts():
-    told = file_object(_report())
+    told = describe_file(_report())
     assert {key: told[key] for key in ("path", "family", "feed", "verdict", "encoding")} == {
         "path": "3367173/transcript/StudentTemplate.csv",
         "family": "transcript",
@@ -68,7 +68,7 @@ def test_the_object_of_a_file_has_its_facts():
 
 
 def test_a_finding_is_told_with_rule_severity_place_and_message():
-    assert file_object(_report(REQ, SHORT))["findings"] == [
+    assert describe_file(_report(REQ, SHORT))["findings"] == [
         {
             "rule": "TR-STU-REQ-StateID",
             "severity": "error",
@@ -89,14 +89,14 @@ def test_a_finding_is_told_with_rule_severity_place_and_message():
 def test_a_finding_weighs_what_it_weighs_to_its_district():
     report = _report(REQ, MARK)
     lighter = report.findings.with_columns(severity=pl.lit("info"))
-    told = file_object(replace(report, findings=lighter))
+    told = describe_file(replace(report, findings=lighter))
     assert {finding["severity"] for finding in told["findings"]} == {"info"}
     assert {rule["severity"] for rule in told["rules"]} == {"info"}
-    assert "error" not in receipt_csv([replace(report, findings=lighter)]).decode()
+    assert "error" not in format_receipt_csv([replace(report, findings=lighter)]).decode()
 
 
 def test_broken_rules_are_counted_the_weightiest_first():
-    told = file_object(_report(MARK, AGE, AGE, AGE, REQ, SHORT, SHORT))["rules"]
+    told = describe_file(_report(MARK, AGE, AGE, AGE, REQ, SHORT, SHORT))["rules"]
     assert [(rule["rule"], rule["severity"], rule["count"]) for rule in told] == [
         ("FILE-FIELDS", "error", 2),
         ("TR-STU-REQ-StateID", "error", 1),
@@ -111,7 +111,7 @@ def test_broken_rules_are_counted_the_weightiest_first():
     [(0, 0), (1, 0), (SHOWN_PER_RULE, 0), (SHOWN_PER_RULE + 1, 1), (SHOWN_PER_RULE * 2 + 5, 1005)],
 )
 def test_findings_beyond_a_thousand_of_one_rule_are_counted(count: int, omitted: int):
-    told = file_object(_many(count))
+    told = describe_file(_many(count))
     assert len(told["findings"]) == count - omitted
     assert told["findings_omitted"] == omitted
     assert sum(rule["count"] for rule in told["rules"]) == count
@@ -119,24 +119,24 @@ def test_findings_beyond_a_thousand_of_one_rule_are_counted(count: int, omitted:
 
 def test_one_rules_many_findings_leave_room_for_the_others():
     flood = [("TR-STU-AGE", line, None, None) for line in range(2, SHOWN_PER_RULE + 50)]
-    told = file_object(_report(*flood, REQ))
+    told = describe_file(_report(*flood, REQ))
     assert "TR-STU-REQ-StateID" in [finding["rule"] for finding in told["findings"]]
 
 
 def test_a_receipt_is_json_with_its_head_and_its_files():
-    content = receipt_json({"drop": "abc", "verdict": "accepted"}, [_report(REQ), _report()])
+    content = format_receipt_json({"drop": "abc", "verdict": "accepted"}, [_report(REQ), _report()])
     told = json.loads(content)
     assert (told["drop"], told["verdict"], len(told["files"])) == ("abc", "accepted", 2)
     assert content.endswith(b"}\n")
 
 
 def test_letters_in_a_receipt_are_letters():
-    content = receipt_json({}, [_report(path="3367173/Español, niños.csv")])
+    content = format_receipt_json({}, [_report(path="3367173/Español, niños.csv")])
     assert "Español, niños.csv" in content.decode()
 
 
 def _rows(*reports: FileReport) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(receipt_csv(reports).decode(), newline="")))
+    return list(csv.DictReader(io.StringIO(format_receipt_csv(reports).decode(), newline="")))
 
 
 def test_the_csv_has_a_row_for_each_finding_with_its_fix():
@@ -157,12 +157,12 @@ def test_the_csv_says_how_many_findings_it_leaves_out():
 
 
 def test_the_csv_ends_its_lines_as_spreadsheets_do():
-    content = receipt_csv([_report(REQ)])
+    content = format_receipt_csv([_report(REQ)])
     assert content.count(b"\r\n") == content.count(b"\n") == 2
 
 
 def test_a_csv_without_findings_has_its_header():
-    assert receipt_csv([_report()]).startswith(b"file,line,column,severity,rule,")
+    assert format_receipt_csv([_report()]).startswith(b"file,line,column,severity,rule,")
 
 
 def test_the_terminal_is_told_verdicts_fates_and_fixes():
@@ -183,14 +183,14 @@ def test_the_terminal_is_not_flooded():
 
 def test_the_csv_has_cells_only_for_who_asked():
     report = replace(_report(REQ, AGE), cells={(7, "StateID"): "=cell", (8, "StateID"): "other"})
-    assert b"=cell" not in receipt_csv([report])
-    asked = receipt_csv([report], with_cells=True).decode()
+    assert b"=cell" not in format_receipt_csv([report])
+    asked = format_receipt_csv([report], with_cells=True).decode()
     first, second = csv.DictReader(io.StringIO(asked, newline=""))
     assert first["the cell (first 10 lines of a rule)"] == "'=cell"
     assert second["the cell (first 10 lines of a rule)"] == ""
 
 
 def test_a_csv_with_cells_counts_what_it_leaves_out_all_the_same():
-    content = receipt_csv([_many(SHOWN_PER_RULE + 3)], with_cells=True).decode()
+    content = format_receipt_csv([_many(SHOWN_PER_RULE + 3)], with_cells=True).decode()
     *_, last = csv.DictReader(io.StringIO(content, newline=""))
     assert last["what is wrong"].startswith("3 further findings")

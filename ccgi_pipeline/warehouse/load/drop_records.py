@@ -18,7 +18,7 @@ from ccgi_pipeline.feeds.file_rules import FAULT
 from ccgi_pipeline.feeds.registry import FAMILIES, FAMILY_OF_STRAYS
 from ccgi_pipeline.intake.arrivals import DropHistory, ReceivedDrops, RememberedFile
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
-from ccgi_pipeline.verification.outcomes import Verdict, drop_verdict
+from ccgi_pipeline.verification.outcomes import Verdict, judge_drop
 from ccgi_pipeline.warehouse.load import approvals
 from ccgi_pipeline.warehouse.queries.receipts import Receipt
 from ccgi_pipeline.warehouse.storage.schema import transaction
@@ -119,7 +119,7 @@ def insert_drops(
 ) -> None:
     """Records loaded drops with their verdicts and their files."""
     by_drop = {
-        str(name): drop_verdict(group)
+        str(name): judge_drop(group)
         for (name,), group in files.group_by("drop", maintain_order=True)
     }
     rows = [

@@ -18,7 +18,7 @@ import polars as pl
 from ccgi_pipeline.feeds.foster_focus.link_rules import CORRECTION
 from ccgi_pipeline.feeds.spec import FILE
 from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
-from ccgi_pipeline.verification.outcomes import Verification, drop_verdict
+from ccgi_pipeline.verification.outcomes import Verification, judge_drop
 from ccgi_pipeline.warehouse.load.drop_records import append_rows
 from ccgi_pipeline.warehouse.load.ledger import (
     LoadOutcome,
@@ -304,7 +304,7 @@ def _record_verdict(
     files = pl.concat([part.select("feed", "verdict") for part in (after.files, others)])
     connection.execute(
         "UPDATE drops SET verdict = ?, night = ? WHERE drop_id = ?",
-        [str(drop_verdict(files)), terms.night, drop],
+        [str(judge_drop(files)), terms.night, drop],
     )
     connection.execute("DELETE FROM receipts WHERE drop_id = ?", [drop])
 

@@ -21,17 +21,17 @@ from ccgi_pipeline.intake.archive import Archive, ArchiveDamagedError
 from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.intake.inbox import is_cd_code
 from ccgi_pipeline.profiles import Profiles
-from ccgi_pipeline.verification.cells import as_shown, cells_at
+from ccgi_pipeline.verification.cells import as_shown, read_cells
 from ccgi_pipeline.verification.drop_files import files_to_verify
 from ccgi_pipeline.verification.next_steps import Delivery, Repeated
 from ccgi_pipeline.verification.outcomes import Verdict
-from ccgi_pipeline.verification.receipt_html import page_of_duplicate, page_of_receipt
+from ccgi_pipeline.verification.receipt_html import render_duplicate, render_receipt
 from ccgi_pipeline.verification.receipts import (
     FIRST_LINES,
     FileReport,
     StudentWithoutChild,
-    receipt_csv,
-    receipt_json,
+    format_receipt_csv,
+    format_receipt_json,
 )
 from ccgi_pipeline.warehouse.queries.directory import read_directory
 from ccgi_pipeline.warehouse.queries.drops import read_received_drops
@@ -131,11 +131,11 @@ def build_receipts(
         )
         if receipt.again:
             head["message"] = f"{receipt.again} has the content of a drop that was taken before."
-            page = page_of_duplicate(delivery, first[receipt])
+            page = render_duplicate(delivery, first[receipt])
             yield (
                 receipt,
                 [
-                    (f"{receipt.stem}.json", receipt_json(head, [])),
+                    (f"{receipt.stem}.json", format_receipt_json(head, [])),
                     (f"{receipt.stem}.html", page),
                 ],
             )
@@ -146,9 +146,9 @@ def build_receipts(
         yield (
             receipt,
             [
-                (f"{receipt.stem}.json", receipt_json(head, files)),
-                (f"{receipt.stem}.csv", receipt_csv(files, with_cells=wanted)),
-                (f"{receipt.stem}.html", page_of_receipt(delivery, files)),
+                (f"{receipt.stem}.json", format_receipt_json(head, files)),
+                (f"{receipt.stem}.csv", format_receipt_csv(files, with_cells=wanted)),
+                (f"{receipt.stem}.html", render_receipt(delivery, files)),
             ],
         )
 
@@ -203,7 +203,7 @@ def _with_cells(
                 found.append(report)  # not recognised, or not known any more which file it was
                 continue
             first = report.findings.filter(pl.int_range(pl.len()).over("rule") < FIRST_LINES)
-            cells = cells_at(first, file.content(), file.name, report.feed)
+            cells = read_cells(first, file.content(), file.name, report.feed)
             shown = {
                 (line, column): as_shown(column, value) for line, column, value in cells.iter_rows()
             }
