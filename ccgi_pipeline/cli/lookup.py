@@ -20,7 +20,7 @@ from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 if TYPE_CHECKING:
-    from ccgi_pipeline.nightly.ssid_exchange import Refused
+    from ccgi_pipeline.operations.ssid_files import RefusedLines
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _store = click.option(
@@ -59,7 +59,7 @@ def generate_(out: Path, count: int, applications: int, seed: int) -> None:
 @date_option
 def load(paths: Sequence[Path], store: Path, on: date | None) -> None:
     """Loads identities in place of those before; until they stand, the old ones are served."""
-    from ccgi_pipeline.nightly.ssid_exchange import load_identity_files
+    from ccgi_pipeline.operations.ssid_files import load_identity_files
 
     store.mkdir(parents=True, exist_ok=True)
     try:
@@ -71,7 +71,7 @@ def load(paths: Sequence[Path], store: Path, on: date | None) -> None:
     _print_refused(refused)
 
 
-def _print_refused(refused: Refused) -> None:
+def _print_refused(refused: RefusedLines) -> None:
     """What was not taken, by rule."""
     from ccgi_pipeline.feeds.registry import RULES
 
@@ -244,12 +244,12 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
     The service is named by CCGI_LOOKUP_ADDRESS, CCGI_LOOKUP_CLIENT and CCGI_LOOKUP_SECRET, and
     CCGI_LOOKUP_CERTIFICATE where its certificate is of its own making.
     """
-    from ccgi_pipeline.nightly import ssid_exchange
+    from ccgi_pipeline.operations import ssid_files
 
     try:
         about = {"of": "the applications of a file"}
         with progress_bars(), recorded_act(backlog, Act.LOOKED_UP, about):
-            told = ssid_exchange.match_file(file, backlog, on or today(), wait=wait)
+            told = ssid_files.match_file(file, backlog, on or today(), wait=wait)
     except PipelineError as failed:
         raise click.ClickException(str(failed)) from None
     print_table(("answer", "applications"), sorted(told.counts.items()))
@@ -275,7 +275,7 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
 @date_option
 def uniqueness(paths: Sequence[Path], keys: Sequence[str], form: str, on: date | None) -> None:
     """How many students a look-up by a key would find: CDE's table, for any key."""
-    from ccgi_pipeline.nightly import ssid_exchange
+    from ccgi_pipeline.operations import ssid_files
     from ccgi_pipeline.ssid_lookup.research import uniqueness as analysis
 
     wanted = keys or ("name_and_birth", "initial_and_birth")
@@ -284,7 +284,7 @@ def uniqueness(paths: Sequence[Path], keys: Sequence[str], form: str, on: date |
         msg = f"there is no key {unknown[0]}; there are {', '.join(analysis.KEYS)}"
         raise click.ClickException(msg)
     with progress_bars():
-        tables = ssid_exchange.uniqueness_of_files(paths, wanted, on or today())
+        tables = ssid_files.measure_uniqueness(paths, wanted, on or today())
     for name, table in tables.items():
         if form == "csv":
             click.echo(analysis.as_csv(table), nl=False)
@@ -305,9 +305,11 @@ def uniqueness(paths: Sequence[Path], keys: Sequence[str], form: str, on: date |
 @click.option("--probabilistic", is_flag=True, help="Splink too; it takes its time.")
 def rules_(count: int, applications: int, seed: int, *, probabilistic: bool) -> None:
     """What a wider look-up would bring, and how often it would be wrong, on synthetic mistakes."""
-    from ccgi_pipeline.nightly import ssid_exchange
+    from ccgi_pipeline.operations import ssid_files
 
-    table = ssid_exchange.rules_compared(count, applications, seed, probabilistic=probabilistic)
+    table = ssid_files.compare_matching_rules(
+        count, applications, seed, probabilistic=probabilistic
+    )
     print_table(table.columns, [tuple(_cell(cell) for cell in row) for row in table.iter_rows()])
 
 

@@ -1,6 +1,7 @@
 """The staged drops of a family, cut into batches that fit into memory.
 
-Belongs here: where one batch ends, and isolating a drop that makes a batch fail.
+Belongs here: where one batch ends, and finding the drop that makes a batch fail. Does not belong
+here: the files of the batches (warehouse.storage.staging).
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from ccgi_pipeline.verification.outcomes import Verification
 _LOG = logging.getLogger(__name__)
 
 BATCH_BYTES = 128 << 20
-"""Received bytes that are verified together: enough to make a pandera call cheap, and small enough
-that a night of any size needs the memory of one batch."""
+"""Received bytes that are verified together: enough to make a pandera call cheap, and so few that a
+night of any size needs the memory of one batch."""
 
 
 @value_free
 def list_shares(folders: PipelinePaths, family: str, count: int) -> list[Share]:
-    """The shares of the staged drops of ``family``, ``count`` at most; none is empty."""
+    """Returns at most ``count`` shares of the staged drops of ``family``; none is empty."""
     drops = folders.staging.read_drops(staged_families(family))
     of = min(count, len({drop.sender for drop in drops}))
     return [Share(number, of) for number in range(1, of + 1)]
@@ -36,7 +37,7 @@ def list_shares(folders: PipelinePaths, family: str, count: int) -> list[Share]:
 
 @value_free
 def restart_shares(folders: PipelinePaths, family: str, count: int) -> list[Share]:
-    """The same, when nothing of ``family`` is verified yet."""
+    """Deletes the verified batches of ``family`` and returns its shares."""
     folders.staging.clear_batches(family)
     return list_shares(folders, family, count)
 
@@ -49,15 +50,15 @@ def share_suffix(share: Share) -> str:
 def bisect_failures(
     batch: list[Drop], verified: Callable[[Sequence[Drop]], Verification]
 ) -> Iterator[tuple[list[Drop], Verification]]:
-    """Verifies ``batch``; if that fails unforeseen, in halves, until the drop at fault is alone.
+    """Verifies ``batch``; if that fails unexpectedly, verifies halves to find the drop at fault.
 
-    So a drop over which our own code stumbles costs its sender an answer that says so, and no
-    other district its night.
+    So a fault of this software affects the sender of one drop, whose receipt says so, and no other
+    district.
     """
     try:
         verification = verified(batch)
     except (OSError, duckdb.Error):
-        raise  # the machine's fault, not the drop's: all of it is taken again
+        raise  # the machine's fault, not the drop's: the whole night is repeated
     except library_errors() as error:
         if len(batch) == 1:
             _LOG.error(
@@ -73,12 +74,12 @@ def bisect_failures(
 
 
 def staged_families(family: str) -> list[str]:
-    """The families whose drops are staged with ``family``: strays go with one of them."""
+    """Returns the families whose drops are staged with ``family``: strays go with one family."""
     return [family, UNKNOWN_FAMILY] if family == FAMILY_OF_STRAYS else [family]
 
 
 def cut_batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]:
-    """Drops in their order, cut where a batch would grow too large, or a sender come twice."""
+    """Yields batches of drops in their order; a batch is not too large and has a sender once."""
     batch: list[Drop] = []
     senders: set[str] = set()
     size = 0

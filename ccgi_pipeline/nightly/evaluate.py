@@ -1,4 +1,8 @@
-"""The step that evaluates CSU and UC eligibility for every student on a roster."""
+"""The step that evaluates CSU and UC eligibility for every student on a roster.
+
+Does not belong here: which rosters have changed, and storing results
+(warehouse.load.eligibility_results); the rules (eligibility).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The third step of a night: loads verified batches into the warehouse, one commit each."""
+"""The third step of a night: loads verified batches into the warehouse, one commit each.
+
+Belongs here: going through the staged batches of a family. Does not belong here: loading a batch
+(warehouse.load).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ _LOADED = "loaded"
 def load_family(
     connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, family: str, on: date
 ) -> list[LoadResult]:
-    """Loads all verified batches of ``family``, and does what follows."""
+    """Loads all verified batches of ``family``, and then does what concerns all senders."""
     prepare_loading(connection, folders, family)
     loaded = load_share(connection, folders, family, on, WHOLE)
     finish_loading(connection, family)
@@ -40,7 +44,7 @@ def load_family(
 def prepare_loading(
     connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, family: str
 ) -> None:
-    """Notes the state in which all shares of ``family`` look up other senders' records."""
+    """Saves the snapshot at which all shares of ``family`` look up other senders' records."""
     folders.staging.save_snapshot(family, read_snapshot_id(connection))
 
 
@@ -52,7 +56,7 @@ def load_share(
     on: date,
     share: Share,
 ) -> list[LoadResult]:
-    """Loads the verified batches of a share of ``family``, a commit each, and forgets them."""
+    """Loads the verified batches of a share of ``family``, one commit each, and deletes them."""
     loaded = []
     staging = folders.staging
     batches = staging.list_batches(family, share)
@@ -73,7 +77,7 @@ def load_share(
 def save_loaded_share(
     folders: PipelinePaths, family: str, share: Share, loaded: Sequence[LoadResult]
 ) -> None:
-    """Keeps what the load of a share came to, for who sums up (``loaded_shares``)."""
+    """Saves the ledger of a loaded share for ``read_loaded_shares``."""
     if loaded:
         ledger = pl.concat([batch.ledger for batch in loaded])
         folders.staging.save_outcome(family, share, _LOADED, ledger)
@@ -81,7 +85,7 @@ def save_loaded_share(
 
 @value_free
 def read_loaded_shares(folders: PipelinePaths, family: str) -> list[pl.DataFrame]:
-    """The ledgers of all shares of ``family``, as of ``Loaded``."""
+    """Returns the ledgers of all loaded shares of ``family``, as ``LoadResult`` has them."""
     return folders.staging.read_outcomes(family, _LOADED)
 
 

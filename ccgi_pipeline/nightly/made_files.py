@@ -1,7 +1,7 @@
-"""The record of every file a night puts into the outbox.
+"""The record of every file that a night puts into the outbox.
 
 Belongs here: which snapshot of the warehouse and which settings a file was made from, so that the
-same bytes can be made again.
+same bytes can be made again. Does not belong here: making it again (operations.rebuild).
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from ccgi_pipeline.warehouse.storage.connection import read_snapshot_id
 
 
 def archived_profiles(folders: PipelinePaths) -> tuple[Profiles, str]:
-    """The profiles, and the SHA-256 under which the archive has them; empty where there are none.
+    """Returns the profiles and the SHA-256 of their file in the archive; empty without a file.
 
-    They are read from the archive, so that they are the noted ones whoever edits the file now.
+    The profiles are read from the archive, so that they are the recorded ones even if somebody
+    edits the file now.
     """
     given = folders.warehouse / PROFILES
     if not given.exists():
@@ -41,10 +42,10 @@ def record_made_files(
     files: Sequence[tuple[FileKind, str, str, OutboxFile]],
     settings: str | None = None,
 ) -> None:
-    """Notes of which state of the warehouse and of the settings files of the outbox were made.
+    """Records the snapshot of the warehouse and the settings from which files were made.
 
     ``files``: each with its kind, and the name and part by which it can be made again.
-    ``settings``: the SHA-256 of the profiles by which they were made; those in force if not given.
+    ``settings``: the SHA-256 of the profiles that were used; of those in force if not given.
     """
     if settings is None:
         _, settings = archived_profiles(folders)

@@ -1,4 +1,7 @@
-"""The three folders of a night: inbox, outbox, warehouse, and the parts of the warehouse folder."""
+"""The three folders of a night: inbox, outbox and warehouse, and what a night finds in them.
+
+Does not belong here: which folders a command or Dagster uses (common.environment).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from ccgi_pipeline.warehouse.storage.staging import Staging
 
 @dataclass(frozen=True, slots=True)
 class PipelinePaths:
-    """Where a night finds what came, keeps what it knows, and puts what it made."""
+    """The inbox, the outbox and the warehouse folder of a night."""
 
     inbox: Path
     outbox: Path
@@ -25,15 +28,15 @@ class PipelinePaths:
 
     @property
     def archive(self) -> Archive:
-        """The received bytes."""
+        """The archive of received files."""
         return Archive.of(self.warehouse)
 
     @property
     def staging(self) -> Staging:
-        """What lies between the steps."""
+        """The files that one step hands to the next."""
         return Staging.of(self.warehouse)
 
     @property
     def outgoing(self) -> Outbox:
-        """The tree that districts fetch."""
+        """The outbox, as the tree of files that districts get."""
         return Outbox(self.outbox)

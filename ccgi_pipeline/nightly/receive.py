@@ -1,7 +1,7 @@
 """The first step of a night: scans the inboxes, archives new files and stages their drops.
 
-Belongs here: scanning until files are complete, and what a scan found. Does not belong here: how an
-inbox is listed or a file archived (intake).
+Belongs here: scanning until files are complete, and polling whether a night is due. Does not belong
+here: how an inbox is listed or a file archived (intake).
 """
 
 from __future__ import annotations
@@ -46,12 +46,15 @@ from ccgi_pipeline.warehouse.load.drop_records import (
 )
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
 
+_SECONDS_BETWEEN_SCANS = 15.0
+"""Seconds; a quiet period lasts minutes."""
+
 
 class WaitMode(StrEnum):
-    """Which files a night takes.
+    """Which files a night receives.
 
-    NOW: all of the local inbox as it is, and what stands still on servers, waiting if it must.
-    WAIT: what stands still anywhere, waiting if it must. SETTLED: that, without waiting.
+    NOW: all files of the local inbox at once, and complete files on servers, waiting if needed.
+    WAIT: complete files everywhere, waiting if needed. SETTLED: complete files, without waiting.
     """
 
     NOW = "now"
@@ -68,7 +71,7 @@ def receive_drops(
     taking: WaitMode = WaitMode.NOW,
     clock: Clock | None = None,
 ) -> ReceivedDrops:
-    """Archives what is new in the inboxes and stages its drops; ``only`` one sender's, if given."""
+    """Archives new files of the inboxes and stages their drops; ``only``: those of one sender."""
     step = ProgressCounter("receiving", 0)
     profiles = read_profiles(folders.warehouse)
     approvals.expire_approvals(connection, on)
@@ -89,10 +92,6 @@ def receive_drops(
     received = replace(received, drops=tuple(drops))
     folders.staging.save_drops(received.drops)
     return received
-
-
-_SECONDS_BETWEEN_SCANS = 15.0
-"""Seconds; a quiet period lasts minutes."""
 
 
 def _scan_until_stable(
@@ -147,7 +146,7 @@ def poll_inboxes(folders: PipelinePaths, clock: Clock | None = None) -> InboxPol
     profiles = read_profiles(folders.warehouse)
     quiet = timedelta(minutes=profiles.intake.quiet_minutes)
     try:
-        remembered = _remembered(folders.warehouse)
+        remembered = _read_remembered(folders.warehouse)
     except TransientError as later:
         return InboxPoll(None, str(later))
     with open_inboxes(folders.inbox, profiles) as inboxes:
@@ -177,7 +176,8 @@ def _refusing(problems: Iterable[InboxProblem]) -> dict[str, str]:
     return problems_by_server(problem for problem in problems if problem.permanent)
 
 
-def _remembered(warehouse: Path) -> dict[str, RememberedFile]:
+def _read_remembered(warehouse: Path) -> dict[str, RememberedFile]:
+    """Returns the last known file of each path, none before the first night."""
     if not warehouse_exists(warehouse):
         return {}
     with open_warehouse(warehouse, read_only=True) as connection:

@@ -1,4 +1,8 @@
-"""The fourth step of a night: writes each report for all districts."""
+"""The fourth step of a night: writes each report for all districts.
+
+Belongs here: which files are written for whom. Does not belong here: the rows of a report
+(reports.queries), the outbox (reports.outbox).
+"""
 
 from __future__ import annotations
 
@@ -17,14 +21,20 @@ from ccgi_pipeline.delivery.ledger import FileKind
 from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.reports.outbox import Outbox, OutboxFile, write_report
-from ccgi_pipeline.reports.queries import aggregate_as_sent, detail_batches, make_detail, open_views
+from ccgi_pipeline.reports.queries import (
+    aggregate_as_sent,
+    count_students_in_cells,
+    detail_batches,
+    make_detail,
+    open_views,
+)
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 
 
 @dataclass(frozen=True, slots=True)
 class WrittenReport:
-    """One file of a report for all districts: its rows in all, and how many files that made."""
+    """One part of a report for all districts: its rows, and how many files they are in."""
 
     file: str
     rows: int
@@ -83,13 +93,13 @@ def _write_part(
     progress: Callable[[], None],
     part: tuple[pl.DataFrame, pl.DataFrame],
 ) -> tuple[int, list[OutboxFile]]:
-    """How many rows the part of a report has, and its files."""
+    """Writes a part of a report; returns how many rows it has, and its files."""
     named, rows = part
     return rows.height, write_report(outbox, spec, file, rows, named, on, progress)
 
 
 def report_districts(spec: ReportSpec, named: pl.DataFrame) -> pl.DataFrame:
-    """The districts of ``named`` that get this report."""
+    """Returns the districts of ``named`` that get this report."""
     return named if spec.only_for is None else named.filter(pl.col("cd").is_in(spec.only_for))
 
 
@@ -97,21 +107,12 @@ def report_districts(spec: ReportSpec, named: pl.DataFrame) -> pl.DataFrame:
 def count_students_in_aggregates(
     connection: duckdb.DuckDBPyConnection, written: Sequence[WrittenReport]
 ) -> int:
-    """How many students' SSIDs stand in a cell of an aggregate that was just written."""
+    """Returns how many students' SSIDs are in a cell of an aggregate that was just written."""
     aggregates = [part.aggregate for part in written if part.aggregate is not None]
     cells = [frame.select(pl.col(pl.String).exclude("cd")).unpivot() for frame in aggregates]
-    if not cells:
-        return 0
-    numbers = pl.concat(cells)["value"].str.extract_all("[0-9]{10}").explode().drop_nulls()
-    connection.register("numbers", numbers.alias("SSID").to_frame().to_arrow())
-    found = connection.execute(
-        "SELECT count(DISTINCT SSID) FROM numbers SEMI JOIN roster USING (SSID)"
-    )
-    row = found.fetchone()
-    connection.unregister("numbers")
-    return int(row[0]) if row else 0
+    return count_students_in_cells(connection, pl.concat(cells)["value"]) if cells else 0
 
 
 def sweep_outbox(folders: PipelinePaths) -> None:
-    """Leaves nothing in the outbox but what is to be delivered."""
+    """Deletes everything from the outbox that is not to be delivered."""
     folders.outgoing.sweep()

@@ -1,4 +1,8 @@
-"""The fifth step of a night: writes receipts and child match reports for the senders."""
+"""The fifth step of a night: writes receipts and child match reports for the senders.
+
+Belongs here: which receipts are written into which folder. Does not belong here: what a receipt
+says (warehouse.queries.receipts) and its form (verification.receipts).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +32,7 @@ from ccgi_pipeline.warehouse.queries.directory import read_directory
 def write_receipts(
     connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, on: date, only: str | None = None
 ) -> list[str]:
-    """Answers every drop that has no answer yet (``only`` one sender's); returns the senders."""
+    """Writes the receipts that are due (``only``: one sender's); returns the senders."""
     waiting = [
         answer
         for answer in receipt_queries.read_due_receipts(connection)
@@ -64,7 +68,7 @@ def write_child_match(
 ) -> dict[str, int]:
     """Writes the child match report of each district that sends foster youth.
 
-    Returns how many students have no child, by the id of the reason.
+    Returns how many students have no child, by the rule that says why.
     """
     rows = receipt_queries.read_unmatched_students(connection)
     if only is not None:

@@ -1,4 +1,7 @@
-"""The state before a night and the counts after it."""
+"""The state before a night and the counts after it.
+
+Does not belong here: printing them (cli), the queries (warehouse.queries.health).
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,10 @@ from ccgi_pipeline.warehouse.storage.connection import (
 
 @dataclass(frozen=True, slots=True)
 class NightSummary:
-    """What a night did, in counts, for a person.
+    """What a night did, in counts.
 
-    ``not_had``: what could not be fetched from an inbox, and what to do about it.
+    ``not_had``: what could not be fetched from an inbox, and what to do about it. ``strays``: files
+    in the inbox that belong to no sender.
     """
 
     night: date
@@ -41,9 +45,9 @@ class NightSummary:
 
 @dataclass(frozen=True, slots=True)
 class NightStart:
-    """How things stand before a night: ``last_drop`` is the position of the drop loaded last.
+    """The state before a night. ``last_drop``: the position of the drop that was loaded last.
 
-    ``quiet``: nothing came since, and the ledger adds up.
+    ``quiet``: there is nothing to load, no receipt to write, and the ledger adds up.
     """
 
     last_drop: int = 0
@@ -52,9 +56,9 @@ class NightStart:
 
 @value_free
 def read_night_start(folders: PipelinePaths) -> NightStart:
-    """Where the ledger ends, and whether the inbox holds a file that is not known as it is.
+    """Returns the end of the ledger, and whether there is anything to do.
 
-    A file that a killed night did not load, or that met a fault of ours, is not known.
+    A file that a killed night did not load, or that met a fault of this software, counts as new.
     """
     if not warehouse_exists(folders.warehouse):
         return NightStart()
@@ -71,14 +75,14 @@ def read_night_start(folders: PipelinePaths) -> NightStart:
 
 @value_free
 def read_last_position(folders: PipelinePaths) -> int:
-    """The position of the drop that was loaded last."""
+    """Returns the position of the drop that was loaded last."""
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         return health_queries.read_last_position(connection)
 
 
 @value_free
 def summarize_night(folders: PipelinePaths, on: date, before: NightStart) -> NightSummary:
-    """What the drops since ``before`` brought, and what the outbox has of ``on``."""
+    """Counts what the drops since ``before`` brought, and the outbox's files of ``on``."""
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         counts = health_queries.count_since(connection, before.last_drop)
     made = [entry.name for entry in folders.outgoing.files_on(on)]

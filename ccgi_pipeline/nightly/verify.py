@@ -1,4 +1,8 @@
-"""The second step of a night: verifies the staged drops of a family, batch by batch."""
+"""The second step of a night: verifies the staged drops of a family, batch by batch.
+
+Belongs here: reading batches ahead and verifying them. Does not belong here: the rules
+(verification), where a batch ends (batches).
+"""
 
 from __future__ import annotations
 
@@ -49,7 +53,7 @@ def verify_family(
     staging, archive = folders.staging, folders.archive
     profiles = read_profiles(folders.warehouse)
     staging.clear_batches(family, share)
-    # The cut is made of all drops: what other shares have loaded meanwhile must not move it.
+    # Known drops are left out after the cut: loads of other shares must not change it.
     drops = drops_of(share, staging.read_drops(staged_families(family)), archive)
     known = read_known_drops(connection) if drops else frozenset()
     drops = [drop for drop in drops if drop.id not in known]
@@ -69,13 +73,13 @@ def verify_family(
         return files, read_files(files, profiles, progress=step.advance)
 
     def read_ahead(batch: list[Drop]) -> tuple[list[Drop], _Opened | None]:
-        # What is larger than a batch may be fills the memory alone: it is read in its turn.
+        # A batch above the limit (one large drop) fills the memory: it is not read ahead.
         if sum(bytes_of(drop, archive) for drop in batch) > BATCH_BYTES:
             return batch, None
         try:
             return batch, read(batch)
         except library_errors():
-            return batch, None  # it is met again, and answered, in its turn
+            return batch, None  # ``bisect_failures`` meets the error again and handles it
 
     def verified(
         part: Sequence[Drop], *, batch: Sequence[Drop], opened: _Opened | None
@@ -96,7 +100,7 @@ def verify_family(
 
 
 _Opened = tuple[list[FileToVerify], Mapping[int, Reading]]
-"""The files of a batch, and what the reader made of each."""
+"""The files of a batch, and what was read from each."""
 
 
 def verify_share(
@@ -106,7 +110,7 @@ def verify_share(
     on: date,
     share: Share,
 ) -> int:
-    """Verifies a share, and keeps its files' outcomes for who sums up (``verified_shares``).
+    """Verifies a share, and saves its files' outcomes for ``read_verified_shares``.
 
     Returns how many files it had.
     """
@@ -118,7 +122,7 @@ def verify_share(
 
 @value_free
 def read_verified_shares(folders: PipelinePaths, family: str) -> pl.DataFrame:
-    """The outcomes of the files of all shares of ``family``, as of ``verify_family``."""
+    """Returns the outcomes of the files of all verified shares of ``family``."""
     outcomes = folders.staging.read_outcomes(family, _VERIFIED)
     return pl.concat(outcomes) if outcomes else pl.DataFrame()
 

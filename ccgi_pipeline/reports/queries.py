@@ -285,6 +285,18 @@ def _percent(part: str, whole: str, decimals: int) -> pl.Expr:
     )
 
 
+def count_students_in_cells(connection: duckdb.DuckDBPyConnection, cells: pl.Series) -> int:
+    """Returns how many students of a roster have their SSID in one of these cells."""
+    numbers = cells.str.extract_all("[0-9]{10}").explode().drop_nulls()
+    connection.register("numbers", numbers.alias("SSID").to_frame().to_arrow())
+    found = connection.execute(
+        "SELECT count(DISTINCT SSID) FROM numbers SEMI JOIN roster USING (SSID)"
+    )
+    row = found.fetchone()
+    connection.unregister("numbers")
+    return int(row[0]) if row else 0
+
+
 def harmless(rows: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """``rows`` with no line break in the cells of ``names``, and nothing a formula begins with.
 

@@ -19,6 +19,7 @@ from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.nightly import ssid_exchange
+from ccgi_pipeline.operations import ssid_files
 from ccgi_pipeline.reports.college_download import (
     COLUMNS,
     download_file,
@@ -26,6 +27,7 @@ from ccgi_pipeline.reports.college_download import (
     restricted_columns,
 )
 from ccgi_pipeline.reports.registry import REPORTS
+from ccgi_pipeline.ssid_lookup import settings
 from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
 from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
@@ -70,11 +72,11 @@ def named(
     """The service as the environment names it, to a client of the test's own."""
     client = f"client-{abs(hash(request.node.name)) % 10_000_000}"
     secret = Clients(state / "store").register(client, [Scope.LOOKUP])
-    monkeypatch.setenv(ssid_exchange.ADDRESS, service.url)
-    monkeypatch.setenv(ssid_exchange.CLIENT, client)
-    monkeypatch.setenv(ssid_exchange.SECRET, secret)
+    monkeypatch.setenv(settings.ADDRESS, service.url)
+    monkeypatch.setenv(settings.CLIENT, client)
+    monkeypatch.setenv(settings.SECRET, secret)
     if service.certificate is not None:
-        monkeypatch.setenv(ssid_exchange.CERTIFICATE, str(service.certificate.certificate))
+        monkeypatch.setenv(settings.CERTIFICATE, str(service.certificate.certificate))
     return service
 
 
@@ -114,16 +116,16 @@ def test_a_file_of_applications_is_matched_and_not_asked_twice(
 def test_without_a_service_the_command_says_what_to_set(state: Path, tmp_path: Path):
     result = ccgi("lookup", "match", state / "applications.csv", "--backlog", tmp_path)
     assert result.exit_code == 1
-    assert ssid_exchange.ADDRESS in result.output
+    assert settings.ADDRESS in result.output
 
 
 def test_half_a_service_is_told_as_such(
     state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv(ssid_exchange.ADDRESS, "https://127.0.0.1:1")
+    monkeypatch.setenv(settings.ADDRESS, "https://127.0.0.1:1")
     result = ccgi("lookup", "match", state / "applications.csv", "--backlog", tmp_path)
     assert result.exit_code == 1
-    assert ssid_exchange.SECRET in result.output
+    assert settings.SECRET in result.output
 
 
 def test_lines_that_break_a_rule_are_counted_and_the_others_loaded(state: Path, tmp_path: Path):
@@ -140,10 +142,10 @@ def test_lines_that_break_a_rule_are_counted_and_the_others_loaded(state: Path, 
 def test_a_large_file_is_read_in_pieces_without_losing_a_line(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(ssid_exchange, "_PIECE", 1000)
+    monkeypatch.setattr(ssid_files, "_PIECE", 1000)
     path = state / "calpads_identity.csv"
-    refused = ssid_exchange.Refused()
-    frames = ssid_exchange.accepted_lines([path], ssid_exchange.IDENTITIES, ON, refused)
+    refused = ssid_files.RefusedLines()
+    frames = ssid_files.read_accepted_lines([path], ssid_files.IDENTITIES, ON, refused)
     lines = path.read_text().splitlines()
     assert sum(frame.height for frame in frames) == len(lines) - 1
     assert refused.lines == 0
@@ -217,7 +219,7 @@ def test_the_night_asks_stores_and_serves_colleges_without_an_ssid(state: Path, 
 def test_without_a_service_the_night_leaves_applications_waiting(
     state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.delenv(ssid_exchange.ADDRESS, raising=False)
+    monkeypatch.delenv(settings.ADDRESS, raising=False)
     folders = folders_in(tmp_path)
     place = folders.inbox / "cccapply" / "applications.csv"
     place.parent.mkdir(parents=True)
