@@ -1,10 +1,12 @@
-"""The audit log: who did what with children's records by hand, chained so that no line can vanish.
+"""The audit log: who did what by hand with children's records, as a chain of entries.
 
-Belongs here: one entry, adding it, reading the log, and proving that nothing in it was changed.
-Every entry holds the hash of the one before it, so an entry that is changed, taken out or put in
-breaks the chain. Who rewrites the whole log from some entry on is found by a head that was kept
-elsewhere: every night's run keeps one in Dagster. Does not belong here: what nights do by
-themselves (the ledger, Dagster's events); any value of a pupil: a student is told by a pseudonym.
+Belongs here: adding an entry, reading the log, and proving that no entry was changed. Does not
+belong here: what nights do by themselves (the ledger, Dagster's events), and any student's data: a
+student has a pseudonym.
+
+Every entry contains the hash of the entry before it, so an entry that is changed, removed or
+inserted breaks the chain. If somebody rewrites the whole log from some entry on, a head that was
+saved elsewhere shows it: every night's run saves one in Dagster.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ FILE_NAME = "audit.sqlite"
 
 
 class Act(StrEnum):
-    """What somebody did."""
+    """A kind of act that is recorded."""
 
     APPROVED = "hold approved"
     DISCARDED = "hold discarded"
@@ -50,10 +52,10 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry. ``about`` names drops, districts, paths of our own making, counts, pseudonyms.
+    """One entry of the log. ``about``: drops, districts, paths in the outbox, counts, pseudonyms.
 
-    ``number`` begins with 1. ``at`` is the moment in UTC, ISO 8601. ``who`` is the name that was
-    given, ``account`` that of the operating system. ``hash`` is of all the rest and ``previous``.
+    ``number`` begins with 1. ``at``: the time in UTC, ISO 8601. ``who``: the name that was given.
+    ``account``: the operating system's name. ``hash``: of all other fields.
     """
 
     number: int
@@ -67,7 +69,7 @@ class Entry:
     hash: str = ""
 
     def sealed(self) -> Entry:
-        """The entry with the hash that it must have."""
+        """Returns the entry with the hash that it must have."""
         content = {name: value for name, value in asdict(self).items() if name != "hash"}
         text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return replace(self, hash=hashlib.sha256(text.encode()).hexdigest())
@@ -75,7 +77,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where a log ends: its last entry's number and hash; of an empty one 0 and zeros."""
+    """The end of a log: its last entry's number and hash; of an empty log 0 and zeros."""
 
     number: int
     hash: str
@@ -85,7 +87,7 @@ class Head:
 
     @classmethod
     def of(cls, text: str) -> Head:
-        """The head that ``text`` spells. Raises ValueError."""
+        """Parses a head. Raises ValueError."""
         found = re.fullmatch(r"([0-9]+):([0-9a-f]{64})", text.strip())
         if found is None:
             msg = "a head is written NUMBER:HASH, as `ccgi audit verify` prints it"
@@ -97,11 +99,11 @@ EMPTY = Head(0, "0" * 64)
 
 
 class AuditBrokenError(PermanentError):
-    """The audit log is not what it was: somebody changed it, or the disk did."""
+    """The audit log was changed, by somebody or by a fault of the disk."""
 
 
 class NotAuditedError(PermanentError):
-    """The audit log cannot be written or read, so what would be noted in it is not done."""
+    """The audit log cannot be written or read, so the act is not done."""
 
 
 _SCHEMA = """
@@ -123,7 +125,7 @@ def record_act(
 ) -> Entry:
     """Adds an entry to the log in ``folder``; it is on disk when this returns.
 
-    ``by``: the name of who acts; the account's where none was given.
+    ``by``: the name of the person who acts; without one, the account's name is recorded.
     """
     account = _account()
     with _opened(folder) as database, transaction(database):
@@ -150,7 +152,7 @@ def record_act(
 def recorded_act(
     folder: Path, act: Act, about: Mapping[str, str | int], *, by: str = "", reason: str = ""
 ) -> Iterator[Entry]:
-    """Notes the act before it is done, so that nothing is done unnoted, and notes if it fails."""
+    """Records the act before it is done, so that no act is unrecorded, and records a failure."""
     entry = record_act(folder, act, about, by=by, reason=reason)
     try:
         yield entry
@@ -160,7 +162,7 @@ def recorded_act(
 
 
 def _account() -> str:
-    """The operating system's name for who acts; behind sudo, who called it."""
+    """Returns the operating system's name of the user; under sudo, of the user who called it."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
@@ -168,7 +170,7 @@ def _account() -> str:
 
 
 def read_entries(folder: Path) -> list[Entry]:
-    """The whole log, oldest first."""
+    """Returns the whole log, oldest entry first."""
     if not log_exists(folder):
         return []
     with _opened(folder) as database:
@@ -176,12 +178,12 @@ def read_entries(folder: Path) -> list[Entry]:
 
 
 def log_exists(folder: Path) -> bool:
-    """Whether anything was ever noted in ``folder``."""
+    """Returns whether there is a log in ``folder``."""
     return (folder / FILE_NAME).exists()
 
 
 def read_head(folder: Path) -> Head:
-    """Where the log ends."""
+    """Returns the end of the log."""
     if not log_exists(folder):
         return EMPTY
     with _opened(folder) as database:
@@ -189,7 +191,10 @@ def read_head(folder: Path) -> Head:
 
 
 def make_pseudonym(folder: Path, ssid: str) -> str:
-    """What this log calls the student: the same for one SSID, and no way back without the log."""
+    """Returns the student's pseudonym in this log: the same for one SSID.
+
+    Without the log's key nobody can find the SSID from it.
+    """
     with _opened(folder) as database, transaction(database):
         row = database.execute("SELECT key FROM pseudonyms").fetchone()
         if row is None:
@@ -199,10 +204,10 @@ def make_pseudonym(folder: Path, ssid: str) -> str:
 
 
 def verify_log(folder: Path, kept: Sequence[Head] = ()) -> Head:
-    """Where the log ends, after every entry was found to be what it was.
+    """Checks that no entry was changed, and returns the end of the log.
 
-    ``kept``: heads of before, kept elsewhere. Raises AuditBrokenError, which names the first entry
-    that is wrong.
+    ``kept``: former heads that were saved elsewhere. Raises AuditBrokenError, which names the first
+    wrong entry.
     """
     read = read_entries(folder)
     before = EMPTY
@@ -229,7 +234,7 @@ _BROKEN = "the audit log is not what it was: entry {} {}"
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[sqlite3.Connection]:
-    """The log's database. Raises NotAuditedError where it cannot be written or read."""
+    """Opens the log's database. Raises NotAuditedError if it cannot be written or read."""
     try:
         with closing(open_database(folder / FILE_NAME, _SCHEMA, "FULL")) as database:
             yield database

@@ -1,8 +1,7 @@
-"""Rebuilding: files of the outbox made again, of the warehouse and the settings as they were.
+"""Rebuilding files of the outbox from the warehouse and the settings as they were then.
 
-Belongs here: from what the ledger of deliveries noted of a file back to its bytes, by the same
-functions that the night used. Does not belong here: how a file is made (reports, warehouse), where
-it is put (cli).
+Belongs here: making the bytes of a recorded file again, with the functions that the night used.
+Does not belong here: how a file is made (reports, warehouse.queries), where it is written (cli).
 """
 
 from __future__ import annotations
@@ -42,27 +41,27 @@ SPECS = {spec.name: spec for spec in REPORTS}
 
 
 class NotRebuiltError(PermanentError):
-    """A file could not be made again as it was; the message says what is likely the cause."""
+    """A file cannot be made again as it was; the message says the likely cause."""
 
 
 def rebuild_file(warehouse: Path, made: MadeFile) -> bytes:
-    """The content of one file, which is what it was. Raises NotRebuiltError."""
+    """Returns the content of one file, as it was. Raises NotRebuiltError."""
     ((_, content),) = rebuild_files(warehouse, [made])
     check_rebuilt(made, content)
     return content
 
 
 def check_rebuilt(made: MadeFile, content: bytes) -> None:
-    """Raises NotRebuiltError where ``content`` is not what was noted of ``made``."""
+    """Raises NotRebuiltError unless ``content`` has the recorded SHA-256 of ``made``."""
     if sha256_of(content) != made.sha256:
         raise NotRebuiltError(_not_made(made, "comes out with another content"))
 
 
 def rebuild_files(warehouse: Path, made: Sequence[MadeFile]) -> Iterator[tuple[MadeFile, bytes]]:
-    """Each of these files with the content that it has when it is made again.
+    """Yields each of these files with its content, made again.
 
-    Files of one night, snapshot and settings are made together. Raises NotRebuiltError where one
-    cannot be made at all; whether a content is what it was, the caller compares.
+    Files of one night, snapshot and settings are made together. Raises NotRebuiltError if a file
+    cannot be made at all; the caller checks with ``check_rebuilt`` that a content is as it was.
     """
     groups: defaultdict[tuple[date, int, str], list[MadeFile]] = defaultdict(list)
     for file in made:
@@ -90,7 +89,7 @@ def _not_made(made: MadeFile, why: str) -> str:
 def open_past_warehouse(
     warehouse: Path, made: MadeFile
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, Profiles]]:
-    """The warehouse and the profiles of which ``made`` was made."""
+    """Opens the warehouse and reads the profiles as they were when ``made`` was written."""
     if not warehouse_exists(warehouse):
         msg = f"there is no warehouse in {warehouse}"
         raise NotRebuiltError(msg)
@@ -100,7 +99,7 @@ def open_past_warehouse(
 
 
 def _profiles(warehouse: Path, settings: str) -> Profiles:
-    """The profiles with this SHA-256. Raises NotRebuiltError where the archive has them no more."""
+    """Returns the profiles with this SHA-256. Raises NotRebuiltError if the archive lacks them."""
     if not settings:
         return Profiles()
     archive = Archive.of(warehouse)
@@ -111,7 +110,7 @@ def _profiles(warehouse: Path, settings: str) -> Profiles:
 
 
 class _Key(NamedTuple):
-    """What a file is, apart from when it was made."""
+    """What identifies a file within a night."""
 
     kind: str
     name: str
@@ -123,7 +122,7 @@ _key = attrgetter("kind", "name", "part", "owner")
 
 
 def _made_again(warehouse: Path, group: Sequence[MadeFile]) -> Iterator[tuple[MadeFile, bytes]]:
-    """The files of one night, snapshot and settings."""
+    """Yields the files of one night, snapshot and settings with their contents."""
     wanted: defaultdict[_Key, list[MadeFile]] = defaultdict(list)
     for file in group:
         wanted[_Key(*_key(file))].append(file)
@@ -188,7 +187,7 @@ def _receipts(
     archive: Archive,
     wanted: Collection[_Key],
 ) -> Iterator[tuple[_Key, bytes]]:
-    # A receipt is noted as given only after it was written, so all answers are looked through.
+    # A receipt is recorded only after it was written, so all receipts are searched.
     given = receipt_queries.read_receipts_by_stem(connection)
     stems = sorted({key.name for key in wanted if key.kind == FileKind.RECEIPT} & set(given))
     answers = [given[stem] for stem in stems]

@@ -1,8 +1,9 @@
-"""Replay: lines that were kept out are judged again from the archive, and loaded if they may be.
+"""The replay of drops: lines that were kept out are judged again, and loaded if they may be.
 
-Belongs here: which drops are read again, in which order, and how one that cannot be judged stops no
-other. The same code shows what would change (on a scratch copy of the warehouse) and changes it.
-Does not belong here: loading a drop in its old place (warehouse.replaying), asking (cli).
+Belongs here: which drops are read again from the archive, in which order, and isolating a drop that
+cannot be judged. The same code previews the changes (on a preview copy of the warehouse) and makes
+them. Does not belong here: loading a drop at its old position (warehouse.load.reload), asking the
+operator (cli).
 """
 
 from __future__ import annotations
@@ -56,30 +57,30 @@ _LOG = logging.getLogger(__name__)
 
 
 class ReplayError(PermanentError):
-    """There is nothing that could be replayed; the message says why."""
+    """Nothing can be replayed; the message says why."""
 
 
 @value_free
-def preview_replay(warehouse: Path, wish: ReplaySelection, on: date) -> list[ReloadResult]:
-    """What a replay as of ``on`` would make of the drops that ``wish`` means; changes nothing."""
+def preview_replay(warehouse: Path, selection: ReplaySelection, on: date) -> list[ReloadResult]:
+    """Returns what a replay of the selected drops as of ``on`` would do; changes nothing."""
     _must_exist(warehouse)
     with make_preview_copy(warehouse) as copy, open_warehouse(copy) as connection:
         create_missing_tables(connection)
-        return list(_Replaying(connection, warehouse, on, Signature("a preview")).all_of(wish))
+        return list(_Replay(connection, warehouse, on, Signature("a preview")).run(selection))
 
 
 @value_free
 def run_replay(
-    warehouse: Path, wish: ReplaySelection, on: date, signature: Signature
+    warehouse: Path, selection: ReplaySelection, on: date, signature: Signature
 ) -> list[ReloadResult]:
-    """Replays the drops that ``wish`` means: a commit for each drop that changes.
+    """Replays the selected drops, with a commit for each drop that changes.
 
-    Raises WarehouseBusyError where a night writes.
+    Raises WarehouseBusyError while another process writes.
     """
     _must_exist(warehouse)
     with exclusive_writer(warehouse), open_warehouse(warehouse) as connection:
         create_missing_tables(connection)
-        return list(_Replaying(connection, warehouse, on, signature).all_of(wish))
+        return list(_Replay(connection, warehouse, on, signature).run(selection))
 
 
 def _must_exist(warehouse: Path) -> None:
@@ -89,17 +90,17 @@ def _must_exist(warehouse: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Replaying:
-    """One replay: where drops are loaded, where their bytes lie, as of which day, on whose word."""
+class _Replay:
+    """One replay: where drops are loaded, the warehouse with the archive, the day, the operator."""
 
     connection: duckdb.DuckDBPyConnection
     warehouse: Path
     on: date
     signature: Signature
 
-    def all_of(self, wish: ReplaySelection) -> Iterator[ReloadResult]:
-        """Family after family as in a night, each sender's drops in the order of loading."""
-        found = find_quarantined_drops(self.connection, wish)
+    def run(self, selection: ReplaySelection) -> Iterator[ReloadResult]:
+        """Replays family after family as in a night, each sender's drops in loading order."""
+        found = find_quarantined_drops(self.connection, selection)
         step = ProgressCounter("replaying", len(found))
         for family in (*FAMILIES, UNKNOWN_FAMILY):
             to_judge = {}
@@ -114,15 +115,15 @@ class _Replaying:
                     to_judge[old.drop] = old
             drops = [old.made_of for old in to_judge.values() if old.made_of is not None]
             for batch in cut_batches(drops, self.archive):
-                # What was loaded meanwhile may be looked up.
-                for part, verification in bisect_failures(batch, self._judging()):
+                # A new look-up for each batch also sees what was loaded meanwhile.
+                for part, verification in bisect_failures(batch, self._make_judge()):
                     for drop in part:
-                        yield self._replayed(to_judge[drop.id], verification)
+                        yield self._reload(to_judge[drop.id], verification)
                         step.advance()
 
     @property
     def archive(self) -> Archive:
-        """The received bytes."""
+        """The archive of received files."""
         return Archive.of(self.warehouse)
 
     @property
@@ -131,7 +132,7 @@ class _Replaying:
         return read_profiles(self.warehouse)
 
     def _known_before(self, old: QuarantinedDrop) -> ReloadState | None:
-        """What comes of a drop that need not, or cannot, be judged again."""
+        """Returns the result for a drop that need not, or cannot, be judged again; else None."""
         later = find_later_drops(self.connection, old)
         if set(old.lines) <= set(later.full_sets):
             return ReloadState.SUPERSEDED
@@ -140,8 +141,8 @@ class _Replaying:
     def _is_archived(self, drop: Drop) -> bool:
         return all(self.archive.has(sha256) for _, sha256 in drop.files)
 
-    def _judging(self) -> Callable[[Sequence[Drop]], Verification]:
-        """Judges drops by today's rules and settings, and by what the warehouse knows now."""
+    def _make_judge(self) -> Callable[[Sequence[Drop]], Verification]:
+        """Returns a function that judges drops by today's rules, settings and records."""
         knowledge, profiles, archive = ReferenceLookup(self.connection), self.profiles, self.archive
 
         def content_of(_: InboxFile, sha256: str) -> bytes:
@@ -156,8 +157,8 @@ class _Replaying:
 
         return judged
 
-    def _replayed(self, old: QuarantinedDrop, verification: Verification) -> ReloadResult:
-        """Loads one of the drops that were judged; what is wrong with it is its own matter."""
+    def _reload(self, old: QuarantinedDrop, verification: Verification) -> ReloadResult:
+        """Loads one of the judged drops; a fault of this software with it stops no other drop."""
         own = _of_drop(verification, old.drop)
         if old.drop in find_faulty_drops(own):
             return ReloadResult(old, ReloadState.FAULT)
@@ -177,10 +178,11 @@ class _Replaying:
             return ReloadResult(old, ReloadState.FAULT)
 
     def _named_later(self, later: LaterDrops) -> Callable[[FeedSpec, pl.DataFrame], pl.DataFrame]:
-        """Tells which of some lines have a record that one of the later drops names.
+        """Returns a function that finds those lines whose record one of the later drops names.
 
-        They are judged again too, for nothing is kept of lines that found their record as it was.
-        A later drop that cannot be is taken to name them all: then nothing is undone.
+        The later drops are judged again for this, because lines that repeat a record unchanged are
+        not stored. A later drop that cannot be judged counts as naming all records, so that nothing
+        is undone.
         """
 
         def named(feed: FeedSpec, lines: pl.DataFrame) -> pl.DataFrame:
@@ -204,11 +206,11 @@ class _Replaying:
         return named
 
     def _accepted(self, drop_id: str, feed: FeedSpec) -> pl.DataFrame | None:
-        """The lines of a drop that can be loaded today; None where nobody can say."""
+        """Returns the lines of a drop that can be loaded today; None if that cannot be judged."""
         drop = read_received_drops(self.connection, [drop_id]).get(drop_id)
         if drop is None or not self._is_archived(drop):
             return None
-        ((_, verification),) = bisect_failures([drop], self._judging())
+        ((_, verification),) = bisect_failures([drop], self._make_judge())
         if drop_id in find_faulty_drops(verification):
             return None
         if (step := link_step_of(drop.family)) is not None:
@@ -222,7 +224,7 @@ class _Replaying:
 
 
 def _of_drop(verification: Verification, drop: str) -> Verification:
-    """The part of a verification that is about one drop."""
+    """Returns the part of a verification that is about one drop."""
     files = verification.files.filter(pl.col("drop") == drop)
     own = pl.col(FILE).is_in(files[FILE].implode())
     return Verification(

@@ -1,8 +1,8 @@
-"""Tracing: from a row of a report to the received lines behind it.
+"""The trace of a report's row back to the received lines behind it.
 
-Belongs here: which records a row is made of, as of the night that wrote it. Reads only. Does not
-belong here: making the report again (rebuilding), which line wrote a record (warehouse.origins),
-printing (cli).
+Belongs here: which records a row was made from, in the night that wrote it. Does not belong here:
+making the report again (rebuild), which line wrote a record (warehouse.queries.lineage), printing
+(cli).
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ FIRST_ROW = 2
 
 
 class NoSuchRowError(PermanentError):
-    """There is no such report, file or row; the message says which there are."""
+    """There is no such report, file or row; the message lists those that exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class TracedRow:
-    """A row and what is behind it. ``cells`` are the row's own: pupils' data in a detail file."""
+    """A row and the files behind it. ``cells``: the row's own; students' data in a detail file."""
 
     made: MadeFile
     number: int
@@ -59,7 +59,10 @@ class TracedRow:
 
 
 def find_report(written: str) -> ReportSpec:
-    """The report whose name or title is or begins like ``written``. Raises NoSuchRowError."""
+    """Returns the report whose name or title is or begins with ``written``.
+
+    Raises NoSuchRowError unless there is exactly one.
+    """
     wanted = _folded(written)
     names = {spec.name: (spec.name, _folded(spec.title)) for spec in REPORTS}
     found = [spec for spec in REPORTS if wanted in names[spec.name]]
@@ -81,7 +84,7 @@ def _folded(name: str) -> str:
 def read_sent_cells(
     warehouse: Path, file: SentFile, lines: Sequence[int]
 ) -> dict[int, dict[str, str]]:
-    """Lines of a received file as they came, by number: the cells that are not blank."""
+    """Returns the cells that are not blank, by line, of a file as it was received."""
     return lineage.read_cells(Archive.of(warehouse), file, lines)
 
 
@@ -94,11 +97,11 @@ def trace_row(
     file: str | None = None,
     night: date | None = None,
 ) -> TracedRow:
-    """What is behind a row of the newest file of a report, or of that of ``night``.
+    """Returns what is behind a row of a report's newest file, or of its file of ``night``.
 
-    ``row`` counts as an editor does: the header is row 1. ``file``: ``Agg`` or ``Detail``; the
-    latter where the report has it. Raises NoSuchRowError, and NotRebuiltError where the file cannot
-    be made again as it was: its row might be another then.
+    ``row`` counts as an editor does: the header is row 1. ``file``: ``Agg`` or ``Detail``; if not
+    given, ``Detail`` if the report has it. Raises NoSuchRowError, and NotRebuiltError if the file
+    cannot be made again as it was, because the row might be another one then.
     """
     part = file or ("Detail" if "Detail" in spec.files else spec.files[0])
     made = _made(warehouse, spec, cd, part, night)
@@ -133,7 +136,7 @@ def _row(
     made: MadeFile,
     row: int,
 ) -> tuple[dict[str, str], list[str], int]:
-    """The row as it is printed, whom it is about, and how many rows of the detail that is."""
+    """Returns the row as printed, the SSIDs of its students, and how many detail rows it has."""
     theirs = pl.col("cd") == made.owner
     detail = detail_rows(connection, spec).filter(theirs)
     rows = detail
@@ -160,8 +163,8 @@ _OF_STUDENTS = "IN (SELECT SSID FROM behind)"
 
 
 def _behind(connection: duckdb.DuckDBPyConnection, spec: ReportSpec, cd: str) -> Iterator[Record]:
-    """The records of which the rows of the students in ``behind`` are made."""
-    # The results of the evaluation are made of the students' course lines.
+    """Yields the records from which the rows of the students in ``behind`` were made."""
+    # The results of the evaluation were made from the students' course lines.
     names = [COURSE_GRADE.name if name == ELIGIBILITY else name for name in feeds_used(spec)]
     for feed in [FEEDS_BY_NAME[name] for name in dict.fromkeys(names)]:
         if feed.shipped:
@@ -174,7 +177,7 @@ def _behind(connection: duckdb.DuckDBPyConnection, spec: ReportSpec, cd: str) ->
 
 
 def _of_directory(connection: duckdb.DuckDBPyConnection, cd: str) -> Iterator[Record]:
-    """The entries that name the district and the students' schools, where they were received."""
+    """Yields the received entries that name the district and the students' schools."""
     names = ", ".join(DIRECTORY_SCHEMA)
     entries = naming_entries(connection.sql(f"SELECT {names} FROM directory").pl())
     schools = connection.execute(
