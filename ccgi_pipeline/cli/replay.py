@@ -149,7 +149,7 @@ def _print_others(others: Iterable[ReloadResult]) -> None:
             replayed.of.sender,
             replayed.of.family,
             sum(replayed.of.lines.values()),
-            f"{replayed.state}{f' ({replayed.told})' if replayed.told else ''}",
+            f"{replayed.state}{f' ({replayed.explanation})' if replayed.explanation else ''}",
         )
         for replayed in others
     ]

@@ -82,7 +82,7 @@ def new_drops(
     if asked.due is None:
         if asked.refused:
             raise ServersRefuseError("; ".join(asked.refused))
-        return dg.SkipReason(asked.told)
+        return dg.SkipReason(asked.reason)
     under_way = dg.RunsFilter(job_name=night_job.name, statuses=_UNDER_WAY)
     if context.instance.get_run_records(under_way, limit=1):
         return dg.SkipReason(

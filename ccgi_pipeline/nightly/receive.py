@@ -130,12 +130,12 @@ def _remove_taken(scan: InboxScan, profiles: Profiles) -> None:
 class InboxPoll:
     """The result of the sensor's scan.
 
-    ``due`` is the key of a night that is due; if it is None, ``told`` says why. ``refused`` are
+    ``due`` is the key of a night that is due; if it is None, ``reason`` says why. ``refused`` are
     servers that cannot be scanned until somebody acts.
     """
 
     due: str | None
-    told: str
+    reason: str
     refused: tuple[str, ...] = ()
 
 
@@ -160,11 +160,11 @@ def poll_inboxes(folders: PipelinePaths, clock: Clock | None = None) -> InboxPol
     save_last_scan(folders.warehouse, LastScan(now, refusing))
     refused = tuple(refusing.values())
     new = [file for _, files in scan.new for file in files]
-    told = f"{len(new)} new files; none can be taken yet"
+    reason = f"{len(new)} new files; none can be taken yet"
     if problems:
-        told = f"{told}; {'; '.join(problem.reason for problem in problems)}"
+        reason = f"{reason}; {'; '.join(problem.reason for problem in problems)}"
     if not scan.ready:
-        return InboxPoll(None, told, refused)
+        return InboxPoll(None, reason, refused)
     identity = hashlib.sha256(f"{attempt_number(scan.ready, sightings, now)}".encode())
     for file in sorted(scan.ready):
         identity.update(f"{file.shown}\0{file.stamp}\n".encode())

@@ -80,8 +80,8 @@ def write_reports(
             rows += height
             made += files
         written.append(WrittenReport(file, rows, len(made), aggregate))
-        noted = [(FileKind.REPORT, spec.name, file, one) for one in made]
-        record_made_files(connection, folders, on, noted, settings)
+        recorded = [(FileKind.REPORT, spec.name, file, one) for one in made]
+        record_made_files(connection, folders, on, recorded, settings)
     return written
 
 

@@ -240,7 +240,7 @@ def test_a_server_that_is_away_is_told_of_and_the_tick_is_skipped(
     (ticks.folders.warehouse / "profiles.toml").write_text(_NOWHERE.format(port=1))
     monkeypatch.setenv("CCGI_SFTP_UPLOADS_PASSWORD", "secret")
     assert ticks.tick() == []
-    assert "uploads" in poll_inboxes(ticks.folders).told
+    assert "uploads" in poll_inboxes(ticks.folders).reason
 
 
 def test_a_server_without_credentials_turns_the_tick_red(ticks: Ticks) -> None:

@@ -223,7 +223,7 @@ def test_a_server_that_goes_away_costs_a_night_nothing_but_time(
             run_night(folders, ON)
         asked = poll_inboxes(folders)
         assert asked.due is None
-        assert "cannot be reached" in asked.told
+        assert "cannot be reached" in asked.reason
         server.start()
         with open_warehouse(folders.warehouse) as connection:
             create_missing_tables(connection)

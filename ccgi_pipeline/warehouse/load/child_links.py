@@ -79,12 +79,12 @@ def link_children(
                 pl.lit("unmatched").alias("fate"), pl.col(SPAN).sum().cast(pl.Int64).alias("lines")
             )
         )
-    told = without.filter(pl.col(FILE).is_not_null())
+    reported = without.filter(pl.col(FILE).is_not_null())
     drops = verification.files.select(FILE, "drop")
     return LinkResult(
         verification=replace(verification, accepted=accepted),
         fates=pl.concat(fates),
-        findings=told.select(
+        findings=reported.select(
             FILE,
             pl.col("reason").alias("rule"),
             pl.col(LINE).alias("line"),

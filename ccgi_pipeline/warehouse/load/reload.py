@@ -44,7 +44,7 @@ class ReloadState(StrEnum):
     SAME = "as it was"
     SUPERSEDED = "superseded by a later full set"
     HELD = "the guard would hold it"
-    FAULT = "could not be judged: a fault of this system, told in the log"
+    FAULT = "could not be judged: a fault of this software, see the log"
     LOST = "its files are no longer known"
 
 
@@ -76,12 +76,12 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """The result of replaying a drop. ``told``: an explanation, with counts and no values."""
+    """The result of replaying a drop. ``explanation`` has counts and no values."""
 
     of: QuarantinedDrop
     state: ReloadState
     files: tuple[FileChange, ...] = ()
-    told: str = ""
+    explanation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +153,10 @@ def _cast_findings(findings: pl.DataFrame) -> pl.DataFrame:
 class _Undone(Exception):  # noqa: N818 - no error: it rolls a transaction back
     """Nothing of this replay is to be stored."""
 
-    def __init__(self, state: ReloadState, told: str = "") -> None:
+    def __init__(self, state: ReloadState, explanation: str = "") -> None:
         super().__init__(state)
         self.state = state
-        self.told = told
+        self.explanation = explanation
 
 
 def reload_drop(
@@ -176,12 +176,14 @@ def reload_drop(
     before = _DropState.recorded(connection, old.drop)
     superseded = verification.files.filter(pl.col("feed").is_in([*later.full_sets]))[FILE]
     if not superseded.is_empty() and not _same_files(before, verification.files):
-        return ReloadResult(old, ReloadState.LOST, told="its zip is read otherwise than it was")
+        return ReloadResult(
+            old, ReloadState.LOST, explanation="its zip now has other files than before"
+        )
     if len(superseded) == verification.files.height:
         return ReloadResult(old, ReloadState.SUPERSEDED)
     again = _leave_out(verification, superseded, [*later.overtaken])
     before_again = _without_files(before, numbers, superseded)
-    state, told = ReloadState.CHANGED, ""
+    state, explanation = ReloadState.CHANGED, ""
     after = before_again
     terms = replace(terms, approvals=_read_approval(connection, old.drop))
     try:
@@ -194,9 +196,9 @@ def reload_drop(
             _record_verdict(connection, old.drop, terms, before, after)
             _record_replay(connection, old.drop, terms, signature, before_again, after)
     except _Undone as undone:
-        state, told = undone.state, undone.told
+        state, explanation = undone.state, undone.explanation
     return ReloadResult(
-        old, state, tuple(_compare_files(before, after, numbers, later, superseded)), told
+        old, state, tuple(_compare_files(before, after, numbers, later, superseded)), explanation
     )
 
 
@@ -339,13 +341,13 @@ def _record_replay(
         "reason": signature.reason,
         "last_drop": last_drop,
     }
-    noted = rows.select(
+    rows_to_add = rows.select(
         *(pl.lit(value).alias(name) for name, value in signed.items()),
         "feed",
         "fate",
         pl.col("before", "after").fill_null(0),
     )
-    append_rows(connection, "replays", noted.sort("feed", "fate"))
+    append_rows(connection, "replays", rows_to_add.sort("feed", "fate"))
 
 
 def _compare_files(

@@ -37,7 +37,7 @@ EMPTY = "the file is empty"
 ANOTHER_DISTRICT = "the ids are another district's: perhaps its file"
 LOST_ZEROS = "the ids have lost their leading zeros"
 HALF = "the file ends early: perhaps half a file"
-NEW_IDS = "most ids are new: another school year, or ids that were made anew"
+NEW_IDS = "most ids are new: another school year, or newly made ids"
 _MOSTLY = 0.5
 _ALMOST_ALL = 0.9
 

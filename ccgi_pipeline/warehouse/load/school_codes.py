@@ -32,13 +32,13 @@ def match_school_codes(schools: pl.DataFrame, directory: pl.DataFrame) -> pl.Dat
         pl.col("identifier").str.replace_all(r"[^0-9]", "").alias("digits"),
     )
     by_id = [
-        _told("cds code", asked, of_districts, "identifier", "CDSCode"),
-        _told("cds code", asked, of_districts, "sourcedId", "CDSCode"),
-        _told("nces id", asked, of_districts, "digits", "nces"),
-        _told("nces id", asked, of_districts, "digits", "nces_school"),
+        _match_column("cds code", asked, of_districts, "identifier", "CDSCode"),
+        _match_column("cds code", asked, of_districts, "sourcedId", "CDSCode"),
+        _match_column("nces id", asked, of_districts, "digits", "nces"),
+        _match_column("nces id", asked, of_districts, "digits", "nces_school"),
     ]
     unique = of_districts.filter(pl.struct("_sender", "folded").is_unique())
-    by_name = _told("name", asked, unique, "folded", "folded")
+    by_name = _match_column("name", asked, unique, "folded", "folded")
     return pl.concat([*by_id, by_name]).unique(
         ["_sender", "sourcedId"], keep="first", maintain_order=True
     )
@@ -48,11 +48,13 @@ def _folded(column: str) -> pl.Expr:
     return pl.col(column).str.to_lowercase().str.replace_all(r"[^a-z0-9]", "")
 
 
-def _told(by: str, asked: pl.DataFrame, known: pl.DataFrame, here: str, there: str) -> pl.DataFrame:
+def _match_column(
+    by: str, asked: pl.DataFrame, known: pl.DataFrame, here: str, there: str
+) -> pl.DataFrame:
     """Returns the schools whose column ``here`` equals column ``there`` of a known school."""
-    known = known.select("_sender", "CDSCode", pl.col(there).alias("told")).drop_nulls()
-    found = asked.select("_sender", "sourcedId", pl.col(here).alias("told")).join(
-        known.filter(pl.col("told") != ""), on=["_sender", "told"]
+    known = known.select("_sender", "CDSCode", pl.col(there).alias("value")).drop_nulls()
+    found = asked.select("_sender", "sourcedId", pl.col(here).alias("value")).join(
+        known.filter(pl.col("value") != ""), on=["_sender", "value"]
     )
     return found.select("_sender", "sourcedId", "CDSCode", pl.lit(by).alias("told_by"))
 

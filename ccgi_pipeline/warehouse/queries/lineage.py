@@ -59,8 +59,8 @@ class SentFile:
     @property
     def fate(self) -> str:
         """Whether the lines made or changed a record, as far as the ledger shows."""
-        told = [fate for fate in ("inserted", "updated") if self.fates.get(fate)]
-        return " or ".join(told) or "loaded"
+        fates = [fate for fate in ("inserted", "updated") if self.fates.get(fate)]
+        return " or ".join(fates) or "loaded"
 
     @property
     def sha256(self) -> str | None:

@@ -60,11 +60,11 @@ class Receipt:
 
 
 _NEW = """
-    SELECT drop_id, sender, family, verdict, night FROM drops {told} ORDER BY position
+    SELECT drop_id, sender, family, verdict, night FROM drops {due_only} ORDER BY position
 """
 _AGAIN = """
     SELECT drop_id, sender, family, duplicates.night, min(path)
-    FROM duplicates JOIN drops USING (drop_id) {told}
+    FROM duplicates JOIN drops USING (drop_id) {due_only}
     GROUP BY ALL ORDER BY ALL
 """
 
@@ -73,17 +73,17 @@ def read_due_receipts(connection: duckdb.DuckDBPyConnection) -> list[Receipt]:
     """Returns the receipts that are due: of new drops, then of drops that came again."""
     return _read_receipts(
         connection,
-        _NEW.format(told="ANTI JOIN receipts USING (drop_id)"),
+        _NEW.format(due_only="ANTI JOIN receipts USING (drop_id)"),
         _AGAIN.format(
-            told="ANTI JOIN receipts AS told ON told.drop_id = duplicates.drop_id || '_duplicate' "
-            "AND told.night = duplicates.night"
+            due_only="ANTI JOIN receipts AS sent "
+            "ON sent.drop_id = duplicates.drop_id || '_duplicate' AND sent.night = duplicates.night"
         ),
     )
 
 
 def read_receipts_by_stem(connection: duckdb.DuckDBPyConnection) -> dict[str, Receipt]:
     """Returns the receipts of all drops, written or not, by their file names' stems."""
-    every = _read_receipts(connection, _NEW.format(told=""), _AGAIN.format(told=""))
+    every = _read_receipts(connection, _NEW.format(due_only=""), _AGAIN.format(due_only=""))
     return {receipt.stem: receipt for receipt in every}
 
 
@@ -179,8 +179,8 @@ def _first_time(
     found = {}
     for receipt in again:
         night, verdict = known[receipt.drop_id]
-        told = (night, verdict) if night <= receipt.night else ()
-        found[receipt] = Repeated(receipt.again or "", *told)
+        first = (night, verdict) if night <= receipt.night else ()
+        found[receipt] = Repeated(receipt.again or "", *first)
     return found
 
 
@@ -288,8 +288,8 @@ def read_unmatched_students(connection: duckdb.DuckDBPyConnection) -> list[Unmat
         """
     ).fetchall()
     by_district: dict[str, list[StudentWithoutChild]] = {}
-    for cd, system_id, *told in rows:
+    for cd, system_id, *student in rows:
         students = by_district.setdefault(cd, [])
         if system_id is not None:
-            students.append(StudentWithoutChild(system_id, *told))
+            students.append(StudentWithoutChild(system_id, *student))
     return [UnmatchedStudents(cd, tuple(students)) for cd, students in by_district.items()]

@@ -251,11 +251,11 @@ def _attach_encrypted(
     try:
         connection.execute(f"ATTACH {what}, ENCRYPTED, META_ENCRYPTION_KEY ?)", [key])
     except duckdb.Error as error:
-        told = str(error)
-        if "lock on file" in told or "already attached" in told:
+        message = str(error)
+        if "lock on file" in message or "already attached" in message:
             msg = f"another process has {catalog.name} open; try again when it has ended"
             raise WarehouseBusyError(msg) from None
-        if "encrypt" in told:
+        if "encrypt" in message:
             msg = (
                 f"{catalog} does not open with the key of its folder: it is damaged, or not from "
                 "the same backup as encryption.json. Restore both"

@@ -105,7 +105,7 @@ def locate_warehouse(
     if remembered is None and (has_own_catalog(folder) or not wanted):
         if wanted:
             msg = (
-                f"the catalog of the warehouse in {folder} lies in that folder, and {CATALOG_AT} "
+                f"the catalog of the warehouse in {folder} is in that folder, and {CATALOG_AT} "
                 "names a database: unset it, or move the warehouse there with `ccgi warehouse move "
                 "--to-postgres` (docs/beyond-one-machine.md)"
             )
@@ -120,14 +120,14 @@ def locate_warehouse(
     if not wanted:
         at = remembered["catalog"] if remembered else ""
         msg = (
-            f"the catalog of the warehouse in {folder} lies in {at}, and {CATALOG_AT} is not set: "
+            f"the catalog of the warehouse in {folder} is in {at}, and {CATALOG_AT} is not set: "
             "set it as it was (docs/beyond-one-machine.md)"
         )
         raise LocationError(msg)
     tables = read_tables_location(folder, environment)
     if remembered is not None and remembered["tables"] != _written(folder, tables):
         msg = (
-            f"the tables of the warehouse in {folder} lie in {remembered['tables']}, and "
+            f"the tables of the warehouse in {folder} are in {remembered['tables']}, and "
             f"{TABLES_AT} names another place: set it as it was. If the files were moved, change "
             f"`tables` in {folder / LOCATION_FILE} as well"
         )

@@ -267,8 +267,8 @@ def _attach(
     if place.key is not None:
         options.append("ENCRYPTION_KEY ?")
         values.append(base64.b64encode(place.key).decode())
-    told = f" ({', '.join(options)})" if options else ""
-    connection.execute(f"ATTACH {quote_literal(source)} AS {name}{told}", values or None)
+    clause = f" ({', '.join(options)})" if options else ""
+    connection.execute(f"ATTACH {quote_literal(source)} AS {name}{clause}", values or None)
 
 
 def _copy_tables(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
