@@ -65,10 +65,10 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
         raise click.UsageError(msg)
     click.echo(f"warehouse {warehouse}, outbox {outbox}, inbox {inbox}")
     folders = PipelinePaths(inbox, outbox, warehouse)
-    wish = PurgeSelection(district, before)
+    selection = PurgeSelection(district, before)
     try:
         if not apply_:
-            planned = purge_operation.plan_purge(folders, wish)
+            planned = purge_operation.plan_purge(folders, selection)
             _print_what_goes(planned.rows, planned.files)
             click.echo(
                 "Nothing was changed. With --apply --by NAME --reason WHY it will be, for good."
@@ -79,7 +79,7 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
         with progress_bars():
             certificate = purge_operation.run_purge(
                 folders,
-                wish,
+                selection,
                 by=by,
                 reason=reason,
                 forget_runs=lambda of: delete_runs(warehouse, of),

@@ -31,9 +31,10 @@ from ccgi_pipeline.operations.purge_proof import (
     save_search_values,
     search_for_values,
 )
-from ccgi_pipeline.warehouse.load import erasure as tables
+from ccgi_pipeline.warehouse.load import erasure
 from ccgi_pipeline.warehouse.load.erasure import PurgeSelection
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
+from ccgi_pipeline.warehouse.storage.history import delete_history
 from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 
@@ -88,9 +89,9 @@ class PurgeCertificate:
 def plan_purge(folders: PipelinePaths, selection: PurgeSelection) -> PurgePlan:
     """Returns what a purge would remove; changes nothing."""
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        with tables.mark_rows_to_purge(connection, selection):
-            rows = tables.count_rows(connection, selection)
-            archived = tables.read_archived_files(connection)
+        with erasure.mark_rows_to_purge(connection, selection):
+            rows = erasure.count_rows(connection, selection)
+            archived = erasure.read_archived_files(connection)
         files = {
             "archive": sum(1 for sha256 in archived if folders.archive.has(sha256)),
             "outbox": len(find_outbox_files(connection, folders, selection)),
@@ -124,15 +125,17 @@ def run_purge(
         open_warehouse(warehouse) as connection,
     ):
         create_missing_tables(connection)
-        with tables.mark_rows_to_purge(connection, selection):
-            values = save_search_values(warehouse, tables.read_search_values(connection, selection))
-            rows = tables.count_rows(connection, selection)
+        with erasure.mark_rows_to_purge(connection, selection):
+            values = save_search_values(
+                warehouse, erasure.read_search_values(connection, selection)
+            )
+            rows = erasure.count_rows(connection, selection)
             files = remove_files(connection, folders, selection, values)
             files["runs"] = forget_runs(selection)
             with failpoint("purge: rows"):
-                tables.delete_rows(connection, selection)
+                erasure.delete_rows(connection, selection)
         with failpoint("purge: history"):
-            snapshots = tables.delete_history(connection, warehouse)
+            snapshots = delete_history(connection, warehouse)
         vacuum_files(warehouse)
         proof = search_for_values(connection, folders, values)
         certificate = PurgeCertificate(

@@ -23,7 +23,7 @@ from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.operations.purge_proof import find_files_with_values, list_files
 from ccgi_pipeline.reports.outbox import sha256_of
 from ccgi_pipeline.ssid_lookup.backlog import Backlog
-from ccgi_pipeline.warehouse.load import erasure as tables
+from ccgi_pipeline.warehouse.load import erasure
 from ccgi_pipeline.warehouse.load.erasure import PurgeSelection
 from ccgi_pipeline.warehouse.queries.directory import read_directory
 
@@ -42,7 +42,7 @@ def remove_files(
     ``values`` identify purged rows: files of others that contain them go too.
     """
     archive = folders.archive
-    doomed = [archive.path(sha256) for sha256 in tables.read_archived_files(connection)]
+    doomed = [archive.path(sha256) for sha256 in erasure.read_archived_files(connection)]
     outbox = find_outbox_files(connection, folders, selection)
     if selection.district:
         # Files of a county office or of the state have lines about this district's students.

@@ -22,7 +22,7 @@ from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.encryption.sealed_files import seal, unseal
 from ccgi_pipeline.encryption.sqlite import dump_cells
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.warehouse.load import erasure as tables
+from ccgi_pipeline.warehouse.queries.value_search import count_values_in_tables, read_outside_folder
 from ccgi_pipeline.warehouse.storage.location import ENCRYPTED_CATALOG, TABLES
 from ccgi_pipeline.warehouse.storage.staging import Staging
 from ccgi_pipeline.warehouse.storage.writers import READER_CATALOG
@@ -79,14 +79,14 @@ def search_for_values(
     found: Counter[str] = Counter(
         {
             f"table {table}": rows
-            for table, rows in tables.count_values_in_tables(connection, values).items()
+            for table, rows in count_values_in_tables(connection, values).items()
         }
     )
     files, size = len(left), sum(path.stat().st_size for path in left)
 
     def elsewhere() -> Iterator[tuple[Path, bytes]]:
         nonlocal files, size
-        for path, content in tables.read_outside_folder(connection, folders.warehouse):
+        for path, content in read_outside_folder(connection, folders.warehouse):
             files, size = files + 1, size + len(content)
             yield path, content
 

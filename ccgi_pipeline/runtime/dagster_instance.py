@@ -91,16 +91,16 @@ def end_dead_runs(instance: dg.DagsterInstance) -> None:
         fail_run(instance, record.dagster_run, "The process that ran this night was killed.")
 
 
-def delete_runs(warehouse: Path, wish: PurgeSelection) -> int:
+def delete_runs(warehouse: Path, selection: PurgeSelection) -> int:
     """Removes the runs from before a day with all their events, or a district's partition.
 
     Returns how many runs went.
     """
     with dg.DagsterInstance.from_config(str(dagster_home(warehouse))) as instance:
-        if wish.district:
-            instance.delete_dynamic_partition(DISTRICTS.name or "", wish.district)
+        if selection.district:
+            instance.delete_dynamic_partition(DISTRICTS.name or "", selection.district)
             return 0
-        begins = datetime.combine(wish.before or date.min, time(), CALIFORNIA)
+        begins = datetime.combine(selection.before or date.min, time(), CALIFORNIA)
         before = instance.get_run_records(filters=dg.RunsFilter(created_before=begins))
         old = [record.dagster_run.run_id for record in before]
         for run_id in old:
