@@ -139,20 +139,26 @@ APPLICATIONS = "legacy reporting/applications and launches/applications and laun
 
 
 def lake_rows(warehouse: Path) -> dict[str, list[tuple[object, ...]]]:
-    """All rows of all tables of the warehouse, sorted: the same whatever files they lie in.
-
-    Tables without a file are empty. To ask each of them for its rows would take most of the time.
-    """
+    """All rows of all tables of the warehouse, sorted: the same whatever files they lie in."""
     with open_warehouse(warehouse, read_only=True) as connection:
-        tables = connection.execute(
-            "SELECT table_name, file_count FROM ducklake_table_info('lake') ORDER BY 1"
-        ).fetchall()
         return {
             table: sorted(connection.execute(f'FROM "{table}"').fetchall(), key=repr)
-            if files
+            if has_files
             else []
-            for table, files in tables
+            for table, has_files in tables_of(connection).items()
         }
+
+
+def tables_of(connection: duckdb.DuckDBPyConnection) -> dict[str, bool]:
+    """All tables of the warehouse, and whether they have files; without one a table is empty.
+
+    A query of an empty table takes longer than one of a table with rows: DuckLake looks for the
+    statistics of each column anew.
+    """
+    tables = connection.execute(
+        "SELECT table_name, file_count > 0 FROM ducklake_table_info('lake') ORDER BY 1"
+    )
+    return dict(tables.fetchall())
 
 
 def main() -> None:
