@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: run check test test-rest test-all ui setup setup-test tools lint types locks docs clean
 
 # Tests of pure rooms: no night, server or browser. docs/developing.md has the tiers.
-FAST := $(addprefix ccgi_pipeline_tests/,common eligibility feeds intake reports verification \
+FAST := $(addprefix ccgi_pipeline_tests/,common eligibility encryption feeds intake verification \
   test_districts.py test_profiles.py)
 # A file's tests stay in one process, so that what its fixtures prepare is made once.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
