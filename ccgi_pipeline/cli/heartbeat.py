@@ -19,9 +19,7 @@ from ccgi_pipeline.common.errors import PipelineError
 @warehouse_option()
 @outbox_option()
 @inbox_option(exists=False)
-@click.option(
-    "--notify", is_flag=True, help="Send notices of new troubles and of those that are over."
-)
+@click.option("--notify", is_flag=True, help="Send notices of alerts that are new or over.")
 def heartbeat(warehouse: Path, outbox: Path, inbox: Path, *, notify: bool) -> None:
     """Checks the daemon, sensor, nights, deliveries and disks.
 
@@ -35,8 +33,8 @@ def heartbeat(warehouse: Path, outbox: Path, inbox: Path, *, notify: bool) -> No
         found, unsent = check_from_outside(folders, notify=notify)
     except PipelineError as failed:
         raise click.ClickException(str(failed)) from None
-    for trouble in found:
-        click.echo(f"{trouble.page}: {trouble.words}\n  what to do: {trouble.link}")
+    for alert in found:
+        click.echo(f"{alert.page}: {alert.words}\n  what to do: {alert.link}")
     for words in unsent:
         click.echo(words, err=True)
     if found or unsent:

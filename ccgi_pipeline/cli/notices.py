@@ -27,19 +27,19 @@ def notices() -> None:
 @warehouse_option()
 def test(warehouse: Path) -> None:
     """Sends a notice by every channel that is set, to see whether it arrives."""
-    from ccgi_pipeline.monitoring.alerts.channels import channels, example
+    from ccgi_pipeline.monitoring.alerts.channels import build_channels, build_test_notice
     from ccgi_pipeline.profiles import read_profiles
 
     failed = False
     try:
-        ways = channels(read_profiles(warehouse).notices)
+        ways = build_channels(read_profiles(warehouse).notices)
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
     if not ways:
         raise click.ClickException("no channel is set: see docs/operating.md")  # noqa: EM101 - shown
     for name, send in ways.items():
         try:
-            send([example(datetime.now(UTC))])
+            send([build_test_notice(datetime.now(UTC))])
         except PipelineError as error:
             failed = True
             click.echo(f"{name}: {error}", err=True)
@@ -52,15 +52,15 @@ def test(warehouse: Path) -> None:
 @notices.command("list", epilog=EXAMPLE.format("ccgi notices list"))
 @warehouse_option()
 def list_(warehouse: Path) -> None:
-    """Shows the troubles that were told and are not over."""
-    from ccgi_pipeline.monitoring.alerts.store import open_book
+    """Shows the alerts that are open."""
+    from ccgi_pipeline.monitoring.alerts.store import open_alert_store
 
-    with open_book(warehouse) as book:
-        standing = book.standing()
-    if not standing:
-        click.echo("No trouble is noted.")
+    with open_alert_store(warehouse) as store:
+        alerts = store.read_alerts()
+    if not alerts:
+        click.echo("No alert is open.")
         return
     print_table(
-        ("kind", "trouble", "what to do"),
-        [(trouble.kind.value, trouble.words, trouble.link) for trouble in standing],
+        ("kind", "alert", "what to do"),
+        [(alert.kind.value, alert.words, alert.link) for alert in alerts],
     )

@@ -44,7 +44,7 @@ class RootCause:
 
 
 def read_daemon_heartbeats(instance: dg.DagsterInstance) -> dict[str, datetime]:
-    """Returns when each daemon that the instance needs last gave a sign of life, if it ever did."""
+    """Returns when each daemon that the instance needs last reported, if it ever did."""
     beats = instance.get_daemon_heartbeats()
     return {
         name: datetime.fromtimestamp(beats[name].timestamp, UTC)

@@ -1,7 +1,8 @@
-"""The heartbeat in Dagster: a sensor that watches the others, and tells what it finds.
+"""The heartbeat in Dagster: a sensor that checks the health of everything else.
 
-Belongs here: what Dagster's instance knows, as facts; the sensor. What the facts mean is decided
-in ``heartbeat``; ``ccgi heartbeat`` looks at the same from outside, also when the daemon is dead.
+Belongs here: the sensor, and reading what Dagster's instance knows. What follows from it is decided
+in ``monitoring.health``; ``ccgi heartbeat`` checks the same from outside, also when the daemon is
+down.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,16 +23,16 @@ from ccgi_pipeline.defs.dagster_internals import (
 )
 from ccgi_pipeline.defs.delivery import ALL_SENT, DELIVERIES, delivery_job
 from ccgi_pipeline.defs.resources import NightFolders
-from ccgi_pipeline.monitoring import health as deciding
-from ccgi_pipeline.monitoring.alerts.channels import channels, tell
-from ccgi_pipeline.monitoring.alerts.store import open_book
-from ccgi_pipeline.monitoring.alerts.types import Alert, Kind
-from ccgi_pipeline.monitoring.health import FailedRun, FailedStep, Orchestrated
+from ccgi_pipeline.monitoring import health
+from ccgi_pipeline.monitoring.alerts.channels import build_channels, record_and_send
+from ccgi_pipeline.monitoring.alerts.store import open_alert_store
+from ccgi_pipeline.monitoring.alerts.types import Alert, AlertKind
+from ccgi_pipeline.monitoring.health import FailedRun, FailedStep, OrchestratorState
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import read_profiles
 
-_LOOKS = 3
-"""So many looks of a sensor must have failed one after the other."""
+_TICKS = 3
+"""How many ticks of a sensor must have failed one after the other."""
 _ENDED = [
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
@@ -40,79 +41,82 @@ _ENDED = [
 
 
 class HeartbeatError(PermanentError):
-    """Something is wrong with the machinery; the message says what, and where to read on."""
+    """Something is wrong with the machinery: the message says what, and where to read on."""
 
 
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Looks whether sensor, nights, deliveries, disks and catalog are well, and sends "
-    "notices. Red: something is wrong with the machinery; the message says what to do. If this "
-    "one is dead too, `ccgi heartbeat` tells (docs/operating.md).",
+    description="Checks the sensor, nights, deliveries, disks and the catalog, and sends notices. "
+    "Red: something is wrong with the machinery; the message says what to do. If this sensor does "
+    "not run either, `ccgi heartbeat` reports it (docs/operating.md).",
 )
 def heartbeat(
     context: dg.SensorEvaluationContext, folders: dg.ResourceParam[NightFolders]
 ) -> dg.SkipReason:
-    """Looks, and tells."""
-    found, unsent = look_and_tell(
-        folders.paths, context.instance, watcher=deciding.FROM_INSIDE, notify=True
+    """Checks everything, and sends notices."""
+    found, unsent = check_health(
+        folders.paths, context.instance, watcher=health.FROM_INSIDE, notify=True
     )
-    told = [f"{trouble.words}. What to do: {trouble.link}" for trouble in found]
-    wrong = [line for t, line in zip(found, told, strict=True) if t.kind is Kind.HEARTBEAT]
+    lines = [f"{alert.words}. What to do: {alert.link}" for alert in found]
+    wrong = [line for t, line in zip(found, lines, strict=True) if t.kind is AlertKind.HEARTBEAT]
     if wrong or unsent:
         raise HeartbeatError("; ".join([*wrong, *unsent]))
-    return dg.SkipReason("; ".join(told) or "all is well")
+    return dg.SkipReason("; ".join(lines) or "all is well")
 
 
-def look_and_tell(
+def check_health(
     folders: PipelinePaths, instance: dg.DagsterInstance, *, watcher: str, notify: bool
 ) -> tuple[list[Alert], list[str]]:
-    """All troubles, and notices that could not be sent; with ``notify`` what is new is told.
+    """Returns all alerts, and a message for each channel that could not send its notices.
 
-    ``watcher``: who looks. Raises ProfileError, NoticeSettingsError.
+    With ``notify``, notices of what is new or over are sent. ``watcher``: who checks. Raises
+    ProfileError, NoticeSettingsError.
     """
     now = datetime.now(UTC)
     profiles = read_profiles(folders.warehouse)
-    ways = list(channels(profiles.notices))
-    with open_book(folders.warehouse) as book:
-        before = book.last_watched(watcher)
-        book.watched(watcher, now)
-    facts = deciding.facts_of(folders, profiles, orchestrated(instance), ways, now)
-    if watcher == deciding.FROM_INSIDE:
+    channels = list(build_channels(profiles.notices))
+    with open_alert_store(folders.warehouse) as store:
+        before = store.read_last_watch(watcher)
+        store.record_watch(watcher, now)
+    facts = health.collect_facts(
+        folders, profiles, read_orchestrator_state(instance), channels, now
+    )
+    if watcher == health.FROM_INSIDE:
         limit = timedelta(minutes=profiles.heartbeat.sensor_minutes)
         facts = replace(facts, just_started=before is None or now - before > limit)
-    found = deciding.troubles(facts, profiles.heartbeat)
+    found = health.find_alerts(facts, profiles.heartbeat)
     unsent = []
     if notify:
-        blind = deciding.unknown(facts)
-        unsent = tell(folders.warehouse, profiles.notices, found, now, blind)
+        unchecked = health.list_unchecked_kinds(facts)
+        unsent = record_and_send(folders.warehouse, profiles.notices, found, now, unchecked)
     return found, unsent
 
 
-def orchestrated(instance: dg.DagsterInstance) -> Orchestrated:
-    """What the instance knows of its daemon, its sensor, and its runs."""
+def read_orchestrator_state(instance: dg.DagsterInstance) -> OrchestratorState:
+    """Reads what the instance knows of its daemon, its sensor and its runs."""
     switch = read_sensor_switch(instance, new_drops.name)
-    return Orchestrated(
+    return OrchestratorState(
         daemons=read_daemon_heartbeats(instance),
         sensor_on=switch.on if switch else None,
         sensor_since=switch.since if switch else None,
-        sensor_errors=_sensor_errors(instance),
-        good_night=_good_night(instance),
-        running_since=_running_since(instance),
-        failed=[*_failed(instance)],
-        refusing=_refusing(instance),
+        sensor_errors=_find_sensor_errors(instance),
+        last_success=_read_last_success(instance),
+        running_since=_find_oldest_unfinished_run(instance),
+        failed=[*_find_failed_runs(instance)],
+        refusing=_find_refusing_servers(instance),
     )
 
 
-def _sensor_errors(instance: dg.DagsterInstance) -> tuple[str, ...]:
-    """Kinds of the errors of the newest looks, if all failed; a server that refuses is no fault."""
-    errors = read_tick_errors(instance, new_drops.name, _LOOKS)
+def _find_sensor_errors(instance: dg.DagsterInstance) -> tuple[str, ...]:
+    """Returns the errors of the newest ticks if all failed; a refusing server is no fault."""
+    errors = read_tick_errors(instance, new_drops.name, _TICKS)
     kinds = tuple(error.kind for error in errors if error)
     refused = ServersRefuseError.__name__ in kinds
-    return kinds if len(kinds) == _LOOKS and not refused else ()
+    return kinds if len(kinds) == _TICKS and not refused else ()
 
 
-def _good_night(instance: dg.DagsterInstance) -> datetime | None:
+def _read_last_success(instance: dg.DagsterInstance) -> datetime | None:
     good = dg.RunsFilter(job_name=night_job.name, statuses=[dg.DagsterRunStatus.SUCCESS])
     for record in instance.get_run_records(good, limit=1):
         if record.end_time is not None:
@@ -120,24 +124,24 @@ def _good_night(instance: dg.DagsterInstance) -> datetime | None:
     return None
 
 
-def _running_since(instance: dg.DagsterInstance) -> datetime | None:
+def _find_oldest_unfinished_run(instance: dg.DagsterInstance) -> datetime | None:
     under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     records = instance.get_run_records(dg.RunsFilter(statuses=under_way), limit=100)
     return min((record.create_timestamp for record in records), default=None)
 
 
-def _failed(instance: dg.DagsterInstance) -> Iterator[FailedRun]:
-    """The newest run of each job, if it failed."""
+def _find_failed_runs(instance: dg.DagsterInstance) -> Iterator[FailedRun]:
+    """Finds the jobs whose newest run failed."""
     for job in (night_job.name, delivery_job.name):
         newest = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_ENDED), limit=1)
         for record in newest:
             if record.dagster_run.status is not dg.DagsterRunStatus.SUCCESS:
                 events = read_events(instance, record.dagster_run.run_id, FAILURES)
-                yield FailedRun(job, tuple(failed_steps(events)))
+                yield FailedRun(job, tuple(find_failed_steps(events)))
 
 
 _CHECK_FAILED = "DagsterAssetCheckFailedError"
-"""Dagster's word for a red blocking check; its message names the check."""
+"""Dagster's error for a blocking check that failed; its message names the check."""
 
 
 FAILURES = {
@@ -145,24 +149,24 @@ FAILURES = {
     dg.DagsterEventType.RESOURCE_INIT_FAILURE,
     dg.DagsterEventType.RUN_FAILURE,
 }
-"""What makes a run fail: a step, that the warehouse could not be opened, or the process that leads
-the run (another night is on, a worker was lost)."""
+"""What makes a run fail: a step, a warehouse that could not be opened, or the process that leads
+the run (another night is running, a worker was lost)."""
 
 
-def failed_steps(events: Iterable[dg.DagsterEvent]) -> Iterator[FailedStep]:
-    """Which steps failed, and why where the reason is an error of ours."""
-    ours = {kind.__name__ for kind in deciding.kinds_of(PipelineError)}
-    told = False
+def find_failed_steps(events: Iterable[dg.DagsterEvent]) -> Iterator[FailedStep]:
+    """Finds the steps that failed; with a message if the error is one of the pipeline."""
+    ours = {kind.__name__ for kind in health.list_error_types(PipelineError)}
+    reported = False
     for event in events:
-        # A run fails with its steps, or with the warehouse: then they have told why.
+        # A run that failed because of a step or of the warehouse says nothing new.
         if event.event_type not in FAILURES or (
-            told and event.event_type is dg.DagsterEventType.RUN_FAILURE
+            reported and event.event_type is dg.DagsterEventType.RUN_FAILURE
         ):
             continue
         cause = find_root_cause(event)
         if cause is None and event.event_type is dg.DagsterEventType.RUN_FAILURE:
             continue  # the process of the run was killed
-        told = True
+        reported = True
         step = event.is_step_failure
         kind = cause.kind if cause else "unknown"
         words = None
@@ -181,8 +185,8 @@ _PLACES = {
 _RECENT = 20
 
 
-def _refusing(instance: dg.DagsterInstance) -> dict[str, str]:
-    """Servers at which the newest deliveries failed until somebody acts."""
+def _find_refusing_servers(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Returns the servers that refused the newest deliveries, and why."""
     key = dg.AssetCheckKey(dg.AssetKey(DELIVERIES), ALL_SENT)
     judged = read_check_evaluations(instance, key, _RECENT)
     if not judged:
@@ -190,4 +194,4 @@ def _refusing(instance: dg.DagsterInstance) -> dict[str, str]:
     evaluation = judged[0]
     if evaluation.passed or evaluation.severity is not dg.AssetCheckSeverity.ERROR:
         return {}
-    return {server: str(told.value) for server, told in evaluation.metadata.items()}
+    return {server: str(reason.value) for server, reason in evaluation.metadata.items()}

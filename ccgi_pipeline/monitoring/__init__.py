@@ -1,1 +1,1 @@
-"""How the pipeline and each district stand: health, district status, alerts, support bundle."""
+"""The state of the pipeline and its districts: health, district status, alerts, support bundle."""

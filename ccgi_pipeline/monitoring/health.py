@@ -1,8 +1,8 @@
-"""The heartbeat: is the machinery alive, and is there anything that somebody should know of.
+"""The health of the pipeline: which facts are collected, and which alerts follow from them.
 
-Belongs here: the facts that are looked at, and which troubles they are: pure functions, but for
-``facts_of``, which reads the warehouse folder. What the orchestrator knows is handed in. Codes,
-counts, names of steps and servers: nothing of a pupil. Does not belong here: telling (notices).
+Belongs here: the facts, and the rules that make alerts of them. Only ``collect_facts`` reads
+anything: the warehouse folder. What Dagster knows is passed in. Codes, counts, names of steps and
+servers: nothing of a student. Does not belong here: notices (alerts).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ccgi_pipeline.common.errors import PipelineError, free_gib, library_errors,
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.delivery import ledger as deliveries
 from ccgi_pipeline.intake.inbox_state import LastScan, read_last_scan
-from ccgi_pipeline.monitoring.alerts import store as notice_book
-from ccgi_pipeline.monitoring.alerts.types import Alert, Kind
+from ccgi_pipeline.monitoring.alerts import store as alert_store
+from ccgi_pipeline.monitoring.alerts.types import Alert, AlertKind
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import HeartbeatSettings, Profiles
 from ccgi_pipeline.warehouse.load import approvals
@@ -24,12 +24,12 @@ from ccgi_pipeline.warehouse.storage.catalog_health import find_catalog_fault
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
 
 FROM_OUTSIDE, FROM_INSIDE = "outside", "inside"
-"""The two watchers: the command that cron runs, and the sensor of the orchestrator."""
+"""The two watchers: the command that cron runs, and the orchestrator's sensor."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailedStep:
-    """A step of a run that failed: the kind of its error, and its words if they are ours."""
+    """A step that failed: the kind of its error, and the message if it is one of the pipeline."""
 
     step: str
     error: str
@@ -38,28 +38,28 @@ class FailedStep:
 
 @dataclass(frozen=True, slots=True)
 class FailedRun:
-    """The newest run of a job, if it failed."""
+    """The newest run of a job, which failed."""
 
     job: str
     steps: tuple[FailedStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Orchestrated:
-    """What the orchestrator knows. Moments are UTC.
+class OrchestratorState:
+    """What the orchestrator knows. Times are UTC.
 
-    ``daemons``: the last sign of life of each; empty if none ever ran. ``sensor_on``: whether the
+    ``daemons``: when each last reported; empty if none ever ran. ``sensor_on``: whether the
     sensor of new files is switched on; None if nobody ever touched its switch. ``sensor_errors``:
-    kinds of error of its newest looks, if each of them failed. ``sensor_since``: since when it is
-    on. ``good_night``: when the last night that succeeded ended. ``running_since``: when the
-    oldest run under way began. ``refusing``: servers that did not take deliveries, with the reason.
+    kinds of error of its newest ticks, if each of them failed. ``sensor_since``: since when it is
+    on. ``last_success``: when the last night that succeeded ended. ``running_since``: when the
+    oldest run that has not ended began. ``refusing``: servers that refuse deliveries, and why.
     """
 
     daemons: Mapping[str, datetime] = field(default_factory=dict)
     sensor_on: bool | None = None
     sensor_errors: tuple[str, ...] = ()
     sensor_since: datetime | None = None
-    good_night: datetime | None = None
+    last_success: datetime | None = None
     running_since: datetime | None = None
     failed: Sequence[FailedRun] = ()
     refusing: Mapping[str, str] = field(default_factory=dict)
@@ -67,19 +67,19 @@ class Orchestrated:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is looked at.
+    """What the rules judge.
 
-    ``held``: drops that wait for an answer; None if the warehouse could not be asked. ``stuck``:
-    per server how many files wait for it too long, and since when. ``free``: GiB by folder.
-    ``catalog_fault``: what is wrong with the catalog. ``unsent_since``: since when a notice waits.
-    ``just_started``: the sensor ``heartbeat`` looks for the first time since its daemon was
-    started; others may not have come to it yet. ``outside_at``, ``inside_at``: when the command,
-    and the sensor ``heartbeat``, looked last.
+    ``last_scan``: the last scan of the inboxes. ``held``: drops that wait for an approval; None if
+    the warehouse could not be read. ``stuck``: for each server, how many files have waited too
+    long, and since when. ``free``: GiB by folder. ``catalog_fault``: what is wrong with the
+    catalog. ``unsent_since``: since when a notice waits. ``outside_at``, ``inside_at``: when the
+    command, and the sensor ``heartbeat``, last ran. ``just_started``: this is the first tick of
+    ``heartbeat`` since its daemon was started; other sensors may not have had one yet.
     """
 
     now: datetime
-    orchestrated: Orchestrated = field(default_factory=Orchestrated)
-    look: LastScan | None = None
+    orchestrator: OrchestratorState = field(default_factory=OrchestratorState)
+    last_scan: LastScan | None = None
     held: Sequence[approvals.Hold] | None = ()
     stuck: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
     free: Mapping[str, float] = field(default_factory=dict)
@@ -90,20 +90,20 @@ class Facts:
     just_started: bool = False
 
 
-def facts_of(
+def collect_facts(
     folders: PipelinePaths,
     profiles: Profiles,
-    orchestrated: Orchestrated,
+    orchestrator: OrchestratorState,
     channels: Sequence[str],
     now: datetime,
 ) -> Facts:
-    """The facts, as the folders have them. Whatever is broken there is a fact, and no error."""
+    """Reads the facts from the folders. A fault that is found there is a fact, not an error."""
     warehouse = folders.warehouse
     fault = find_catalog_fault(warehouse)
     held: Sequence[approvals.Hold] | None = None
     if fault is None:
         try:
-            held = _held(folders)
+            held = _read_held_drops(folders)
         except library_errors() as error:
             ours = to_pipeline_error(error, folders.write_folders)
             # A night that makes a new warehouse has it to itself for a moment.
@@ -114,15 +114,15 @@ def facts_of(
             waits = timedelta(hours=profiles.heartbeat.delivery_hours)
             stuck = ledger.count_waiting(now - waits)
     unsent_since = outside_at = inside_at = None
-    if notice_book.exists(warehouse):
-        with notice_book.open_book(warehouse) as book:
-            unsent_since = book.waiting_since(channels)
-            outside_at = book.last_watched(FROM_OUTSIDE)
-            inside_at = book.last_watched(FROM_INSIDE)
+    if alert_store.exists(warehouse):
+        with alert_store.open_alert_store(warehouse) as store:
+            unsent_since = store.read_unsent_since(channels)
+            outside_at = store.read_last_watch(FROM_OUTSIDE)
+            inside_at = store.read_last_watch(FROM_INSIDE)
     return Facts(
         now=now,
-        orchestrated=orchestrated,
-        look=read_last_scan(warehouse),
+        orchestrator=orchestrator,
+        last_scan=read_last_scan(warehouse),
         held=held,
         stuck=stuck,
         free={str(place): free_gib(place) for place in folders.write_folders},
@@ -133,7 +133,7 @@ def facts_of(
     )
 
 
-def _held(folders: PipelinePaths) -> Sequence[approvals.Hold]:
+def _read_held_drops(folders: PipelinePaths) -> Sequence[approvals.Hold]:
     if not warehouse_exists(folders.warehouse):
         return ()
     with open_warehouse(folders.warehouse, read_only=True) as connection:
@@ -142,134 +142,144 @@ def _held(folders: PipelinePaths) -> Sequence[approvals.Hold]:
         ]
 
 
-# --- what the facts mean --------------------------------------------------------------------------
+# --- the rules ------------------------------------------------------------------------------------
 
 
-def troubles(facts: Facts, settings: HeartbeatSettings) -> list[Alert]:
-    """All that somebody should know of."""
+def find_alerts(facts: Facts, settings: HeartbeatSettings) -> list[Alert]:
+    """Returns all that an operator should know of."""
     machinery = [
-        found for found in _machinery(facts, settings) if found.page not in settings.ignore
+        found for found in _judge_machinery(facts, settings) if found.page not in settings.ignore
     ]
     return [
         *machinery,
-        *_failed_runs(facts),
-        *_refusing(facts),
-        *_held_drops(facts),
-        *_stuck(facts),
+        *_judge_failed_runs(facts),
+        *_judge_servers(facts),
+        *_judge_held_drops(facts),
+        *_judge_waiting_files(facts),
     ]
 
 
-def unknown(facts: Facts) -> list[Kind]:
-    """The kinds of trouble that could not be looked for."""
-    return [Kind.DROPS_HELD] if facts.held is None else []
+def list_unchecked_kinds(facts: Facts) -> list[AlertKind]:
+    """Returns the kinds of alert that could not be checked."""
+    return [AlertKind.DROPS_HELD] if facts.held is None else []
 
 
-def _machinery(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
-    yield from _daemon_and_sensor(facts, settings)
-    yield from _nights(facts, settings)
+def _judge_machinery(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    yield from _judge_daemon_and_sensor(facts, settings)
+    yield from _judge_nights(facts, settings)
     if facts.catalog_fault is not None:
-        yield _finding("catalog_unreadable", facts.catalog_fault)
+        yield _heartbeat_alert("catalog_unreadable", facts.catalog_fault)
     full = {place: free for place, free in facts.free.items() if free < settings.free_gib}
     if full:
-        rooms = ", ".join(f"{free:.1f} GiB at {place}" for place, free in full.items())
-        yield _finding("disk_low", f"there is little room left: {rooms}")
-    yield from _watchers(facts, settings)
+        rooms = ", ".join(f"{free:.1f} GiB in {place}" for place, free in full.items())
+        yield _heartbeat_alert("disk_low", f"little disk space is left: {rooms}")
+    yield from _judge_watchers(facts, settings)
 
 
-def _daemon_and_sensor(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
-    known = facts.orchestrated
+def _judge_daemon_and_sensor(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    known = facts.orchestrator
     limit = timedelta(minutes=settings.daemon_minutes)
     silent = {name: at for name, at in known.daemons.items() if facts.now - at > limit}
     if silent and not facts.just_started:
-        yield _finding(
+        yield _heartbeat_alert(
             "daemon_silent",
-            f"Dagster's daemon has given no sign of life since {_at(min(silent.values()))} "
+            f"Dagster's daemon has not reported since {_format_time(min(silent.values()))} "
             f"({', '.join(sorted(silent))}): no night starts by itself",
         )
     if known.sensor_on is False:
-        yield _finding("sensor_stopped", "the sensor new_drops is switched off: new files wait")
+        yield _heartbeat_alert(
+            "sensor_stopped", "the sensor new_drops is switched off: new files wait"
+        )
     if not known.sensor_on:
         return
-    looked = facts.look.at if facts.look else None
-    alive = max((at for at in (looked, known.sensor_since) if at), default=None)
+    scanned = facts.last_scan.at if facts.last_scan else None
+    alive = max((at for at in (scanned, known.sensor_since) if at), default=None)
     if known.sensor_errors:
         kinds = ", ".join(sorted(set(known.sensor_errors)))
-        yield _finding("sensor_failing", f"the sensor new_drops fails at every look ({kinds})")
+        yield _heartbeat_alert(
+            "sensor_failing", f"the sensor new_drops fails at every tick ({kinds})"
+        )
     elif not facts.just_started and (
         alive is None or facts.now - alive > timedelta(minutes=settings.sensor_minutes)
     ):
-        when = "has not looked yet" if looked is None else f"has not looked since {_at(looked)}"
-        yield _finding("sensor_silent", f"the sensor new_drops {when}")
+        when = (
+            "has not run yet" if scanned is None else f"has not run since {_format_time(scanned)}"
+        )
+        yield _heartbeat_alert("sensor_silent", f"the sensor new_drops {when}")
 
 
-def _nights(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
-    known = facts.orchestrated
-    ended = known.good_night
+def _judge_nights(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    known = facts.orchestrator
+    ended = known.last_success
     if ended is None:
-        yield _finding("night_late", "no night has ended well yet")
+        yield _heartbeat_alert("night_late", "no night has succeeded yet")
     elif facts.now - ended > timedelta(hours=settings.night_hours):
-        yield _finding("night_late", f"no night has ended well since {_at(ended)}")
+        yield _heartbeat_alert("night_late", f"no night has succeeded since {_format_time(ended)}")
     began = known.running_since
     if began is not None and facts.now - began > timedelta(hours=settings.run_hours):
-        yield _finding("run_stuck", f"a run is under way since {_at(began)}")
+        yield _heartbeat_alert("run_stuck", f"a run has been under way since {_format_time(began)}")
 
 
 _UNSENT = timedelta(minutes=15)
-"""So long a notice may wait: a mail server that restarts is no trouble."""
+"""How long a notice may wait: a mail server that restarts is no reason for an alert."""
 
 
-def _watchers(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+def _judge_watchers(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
     waits = facts.unsent_since
     if waits is not None and facts.now - waits > _UNSENT:
-        yield _finding("notices_unsent", f"notices could not be sent since {_at(waits)}")
+        yield _heartbeat_alert(
+            "notices_unsent", f"notices have been waiting to be sent since {_format_time(waits)}"
+        )
     outside = facts.outside_at
     if outside is not None and facts.now - outside > timedelta(minutes=settings.heartbeat_minutes):
-        yield _finding(
-            "heartbeat_silent", f"`ccgi heartbeat` has not been run since {_at(outside)}"
+        yield _heartbeat_alert(
+            "heartbeat_silent", f"`ccgi heartbeat` has not run since {_format_time(outside)}"
         )
-    inside, daemons = facts.inside_at, facts.orchestrated.daemons
+    inside, daemons = facts.inside_at, facts.orchestrator.daemons
     limit = timedelta(minutes=settings.sensor_minutes)
-    # Where the daemon is dead, that is told, and not what follows from it.
+    # A daemon that is down is reported by itself: its sensors are silent because of it.
     alive = daemons and facts.now - min(daemons.values()) <= timedelta(
         minutes=settings.daemon_minutes
     )
     if alive and inside is not None and facts.now - inside > limit:
-        words = f"the sensor heartbeat has not looked since {_at(inside)}"
-        yield Alert(Kind.HEARTBEAT, "heartbeat_silent/inside", words, "heartbeat_silent")
+        words = f"the sensor heartbeat has not run since {_format_time(inside)}"
+        yield Alert(AlertKind.HEARTBEAT, "heartbeat_silent/inside", words, "heartbeat_silent")
 
 
-def _finding(name: str, words: str) -> Alert:
-    return Alert(Kind.HEARTBEAT, name, words, name)
+def _heartbeat_alert(name: str, words: str) -> Alert:
+    return Alert(AlertKind.HEARTBEAT, name, words, name)
 
 
-def _failed_runs(facts: Facts) -> Iterator[Alert]:
-    ours = _names_of_errors()
-    for run in facts.orchestrated.failed:
-        steps = [f"{s.step} ({s.words or s.error})" for s in run.steps] or ["it was ended"]
+def _judge_failed_runs(facts: Facts) -> Iterator[Alert]:
+    ours = _pipeline_error_names()
+    for run in facts.orchestrator.failed:
+        steps = [f"{s.step} ({s.words or s.error})" for s in run.steps] or [
+            "it was stopped, or its process was killed"
+        ]
         causes = {(step.step, step.error) for step in run.steps}
         page = next((step.error for step in run.steps if step.error in ours), "run_failed")
         subject = "/".join([run.job, *(f"{step}:{error}" for step, error in sorted(causes))])
-        yield Alert(Kind.RUN_FAILED, subject, f"{run.job}: {'; '.join(steps)}", page)
+        yield Alert(AlertKind.RUN_FAILED, subject, f"{run.job}: {'; '.join(steps)}", page)
 
 
-def _names_of_errors() -> set[str]:
-    return {kind.__name__ for kind in kinds_of(PipelineError)}
+def _pipeline_error_names() -> set[str]:
+    return {kind.__name__ for kind in list_error_types(PipelineError)}
 
 
-def kinds_of(error: type[PipelineError]) -> Iterator[type[PipelineError]]:
-    """Every kind of ``error`` below it."""
+def list_error_types(error: type[PipelineError]) -> Iterator[type[PipelineError]]:
+    """Returns all subclasses of ``error``, direct or not."""
     for kind in error.__subclasses__():
         yield kind
-        yield from kinds_of(kind)
+        yield from list_error_types(kind)
 
 
-def _refusing(facts: Facts) -> Iterator[Alert]:
-    looked = facts.look.refusing if facts.look else {}
-    for server, why in {**facts.orchestrated.refusing, **looked}.items():
-        yield Alert(Kind.SERVER_REFUSES, server, why, Kind.SERVER_REFUSES.value)
+def _judge_servers(facts: Facts) -> Iterator[Alert]:
+    at_scan = facts.last_scan.refusing if facts.last_scan else {}
+    for server, why in {**facts.orchestrator.refusing, **at_scan}.items():
+        yield Alert(AlertKind.SERVER_REFUSES, server, why, AlertKind.SERVER_REFUSES.value)
 
 
-def _held_drops(facts: Facts) -> Iterator[Alert]:
+def _judge_held_drops(facts: Facts) -> Iterator[Alert]:
     for held in facts.held or ():
         whole = [loss.would_end for loss in held.losses if loss.school is None]
         would_end = sum(whole or [loss.would_end for loss in held.losses])
@@ -277,14 +287,14 @@ def _held_drops(facts: Facts) -> Iterator[Alert]:
             f"{held.family} of {held.sender}, held since the night of {held.night:%Y-%m-%d}: "
             f"{would_end:,} records would end"
         )
-        yield Alert(Kind.DROPS_HELD, held.drop, words, Kind.DROPS_HELD.value)
+        yield Alert(AlertKind.DROPS_HELD, held.drop, words, AlertKind.DROPS_HELD.value)
 
 
-def _stuck(facts: Facts) -> Iterator[Alert]:
+def _judge_waiting_files(facts: Facts) -> Iterator[Alert]:
     for server, (files, since) in facts.stuck.items():
-        words = f"{files:,} files wait for {server}, the oldest since {_at(since)}"
-        yield Alert(Kind.DELIVERIES_STUCK, server, words, Kind.DELIVERIES_STUCK.value)
+        words = f"{files:,} files wait for {server}, the oldest since {_format_time(since)}"
+        yield Alert(AlertKind.DELIVERIES_STUCK, server, words, AlertKind.DELIVERIES_STUCK.value)
 
 
-def _at(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return f"{moment.astimezone(CALIFORNIA):%Y-%m-%d %H:%M} (California)"

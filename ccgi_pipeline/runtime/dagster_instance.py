@@ -13,7 +13,7 @@ from ccgi_pipeline.common.environment import INBOX, OUTBOX, WAREHOUSE, read_vari
 from ccgi_pipeline.common.errors import PermanentError, library_errors, to_pipeline_error
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.defs.dagster_internals import fail_run
-from ccgi_pipeline.defs.heartbeat import look_and_tell
+from ccgi_pipeline.defs.heartbeat import check_health
 from ccgi_pipeline.defs.receipts import DISTRICTS
 from ccgi_pipeline.monitoring.alerts.types import Alert
 from ccgi_pipeline.monitoring.health import FROM_OUTSIDE
@@ -127,10 +127,10 @@ def translated_errors(folders: PipelinePaths) -> Iterator[None]:
 
 
 def check_from_outside(folders: PipelinePaths, *, notify: bool) -> tuple[list[Alert], list[str]]:
-    """What a look at the machinery finds (``heartbeat.look_and_tell``), without its daemon."""
+    """What a look at the machinery finds (``heartbeat.check_health``), without its daemon."""
     os.environ.update(folder_variables(folders))
     with (
         translated_errors(folders),
         dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance,
     ):
-        return look_and_tell(folders, instance, watcher=FROM_OUTSIDE, notify=notify)
+        return check_health(folders, instance, watcher=FROM_OUTSIDE, notify=notify)

@@ -14,7 +14,7 @@ from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.automation import DAILY_ASSETS, for_date, night_job
 from ccgi_pipeline.defs.drops import SERVERS_ANSWER
-from ccgi_pipeline.defs.heartbeat import failed_steps
+from ccgi_pipeline.defs.heartbeat import find_failed_steps
 from ccgi_pipeline.defs.workers import workers
 from ccgi_pipeline.nightly.deliver import has_pending_deliveries
 from ccgi_pipeline.nightly.paths import PipelinePaths
@@ -60,7 +60,7 @@ def run_night(folders: PipelinePaths, on: date) -> NightSummary:
     with translated_errors(folders), dg.DagsterInstance.from_config(str(home)) as instance:
         result = _executed(instance, folders, config, selection)
         if not result.success:
-            failures = failed_steps(result.all_events)
+            failures = find_failed_steps(result.all_events)
             # Of others' errors the kind alone is told: their words may hold values.
             failed = [
                 f"{s.step} failed: {s.words}" if s.words else f"{s.step} failed ({s.error})"

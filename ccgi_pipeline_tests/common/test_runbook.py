@@ -18,8 +18,8 @@ from ccgi_pipeline.common.errors import PermanentError, PipelineError, Transient
 from ccgi_pipeline.common.runbook import PAGE, runbook_link
 from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.checks import check_spec
-from ccgi_pipeline.monitoring.alerts.types import Kind
-from ccgi_pipeline.monitoring.health import kinds_of
+from ccgi_pipeline.monitoring.alerts.types import AlertKind
+from ccgi_pipeline.monitoring.health import list_error_types
 from ccgi_pipeline.profiles import HEARTBEAT_FINDINGS, NOTICE_KINDS
 
 PROJECT = Path(__file__).parents[2]
@@ -47,9 +47,11 @@ def _errors() -> set[str]:
     for module in pkgutil.walk_packages(ccgi_pipeline.__path__, "ccgi_pipeline."):
         importlib.import_module(module.name)
     named = {
-        kind for kind in kinds_of(PipelineError) if kind not in {PermanentError, TransientError}
+        kind
+        for kind in list_error_types(PipelineError)
+        if kind not in {PermanentError, TransientError}
     }
-    # Those of the tests themselves are nobody's trouble.
+    # The tests' own errors need no section.
     return {kind.__name__ for kind in named if kind.__module__.startswith("ccgi_pipeline.")}
 
 
@@ -64,7 +66,7 @@ def _checks() -> dict[str, dg.AssetCheckSpec]:
 
 def _names() -> set[str]:
     # Of the machinery each finding has its section.
-    kinds = {kind for kind in NOTICE_KINDS if kind != Kind.HEARTBEAT}
+    kinds = {kind for kind in NOTICE_KINDS if kind != AlertKind.HEARTBEAT}
     return {*_checks(), *kinds, *HEARTBEAT_FINDINGS, *_errors()}
 
 
@@ -99,4 +101,4 @@ def test_a_deployers_own_page_is_linked_as_an_address(monkeypatch: pytest.Monkey
 
 
 def test_kinds_of_notices_are_the_same_in_profiles_and_in_notices() -> None:
-    assert set(NOTICE_KINDS) == {kind.value for kind in Kind}
+    assert set(NOTICE_KINDS) == {kind.value for kind in AlertKind}

@@ -11,7 +11,7 @@ import pytest
 from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.automation import for_date
 from ccgi_pipeline.defs.delivery import ALL_SENT, DELIVERIES
-from ccgi_pipeline.defs.heartbeat import orchestrated
+from ccgi_pipeline.defs.heartbeat import read_orchestrator_state
 from ccgi_pipeline.monitoring.health import FailedRun, FailedStep
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.runtime.dagster_instance import (
@@ -57,16 +57,16 @@ def test_a_run_that_could_not_open_the_warehouse_says_why_until_one_succeeds(
 ) -> None:
     with exclusive_writer(folders.warehouse):
         assert not night(instance)
-    (failed,) = orchestrated(instance).failed
+    (failed,) = read_orchestrator_state(instance).failed
     assert failed == FailedRun(
         "night", (FailedStep("opening the warehouse", "WarehouseBusyError", failed.steps[0].words),)
     )
     assert "another night is writing" in (failed.steps[0].words or "")
-    assert orchestrated(instance).good_night is None
+    assert read_orchestrator_state(instance).last_success is None
     assert night(instance)
-    now = orchestrated(instance)
+    now = read_orchestrator_state(instance)
     assert now.failed == []
-    assert now.good_night is not None
+    assert now.last_success is not None
 
 
 def test_a_run_whose_process_was_killed_has_failed_without_a_step(
@@ -74,7 +74,7 @@ def test_a_run_whose_process_was_killed_has_failed_without_a_step(
 ) -> None:
     instance.create_run_for_job(defs().resolve_job_def("night"), status=dg.DagsterRunStatus.STARTED)
     end_dead_runs(instance)
-    assert orchestrated(instance).failed == [FailedRun("night", ())]
+    assert read_orchestrator_state(instance).failed == [FailedRun("night", ())]
 
 
 def test_a_server_that_refuses_deliveries_is_known_until_it_takes_them(
@@ -90,7 +90,7 @@ def test_a_server_that_refuses_deliveries_is_known_until_it_takes_them(
                 metadata=dict(why),
             )
         )
-        return dict(orchestrated(instance).refusing)
+        return dict(read_orchestrator_state(instance).refusing)
 
     red, yellow = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
     why = "3 files wait; the account may not"

@@ -26,4 +26,4 @@ def pages(folders: PipelinePaths) -> dict[str, str]:
     """What ``ccgi heartbeat --notify`` finds: words by page of the runbook."""
     found, unsent = check_from_outside(folders, notify=True)
     assert unsent == []
-    return {trouble.page: trouble.words for trouble in found}
+    return {alert.page: alert.words for alert in found}

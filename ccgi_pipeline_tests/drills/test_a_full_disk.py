@@ -80,7 +80,7 @@ def test_little_room_is_told_before_there_is_none(tmp_path: Path, hook: Webhook)
     folders = folders_in(tmp_path)
     folders.warehouse.mkdir()
     (folders.warehouse / "profiles.toml").write_text("[heartbeat]\nfree_gib = 1e9\n")
-    assert "there is little room left" in pages(folders)["disk_low"]
+    assert "little disk space is left" in pages(folders)["disk_low"]
     assert "#disk_low" in str(hook.posted)
 
 

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from ccgi_pipeline.intake.inbox_state import LastScan, save_last_scan
-from ccgi_pipeline.monitoring.alerts.store import open_book
-from ccgi_pipeline.monitoring.alerts.types import Kind
+from ccgi_pipeline.monitoring.alerts.store import open_alert_store
+from ccgi_pipeline.monitoring.alerts.types import AlertKind
 from ccgi_pipeline.monitoring.health import (
     FROM_OUTSIDE,
     Facts,
     FailedRun,
     FailedStep,
-    Orchestrated,
-    facts_of,
-    troubles,
-    unknown,
+    OrchestratorState,
+    collect_facts,
+    find_alerts,
+    list_unchecked_kinds,
 )
 from ccgi_pipeline.profiles import HEARTBEAT_FINDINGS, NOTICE_KINDS, HeartbeatSettings, Profiles
 from ccgi_pipeline.warehouse.load.approvals import Hold, Loss
@@ -29,8 +29,12 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 USUAL = HeartbeatSettings()
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
-ALIVE = Orchestrated(daemons={"SENSOR": NOW - MINUTE}, sensor_on=True, good_night=NOW - 20 * HOUR)
-SOUND = Facts(now=NOW, orchestrated=ALIVE, look=LastScan(NOW - MINUTE, {}), free={"/data": 50.0})
+ALIVE = OrchestratorState(
+    daemons={"SENSOR": NOW - MINUTE}, sensor_on=True, last_success=NOW - 20 * HOUR
+)
+SOUND = Facts(
+    now=NOW, orchestrator=ALIVE, last_scan=LastScan(NOW - MINUTE, {}), free={"/data": 50.0}
+)
 
 HELD = Hold(
     drop="d1",
@@ -50,100 +54,100 @@ OURS = FailedRun("night", (FailedStep("load_transcript", "NoRoomError", "there i
 
 WRONG: dict[str, Facts] = {
     "daemon_silent": replace(
-        SOUND, orchestrated=replace(ALIVE, daemons={"SENSOR": NOW - 6 * MINUTE, "S": NOW})
+        SOUND, orchestrator=replace(ALIVE, daemons={"SENSOR": NOW - 6 * MINUTE, "S": NOW})
     ),
-    "sensor_stopped": replace(SOUND, orchestrated=replace(ALIVE, sensor_on=False)),
-    "sensor_silent": replace(SOUND, look=LastScan(NOW - 11 * MINUTE, {})),
+    "sensor_stopped": replace(SOUND, orchestrator=replace(ALIVE, sensor_on=False)),
+    "sensor_silent": replace(SOUND, last_scan=LastScan(NOW - 11 * MINUTE, {})),
     "sensor_failing": replace(
-        SOUND, orchestrated=replace(ALIVE, sensor_errors=("ProfileError",) * 3)
+        SOUND, orchestrator=replace(ALIVE, sensor_errors=("ProfileError",) * 3)
     ),
-    "night_late": replace(SOUND, orchestrated=replace(ALIVE, good_night=NOW - 27 * HOUR)),
-    "run_stuck": replace(SOUND, orchestrated=replace(ALIVE, running_since=NOW - 7 * HOUR)),
+    "night_late": replace(SOUND, orchestrator=replace(ALIVE, last_success=NOW - 27 * HOUR)),
+    "run_stuck": replace(SOUND, orchestrator=replace(ALIVE, running_since=NOW - 7 * HOUR)),
     "disk_low": replace(SOUND, free={"/data": 4.9, "/other": 50.0}),
     "catalog_unreadable": replace(SOUND, catalog_fault="the catalog is gone", held=None),
     "notices_unsent": replace(SOUND, unsent_since=NOW - 16 * MINUTE),
     "heartbeat_silent": replace(SOUND, outside_at=NOW - 61 * MINUTE),
-    "run_failed": replace(SOUND, orchestrated=replace(ALIVE, failed=[UNFORESEEN_FAILURE])),
-    "server_refuses": replace(SOUND, look=LastScan(NOW, {"uploads": "uploads: no such user"})),
+    "run_failed": replace(SOUND, orchestrator=replace(ALIVE, failed=[UNFORESEEN_FAILURE])),
+    "server_refuses": replace(SOUND, last_scan=LastScan(NOW, {"uploads": "uploads: no such user"})),
     "drops_held": replace(SOUND, held=[HELD]),
     "deliveries_stuck": replace(SOUND, stuck={"reports": (12, NOW - 3 * HOUR)}),
 }
 
 
 def test_where_all_is_well_nothing_is_found() -> None:
-    assert troubles(SOUND, USUAL) == []
-    assert unknown(SOUND) == []
+    assert find_alerts(SOUND, USUAL) == []
+    assert list_unchecked_kinds(SOUND) == []
 
 
 @pytest.mark.parametrize("page", WRONG)
 def test_each_thing_that_is_wrong_is_found_alone_and_leads_to_its_page(page: str) -> None:
-    (found,) = troubles(WRONG[page], USUAL)
+    (found,) = find_alerts(WRONG[page], USUAL)
     assert found.page == page
     assert found.words
 
 
 def test_all_findings_and_kinds_are_tried_here() -> None:
-    assert set(WRONG) == {*HEARTBEAT_FINDINGS, *NOTICE_KINDS} - {Kind.HEARTBEAT.value}
+    assert set(WRONG) == {*HEARTBEAT_FINDINGS, *NOTICE_KINDS} - {AlertKind.HEARTBEAT.value}
 
 
 @pytest.mark.parametrize("finding", HEARTBEAT_FINDINGS)
 def test_a_finding_that_is_as_it_should_be_can_be_ignored(finding: str) -> None:
-    assert troubles(WRONG[finding], HeartbeatSettings(ignore=(finding,))) == []
+    assert find_alerts(WRONG[finding], HeartbeatSettings(ignore=(finding,))) == []
 
 
 def test_a_sensor_heartbeat_that_is_dead_while_the_daemon_lives_is_found_from_outside() -> None:
     dead = replace(SOUND, inside_at=NOW - 11 * MINUTE)
-    (found,) = troubles(dead, USUAL)
+    (found,) = find_alerts(dead, USUAL)
     assert (found.page, found.words[:21]) == ("heartbeat_silent", "the sensor heartbeat ")
     with_its_daemon = replace(
-        dead, orchestrated=replace(ALIVE, daemons={"SENSOR": NOW - 11 * MINUTE})
+        dead, orchestrator=replace(ALIVE, daemons={"SENSOR": NOW - 11 * MINUTE})
     )
-    assert [t.page for t in troubles(with_its_daemon, USUAL)] == ["daemon_silent"]
+    assert [t.page for t in find_alerts(with_its_daemon, USUAL)] == ["daemon_silent"]
 
 
 def test_what_was_never_switched_on_is_not_missed() -> None:
-    by_cron = Facts(now=NOW, orchestrated=Orchestrated(good_night=NOW - HOUR))
-    assert troubles(by_cron, USUAL) == []
+    by_cron = Facts(now=NOW, orchestrator=OrchestratorState(last_success=NOW - HOUR))
+    assert find_alerts(by_cron, USUAL) == []
 
 
 def test_before_the_first_night_none_has_ended() -> None:
-    (found,) = troubles(Facts(now=NOW), USUAL)
-    assert (found.page, found.words) == ("night_late", "no night has ended well yet")
+    (found,) = find_alerts(Facts(now=NOW), USUAL)
+    assert (found.page, found.words) == ("night_late", "no night has succeeded yet")
 
 
 def test_a_run_that_failed_with_an_error_of_ours_leads_to_the_errors_page() -> None:
-    facts = replace(SOUND, orchestrated=replace(ALIVE, failed=[OURS]))
-    (found,) = troubles(facts, USUAL)
+    facts = replace(SOUND, orchestrator=replace(ALIVE, failed=[OURS]))
+    (found,) = find_alerts(facts, USUAL)
     assert found.link.endswith("#noroomerror")
     assert found.words == "night: load_transcript (there is no room)"
 
 
 def test_of_an_error_of_others_only_its_kind_is_told() -> None:
-    (found,) = troubles(WRONG["run_failed"], USUAL)
+    (found,) = find_alerts(WRONG["run_failed"], USUAL)
     assert found.words == "night: receipts (ValueError)"
 
 
 def test_another_cause_is_another_trouble_and_the_same_is_the_same() -> None:
-    first, again = (troubles(WRONG["run_failed"], USUAL)[0] for _ in range(2))
-    facts = replace(SOUND, orchestrated=replace(ALIVE, failed=[OURS]))
-    assert first.subject == again.subject != troubles(facts, USUAL)[0].subject
+    first, again = (find_alerts(WRONG["run_failed"], USUAL)[0] for _ in range(2))
+    facts = replace(SOUND, orchestrator=replace(ALIVE, failed=[OURS]))
+    assert first.subject == again.subject != find_alerts(facts, USUAL)[0].subject
 
 
 def test_a_held_drop_is_told_by_code_family_and_count() -> None:
-    (found,) = troubles(WRONG["drops_held"], USUAL)
+    (found,) = find_alerts(WRONG["drops_held"], USUAL)
     assert found.words == (
         "oneroster of 3367173, held since the night of 2026-11-21: 812 records would end"
     )
 
 
 def test_a_warehouse_that_cannot_be_asked_leaves_held_drops_unknown() -> None:
-    assert unknown(WRONG["catalog_unreadable"]) == [Kind.DROPS_HELD]
+    assert list_unchecked_kinds(WRONG["catalog_unreadable"]) == [AlertKind.DROPS_HELD]
 
 
 def test_a_sensor_that_was_just_switched_on_has_time_for_its_first_look() -> None:
     def since(minutes: int) -> list[str]:
         on = replace(ALIVE, sensor_since=NOW - minutes * MINUTE)
-        return [t.page for t in troubles(replace(SOUND, orchestrated=on, look=None), USUAL)]
+        return [t.page for t in find_alerts(replace(SOUND, orchestrator=on, last_scan=None), USUAL)]
 
     assert since(1) == []
     assert since(11) == ["sensor_silent"]
@@ -151,17 +155,17 @@ def test_a_sensor_that_was_just_switched_on_has_time_for_its_first_look() -> Non
 
 @pytest.mark.parametrize("page", ["daemon_silent", "sensor_silent"])
 def test_in_the_first_look_after_a_start_nobody_else_is_late_yet(page: str) -> None:
-    assert troubles(replace(WRONG[page], just_started=True), USUAL) == []
+    assert find_alerts(replace(WRONG[page], just_started=True), USUAL) == []
 
 
 def test_facts_are_read_from_the_folders(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
-    empty = facts_of(folders, Profiles(), Orchestrated(), [], NOW)
-    assert (empty.look, empty.held, empty.stuck, empty.catalog_fault) == (None, (), {}, None)
+    empty = collect_facts(folders, Profiles(), OrchestratorState(), [], NOW)
+    assert (empty.last_scan, empty.held, empty.stuck, empty.catalog_fault) == (None, (), {}, None)
     assert min(empty.free.values()) > 0
     save_last_scan(folders.warehouse, LastScan(NOW, {"uploads": "refuses"}))
-    with open_book(folders.warehouse) as book:
-        book.watched(FROM_OUTSIDE, NOW)
-    facts = facts_of(folders, Profiles(), Orchestrated(), [], NOW)
-    assert facts.look == LastScan(NOW, {"uploads": "refuses"})
+    with open_alert_store(folders.warehouse) as store:
+        store.record_watch(FROM_OUTSIDE, NOW)
+    facts = collect_facts(folders, Profiles(), OrchestratorState(), [], NOW)
+    assert facts.last_scan == LastScan(NOW, {"uploads": "refuses"})
     assert facts.outside_at == NOW

@@ -1,8 +1,8 @@
-"""Sending notices: by mail and by webhook, with secrets from the environment.
+"""Sending notices by mail and by webhook, with secrets from the environment.
 
-Belongs here: the two channels, what goes wrong with them, and one round of telling what waits. No
-message repeats what a library or a server said: a webhook's address is a secret, and libraries
-quote it. Does not belong here: what there is to tell.
+Belongs here: the two channels, their errors, and one round of sending. No message repeats what a
+library or a server said: a webhook's address is a secret, and libraries quote it. Does not belong
+here: what a notice says (types).
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ import httpx
 
 from ccgi_pipeline.common.environment import read_variable
 from ccgi_pipeline.common.errors import PermanentError, TransientError
-from ccgi_pipeline.monitoring.alerts.store import NoticeBook, open_book
+from ccgi_pipeline.monitoring.alerts.store import AlertStore, open_alert_store
 from ccgi_pipeline.monitoring.alerts.types import (
     Alert,
-    Event,
-    Kind,
+    AlertKind,
     Notice,
-    mail_text,
-    subject_line,
-    webhook_message,
+    NoticeEvent,
+    format_mail,
+    format_subject,
+    format_webhook_message,
 )
 from ccgi_pipeline.profiles import NoticeSettings
 
@@ -40,44 +40,44 @@ SMTP_PASSWORD, WEBHOOK_URL = "CCGI_SMTP_PASSWORD", "CCGI_WEBHOOK_URL"
 MAIL, WEBHOOK = "mail", "webhook"
 
 _SECONDS = 20.0
-"""So long a mail server or a webhook may take for one answer."""
+"""How long a mail server or a webhook may take for one answer."""
 
 Send = Callable[[Sequence[Notice]], None]
 
 
 class NoticeSettingsError(PermanentError):
-    """What is set for notices cannot be used: mend the setting."""
+    """A setting for notices cannot be used: correct it."""
 
 
 class NoticeRefusedError(PermanentError):
-    """A mail server or a webhook does not take a notice, and will not until somebody acts."""
+    """A mail server or a webhook refuses notices until somebody acts."""
 
 
 class NoticeNotSentError(TransientError):
-    """A notice could not be sent just now: it is tried again at the next look."""
+    """A notice could not be sent now: the next heartbeat tries again."""
 
 
-def channels(
+def build_channels(
     settings: NoticeSettings, environment: Mapping[str, str] = os.environ
 ) -> dict[str, Send]:
-    """The ways in which notices go out, by name. Raises NoticeSettingsError."""
-    ways: dict[str, Send] = {}
+    """Returns the channels that are set, by name. Raises NoticeSettingsError."""
+    found: dict[str, Send] = {}
     if settings.mails:
-        ways[MAIL] = partial(_mail, settings, _secret(environment, SMTP_PASSWORD))
-    url = _secret(environment, WEBHOOK_URL)
+        found[MAIL] = partial(_send_mail, settings, _read_secret(environment, SMTP_PASSWORD))
+    url = _read_secret(environment, WEBHOOK_URL)
     if url is not None:
-        _must_be_private(url)
-        ways[WEBHOOK] = partial(_post, url, settings.installation)
-    return ways
+        _require_https(url)
+        found[WEBHOOK] = partial(_post_to_webhook, url, settings.installation)
+    return found
 
 
-def _secret(environment: Mapping[str, str], name: str) -> str | None:
+def _read_secret(environment: Mapping[str, str], name: str) -> str | None:
     secret = read_variable(environment, name, NoticeSettingsError)
     # A file ends with a line break that no secret has.
     return None if secret is None else secret.strip()
 
 
-def _must_be_private(url: str) -> None:
+def _require_https(url: str) -> None:
     parts = urlsplit(url)
     loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
     if parts.scheme == "https" or (parts.scheme == "http" and loopback):
@@ -89,15 +89,15 @@ def _must_be_private(url: str) -> None:
 # --- the channels ---------------------------------------------------------------------------------
 
 
-def _mail(settings: NoticeSettings, password: str | None, notices: Sequence[Notice]) -> None:
+def _send_mail(settings: NoticeSettings, password: str | None, notices: Sequence[Notice]) -> None:
     message = EmailMessage()
-    message["Subject"] = subject_line(notices, settings.installation)
+    message["Subject"] = format_subject(notices, settings.installation)
     message["From"] = settings.mail_from
     message["To"] = ", ".join(settings.mail_to)
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(mail_text(notices))
+    message.set_content(format_mail(notices))
     try:
-        with _connected(settings) as server:
+        with _connect(settings) as server:
             if settings.smtp_user is not None:
                 server.login(settings.smtp_user, password or "")
             server.send_message(message)
@@ -119,7 +119,7 @@ def _mail(settings: NoticeSettings, password: str | None, notices: Sequence[Noti
 
 
 @contextmanager
-def _connected(settings: NoticeSettings) -> Iterator[smtplib.SMTP]:
+def _connect(settings: NoticeSettings) -> Iterator[smtplib.SMTP]:
     host, port = settings.smtp_host or "", settings.smtp_port
     secure = ssl.create_default_context()
     if settings.smtp_tls == "tls":
@@ -132,9 +132,11 @@ def _connected(settings: NoticeSettings) -> Iterator[smtplib.SMTP]:
         yield server
 
 
-def _post(url: str, installation: str, notices: Sequence[Notice]) -> None:
+def _post_to_webhook(url: str, installation: str, notices: Sequence[Notice]) -> None:
     try:
-        answer = httpx.post(url, json=webhook_message(notices, installation), timeout=_SECONDS)
+        answer = httpx.post(
+            url, json=format_webhook_message(notices, installation), timeout=_SECONDS
+        )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         msg = f"the webhook could not be reached just now ({type(error).__name__})"
         raise NoticeNotSentError(msg) from None
@@ -147,41 +149,41 @@ def _post(url: str, installation: str, notices: Sequence[Notice]) -> None:
     )
 
 
-def example(at: datetime) -> Notice:
-    """A notice that says that it is none."""
+def build_test_notice(at: datetime) -> Notice:
+    """Returns a notice that says that it is only a test."""
     words = "this is a test; nothing is wrong"
-    return Notice(0, Event.BEGAN, Alert(Kind.HEARTBEAT, "test", words, "notices"), at)
+    return Notice(0, NoticeEvent.BEGAN, Alert(AlertKind.HEARTBEAT, "test", words, "notices"), at)
 
 
-# --- telling --------------------------------------------------------------------------------------
+# --- one round of sending -------------------------------------------------------------------------
 
 
-def tell(
+def record_and_send(
     warehouse: Path,
     settings: NoticeSettings,
-    troubles: Iterable[Alert],
+    alerts: Iterable[Alert],
     at: datetime,
-    unknown: Collection[Kind] = (),
+    unchecked: Collection[AlertKind] = (),
 ) -> list[str]:
-    """Notes the troubles that there are, and tells what is new and what is over.
+    """Stores the alerts that there are now, and sends a notice of each that is new or over.
 
-    Returns what could not be sent, in words: it waits for the next call. Where nothing is set
-    for notices, nothing is noted. Raises NoticeSettingsError.
+    Returns a message for each channel that could not send; its notices wait for the next call.
+    Where no channel is set, nothing is stored. Raises NoticeSettingsError.
     """
-    ways = channels(settings)
-    if not ways:
+    channels = build_channels(settings)
+    if not channels:
         return []
-    wanted = [trouble for trouble in troubles if trouble.kind.value in settings.kinds]
-    with open_book(warehouse) as book:
-        book.note(wanted, ways, at, unknown)
-        with _only_teller(warehouse) as alone:
-            return _send(book, ways) if alone else []
+    wanted = [alert for alert in alerts if alert.kind.value in settings.kinds]
+    with open_alert_store(warehouse) as store:
+        store.record_alerts(wanted, channels, at, unchecked)
+        with _sole_sender(warehouse) as alone:
+            return _send_waiting(store, channels) if alone else []
 
 
-def _send(book: NoticeBook, ways: Mapping[str, Send]) -> list[str]:
+def _send_waiting(store: AlertStore, channels: Mapping[str, Send]) -> list[str]:
     failed = []
-    for name, send in ways.items():
-        waiting = book.unsent(name)
+    for name, send in channels.items():
+        waiting = store.read_unsent(name)
         if not waiting:
             continue
         try:
@@ -189,13 +191,13 @@ def _send(book: NoticeBook, ways: Mapping[str, Send]) -> list[str]:
         except (TransientError, PermanentError) as error:
             failed.append(f"{name}: {error}")
         else:
-            book.sent(name, waiting)
+            store.mark_sent(name, waiting)
     return failed
 
 
 @contextmanager
-def _only_teller(warehouse: Path) -> Iterator[bool]:
-    """Whether nobody else is sending: two who send what waits would tell it twice."""
+def _sole_sender(warehouse: Path) -> Iterator[bool]:
+    """Tells whether no other process is sending: two would send each notice twice."""
     with (warehouse / "notices.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,8 @@
-"""The book of notices: which troubles the operator was told of, and what is still to be told.
+"""The alerts that are open, and the notices that are still to be sent.
 
-Belongs here: one SQLite file of the warehouse folder. What is to be told is written down in the
-same transaction in which a trouble is noted: so nothing is forgotten, whoever is killed when. Also
-when each of the two watchers looked last. Does not belong here: sending.
+Belongs here: one SQLite file of the warehouse folder. A notice is stored in the same transaction as
+its alert, so that none is lost when a process is killed. Also when each of the two watchers last
+ran. Does not belong here: sending (channels).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ccgi_pipeline.encryption.sqlite import open_database, transaction
-from ccgi_pipeline.monitoring.alerts.types import Alert, Event, Kind, Notice
+from ccgi_pipeline.monitoring.alerts.types import Alert, AlertKind, Notice, NoticeEvent
 
 FILE_NAME = "notices.sqlite"
 _SCHEMA = """
@@ -35,69 +35,71 @@ CREATE TABLE IF NOT EXISTS watchers (name TEXT PRIMARY KEY, at REAL NOT NULL);
 
 
 @contextmanager
-def open_book(warehouse: Path) -> Iterator[NoticeBook]:
-    """The book of the warehouse in this folder."""
+def open_alert_store(warehouse: Path) -> Iterator[AlertStore]:
+    """Opens the store of this warehouse; it is made where there is none."""
     with closing(open_database(warehouse / FILE_NAME, _SCHEMA, "FULL")) as database:
-        yield NoticeBook(database)
+        yield AlertStore(database)
 
 
 def exists(warehouse: Path) -> bool:
-    """Whether anything was ever noted here."""
+    """Returns whether this warehouse has a store."""
     return (warehouse / FILE_NAME).exists()
 
 
 @dataclass(frozen=True, slots=True)
-class NoticeBook:
-    """The open book."""
+class AlertStore:
+    """An open store of alerts and notices."""
 
     database: sqlite3.Connection
 
-    def note(
+    def record_alerts(
         self,
-        troubles: Iterable[Alert],
+        alerts: Iterable[Alert],
         channels: Collection[str],
         at: datetime,
-        unknown: Collection[Kind] = (),
+        unchecked: Collection[AlertKind] = (),
     ) -> None:
-        """Notes the troubles that there are; what is new, and what is over, is to be told.
+        """Stores the alerts that there are now, and a notice of each that is new or over.
 
-        ``channels``: by which it is. ``unknown``: kinds that could not be looked for: theirs are
-        neither new nor over.
+        ``channels``: those by which notices are sent. ``unchecked``: kinds that could not be
+        checked; an alert of theirs is neither new nor over.
         """
-        now = {(t.kind, t.subject): t for t in troubles if t.kind not in unknown}
+        now = {(t.kind, t.subject): t for t in alerts if t.kind not in unchecked}
         with transaction(self.database):
-            before = {(t.kind, t.subject): t for t in self.standing() if t.kind not in unknown}
-            for key, trouble in now.items():
+            before = {(t.kind, t.subject): t for t in self.read_alerts() if t.kind not in unchecked}
+            for key, alert in now.items():
                 if key not in before:
-                    self._tell(Event.BEGAN, trouble, channels, at)
+                    self._add_notice(NoticeEvent.BEGAN, alert, channels, at)
                 self.database.execute(
-                    "INSERT OR REPLACE INTO standing VALUES (?, ?, ?, ?)", _row(trouble)
+                    "INSERT OR REPLACE INTO standing VALUES (?, ?, ?, ?)", _row(alert)
                 )
             for key in before.keys() - now.keys():
-                self._tell(Event.OVER, before[key], channels, at)
+                self._add_notice(NoticeEvent.OVER, before[key], channels, at)
                 self.database.execute(
                     "DELETE FROM standing WHERE kind = ? AND subject = ?", [str(key[0]), key[1]]
                 )
 
-    def _tell(self, event: Event, trouble: Alert, channels: Collection[str], at: datetime) -> None:
+    def _add_notice(
+        self, event: NoticeEvent, alert: Alert, channels: Collection[str], at: datetime
+    ) -> None:
         number = self.database.execute(
             "INSERT INTO notices (event, kind, subject, words, page, at) "
             "VALUES (?, ?, ?, ?, ?, ?) RETURNING number",
-            [str(event), *_row(trouble), at.timestamp()],
+            [str(event), *_row(alert), at.timestamp()],
         ).fetchone()[0]
         self.database.executemany(
             "INSERT INTO unsent VALUES (?, ?)", [(number, channel) for channel in channels]
         )
 
-    def standing(self) -> list[Alert]:
-        """The troubles noted last."""
+    def read_alerts(self) -> list[Alert]:
+        """Returns the alerts that are open."""
         rows = self.database.execute(
             "SELECT kind, subject, words, page FROM standing ORDER BY 1, 2"
         )
-        return [Alert(Kind(kind), *rest) for kind, *rest in rows]
+        return [Alert(AlertKind(kind), *rest) for kind, *rest in rows]
 
-    def unsent(self, channel: str) -> list[Notice]:
-        """What is still to be told by a channel, the oldest first."""
+    def read_unsent(self, channel: str) -> list[Notice]:
+        """Returns the notices that are still to be sent by a channel, the oldest first."""
         rows = self.database.execute(
             "SELECT number, event, kind, subject, words, page, at "
             "FROM notices JOIN unsent USING (number) WHERE channel = ? ORDER BY number",
@@ -106,23 +108,23 @@ class NoticeBook:
         return [
             Notice(
                 number,
-                Event(event),
-                Alert(Kind(kind), subject, words, page),
+                NoticeEvent(event),
+                Alert(AlertKind(kind), subject, words, page),
                 datetime.fromtimestamp(at, UTC),
             )
             for number, event, kind, subject, words, page, at in rows
         ]
 
-    def sent(self, channel: str, notices: Iterable[Notice]) -> None:
-        """Notes that they were told."""
+    def mark_sent(self, channel: str, notices: Iterable[Notice]) -> None:
+        """Records that a channel has sent these notices."""
         with transaction(self.database):
             self.database.executemany(
                 "DELETE FROM unsent WHERE channel = ? AND number = ?",
                 [(channel, notice.number) for notice in notices],
             )
 
-    def waiting_since(self, channels: Collection[str]) -> datetime | None:
-        """Since when the oldest notice waits for one of ``channels``."""
+    def read_unsent_since(self, channels: Collection[str]) -> datetime | None:
+        """Returns since when the oldest notice waits for one of ``channels``."""
         marks = ", ".join("?" * len(channels))
         (at,) = self.database.execute(
             f"SELECT min(at) FROM notices JOIN unsent USING (number) WHERE channel IN ({marks})",
@@ -130,18 +132,18 @@ class NoticeBook:
         ).fetchone()
         return None if at is None else datetime.fromtimestamp(at, UTC)
 
-    def watched(self, watcher: str, at: datetime) -> None:
-        """Notes that a watcher looked."""
+    def record_watch(self, watcher: str, at: datetime) -> None:
+        """Records that a watcher has run."""
         with transaction(self.database):
             self.database.execute(
                 "INSERT OR REPLACE INTO watchers VALUES (?, ?)", [watcher, at.timestamp()]
             )
 
-    def last_watched(self, watcher: str) -> datetime | None:
-        """When a watcher looked last; None where it never did."""
+    def read_last_watch(self, watcher: str) -> datetime | None:
+        """Returns when a watcher last ran; None if it never did."""
         row = self.database.execute("SELECT at FROM watchers WHERE name = ?", [watcher]).fetchone()
         return None if row is None else datetime.fromtimestamp(row[0], UTC)
 
 
-def _row(trouble: Alert) -> list[str]:
-    return [str(trouble.kind), trouble.subject, trouble.words, trouble.page]
+def _row(alert: Alert) -> list[str]:
+    return [str(alert.kind), alert.subject, alert.words, alert.page]

@@ -1,8 +1,8 @@
-"""Troubles: states that somebody should know of, and how they are told. Pure.
+"""Alerts, and the notices that tell an operator of them. Pure.
 
-Belongs here: what a trouble is, and the words of a mail and of a webhook's message. Codes, counts,
-names of steps, servers and rules: nothing of a pupil, and no name that a sender chose. Does not
-belong here: finding troubles (heartbeat), remembering them (book), sending (sending).
+Belongs here: what an alert is, and the text of a mail and of a webhook's message. Codes, counts,
+names of steps, servers and rules: nothing of a student, and no name that a sender chose. Does not
+belong here: finding alerts (health), remembering them (store), sending notices (channels).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ccgi_pipeline.common.runbook import runbook_link
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 
 
-class Kind(StrEnum):
-    """What the operator can be told of."""
+class AlertKind(StrEnum):
+    """The kinds of alert; an operator chooses of which to be told."""
 
     RUN_FAILED = "run_failed"
     DROPS_HELD = "drops_held"
@@ -28,35 +28,35 @@ class Kind(StrEnum):
 
 
 TITLES = {
-    Kind.RUN_FAILED: "a run failed",
-    Kind.DROPS_HELD: "drops are held",
-    Kind.SERVER_REFUSES: "a server refuses",
-    Kind.DELIVERIES_STUCK: "deliveries are stuck",
-    Kind.HEARTBEAT: "the machinery",
+    AlertKind.RUN_FAILED: "a run failed",
+    AlertKind.DROPS_HELD: "drops are held",
+    AlertKind.SERVER_REFUSES: "a server refuses",
+    AlertKind.DELIVERIES_STUCK: "deliveries are stuck",
+    AlertKind.HEARTBEAT: "the machinery",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A state that somebody should know of.
+    """A state that an operator should know of.
 
-    ``subject`` tells it from others of its kind: while it is the same, nobody is told again.
-    ``words`` say it; they may change meanwhile. ``page``: its section in the runbook.
+    ``subject`` tells it from others of its kind: while it stays the same, no second notice is
+    sent. ``words`` describe it, and may change meanwhile. ``page``: its section in the runbook.
     """
 
-    kind: Kind
+    kind: AlertKind
     subject: str
     words: str
     page: str
 
     @property
     def link(self) -> str:
-        """Where to read what to do."""
+        """The address of its section in the runbook."""
         return runbook_link(self.page)
 
 
-class Event(StrEnum):
-    """What there is to tell of a trouble."""
+class NoticeEvent(StrEnum):
+    """What has happened to an alert: it began, or it is over."""
 
     BEGAN = "began"
     OVER = "over"
@@ -64,53 +64,53 @@ class Event(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing to tell: that a trouble began, or that it is over, and when that was seen."""
+    """One message to the operator: an alert began or is over, and when that was seen."""
 
     number: int
-    event: Event
-    trouble: Alert
+    event: NoticeEvent
+    alert: Alert
     at: datetime
 
     @property
     def line(self) -> str:
-        """The notice in one line."""
-        over = "over: " if self.event is Event.OVER else ""
-        return f"{over}{TITLES[self.trouble.kind]}: {self.trouble.words}"
+        """The notice as one line of text."""
+        over = "over: " if self.event is NoticeEvent.OVER else ""
+        return f"{over}{TITLES[self.alert.kind]}: {self.alert.words}"
 
 
-def subject_line(notices: Sequence[Notice], installation: str) -> str:
-    """The subject of a mail with these notices."""
-    began = [notice for notice in notices if notice.event is Event.BEGAN]
+def format_subject(notices: Sequence[Notice], installation: str) -> str:
+    """Returns the subject of a mail with these notices."""
+    began = [notice for notice in notices if notice.event is NoticeEvent.BEGAN]
     counts = [f"{len(began)} new"] if began else []
     counts += [f"{len(notices) - len(began)} over"] if len(began) < len(notices) else []
-    what = sorted({TITLES[notice.trouble.kind] for notice in began or notices})
+    what = sorted({TITLES[notice.alert.kind] for notice in began or notices})
     where = f" ({installation})" if installation else ""
     return f"CCGI pipeline{where}: {', '.join(counts)}: {', '.join(what)}"
 
 
-def mail_text(notices: Sequence[Notice]) -> str:
-    """The text of a mail with these notices."""
+def format_mail(notices: Sequence[Notice]) -> str:
+    """Returns the text of a mail with these notices."""
     parts = []
     for notice in notices:
         at = notice.at.astimezone(CALIFORNIA)
         parts.append(f"{notice.line}\n  seen {at:%Y-%m-%d %H:%M} in California")
-        if notice.event is Event.BEGAN:
-            parts[-1] += f"\n  what to do: {notice.trouble.link}"
+        if notice.event is NoticeEvent.BEGAN:
+            parts[-1] += f"\n  what to do: {notice.alert.link}"
     return "\n\n".join(parts) + "\n"
 
 
-def webhook_message(notices: Sequence[Notice], installation: str) -> dict[str, Any]:
-    """The object that is posted; ``text`` is what chat services show."""
+def format_webhook_message(notices: Sequence[Notice], installation: str) -> dict[str, Any]:
+    """Returns the object that is posted; ``text`` is what chat services show."""
     return {
-        "text": "\n".join([subject_line(notices, installation), *(n.line for n in notices)]),
+        "text": "\n".join([format_subject(notices, installation), *(n.line for n in notices)]),
         "installation": installation,
         "notices": [
             {
                 "id": notice.number,
                 "event": notice.event.value,
-                "kind": notice.trouble.kind.value,
-                "words": notice.trouble.words,
-                "runbook": notice.trouble.link,
+                "kind": notice.alert.kind.value,
+                "words": notice.alert.words,
+                "runbook": notice.alert.link,
                 "at": notice.at.isoformat(timespec="seconds"),
             }
             for notice in notices

@@ -16,12 +16,12 @@ from ccgi_pipeline.monitoring.alerts.channels import (
     NoticeNotSentError,
     NoticeRefusedError,
     NoticeSettingsError,
-    channels,
-    example,
-    tell,
+    build_channels,
+    build_test_notice,
+    record_and_send,
 )
-from ccgi_pipeline.monitoring.alerts.store import open_book
-from ccgi_pipeline.monitoring.alerts.types import Alert, Kind
+from ccgi_pipeline.monitoring.alerts.store import open_alert_store
+from ccgi_pipeline.monitoring.alerts.types import Alert, AlertKind
 from ccgi_pipeline.profiles import NoticeSettings, ProfileError, profiles_in
 from ccgi_pipeline_tests.monitoring.alerts.receivers import (
     PASSWORD,
@@ -33,8 +33,10 @@ from ccgi_pipeline_tests.monitoring.alerts.receivers import (
 )
 
 AT = datetime(2026, 11, 23, 1, 30, tzinfo=UTC)
-HELD = Alert(Kind.DROPS_HELD, "d1", "oneroster of 3367173: 812 records would end", "drops_held")
-FAILED = Alert(Kind.RUN_FAILED, "night/x", "night: receipts (ValueError)", "run_failed")
+HELD = Alert(
+    AlertKind.DROPS_HELD, "d1", "oneroster of 3367173: 812 records would end", "drops_held"
+)
+FAILED = Alert(AlertKind.RUN_FAILED, "night/x", "night: receipts (ValueError)", "run_failed")
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def by_mail(server: MailServer) -> NoticeSettings:
 def test_a_state_is_told_once_and_once_when_it_is_over(tmp_path: Path, hook: Webhook) -> None:
     settings = NoticeSettings()
     for found in ([HELD], [HELD], [HELD, FAILED], [FAILED], [], []):
-        assert tell(tmp_path, settings, found, AT) == []
+        assert record_and_send(tmp_path, settings, found, AT) == []
     assert hook.events == [
         ("began", "drops_held"),
         ("began", "run_failed"),
@@ -75,30 +77,30 @@ def test_a_state_is_told_once_and_once_when_it_is_over(tmp_path: Path, hook: Web
 
 def test_a_state_that_comes_back_is_told_again(tmp_path: Path, hook: Webhook) -> None:
     for found in ([HELD], [], [HELD]):
-        tell(tmp_path, NoticeSettings(), found, AT)
+        record_and_send(tmp_path, NoticeSettings(), found, AT)
     assert [event for event, _ in hook.events] == ["began", "over", "began"]
 
 
 def test_words_may_change_without_another_notice(tmp_path: Path, hook: Webhook) -> None:
-    tell(tmp_path, NoticeSettings(), [HELD], AT)
-    tell(tmp_path, NoticeSettings(), [replace(HELD, words="other words")], AT)
+    record_and_send(tmp_path, NoticeSettings(), [HELD], AT)
+    record_and_send(tmp_path, NoticeSettings(), [replace(HELD, words="other words")], AT)
     assert len(hook.events) == 1
 
 
 def test_what_could_not_be_looked_for_is_not_over(tmp_path: Path, hook: Webhook) -> None:
-    tell(tmp_path, NoticeSettings(), [HELD], AT)
-    tell(tmp_path, NoticeSettings(), [], AT, unknown=[Kind.DROPS_HELD])
-    tell(tmp_path, NoticeSettings(), [HELD], AT)
+    record_and_send(tmp_path, NoticeSettings(), [HELD], AT)
+    record_and_send(tmp_path, NoticeSettings(), [], AT, unchecked=[AlertKind.DROPS_HELD])
+    record_and_send(tmp_path, NoticeSettings(), [HELD], AT)
     assert len(hook.events) == 1
 
 
 def test_only_the_kinds_that_are_wanted_are_told(tmp_path: Path, hook: Webhook) -> None:
-    tell(tmp_path, NoticeSettings(kinds=("run_failed",)), [HELD, FAILED], AT)
+    record_and_send(tmp_path, NoticeSettings(kinds=("run_failed",)), [HELD, FAILED], AT)
     assert hook.events == [("began", "run_failed")]
 
 
 def test_a_mail_says_what_it_is_when_and_where_to_read_on(tmp_path: Path, mail: MailServer) -> None:
-    tell(tmp_path, by_mail(mail), [HELD, FAILED], AT)
+    record_and_send(tmp_path, by_mail(mail), [HELD, FAILED], AT)
     (sent,) = mail.mails
     assert sent["Subject"] == "CCGI pipeline (staging): 2 new: a run failed, drops are held"
     assert (sent["From"], sent["To"]) == (
@@ -119,14 +121,14 @@ def test_a_mail_goes_over_tls_with_the_login_from_the_environment(
         secret = tmp_path / "password"
         secret.write_text(f"{PASSWORD}\n")
         monkeypatch.setenv("CCGI_SMTP_PASSWORD_FILE", str(secret))
-        (told,) = tell(tmp_path, settings, [HELD], AT)
+        (told,) = record_and_send(tmp_path, settings, [HELD], AT)
         assert "certificate cannot be trusted" in told
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "demo_certificate.pem"))
-        assert tell(tmp_path, settings, [HELD], AT) == []
+        assert record_and_send(tmp_path, settings, [HELD], AT) == []
         assert len(mail.mails) == 1
         secret.write_text("wrong")
         with pytest.raises(NoticeRefusedError, match="CCGI_SMTP_PASSWORD"):
-            channels(settings)["mail"]([example(AT)])
+            build_channels(settings)["mail"]([build_test_notice(AT)])
 
 
 def test_a_server_without_tls_gets_neither_login_nor_mail(
@@ -135,7 +137,7 @@ def test_a_server_without_tls_gets_neither_login_nor_mail(
     monkeypatch.setenv("CCGI_SMTP_PASSWORD", PASSWORD)
     settings = by_mail(mail).model_copy(update={"smtp_tls": "starttls", "smtp_user": USER})
     with pytest.raises(NoticeRefusedError, match="STARTTLS"):
-        channels(settings)["mail"]([example(AT)])
+        build_channels(settings)["mail"]([build_test_notice(AT)])
     assert mail.mails == []
 
 
@@ -144,16 +146,18 @@ def test_what_cannot_be_sent_waits_and_goes_out_later_once(
 ) -> None:
     hook.status = 503
     mail.refuses = "451 later"
-    failed = tell(tmp_path, by_mail(mail), [HELD], AT)
+    failed = record_and_send(tmp_path, by_mail(mail), [HELD], AT)
     assert [line.split(":")[0] for line in failed] == ["mail", "webhook"]
-    with open_book(tmp_path) as book:
-        assert book.waiting_since(["mail", "webhook"]) == AT
+    with open_alert_store(tmp_path) as store:
+        assert store.read_unsent_since(["mail", "webhook"]) == AT
     hook.status = 200
-    failed = tell(tmp_path, by_mail(mail), [HELD], AT + timedelta(minutes=1))
+    failed = record_and_send(tmp_path, by_mail(mail), [HELD], AT + timedelta(minutes=1))
     assert [line.split(":")[0] for line in failed] == ["mail"]
     mail.refuses = None
     for minute in range(2, 4):
-        assert tell(tmp_path, by_mail(mail), [HELD], AT + timedelta(minutes=minute)) == []
+        assert (
+            record_and_send(tmp_path, by_mail(mail), [HELD], AT + timedelta(minutes=minute)) == []
+        )
     assert (len(mail.mails), len(hook.posted)) == (1, 1)
 
 
@@ -162,14 +166,14 @@ def test_two_who_look_at_once_tell_once(tmp_path: Path, hook: Webhook) -> None:
 
     def look() -> None:
         both.wait()
-        tell(tmp_path, NoticeSettings(), [HELD, FAILED], AT)
+        record_and_send(tmp_path, NoticeSettings(), [HELD, FAILED], AT)
 
     threads = [threading.Thread(target=look) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    tell(tmp_path, NoticeSettings(), [HELD, FAILED], AT)
+    record_and_send(tmp_path, NoticeSettings(), [HELD, FAILED], AT)
     assert sorted(hook.events) == [("began", "drops_held"), ("began", "run_failed")]
 
 
@@ -178,19 +182,19 @@ def test_no_error_tells_the_webhooks_address(
 ) -> None:
     hook.status = 404
     with pytest.raises(NoticeRefusedError, match="status 404") as refused:
-        channels(NoticeSettings())["webhook"]([example(AT)])
+        build_channels(NoticeSettings())["webhook"]([build_test_notice(AT)])
     monkeypatch.setenv("CCGI_WEBHOOK_URL", "http://127.0.0.1:1/T0P-S3CRET")
     with pytest.raises(NoticeNotSentError) as away:
-        channels(NoticeSettings())["webhook"]([example(AT)])
+        build_channels(NoticeSettings())["webhook"]([build_test_notice(AT)])
     monkeypatch.setenv("CCGI_WEBHOOK_URL", "http://hooks.example.org/T0P-S3CRET")
     with pytest.raises(NoticeSettingsError, match="https") as plain:
-        channels(NoticeSettings())
+        build_channels(NoticeSettings())
     for raised in (refused, away, plain):
         assert "T0P-S3CRET" not in str(raised.value)
 
 
 def test_where_nothing_is_set_nothing_is_noted(tmp_path: Path) -> None:
-    assert tell(tmp_path, NoticeSettings(), [HELD], AT) == []
+    assert record_and_send(tmp_path, NoticeSettings(), [HELD], AT) == []
     assert [*tmp_path.iterdir()] == []
 
 
@@ -199,7 +203,7 @@ def test_the_command_sends_a_test_and_lists_what_stands(tmp_path: Path, hook: We
     tested = CliRunner().invoke(main, ["notices", "test", *at])
     assert (tested.exit_code, tested.output) == (0, "webhook: sent\n")
     assert "this is a test" in hook.posted[0]["text"]
-    tell(tmp_path, NoticeSettings(), [HELD], AT)
+    record_and_send(tmp_path, NoticeSettings(), [HELD], AT)
     assert "812 records" in CliRunner().invoke(main, ["notices", "list", *at]).output
     hook.status = 500
     failed = CliRunner().invoke(main, ["notices", "test", *at])
