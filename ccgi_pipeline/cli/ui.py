@@ -18,7 +18,7 @@ from ccgi_pipeline.cli.common import EXAMPLE, inbox_option, outbox_option, wareh
 @outbox_option(exists=False)
 @warehouse_option(exists=False)
 @click.option("--port", default=3000, show_default=True)
-@click.option("--read-only", is_flag=True, help="For lookers-on: nothing can be started.")
+@click.option("--read-only", is_flag=True, help="For viewers: nothing can be started or changed.")
 def ui(inbox: Path, outbox: Path, warehouse: Path, port: int, *, read_only: bool) -> None:
     """Opens the Dagster UI over a warehouse.
 

@@ -1,4 +1,4 @@
-"""The example of a login as it is shipped: nobody comes in without, lookers-on only look."""
+"""The example of a login as it is shipped: no access without it, viewers can only read."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def wait_for(url: str) -> None:
 
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    """The UI, the one for lookers-on, and the shipped Caddyfile before both."""
+    """The UI, the one for viewers, and the shipped Caddyfile before both."""
     root = tmp_path_factory.mktemp("access")
     folders = folders_in(root)
     dagster_home(folders.warehouse)

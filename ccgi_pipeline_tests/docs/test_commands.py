@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,14 @@ def test_the_commands_of_a_page_run_as_they_are_printed(page: Path, shell: Shell
             continue
         status, said = shell.run(_filled_in(line, shell))
         assert status == int(_matches(line, NOT_ZERO)), f"{page.name}: {line}\n{said}"
+
+
+def test_all_that_nights_leave_in_the_warehouse_is_in_the_table(prepared: Path) -> None:
+    page = Path(PROJECT, "docs/operating.md").read_text()
+    table = page.split("### Warehouse")[1].split("### ")[0]
+    named = [name.rstrip("/") for name in re.findall(r"`([^`]+)`", table)]
+    there = [entry.name for entry in Path(prepared, "data/demo/warehouse").iterdir()]
+    assert not [name for name in there if not any(fnmatch(name, one) for one in named)]
 
 
 def test_no_reason_is_about_a_command_that_is_no_more() -> None:
