@@ -26,7 +26,7 @@ from ccgi_pipeline.encryption.keys import KEY, generate_key
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.inbox import is_cd_code
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.runtime.dagster_instance import dagster_home
+from ccgi_pipeline.runtime.dagster_instance import prepare_dagster_home
 from ccgi_pipeline.synthetic import generate
 
 _SEED = 1
@@ -201,7 +201,7 @@ def _within(noted: Sequence[tuple[float, float]], since: float, until: float) ->
 
 def _steps(folders: PipelinePaths) -> list[tuple[str, float, float]]:
     """Name, begin and end of each step of the newest run, as Dagster recorded them."""
-    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as instance:
         (run,) = instance.get_runs(limit=1)
         return sorted(
             (

@@ -71,7 +71,7 @@ def list_(warehouse: Path, student: str | None, form: str) -> None:
     "heads",
     multiple=True,
     help="A head that was kept elsewhere, NUMBER:HASH: the log must still hold it. Every run keeps "
-    "one in the metadata of the asset district_standing.",
+    "one in the metadata of the asset district_status.",
 )
 def verify(warehouse: Path, heads: Sequence[str]) -> None:
     """Proves that no entry was changed, taken out or put in. Exit status 1: one was."""

@@ -26,11 +26,11 @@ def heartbeat(warehouse: Path, outbox: Path, inbox: Path, *, notify: bool) -> No
     Exit status 1: something is wrong; what to do is printed.
     """
     from ccgi_pipeline.nightly.paths import PipelinePaths
-    from ccgi_pipeline.runtime.dagster_instance import check_from_outside
+    from ccgi_pipeline.runtime.dagster_instance import check_health_from_outside
 
     folders = PipelinePaths(inbox, outbox, warehouse)
     try:
-        found, unsent = check_from_outside(folders, notify=notify)
+        found, unsent = check_health_from_outside(folders, notify=notify)
     except PipelineError as failed:
         raise click.ClickException(str(failed)) from None
     for alert in found:

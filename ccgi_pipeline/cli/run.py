@@ -93,7 +93,7 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
             f"[bold red]{told.strays:,} files of the inbox lie in no sender's folder "
             "(<CD code>, platform, cde): nobody can be answered for them."
         )
-    for why in told.not_had:
+    for why in told.unreachable:
         console.print(f"[bold red]Not fetched:[/bold red] {escape(why)}")
     console.print(f"\n{told.reports:,} report files of {told.night}, {told.receipts:,} receipts")
     console.print(f"Reports and receipts: {outbox}{os.sep}<DistrictName>{os.sep}", highlight=False)

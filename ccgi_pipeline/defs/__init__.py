@@ -1,1 +1,1 @@
-"""Dagster: assets, checks, jobs, schedules, sensors. They gather and act; they decide nothing."""
+"""Dagster: assets, checks, jobs, schedules, sensors and resources; the steps are in ``nightly``."""

@@ -1,7 +1,7 @@
-"""When the night runs: every night, and as soon as something whole lies in an inbox.
+"""When a night runs: at two o'clock, and as soon as new files can be taken from an inbox.
 
-Belongs here: the job, its schedule and its sensor. What is whole is decided elsewhere
-(intake.settling); run keys are made of files' sizes and times, never of a clock's.
+Belongs here: the job, its schedule and its sensor. Which files can be taken is decided in
+``intake.file_stability``. Run keys are made of files' sizes and times, not of the time of day.
 """
 
 from datetime import timedelta
@@ -10,7 +10,7 @@ import dagster as dg
 
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.defs.delivery import DELIVERIES
-from ccgi_pipeline.defs.district_status import STANDING
+from ccgi_pipeline.defs.district_status import DISTRICT_STATUS
 from ccgi_pipeline.defs.receipts import CHILD_MATCH
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
@@ -22,7 +22,7 @@ from ccgi_pipeline.reports.registry import REPORTS
 night_job = dg.define_asset_job(
     "night",
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets("district_night"),
-    description="One night: receives, verifies, loads, reports and answers, all districts at once.",
+    description="One night for all districts: receives, verifies, loads, reports and responds.",
 )
 
 DAILY_ASSETS = tuple(
@@ -36,31 +36,31 @@ DAILY_ASSETS = tuple(
         ANSWERS,
         DOWNLOAD,
         DELIVERIES,
-        STANDING,
+        DISTRICT_STATUS,
     )
 )
-"""What a night makes even if no file came: the day of the reports is another, and the night before
-may have been stopped after its loads. What was loaded is as it was, and so are the checks on it."""
+"""What a night makes even if no file came: its reports are of another day, and the night before may
+have been stopped after its loads. The tables stay as they are, and so do the checks on them."""
 
 
 @dg.schedule(
     job=night_job,
     cron_schedule="0 2 * * *",
     execution_timezone="America/Los_Angeles",
-    description="Every night at two in California. The reports are those of the day before.",
+    description="Every night at two o'clock in California, with the reports of the day before.",
 )
 def every_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    """Asks for the night of the day that ended at midnight."""
+    """Requests the night of the day that ended at midnight."""
     ended = f"{context.scheduled_execution_time.date() - timedelta(days=1):%Y-%m-%d}"
-    return dg.RunRequest(run_key=ended, run_config=for_date(ended, WaitMode.WAIT))
+    return dg.RunRequest(run_key=ended, run_config=configure_night(ended, WaitMode.WAIT))
 
 
-def for_date(day: str, taking: WaitMode = WaitMode.NOW) -> dg.RunConfig:
-    """The run configuration of the night of ``day`` (YYYY-MM-DD; empty for today)."""
-    return dg.RunConfig(resources={"night": NightDate(date=day, take=taking.value)})
+def configure_night(day: str, wait_mode: WaitMode = WaitMode.NOW) -> dg.RunConfig:
+    """Returns the run configuration of the night of ``day`` (YYYY-MM-DD; empty for today)."""
+    return dg.RunConfig(resources={"night": NightDate(date=day, take=wait_mode.value)})
 
 
-_UNDER_WAY = [
+_UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -78,19 +78,19 @@ def new_drops(
     context: dg.SensorEvaluationContext, folders: dg.ResourceParam[NightFolders]
 ) -> dg.SensorResult | dg.SkipReason:
     """Scans the inboxes."""
-    asked = poll_inboxes(folders.paths)
-    if asked.due is None:
-        if asked.refused:
-            raise ServersRefuseError("; ".join(asked.refused))
-        return dg.SkipReason(asked.reason)
-    under_way = dg.RunsFilter(job_name=night_job.name, statuses=_UNDER_WAY)
-    if context.instance.get_run_records(under_way, limit=1):
+    poll = poll_inboxes(folders.paths)
+    if poll.due is None:
+        if poll.refused:
+            raise ServersRefuseError("; ".join(poll.refused))
+        return dg.SkipReason(poll.reason)
+    unfinished = dg.RunsFilter(job_name=night_job.name, statuses=_UNFINISHED)
+    if context.instance.get_run_records(unfinished, limit=1):
         return dg.SkipReason(
             "new files can be taken; a night is running, and the next night takes them"
         )
     request = dg.RunRequest(
-        run_key=asked.due,
-        run_config=for_date("", WaitMode.SETTLED),
+        run_key=poll.due,
+        run_config=configure_night("", WaitMode.SETTLED),
         tags={"started_by": "files"},
     )
     return dg.SensorResult(run_requests=[request])

@@ -1,6 +1,6 @@
-"""Checks as the UI lists them: each says what it is, and where to read what to do when it is red.
+"""Checks as the UI lists them: what each judges, and where to read what to do when it fails.
 
-Belongs here: the one way in which a check is declared. What it judges is said beside its asset.
+Belongs here: how a check is declared. Its description stands beside its asset.
 """
 
 import warnings
@@ -10,7 +10,7 @@ import dagster as dg
 from ccgi_pipeline.common.runbook import runbook_link
 
 
-def check_spec(
+def build_check(
     name: str,
     asset: str,
     description: str,
@@ -18,10 +18,10 @@ def check_spec(
     blocking: bool = False,
     partitions: dg.PartitionsDefinition[str] | None = None,
 ) -> dg.AssetCheckSpec:
-    """A check that leads to its section of the runbook."""
+    """Declares a check whose description links to its section of the runbook."""
     link = runbook_link(name)
-    # Checks on partitions are a preview of Dagster's. What is delivered does not hang on them: the
-    # ledger decides, such a check only shows it. So the notice is of no use to who runs a night.
+    # Dagster calls checks on partitions a preview, and says so at every start. Nothing depends on
+    # such a check: it only shows what the ledger has decided.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.AssetCheckSpec(
@@ -30,10 +30,10 @@ def check_spec(
             blocking=blocking,
             partitions_def=partitions,
             description=f"{description}\n\nWhat to do: {link}",
-            metadata={"runbook": _linked(link)},
+            metadata={"runbook": _as_metadata(link)},
         )
 
 
-def _linked(link: str) -> dg.MetadataValue[str]:
-    """A link where the page has an address of its own; else the file's name."""
+def _as_metadata(link: str) -> dg.MetadataValue[str]:
+    """Returns a link if the page has an address of its own, else the name of the file."""
     return dg.MetadataValue.url(link) if "://" in link else dg.MetadataValue.text(link)

@@ -1,14 +1,14 @@
-"""The last step of the night: the outbox, sent to the districts' folders on SFTP servers.
+"""The last step of the night: the outbox is sent to the districts' folders on SFTP servers.
 
-Belongs here: the asset, its check, and the schedule that tries again what a server did not take.
-What is sent where, the profiles say; without a server in them nothing is.
+Belongs here: the asset, its checks, and the schedule that sends again what a server did not accept.
+The profiles say what is sent to which server; if they name none, nothing is sent.
 """
 
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from ccgi_pipeline.defs.checks import check_spec
+from ccgi_pipeline.defs.checks import build_check
 from ccgi_pipeline.defs.receipts import CHILD_MATCH
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
@@ -27,29 +27,30 @@ DELIVERIES, ALL_SENT, AS_SENT = "deliveries", "everything_was_sent", "nothing_se
     deps=[*(asset_name(spec) for spec in REPORTS), CHILD_MATCH, "receipts", DOWNLOAD],
     kinds={"sftp"},
     check_specs=[
-        check_spec(
+        build_check(
             ALL_SENT,
             DELIVERIES,
-            "Every file that was to be sent lies on its server, read back and under "
-            "its name. Yellow: a server is away, and the next run goes on. Red: a server refuses "
-            "until somebody acts, or a file is no longer in the outbox.",
+            "Every file to be sent is on its server under its final name, and was read back. "
+            "Yellow: a server cannot be reached; the next run sends the rest. Red: a server "
+            "refuses until somebody acts, or a file is no longer in the outbox.",
         ),
-        check_spec(
+        build_check(
             AS_SENT,
             DELIVERIES,
-            "What lies on the servers is what was delivered. Yellow: somebody has "
-            "changed a file since the last look; `ccgi deliveries` names it.",
+            "The files on the servers are as they were delivered. Yellow: somebody has changed a "
+            "file since the last run; `ccgi deliveries` names it.",
         ),
     ],
-    description="Reports and receipts sent to the districts' folders: under a partial name, read "
-    "back, renamed, noted. The same content is never sent twice; one that was interrupted goes on.",
+    description="Reports and receipts, sent to the districts' folders. Each is written under a "
+    "partial name, read back, renamed and recorded. The same content is never sent twice, and an "
+    "interrupted delivery is completed.",
 )
 def deliveries(
     context: dg.AssetExecutionContext,
     folders: dg.ResourceParam[NightFolders],
     night: dg.ResourceParam[NightDate],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """Sends what is to be sent."""
+    """Sends the files that are not delivered yet."""
     outcomes = deliver_outbox(folders.paths, night.of(context))
     noticed = {
         state.value: sum(outcome.noticed[state] for outcome in outcomes)
@@ -64,7 +65,7 @@ def deliveries(
             **{f"files {state.replace('_', ' ')}": count for state, count in noticed.items()},
         }
     )
-    yield _all_sent(outcomes)
+    yield _judge_all_sent(outcomes)
     changed = {o.server: o.noticed[DeliveryState.CHANGED] for o in outcomes}
     yield dg.AssetCheckResult(
         check_name=AS_SENT,
@@ -74,18 +75,18 @@ def deliveries(
     )
 
 
-def _all_sent(outcomes: Sequence[DeliveryOutcome]) -> dg.AssetCheckResult:
+def _judge_all_sent(outcomes: Sequence[DeliveryOutcome]) -> dg.AssetCheckResult:
     failed = [outcome for outcome in outcomes if outcome.why or outcome.waiting]
     red = any(outcome.permanent or outcome.missing for outcome in failed)
     return dg.AssetCheckResult(
         check_name=ALL_SENT,
         passed=not failed,
         severity=dg.AssetCheckSeverity.ERROR if red else dg.AssetCheckSeverity.WARN,
-        metadata={outcome.server: _told(outcome) for outcome in failed},
+        metadata={outcome.server: _describe_failure(outcome) for outcome in failed},
     )
 
 
-def _told(outcome: DeliveryOutcome) -> str:
+def _describe_failure(outcome: DeliveryOutcome) -> str:
     missing = f"{outcome.missing} files are no longer in the outbox (ccgi rebuild makes them)"
     parts = [f"{outcome.waiting} files wait", *outcome.why, *([missing] if outcome.missing else [])]
     return "; ".join(parts)
@@ -94,8 +95,8 @@ def _told(outcome: DeliveryOutcome) -> str:
 delivery_job = dg.define_asset_job(
     "delivery",
     selection=dg.AssetSelection.assets(DELIVERIES),
-    description="Sends what earlier runs could not, and looks after what was sent.",
-    # It needs no warehouse and no workers, and waits for no night.
+    description="Sends what earlier runs could not send, and checks what was sent.",
+    # It needs neither the warehouse nor workers, and can run beside a night.
     executor_def=dg.in_process_executor,
 )
 
@@ -104,14 +105,14 @@ delivery_job = dg.define_asset_job(
     job=delivery_job,
     cron_schedule="*/15 * * * *",
     execution_timezone="America/Los_Angeles",
-    description="Every quarter of an hour, if something waits to be sent.",
+    description="Every quarter of an hour, if files wait to be sent.",
     required_resource_keys={"folders"},
 )
 def unsent_deliveries(
     context: dg.ScheduleEvaluationContext,
 ) -> dg.RunRequest | dg.SkipReason:
-    """Asks for another try."""
+    """Requests a run if files wait."""
     folders: NightFolders = context.resources.folders
     if not has_pending_deliveries(folders.paths.warehouse):
-        return dg.SkipReason("nothing waits to be sent")
+        return dg.SkipReason("no file waits to be sent")
     return dg.RunRequest()

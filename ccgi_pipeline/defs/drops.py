@@ -1,10 +1,10 @@
-"""The first step of the night: what lies in the inboxes, taken and archived."""
+"""The first step of the night: new files are taken from the inboxes and archived."""
 
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from ccgi_pipeline.defs.checks import check_spec
+from ccgi_pipeline.defs.checks import build_check
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.intake.sources import InboxProblem, problems_by_server
 from ccgi_pipeline.nightly.receive import receive_drops
@@ -16,24 +16,24 @@ SERVERS_ANSWER = "every_server_was_asked"
     group_name="received",
     kinds={"sftp", "file"},
     check_specs=[
-        check_spec(
+        build_check(
             SERVERS_ANSWER,
             "received_drops",
-            "Every SFTP server with an inbox was asked, and gave every file; so did the local "
-            "inbox. Yellow: a server is away, and the next scan asks it again. Red: one refuses, "
-            "or what lies in an inbox may not be read, until somebody acts.",
+            "Every SFTP server with an inbox was asked and gave every file, and so did the local "
+            "inbox. Yellow: a server cannot be reached; the next scan asks it again. Red: until "
+            "somebody acts, a server refuses, or a file or folder of an inbox may not be read.",
         )
     ],
-    description="Files that senders put into the inboxes, of this machine and on SFTP servers, "
-    "since the last night: archived under their SHA-256 and grouped into drops, what one sender "
-    "delivered together.",
+    description="Files that came since the last night, from this machine's inbox and from SFTP "
+    "servers: archived by their SHA-256, and grouped into drops (what one sender delivered "
+    "together).",
 )
 def received_drops(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     night: dg.ResourceParam[NightDate],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """Takes every new file that may be taken."""
+    """Takes every new file that is complete."""
     received = receive_drops(
         warehouse.connection, warehouse.folders, night.of(context), taking=night.taking
     )
@@ -46,10 +46,10 @@ def received_drops(
             "files in no sender's folder": len(received.strays),
         }
     )
-    yield _servers_answer(received.problems)
+    yield _judge_servers(received.problems)
 
 
-def _servers_answer(problems: Sequence[InboxProblem]) -> dg.AssetCheckResult:
+def _judge_servers(problems: Sequence[InboxProblem]) -> dg.AssetCheckResult:
     refused = any(problem.permanent for problem in problems)
     return dg.AssetCheckResult(
         check_name=SERVERS_ANSWER,

@@ -1,4 +1,4 @@
-"""Per family: its drops verified, then loaded into one table a feed, with the checks on each table.
+"""Verifying and loading: two steps for each family, one table for each feed, checks on each table.
 
 Belongs here: assets and checks made from the feeds' declarations. All districts go through each
 step together; what one district did wrong is in the ledger, and never stops another.
@@ -13,7 +13,7 @@ import dagster as dg
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.defs.checks import check_spec
+from ccgi_pipeline.defs.checks import build_check
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.defs.workers import Workers, in_shares, workers
 from ccgi_pipeline.feeds.columns import Column, Requirement
@@ -35,17 +35,17 @@ from ccgi_pipeline.warehouse.queries import health as health_queries
 from ccgi_pipeline.warehouse.queries import rosters
 
 
-def verified(family: str) -> str:
-    """The name of the asset that verifies ``family``."""
+def verified_asset_name(family: str) -> str:
+    """Returns the name of the asset that verifies ``family``."""
     return f"verified_{family}"
 
 
-def _verification(family: str, settings: Workers) -> dg.AssetsDefinition:
+def _build_verification(family: str, settings: Workers) -> dg.AssetsDefinition:
     depends: list[str] = ["received_drops"]
     depends += [feed.name for first in families_before(family) for feed in FAMILIES[first].feeds]
 
     @dg.asset(
-        name=verified(family),
+        name=verified_asset_name(family),
         group_name=family,
         deps=depends,
         kinds={"polars", "pandera"},
@@ -90,12 +90,12 @@ def _verification(family: str, settings: Workers) -> dg.AssetsDefinition:
 
 
 def _is_shared(family: str, settings: Workers) -> bool:
-    """Whether several workers take the family's drops: there is but one state-wide sender."""
+    """Tells whether several workers share the family's drops: a state-wide sender has no shares."""
     return settings.several and family in DISTRICT_FAMILIES
 
 
-def table_schema(feed: FeedSpec) -> dg.TableSchema:
-    """The feed's columns as the UI shows them before the first run."""
+def build_table_schema(feed: FeedSpec) -> dg.TableSchema:
+    """Returns the feed's columns, which the UI shows even before the first run."""
     return dg.TableSchema(columns=[_table_column(c) for c in feed.columns.values()])
 
 
@@ -118,16 +118,16 @@ ROSTERS_STAND = "no_district_lost_its_roster"
 ROSTERS_AGREE = "students_are_those_of_the_transcripts"
 
 
-def _checks(feed: FeedSpec) -> list[dg.AssetCheckSpec]:
+def _build_checks(feed: FeedSpec) -> list[dg.AssetCheckSpec]:
     checks = [
-        check_spec(
+        build_check(
             TABLE_IS_SOUND,
             feed.name,
             "The fates of each file's lines add up to the physical lines received; the "
             "table has the declared columns, and each key once.",
             blocking=True,
         ),
-        check_spec(
+        build_check(
             RULES_ARE_MET,
             feed.name,
             "Each sender's newest file meets every rule. Red: lines were kept out or "
@@ -135,7 +135,7 @@ def _checks(feed: FeedSpec) -> list[dg.AssetCheckSpec]:
         ),
     ]
     checks += [
-        check_spec(
+        build_check(
             name,
             feed.name,
             TABLE_CHECKS[name].description,
@@ -146,7 +146,7 @@ def _checks(feed: FeedSpec) -> list[dg.AssetCheckSpec]:
     return checks
 
 
-def _loading(family: str, settings: Workers) -> dg.AssetsDefinition:
+def _build_loading(family: str, settings: Workers) -> dg.AssetsDefinition:
     feeds = FAMILIES[family].feeds
 
     @dg.multi_asset(
@@ -154,16 +154,16 @@ def _loading(family: str, settings: Workers) -> dg.AssetsDefinition:
         specs=[
             dg.AssetSpec(
                 feed.name,
-                deps=[verified(family)],
+                deps=[verified_asset_name(family)],
                 group_name=family,
                 kinds={"ducklake", "table"},
                 description=f"{feed.title}.\n\n{(feed.model.__doc__ or '').strip()}\n\n"
                 f"Key: {', '.join(feed.keys)}. Source: {feed.source}.",
-                metadata={"dagster/column_schema": table_schema(feed)},
+                metadata={"dagster/column_schema": build_table_schema(feed)},
             )
             for feed in feeds
         ],
-        check_specs=[check for feed in feeds for check in _checks(feed)],
+        check_specs=[check for feed in feeds for check in _build_checks(feed)],
         description=f"Loads verified {family} lines: upsert by key, one commit.",
     )
     def load(
@@ -182,7 +182,7 @@ def _loading(family: str, settings: Workers) -> dg.AssetsDefinition:
         unbalanced = health_queries.count_unbalanced_files(warehouse.connection)
         broken = health_queries.count_broken_rules(warehouse.connection)
         for feed in feeds:
-            yield from _outcome(
+            yield from _record_load(
                 warehouse,
                 feed,
                 ledger.filter(pl.col("feed") == feed.name),
@@ -210,14 +210,14 @@ def _loading(family: str, settings: Workers) -> dg.AssetsDefinition:
     return in_shares(load, cut, take)
 
 
-def _outcome(
+def _record_load(
     warehouse: Warehouse,
     feed: FeedSpec,
     ledger: pl.DataFrame,
     unbalanced: int,
     broken: pl.DataFrame,
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """What the UI shows of one feed after its load: counts, never a value."""
+    """Yields the counts and checks that the UI shows of a feed after its load; never a value."""
     connection = warehouse.connection
     fates = dict(ledger.group_by("fate").agg(pl.col("lines").sum()).sort("fate").iter_rows())
     rows = health_queries.count_active_records(connection, feed)
@@ -226,7 +226,7 @@ def _outcome(
         metadata={
             "dagster/row_count": rows,
             "lines received": sum(fates.values()),
-            **_outside_rosters(warehouse, feed),
+            **_count_outside_rosters(warehouse, feed),
             **{f"lines {fate}": lines for fate, lines in fates.items()},
         },
     )
@@ -249,7 +249,7 @@ def _outcome(
         severity=dg.AssetCheckSeverity.WARN if errors.is_empty() else dg.AssetCheckSeverity.ERROR,
         description=f"{errors.height} rules of weight error and {broken.height - errors.height} "
         "warnings are broken in the senders' newest files.",
-        metadata={"rules": counts_table(broken)} if not broken.is_empty() else {},
+        metadata={"rules": build_count_table(broken)} if not broken.is_empty() else {},
     )
     for name in feed.checks:
         yield result(check_name=name, **TABLE_CHECKS[name].evaluate(connection, feed))
@@ -258,7 +258,7 @@ def _outcome(
 _SCHOOLS_SHOWN = 100
 
 
-def _rosters_agree(connection: duckdb.DuckDBPyConnection, _: FeedSpec) -> dict[str, Any]:
+def _judge_rosters_agree(connection: duckdb.DuckDBPyConnection, _: FeedSpec) -> dict[str, Any]:
     """Compares OneRoster's students with the transcripts', by school."""
     covered = rosters.compare_rosters(connection)
     apart = rosters.find_disagreeing_schools(covered)
@@ -270,12 +270,16 @@ def _rosters_agree(connection: duckdb.DuckDBPyConnection, _: FeedSpec) -> dict[s
             **{f"students {words}": int(count or 0) for words, count in counts.items()},
             "schools": covered.height,
             "schools that disagree": apart.height,
-            **({"disagreeing": counts_table(apart.head(_SCHOOLS_SHOWN))} if apart.height else {}),
+            **(
+                {"disagreeing": build_count_table(apart.head(_SCHOOLS_SHOWN))}
+                if apart.height
+                else {}
+            ),
         },
     }
 
 
-def _rosters_stand(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> dict[str, Any]:
+def _judge_rosters_stand(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> dict[str, Any]:
     """Finds districts that had a roster and have none."""
     lost = health_queries.find_districts_without_roster(connection, feed)
     return {"passed": not lost, "metadata": {"districts": lost}}
@@ -283,7 +287,7 @@ def _rosters_stand(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> dic
 
 @dataclass(frozen=True, slots=True)
 class TableCheck:
-    """A check that only some feeds' tables get; ``evaluate`` makes the facts of its result."""
+    """A check that only some feeds' tables get; ``evaluate`` returns the parts of its result."""
 
     description: str
     evaluate: Callable[[duckdb.DuckDBPyConnection, FeedSpec], dict[str, Any]]
@@ -294,26 +298,26 @@ TABLE_CHECKS: Mapping[str, TableCheck] = {
     ROSTERS_AGREE: TableCheck(
         "The students of each school in OneRoster are those of its district's transcript roster. "
         "Yellow: more than a tenth of some school's are in one only.",
-        _rosters_agree,
+        _judge_rosters_agree,
     ),
     ROSTERS_STAND: TableCheck(
         "Every district that ever had an accepted package has active students.",
-        _rosters_stand,
+        _judge_rosters_stand,
         blocking=True,
     ),
 }
-"""By the names under which feeds declare them (``FeedSpec.checks``)."""
+"""The checks by the names that feeds declare in ``FeedSpec.checks``."""
 
 
-def _outside_rosters(warehouse: Warehouse, feed: FeedSpec) -> dict[str, int]:
+def _count_outside_rosters(warehouse: Warehouse, feed: FeedSpec) -> dict[str, int]:
     if feed.event_time is None:
         return {}
     events = health_queries.count_events_outside_rosters(warehouse.connection, feed)
     return {"events of students outside the rosters": events}
 
 
-def counts_table(rows: pl.DataFrame) -> dg.TableMetadataValue:
-    """A frame of counts and words as a table in the UI."""
+def build_count_table(rows: pl.DataFrame) -> dg.TableMetadataValue:
+    """Returns a frame of counts and words as a table of the UI."""
     return dg.MetadataValue.table(
         [dg.TableRecord(row) for row in rows.iter_rows(named=True)],
         schema=dg.TableSchema(
@@ -327,10 +331,12 @@ def counts_table(rows: pl.DataFrame) -> dg.TableMetadataValue:
 
 @dg.definitions
 def families() -> dg.Definitions:
-    """The assets of all families, for one process or for several."""
+    """Builds the assets of all families, for one process or for several."""
     settings = workers()
     return dg.Definitions(
         assets=[
-            build(family, settings) for family in FAMILIES for build in (_verification, _loading)
+            build(family, settings)
+            for family in FAMILIES
+            for build in (_build_verification, _build_loading)
         ]
     )

@@ -1,17 +1,18 @@
 """The end of the night: receipts for senders, and an event for each district that sent something.
 
 Belongs here: ``receipts``, the child match report, and ``district_night``, whose partitions are the
-districts by CD code. The night reports on partitions without running them; running one by hand does
-one district's whole night: takes its new files, loads them, writes its reports and receipts.
+districts by CD code. A night records events on partitions without running them. Running one by hand
+does the whole night of one district: it takes its new files, loads them, writes reports and
+receipts.
 """
 
 from collections.abc import Iterator
 
 import dagster as dg
 
-from ccgi_pipeline.defs.checks import check_spec
+from ccgi_pipeline.defs.checks import build_check
 from ccgi_pipeline.defs.dagster_internals import read_unpassed_partitions
-from ccgi_pipeline.defs.feeds import counts_table
+from ccgi_pipeline.defs.feeds import build_count_table
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds import foster_focus
@@ -37,44 +38,44 @@ DROPS_ARE_ACCEPTED = "newest_drops_were_accepted"
     deps=[*(asset_name(spec) for spec in REPORTS), *(feed.name for feed in FEEDS)],
     kinds={"json", "csv"},
     check_specs=[
-        check_spec(
+        build_check(
             DROPS_ARE_ACCEPTED,
             "receipts",
-            "The newest drop of every sender and family was accepted, at least in "
-            "part. Red: nothing of it was loaded, or not the file that it is about.",
+            "The newest drop of every sender and family was accepted, at least in part. Red: "
+            "nothing of it was loaded, or not its main file.",
         )
     ],
-    description="What each sender gets back for each drop: the verdict, what became of every line, "
-    "and which line, column and rule to mend.",
+    description="The answer to each drop: the verdict, the fate of every line, and of each finding "
+    "the line, the column, the rule and how to fix it.",
 )
 def receipts(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     night: dg.ResourceParam[NightDate],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """Answers every drop that waits for its receipt, and tells of each district that sent one."""
+    """Writes the receipts that are due, and records an event for each district that sent a drop."""
     answered = write_receipts(warehouse.connection, warehouse.folders, night.of(context))
     statuses = health_queries.read_district_statuses(warehouse.connection, answered)
-    context.instance.add_dynamic_partitions(str(DISTRICTS.name), [told.cd for told in statuses])
+    context.instance.add_dynamic_partitions(str(DISTRICTS.name), [status.cd for status in statuses])
     check = dg.AssetCheckKey(dg.AssetKey("district_night"), FILES_ARE_GOOD)
     not_green = read_unpassed_partitions(context.instance, check)
     for status in statuses:
-        _report(context, status, was_green=status.cd not in not_green)
+        _record_district(context, status, was_green=status.cd not in not_green)
     yield dg.MaterializeResult(metadata={"receipts": len(answered)})
     refused = health_queries.read_refused_drops(warehouse.connection)
     yield dg.AssetCheckResult(
         check_name=DROPS_ARE_ACCEPTED,
         passed=refused.is_empty(),
-        metadata={} if refused.is_empty() else {"refused": counts_table(refused)},
+        metadata={} if refused.is_empty() else {"refused": build_count_table(refused)},
     )
 
 
-def _report(
+def _record_district(
     context: dg.AssetExecutionContext, status: health_queries.DistrictStatus, *, was_green: bool
 ) -> None:
-    """Tells of the district's night; of its check, where it is not green or was not.
+    """Records the district's night, and its check if it is not green or was not green before.
 
-    Each event costs some ten milliseconds: a thousand good districts are told of in one each.
+    Each event costs some ten milliseconds, so a district that stays green gets only one.
     """
     context.log_event(
         dg.AssetMaterialization("district_night", partition=status.cd, metadata=dict(status.words))
@@ -87,13 +88,13 @@ def _report(
             check_name=FILES_ARE_GOOD,
             passed=status.good,
             partition=status.cd,
-            severity=_severity(status),
+            severity=_choose_severity(status),
             metadata=dict(status.words),
         )
     )
 
 
-def _severity(status: health_queries.DistrictStatus) -> dg.AssetCheckSeverity:
+def _choose_severity(status: health_queries.DistrictStatus) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.ERROR if status.bad else dg.AssetCheckSeverity.WARN
 
 
@@ -106,8 +107,8 @@ CHILD_MATCH = "foster_focus_child_match"
     deps=[feed.name for feed in foster_focus.FEEDS],
     kinds={"csv"},
     description="The daily child match report of each district that sends foster youth: which "
-    "students are linked to no child of Foster Focus, and why (counts by the reason's rule). "
-    "Nothing of theirs is loaded.",
+    "students are linked to no child of Foster Focus, and why (counts by rule). None of their "
+    "records is loaded.",
 )
 def child_match(
     context: dg.AssetExecutionContext,
@@ -127,24 +128,24 @@ def child_match(
     partitions_def=DISTRICTS,
     kinds={"ducklake", "csv"},
     check_specs=[
-        check_spec(
+        build_check(
             FILES_ARE_GOOD,
             "district_night",
-            "The district's newest drop of each family was accepted. Red: a file was refused, and "
-            "the last good roster stands. A night evaluates it where it is not green, or was not; "
-            "a district without an evaluation never lost a line.",
+            "The district's newest drop of each family was accepted. Red: a file was rejected, and "
+            "the last good roster stays in use. A night evaluates this check only for districts "
+            "that are not green, or were not; one without an evaluation has never lost a line.",
             partitions=DISTRICTS,
         )
     ],
-    description="The district's night: verdicts and counts of what it sent. Run a partition to do "
-    "one district's night by hand.",
+    description="The night of one district: verdicts and counts of what it sent. Run a partition "
+    "to do the night of that district by hand.",
 )
 def district_night(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     night: dg.ResourceParam[NightDate],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """Takes, loads, reports and answers one district."""
+    """Receives, verifies, loads and reports one district, and writes its receipts."""
     cd = context.partition_key
     on = night.of(context)
     connection, folders = warehouse.connection, warehouse.folders
@@ -164,6 +165,6 @@ def district_night(
     yield dg.AssetCheckResult(
         check_name=FILES_ARE_GOOD,
         passed=status.good,
-        severity=_severity(status),
+        severity=_choose_severity(status),
         metadata=dict(status.words),
     )

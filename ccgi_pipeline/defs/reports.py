@@ -1,4 +1,4 @@
-"""One asset a report: its files for all districts, written in one pass.
+"""Reports: one asset for each, with its files for all districts, written in one pass.
 
 Belongs here: assets and checks made from the reports' declarations.
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from ccgi_pipeline.defs.checks import check_spec
+from ccgi_pipeline.defs.checks import build_check
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.nightly.evaluate import evaluate_eligibility
 from ccgi_pipeline.nightly.report import (
@@ -38,7 +38,7 @@ def eligibility(
     warehouse: dg.ResourceParam[Warehouse],
     night: dg.ResourceParam[NightDate],
 ) -> dg.MaterializeResult[None]:
-    """Evaluates all rosters."""
+    """Evaluates the students of all rosters."""
     counted = evaluate_eligibility(warehouse.connection, warehouse.folders, night.of(context))
     students = counted["students"].sum() // max(1, counted["system"].n_unique())
     return dg.MaterializeResult(
@@ -53,7 +53,7 @@ REPORT_IS_SOUND = "every_district_has_its_files"
 
 
 def asset_name(spec: ReportSpec) -> str:
-    """The report's asset: ``report_goals``."""
+    """Returns the name of the report's asset: ``report_goals``."""
     return f"report_{spec.name}"
 
 
@@ -78,7 +78,7 @@ def _spec(spec: ReportSpec) -> dg.AssetSpec:
 
 
 def _check(spec: ReportSpec) -> dg.AssetCheckSpec:
-    return check_spec(
+    return build_check(
         REPORT_IS_SOUND,
         asset_name(spec),
         "Each district with a roster has each of the report's files; an aggregate has "

@@ -1,8 +1,8 @@
-"""Resources: where a run's folders are, which night it is, and the warehouse's one connection.
+"""Resources: the folders of a run, the date of its night, and the connection to the warehouse.
 
-Belongs here: what assets are handed. Folders come from the environment, so that the same
-definitions serve the demo, a production machine and the tests. Does not belong here: who executes
-steps, and where (workers).
+Belongs here: what assets ask for. The folders come from the environment, so that the same
+definitions serve the demo, a production machine and the tests. Does not belong here: executors
+(workers).
 """
 
 import datetime as dt
@@ -32,7 +32,7 @@ from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 class NightDate(dg.ConfigurableResource[None]):
     """The day that a night is for: a date, or the day on which the run was made, in California.
 
-    ``take``: which files it takes (``now``, ``wait``, ``settled``; see ``night.Taking``).
+    ``take``: which files it takes (``now``, ``wait``, ``settled``: see ``WaitMode``).
     """
 
     date: str = ""
@@ -40,11 +40,11 @@ class NightDate(dg.ConfigurableResource[None]):
 
     @property
     def taking(self) -> WaitMode:
-        """Which files the night takes."""
+        """Which files the night takes, as a WaitMode."""
         return WaitMode(self.take)
 
     def of(self, context: dg.AssetExecutionContext) -> dt.date:
-        """The night of this run; the same for each of its steps."""
+        """Returns the date of this run's night; it is the same for each of its steps."""
         if self.date:
             return dt.date.fromisoformat(self.date)
         record = context.instance.get_run_record_by_id(context.run.run_id)
@@ -80,7 +80,7 @@ def _resolve_folders(inbox: str, outbox: str, warehouse: str) -> PipelinePaths:
 
 
 class Warehouse(DuckDBResource):
-    """The folders, and the DuckLake in one of them, open and locked for the length of a run."""
+    """The three folders, and the warehouse in one of them, open and locked during a run."""
 
     database: str = ":memory:"
     connection_config: dict[str, Any] = VERIFIED_HERE
@@ -104,8 +104,8 @@ class Warehouse(DuckDBResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
-        """Opens the warehouse for one run. Raises WarehouseBusyError where another one writes."""
-        with self._turn(context), self.get_connection() as connection:
+        """Opens the warehouse for one run. Raises WarehouseBusyError if another run writes."""
+        with self._lock(context), self.get_connection() as connection:
             attach_warehouse(connection, self.folders.warehouse)
             self._prepare(connection)
             self._connection = connection
@@ -113,10 +113,10 @@ class Warehouse(DuckDBResource):
                 yield self
             finally:
                 self._connection = None
-                connection.close()  # before the lock is let go, whatever ended the run
+                connection.close()  # before the lock is released, however the run ended
 
-    def _turn(self, context: dg.InitResourceContext) -> AbstractContextManager[None]:
-        """What is held meanwhile."""
+    def _lock(self, context: dg.InitResourceContext) -> AbstractContextManager[None]:
+        """Returns the lock that is held while the warehouse is open."""
         del context
         return exclusive_writer(self.folders.warehouse)
 
@@ -125,42 +125,42 @@ class Warehouse(DuckDBResource):
 
 
 class WarehouseOfStep(Warehouse):
-    """The warehouse, open for one step of a night whose steps several processes run.
+    """The warehouse, open for one step of a night that several processes share.
 
-    No other step runs meanwhile. Raises WarehouseBusyError where the night of the step has ended.
+    No other step runs meanwhile. Raises WarehouseBusyError if the night of the step has ended.
     """
 
     @contextmanager
-    def _turn(self, context: dg.InitResourceContext) -> Iterator[None]:
+    def _lock(self, context: dg.InitResourceContext) -> Iterator[None]:
         with worker_locks.single_step_lock(self.folders.warehouse):
-            _night_goes_on(context)
+            _require_unfinished_night(context)
             yield
 
 
 class WarehouseOfShare(Warehouse):
-    """The same for a step that takes a share, while other steps take theirs."""
+    """The warehouse, open for a step that works on a share beside other such steps."""
 
     @contextmanager
-    def _turn(self, context: dg.InitResourceContext) -> Iterator[None]:
+    def _lock(self, context: dg.InitResourceContext) -> Iterator[None]:
         with worker_locks.share_step_lock(self.folders.warehouse):
-            _night_goes_on(context)
+            _require_unfinished_night(context)
             yield
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """The steps before have done it."""
+        """Does nothing: an earlier step has made the tables."""
 
 
-def _night_goes_on(context: dg.InitResourceContext) -> None:
-    """Refuses a step that was still queued when its night was killed: another may be on."""
+def _require_unfinished_night(context: dg.InitResourceContext) -> None:
+    """Refuses a step that was queued when its night was killed: another night may be running."""
     instance, made = context.instance, context.run
     run = instance.get_run_by_id(made.run_id) if instance and made else None
     if run is not None and run.is_finished:
-        msg = "the night of this step has ended; the next one does what it left"
+        msg = "the night of this step has ended; the next night does what it left"
         raise WarehouseBusyError(msg)
 
 
-def resources(*, several: bool) -> dict[str, Any]:
-    """The resources by the names that assets ask for; ``several``: processes share a night."""
+def build_resources(*, several: bool) -> dict[str, Any]:
+    """Returns the resources by name; ``several``: several processes share a night."""
     always = {"night": NightDate.configure_at_launch(), "folders": NightFolders()}
     if not several:
         return {**always, "warehouse": Warehouse()}

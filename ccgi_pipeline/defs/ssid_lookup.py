@@ -1,7 +1,7 @@
-"""The SSID exchange in the night: applications' SSIDs, the colleges' download, who is unique.
+"""The SSID exchange: SSIDs for applications, the colleges' download, how unique identities are.
 
-Belongs here: assets and checks. What they do is in ``exchange``; which service is asked, the
-environment says.
+Belongs here: assets and checks. The work is done in ``nightly.ssid_exchange``; the environment
+names the look-up service.
 """
 
 import base64
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from ccgi_pipeline.defs.checks import check_spec
+from ccgi_pipeline.defs.checks import build_check
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds.calpads_identity import FEED as IDENTITIES
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
@@ -27,22 +27,22 @@ ALL_ANSWERED, NOTHING_RESTRICTED = "every_application_was_answered", "nothing_re
     deps=[APPLICATIONS.name],
     kinds={"http", "ducklake"},
     check_specs=[
-        check_spec(
+        build_check(
             ALL_ANSWERED,
             ANSWERS,
-            "Every application without an SSID was answered by the look-up. Yellow: "
-            "some wait for the next hours' budget, or no service is named.",
+            "The look-up has answered every application without an SSID. Yellow: some wait until "
+            "the hourly limit allows more requests, or no service is named.",
         )
     ],
-    description="SSIDs of submitted applications, asked for within the hourly budget. The column "
-    "is RESTRICTED: it stands beside the application and goes to no college.",
+    description="SSIDs of submitted applications, requested within the hourly limit. The column is "
+    "restricted: it is stored beside the application and is sent to no college.",
 )
 def application_ssids(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     night: dg.ResourceParam[NightDate],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """Asks for what is not answered yet."""
+    """Requests the SSIDs that are not answered yet."""
     connection, folders = warehouse.connection, warehouse.folders
     outcome, counts, waiting = ssid_exchange.ask_for_ssids(connection, folders, night.of(context))
     asked = {"service": "none is named"} if outcome is None else {"service": "was asked"}
@@ -62,15 +62,15 @@ def application_ssids(
     deps=[ANSWERS],
     kinds={"csv"},
     check_specs=[
-        check_spec(
+        build_check(
             NOTHING_RESTRICTED,
             DOWNLOAD,
-            "The colleges' download file has no column of the class restricted: the "
-            "SSID above all. A file that had one is not written.",
+            "The colleges' download file has no restricted column, above all no SSID. A file with "
+            "one is not written.",
             blocking=True,
         )
     ],
-    description="What colleges may download of applications: everything that is not restricted.",
+    description="What colleges may download of applications: all columns that are not restricted.",
 )
 def college_download(
     context: dg.AssetExecutionContext,
@@ -91,8 +91,8 @@ def college_download(
     group_name=GROUP,
     deps=[IDENTITIES.name],
     kinds={"duckdb"},
-    description="How many students a look-up by a key would find: CDE's table of Result Count and "
-    "Name Count, for full name and for first initial, each with last name and birth date.",
+    description="How many students a look-up by a key finds: CDE's table of Result Count and Name "
+    "Count, by first name or its initial, each with last name and birth date.",
 )
 def identity_uniqueness(warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:
     """Counts the identities that a night received."""

@@ -26,7 +26,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from ccgi_pipeline.common.environment import WAREHOUSE, read_variable
 from ccgi_pipeline.common.errors import PermanentError, TransientError
-from ccgi_pipeline.defs.resources import resources
+from ccgi_pipeline.defs.resources import build_resources
 from ccgi_pipeline.intake.shares import Share
 from ccgi_pipeline.warehouse.storage import worker_locks
 from ccgi_pipeline.warehouse.storage.location import CATALOG_AT
@@ -329,5 +329,5 @@ def surroundings() -> dg.Definitions:
     """The resources, and the executor that opens them: in one process, or in each step's."""
     settings = workers()
     return dg.Definitions(
-        resources=resources(several=settings.several), executor=executor_of(settings)
+        resources=build_resources(several=settings.several), executor=executor_of(settings)
     )

@@ -26,8 +26,8 @@ from ccgi_pipeline.warehouse.storage.connection import (
 class NightSummary:
     """What a night did, in counts.
 
-    ``not_had``: what could not be fetched from an inbox, and what to do about it. ``strays``: files
-    in the inbox that belong to no sender.
+    ``unreachable``: what could not be fetched from an inbox, and what to do about it. ``strays``:
+    files in the inbox that belong to no sender.
     """
 
     night: date
@@ -40,7 +40,7 @@ class NightSummary:
     receipts: int
     strays: int
     events_outside_rosters: int
-    not_had: tuple[str, ...] = ()
+    unreachable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

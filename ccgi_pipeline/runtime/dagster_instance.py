@@ -1,4 +1,7 @@
-"""The Dagster instance that keeps the run history of a warehouse."""
+"""The Dagster instance that keeps the run history of a warehouse.
+
+Belongs here: its folder and its settings, and what is done with an instance apart from a night.
+"""
 
 import os
 from collections.abc import Iterator
@@ -23,60 +26,65 @@ from ccgi_pipeline.warehouse.load.erasure import PurgeSelection
 PROJECT_ROOT = Path(__file__).parents[2]
 
 
-DAGSTER_AT = "CCGI_DAGSTER_POSTGRES"
-"""Environment variable (or ``_FILE``): the database in which Dagster keeps its runs, if not in
-files of the warehouse's folder. It holds a password: ``dagster.yaml`` names the variable only."""
+DAGSTER_DATABASE = "CCGI_DAGSTER_POSTGRES"
+"""Environment variable (or ``_FILE``): the address of a database for Dagster's runs, which else are
+in files of the warehouse folder. It holds a password: ``dagster.yaml`` names only the variable."""
 
 
 _ON_POSTGRESQL = f"""
 storage:
   postgres:
     postgres_url:
-      env: {DAGSTER_AT}
+      env: {DAGSTER_DATABASE}
 """
 
 
 class DagsterStorageError(PermanentError):
-    """The database of Dagster's runs is named wrongly."""
+    """The address of the database for Dagster's runs cannot be used: correct it."""
 
 
-def dagster_home(warehouse: Path) -> Path:
-    """The folder of the warehouse's own Dagster instance, with the project's settings.
+def prepare_dagster_home(warehouse: Path) -> Path:
+    """Writes the project's settings into the folder of the warehouse's Dagster instance.
 
-    Where the environment names a database for it, its runs are there. Raises DagsterStorageError.
+    Returns the folder. Where the environment names a database, the runs are kept there. Raises
+    DagsterStorageError.
     """
     home = warehouse / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     settings = PROJECT_ROOT / "dagster.yaml"
     written = settings.read_text() if settings.exists() else ""
-    if _names_database():
+    if _use_database():
         written += _ON_POSTGRESQL
-    # Several machines may share the folder: whoever reads sees all of it.
+    # Several machines may share the folder: none may read half a file.
     part = home / f"dagster.yaml.{os.getpid()}.part"
     part.write_text(written)
     part.replace(home / "dagster.yaml")
     return home
 
 
-def _names_database() -> bool:
-    """Whether the environment names a database for runs; has the variable itself hold it."""
-    named = read_variable(os.environ, DAGSTER_AT, DagsterStorageError)
+def _use_database() -> bool:
+    """Tells whether the environment names a database, and puts its address into the variable."""
+    named = read_variable(os.environ, DAGSTER_DATABASE, DagsterStorageError)
     if named is None:
         return False
     scheme, _, rest = named.strip().partition("://")
     if scheme not in {"postgresql", "postgresql+psycopg2"} or not rest:
-        msg = f"{DAGSTER_AT} names no database: postgresql://user:password@host:5432/name"
+        msg = (
+            f"{DAGSTER_DATABASE} names no database: write postgresql://user:password@host:5432/name"
+        )
         raise DagsterStorageError(msg)
     if find_spec("dagster_postgres") is None:
-        msg = f"{DAGSTER_AT} is set: install ccgi-pipeline[workers], which has dagster_postgres"
+        msg = (
+            f"{DAGSTER_DATABASE} is set: install ccgi-pipeline[workers], which has dagster_postgres"
+        )
         raise DagsterStorageError(msg)
-    os.environ[DAGSTER_AT] = f"postgresql+psycopg2://{rest}"
-    os.environ.pop(f"{DAGSTER_AT}_FILE", None)
+    os.environ[DAGSTER_DATABASE] = f"postgresql+psycopg2://{rest}"
+    os.environ.pop(f"{DAGSTER_DATABASE}_FILE", None)
     return True
 
 
-def folder_variables(folders: PipelinePaths) -> dict[str, str]:
-    """The environment variables that name ``folders`` to the definitions."""
+def build_folder_variables(folders: PipelinePaths) -> dict[str, str]:
+    """Returns the environment variables that name ``folders`` to the definitions."""
     return {
         INBOX: str(folders.inbox.absolute()),
         OUTBOX: str(folders.outbox.absolute()),
@@ -84,19 +92,22 @@ def folder_variables(folders: PipelinePaths) -> dict[str, str]:
     }
 
 
-def end_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Nobody else writes, so what still counts as running was killed; it would block the queue."""
+def fail_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Records as failed the runs whose process was killed: they would block the queue.
+
+    Call it only while no other process writes: then no run can be under way.
+    """
     running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
     for record in instance.get_run_records(filters=running):
         fail_run(instance, record.dagster_run, "The process that ran this night was killed.")
 
 
 def delete_runs(warehouse: Path, selection: PurgeSelection) -> int:
-    """Removes the runs from before a day with all their events, or a district's partition.
+    """Deletes the runs from before a day with all their events, or a district's partition.
 
-    Returns how many runs went.
+    Returns the number of runs deleted.
     """
-    with dg.DagsterInstance.from_config(str(dagster_home(warehouse))) as instance:
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(warehouse))) as instance:
         if selection.district:
             instance.delete_dynamic_partition(DISTRICTS.name or "", selection.district)
             return 0
@@ -105,7 +116,7 @@ def delete_runs(warehouse: Path, selection: PurgeSelection) -> int:
         old = [record.dagster_run.run_id for record in before]
         for run_id in old:
             instance.delete_run(run_id)
-        # Of each asset its newest event is kept apart.
+        # Dagster keeps the newest event of each asset apart from its run.
         instance.wipe_assets(
             [
                 record.asset_entry.asset_key
@@ -118,19 +129,21 @@ def delete_runs(warehouse: Path, selection: PurgeSelection) -> int:
 
 
 @contextmanager
-def translated_errors(folders: PipelinePaths) -> Iterator[None]:
-    """Has what goes wrong in the orchestrator itself, such as a full disk, be an error of ours."""
+def translate_errors(folders: PipelinePaths) -> Iterator[None]:
+    """Translates errors of Dagster itself, such as a full disk, into pipeline errors."""
     try:
         yield
     except library_errors() as error:
         raise to_pipeline_error(error, folders.write_folders) from None
 
 
-def check_from_outside(folders: PipelinePaths, *, notify: bool) -> tuple[list[Alert], list[str]]:
-    """What a look at the machinery finds (``heartbeat.check_health``), without its daemon."""
-    os.environ.update(folder_variables(folders))
+def check_health_from_outside(
+    folders: PipelinePaths, *, notify: bool
+) -> tuple[list[Alert], list[str]]:
+    """Checks the health of the pipeline without Dagster's daemon (``heartbeat.check_health``)."""
+    os.environ.update(build_folder_variables(folders))
     with (
-        translated_errors(folders),
-        dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance,
+        translate_errors(folders),
+        dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as instance,
     ):
         return check_health(folders, instance, watcher=FROM_OUTSIDE, notify=notify)

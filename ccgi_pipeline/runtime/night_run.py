@@ -1,4 +1,7 @@
-"""One run of the night's job from the command line, with the same definitions as the UI."""
+"""One run of the night's job from the command line, with the same definitions as the UI.
+
+Belongs here: starting the job, what failed in it, and whether there is anything to do at all.
+"""
 
 import functools
 import hashlib
@@ -12,7 +15,7 @@ import dagster as dg
 
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.definitions import defs
-from ccgi_pipeline.defs.automation import DAILY_ASSETS, for_date, night_job
+from ccgi_pipeline.defs.automation import DAILY_ASSETS, configure_night, night_job
 from ccgi_pipeline.defs.drops import SERVERS_ANSWER
 from ccgi_pipeline.defs.heartbeat import find_failed_steps
 from ccgi_pipeline.defs.workers import workers
@@ -27,52 +30,54 @@ from ccgi_pipeline.nightly.summary import (
 )
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.runtime.dagster_instance import (
-    dagster_home,
-    end_dead_runs,
-    folder_variables,
-    translated_errors,
+    build_folder_variables,
+    fail_dead_runs,
+    prepare_dagster_home,
+    translate_errors,
 )
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 
 
 class NightFailedError(PermanentError):
-    """A step of the night failed, or a blocking check. What was committed before stays."""
+    """A step of the night or a blocking check failed. What was committed before stays."""
 
 
 def run_night(folders: PipelinePaths, on: date) -> NightSummary:
-    """Runs the job for the night of ``on``; a quiet one, only what a new day changes.
+    """Runs the job for the night of ``on``; without new files, only what a new day changes.
 
-    Where a quiet night was run before and its reports lie as they were written, nothing is run.
-    Raises NightFailedError naming the steps that failed, WarehouseBusyError where another night
-    is on, WorkersError.
+    If that was done before and the reports are as they were written, nothing is run. Raises
+    NightFailedError with the steps that failed, WarehouseBusyError if another night is running,
+    WorkersError.
     """
-    os.environ.update(folder_variables(folders))
-    workers()  # settings that do not fit are told before anything is touched
+    os.environ.update(build_folder_variables(folders))
+    workers()  # wrong settings are reported before anything is touched
     with exclusive_writer(folders.warehouse):
-        home = dagster_home(folders.warehouse)
+        home = prepare_dagster_home(folders.warehouse)
         before = read_night_start(folders)
         waits = has_pending_deliveries(folders.warehouse)
-        if before.quiet and not waits and _as_we_left_it(folders, on, before):
+        if before.quiet and not waits and _is_unchanged(folders, on, before):
             return summarize_night(folders, on, before)
-    config = for_date(on.isoformat()).to_config_dict()  # type: ignore[no-untyped-call]
+    config = configure_night(on.isoformat()).to_config_dict()  # type: ignore[no-untyped-call]
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
     selection = [*DAILY_ASSETS] if before.quiet else None
-    with translated_errors(folders), dg.DagsterInstance.from_config(str(home)) as instance:
-        result = _executed(instance, folders, config, selection)
+    with translate_errors(folders), dg.DagsterInstance.from_config(str(home)) as instance:
+        result = _execute_job(instance, folders, config, selection)
         if not result.success:
             failures = find_failed_steps(result.all_events)
-            # Of others' errors the kind alone is told: their words may hold values.
+            # Messages of other libraries may hold values: of their errors only the kind is shown.
             failed = [
                 f"{s.step} failed: {s.words}" if s.words else f"{s.step} failed ({s.error})"
                 for s in failures
             ]
             raise NightFailedError("\n".join(failed) or "a blocking check failed")
-    _remember(folders, on)
-    return replace(summarize_night(folders, on, before), not_had=_not_had(result.all_events))
+    _save_fingerprint(folders, on)
+    return replace(
+        summarize_night(folders, on, before), unreachable=_list_unreachable(result.all_events)
+    )
 
 
-def _not_had(events: Iterable[dg.DagsterEvent]) -> tuple[str, ...]:
-    """What the night's look into the inboxes could not have."""
+def _list_unreachable(events: Iterable[dg.DagsterEvent]) -> tuple[str, ...]:
+    """Returns what could not be fetched from the inboxes, and why."""
     judged = (
         event.asset_check_evaluation_data
         for event in events
@@ -82,27 +87,27 @@ def _not_had(events: Iterable[dg.DagsterEvent]) -> tuple[str, ...]:
     return tuple(str(told.value) for one in asked for told in one.metadata.values())
 
 
-def _executed(
+def _execute_job(
     instance: dg.DagsterInstance,
     folders: PipelinePaths,
     config: dict[str, object],
     selection: Sequence[dg.AssetKey] | None,
 ) -> dg.ExecuteInProcessResult | dg.JobExecutionResult:
-    """Executes the job in this process; with several workers, this one only leads."""
+    """Executes the job in this process; with several workers, it only leads them."""
     if not workers().several:
-        end_dead_runs(instance)
+        fail_dead_runs(instance)
         return night().execute_in_process(
             instance=instance, run_config=config, raise_on_error=False, asset_selection=selection
         )
     with exclusive_writer(folders.warehouse):
-        end_dead_runs(instance)
+        fail_dead_runs(instance)
     return dg.execute_job(
         dg.reconstructable(night), instance, run_config=config, asset_selection=selection
     )
 
 
 def night() -> dg.JobDefinition:
-    """The job; workers make it again by this function's name."""
+    """Returns the job. Workers build it again by calling this function by its name."""
     return _night()
 
 
@@ -111,22 +116,22 @@ def _night() -> dg.JobDefinition:
     return defs().resolve_job_def(night_job.name)
 
 
-_LEFT = "reported.sha256"
-"""What a night leaves in the warehouse folder, to know its own work again."""
+_FINGERPRINT_FILE = "reported.sha256"
+"""A file of the warehouse folder: the fingerprint of the last night."""
 
 
-def _as_we_left_it(folders: PipelinePaths, on: date, before: NightStart) -> bool:
-    left = folders.warehouse / _LEFT
-    return left.exists() and left.read_text() == _fingerprint(folders, on, before)
+def _is_unchanged(folders: PipelinePaths, on: date, before: NightStart) -> bool:
+    saved = folders.warehouse / _FINGERPRINT_FILE
+    return saved.exists() and saved.read_text() == _compute_fingerprint(folders, on, before)
 
 
-def _remember(folders: PipelinePaths, on: date) -> None:
-    fingerprint = _fingerprint(folders, on, NightStart(read_last_position(folders)))
-    (folders.warehouse / _LEFT).write_text(fingerprint)
+def _save_fingerprint(folders: PipelinePaths, on: date) -> None:
+    fingerprint = _compute_fingerprint(folders, on, NightStart(read_last_position(folders)))
+    (folders.warehouse / _FINGERPRINT_FILE).write_text(fingerprint)
 
 
-def _fingerprint(folders: PipelinePaths, on: date, before: NightStart) -> str:
-    """Of all that the reports of ``on`` hang on, code and settings included, and of their files."""
+def _compute_fingerprint(folders: PipelinePaths, on: date, before: NightStart) -> str:
+    """Hashes all that the reports of ``on`` depend on, with code and settings, and their files."""
     package = Path(__file__).parents[1]
     files = [
         *(

@@ -12,9 +12,9 @@ import dagster as dg
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.runtime.dagster_instance import (
     PROJECT_ROOT,
-    dagster_home,
-    end_dead_runs,
-    folder_variables,
+    build_folder_variables,
+    fail_dead_runs,
+    prepare_dagster_home,
 )
 from ccgi_pipeline.warehouse.storage.connection import upgrade_tables, warehouse_exists
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
@@ -25,8 +25,12 @@ def serve_ui(folders: PipelinePaths, port: int, *, read_only: bool = False) -> i
 
     A daemon runs beside it; not where it is ``read_only``: then nothing can be started or changed.
     """
-    home = dagster_home(folders.warehouse)
-    variables = {**os.environ, **folder_variables(folders), "DAGSTER_HOME": str(home.absolute())}
+    home = prepare_dagster_home(folders.warehouse)
+    variables = {
+        **os.environ,
+        **build_folder_variables(folders),
+        "DAGSTER_HOME": str(home.absolute()),
+    }
     workspace = str(PROJECT_ROOT / "workspace.yaml")
     scripts = Path(sys.executable).parent
     server = [
@@ -41,7 +45,7 @@ def serve_ui(folders: PipelinePaths, port: int, *, read_only: bool = False) -> i
     if read_only:
         return _serve([[*server, "--read-only"]], variables)
     with dg.DagsterInstance.from_config(str(home)) as instance, exclusive_writer(folders.warehouse):
-        end_dead_runs(instance)
+        fail_dead_runs(instance)
         if warehouse_exists(folders.warehouse):
             upgrade_tables(folders.warehouse)  # the sensor reads it before any night
     daemon = [f"{scripts / 'dagster-daemon'}", "run", "-w", workspace]

@@ -17,7 +17,7 @@ import ccgi_pipeline
 from ccgi_pipeline.common.errors import PermanentError, PipelineError, TransientError
 from ccgi_pipeline.common.runbook import PAGE, runbook_link
 from ccgi_pipeline.definitions import defs
-from ccgi_pipeline.defs.checks import check_spec
+from ccgi_pipeline.defs.checks import build_check
 from ccgi_pipeline.monitoring.alerts.types import AlertKind
 from ccgi_pipeline.monitoring.health import list_error_types
 from ccgi_pipeline.profiles import HEARTBEAT_FINDINGS, NOTICE_KINDS
@@ -96,7 +96,7 @@ def test_every_check_leads_to_its_section() -> None:
 def test_a_deployers_own_page_is_linked_as_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CCGI_RUNBOOK_URL", "https://wiki.example.org/runbook")
     link = "https://wiki.example.org/runbook#table_is_sound"
-    linked = check_spec("table_is_sound", "an_asset", "Sound.").metadata["runbook"]
+    linked = build_check("table_is_sound", "an_asset", "Sound.").metadata["runbook"]
     assert linked == dg.MetadataValue.url(link)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ccgi_pipeline.defs.district_status import AUDITED, STANDING, district_standing
+from ccgi_pipeline.defs.district_status import AUDITED, DISTRICT_STATUS, district_status
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.operations import audit_log
@@ -35,12 +35,12 @@ def folders(tmp_path: Path) -> PipelinePaths:
 def _look(folders: PipelinePaths, instance: dg.DagsterInstance) -> dg.AssetCheckEvaluation:
     places = {name: f"{getattr(folders, name)}" for name in ("inbox", "outbox", "warehouse")}
     done = dg.materialize(
-        [district_standing],
+        [district_status],
         instance=instance,
         resources={"night": NightDate(date=ON.isoformat()), "warehouse": Warehouse(**places)},
     )
     (check,) = done.get_asset_check_evaluations()
-    assert (check.check_name, check.asset_key) == (AUDITED, dg.AssetKey(STANDING))
+    assert (check.check_name, check.asset_key) == (AUDITED, dg.AssetKey(DISTRICT_STATUS))
     return check
 
 

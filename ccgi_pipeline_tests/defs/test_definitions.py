@@ -16,7 +16,7 @@ from ccgi_pipeline.definitions import FRESH, OWNERS, apply_policy, defs
 from ccgi_pipeline.defs.automation import DAILY_ASSETS, every_night
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
 from ccgi_pipeline.reports.registry import REPORTS
-from ccgi_pipeline.runtime.dagster_instance import dagster_home
+from ccgi_pipeline.runtime.dagster_instance import prepare_dagster_home
 
 PROJECT = Path(__file__).parents[2]
 
@@ -52,7 +52,7 @@ def test_there_is_an_asset_for_every_feed_family_report_and_step(
         "identity_uniqueness",
         "deliveries",
         "district_night",
-        "district_standing",
+        "district_status",
     }
 
 
@@ -104,7 +104,7 @@ def test_what_every_night_makes_is_stale_without_one(
 ) -> None:
     judged = {name for name, spec in specs.items() if spec.freshness_policy is not None}
     assert judged == {key.to_user_string() for key in DAILY_ASSETS}
-    with dg.DagsterInstance.from_config(str(dagster_home(tmp_path))) as instance:
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(tmp_path))) as instance:
         assert instance.freshness_enabled
 
 

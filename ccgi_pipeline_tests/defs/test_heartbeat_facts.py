@@ -9,15 +9,15 @@ import dagster as dg
 import pytest
 
 from ccgi_pipeline.definitions import defs
-from ccgi_pipeline.defs.automation import for_date
+from ccgi_pipeline.defs.automation import configure_night
 from ccgi_pipeline.defs.delivery import ALL_SENT, DELIVERIES
 from ccgi_pipeline.defs.heartbeat import read_orchestrator_state
 from ccgi_pipeline.monitoring.health import FailedRun, FailedStep
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.runtime.dagster_instance import (
-    dagster_home,
-    end_dead_runs,
-    folder_variables,
+    build_folder_variables,
+    fail_dead_runs,
+    prepare_dagster_home,
 )
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 from ccgi_pipeline_tests.nightly.nights import ON, folders_in
@@ -26,14 +26,14 @@ from ccgi_pipeline_tests.nightly.nights import ON, folders_in
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PipelinePaths:
     made = folders_in(tmp_path)
-    for name, value in folder_variables(made).items():
+    for name, value in build_folder_variables(made).items():
         monkeypatch.setenv(name, value)
     return made
 
 
 @pytest.fixture
 def instance(folders: PipelinePaths) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as opened:
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as opened:
         yield opened
 
 
@@ -44,7 +44,7 @@ def night(instance: dg.DagsterInstance) -> bool:
         .resolve_job_def("night")
         .execute_in_process(
             instance=instance,
-            run_config=for_date(ON.isoformat()).to_config_dict(),
+            run_config=configure_night(ON.isoformat()).to_config_dict(),
             raise_on_error=False,
             asset_selection=[dg.AssetKey("received_drops")],
         )
@@ -73,7 +73,7 @@ def test_a_run_whose_process_was_killed_has_failed_without_a_step(
     instance: dg.DagsterInstance,
 ) -> None:
     instance.create_run_for_job(defs().resolve_job_def("night"), status=dg.DagsterRunStatus.STARTED)
-    end_dead_runs(instance)
+    fail_dead_runs(instance)
     assert read_orchestrator_state(instance).failed == [FailedRun("night", ())]
 
 

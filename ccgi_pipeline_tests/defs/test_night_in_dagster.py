@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from ccgi_pipeline.definitions import defs
-from ccgi_pipeline.defs.automation import for_date
+from ccgi_pipeline.defs.automation import configure_night
 from ccgi_pipeline.defs.feeds import ROSTERS_STAND, RULES_ARE_MET, TABLE_IS_SOUND
 from ccgi_pipeline.defs.receipts import DISTRICTS, DROPS_ARE_ACCEPTED, FILES_ARE_GOOD
 from ccgi_pipeline.feeds.registry import FEEDS
@@ -20,7 +20,7 @@ from ccgi_pipeline.nightly.load import load_family
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.report import WrittenReport, count_students_in_aggregates, open_reports
 from ccgi_pipeline.nightly.verify import verify_family
-from ccgi_pipeline.runtime.dagster_instance import dagster_home, folder_variables
+from ccgi_pipeline.runtime.dagster_instance import build_folder_variables, prepare_dagster_home
 from ccgi_pipeline.runtime.night_run import NightFailedError, run_night
 from ccgi_pipeline.warehouse.storage.schema import transaction
 from ccgi_pipeline_tests.nightly.inboxes import (
@@ -75,7 +75,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     broken = folders.inbox / BAD / "transcript" / "StudentTemplate_20261122.csv"
     broken.write_bytes(b"this,is,no,header\n1,2,3,4\n")
     run_night(folders, ON)
-    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as instance:
         yield Night(folders, instance)
 
 
@@ -117,7 +117,7 @@ def test_a_district_that_mended_its_file_is_told_to_be_green_again_once(tmp_path
     for number in ("2000000001", "2000000002"):
         put_roster(folders.inbox, BAD, [student(number, PALM_SPRINGS_HIGH)])
         run_night(folders, ON)
-    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as instance:
         night = Night(folders, instance)
         assert night.evaluations(BAD) == [True, False]
         told = instance.fetch_materializations(dg.AssetKey("district_night"), 10).records
@@ -125,15 +125,15 @@ def test_a_district_that_mended_its_file_is_told_to_be_green_again_once(tmp_path
 
 
 def test_who_stands_badly_is_shown_in_one_table(night: Night) -> None:
-    records = night.instance.fetch_materializations(dg.AssetKey("district_standing"), 10).records
+    records = night.instance.fetch_materializations(dg.AssetKey("district_status"), 10).records
     shown, before = (record.asset_materialization.metadata for record in records)
-    (row,) = shown["who stands badly"].value.splitlines()[2:]
+    (row,) = shown["districts that need attention"].value.splitlines()[2:]
     assert row == (
         f"| Palm Springs Unified ({BAD}) | transcript | rejected | 2026-11-22 | 0 | 2 of 2 |"
     )
-    assert len(shown["everybody"].value.splitlines()) == 4
-    assert (shown["senders"].value, shown["to be looked at"].value) == (2, 1)
-    assert before["who stands badly"].value == "Nobody."
+    assert len(shown["all districts"].value.splitlines()) == 4
+    assert (shown["senders"].value, shown["need attention"].value) == (2, 1)
+    assert before["districts that need attention"].value == "None."
 
 
 def test_a_failed_check_leads_to_the_rule_and_the_count(night: Night) -> None:
@@ -182,7 +182,7 @@ def test_a_quiet_night_writes_its_reports_and_loads_no_feed_again(tmp_path: Path
     tomorrow = date(2026, 11, 23)
     told = run_night(folders, tomorrow)
     assert (told.verdicts, told.reports) == ([], 27)
-    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as instance:
         (newest, _) = instance.get_runs()
         made = {
             record.asset_key.to_user_string()
@@ -195,7 +195,7 @@ def test_a_quiet_night_writes_its_reports_and_loads_no_feed_again(tmp_path: Path
 
 
 def _runs(folders: PipelinePaths) -> int:
-    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as instance:
         return len(instance.get_runs())
 
 
@@ -224,7 +224,7 @@ def _killed_job() -> None:
 
 def test_a_night_that_was_killed_does_not_count_as_running_for_ever(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
-    home = str(dagster_home(folders.warehouse))
+    home = str(prepare_dagster_home(folders.warehouse))
     with dg.DagsterInstance.from_config(home) as instance:
         dead = instance.create_run_for_job(_killed_job)
         instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "night"), dead.run_id)
@@ -240,17 +240,17 @@ def test_one_district_can_be_run_by_hand_and_touches_no_other(
     folders = folders_in(tmp_path)
     put_roster(folders.inbox, GOOD, students(["1000000001"], HAYWARD_HIGH))
     put_roster(folders.inbox, BAD, [student("2000000001", PALM_SPRINGS_HIGH)])
-    for name, value in folder_variables(folders).items():
+    for name, value in build_folder_variables(folders).items():
         monkeypatch.setenv(name, value)
     loaded = defs()
-    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as instance:
         instance.add_dynamic_partitions(DISTRICTS.name, [GOOD])
         result = dg.materialize(
             [asset for asset in loaded.assets if _is_district_night(asset)],
             instance=instance,
             partition_key=GOOD,
             resources=loaded.resources,
-            run_config=for_date("2026-11-22"),
+            run_config=configure_night("2026-11-22"),
         )
     assert result.success
     assert {path.name for path in folders.outbox.iterdir()} == {"HaywardUnified"}

@@ -28,7 +28,11 @@ import pytest
 from ccgi_pipeline.defs.workers import WorkersError, executor_of, workers
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.summary import NightSummary
-from ccgi_pipeline.runtime.dagster_instance import DAGSTER_AT, DagsterStorageError, dagster_home
+from ccgi_pipeline.runtime.dagster_instance import (
+    DAGSTER_DATABASE,
+    DagsterStorageError,
+    prepare_dagster_home,
+)
 from ccgi_pipeline.runtime.night_run import run_night
 from ccgi_pipeline.synthetic import generate
 from ccgi_pipeline_tests.nightly.nights import (
@@ -69,7 +73,7 @@ class Several:
             "CCGI_WORKERS": f"{WORKERS}",
             "CCGI_EXECUTOR": "celery",
             "CCGI_BROKER": self._address(self.broker),
-            DAGSTER_AT: self._address(self.runs),
+            DAGSTER_DATABASE: self._address(self.runs),
         }
 
     def _address(self, database: str) -> str:
@@ -411,9 +415,9 @@ def test_dagsters_runs_lie_where_the_environment_says(
     address = f"postgresql://{USER}:{word}@127.0.0.1:{database_server.port}/{runs}"
     secret = tmp_path / "secret"
     secret.write_text(address)
-    monkeypatch.delenv(DAGSTER_AT, raising=False)
-    monkeypatch.setenv(f"{DAGSTER_AT}_FILE", str(secret))
-    home = dagster_home(tmp_path / "warehouse")
+    monkeypatch.delenv(DAGSTER_DATABASE, raising=False)
+    monkeypatch.setenv(f"{DAGSTER_DATABASE}_FILE", str(secret))
+    home = prepare_dagster_home(tmp_path / "warehouse")
     assert word not in (home / "dagster.yaml").read_text()
     with dg.DagsterInstance.from_config(str(home)) as instance:
         instance.add_dynamic_partitions("district", ["3367173"])
@@ -425,6 +429,6 @@ def test_dagsters_runs_lie_where_the_environment_says(
 def test_a_database_of_runs_that_is_none_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(DAGSTER_AT, "mysql://somewhere")
+    monkeypatch.setenv(DAGSTER_DATABASE, "mysql://somewhere")
     with pytest.raises(DagsterStorageError, match="names no database"):
-        dagster_home(tmp_path)
+        prepare_dagster_home(tmp_path)

@@ -20,7 +20,7 @@ from ccgi_pipeline.defs.automation import new_drops, night_job
 from ccgi_pipeline.defs.delivery import ALL_SENT, DELIVERIES
 from ccgi_pipeline.defs.resources import NightFolders
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.runtime.dagster_instance import dagster_home, folder_variables
+from ccgi_pipeline.runtime.dagster_instance import build_folder_variables, prepare_dagster_home
 from ccgi_pipeline_tests.delivery.exchange import deliveries, use_server
 from ccgi_pipeline_tests.nightly.inboxes import (
     HAYWARD,
@@ -98,14 +98,14 @@ def round_(tmp_path_factory: pytest.TempPathFactory, sshd: OpenSsh) -> Iterator[
     bad = student("0000000001", HAYWARD_HIGH, DateOfBirth="yesterday")
     put_roster(sent, HAYWARD, [*students(numbered(1000, 5), HAYWARD_HIGH), bad])
     put_events(sent, [application("0000001000", "CCCApply", "Launched", "Some College")])
-    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as instance:
         taken = Round(folders, sshd, sent, instance)
         taken.sftp(
             f"put -R {sent}/{HAYWARD} {_BELOW}/uploads/",
             f"put -R {sent}/platform {_BELOW}/uploads/",
         )
         with pytest.MonkeyPatch.context() as patched:
-            for name, value in folder_variables(folders).items():
+            for name, value in build_folder_variables(folders).items():
                 patched.setenv(name, value)
             _tick_until_asked(taken)
             yield taken

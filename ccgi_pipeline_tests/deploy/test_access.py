@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ccgi_pipeline.runtime.dagster_instance import dagster_home
+from ccgi_pipeline.runtime.dagster_instance import prepare_dagster_home
 from ccgi_pipeline_tests.nightly.nights import folders_in
 
 PROJECT = Path(__file__).parents[2]
@@ -108,7 +108,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     """The UI, the one for viewers, and the shipped Caddyfile before both."""
     root = tmp_path_factory.mktemp("access")
     folders = folders_in(root)
-    dagster_home(folders.warehouse)
+    prepare_dagster_home(folders.warehouse)
     ccgi = [sys.executable, Path(sys.executable).with_name("ccgi"), "ui"]
     at = ["--inbox", folders.inbox, "--outbox", folders.outbox, "--warehouse", folders.warehouse]
     ports = [free_port() for _ in range(4)]

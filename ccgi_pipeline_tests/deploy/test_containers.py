@@ -20,7 +20,7 @@ import yaml
 
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.defs.workers import executor_of, workers
-from ccgi_pipeline.runtime.dagster_instance import DAGSTER_AT
+from ccgi_pipeline.runtime.dagster_instance import DAGSTER_DATABASE
 from ccgi_pipeline.warehouse.storage.location import read_server
 from ccgi_pipeline_tests.postgresql import USER, PostgreSql
 
@@ -199,7 +199,7 @@ def test_the_settings_of_the_containers_are_ones_that_work_together(secrets: Pat
     databases = (COMPOSE / "databases.sql").read_text()
     made = {*re.findall(r"CREATE DATABASE (\w+);", databases)}
     made.add(_compose()["services"]["postgres"]["environment"]["POSTGRES_DB"])
-    runs = Path(environment[f"{DAGSTER_AT}_FILE"]).read_text()
+    runs = Path(environment[f"{DAGSTER_DATABASE}_FILE"]).read_text()
     wanted = {address.rpartition("/")[2] for address in (settings.broker or "", runs)}
     assert {server.database, *wanted} == made
     assert f":{server.password}@{server.host}:" in (settings.broker or "")

@@ -7,7 +7,7 @@ import dagster as dg
 from ccgi_pipeline.defs.heartbeat import HeartbeatError, heartbeat
 from ccgi_pipeline.defs.resources import NightFolders
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.runtime.dagster_instance import check_from_outside
+from ccgi_pipeline.runtime.dagster_instance import check_health_from_outside
 
 
 def tick(folders: PipelinePaths, instance: dg.DagsterInstance) -> tuple[bool, str]:
@@ -24,6 +24,6 @@ def tick(folders: PipelinePaths, instance: dg.DagsterInstance) -> tuple[bool, st
 
 def pages(folders: PipelinePaths) -> dict[str, str]:
     """What ``ccgi heartbeat --notify`` finds: words by page of the runbook."""
-    found, unsent = check_from_outside(folders, notify=True)
+    found, unsent = check_health_from_outside(folders, notify=True)
     assert unsent == []
     return {alert.page: alert.words for alert in found}

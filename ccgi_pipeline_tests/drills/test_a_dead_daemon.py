@@ -16,7 +16,7 @@ import pytest
 
 from ccgi_pipeline.intake.inbox_state import read_last_scan
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.runtime.dagster_instance import dagster_home, folder_variables
+from ccgi_pipeline.runtime.dagster_instance import build_folder_variables, prepare_dagster_home
 from ccgi_pipeline_tests.drills.looking import pages, tick
 from ccgi_pipeline_tests.monitoring.alerts.receivers import Webhook
 from ccgi_pipeline_tests.nightly.nights import folders_in
@@ -46,8 +46,8 @@ def test_a_killed_daemon_and_a_stopped_sensor_are_told_by_the_next_look_from_out
     tmp_path: Path, hook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = folders_in(tmp_path)
-    home = dagster_home(folders.warehouse)
-    for name, value in {**folder_variables(folders), "DAGSTER_HOME": str(home)}.items():
+    home = prepare_dagster_home(folders.warehouse)
+    for name, value in {**build_folder_variables(folders), "DAGSTER_HOME": str(home)}.items():
         monkeypatch.setenv(name, value)
     settings(folders, 10)
 
@@ -85,7 +85,7 @@ def test_a_killed_daemon_and_a_stopped_sensor_are_told_by_the_next_look_from_out
 
 def _the_one_inside_sees_it_too(folders: PipelinePaths) -> None:
     """As it would in a daemon of which only the sensor's thread hangs."""
-    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as instance:
         red, words = tick(folders, instance)
     assert red
     assert "the sensor new_drops is switched off" in words

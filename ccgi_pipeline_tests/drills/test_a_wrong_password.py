@@ -10,7 +10,7 @@ import pytest
 from ccgi_pipeline.defs.automation import ServersRefuseError, new_drops
 from ccgi_pipeline.defs.resources import NightFolders
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.runtime.dagster_instance import dagster_home
+from ccgi_pipeline.runtime.dagster_instance import prepare_dagster_home
 from ccgi_pipeline_tests.delivery.exchange import PRIVATE_KEY
 from ccgi_pipeline_tests.drills.looking import tick
 from ccgi_pipeline_tests.monitoring.alerts.receivers import Webhook
@@ -32,7 +32,7 @@ def test_a_server_that_no_longer_takes_our_login_is_told_at_once_and_once(
     folders = folders_in(tmp_path)
     with (
         FaultyServer(root, Fault.WRONG_CREDENTIALS, Direction.DOWN, times=None) as server,
-        dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance,
+        dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as instance,
     ):
         at = server.as_server()
         monkeypatch.setenv(PRIVATE_KEY, server.credentials().private_key or "")

@@ -41,7 +41,7 @@ from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import poll_inboxes
 from ccgi_pipeline.operations.rebuild import rebuild_files
 from ccgi_pipeline.operations.replay import preview_replay
-from ccgi_pipeline.runtime.dagster_instance import dagster_home
+from ccgi_pipeline.runtime.dagster_instance import prepare_dagster_home
 from ccgi_pipeline.runtime.night_run import run_night as run_dagster_night
 from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection
 from ccgi_pipeline.warehouse.storage import location
@@ -147,7 +147,7 @@ def _first_night(nights: Nights) -> None:
 
 
 def _runs(folders: PipelinePaths) -> int:
-    with dg.DagsterInstance.from_config(str(dagster_home(folders.warehouse))) as instance:
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as instance:
         return instance.get_runs_count()
 
 

@@ -24,7 +24,7 @@ from dagster_graphql.test.utils import execute_dagster_graphql
 
 from ccgi_pipeline.intake.archive import ArchiveDamagedError
 from ccgi_pipeline.monitoring.support_bundle import bundle
-from ccgi_pipeline.runtime.dagster_instance import folder_variables
+from ccgi_pipeline.runtime.dagster_instance import build_folder_variables
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline_tests.nightly.nights import bytes_below
 from ccgi_pipeline_tests.privacy.nights import Nights
@@ -202,7 +202,7 @@ def graphql(nights: Nights) -> Parts:
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # Dagster tells itself what it is about to change
-        for name, value in folder_variables(nights.folders).items():
+        for name, value in build_folder_variables(nights.folders).items():
             patch.setenv(name, value)
         with in_process_test_workspace(instance, origin) as workspace:
             answer = execute_dagster_graphql(workspace, _ASKED.replace("SELECTOR", _SELECTOR))

@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 
 from ccgi_pipeline.feeds.registry import FEEDS
-from ccgi_pipeline.runtime.dagster_instance import dagster_home
+from ccgi_pipeline.runtime.dagster_instance import prepare_dagster_home
 from ccgi_pipeline.warehouse.storage.column_classes import PIPELINE_COLUMN_CLASSES
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline.warehouse.storage.schema import PIPELINE_TABLES, quote_identifier
@@ -146,7 +146,7 @@ def test_a_canary_is_found_however_it_is_spelled(
 
 
 def test_the_words_of_an_error_are_in_no_support_bundle(copy: Nights) -> None:
-    home = str(dagster_home(copy.folders.warehouse))
+    home = str(prepare_dagster_home(copy.folders.warehouse))
     with dg.DagsterInstance.from_config(home) as instance:
         LEAKS["an exception"](instance, f"no file {LEAK} Roster.csv in transcript")
     parts = PLACES["support bundle"](copy)
@@ -173,7 +173,7 @@ def copy(nights: Nights, tmp_path: Path) -> Nights:
 
 def test_every_leak_that_dagster_stores_is_found(copy: Nights) -> None:
     leaking = {leak: word("lastname", number) for number, leak in enumerate(LEAKS)}
-    home = str(dagster_home(copy.folders.warehouse))
+    home = str(prepare_dagster_home(copy.folders.warehouse))
     with dg.DagsterInstance.from_config(home) as instance:
         for leak, value in leaking.items():
             LEAKS[leak](instance, value)
@@ -189,7 +189,7 @@ def test_a_library_quotes_what_it_could_not_read(library: str) -> None:
 
 
 def test_a_library_that_quotes_a_value_in_a_step_is_told_by_kind_and_place(copy: Nights) -> None:
-    home = str(dagster_home(copy.folders.warehouse))
+    home = str(prepare_dagster_home(copy.folders.warehouse))
     with dg.DagsterInstance.from_config(home) as instance:
         failed = fail_without_words(instance, LEAK)
     assert failed == len(faults_of_libraries(LEAK))
@@ -225,7 +225,7 @@ def _on_the_server(nights: Nights) -> None:
 
 
 def _in_the_name_of_a_job(nights: Nights) -> None:
-    home = str(dagster_home(nights.folders.warehouse))
+    home = str(prepare_dagster_home(nights.folders.warehouse))
     with dg.DagsterInstance.from_config(home) as instance:
         dg.JobDefinition(name=LEAK, graph_def=dg.GraphDefinition("nothing")).execute_in_process(
             instance=instance
