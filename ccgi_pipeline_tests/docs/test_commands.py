@@ -36,6 +36,7 @@ CANNOT_RUN: Mapping[str, str] = {
     r"make run": "it makes an environment first; `ccgi demo` is tested by itself",
     r"make test": "it runs this test",
     r"make ui": _SERVER,
+    r".venv/bin/pytest .*": "it is one of these tests",
     r"source .venv/bin/activate": "the environment of a checkout; the tests bring their own",
     r"eval .*zsh_source.*": _OTHER_SHELL,
     r".*fish_source.*": _OTHER_SHELL,
