@@ -23,7 +23,7 @@ _keys = folder_option(
     "The folder of sshd's AuthorizedKeysFile FOLDER/%u.",
     title="folder of public keys",
 )
-_by = click.option("--by", required=True, help="Who does this: your name.")
+_by = click.option("--by", required=True, help="Your name.")
 
 
 @click.group()
@@ -34,7 +34,7 @@ def access() -> None:
 @access.command("list", epilog=EXAMPLE.format("ccgi access list"))
 @_keys
 def list_(keys: Path) -> None:
-    """Shows who can come in: account, key, since when, by whom."""
+    """Shows the accounts with their keys, since when and by whom they were set."""
     from ccgi_pipeline.sftp import district_keys
 
     try:
@@ -131,7 +131,7 @@ def revoke(account: str, keys: Path, by: str) -> None:
         district_keys.revoke_keys(keys, account, by=by)
     except PipelineError as wrong:
         raise click.ClickException(str(wrong)) from None
-    click.echo(f"{account} is open to nobody.")
+    click.echo(f"{account} has no key now: nobody can log in.")
     _end_sessions(account)
 
 
@@ -145,4 +145,4 @@ def _end_sessions(account: str) -> None:
             f"as root: pkill -u {account} sshd"
         )
     elif ended:
-        click.echo(f"Ended what was still open of {account}: {ended} process(es).")
+        click.echo(f"Ended the open sessions of {account}: {ended} process(es).")

@@ -1,4 +1,4 @@
-"""The command ``audit``: who did what by hand, and the proof that nobody changed the log of it.
+"""The command ``audit``: the log of what was done by hand, and the proof that it is unchanged.
 
 Belongs here: its arguments and what it prints.
 """
@@ -30,7 +30,7 @@ def audit() -> None:
 @click.option("--student", metavar="SSID", help="Entries about this student only.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 def list_(warehouse: Path, student: str | None, form: str) -> None:
-    """Shows the entries, oldest first. Students are told by pseudonyms; --student finds one."""
+    """Shows the entries, oldest first. Students appear as pseudonyms; --student finds one."""
     from ccgi_pipeline.operations import audit_log as log
 
     try:
@@ -70,11 +70,14 @@ def list_(warehouse: Path, student: str | None, form: str) -> None:
     "--head",
     "heads",
     multiple=True,
-    help="A head that was kept elsewhere, NUMBER:HASH: the log must still hold it. Every run keeps "
+    help="NUMBER:HASH, a head that was kept elsewhere: the log must contain it. Every run keeps "
     "one in the metadata of the asset district_status.",
 )
 def verify(warehouse: Path, heads: Sequence[str]) -> None:
-    """Proves that no entry was changed, taken out or put in. Exit status 1: one was."""
+    """Proves that no entry was changed, removed or added.
+
+    Exit status 1: an entry was.
+    """
     from ccgi_pipeline.operations import audit_log as log
 
     try:

@@ -1,4 +1,4 @@
-"""The command ``bench``: what the project takes, beside the engine's own floor.
+"""The command ``bench``: the project's time and memory, beside the engine's own floor.
 
 Belongs here: its arguments. The measuring is in ``ccgi_pipeline.bench``, and in the rooms of the
 look-up and of SFTP.
@@ -40,7 +40,7 @@ def bench_night(
     on: date | None,
     encrypted: bool,  # noqa: FBT001 - click passes by name
 ) -> None:
-    """A whole night over a synthetic state: seconds, memory, ratio to the floor."""
+    """Measures a night over a synthetic state: seconds, memory, ratio to the floor."""
     from ccgi_pipeline.bench import night
 
     with progress_bars():
@@ -55,10 +55,10 @@ def bench_night(
     type=FOLDER,
     default=Path("docs/benchmarks"),
     show_default=True,
-    help="Where nights' figures lie: night-*.json, as bench night --format json gives them.",
+    help="The folder with the figures night-*.json that bench night --format json prints.",
 )
 def bench_page(page: Path, figures: Path) -> None:
-    """Writes measured figures into PAGE, between its marks, and draws their picture."""
+    """Writes the measured figures and their chart into PAGE."""
     from ccgi_pipeline.bench import page as pages
 
     try:
@@ -75,7 +75,7 @@ def bench_page(page: Path, figures: Path) -> None:
     type=click.Choice(["foster_focus", "oneroster"]),
     default="foster_focus",
     show_default=True,
-    help="Whose largest file: attendance periods, or enrollments.",
+    help="The family whose largest file is made: attendance periods, or enrollments.",
 )
 @click.option("--lines", default=1_000_000, show_default=True)
 @click.option("--data", type=FOLDER, default=Path("data/bench-check"), show_default=True)
@@ -84,7 +84,7 @@ def bench_page(page: Path, figures: Path) -> None:
 )
 @date_option
 def bench_check(family: str, lines: int, data: Path, form: str, on: date | None) -> None:
-    """One large file: seconds, memory, ratio to the floor."""
+    """Measures the check of one large file: seconds, memory, ratio to the floor."""
     from ccgi_pipeline.bench import components
 
     figures = components.bench_check(data, family, lines, on or today())
@@ -101,7 +101,7 @@ def bench_check(family: str, lines: int, data: Path, form: str, on: date | None)
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 def bench_eligibility(students: int, data: Path, form: str) -> None:
-    """CSU and UC eligibility of many students: seconds, memory, ratio to the floor."""
+    """Measures CSU and UC eligibility: seconds, memory, ratio to the floor."""
     from ccgi_pipeline.bench import components
 
     figures = components.bench_eligibility(data, students)
@@ -118,7 +118,7 @@ def bench_eligibility(students: int, data: Path, form: str) -> None:
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 def bench_lookup(count: int, data: Path, form: str) -> None:
-    """The SSID look-up: loading beside sorting the same rows, look-ups and requests a second."""
+    """Measures the SSID look-up: loading, look-ups and requests a second."""
     from ccgi_pipeline.bench.lookup import measure_lookup
     from ccgi_pipeline.synthetic.identities import identities
 
@@ -147,13 +147,18 @@ def bench_lookup(count: int, data: Path, form: str) -> None:
 
 @bench.command("sftp", epilog=EXAMPLE.format("ccgi bench sftp --megabytes 200 --small-files 1000"))
 @click.option("--megabytes", default=200, show_default=True, help="All files together.")
-@click.option("--small-files", default=1000, show_default=True, help="Of 20 kB; one is large.")
-@click.option("--rounds", default=5, show_default=True, help="Medians of so many are shown.")
+@click.option(
+    "--small-files",
+    default=1000,
+    show_default=True,
+    help="Number of files of 20 kB; one more is large.",
+)
+@click.option("--rounds", default=5, show_default=True, help="Number of rounds; medians are shown.")
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 def bench_sftp(megabytes: int, small_files: int, rounds: int, form: str) -> None:
-    """SFTP to and from a server on this machine, beside OpenSSH's own program."""
+    """Measures SFTP to and from a local server, beside OpenSSH's own program."""
     from ccgi_pipeline.bench.sftp import measure_sftp
 
     try:

@@ -22,7 +22,7 @@ from ccgi_pipeline.common.errors import PipelineError
 @click.option(
     "--warehouse",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="Judge with what this warehouse knows, and with its profiles.",
+    help="Judge with the records and the profiles of this warehouse [none].",
 )
 @click.option(
     "--profiles",
@@ -39,7 +39,7 @@ from ccgi_pipeline.common.errors import PipelineError
 @click.option(
     "--show-values",
     is_flag=True,
-    help="Put the cell into each finding. They are pupils' data: for your own screen only.",
+    help="Show each finding's cell. Cells are students' data: for your own screen only.",
 )
 @date_option
 def check(  # noqa: PLR0913 - one for each option

@@ -1,4 +1,4 @@
-"""What all commands share: dates, folders, progress bars, tables, exit status.
+"""Parts that all commands share: dates, folders, progress bars, tables, exit status.
 
 Belongs here: how the command line looks and behaves everywhere. Does not belong here: any command.
 """
@@ -34,7 +34,7 @@ class Day(click.ParamType[date]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> date:
-        """The date that ``value`` spells."""
+        """Returns the date."""
         try:
             return value if isinstance(value, date) else date.fromisoformat(str(value))
         except ValueError:
@@ -71,12 +71,14 @@ class Family(click.ParamType[str]):
 
 
 def today() -> date:
-    """The day in California."""
+    """Returns today's date in California."""
     return datetime.now(tz=CALIFORNIA).date()
 
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
-date_option = click.option("--date", "on", type=Day(), help="The day of the night [today].")
+date_option = click.option(
+    "--date", "on", type=Day(), help="The day of the night, YYYY-MM-DD [today]."
+)
 
 
 # --- folders --------------------------------------------------------------------------------------
@@ -159,7 +161,7 @@ def warehouse_option(
 
 @contextmanager
 def progress_bars() -> Iterator[None]:
-    """One bar a step on standard error; plain lines of text where that is no terminal."""
+    """Shows one bar a step on standard error, or plain lines if that is not a terminal."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -198,13 +200,13 @@ def progress_bars() -> Iterator[None]:
 
 
 _NAME = 44
-"""Characters of a step's name that are shown: half of a terminal."""
+"""Characters of a step's name: half the width of a terminal."""
 _BARS = 20
-"""As many as a terminal shows without scrolling; a benchmark has a hundred steps."""
+"""The most bars that a terminal shows without scrolling; a benchmark has a hundred steps."""
 
 
 class _PlainProgress:
-    """Says each step once when it has ended, for logs."""
+    """Prints each step once when it has ended, for logs."""
 
     def __call__(self, step: str, done: int, total: int) -> None:
         if total and done == total:
@@ -212,7 +214,7 @@ class _PlainProgress:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
-    """A table for people; the last column may wrap, ids and counts never do."""
+    """Prints a table; only the last column may wrap."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -234,4 +236,4 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> 
 
 
 _WIDE = 140
-"""Columns of a log, where nobody tells the width of a terminal."""
+"""Columns if standard output is not a terminal."""

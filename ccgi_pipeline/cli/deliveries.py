@@ -38,20 +38,20 @@ def deliveries() -> None:
     epilog=EXAMPLE.format("ccgi deliveries list --district 3367173 --state changed"),
 )
 @warehouse_option()
-@click.option("--district", help="One district's, by CD code.")
+@click.option("--district", help="Deliveries of this district only, by CD code.")
 @click.option(
     "--state",
     "states",
     type=click.Choice([str(state) for state in DeliveryState]),
     multiple=True,
-    help="In this state only; may be given several times.",
+    help="Deliveries in this state only; may be given several times.",
 )
 @click.option(
     "--newest",
     type=click.IntRange(min=1),
     default=100,
     show_default=True,
-    help="So many, the newest ones.",
+    help="The number of deliveries shown, the newest.",
 )
 def list_(warehouse: Path, district: str | None, states: tuple[str, ...], newest: int) -> None:
     """Shows deliveries, the newest last; times are UTC."""
@@ -86,7 +86,7 @@ def list_(warehouse: Path, district: str | None, states: tuple[str, ...], newest
 @click.argument("id_", metavar="ID")
 @warehouse_option()
 def show(id_: str, warehouse: Path) -> None:
-    """Shows one delivery with the states that it went through; the beginning of its id will do."""
+    """Shows one delivery and its states. The beginning of the ID is enough."""
     require_ledger(warehouse)
     with open_ledger(warehouse) as ledger:
         delivery = find_delivery(ledger, id_)

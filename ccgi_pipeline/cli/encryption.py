@@ -22,7 +22,10 @@ def encryption() -> None:
     "new-key", epilog=EXAMPLE.format("(umask 077; ccgi encryption new-key > warehouse.key)")
 )
 def new_key() -> None:
-    """Prints a new key. Keep a copy of it in another place: without it nothing can be read."""
+    """Prints a new key.
+
+    Keep a copy in another place: without the key nothing can be read.
+    """
     from ccgi_pipeline.encryption import keys
 
     click.echo(keys.generate_key())
@@ -40,20 +43,20 @@ def new_key() -> None:
     help="The file with the new key.",
 )
 def change_key(warehouse: Path, new_key_file: Path) -> None:
-    """Has a new key open the folder in place of the one that the environment names.
+    """Replaces the key that the environment names by a new one.
 
     The old key is refused from then on: name the new one in the environment.
     """
     from ccgi_pipeline.encryption import keys
 
     keys.change_key(warehouse, keys.read_key_file(new_key_file))
-    click.echo("The new key is in force, the old one is refused.")
+    click.echo("The new key is in force; the old key is refused.")
 
 
 @encryption.command("status", epilog=EXAMPLE.format("ccgi encryption status"))
 @warehouse_option("The warehouse, or the folder of the look-up.")
 def status(warehouse: Path) -> None:
-    """Tells whether the folder is encrypted, how, and since when by its present key."""
+    """Shows whether the folder is encrypted, how, and the age of its key."""
     from ccgi_pipeline.encryption import keys
 
     if not (warehouse / keys.FILE_NAME).exists():

@@ -1,4 +1,4 @@
-"""The command ``explain``: how a figure came about, and which received lines are behind a row.
+"""The command ``explain``: how a figure is calculated, and which received lines are behind a row.
 
 Belongs here: its arguments and tables. A row's cells and those of lines are printed only where that
 is asked for.
@@ -45,20 +45,20 @@ if TYPE_CHECKING:
 @click.option(
     "--foster-focus",
     is_flag=True,
-    help="SSID: from the Foster Focus transcripts, for who may see them.",
+    help="SSID: use the Foster Focus transcripts, if you may see them.",
 )
-@click.option("--report", help="Row: the report, by its name or title, or how that begins.")
+@click.option("--report", help="Row: the beginning of the report's name or title.")
 @click.option("--district", help="Row: the district, by its CD code.")
 @click.option(
     "--row",
     type=click.IntRange(min=2),
-    help="Row: its number as an editor or Excel shows it; the header is row 1.",
+    help="Row: its number in Excel or an editor; the header is row 1.",
 )
 @click.option(
     "--file",
     "part",
     type=click.Choice(["Agg", "Detail"]),
-    help="Row: which of the report's files [Detail].",
+    help="Row: the report's file [Detail].",
 )
 @click.option(
     "--lines",
@@ -66,12 +66,12 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
-    help="Row: so many lines of each file are listed, the rest are counted.",
+    help="Row: the number of lines listed of each file; the others are counted.",
 )
 @click.option(
     "--show-values",
     is_flag=True,
-    help="Row: its cells, and those of the lines listed. They are pupils' data: for your own "
+    help="Row: show its cells and those of the lines. Cells are students' data: for your own "
     "screen only.",
 )
 @date_option
@@ -143,7 +143,8 @@ def _print_row(traced: TracedRow, *, show_values: bool) -> None:
     if made.part == "Agg":
         click.echo(f"students: {traced.students:,}, rows of the detail: {traced.detail_rows:,}")
     click.echo(
-        "Its records, by the file that last changed them (who sent the same again changed nothing):"
+        "The records behind it, by the file that last changed them (the same record sent again "
+        "changes nothing):"
     )
     print_table(
         ("feed", "drop", "night", "verdict", "lines", "file"),

@@ -15,7 +15,7 @@ from ccgi_pipeline.common.progress import ProgressCounter
 
 
 @click.command(epilog=EXAMPLE.format("ccgi generate --out inbox --districts 3 --students 2000"))
-@click.option("--out", type=FOLDER, required=True, help="The inbox to write; it may exist.")
+@click.option("--out", type=FOLDER, required=True, help="The inbox to write into; it may exist.")
 @click.option("--districts", default=3, show_default=True)
 @click.option("--students", default=1000, show_default=True)
 @click.option("--seed", default=1, show_default=True)
@@ -25,7 +25,7 @@ from ccgi_pipeline.common.progress import ProgressCounter
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="On how many days OneRoster sets are sent, up to the date.",
+    help="The number of days with OneRoster sets, up to the date.",
 )
 @date_option
 def generate(  # noqa: PLR0913, PLR0917 - click passes one for each option
@@ -33,7 +33,7 @@ def generate(  # noqa: PLR0913, PLR0917 - click passes one for each option
 ) -> None:
     """Writes synthetic drops of every family.
 
-    The same arguments give the same bytes. Same arguments, same bytes.
+    The same arguments give the same bytes.
     """
     from ccgi_pipeline.synthetic import generate as make
 

@@ -1,6 +1,6 @@
 """The command ``hold``: drops that wait for an operator.
 
-Belongs here: listing them and taking down answers. The next night acts on an answer.
+Belongs here: listing held drops and recording answers. The next night acts on an answer.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def show(drop: str, warehouse: Path) -> None:
 
 
 def _bring_up_to_date(warehouse: Path) -> None:
-    """Has a warehouse of an older version what is read here; a night that writes has seen to it."""
+    """Adds tables that a warehouse of an older version lacks; skipped while a night writes."""
     from ccgi_pipeline.warehouse.storage.connection import upgrade_tables
     from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
     from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
@@ -99,12 +99,12 @@ def _print_hold(held: Hold) -> None:
 
 
 def _with_an_answer(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that every answer needs."""
+    """Adds the options that every answer needs."""
     options: list[Any] = [
         click.argument("drop"),
         warehouse_option(),
-        click.option("--by", required=True, help="Who answers: your name."),
-        click.option("--reason", required=True, help="Why. Name no pupil."),
+        click.option("--by", required=True, help="Your name."),
+        click.option("--reason", required=True, help="Why. Name no student."),
         date_option,
     ]
     for option in reversed(options):
@@ -115,12 +115,12 @@ def _with_an_answer(command: Callable[..., None]) -> Callable[..., None]:
 @hold.command(
     epilog=EXAMPLE.format('ccgi hold approve 3f2a --by "A. Name" --reason "new school year"')
 )
-@click.option("--adds-only", is_flag=True, help="Load its lines, and end no record.")
+@click.option("--adds-only", is_flag=True, help="Load the lines, but end no record.")
 @_with_an_answer
 def approve(
     drop: str, warehouse: Path, by: str, reason: str, on: date | None, *, adds_only: bool
 ) -> None:
-    """Has the next night load a held drop after all. The approval expires."""
+    """Approves a held drop: the next night loads it. The approval expires."""
     from ccgi_pipeline.warehouse.load.roster_guard import ADDS_ONLY, APPROVED
 
     answer = ADDS_ONLY if adds_only else APPROVED
@@ -130,7 +130,7 @@ def approve(
 @hold.command(epilog=EXAMPLE.format('ccgi hold discard 3f2a --by "A. Name" --reason "wrong file"'))
 @_with_an_answer
 def discard(drop: str, warehouse: Path, by: str, reason: str, on: date | None) -> None:
-    """Leaves a held drop for good."""
+    """Discards a held drop: it is never loaded."""
     from ccgi_pipeline.warehouse.load.roster_guard import DISCARDED
 
     _answer(drop, warehouse, DISCARDED, by=by, reason=reason, on=on or today())

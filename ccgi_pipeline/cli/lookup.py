@@ -1,4 +1,4 @@
-"""The command ``lookup``: the SSID Data Lookup, both ends and the truth about matching.
+"""The command ``lookup``: the SSID Data Lookup, its service, its client and its analysis.
 
 Belongs here: its arguments and what is printed. Secrets come from the environment, never from an
 argument: what is typed stays in the shell's history.
@@ -58,7 +58,7 @@ def generate_(out: Path, count: int, applications: int, seed: int) -> None:
 @_store
 @date_option
 def load(paths: Sequence[Path], store: Path, on: date | None) -> None:
-    """Loads identities in place of those before; until they stand, the old ones are served."""
+    """Replaces all identities; the service uses the old ones until the new ones are complete."""
     from ccgi_pipeline.operations.ssid_files import load_identity_files
 
     store.mkdir(parents=True, exist_ok=True)
@@ -72,11 +72,11 @@ def load(paths: Sequence[Path], store: Path, on: date | None) -> None:
 
 
 def _print_refused(refused: RefusedLines) -> None:
-    """What was not taken, by rule."""
+    """Prints the lines that were not loaded, by rule."""
     from ccgi_pipeline.feeds.registry import RULES
 
     if refused.lines:
-        click.echo(f"{refused.lines:,} lines were not taken:")
+        click.echo(f"{refused.lines:,} lines were not loaded:")
         print_table(
             ("rule", "lines", "what is wrong"),
             [(rule, count, RULES[rule].text) for rule, count in refused.rules.most_common()],
@@ -88,13 +88,15 @@ def _print_refused(refused: RefusedLines) -> None:
 
 @lookup.group()
 def client() -> None:
-    """Who may ask the service."""
+    """Manages the clients of the service."""
 
 
 @client.command("add", epilog=EXAMPLE.format("ccgi lookup client add cccapply"))
 @click.argument("client_id")
 @click.option("--hourly-limit", type=int, help="Requests in any hour [5,000].")
-@click.option("--verify-only", is_flag=True, help="May verify enrollments, and look up nobody.")
+@click.option(
+    "--verify-only", is_flag=True, help="The client may verify enrollments, but look up no student."
+)
 @_store
 def add(client_id: str, hourly_limit: int | None, store: Path, *, verify_only: bool) -> None:
     """Registers a client and prints its secret, once."""
@@ -114,7 +116,7 @@ def add(client_id: str, hourly_limit: int | None, store: Path, *, verify_only: b
 @click.argument("client_id")
 @_store
 def rotate(client_id: str, store: Path) -> None:
-    """Makes a new secret; the old one, and every token, ends at once."""
+    """Makes a new secret. The old one, and every token, ends at once."""
     from ccgi_pipeline.ssid_lookup.client_registry import Clients
 
     try:
@@ -129,7 +131,7 @@ def rotate(client_id: str, store: Path) -> None:
 @click.argument("client_id")
 @_store
 def disable(client_id: str, store: Path) -> None:
-    """Ends a client, and every token of it, at once."""
+    """Disables a client and all its tokens at once."""
     from ccgi_pipeline.ssid_lookup.client_registry import Clients
 
     try:
@@ -163,12 +165,15 @@ def list_(store: Path) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8443, show_default=True)
 @click.option("--certificate", type=_FILE, help="The certificate (PEM).")
-@click.option("--key", type=_FILE, help="Its key (PEM).")
-@click.option("--self-signed", is_flag=True, help="Make a certificate, for a trial.")
-@click.option("--plain-http", is_flag=True, help="No TLS: on loopback only.")
+@click.option("--key", type=_FILE, help="The certificate's key (PEM).")
+@click.option("--self-signed", is_flag=True, help="Make a certificate for a trial.")
+@click.option("--plain-http", is_flag=True, help="Serve without TLS, on loopback only.")
 @click.option("--workers", default=1, show_default=True)
 @click.option(
-    "--hourly-limit", default=5000, show_default=True, help="Of clients without their own."
+    "--hourly-limit",
+    default=5000,
+    show_default=True,
+    help="The limit of clients without their own.",
 )
 def serve(  # noqa: PLR0913, PLR0917 - one for each option
     store: Path,
@@ -181,7 +186,10 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
     workers: int,
     hourly_limit: int,
 ) -> None:
-    """Serves look-ups and verifications over HTTPS until it is stopped. /docs describes them."""
+    """Serves look-ups and verifications over HTTPS until it is stopped.
+
+    The page /docs of the service describes them.
+    """
     from ccgi_pipeline.ssid_lookup import server
     from ccgi_pipeline.ssid_lookup.service import Settings
 
@@ -231,15 +239,17 @@ def enrollments(store: Path) -> None:
     type=FOLDER,
     default=Path("data/lookups"),
     show_default=True,
-    help="What is answered.",
+    help="The folder with applications and answers.",
 )
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Answers as CSV.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The file for the answers, CSV."
+)
 @click.option(
     "--wait", is_flag=True, help="Wait for the next hours' budget until all are answered."
 )
 @date_option
 def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait: bool) -> None:
-    """Asks for the SSIDs of applications that have none; goes on where it was stopped.
+    """Looks up the SSIDs of applications that have none; resumes where it was stopped.
 
     The service is named by CCGI_LOOKUP_ADDRESS, CCGI_LOOKUP_CLIENT and CCGI_LOOKUP_SECRET, and
     CCGI_LOOKUP_CERTIFICATE where its certificate is of its own making.
@@ -269,12 +279,12 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
 @lookup.command(epilog=EXAMPLE.format("ccgi lookup uniqueness calpads_identity.csv"))
 @click.argument("paths", nargs=-1, required=True, type=_FILE)
 @click.option(
-    "--key", "keys", multiple=True, help="A named key [name_and_birth, initial_and_birth]."
+    "--key", "keys", multiple=True, help="The name of a key [name_and_birth, initial_and_birth]."
 )
 @click.option("--format", "form", type=click.Choice(["text", "csv", "svg"]), default="text")
 @date_option
 def uniqueness(paths: Sequence[Path], keys: Sequence[str], form: str, on: date | None) -> None:
-    """How many students a look-up by a key would find: CDE's table, for any key."""
+    """Counts the students that share a key with others: CDE's table, for any key."""
     from ccgi_pipeline.operations import ssid_files
     from ccgi_pipeline.ssid_lookup.research import uniqueness as analysis
 
@@ -302,9 +312,9 @@ def uniqueness(paths: Sequence[Path], keys: Sequence[str], form: str, on: date |
 )
 @click.option("--applications", default=20_000, show_default=True)
 @click.option("--seed", default=1, show_default=True)
-@click.option("--probabilistic", is_flag=True, help="Splink too; it takes its time.")
+@click.option("--probabilistic", is_flag=True, help="Compare with Splink, too; this is slow.")
 def rules_(count: int, applications: int, seed: int, *, probabilistic: bool) -> None:
-    """What a wider look-up would bring, and how often it would be wrong, on synthetic mistakes."""
+    """Compares wider matching rules: matches found and wrong ones, on synthetic errors."""
     from ccgi_pipeline.operations import ssid_files
 
     table = ssid_files.compare_matching_rules(

@@ -1,4 +1,4 @@
-"""The command ``notices``: what the operator is sent by mail and by webhook.
+"""The command ``notices``: the notices to the operator, by mail and by webhook.
 
 Belongs here: its arguments and what it prints.
 """
@@ -26,7 +26,7 @@ def notices() -> None:
 @notices.command("test", epilog=EXAMPLE.format("ccgi notices test"))
 @warehouse_option()
 def test(warehouse: Path) -> None:
-    """Sends a notice by every channel that is set, to see whether it arrives."""
+    """Sends a test notice by every channel."""
     from ccgi_pipeline.monitoring.alerts.channels import build_channels, build_test_notice
     from ccgi_pipeline.profiles import read_profiles
 

@@ -1,6 +1,7 @@
-"""The command ``purge``: what is known of a district, or is too old, taken out for good.
+"""The command ``purge``: deletes a district's data or old data for good.
 
-Belongs here: its arguments and what is printed. What goes is in ``ccgi_pipeline.operations.purge``.
+Belongs here: its arguments and what is printed. Does not belong here: what is deleted
+(``ccgi_pipeline.operations.purge``).
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from ccgi_pipeline.common.errors import PipelineError
 @warehouse_option()
 @outbox_option()
 @inbox_option()
-@click.option("--district", help="All of this district, by its CD code.")
-@click.option("--before", type=Day(), help="What came before this day and nobody's reports need.")
+@click.option("--district", help="Delete all data of this district, by its CD code.")
+@click.option("--before", type=Day(), help="Delete data from before this day that no report needs.")
 @click.option("--apply", "apply_", is_flag=True, help="Do it. Without this, nothing is changed.")
 @click.option("--by", default="", help="Your name. Needed with --apply.")
 @click.option("--reason", default="", help="Why. Name no student. Needed with --apply.")
@@ -49,9 +50,9 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
 ) -> None:
     """Deletes a district's data or old data, with a proof.
 
-    Shows what would go; with --apply it goes, from the archive, the warehouse and all its former
-    states, receipts and reports, the ledgers, and Dagster's own history. It cannot be undone. What
-    was delivered before can be made again no more. Exit status 1: something was still found.
+    Shows what would be deleted; --apply deletes it from the archive, the warehouse and all its
+    snapshots, receipts, reports, ledgers and Dagster's history. This cannot be undone, and files
+    that were delivered before cannot be rebuilt. Exit status 1: some data was still found.
     """
     from ccgi_pipeline.nightly.paths import PipelinePaths
     from ccgi_pipeline.operations import purge as purge_operation
@@ -70,9 +71,7 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
         if not apply_:
             planned = purge_operation.plan_purge(folders, selection)
             _print_what_goes(planned.rows, planned.files)
-            click.echo(
-                "Nothing was changed. With --apply --by NAME --reason WHY it will be, for good."
-            )
+            click.echo("Nothing was changed. --apply --by NAME --reason WHY deletes it for good.")
             return
         from ccgi_pipeline.runtime.dagster_instance import delete_runs
 
@@ -88,7 +87,7 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
         raise click.ClickException(str(wrong)) from None
     _print_what_goes(certificate.rows, certificate.files)
     proof = certificate.proof
-    click.echo(f"{certificate.snapshots:,} former states of the warehouse are gone.")
+    click.echo(f"{certificate.snapshots:,} snapshots of the warehouse were deleted.")
     click.echo(
         f"Proof: {proof.values:,} values were searched for in {proof.files:,} files "
         f"({proof.bytes:,} bytes) and all tables."
@@ -111,4 +110,4 @@ def _print_what_goes(rows: Mapping[str, int], files: Mapping[str, int]) -> None:
     if told:
         print_table(("place", "rows or files"), told)
     else:
-        click.echo("There is nothing of it.")
+        click.echo("There is nothing to delete.")

@@ -1,4 +1,4 @@
-"""The command ``rebuild``: a file that was made for a district, made again with the same bytes.
+"""The command ``rebuild``: makes a delivered file again, with the same bytes.
 
 Belongs here: its arguments, and putting the file where the operator wants it. Does not belong here:
 making it (``ccgi_pipeline.operations.rebuild``).
@@ -20,23 +20,22 @@ from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 
 @click.command(epilog=EXAMPLE.format("ccgi rebuild --delivery 3f2a --out again.csv"))
-@click.option("--delivery", "id_", metavar="ID", help="The delivery, by the beginning of its id.")
-@click.option("--path", "path", help="Or the file, by its path in the outbox: the newest of it.")
+@click.option("--delivery", "id_", metavar="ID", help="The beginning of the delivery's id.")
+@click.option("--path", "path", help="Or the file's path in the outbox: its newest version.")
 @warehouse_option()
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where to put it [its own name, in this folder].",
+    help="The file to write [its own name, in the current folder].",
 )
-@click.option("--force", is_flag=True, help="Also over a file that is there.")
+@click.option("--force", is_flag=True, help="Overwrite a file.")
 def rebuild(
     id_: str | None, path: str | None, warehouse: Path, out: Path | None, *, force: bool
 ) -> None:
     """Makes a file that was delivered again, byte for byte.
 
-    The file is made from the warehouse as it was that night.
-
-    It is written only if it is, byte for byte, what it was: pupils' data, readable by you alone.
+    The file is made from the warehouse as it was that night, and written only if its bytes are
+    the same. It holds students' data and is readable by you alone.
     """
     from ccgi_pipeline.operations import rebuild as rebuild_operation
 

@@ -1,4 +1,4 @@
-"""The command ``replay``: lines that were kept out, taken again after something has changed.
+"""The command ``replay``: judges lines again that were kept out, after something has changed.
 
 Belongs here: its arguments, and the tables of before and after. What a replay does is in
 ``ccgi_pipeline.operations.replay``.
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 @warehouse_option()
 @click.option("--district", help="Drops of this sender only, by CD code.")
 @click.option("--family", type=Family(), help="Drops of this family only.")
-@click.option("--drop", default="", help="The drop whose id begins so.")
+@click.option("--drop", default="", help="The beginning of a drop's id.")
 @click.option("--apply", "apply_", is_flag=True, help="Do it. Without this, nothing is changed.")
-@click.option("--by", default="", help="Who has it done: your name. Needed with --apply.")
-@click.option("--reason", default="", help="Why. Name no pupil.")
+@click.option("--by", default="", help="Your name. Needed with --apply.")
+@click.option("--reason", default="", help="Why. Name no student.")
 @date_option
 def replay(  # noqa: PLR0913, PLR0917 - one for each option
     warehouse: Path,
@@ -64,7 +64,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
     from ccgi_pipeline.warehouse.queries.quarantine import ReplaySelection
 
     if apply_ and not by.strip():
-        raise click.UsageError("--apply needs --by: who has it done")  # noqa: EM101 - shown as it is
+        raise click.UsageError("--apply needs --by: your name")  # noqa: EM101 - shown as it is
     wish = ReplaySelection(district, family, drop)
     try:
         with progress_bars():
@@ -91,7 +91,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
 
 
 def _print_lines(changed: Iterable[ReloadResult]) -> None:
-    """What becomes of the lines of each file."""
+    """Prints the fates of each file's lines, before and after."""
     rows = [
         (
             replayed.of.drop,
@@ -114,7 +114,7 @@ def _in_words(fates: Mapping[str, BeforeAndAfter]) -> str:
 
 
 def _print_rules(changed: Iterable[ReloadResult]) -> None:
-    """Which rules are broken how often, in the files that are taken again."""
+    """Prints how often each rule is broken, before and after."""
     before: Counter[tuple[str, ...]] = Counter()
     after: Counter[tuple[str, ...]] = Counter()
     for replayed in changed:
@@ -138,11 +138,11 @@ def _print_rules(changed: Iterable[ReloadResult]) -> None:
 def _text(rule: str) -> str:
     from ccgi_pipeline.feeds.registry import RULES
 
-    return RULES[rule].text if rule in RULES else "a rule of before"
+    return RULES[rule].text if rule in RULES else "a former rule"
 
 
 def _print_others(others: Iterable[ReloadResult]) -> None:
-    """Drops that stay as they are, and why."""
+    """Prints the drops that stay unchanged, and why."""
     rows = [
         (
             replayed.of.drop,

@@ -102,7 +102,7 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
 def _by_feed(
     fates: list[tuple[str, str, int]], shown: Sequence[str]
 ) -> list[tuple[str | int, ...]]:
-    """One row a feed: all lines, then those of each fate ``shown``."""
+    """Returns one row a feed: all lines, then those of each fate ``shown``."""
     feeds: dict[str, dict[str, int]] = {}
     for feed, fate, lines in fates:
         feeds.setdefault(feed, {})[fate] = lines

@@ -1,4 +1,4 @@
-"""The command ``status``: how every sender stands.
+"""The command ``status``: the newest drops and deliveries of every sender.
 
 Belongs here: its arguments and the table.
 """
@@ -24,7 +24,7 @@ from ccgi_pipeline.cli.common import (
 @click.command(epilog=EXAMPLE.format("ccgi status"))
 @warehouse_option()
 @click.option("--district", help="One sender only, by CD code.")
-@click.option("--bad", is_flag=True, help="Only what somebody should look at.")
+@click.option("--bad", is_flag=True, help="Show only what needs attention.")
 @date_option
 def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool) -> None:
     """Shows each district's newest drops and deliveries.

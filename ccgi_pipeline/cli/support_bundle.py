@@ -1,4 +1,4 @@
-"""The command ``support-bundle``: how an installation stands, for who helps from outside.
+"""The command ``support-bundle``: the state of an installation, for support from outside.
 
 Belongs here: its arguments, and where the file is put.
 """
@@ -25,11 +25,11 @@ from ccgi_pipeline.encryption.sqlite import OWNER_ONLY
     required=True,
     help="The zip to write; it must not exist.",
 )
-@click.option("--drop", help="Adds the shape of this drop's files; the beginning of its id.")
+@click.option("--drop", help="The beginning of a drop's id: adds the shape of its files.")
 def support_bundle(warehouse: Path, out: Path, drop: str | None) -> None:
     """Writes a zip for support, without personal data.
 
-    Read READ_ME_FIRST.md in it before you send it on.
+    It holds structure and counts. Read its READ_ME_FIRST.md before you send it.
     """
     # Dagster takes seconds to import; commands that do not need it do not wait for it.
     from ccgi_pipeline.monitoring.support_bundle.bundle import support_bundle as bundle

@@ -1,6 +1,6 @@
-"""The command ``warehouse``: moving one to PostgreSQL and object storage, and back.
+"""The command ``warehouse``: moves one to PostgreSQL and object storage, and back.
 
-Belongs here: its arguments and what is printed. Where a warehouse is to be, the environment says.
+Belongs here: its arguments and what is printed. The environment names the place to move to.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def warehouse() -> None:
     "to_postgres",
     default=None,
     required=True,
-    help="Into the database of CCGI_CATALOG (tables: to CCGI_TABLES); or out of it.",
+    help="Into the database of CCGI_CATALOG (tables: to CCGI_TABLES), or back.",
 )
 def move(warehouse: Path, *, to_postgres: bool) -> None:
     """Moves the catalog, with all its snapshots, into PostgreSQL or back into the folder.
 
-    What it is moved from is kept as it is. No night may write meanwhile.
+    The source is kept. No night may write at the same time.
     """
     from ccgi_pipeline.warehouse.storage import relocation
 

@@ -286,7 +286,7 @@ def test_a_session_that_is_open_with_the_old_key_is_ended(strict: OpenSsh, pairs
         assert connection.stat(".") is not None
         new = ("--public-key", pairs / "ed25519.pub")
         result = ccgi("replace", "nobody", *new, "--keys", strict.keys, *BY)
-        assert "Ended what was still open of nobody" in result.output
+        assert "Ended the open sessions of nobody" in result.output
         with pytest.raises(SftpTransientError):
             connection.stat(".")
         assert somebody_else.stat(".") is not None
