@@ -84,14 +84,14 @@ class _Commands(click.Group):
         ]
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Runs the command."""
+        """Runs the command; what it raises as a pipeline error ends it with the message alone."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
             known = to_pipeline_error(error)
-            if isinstance(known, UnexpectedError):
+            if known is not error and isinstance(known, UnexpectedError):
                 raise
             raise click.ClickException(str(known)) from None
 

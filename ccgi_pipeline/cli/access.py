@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, folder_option, print_table
-from ccgi_pipeline.common.errors import PipelineError
 
 if TYPE_CHECKING:
     from ccgi_pipeline.sftp.district_keys import AccountAccess
@@ -37,10 +36,7 @@ def list_(keys: Path) -> None:
     """Shows the accounts with their keys, since when and by whom they were set."""
     from ccgi_pipeline.sftp import district_keys
 
-    try:
-        known = district_keys.list_access(keys)
-    except PipelineError as wrong:
-        raise click.ClickException(str(wrong)) from None
+    known = district_keys.list_access(keys)
     if not known:
         click.echo("No account has a key.")
         return
@@ -99,16 +95,13 @@ def replace(
     if (public_key is None) == (out is None):
         msg = "give one of --public-key and --generate"
         raise click.UsageError(msg)
-    try:
-        if not new_account:
-            district_keys.require_account(keys, account)
-        if public_key is not None:
-            new = district_keys.parse_public_keys(public_key.read_text(errors="replace"))
-            done = district_keys.replace_keys(keys, account, new, by=by)
-        elif out is not None:
-            done = district_keys.replace_by_new_key(keys, account, out, by=by)
-    except PipelineError as wrong:
-        raise click.ClickException(str(wrong)) from None
+    if not new_account:
+        district_keys.require_account(keys, account)
+    if public_key is not None:
+        new = district_keys.parse_public_keys(public_key.read_text(errors="replace"))
+        done = district_keys.replace_keys(keys, account, new, by=by)
+    elif out is not None:
+        done = district_keys.replace_by_new_key(keys, account, out, by=by)
     for key in done.keys:
         click.echo(f"{account} is open to {key.kind} {key.fingerprint}, and to nothing else.")
     if out is not None:
@@ -127,10 +120,7 @@ def revoke(account: str, keys: Path, by: str) -> None:
     """Removes all keys of an account, and ends its sessions."""
     from ccgi_pipeline.sftp import district_keys
 
-    try:
-        district_keys.revoke_keys(keys, account, by=by)
-    except PipelineError as wrong:
-        raise click.ClickException(str(wrong)) from None
+    district_keys.revoke_keys(keys, account, by=by)
     click.echo(f"{account} has no key now: nobody can log in.")
     _end_sessions(account)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, progress_bars, today
-from ccgi_pipeline.common.errors import PipelineError
 
 
 @click.group()
@@ -161,10 +160,7 @@ def bench_sftp(megabytes: int, small_files: int, rounds: int, form: str) -> None
     """Measures SFTP to and from a local server, beside OpenSSH's own program."""
     from ccgi_pipeline.bench.sftp import measure_sftp
 
-    try:
-        figures = measure_sftp(megabytes=megabytes, small_files=small_files, rounds=rounds)
-    except PipelineError as wrong:
-        raise click.ClickException(str(wrong)) from None
+    figures = measure_sftp(megabytes=megabytes, small_files=small_files, rounds=rounds)
     if form == "json":
         click.echo(json.dumps([asdict(one) for one in figures], indent=2))
         return

@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, NOTHING, SUCCESS, Family, date_option, today
-from ccgi_pipeline.common.errors import PipelineError
 
 
 @click.command(epilog=EXAMPLE.format("ccgi check ToSend/ --family transcript"))
@@ -67,15 +66,12 @@ def check(  # noqa: PLR0913 - one for each option
     if missing:
         sys.exit(NOTHING)
     known, settings = None, None
-    try:
-        if warehouse is not None:
-            from ccgi_pipeline.nightly.reference_lookup import open_offline_lookup
+    if warehouse is not None:
+        from ccgi_pipeline.nightly.reference_lookup import open_offline_lookup
 
-            known, settings = open_offline_lookup(warehouse), read_profiles(warehouse)
-        if profiles is not None:
-            settings = profiles_in(profiles)
-    except PipelineError as wrong:
-        raise click.ClickException(str(wrong)) from None
+        known, settings = open_offline_lookup(warehouse), read_profiles(warehouse)
+    if profiles is not None:
+        settings = profiles_in(profiles)
     checked = offline_check.check(
         paths, on or today(), family, known, settings, show_values=show_values
     )

@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, print_table, warehouse_option
-from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.delivery.ledger import (
     Delivery,
     DeliveryLedger,
@@ -104,10 +103,7 @@ def require_ledger(warehouse: Path) -> None:
 
 def find_delivery(ledger: DeliveryLedger, id_: str) -> Delivery:
     """Returns the one delivery whose id begins with ``id_``."""
-    try:
-        return ledger.get_delivery(id_)
-    except PipelineError as wrong:
-        raise click.ClickException(str(wrong)) from None
+    return ledger.get_delivery(id_)
 
 
 def print_delivery(delivery: Delivery, ledger: DeliveryLedger) -> None:

@@ -22,7 +22,6 @@ from ccgi_pipeline.cli.common import (
     today,
     warehouse_option,
 )
-from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.eligibility.systems import AREAS, YEAR, YEARS_WANTED
 from ccgi_pipeline.operations import audit_log
 
@@ -100,10 +99,7 @@ def explain(  # noqa: PLR0913, PLR0917 - click passes one for each option
         if report or district or row or part or show_values:
             msg = "name a student or a row of a report, not both"
             raise click.UsageError(msg)
-        try:
-            _explain_student(ssid, warehouse, system, on or today(), foster_focus=foster_focus)
-        except PipelineError as wrong:
-            raise click.ClickException(str(wrong)) from None
+        _explain_student(ssid, warehouse, system, on or today(), foster_focus=foster_focus)
         return
     if not (report and district and row):
         msg = "name a student (SSID), or a row by --report, --district and --row"
@@ -113,24 +109,21 @@ def explain(  # noqa: PLR0913, PLR0917 - click passes one for each option
         raise click.UsageError(msg)
     from ccgi_pipeline.operations import trace
 
-    try:
-        spec = trace.find_report(report)
-        about: dict[str, str | int] = {
-            "report": spec.name,
-            "district": district,
-            "row": row,
-            "values": "shown" if show_values else "not shown",
-        }
-        with audit_log.recorded_act(warehouse, audit_log.Act.TRACED, about):
-            traced = trace.trace_row(warehouse, spec, district, row, part, on)
-        _print_row(traced, show_values=show_values)
-        for file in traced.files:
-            cells: dict[int, dict[str, str]] = {}
-            if show_values:
-                cells = trace.read_sent_cells(warehouse, file, file.lines[:listed])
-            _print_lines(file, listed, cells)
-    except PipelineError as wrong:
-        raise click.ClickException(str(wrong)) from None
+    spec = trace.find_report(report)
+    about: dict[str, str | int] = {
+        "report": spec.name,
+        "district": district,
+        "row": row,
+        "values": "shown" if show_values else "not shown",
+    }
+    with audit_log.recorded_act(warehouse, audit_log.Act.TRACED, about):
+        traced = trace.trace_row(warehouse, spec, district, row, part, on)
+    _print_row(traced, show_values=show_values)
+    for file in traced.files:
+        cells: dict[int, dict[str, str]] = {}
+        if show_values:
+            cells = trace.read_sent_cells(warehouse, file, file.lines[:listed])
+        _print_lines(file, listed, cells)
 
 
 def _print_row(traced: TracedRow, *, show_values: bool) -> None:

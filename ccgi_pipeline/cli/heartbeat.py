@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, inbox_option, outbox_option, warehouse_option
-from ccgi_pipeline.common.errors import PipelineError
 
 
 @click.command(epilog=EXAMPLE.format("ccgi heartbeat --notify"))
@@ -29,10 +28,7 @@ def heartbeat(warehouse: Path, outbox: Path, inbox: Path, *, notify: bool) -> No
     from ccgi_pipeline.runtime.dagster_instance import check_health_from_outside
 
     folders = PipelinePaths(inbox, outbox, warehouse)
-    try:
-        found, unsent = check_health_from_outside(folders, notify=notify)
-    except PipelineError as failed:
-        raise click.ClickException(str(failed)) from None
+    found, unsent = check_health_from_outside(folders, notify=notify)
     for alert in found:
         click.echo(f"{alert.page}: {alert.words}\n  what to do: {alert.link}")
     for words in unsent:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, date_option, print_table, today, warehouse_option
-from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 if TYPE_CHECKING:
@@ -69,10 +68,7 @@ def show(drop: str, warehouse: Path) -> None:
 
     _bring_up_to_date(warehouse)
     with open_warehouse(warehouse, read_only=True) as connection:
-        try:
-            held = approvals.find_hold(connection, drop)
-        except PipelineError as wrong:
-            raise click.ClickException(str(wrong)) from None
+        held = approvals.find_hold(connection, drop)
     _print_hold(held)
 
 
@@ -145,16 +141,13 @@ def _answer(drop: str, warehouse: Path, answer: str, *, by: str, reason: str, on
     from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 
     act = Act.DISCARDED if answer == DISCARDED else Act.APPROVED
-    try:
-        with exclusive_writer(warehouse), open_warehouse(warehouse) as connection:
-            create_missing_tables(connection)
-            profiles = read_profiles(warehouse)
-            held = approvals.find_hold(connection, drop)
-            about = {"drop": held.drop, "district": held.sender, "answer": answer}
-            with recorded_act(warehouse, act, about, by=by, reason=reason):
-                held = approvals.decide_hold(
-                    connection, held.drop, answer, by=by, reason=reason, on=on, profiles=profiles
-                )
-    except PipelineError as wrong:
-        raise click.ClickException(str(wrong)) from None
+    with exclusive_writer(warehouse), open_warehouse(warehouse) as connection:
+        create_missing_tables(connection)
+        profiles = read_profiles(warehouse)
+        held = approvals.find_hold(connection, drop)
+        about = {"drop": held.drop, "district": held.sender, "answer": answer}
+        with recorded_act(warehouse, act, about, by=by, reason=reason):
+            held = approvals.decide_hold(
+                connection, held.drop, answer, by=by, reason=reason, on=on, profiles=profiles
+            )
     click.echo(f"{held.drop}: {held.state}")

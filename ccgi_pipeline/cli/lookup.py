@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, print_table, progress_bars, today
-from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 if TYPE_CHECKING:
@@ -62,11 +61,8 @@ def load(paths: Sequence[Path], store: Path, on: date | None) -> None:
     from ccgi_pipeline.operations.ssid_files import load_identity_files
 
     store.mkdir(parents=True, exist_ok=True)
-    try:
-        with progress_bars(), recorded_act(store, Act.IDENTITIES_LOADED, {"files": len(paths)}):
-            made, refused = load_identity_files(store, paths, on or today())
-    except PipelineError as failed:
-        raise click.ClickException(str(failed)) from None
+    with progress_bars(), recorded_act(store, Act.IDENTITIES_LOADED, {"files": len(paths)}):
+        made, refused = load_identity_files(store, paths, on or today())
     click.echo(f"{made.lines:,} lines, {made.keys:,} keys, {made.seconds:.1f} s")
     _print_refused(refused)
 
@@ -107,7 +103,7 @@ def add(client_id: str, hourly_limit: int | None, store: Path, *, verify_only: b
     try:
         with recorded_act(store, Act.CLIENT_ADDED, {"client": client_id}):
             secret = Clients(store).register(client_id, scopes, hourly_limit)
-    except (PipelineError, ValueError) as wrong:
+    except ValueError as wrong:
         raise click.ClickException(str(wrong)) from None
     click.echo(secret)
 
@@ -123,7 +119,7 @@ def rotate(client_id: str, store: Path) -> None:
         about = {"client": client_id, "change": "new secret"}
         with recorded_act(store, Act.CLIENT_CHANGED, about):
             click.echo(Clients(store).rotate_secret(client_id))
-    except (PipelineError, ValueError, KeyError) as wrong:
+    except (ValueError, KeyError) as wrong:
         raise click.ClickException(str(wrong)) from None
 
 
@@ -137,7 +133,7 @@ def disable(client_id: str, store: Path) -> None:
     try:
         with recorded_act(store, Act.CLIENT_CHANGED, {"client": client_id, "change": "disabled"}):
             Clients(store).disable(client_id)
-    except (PipelineError, ValueError, KeyError) as wrong:
+    except (ValueError, KeyError) as wrong:
         raise click.ClickException(str(wrong)) from None
     click.echo(f"{client_id} is disabled")
 
@@ -198,17 +194,14 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
     if self_signed and shown is None:
         shown = server.self_signed(store)
     click.echo(f"serving on http{'s' if shown else ''}://{host}:{port}", err=True)
-    try:
-        server.serve(
-            Settings(store, hourly_limit=hourly_limit),
-            host,
-            port,
-            certificate=shown,
-            plain_http=plain_http,
-            workers=workers,
-        )
-    except PipelineError as wrong:
-        raise click.ClickException(str(wrong)) from None
+    server.serve(
+        Settings(store, hourly_limit=hourly_limit),
+        host,
+        port,
+        certificate=shown,
+        plain_http=plain_http,
+        workers=workers,
+    )
 
 
 @lookup.command(epilog=EXAMPLE.format("ccgi lookup enrollments"))
@@ -256,12 +249,9 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
     """
     from ccgi_pipeline.operations import ssid_files
 
-    try:
-        about = {"of": "the applications of a file"}
-        with progress_bars(), recorded_act(backlog, Act.LOOKED_UP, about):
-            told = ssid_files.match_file(file, backlog, on or today(), wait=wait)
-    except PipelineError as failed:
-        raise click.ClickException(str(failed)) from None
+    about = {"of": "the applications of a file"}
+    with progress_bars(), recorded_act(backlog, Act.LOOKED_UP, about):
+        told = ssid_files.match_file(file, backlog, on or today(), wait=wait)
     print_table(("answer", "applications"), sorted(told.counts.items()))
     _print_refused(told.refused)
     if told.waiting:

@@ -23,7 +23,6 @@ from ccgi_pipeline.cli.common import (
     progress_bars,
     warehouse_option,
 )
-from ccgi_pipeline.common.errors import PipelineError
 
 
 @click.command(
@@ -67,24 +66,21 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
     click.echo(f"warehouse {warehouse}, outbox {outbox}, inbox {inbox}")
     folders = PipelinePaths(inbox, outbox, warehouse)
     selection = PurgeSelection(district, before)
-    try:
-        if not apply_:
-            planned = purge_operation.plan_purge(folders, selection)
-            _print_what_goes(planned.rows, planned.files)
-            click.echo("Nothing was changed. --apply --by NAME --reason WHY deletes it for good.")
-            return
-        from ccgi_pipeline.runtime.dagster_instance import delete_runs
+    if not apply_:
+        planned = purge_operation.plan_purge(folders, selection)
+        _print_what_goes(planned.rows, planned.files)
+        click.echo("Nothing was changed. --apply --by NAME --reason WHY deletes it for good.")
+        return
+    from ccgi_pipeline.runtime.dagster_instance import delete_runs
 
-        with progress_bars():
-            certificate = purge_operation.run_purge(
-                folders,
-                selection,
-                by=by,
-                reason=reason,
-                forget_runs=lambda of: delete_runs(warehouse, of),
-            )
-    except PipelineError as wrong:
-        raise click.ClickException(str(wrong)) from None
+    with progress_bars():
+        certificate = purge_operation.run_purge(
+            folders,
+            selection,
+            by=by,
+            reason=reason,
+            forget_runs=lambda of: delete_runs(warehouse, of),
+        )
     _print_what_goes(certificate.rows, certificate.files)
     proof = certificate.proof
     click.echo(f"{certificate.snapshots:,} snapshots of the warehouse were deleted.")

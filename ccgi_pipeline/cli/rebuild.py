@@ -14,7 +14,6 @@ import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, warehouse_option
 from ccgi_pipeline.cli.deliveries import find_delivery, print_delivery, print_made, require_ledger
-from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.delivery.ledger import DeliveryLedger, MadeFile, open_ledger
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
@@ -49,12 +48,9 @@ def rebuild(
         out = out or Path(PurePosixPath(made.path).name)
         if out.exists() and not force:
             raise click.ClickException(_IS_THERE.format(out))
-        try:
-            about = {"path": made.path, "sha256": made.sha256, "district": made.owner}
-            with recorded_act(warehouse, Act.REBUILT, about):
-                content = rebuild_operation.rebuild_file(warehouse, made)
-        except PipelineError as wrong:
-            raise click.ClickException(str(wrong)) from None
+        about = {"path": made.path, "sha256": made.sha256, "district": made.owner}
+        with recorded_act(warehouse, Act.REBUILT, about):
+            content = rebuild_operation.rebuild_file(warehouse, made)
         _put(content, out, force=force)
         click.echo(f"{out}: made again, {len(content):,} bytes")
         print_made(made)

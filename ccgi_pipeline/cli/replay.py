@@ -25,7 +25,6 @@ from ccgi_pipeline.cli.common import (
     today,
     warehouse_option,
 )
-from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 if TYPE_CHECKING:
@@ -66,17 +65,14 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
     if apply_ and not by.strip():
         raise click.UsageError("--apply needs --by: your name")  # noqa: EM101 - shown as it is
     wish = ReplaySelection(district, family, drop)
-    try:
-        with progress_bars():
-            if apply_:
-                signature = Signature(by.strip(), reason.strip())
-                about = {"district": district or "", "family": family or "", "drop": drop}
-                with recorded_act(warehouse, Act.REPLAYED, about, by=by, reason=reason):
-                    told = replay_operation.run_replay(warehouse, wish, on or today(), signature)
-            else:
-                told = replay_operation.preview_replay(warehouse, wish, on or today())
-    except PipelineError as wrong:
-        raise click.ClickException(str(wrong)) from None
+    with progress_bars():
+        if apply_:
+            signature = Signature(by.strip(), reason.strip())
+            about = {"district": district or "", "family": family or "", "drop": drop}
+            with recorded_act(warehouse, Act.REPLAYED, about, by=by, reason=reason):
+                told = replay_operation.run_replay(warehouse, wish, on or today(), signature)
+        else:
+            told = replay_operation.preview_replay(warehouse, wish, on or today())
     if not told:
         click.echo("No such drop has lines that were kept out.")
         return

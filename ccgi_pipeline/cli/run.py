@@ -23,7 +23,6 @@ from ccgi_pipeline.cli.common import (
     today,
     warehouse_option,
 )
-from ccgi_pipeline.common.errors import PipelineError
 
 if TYPE_CHECKING:
     from ccgi_pipeline.nightly.summary import NightSummary
@@ -49,11 +48,8 @@ def run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
     from ccgi_pipeline.runtime import night_run
 
     folders = PipelinePaths(inbox, outbox, warehouse)
-    try:
-        with progress_bars():
-            told = night_run.run_night(folders, on)
-    except PipelineError as failed:
-        raise click.ClickException(str(failed)) from None
+    with progress_bars():
+        told = night_run.run_night(folders, on)
     _print_summary(told, folders.outbox)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from ccgi_pipeline.cli.common import EXAMPLE, inbox_option, outbox_option, warehouse_option
-from ccgi_pipeline.common.errors import PipelineError
 
 
 @click.command(epilog=EXAMPLE.format("ccgi worker --inbox in --outbox out --warehouse warehouse"))
@@ -32,7 +31,4 @@ def worker(inbox: Path, outbox: Path, warehouse: Path, processes: int) -> None:
     from ccgi_pipeline.nightly.paths import PipelinePaths
     from ccgi_pipeline.runtime.worker_process import run_worker
 
-    try:
-        run_worker(PipelinePaths(inbox, outbox, warehouse), processes)
-    except PipelineError as failed:
-        raise click.ClickException(str(failed)) from None
+    run_worker(PipelinePaths(inbox, outbox, warehouse), processes)
