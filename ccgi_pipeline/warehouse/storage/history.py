@@ -26,7 +26,7 @@ def delete_history(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     for statement in (
         "SET threads = 1",  # DuckLake has no lock for tables that it rewrites at the same time
         "CALL ducklake_rewrite_data_files('lake', delete_threshold => 0)",
-        "CALL ducklake_expire_count_snapshots('lake', older_than => now() + INTERVAL 1 DAY)",
+        "CALL ducklake_expire_snapshots('lake', older_than => now() + INTERVAL 1 DAY)",
         "CALL ducklake_cleanup_old_files('lake', cleanup_all => true)",
         "CALL ducklake_delete_orphaned_files('lake', cleanup_all => true)",
         "RESET threads",
@@ -71,5 +71,5 @@ computed again from the existing files. Numbers are left out: their text sorts i
 
 
 def _count_snapshots(connection: duckdb.DuckDBPyConnection) -> int:
-    row = connection.execute("SELECT count(*) FROM ducklake_count_snapshots('lake')").fetchone()
+    row = connection.execute("SELECT count(*) FROM ducklake_snapshots('lake')").fetchone()
     return int(row[0]) if row else 0
