@@ -37,7 +37,7 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
 
     found = read_statuses(warehouse, on or today(), district)
     refusing = {} if district else read_refusing_servers(warehouse)
-    shown = [standing for standing in found if standing.bad or not bad]
+    shown = [standing for standing in found if standing.needs_attention or not bad]
     if not shown and not (bad and refusing):
         click.echo("Nothing to look at." if bad else "Nobody has sent anything yet.")
     elif shown:
@@ -67,5 +67,5 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
         )
     for server, reason in refusing.items():
         click.echo(f"{server}: {reason}")
-    if refusing or any(standing.bad for standing in found):
+    if refusing or any(standing.needs_attention for standing in found):
         sys.exit(FAILURE)

@@ -31,10 +31,10 @@ def support_bundle(warehouse: Path, out: Path, drop: str | None) -> None:
     It holds structure and counts. Read its READ_ME_FIRST.md before you send it.
     """
     # Dagster takes seconds to import; commands that do not need it do not wait for it.
-    from ccgi_pipeline.monitoring.support_bundle.bundle import support_bundle as bundle
+    from ccgi_pipeline.monitoring.support_bundle.bundle import build_support_bundle
 
     try:
-        content = bundle(warehouse, drop)
+        content = build_support_bundle(warehouse, drop)
         with out.open("xb") as file:
             out.chmod(OWNER_ONLY)
             file.write(content)

@@ -50,13 +50,13 @@ def district_status(
     """Shows the status of each district after the night, and verifies the audit log."""
     folder = warehouse.folders.warehouse
     found = query_statuses(warehouse.connection, folder, night.of(context))
-    bad = [standing for standing in found if standing.bad]
+    bad = [status for status in found if status.needs_attention]
     verdicts = Counter(f"{s.family}: {s.verdict.replace('_', ' ')}" for s in found)
     kept = _read_heads(context)
     yield dg.MaterializeResult(
         metadata={
-            "senders": len({standing.sender for standing in found}),
-            "need attention": len({standing.sender for standing in bad}),
+            "senders": len({status.sender for status in found}),
+            "need attention": len({status.sender for status in bad}),
             "files to send": sum({s.sender: s.waiting for s in found}.values()),
             "districts that need attention": dg.MetadataValue.md(
                 format_markdown(bad, _SHOWN) if bad else "None."

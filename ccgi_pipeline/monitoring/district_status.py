@@ -1,7 +1,7 @@
-"""How things stand: each sender's newest drop of each family, and what was last delivered to it.
+"""The status of each sender: its newest drop of each family, and its last delivery.
 
-Belongs here: putting together what the warehouse and the ledger of deliveries know, for who runs
-the pipeline. Codes, counts, verdicts and nights: nothing of a pupil.
+Belongs here: combining what the warehouse and the ledger of deliveries know, for operators. Codes,
+counts, verdicts and nights: nothing of a student.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 
 @dataclass(frozen=True, slots=True)
 class DistrictStatus:
-    """How one sender stands with one family.
+    """The status of one sender and family.
 
     ``days``: since the night of its newest drop. ``kept_out``: lines of that drop that were not
-    loaded. ``delivered``: the moment (UTC) of the last delivery to the sender, if there ever was
-    one; ``waiting``: files that are still to be sent to it.
+    loaded. ``delivered``: the time (UTC) of the last delivery to the sender, if there was one.
+    ``waiting``: how many files are still to be sent to it.
     """
 
     sender: str
@@ -43,13 +43,13 @@ class DistrictStatus:
     waiting: int
 
     @property
-    def bad(self) -> bool:
-        """Whether somebody should look: the drop was refused or is held, or a file waits."""
+    def needs_attention(self) -> bool:
+        """Whether it needs attention: the drop was rejected or is held, or a file waits."""
         return self.verdict in {Verdict.REJECTED, Verdict.HELD} or self.waiting > 0
 
 
 def read_statuses(warehouse: Path, on: date, only: str | None = None) -> list[DistrictStatus]:
-    """Every sender's standing with every family that it ever sent (``only`` one sender's)."""
+    """Returns the status of every sender and family; with ``only``, of one sender."""
     with open_warehouse(warehouse, read_only=True) as connection:
         return query_statuses(connection, warehouse, on, only)
 
@@ -57,7 +57,7 @@ def read_statuses(warehouse: Path, on: date, only: str | None = None) -> list[Di
 def query_statuses(
     connection: duckdb.DuckDBPyConnection, warehouse: Path, on: date, only: str | None = None
 ) -> list[DistrictStatus]:
-    """The same, of a warehouse that is open."""
+    """Returns the same from a warehouse that is open."""
     newest = health_queries.read_newest_drops(connection)
     senders = pl.Series("cd", newest["sender"].unique(), dtype=pl.String)
     named = districts(read_directory(connection), senders)
@@ -83,23 +83,23 @@ def query_statuses(
     ]
 
 
-def format_markdown(standings: Sequence[DistrictStatus], most: int) -> str:
-    """Standings as a table, the worst first; of more than ``most``, how many are left out."""
-    shown = sorted(standings, key=_how_bad)[:most]
-    # Without a server nothing is delivered, and there is nothing to say of it.
-    sent = any(standing.delivered or standing.waiting for standing in shown)
+def format_markdown(statuses: Sequence[DistrictStatus], most: int) -> str:
+    """Formats statuses as a table, the worst first; of more than ``most``, counts the rest."""
+    shown = sorted(statuses, key=_sort_by_need)[:most]
+    # Without a server nothing is delivered, and two columns would be empty.
+    sent = any(status.delivered or status.waiting for status in shown)
     head = [*_HEAD, *(_HEAD_OF_DELIVERY if sent else ())]
     rows = [
         [
-            *(_named(standing), standing.family, standing.verdict.replace("_", " ")),
-            *(f"{standing.night:%Y-%m-%d}", f"{standing.days:,}"),
-            f"{standing.kept_out:,} of {standing.lines:,}",
-            *(_delivery(standing) if sent else ()),
+            *(_format_sender(status), status.family, status.verdict.replace("_", " ")),
+            *(f"{status.night:%Y-%m-%d}", f"{status.days:,}"),
+            f"{status.kept_out:,} of {status.lines:,}",
+            *(_format_delivery(status) if sent else ()),
         ]
-        for standing in shown
+        for status in shown
     ]
     lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
-    left_out = len(standings) - len(shown)
+    left_out = len(statuses) - len(shown)
     return "\n".join([*lines, *([f"\n{left_out:,} more: `ccgi status`"] if left_out else [])])
 
 
@@ -107,26 +107,26 @@ _HEAD = ["sender", "family", "last drop", "night", "days ago", "lines kept out"]
 _HEAD_OF_DELIVERY = ["last delivery (UTC)", "files to send"]
 
 
-def _named(standing: DistrictStatus) -> str:
-    if standing.name == standing.sender:
-        return standing.sender
+def _format_sender(status: DistrictStatus) -> str:
+    if status.name == status.sender:
+        return status.sender
     # A name in a directory could hold anything; it stays within its cell.
-    name = standing.name.replace("|", "/").replace("\n", " ")
-    return f"{name} ({standing.sender})"
+    name = status.name.replace("|", "/").replace("\n", " ")
+    return f"{name} ({status.sender})"
 
 
-def _delivery(standing: DistrictStatus) -> tuple[str, str]:
-    return (standing.delivered or "")[:16].replace("T", " "), f"{standing.waiting:,}"
+def _format_delivery(status: DistrictStatus) -> tuple[str, str]:
+    return (status.delivered or "")[:16].replace("T", " "), f"{status.waiting:,}"
 
 
 _WORST = (Verdict.REJECTED, Verdict.HELD)
 
 
-def _how_bad(standing: DistrictStatus) -> tuple[bool, bool, int, str, str]:
+def _sort_by_need(status: DistrictStatus) -> tuple[bool, bool, int, str, str]:
     return (
-        standing.verdict not in _WORST,
-        not standing.waiting,
-        -standing.days,
-        standing.sender,
-        standing.family,
+        status.verdict not in _WORST,
+        not status.waiting,
+        -status.days,
+        status.sender,
+        status.family,
     )

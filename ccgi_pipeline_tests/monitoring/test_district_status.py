@@ -47,14 +47,18 @@ def _of(folders: PipelinePaths, cd: str) -> DistrictStatus:
 def test_a_district_stands_with_its_newest_drop_and_its_age(folders: PipelinePaths) -> None:
     hayward = _of(folders, HAYWARD)
     assert (hayward.name, hayward.verdict) == ("Hayward Unified", "accepted_with_findings")
-    assert (hayward.days, hayward.kept_out, hayward.bad) == (3, 1, False)
+    assert (hayward.days, hayward.kept_out, hayward.needs_attention) == (3, 1, False)
 
 
 def test_a_district_whose_newest_file_was_refused_is_to_be_looked_at(
     folders: PipelinePaths,
 ) -> None:
     palm_springs = _of(folders, PALM_SPRINGS)
-    assert (palm_springs.verdict, palm_springs.days, palm_springs.bad) == ("rejected", 2, True)
+    assert (palm_springs.verdict, palm_springs.days, palm_springs.needs_attention) == (
+        "rejected",
+        2,
+        True,
+    )
 
 
 def test_the_command_shows_everybody_or_only_who_is_to_be_looked_at(folders: PipelinePaths) -> None:

@@ -18,9 +18,9 @@ from click.testing import CliRunner, Result
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline.monitoring.support_bundle import structure
-from ccgi_pipeline.monitoring.support_bundle.bundle import UnknownDropError, support_bundle
-from ccgi_pipeline.monitoring.support_bundle.file_shapes import cell_shapes, shape
-from ccgi_pipeline.monitoring.support_bundle.runs import our_words
+from ccgi_pipeline.monitoring.support_bundle.bundle import UnknownDropError, build_support_bundle
+from ccgi_pipeline.monitoring.support_bundle.file_shapes import count_cell_shapes, describe_shape
+from ccgi_pipeline.monitoring.support_bundle.runs import keep_known_words
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline_tests.files import as_bytes
 from ccgi_pipeline_tests.nightly.inboxes import (
@@ -55,7 +55,7 @@ def drop_of(folders: PipelinePaths) -> str:
 
 
 def test_it_counts_drops_lines_and_findings_and_names_tables(folders: PipelinePaths) -> None:
-    parts = parts_of(support_bundle(folders.warehouse))
+    parts = parts_of(build_support_bundle(folders.warehouse))
     counts = json.loads(parts["counts.json"])
     assert [(row["verdict"], row["drops"]) for row in counts["drops"]] == [("accepted", 1)]
     assert {(row["feed"], row["lines"]) for row in counts["ledger"]} == {
@@ -69,13 +69,13 @@ def test_it_counts_drops_lines_and_findings_and_names_tables(folders: PipelinePa
 
 
 def test_the_page_to_be_read_first_names_every_part(folders: PipelinePaths) -> None:
-    parts = parts_of(support_bundle(folders.warehouse, drop_of(folders)))
+    parts = parts_of(build_support_bundle(folders.warehouse, drop_of(folders)))
     assert all(f"`{name}`" in parts["READ_ME_FIRST.md"] for name in parts if name.endswith("json"))
     assert "* drops accepted: 1" in parts["READ_ME_FIRST.md"]
 
 
 def test_the_shape_of_a_drop_has_known_headers_and_no_cell(folders: PipelinePaths) -> None:
-    parts = parts_of(support_bundle(folders.warehouse, drop_of(folders)[:8]))
+    parts = parts_of(build_support_bundle(folders.warehouse, drop_of(folders)[:8]))
     by_feed = {told["feed"]: told for told in json.loads(parts["shapes.json"])}
     roster = by_feed["transcript_student"]
     assert roster["columns"]["StateID"] == {"9{10}": 15}
@@ -87,7 +87,7 @@ def test_the_shape_of_a_drop_has_known_headers_and_no_cell(folders: PipelinePath
 
 def test_shapes_of_few_lines_are_counted_together() -> None:
     cells = pl.Series(["Ann"] * 11 + ["Maximilian"] * 3 + ["x-y"] * 10 + ["12"])
-    assert cell_shapes(cells) == {"A{3,10}": 14, "other": 11}
+    assert count_cell_shapes(cells) == {"A{3,10}": 14, "other": 11}
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_shapes_of_few_lines_are_counted_together() -> None:
     ],
 )
 def test_a_cell_is_told_by_the_kinds_of_its_characters(cell: str, told: str) -> None:
-    assert cell_shapes(pl.Series([cell] * 11)) == {told: 11}
+    assert count_cell_shapes(pl.Series([cell] * 11)) == {told: 11}
 
 
 def test_header_names_that_nobody_declared_are_counted() -> None:
     header = [*STUDENT.columns, "Maria Lopez", "555-0100"]
-    told = shape(as_bytes(STUDENT, ROSTER, header=header), STUDENT)
+    told = describe_shape(as_bytes(STUDENT, ROSTER, header=header), STUDENT)
     assert told["header cells of unknown name"] == 2
     assert told["header"] == [*STUDENT.columns]
     assert "Lopez" not in json.dumps(told)
@@ -115,18 +115,20 @@ def test_header_names_that_nobody_declared_are_counted() -> None:
 def test_a_pupils_line_in_place_of_the_header_is_told_by_its_count_alone() -> None:
     content = as_bytes(STUDENT, ROSTER, header=[])
     for feed in (STUDENT, None):
-        told = shape(content, feed)
+        told = describe_shape(content, feed)
         assert told["header"] == []
         assert "1000000001" not in json.dumps(told)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xff\xfe\x00", b"\x81\x8d", b'"a'])
 def test_any_bytes_have_a_shape(content: bytes) -> None:
-    assert shape(content, None)["bytes"] == len(content)
+    assert describe_shape(content, None)["bytes"] == len(content)
 
 
 def test_of_an_error_only_words_of_our_own_are_told() -> None:
-    told = our_words("ServersRefuseError: no file Quigley Roster.csv of 9753100001 in the inbox")
+    told = keep_known_words(
+        "ServersRefuseError: no file Quigley Roster.csv of 9753100001 in the inbox"
+    )
     assert told == "ServersRefuseError: no file … of … in the inbox"
 
 
@@ -144,19 +146,19 @@ def test_settings_are_told_by_their_structure(tmp_path: Path) -> None:
         small_cells = "california_10"
         """
     )
-    told = structure.settings(tmp_path)
+    told = structure.describe_settings(tmp_path)
     assert told["profiles"]["districts"]["3367173"]["delivery"] == {
         "server": "a text of 7 characters",
         "small_cells": "california_10",
     }
     assert "quigley" not in json.dumps(told).lower()
     (tmp_path / "profiles.toml").write_text("quigley = 1\n")
-    assert structure.settings(tmp_path) == {"profiles": "cannot be read: ProfileError"}
+    assert structure.describe_settings(tmp_path) == {"profiles": "cannot be read: ProfileError"}
 
 
 def test_an_unknown_drop_is_told(folders: PipelinePaths) -> None:
     with pytest.raises(UnknownDropError, match="0 drops have an id that begins like that"):
-        support_bundle(folders.warehouse, "zz")
+        build_support_bundle(folders.warehouse, "zz")
 
 
 def ccgi(*arguments: str | Path) -> Result:
@@ -189,10 +191,10 @@ def test_what_a_night_takes_away_meanwhile_is_not_counted(tmp_path: Path) -> Non
         (staging / "batch-1").rmdir()
 
     with once_listed(staging, take_away):
-        assert structure.sizes(tmp_path) == {"staging": {"files": 1, "bytes": 3}}
+        assert structure.measure_sizes(tmp_path) == {"staging": {"files": 1, "bytes": 3}}
 
 
 def test_a_folder_without_a_warehouse_has_a_bundle_too(tmp_path: Path) -> None:
-    parts = parts_of(support_bundle(tmp_path))
+    parts = parts_of(build_support_bundle(tmp_path))
     assert json.loads(parts["runs.json"]) == []
     assert "counts.json" not in parts

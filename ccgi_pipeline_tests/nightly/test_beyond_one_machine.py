@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.common.errors import UnreachableError, to_pipeline_error
 from ccgi_pipeline.delivery.ledger import open_ledger
-from ccgi_pipeline.monitoring.support_bundle.structure import sizes
+from ccgi_pipeline.monitoring.support_bundle.structure import measure_sizes
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import poll_inboxes
 from ccgi_pipeline.operations import audit_log
@@ -180,7 +180,7 @@ def test_status_and_support_bundle_tell_of_it_without_its_password(
     told = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert database_server.password.encode() not in told
     assert b"a secret" not in told
-    assert "archive" in sizes(warehouse)
+    assert "archive" in measure_sizes(warehouse)
 
 
 @pytest.mark.slow

@@ -131,7 +131,7 @@ _SQLITE = ("catalog.sqlite", "inbox_state.sqlite", "deliveries.sqlite")
 def support_bundle(nights: Nights) -> Parts:
     """What an operator sends to who helps, with the shape of every drop's files."""
     warehouse = nights.folders.warehouse
-    with zipfile.ZipFile(io.BytesIO(bundle.support_bundle(warehouse))) as packed:
+    with zipfile.ZipFile(io.BytesIO(bundle.build_support_bundle(warehouse))) as packed:
         parts = {name: packed.read(name) for name in packed.namelist()}
     if not nights.folders.archive.root.exists():
         return parts

@@ -1,7 +1,7 @@
-"""The bundle itself: one zip of JSON files, and a page that a person reads before sending it.
+"""The support bundle: a zip of JSON files, with a page to read before sending it.
 
-Belongs here: what goes into it. Nothing does that is a cell of a received file, a name of one, or
-words that somebody typed.
+Belongs here: what goes into it. No cell of a received file, no name of one, and no words that
+somebody typed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ccgi_pipeline.common.errors import PermanentError, value_free
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.monitoring.support_bundle import runs, structure
-from ccgi_pipeline.monitoring.support_bundle.file_shapes import RARE, shape
+from ccgi_pipeline.monitoring.support_bundle.file_shapes import RARE, describe_shape
 from ccgi_pipeline.verification.drop_files import files_to_verify
 from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
@@ -31,35 +31,35 @@ class UnknownDropError(PermanentError):
 
 
 @value_free
-def support_bundle(warehouse: Path, drop: str | None = None) -> bytes:
-    """The zip. ``drop``: the beginning of the id of a drop whose files' shapes are to be in it.
+def build_support_bundle(warehouse: Path, drop: str | None = None) -> bytes:
+    """Builds the zip. ``drop``: the beginning of the id of a drop whose files' shapes are added.
 
-    Raises UnknownDropError, and ArchiveDamagedError where a file of the drop is damaged.
+    Raises UnknownDropError, and ArchiveDamagedError if a file of the drop is damaged.
     """
     parts: dict[str, Any] = {
-        "versions.json": structure.versions(),
-        "settings.json": structure.settings(warehouse),
-        "sizes.json": structure.sizes(warehouse),
-        "deliveries.json": structure.delivered(warehouse),
-        "runs.json": runs.last_runs(warehouse / "dagster"),
+        "versions.json": structure.read_versions(),
+        "settings.json": structure.describe_settings(warehouse),
+        "sizes.json": structure.measure_sizes(warehouse),
+        "deliveries.json": structure.count_deliveries(warehouse),
+        "runs.json": runs.read_last_runs(warehouse / "dagster"),
     }
     if warehouse_exists(warehouse):
         with open_warehouse(warehouse, read_only=True) as connection:
-            parts["tables.json"] = structure.tables(connection)
-            parts["counts.json"] = structure.counts(connection)
-            parts["faults.json"] = structure.faults(connection)
+            parts["tables.json"] = structure.describe_tables(connection)
+            parts["counts.json"] = structure.count_records(connection)
+            parts["faults.json"] = structure.count_faults(connection)
             if drop is not None:
-                parts["shapes.json"] = shapes_of_drop(connection, warehouse, drop)
+                parts["shapes.json"] = describe_drop_shapes(connection, warehouse, drop)
     elif drop is not None:
         msg = "there is no warehouse in this folder, and so no drop"
         raise UnknownDropError(msg)
     return _zipped({"READ_ME_FIRST.md": _page(parts)} | {n: _json(p) for n, p in parts.items()})
 
 
-def shapes_of_drop(
+def describe_drop_shapes(
     connection: duckdb.DuckDBPyConnection, warehouse: Path, begins: str
 ) -> list[dict[str, Any]]:
-    """The shape of each file of the drop, by its number in it; no name."""
+    """Returns the shape of each file of the drop, by its number in it; no name."""
     found = connection.execute(
         "SELECT drop_id FROM lake.drops WHERE starts_with(drop_id, ?)", [begins]
     ).fetchall()
@@ -83,7 +83,7 @@ def shapes_of_drop(
         | (
             {"refused by": file.refused.id}
             if file.refused
-            else shape(file.content(), FEEDS_BY_NAME.get(feeds.get(number) or ""))
+            else describe_shape(file.content(), FEEDS_BY_NAME.get(feeds.get(number) or ""))
         )
         for number, file in enumerate(files, start=1)
     ]
@@ -110,7 +110,7 @@ Districts are counted, or named by their CD code where a profile names them.
 
 
 def _page(parts: Mapping[str, Any]) -> bytes:
-    """What is in the bundle, in a page."""
+    """Describes the content of the bundle on a page."""
     made = f"{datetime.now(tz=UTC):%Y-%m-%d %H:%M} UTC"
     lines = [_HEAD, f"Made {made}.", "", "## What is in it", ""]
     lines += [f"* `{name}`: {_WHAT[name]}" for name in parts]

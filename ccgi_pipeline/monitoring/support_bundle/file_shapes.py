@@ -1,7 +1,7 @@
 """The shape of a received file: how its lines and cells are built, not what they say.
 
 Belongs here: encoding, known headers, cells a line, characters a cell. A shape that fewer than
-``RARE`` lines have is counted with the others, since one line's shape may lead to one pupil.
+``RARE`` lines have is counted with the others, since one line's shape may identify a student.
 Pure. Does not belong here: which file (bundle), whether it is right (verification).
 """
 
@@ -16,15 +16,15 @@ from ccgi_pipeline.feeds.spec import FeedSpec, fold
 from ccgi_pipeline.intake.encodings import decode
 
 RARE = 11
-"""Lines from which on a shape is told: as many as small counts are hidden below (CDE)."""
+"""The fewest lines whose shape is shown: CDE hides smaller counts, too."""
 _SHAPES_TOLD = 20
-"""Shapes of a column that are told at most, the most frequent first."""
+"""How many shapes of a column are shown, the most frequent first."""
 _SEPARATORS = (",", "^", "\t", ";", "|")
 _OTHER = "other"
 
 
-def shape(content: bytes, feed: FeedSpec | None) -> dict[str, Any]:
-    """The shape of a file; ``feed`` is what it was taken for, if it was recognised."""
+def describe_shape(content: bytes, feed: FeedSpec | None) -> dict[str, Any]:
+    """Returns the shape of a file; ``feed`` is what it was recognised as, if it was."""
     text = decode(content)
     told: dict[str, Any] = {"bytes": len(content), "encoding": text.encoding}
     if text.body is None:
@@ -51,9 +51,9 @@ def shape(content: bytes, feed: FeedSpec | None) -> dict[str, Any]:
 
 
 def _header(line: str, separator: str, feed: FeedSpec | None) -> list[str | None]:
-    """The declared names of the header's cells; None for a name that is not declared.
+    """Returns the declared names of the header's cells; None for a name that is not declared.
 
-    Such a name may be anything: a pupil's line stands where the header should be, now and then.
+    Such a name may be anything: sometimes a student's line is where the header should be.
     """
     try:
         cells = next(csv.reader([line], delimiter=separator), [])
@@ -69,14 +69,16 @@ def _counts(numbers: pl.Series) -> dict[str, int]:
 
 
 def _columns(body: pl.Series, separator: str, names: list[str | None]) -> dict[str, Any]:
-    """The shapes of each known column, of the lines that have as many cells as the header."""
+    """Returns the shapes of each known column, from lines with as many cells as the header."""
     split = body.str.split(separator)
     whole = split.filter(split.list.len() == len(names))
-    return {name: cell_shapes(whole.list.get(place)) for place, name in enumerate(names) if name}
+    return {
+        name: count_cell_shapes(whole.list.get(place)) for place, name in enumerate(names) if name
+    }
 
 
-def cell_shapes(cells: pl.Series) -> dict[str, int]:
-    """How many cells have which shape: ``9{10}``, ``A{2,12} A{3,9}``; letters are A, digits 9.
+def count_cell_shapes(cells: pl.Series) -> dict[str, int]:
+    """Counts cells by shape: ``9{10}``, ``A{2,12} A{3,9}``; letters are A, digits 9.
 
     Shapes of fewer than ``RARE`` cells, and those beyond the most frequent, are ``other``.
     """
@@ -105,7 +107,7 @@ def cell_shapes(cells: pl.Series) -> dict[str, int]:
 
 
 def _spelled(key: str, runs: pl.Series) -> str:
-    """A key with the least and the most characters of each of its runs."""
+    """Writes a key with the fewest and the most characters of each of its runs."""
     lengths = runs.list.eval(pl.element().str.len_chars())
     parts: list[str] = []
     for place, character in enumerate(key):

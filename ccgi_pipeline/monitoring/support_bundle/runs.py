@@ -1,8 +1,8 @@
-"""What Dagster remembers of the last runs: which steps, how long, which checks, which errors.
+"""The last runs as Dagster recorded them: steps, their duration, failed checks, errors.
 
-Belongs here: reading the event log. Of an error its kind, the lines of code and those words of its
-message that our own code has: names of files that a sender chose, and whatever else may have got
-into a message, are no such words. Metadata is not read at all.
+Belongs here: reading the event log. Of an error, only its kind, the lines of code and those words
+of its message that the project's own code contains: a file name that a sender chose, or anything
+else that got into a message, is not among them. Metadata is not read at all.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 import dagster as dg
 
 _RUNS = 10
-"""Runs that are told, the newest first."""
+"""How many runs are shown, the newest first."""
 _PLACE = re.compile(r"(?:ccgi_pipeline|site-packages|python3\.\d+)/[\w./-]+\.py:\d+ in [\w<>]+")
 _OURS = Path(__file__).parents[2]
 _NOT_WORDS = {"synthetic", "support_bundle"}
-"""Rooms whose words are no messages: made-up names of pupils, above all."""
+"""Rooms whose words are not from messages, such as the invented names of students."""
 
 
-def last_runs(home: Path) -> list[dict[str, Any]]:
-    """The newest runs of the instance in ``home``; none where there is no instance."""
+def read_last_runs(home: Path) -> list[dict[str, Any]]:
+    """Returns the newest runs of the instance in ``home``; none if there is no instance."""
     if not (home / "dagster.yaml").exists():
         return []
     with dg.DagsterInstance.from_config(str(home)) as instance:
@@ -70,7 +70,11 @@ def _failure(event: dg.DagsterEvent | None) -> dict[str, Any]:
     told = {"step": event.step_key}
     if cause is None:
         return told
-    return told | {"kind": cause.cls_name, "message": our_words(cause.message), **_places(cause)}
+    return told | {
+        "kind": cause.cls_name,
+        "message": keep_known_words(cause.message),
+        **_places(cause),
+    }
 
 
 def _places(error: Any) -> dict[str, list[str]]:  # noqa: ANN401 - Dagster exports no name for it
@@ -91,8 +95,8 @@ def _failed_check(event: dg.DagsterEvent | None) -> dict[str, str] | None:
     }
 
 
-def our_words(message: str) -> str:
-    """``message`` with those of its words that are in our code; dots stand for the others."""
+def keep_known_words(message: str) -> str:
+    """Returns ``message`` with only the words that the project's code contains; dots for others."""
     known = _vocabulary()
     told = [
         word if word.strip(_MARKS).lower() in known else "…"

@@ -1,7 +1,7 @@
-"""How a warehouse stands: versions, settings, tables, counts. Structure, and no cell of anybody.
+"""The structure of an installation: versions, settings, tables, counts. No cell of any file.
 
-Belongs here: what is read of the warehouse folder and of this machine. Does not belong here: what
-Dagster remembers (runs), the file that it all goes into (bundle).
+Belongs here: what is read from the warehouse folder and from this machine. Does not belong here:
+Dagster's runs (runs), the zip file (bundle).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 _PACKAGE = "ccgi-pipeline"
 
 
-def versions() -> dict[str, str]:
-    """This project, Python, the system and the libraries that the project names."""
+def read_versions() -> dict[str, str]:
+    """Returns the versions of this project, Python, the system and the project's libraries."""
     named = [re.match(r"[\w.-]+", wanted) for wanted in requires(_PACKAGE) or []]
     libraries = {found[0]: _installed(found[0]) for found in named if found}
     return {
@@ -54,11 +54,11 @@ _OPEN_TEXTS = re.compile(r"[a-z_]{1,20}[0-9]{0,2}|\d{2}-\d{2}")
 _OPEN_SETTINGS = {
     *("small_cells", "every", "weekday", "percent_of", "bulk", "mode", "dates", "year_starts"),
 }
-"""Settings whose words are ours: all other texts are told by their length."""
+"""Settings whose values are words of the project: of all other texts only the length is shown."""
 
 
-def settings(warehouse: Path) -> dict[str, Any]:
-    """The settings as they are nested: numbers, yes and no, and of texts only their length."""
+def describe_settings(warehouse: Path) -> dict[str, Any]:
+    """Returns the settings as they are nested: numbers, true and false, and of texts the length."""
     path = warehouse / PROFILES
     if not path.exists():
         return {"profiles": "none"}
@@ -88,8 +88,8 @@ def _told(name: str, value: object) -> object:
     return f"a text of {len(str(value))} characters"
 
 
-def tables(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Every table: its columns with their types, and how many rows it has."""
+def describe_tables(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Returns every table with its columns, their types, and its number of rows."""
     rows = connection.execute(
         "SELECT table_name, list(column_name || ' ' || data_type ORDER BY column_index) "
         "FROM duckdb_columns() WHERE database_name = 'lake' AND schema_name = 'main' "
@@ -132,21 +132,21 @@ _COUNTED: Mapping[str, str] = {
     "snapshots": "SELECT count(*) AS snapshots, min(snapshot_id) AS first, "
     "max(snapshot_id) AS newest FROM ducklake_snapshots('lake')",
 }
-"""What is counted: codes and words of ours, nights and numbers."""
+"""What is counted: codes, the project's own words, nights and numbers."""
 
 
-def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, Any]]]:
-    """Drops, lines, findings, holds, replays, answers: by kind, never by whom."""
+def count_records(connection: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, Any]]]:
+    """Counts drops, lines, findings, holds, replays and answers by kind, never by sender."""
     return {name: connection.execute(query).pl().to_dicts() for name, query in _COUNTED.items()}
 
 
-def faults(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Files whose ledger does not add up, by feed: none, in a sound warehouse."""
+def count_faults(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Counts files whose ledger does not add up, by feed; a sound warehouse has none."""
     return health_queries.count_unbalanced_files(connection)
 
 
-def delivered(warehouse: Path) -> dict[str, int]:
-    """Deliveries by state; servers are not named."""
+def count_deliveries(warehouse: Path) -> dict[str, int]:
+    """Counts deliveries by state; servers are not named."""
     if not deliveries.ledger_exists(warehouse):
         return {}
     states: dict[str, int] = {}
@@ -156,8 +156,8 @@ def delivered(warehouse: Path) -> dict[str, int]:
     return states
 
 
-def sizes(warehouse: Path) -> dict[str, dict[str, int]]:
-    """Files and bytes of each part of the warehouse folder that we made."""
+def measure_sizes(warehouse: Path) -> dict[str, dict[str, int]]:
+    """Counts files and bytes of each part of the warehouse folder that the pipeline made."""
     told = {}
     for name in (*_FOLDERS, *_FILES):
         path = warehouse / name
@@ -168,7 +168,7 @@ def sizes(warehouse: Path) -> dict[str, dict[str, int]]:
 
 
 def _sizes_below(folder: Path) -> Iterator[int]:
-    """A night may be at work: what goes while we look is not counted."""
+    """Yields the size of each file. A file that a running night deletes meanwhile is left out."""
     for place, _, names in os.walk(folder):
         for name in names:
             with suppress(FileNotFoundError):
