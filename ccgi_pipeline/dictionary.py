@@ -1,7 +1,7 @@
-"""The data dictionary: every feed, column, rule and report, from their declarations.
+"""Renders the data dictionary: every feed, column, rule and report, from their declarations.
 
-Belongs here: the two forms in which it is printed. Nothing is said here that the declarations do
-not say; the page in ``docs`` is generated, and the tests refuse a stale one.
+Belongs here: its two forms, JSON and Markdown. All facts come from the declarations. The page in
+``docs`` is generated, and a test fails if it is out of date.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 
 
-def as_json() -> str:
-    """One object with ``feeds``, ``rules``, ``reports`` and ``outputs``."""
+def render_json() -> str:
+    """Returns one object with ``feeds``, ``rules``, ``reports`` and ``outputs``."""
     dictionary = {
         "feeds": [_feed_object(feed) for feed in FEEDS],
         "rules": [_rule_object(rule) for rule in RULES.values()],
@@ -111,14 +111,14 @@ _GENERATED = (
     "`ccgi_pipeline/reports`; `make docs` writes it again."
 )
 _HOW_TO_READ = (
-    "A record is kept out by an error only. Where a column that is not required is wrong, the "
+    "Only an error rejects a record. If a column that is not required has a wrong value, the "
     "value is left out and the record is loaded. A column's class says who may see it: "
     "[the table below](#who-may-see-what)."
 )
 
 
-def as_markdown() -> str:
-    """The dictionary as a page."""
+def render_markdown() -> str:
+    """Returns the dictionary as a Markdown page."""
     lines = [
         "# Data dictionary",
         "",
@@ -127,19 +127,19 @@ def as_markdown() -> str:
         _HOW_TO_READ,
         "",
     ]
-    lines += _who_may_see_what()
+    lines += _policy_section()
     for family in FAMILIES.values():
         lines += [f"## Family `{family.name}`", "", f"{family.title}. {_sent_by(family)}", ""]
         for feed in family.feeds:
-            lines += _feed_page(feed)
-    lines += _kept_in()
+            lines += _feed_section(feed)
+    lines += _sis_location_section()
     lines += ["## Rules of files and packages", ""]
     of_feeds = {rule_id for feed in FEEDS for rule_id in feed.all_rules}
     lines += _rule_table(rule for rule in RULES.values() if rule.id not in of_feeds)
     lines += ["## Reports", ""]
     for report in REPORTS:
-        lines += _report_page(report)
-    lines += _documents()
+        lines += _report_section(report)
+    lines += _document_section()
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -150,12 +150,12 @@ def _sent_by(family: FamilySpec) -> str:
 
 
 _WHAT_CLASSES_MEAN = (
-    "`pii` says who a student is, or leads there. `restricted` says what only who needs it may "
-    "know. `foster` says, or comes from a file that says, that a student is a foster youth."
+    "`pii` identifies a student, directly or indirectly. `restricted` is for people who need it "
+    "for their work. `foster` says that a student is a foster youth, or comes from such a file."
 )
 
 
-def _who_may_see_what() -> list[str]:
+def _policy_section() -> list[str]:
     return [
         "## Who may see what",
         "",
@@ -171,7 +171,7 @@ def _who_may_see_what() -> list[str]:
     ]
 
 
-def _feed_page(feed: FeedSpec) -> list[str]:
+def _feed_section(feed: FeedSpec) -> list[str]:
     separators = ", ".join(
         {",": "comma", "^": "caret", ";": "semicolon", "\t": "tab"}[s] for s in feed.separators
     )
@@ -179,12 +179,12 @@ def _feed_page(feed: FeedSpec) -> list[str]:
     absence = (
         "A file is the sender's full set: a record that is not in it is no longer active."
         if feed.lifecycle == "snapshot"
-        else "A file adds to what is known."
+        else "A file adds to the records loaded before."
     )
     names = ", ".join(f"`{stem}`" for stem in feed.stems)
     keys = ", ".join(f"`{key}`" for key in feed.keys)
     if feed.unique_id:
-        keys = f"`{feed.unique_id}` where the district's are permanent, else {keys}"
+        keys = f"`{feed.unique_id}` if the district's are permanent, otherwise {keys}"
     source = f"Source: {feed.source}."
     return [
         f"### `{feed.name}`",
@@ -211,14 +211,14 @@ def _feed_page(feed: FeedSpec) -> list[str]:
     ]
 
 
-_HOW_KNOWN = (
-    "As far as a public page says so; menus differ between versions, and the name in brackets is "
-    "the field in the database. What is missing here is not known."
+_SIS_LOCATIONS_NOTE = (
+    "This table holds what public pages say. Menus differ between versions; the name in brackets "
+    "is the field in the database. A column that is missing here has no known place."
 )
 
 
-def _kept_in() -> list[str]:
-    """Where the systems keep what the columns hold, each place once."""
+def _sis_location_section() -> list[str]:
+    """Lists where the systems keep the columns' values, each place once."""
     columns_of: dict[sis_locations.Place, list[str]] = {}
     for feed, column in sis_locations.known_columns():
         for place in sis_locations.places(feed, column):
@@ -226,7 +226,7 @@ def _kept_in() -> list[str]:
     return [
         "## Where student information systems keep the values",
         "",
-        _HOW_KNOWN,
+        _SIS_LOCATIONS_NOTE,
         "",
         *_table(
             ("System", "Where", "Columns", "Source"),
@@ -247,12 +247,12 @@ def _rule_table(rules: Iterable[Rule]) -> list[str]:
     )
 
 
-def _report_page(report: ReportSpec) -> list[str]:
+def _report_section(report: ReportSpec) -> list[str]:
     folder, files = "/".join(report.folder), ", ".join(report.files)
     return [
         f"### {report.title}",
         "",
-        f"`{folder}/` - files: {files}. Columns after: {report.source}.",
+        f"`{folder}/` - files: {files}. Source of the columns: {report.source}.",
         "",
         *_table(
             ("Detail column", "Class", "Description"),
@@ -269,7 +269,7 @@ def _report_page(report: ReportSpec) -> list[str]:
     ]
 
 
-def _documents() -> list[str]:
+def _document_section() -> list[str]:
     return [
         "## Source documents",
         "",

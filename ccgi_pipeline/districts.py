@@ -1,8 +1,8 @@
-"""The register of districts and schools: what a CD or CDS code is called, and its folder's name.
+"""Names districts and schools by their CD and CDS codes, and districts' folders.
 
-Belongs here: the directory's names as reports print them. The project ships a small register (real
-entries of CDE's directory); a directory that was received takes its place district by district.
-Does not belong here: who may log in, what a district wants (profiles).
+Belongs here: the names of CDE's directory, as reports print them. The project ships a small
+directory (real entries of CDE's); the entries of a received directory replace those of the same
+district. Does not belong here: accounts, districts' settings (profiles).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CD = pl.col("CDSCode").str.head(7)
 
 
 def shipped_directory() -> pl.DataFrame:
-    """The register that comes with the project, in ``DIRECTORY_SCHEMA``."""
+    """Returns the directory that comes with the project, in ``DIRECTORY_SCHEMA``."""
     with files("ccgi_pipeline").joinpath("register.tsv").open("rb") as register:
         rows = pl.read_csv(
             register.read(), separator="\t", infer_schema=False, null_values=["No Data"]
@@ -34,18 +34,18 @@ def shipped_directory() -> pl.DataFrame:
 
 
 def directory(received: pl.DataFrame) -> pl.DataFrame:
-    """The directory in force: ``received`` entries, and shipped ones of districts it lacks."""
+    """Returns the ``received`` entries, and shipped entries of districts that they lack."""
     shipped = shipped_directory()
     lacking = shipped.filter(~_CD.is_in(received.select(_CD.unique()).to_series().implode()))
     return pl.concat([received.select(DIRECTORY_SCHEMA.keys()), lacking]).sort("CDSCode")
 
 
 def districts(entries: pl.DataFrame, cd_codes: pl.Series) -> pl.DataFrame:
-    """``cd``, ``County``, ``District`` and ``folder`` of each of ``cd_codes``.
+    """Returns ``cd``, ``County``, ``District`` and ``folder`` of each of ``cd_codes``.
 
-    A district that no directory lists goes by its code. Folders are unique over the whole
-    directory, since one district must never find another's reports: where two names fold to one,
-    the county is added, and the code where that does not help.
+    A district that no directory lists is named by its code. Folders are unique over the whole
+    directory, so that no district gets another's reports: if two names give the same folder, the
+    county is added, and if that is not enough, the code.
     """
     listed = naming_entries(entries).select("cd", "County", "District")
     unlisted = cd_codes.unique().to_frame("cd").join(listed, on="cd", how="anti")
@@ -61,7 +61,7 @@ def districts(entries: pl.DataFrame, cd_codes: pl.Series) -> pl.DataFrame:
 
 
 def naming_entries(entries: pl.DataFrame) -> pl.DataFrame:
-    """The entry by which each district (``cd``) is named: its own, else its first school's."""
+    """Returns the entry that names each district (``cd``): its own, or its first school's."""
     return (
         entries.with_columns(_CD.alias("cd"))
         .sort(pl.col("CDSCode").str.tail(7) != _DISTRICT_PART, "CDSCode")
@@ -70,7 +70,7 @@ def naming_entries(entries: pl.DataFrame) -> pl.DataFrame:
 
 
 def folder_name(district: str) -> str:
-    """``Palm Springs Unified`` as a folder: ``PalmSpringsUnified``."""
+    """Returns the folder of a district's name: ``PalmSpringsUnified``."""
     plain = unicodedata.normalize("NFKD", district).encode("ascii", "ignore").decode()
     return "".join(character for character in plain if character.isalnum())
 

@@ -18,7 +18,7 @@ import duckdb
 
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME, feed_by_name
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.reports.queries import make_detail, open_views
+from ccgi_pipeline.reports.queries import create_detail_table, create_report_views
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 
@@ -135,9 +135,9 @@ def _querying(folders: PipelinePaths, on: date) -> float:
     """The reports' own queries, their rows left in DuckDB."""
 
     def query(connection: duckdb.DuckDBPyConnection) -> None:
-        open_views(connection, on)
+        create_report_views(connection, on)
         for spec in REPORTS:
-            make_detail(connection, spec)
+            create_detail_table(connection, spec)
 
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         return _seconds(lambda: query(connection))

@@ -19,4 +19,4 @@ def dictionary(form: str) -> None:
     """
     from ccgi_pipeline import dictionary as pages
 
-    click.echo(pages.as_json() if form == "json" else pages.as_markdown(), nl=False)
+    click.echo(pages.render_json() if form == "json" else pages.render_markdown(), nl=False)

@@ -18,7 +18,7 @@ from ccgi_pipeline.nightly.report import (
     sweep_outbox,
     write_reports,
 )
-from ccgi_pipeline.reports.foster_privacy import foster_data_read
+from ccgi_pipeline.reports.foster_privacy import find_foster_data
 from ccgi_pipeline.reports.queries import ELIGIBILITY
 from ccgi_pipeline.reports.query_tables import feeds_used
 from ccgi_pipeline.reports.registry import REPORTS
@@ -65,7 +65,7 @@ def _spec(spec: ReportSpec) -> dg.AssetSpec:
         group_name=spec.group.replace(" ", "_"),
         kinds={"sql", "csv"},
         description=f"{spec.title}, for every district with a roster: `{'/'.join(spec.folder)}`. "
-        f"Columns after {spec.source}.",
+        f"Source of the columns: {spec.source}.",
         metadata={
             "dagster/column_schema": dg.TableSchema(
                 columns=[
@@ -126,7 +126,7 @@ def _judged(
 ) -> dg.AssetCheckResult:
     counts = {part.file: part.files for part in written}
     personal = [column.name for column in spec.aggregate_columns if column.personal]
-    foster = foster_data_read(spec)
+    foster = find_foster_data(spec)
     return dg.AssetCheckResult(
         asset_key=asset_name(spec),
         check_name=REPORT_IS_SOUND,

@@ -22,11 +22,11 @@ from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_file
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.reports.outbox import Outbox, OutboxFile, write_report
 from ccgi_pipeline.reports.queries import (
-    aggregate_as_sent,
+    build_sent_aggregate_rows,
     count_students_in_cells,
-    detail_batches,
-    make_detail,
-    open_views,
+    create_detail_table,
+    create_report_views,
+    read_detail_batches,
 )
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
@@ -47,8 +47,8 @@ def open_reports(
     connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, on: date, only: str | None = None
 ) -> pl.DataFrame:
     """Prepares the reports' views; returns the districts that get reports."""
-    folders.outgoing.sweep()
-    named = open_views(connection, on)
+    folders.outgoing.remove_unfinished_files()
+    named = create_report_views(connection, on)
     return named if only is None else named.filter(pl.col("cd") == only)
 
 
@@ -64,17 +64,17 @@ def write_reports(
     written = []
     profiles, settings = archived_profiles(folders)
     step = ProgressCounter(f"writing {spec.title}", named.height * len(spec.files))
-    make_detail(connection, spec)
+    create_detail_table(connection, spec)
     for file in spec.files:
         rows, aggregate = 0, None
         made: list[OutboxFile] = []
         if file == "Agg":
             theirs = pl.col("cd").is_in(named["cd"].implode())
-            aggregate = aggregate_as_sent(connection, spec, profiles, REPORTS).drop("place")
+            aggregate = build_sent_aggregate_rows(connection, spec, profiles, REPORTS).drop("place")
             aggregate = aggregate.filter(theirs)
             parts = iter([(named, aggregate)])
         else:
-            parts = detail_batches(connection, spec, named)
+            parts = read_detail_batches(connection, spec, named)
         write = partial(_write_part, folders.outgoing, spec, file, on, step.advance)
         for height, files in prefetch(write, parts):
             rows += height
@@ -115,4 +115,4 @@ def count_students_in_aggregates(
 
 def sweep_outbox(folders: PipelinePaths) -> None:
     """Deletes everything from the outbox that is not to be delivered."""
-    folders.outgoing.sweep()
+    folders.outgoing.remove_unfinished_files()

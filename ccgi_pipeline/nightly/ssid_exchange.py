@@ -19,9 +19,9 @@ from ccgi_pipeline.nightly.made_files import record_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.reports.college_download import (
     COLUMNS,
-    download_file,
     download_path,
-    restricted_columns,
+    find_restricted_columns,
+    render_download,
 )
 from ccgi_pipeline.reports.outbox import OutboxFile, sha256_of
 from ccgi_pipeline.ssid_lookup.backlog import Backlog
@@ -69,8 +69,8 @@ def write_download(
     rows = applications.read_applications_for_colleges(connection, COLUMNS)
     if rows.is_empty():
         return 0, []
-    content = download_file(rows)
-    restricted = restricted_columns(content)
+    content = render_download(rows)
+    restricted = find_restricted_columns(content)
     if not restricted:
         path = download_path(on)
         folders.outgoing.write(path, content)

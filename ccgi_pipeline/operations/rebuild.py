@@ -28,9 +28,13 @@ from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.profiles import Profiles, profiles_from
-from ccgi_pipeline.reports.college_download import COLUMNS, download_file
-from ccgi_pipeline.reports.outbox import report_files, sha256_of
-from ccgi_pipeline.reports.queries import aggregate_as_sent, detail_rows, open_views
+from ccgi_pipeline.reports.college_download import COLUMNS, render_download
+from ccgi_pipeline.reports.outbox import render_report_files, sha256_of
+from ccgi_pipeline.reports.queries import (
+    build_sent_aggregate_rows,
+    create_report_views,
+    read_detail_rows,
+)
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.verification.receipts import format_child_match_csv
 from ccgi_pipeline.warehouse.queries import applications
@@ -155,7 +159,7 @@ def _contents(
         yield from _receipts(connection, profiles, archive, wanted)
     if FileKind.DOWNLOAD in kinds:
         rows = applications.read_applications_for_colleges(connection, COLUMNS)
-        yield _Key(FileKind.DOWNLOAD, "", "", APPLICATIONS.family), download_file(rows)
+        yield _Key(FileKind.DOWNLOAD, "", "", APPLICATIONS.family), render_download(rows)
 
 
 def _reports(
@@ -164,20 +168,22 @@ def _reports(
     on: date,
     wanted: Collection[_Key],
 ) -> Iterator[tuple[_Key, bytes]]:
-    named = open_views(connection, on)
+    named = create_report_views(connection, on)
     parts: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for key in wanted:
         if key.kind == FileKind.REPORT and key.name in SPECS:
             parts[key.name][key.part].append(key.owner)
     for name, owners_of in parts.items():
         spec = SPECS[name]
-        detail = detail_rows(connection, spec)
+        detail = read_detail_rows(connection, spec)
         for part, owners in owners_of.items():
             rows = detail
             if part == "Agg":
-                rows = aggregate_as_sent(connection, spec, profiles, REPORTS).drop("place")
+                rows = build_sent_aggregate_rows(connection, spec, profiles, REPORTS).drop("place")
             theirs = pl.col("cd").is_in(owners)
-            for cd, _, content in report_files(spec, rows.filter(theirs), named.filter(theirs)):
+            for cd, _, content in render_report_files(
+                spec, rows.filter(theirs), named.filter(theirs)
+            ):
                 yield _Key(FileKind.REPORT, name, part, cd), content
 
 

@@ -24,13 +24,13 @@ from ccgi_pipeline.feeds.transcript import COURSE_GRADE, STUDENT
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.operations.rebuild import check_rebuilt, open_past_warehouse
 from ccgi_pipeline.profiles import Profiles
-from ccgi_pipeline.reports.outbox import as_csv
+from ccgi_pipeline.reports.outbox import to_csv
 from ccgi_pipeline.reports.queries import (
     ELIGIBILITY,
-    aggregate_as_sent,
-    detail_rows,
-    open_views,
-    students_of_groups,
+    build_sent_aggregate_rows,
+    create_report_views,
+    list_counted_students,
+    read_detail_rows,
 )
 from ccgi_pipeline.reports.query_tables import feeds_used
 from ccgi_pipeline.reports.registry import REPORTS
@@ -106,7 +106,7 @@ def trace_row(
     part = file or ("Detail" if "Detail" in spec.files else spec.files[0])
     made = _made(warehouse, spec, cd, part, night)
     with open_past_warehouse(warehouse, made) as (connection, profiles):
-        open_views(connection, made.night)
+        create_report_views(connection, made.night)
         printed, ssids, count = _row(connection, spec, profiles, made, row)
         connection.register("behind", pl.DataFrame({"SSID": ssids}).to_arrow())
         behind = [*_behind(connection, spec, cd)]
@@ -138,13 +138,13 @@ def _row(
 ) -> tuple[dict[str, str], list[str], int]:
     """Returns the row as printed, the SSIDs of its students, and how many detail rows it has."""
     theirs = pl.col("cd") == made.owner
-    detail = detail_rows(connection, spec).filter(theirs)
+    detail = read_detail_rows(connection, spec).filter(theirs)
     rows = detail
     if made.part == "Agg":
-        rows = aggregate_as_sent(connection, spec, profiles, REPORTS).filter(theirs)
+        rows = build_sent_aggregate_rows(connection, spec, profiles, REPORTS).filter(theirs)
     places = rows["place"].to_list() if made.part == "Agg" else []
     rows = rows.drop("place", strict=False)
-    check_rebuilt(made, as_csv(rows.drop("cd")))
+    check_rebuilt(made, to_csv(rows.drop("cd")))
     if not FIRST_ROW <= row < FIRST_ROW + rows.height:
         last = FIRST_ROW + rows.height - 1
         there = f"{FIRST_ROW} to {last}" if rows.height else "none"
@@ -154,7 +154,7 @@ def _row(
     printed: dict[str, str] = rows.drop("cd").row(place, named=True)
     if made.part != "Agg":
         return printed, [printed["SSID"]], 1
-    counted = students_of_groups(connection, spec, profiles.reports)
+    counted = list_counted_students(connection, spec, profiles.reports)
     behind = counted.filter(theirs & (pl.col("place") == places[place]))
     return printed, behind["SSID"].to_list(), int(behind["rows"].sum())
 

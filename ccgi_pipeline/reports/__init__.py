@@ -1,1 +1,1 @@
-"""What every district gets: one declaration and one query a report, written letter by letter."""
+"""Declares, queries and writes the reports that districts get: one spec and one SQL file each."""

@@ -1,7 +1,7 @@
-"""The colleges' download file: applications without what colleges may not have.
+"""Renders the colleges' download file: applications without restricted columns.
 
-Belongs here: its columns, which follow from their class, and its bytes. The SSID is a RESTRICTED
-field and is not among them (CCCApply, request 2015-17).
+Belongs here: its columns, which follow from their classes, and its bytes. The SSID is a RESTRICTED
+field and is left out (CCCApply, request 2015-17).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import polars as pl
 
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.reports.column_policies import Output, may_show
-from ccgi_pipeline.reports.outbox import as_csv
-from ccgi_pipeline.reports.queries import harmless
+from ccgi_pipeline.reports.outbox import to_csv
+from ccgi_pipeline.reports.queries import sanitize_cells
 
 COLUMNS = [
     name
@@ -25,16 +25,16 @@ COLUMNS = [
 
 
 def download_path(on: date) -> Path:
-    """Where the file of a day lies in the outbox."""
+    """Returns the path of a day's file in the outbox."""
     return Path("cccapply", "download", f"applications_{on:%Y%m%d}.csv")
 
 
-def download_file(rows: pl.DataFrame) -> bytes:
-    """The file, of rows that have ``COLUMNS`` as text."""
-    return as_csv(harmless(rows.select(COLUMNS), COLUMNS))
+def render_download(rows: pl.DataFrame) -> bytes:
+    """Returns the file's bytes; ``rows`` have ``COLUMNS`` as text."""
+    return to_csv(sanitize_cells(rows.select(COLUMNS), COLUMNS))
 
 
-def restricted_columns(content: bytes) -> list[str]:
-    """The columns of a written file that it may not have: none."""
+def find_restricted_columns(content: bytes) -> list[str]:
+    """Returns the columns of a written file that it may not have; none if all is well."""
     header = content.split(b"\r\n", 1)[0].decode().split(",")
     return sorted({*APPLICATIONS.columns} & set(header) - {*COLUMNS})

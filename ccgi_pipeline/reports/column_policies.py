@@ -1,8 +1,8 @@
-"""Who may see which class of columns, by kind of output.
+"""Declares who may see which class of columns, by kind of output.
 
-Belongs here: the one table of it. Everything that leaves the pipeline is of one of these kinds.
-Does not belong here: which class a column is of (its feed's declaration), what an output holds
-(reports), how it is found out whether it keeps to the table (the tests plant values and look).
+Belongs here: the one table of policies, with every kind of output that leaves the pipeline. Does
+not belong here: the class of a column (its feed declares it), what an output holds (reports).
+Tests plant values and check that each output keeps to the table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PII, RESTRICTED, FOSTER = ColumnClass.PII, ColumnClass.RESTRICTED, ColumnClass.F
 
 
 class Output(StrEnum):
-    """A kind of output, as readers call it."""
+    """A kind of output, by the name that readers know."""
 
     AGGREGATE = "aggregate reports"
     DETAIL = "detail and daily reports"
@@ -41,22 +41,24 @@ class Policy:
 _NONE: frozenset[ColumnClass] = frozenset()
 
 POLICIES: Mapping[Output, Policy] = {
-    Output.AGGREGATE: Policy("whoever the district hands them to", _NONE, "they count."),
+    Output.AGGREGATE: Policy(
+        "anyone to whom the district gives them", _NONE, "they hold counts only."
+    ),
     Output.DETAIL: Policy(
         "the students' own district",
         frozenset({PII, RESTRICTED}),
-        "a counsellor must know whom a line is about: it has the SSID, and what the report is of. "
+        "a counsellor must know whom a line is about, so it has the SSID and the report's values. "
         "No report of CCGI says who is a foster youth.",
     ),
     Output.CHILD_MATCH: Policy(
         "the students' own district",
         frozenset({PII, RESTRICTED, FOSTER}),
-        "it names students by local id, for the district to mend its file for Foster Focus.",
+        "it names students by local ID, so that the district can correct its Foster Focus file.",
     ),
     Output.RECEIPT: Policy(
-        "who sent the file",
+        "the sender of the file",
         _NONE,
-        "line, column and rule lead to a cell. Names of files are the sender's own words.",
+        "line, column and rule lead to a cell. File names are the sender's own words.",
     ),
     Output.RECEIPT_WITH_CELLS: Policy(
         "a district whose profile asks for it",
@@ -66,15 +68,15 @@ POLICIES: Mapping[Output, Policy] = {
     Output.COLLEGE_DOWNLOAD: Policy(
         "colleges",
         frozenset({PII}),
-        "they have the applicant's name already; the SSID is restricted.",
+        "they already have the applicant's name; the SSID is restricted.",
     ),
     Output.RECORD: Policy(
-        "who runs the pipeline", _NONE, "they are kept for ever and seen by many; counts suffice."
+        "the operators", _NONE, "they are kept for long and read by many; counts are enough."
     ),
-    Output.SUPPORT_BUNDLE: Policy("who helps from outside", _NONE, "structure suffices."),
+    Output.SUPPORT_BUNDLE: Policy("outside support", _NONE, "the structure is enough."),
 }
 
 
 def may_show(output: Output, classes: frozenset[ColumnClass]) -> bool:
-    """Whether a column of these classes may stand in such an output."""
+    """Returns whether an output may show a column of these classes."""
     return classes <= POLICIES[output].shows

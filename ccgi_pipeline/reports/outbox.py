@@ -1,7 +1,7 @@
-"""Writing: rows into the tree of the seed, one file a district and report, byte for byte.
+"""Writes reports and receipts into the outbox, one file per district and report.
 
-Belongs here: paths, file names, CSV (RFC 4180, UTF-8, CRLF). A file appears whole or not at all;
-one that would not change is not touched. Does not belong here: what the rows are (building).
+Belongs here: paths, file names, CSV (RFC 4180, UTF-8, CRLF). A file appears complete or not at all,
+and is not written again if it would not change. Does not belong here: what the rows are (queries).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Outbox:
     root: Path
 
     def write(self, path: Path, content: bytes) -> bool:
-        """Puts ``content`` at ``path`` (relative) whole or not at all; says whether it changed."""
+        """Writes a file (``path`` is relative) atomically; returns whether it changed."""
         final = self.root / path
         if final.is_file() and final.read_bytes() == content:
             return False
@@ -44,10 +44,10 @@ class Outbox:
         return True
 
     def files_on(self, on: date) -> Iterator[os.DirEntry[str]]:
-        """The reports and receipts of that day, in no order."""
+        """Yields the reports and receipts of that day, in no order."""
         day = f"{on:%Y%m%d}"
         folders = [str(self.root)] if self.root.is_dir() else []
-        # A state has a hundred thousand of them: ``Path.glob`` takes five times as long.
+        # A state has a hundred thousand files, and ``Path.glob`` takes five times as long.
         while folders:
             with os.scandir(folders.pop()) as entries:
                 for entry in entries:
@@ -56,14 +56,14 @@ class Outbox:
                     elif f"_{day}_" in entry.name or entry.name.startswith(f"{day}_"):
                         yield entry
 
-    def sweep(self) -> None:
-        """Removes what an interrupted night left unfinished."""
+    def remove_unfinished_files(self) -> None:
+        """Removes the files that an interrupted night left unfinished."""
         shutil.rmtree(self.root / _UNFINISHED, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxFile:
-    """A file that lies in the outbox: its relative path, whose it is, its content's SHA-256."""
+    """A file of the outbox: its relative path, its district, the SHA-256 of its content."""
 
     path: str
     owner: str
@@ -71,7 +71,7 @@ class OutboxFile:
 
 
 def report_path(spec: ReportSpec, folder: str, file: str, on: date) -> Path:
-    """Where a district's file of a report lies in the outbox: ``file`` is ``Agg`` or ``Detail``."""
+    """Returns the path of a district's report in the outbox; ``file`` is ``Agg`` or ``Detail``."""
     return Path(folder, *spec.folder, f"{folder}_{on:%Y%m%d}_{file}.csv")
 
 
@@ -84,12 +84,12 @@ def write_report(  # noqa: PLR0913, PLR0917 - the rows, whose they are, and wher
     on: date,
     progress: Callable[[], None] = lambda: None,
 ) -> list[OutboxFile]:
-    """Writes one file for each district of ``named`` that gets this report; returns them.
+    """Writes and returns one file for each district of ``named`` that gets this report.
 
-    ``rows`` are those of all districts (``cd`` first); a district without any gets the header.
+    ``rows`` are the rows of all districts (``cd`` first); a district without rows gets the header.
     """
     written = []
-    for cd, folder, content in report_files(spec, rows, named):
+    for cd, folder, content in render_report_files(spec, rows, named):
         path = report_path(spec, folder, file, on)
         outbox.write(path, content)
         written.append(OutboxFile(path.as_posix(), cd, sha256_of(content)))
@@ -97,23 +97,23 @@ def write_report(  # noqa: PLR0913, PLR0917 - the rows, whose they are, and wher
     return written
 
 
-def report_files(
+def render_report_files(
     spec: ReportSpec, rows: pl.DataFrame, named: pl.DataFrame
 ) -> Iterator[tuple[str, str, bytes]]:
-    """CD code, folder and content for each district of ``named`` that gets this report."""
-    header, of_districts = _split(rows)
+    """Yields CD code, folder and content for each district of ``named`` that gets this report."""
+    header, of_districts = _split_by_district(rows)
     for cd, folder in named.select("cd", "folder").iter_rows():
         if spec.only_for is not None and cd not in spec.only_for:
             continue
         yield cd, folder, header + of_districts.get(cd, b"")
 
 
-def _split(rows: pl.DataFrame) -> tuple[bytes, dict[str, memoryview]]:
-    """The header, and the lines of each district of ``rows``, which stand together by ``cd``.
+def _split_by_district(rows: pl.DataFrame) -> tuple[bytes, dict[str, memoryview]]:
+    """Returns the header, and the lines of each district; ``rows`` are grouped by ``cd``.
 
-    They are written at once and cut apart, for a thousand small files take a writer long.
+    All rows are written at once and then cut apart, which is faster than a thousand small writes.
     """
-    content = as_csv(rows.drop("cd"))
+    content = to_csv(rows.drop("cd"))
     line_ends = np.flatnonzero(np.frombuffer(content, dtype=np.uint8) == ord("\n")) + 1
     if len(line_ends) != rows.height + 1:
         msg = f"wrote {len(line_ends) - 1} lines for {rows.height} rows"
@@ -125,17 +125,17 @@ def _split(rows: pl.DataFrame) -> tuple[bytes, dict[str, memoryview]]:
     lines = memoryview(content)
     districts = runs["value"].to_list()
     if len(set(districts)) != len(districts):
-        msg = "the rows of a district do not stand together"
+        msg = "the rows are not grouped by district"
         raise AssertionError(msg)
     cut = zip(districts, starts, ends, strict=False)
     return content[: line_ends[0]], {cd: lines[start:end] for cd, start, end in cut}
 
 
 def sha256_of(content: bytes) -> str:
-    """The SHA-256 of a file's content, in hexadecimal digits."""
+    """Returns the SHA-256 of a file's content, in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 
-def as_csv(rows: pl.DataFrame) -> bytes:
-    """Rows as a file of the outbox."""
+def to_csv(rows: pl.DataFrame) -> bytes:
+    """Returns rows as the bytes of a CSV file of the outbox."""
     return rows.write_csv(line_terminator="\r\n", quote_style="necessary").encode()

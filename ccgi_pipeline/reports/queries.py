@@ -1,7 +1,7 @@
-"""Building: from the warehouse to the rows of each report, for all districts in one pass.
+"""Queries the warehouse for the rows of each report, for all districts in one pass.
 
-Belongs here: the views that a report's query may use, the aggregate that follows from the detail,
-the words that a cell may hold. Does not belong here: files and folders (writing).
+Belongs here: the views that a report's query may use, the aggregate that is counted from the
+detail, and what a cell may hold. Does not belong here: files and folders (outbox).
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from ccgi_pipeline.feeds.codes import RACE_CATEGORY
 from ccgi_pipeline.feeds.registry import EVENT_FEEDS
 from ccgi_pipeline.profiles import Profiles, ReportSettings
 from ccgi_pipeline.reports.spec import PLACE, ReportSpec, shipped_query
-from ccgi_pipeline.reports.suppression import MARKS, hiding_places, suppressed
+from ccgi_pipeline.reports.suppression import MARKS, find_hidden_places, suppress_small_cells
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 
 _YEARS_IN_WORDS = (
     "CREATE OR REPLACE TEMP MACRO years_in_words(units) AS "
     f"rtrim(rtrim(printf('%.2f', units / {YEAR}.0), '0'), '.')"
 )
-"""Years without needless zeros: 11, 11.5."""
+"""Prints years without trailing zeros: 11, 11.5."""
 _AREAS_NOT_COMPLETE = (
     "CREATE OR REPLACE TEMP MACRO areas_not_complete(result) AS concat_ws(' ', "
     + ", ".join(f"CASE WHEN NOT result.complete_{area} THEN '{area}' END" for area in AREAS)
     + ")"
 )
 _FORMULA = r"^(\s*[=+\-@＝＋－＠])"  # noqa: RUF001 - full-width signs are meant
-"""A cell that begins with one of these is a formula to a spreadsheet."""
+"""A spreadsheet takes a cell that begins with one of these for a formula."""
 _CONTROL = r"[\x00-\x1f\x7f\u0085\u2028\u2029]+"
 ELIGIBILITY = "eligibility"
-"""The results of the evaluation of course histories, under which name queries read them."""
+"""The view with the evaluated course histories."""
 
 
-def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
-    """Prepares what the queries use, as of the end of the day ``on`` in California.
+def create_report_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
+    """Creates the views of the queries, as of the end of the day ``on`` in California.
 
-    Returns the districts that get reports: those with a roster (``cd``, ``County``, ``District``,
+    Returns the districts that have a roster, and so get reports (``cd``, ``County``, ``District``,
     ``folder``).
     """
     until = datetime.combine(on + timedelta(days=1), time(), CALIFORNIA).astimezone(UTC)
@@ -79,87 +79,84 @@ def open_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
         ("district_names", named),
         ("race_categories", races),
     ):
-        connection.register("given", frame.to_arrow())
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM given")
-        connection.unregister("given")
+        connection.register("new_rows", frame.to_arrow())
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM new_rows")
+        connection.unregister("new_rows")
     roster = shipped_query("roster.sql").read_text()
     connection.execute(f"CREATE OR REPLACE TEMP TABLE roster AS {roster}")
     return named
 
 
-def detail_rows(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) -> pl.DataFrame:
-    """The rows of the detail file of all districts: ``cd``, then the columns as they are printed.
+def read_detail_rows(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) -> pl.DataFrame:
+    """Returns the detail rows of all districts: ``cd``, then the columns as they are printed.
 
-    Leaves them in the temporary table ``detail`` for ``aggregate_rows``.
+    Leaves them in the temporary table ``detail`` for ``build_aggregate_rows``.
     """
-    make_detail(connection, spec)
-    return _detail_of(connection, spec)
+    create_detail_table(connection, spec)
+    return _read_detail(connection, spec)
 
 
-def make_detail(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) -> None:
-    """Makes the rows of the detail file of all districts, in the temporary table ``detail``."""
+def create_detail_table(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) -> None:
+    """Creates the temporary table ``detail`` with the detail rows of all districts."""
     query = spec.query.read_text()
     connection.execute(f"CREATE OR REPLACE TEMP TABLE detail AS {query}")
 
 
-def detail_batches(
+def read_detail_batches(
     connection: duckdb.DuckDBPyConnection, spec: ReportSpec, named: pl.DataFrame
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """The districts ``named``, a batch of rows at a time: districts, and their ``detail_rows``.
-
-    From the ``detail`` that was made last.
-    """
+    """Yields the districts ``named`` in batches, each with its rows of the table ``detail``."""
     sizes = dict(connection.execute("SELECT cd, count(*) FROM detail GROUP BY cd").fetchall())
     rows = pl.Series("rows", [sizes.get(cd, 0) for cd in named["cd"]], dtype=pl.Int64)
     batches = named.with_columns(((rows.cum_sum() - rows) // BATCH_ROWS).alias("batch"))
     for part in batches.partition_by("batch", maintain_order=True, include_key=False):
-        yield part, _detail_of(connection, spec, part["cd"].to_list())
+        yield part, _read_detail(connection, spec, part["cd"].to_list())
 
 
 BATCH_ROWS = 100_000
-"""Rows of a detail file that are written together: a state needs the memory of one batch."""
+"""Detail rows of a batch, so that a whole state does not have to fit into memory."""
 
 
-def _detail_of(
+def _read_detail(
     connection: duckdb.DuckDBPyConnection, spec: ReportSpec, cds: Sequence[str] | None = None
 ) -> pl.DataFrame:
-    """``detail_rows`` of the ``detail`` that was made last, of some districts if they are given."""
+    """Returns the printed rows of the table ``detail``, only of the districts ``cds`` if given."""
     names = [column.name for column in spec.detail_columns]
     printed = ", ".join(
         f"{quote_identifier(name)}::VARCHAR AS {quote_identifier(name)}" for name in names
     )
-    # The bounds spare nearly all other districts' rows the search in the list.
+    # The bounds exclude nearly all other districts without a search in the list.
     theirs = "true" if cds is None else "cd BETWEEN $first AND $last AND list_contains($cds, cd)"
     rows = connection.execute(
-        f"SELECT cd, cds_code, {printed} FROM (SELECT * FROM detail {_only_for(spec)}) "
+        f"SELECT cd, cds_code, {printed} FROM (SELECT * FROM detail {_district_filter(spec)}) "
         f"WHERE {theirs}",
         None if cds is None else {"cds": list(cds), "first": min(cds), "last": max(cds)},
     ).pl()
     own = [column.name for column in spec.columns]
     ordered = rows.sort("cd", "School", "cds_code", "SSID", *own, nulls_last=True)
-    return harmless(ordered.select("cd", *names), names)
+    return sanitize_cells(ordered.select("cd", *names), names)
 
 
-def aggregate_rows(
+def build_aggregate_rows(
     connection: duckdb.DuckDBPyConnection, spec: ReportSpec, settings: ReportSettings
 ) -> pl.DataFrame:
-    """The rows of the aggregate file of all districts, from the ``detail`` that was made last."""
-    return _printed(_groups(connection, spec, settings), spec, settings)
+    """Returns the aggregate rows of all districts, counted from the table ``detail``."""
+    return _format_rows(_query_groups(connection, spec, settings), spec, settings)
 
 
-def aggregate_as_sent(
+def build_sent_aggregate_rows(
     connection: duckdb.DuckDBPyConnection,
     spec: ReportSpec,
     profiles: Profiles,
     reports: Sequence[ReportSpec],
 ) -> pl.DataFrame:
-    """``aggregate_rows`` without the small cells that districts' profiles hide.
+    """Returns ``build_aggregate_rows`` without the small cells that districts' profiles hide.
 
-    ``reports``: all there are, for a report hides what another one gives away. The last column,
-    ``place``, is that of the row among the district's in ``aggregate_rows``, from 0.
+    ``reports`` are all reports, because a report hides counts that another one would reveal. The
+    last column, ``place``, is the row's position in its district before rows were left out, from 0.
     """
-    groups = _groups(connection, spec, profiles.reports)
-    rows = _printed(groups, spec, profiles.reports).with_columns(
+    groups = _query_groups(connection, spec, profiles.reports)
+    rows = _format_rows(groups, spec, profiles.reports).with_columns(
         pl.int_range(pl.len()).over("cd").alias("place")
     )
     modes = {cd: profiles.of(cd).delivery.small_cells for cd in rows["cd"].unique()}
@@ -170,17 +167,19 @@ def aggregate_as_sent(
     others = [other for other in reports if other.name == spec.tables.linked_to]
     if others:
         (other,) = others
-        make_detail(connection, other)
-        their_groups = _groups(connection, other, profiles.reports)
-        their_rows = _printed(their_groups, other, profiles.reports)
-        places = _places(connection, their_groups)
-        linked = hiding_places(their_rows, places, other.tables)
-        make_detail(connection, spec)  # callers go on with the detail of this report
-    return suppressed(rows, _places(connection, groups), spec.tables, marks, linked)
+        create_detail_table(connection, other)
+        their_groups = _query_groups(connection, other, profiles.reports)
+        their_rows = _format_rows(their_groups, other, profiles.reports)
+        places = _measure_places(connection, their_groups)
+        linked = find_hidden_places(their_rows, places, other.tables)
+        create_detail_table(connection, spec)  # callers need the detail of this report
+    return suppress_small_cells(
+        rows, _measure_places(connection, groups), spec.tables, marks, linked
+    )
 
 
-def _places(connection: duckdb.DuckDBPyConnection, groups: pl.DataFrame) -> pl.DataFrame:
-    """For each of ``groups`` the school, and how many students of the grade its roster has."""
+def _measure_places(connection: duckdb.DuckDBPyConnection, groups: pl.DataFrame) -> pl.DataFrame:
+    """Returns for each of ``groups`` the school and the number of its students of the grade."""
     sizes = connection.sql(
         'SELECT cd, cds_code, "Grade Level" AS "_Grade Level", count(*) AS size '
         "FROM roster GROUP BY ALL"
@@ -190,7 +189,7 @@ def _places(connection: duckdb.DuckDBPyConnection, groups: pl.DataFrame) -> pl.D
     return placed.select("cds_code", "size")
 
 
-def _printed(groups: pl.DataFrame, spec: ReportSpec, settings: ReportSettings) -> pl.DataFrame:
+def _format_rows(groups: pl.DataFrame, spec: ReportSpec, settings: ReportSettings) -> pl.DataFrame:
     names = [column.name for column in spec.aggregate_columns]
     printed = groups.select(
         "cd",
@@ -198,18 +197,18 @@ def _printed(groups: pl.DataFrame, spec: ReportSpec, settings: ReportSettings) -
         pl.col("counted").cast(pl.String).alias("# of Students"),
         _percent("counted", "students", settings.percent_decimals).alias("% of Students"),
     )
-    return harmless(printed.select("cd", *names), names)
+    return sanitize_cells(printed.select("cd", *names), names)
 
 
-def students_of_groups(
+def list_counted_students(
     connection: duckdb.DuckDBPyConnection, spec: ReportSpec, settings: ReportSettings
 ) -> pl.DataFrame:
-    """Who is counted in each row of ``aggregate_rows``, from the ``detail`` that was made last.
+    """Returns the students counted in each row of ``build_aggregate_rows``, from ``detail``.
 
-    ``cd``, ``place`` (of the row among the district's, from 0), ``SSID``, and in how many ``rows``
-    of the detail the student is.
+    Columns: ``cd``, ``place`` (the row's position in its district, from 0), ``SSID``, and ``rows``,
+    the number of the student's detail rows.
     """
-    groups = _groups(connection, spec, settings)
+    groups = _query_groups(connection, spec, settings)
     placed = groups.with_columns(pl.int_range(pl.len()).over("cd").alias("place"))
     counted_as = {f"_{name}": name for name in _group_columns(spec)}
     connection.register("placed", placed.select("cd", "cds_code", "place", *counted_as).to_arrow())
@@ -229,10 +228,10 @@ def _group_columns(spec: ReportSpec) -> list[str]:
     return [*PLACE, *spec.dimensions, "Grade Level"]
 
 
-def _groups(
+def _query_groups(
     connection: duckdb.DuckDBPyConnection, spec: ReportSpec, settings: ReportSettings
 ) -> pl.DataFrame:
-    """What the aggregate counts, in its order; columns with ``_`` are as ``detail`` has them."""
+    """Counts the aggregate's groups, in its order; columns with ``_`` hold the detail's words."""
     groups = _group_columns(spec)
     chosen = ", ".join(quote_identifier(name) for name in ["cd", "cds_code", *groups])
     roster_part = (
@@ -245,7 +244,7 @@ def _groups(
         )
         SELECT {chosen}, count(DISTINCT SSID) AS counted, any_value(sizes.students) AS students
         FROM detail JOIN sizes USING ({roster_part})
-        {_only_for(spec)}
+        {_district_filter(spec)}
         GROUP BY ALL
         """
     ).pl()
@@ -259,7 +258,7 @@ def _groups(
     )
 
 
-def _only_for(spec: ReportSpec) -> str:
+def _district_filter(spec: ReportSpec) -> str:
     if spec.only_for is None:
         return ""
     if not all(cd.isdigit() for cd in spec.only_for):
@@ -270,9 +269,9 @@ def _only_for(spec: ReportSpec) -> str:
 
 
 def _percent(part: str, whole: str, decimals: int) -> pl.Expr:
-    """``part`` as a share of ``whole`` in percent, half up, without needless zeros: 10, 33.3.
+    """Returns ``part`` in percent of ``whole``, rounded half up, without trailing zeros: 10, 33.3.
 
-    In whole numbers throughout, so that no machine rounds it another way.
+    Computes with integers only, so that every machine rounds alike.
     """
     scale = 10**decimals
     share = (pl.col(part).cast(pl.Int64) * 200 * scale + pl.col(whole)) // (2 * pl.col(whole))
@@ -297,16 +296,16 @@ def count_students_in_cells(connection: duckdb.DuckDBPyConnection, cells: pl.Ser
     return int(row[0]) if row else 0
 
 
-def harmless(rows: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """``rows`` with no line break in the cells of ``names``, and nothing a formula begins with.
+def sanitize_cells(rows: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Removes line breaks from the columns ``names``, and escapes cells that begin like formulas.
 
-    Empty cells are empty texts.
+    Null becomes an empty text.
     """
-    return rows.with_columns(_harmless(rows[name]) for name in names)
+    return rows.with_columns(_sanitize(rows[name]) for name in names)
 
 
-def _harmless(cells: pl.Series) -> pl.Series:
-    # To look costs a sixth of a replacement, and hardly any column needs one.
+def _sanitize(cells: pl.Series) -> pl.Series:
+    # The search takes a sixth of the time of a replacement, and few columns need one.
     if cells.str.contains(f"{_CONTROL}|{_FORMULA}").any():
         cells = cells.str.replace_all(_CONTROL, " ").str.replace(_FORMULA, "'$1")
     return cells.fill_null("")

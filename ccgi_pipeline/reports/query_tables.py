@@ -1,7 +1,7 @@
-"""Which tables a report's query reads, as DuckDB's own parser sees it.
+"""Finds the tables and feeds that a report's query reads, with DuckDB's own parser.
 
-Belongs here: from the text of a query to tables and feeds. Does not belong here: the views that
-queries read (queries).
+Belongs here: parsing a query. Does not belong here: the views that queries read (queries), which
+tables a report may read (foster_privacy).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from ccgi_pipeline.reports.spec import ReportSpec
 
 def feeds_used(spec: ReportSpec) -> list[str]:
     """Lists the feeds whose tables the roster and the query read, and ELIGIBILITY if it is read."""
-    named = tables_named(spec.query.read_text())
+    named = find_table_names(spec.query.read_text())
     by_view = {feed.view: feed.name for feed in EVENT_FEEDS}
     known = [*FEEDS_BY_NAME, *by_view, ELIGIBILITY]
     read = [by_view.get(name, name) for name in known if name in named]
     return [*dict.fromkeys([STUDENT.name, DIRECTORY.name, *read])]
 
 
-def tables_named(query: str) -> set[str]:
-    """Finds every table that a SELECT names anywhere."""
+def find_table_names(query: str) -> set[str]:
+    """Returns every table, view or common table expression that a SELECT reads."""
     with duckdb.connect() as connection:
         parsed = connection.execute("SELECT json_serialize_sql($query)", {"query": query})
         row = parsed.fetchone()
@@ -37,15 +37,15 @@ def tables_named(query: str) -> set[str]:
     if tree.get("error", True):
         msg = "a report's query could not be parsed"
         raise PermanentError(msg)
-    return set(_table_names(tree))
+    return set(_find_base_tables(tree))
 
 
-def _table_names(tree: object) -> Iterator[str]:
+def _find_base_tables(tree: object) -> Iterator[str]:
     if isinstance(tree, dict):
         if tree.get("type") == "BASE_TABLE":
             yield str(tree["table_name"])
         for part in tree.values():
-            yield from _table_names(part)
+            yield from _find_base_tables(part)
     elif isinstance(tree, list):
         for part in tree:
-            yield from _table_names(part)
+            yield from _find_base_tables(part)

@@ -1,6 +1,6 @@
-"""All reports of the seed's tree, in its order.
+"""Declares all reports of the seed's tree, in its order.
 
-Belongs here: one declaration a report. Folder names are the seed's, letter by letter: mind the
+Belongs here: one spec per report. Folder names are exactly those of the seed: mind the
 capitals of ``FAFSA Applications`` and the folder nested in one of the same name. Customized
 reports of single districts have a folder of their own (``nonstandard``).
 """
@@ -231,7 +231,7 @@ ELIGIBILITY = (
             ReportColumn("# of Campuses", None, "Campuses applied to."),
         ),
         dimensions=("CSU Eligibility (Estimate)", "Cal State Apply Status"),
-        # Its rows add up to those of the report above; who completed an application is in both.
+        # Its rows add up to rows of csu_eligibility; both linked reports count who applied.
         tables=Tables(
             by=("CSU Eligibility (Estimate)",), nested=True, linked_to="applications_and_launches"
         ),

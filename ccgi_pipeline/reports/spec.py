@@ -1,7 +1,7 @@
-"""The vocabulary in which a report is declared.
+"""Defines the classes with which a report is declared.
 
-Belongs here: columns, folders and files of a report, and the promise that an aggregate holds no
-personal column. Does not belong here: any particular report, its query, writing.
+Belongs here: columns, folders and files of a report, and the check that an aggregate holds no
+personal column. Does not belong here: single reports (registry), their queries, writing (outbox).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _STUDENT = "transcript_student"
 
 @dataclass(frozen=True, slots=True)
 class ReportColumn:
-    """A column of a report. ``origin`` is the feed's column that it shows, if it shows one.
+    """A column of a report.
 
-    Whether it is personal follows from there; ``counted`` columns are numbers or dates made by the
-    query and need no guard against spreadsheet formulas.
+    ``origin`` is the feed and column whose values it shows, if it shows any; its classes follow
+    from there.
     """
 
     name: str
@@ -58,7 +58,7 @@ STUDENT_COLUMNS = (
     ReportColumn("Race", (_STUDENT, "RaceCode1"), "CALPADS race category in words."),
     ReportColumn("Ethnicity", (_STUDENT, "HispanicEthnicity"), "Hispanic or Non-Hispanic."),
 )
-"""How every detail file begins, as the seed's sample does."""
+"""The first columns of every detail file, as in the seed's sample."""
 PLACE = ("County", "District", "School")
 COUNTS = (
     ReportColumn("# of Students", None, "Students of that school and grade who are counted here."),
@@ -68,12 +68,12 @@ COUNTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tables:
-    """How the rows of an aggregate hang together within a school and grade, for suppression.
+    """How the rows of an aggregate depend on each other within a school and grade.
 
-    ``by``: dimensions whose every value is a table of its own; rows of one table are hidden
-    together, for counts of theirs may add up to the roster. ``nested``: each table adds up to a row
-    of another report. ``linked_to``: another report that counts the same students in another way,
-    so that both hide at the same places; ``linked_rows``: in these rows only.
+    ``by``: dimensions of which each value forms a table. Rows of one table are hidden together,
+    because their counts may add up to the roster. ``nested``: each table adds up to a row of
+    another report. ``linked_to``: another report that counts the same students in another way, so
+    that both must hide the same schools and grades; ``linked_rows``: in these rows only.
     """
 
     by: tuple[str, ...] = ()
@@ -83,18 +83,18 @@ class Tables:
 
 
 class PersonalColumnError(PermanentError):
-    """An aggregate was declared with a personal column: a defect of the declaration."""
+    """An aggregate was declared with a personal column: correct the declaration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSpec:
-    """One report: where it lies, which columns it has, which query makes it.
+    """One report: its folder, its columns and its query.
 
-    ``query`` is a SQL file that selects, for every student of every roster, the rows of the detail
-    file: ``cd``, the student columns, then ``columns``. The aggregate counts distinct students per
-    place, ``dimensions`` and grade. ``labels`` are words that the aggregate prints instead of the
-    detail's. ``tables``: how the aggregate's rows hang together. ``only_for``: the districts (CD
-    codes) that get a customized report.
+    ``query`` is a SQL file that selects the rows of the detail file for every student of every
+    roster: ``cd``, the student columns, then ``columns``. The aggregate counts distinct students by
+    school, ``dimensions`` and grade. ``labels`` are words that the aggregate prints instead of the
+    detail's. ``tables``: how the aggregate's rows depend on each other. ``only_for``: the districts
+    (CD codes) that get a customized report.
     """
 
     name: str
@@ -111,7 +111,7 @@ class ReportSpec:
     source: str = PROJECT
 
     def __post_init__(self) -> None:
-        """Raises PersonalColumnError where a personal column would reach the aggregate."""
+        """Raises PersonalColumnError if a personal column would reach the aggregate."""
         personal = [column.name for column in self.aggregate_columns if column.personal]
         if personal:
             msg = f"{self.name}: {', '.join(personal)} must not reach an aggregate"
@@ -129,7 +129,7 @@ class ReportSpec:
 
     @property
     def aggregate_columns(self) -> tuple[ReportColumn, ...]:
-        """The columns of the aggregate file, in order; none where there is no such file."""
+        """The columns of the aggregate file, in order; none if there is no such file."""
         if "Agg" not in self.files:
             return ()
         by_name = {column.name: column for column in self.detail_columns}
@@ -137,10 +137,10 @@ class ReportSpec:
         return (*(by_name[name] for name in chosen), *COUNTS)
 
     def columns_of(self, file: str) -> tuple[ReportColumn, ...]:
-        """The columns of one of the report's files (``Agg`` or ``Detail``)."""
+        """Returns the columns of one of the report's files (``Agg`` or ``Detail``)."""
         return self.aggregate_columns if file == "Agg" else self.detail_columns
 
 
 def shipped_query(name: str) -> Traversable:
-    """The SQL file ``name`` of this room."""
+    """Returns the SQL file ``name`` of this package."""
     return files("ccgi_pipeline.reports").joinpath("sql", name)

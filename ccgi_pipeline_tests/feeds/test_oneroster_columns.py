@@ -146,7 +146,7 @@ def feeds() -> dict[str, dict[str, Any]]:
     """The feeds of the family as the dictionary tells them, by file."""
     return {
         feed["name"].removeprefix("oneroster_"): feed
-        for feed in json.loads(dictionary.as_json())["feeds"]
+        for feed in json.loads(dictionary.render_json())["feeds"]
         if feed["family"] == "oneroster"
     }
 

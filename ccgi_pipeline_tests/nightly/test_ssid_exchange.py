@@ -22,9 +22,9 @@ from ccgi_pipeline.nightly import ssid_exchange
 from ccgi_pipeline.operations import ssid_files
 from ccgi_pipeline.reports.college_download import (
     COLUMNS,
-    download_file,
     download_path,
-    restricted_columns,
+    find_restricted_columns,
+    render_download,
 )
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.ssid_lookup import settings
@@ -234,8 +234,8 @@ def test_without_a_service_the_night_leaves_applications_waiting(
 
 def test_a_download_with_a_restricted_column_is_found_out():
     frame = pl.DataFrame({name: ["x"] for name in [*COLUMNS, "ssid"]})
-    assert restricted_columns(frame.write_csv(line_terminator="\r\n").encode()) == ["ssid"]
-    assert restricted_columns(download_file(frame)) == []
+    assert find_restricted_columns(frame.write_csv(line_terminator="\r\n").encode()) == ["ssid"]
+    assert find_restricted_columns(render_download(frame)) == []
 
 
 def test_no_export_but_a_districts_own_detail_has_an_ssid():

@@ -290,7 +290,7 @@ def test_a_file_that_comes_out_otherwise_is_not_written(
     def otherwise(*_: object) -> Iterable[tuple[str, str, bytes]]:
         return [(PALM_SPRINGS, "", b"otherwise\r\n")]
 
-    monkeypatch.setattr(rebuild_operation, "report_files", otherwise)
+    monkeypatch.setattr(rebuild_operation, "render_report_files", otherwise)
     out = tmp_path / "out.csv"
     arguments = ("--path", REPORT, "--warehouse", month.folders.warehouse, "--out", out)
     result = ccgi("rebuild", *arguments)
@@ -306,7 +306,7 @@ def test_a_report_that_fails_today_is_told_without_a_value(
         msg = "1000000001"
         raise duckdb.BinderException(msg)
 
-    monkeypatch.setattr(rebuild_operation, "detail_rows", fails)
+    monkeypatch.setattr(rebuild_operation, "read_detail_rows", fails)
     with pytest.raises(NotRebuiltError, match="most likely the code was changed") as raised:
         rebuild_file(month.folders.warehouse, made_of(month.folders.warehouse, REPORT))
     assert "1000000001" not in str(raised.value)
@@ -630,6 +630,6 @@ def test_a_report_is_known_by_its_name_its_title_or_how_they_begin(written: str,
 def test_a_row_of_a_file_that_comes_out_otherwise_is_not_explained(
     month: Month, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(trace_operation, "as_csv", lambda _: b"otherwise\r\n")
+    monkeypatch.setattr(trace_operation, "to_csv", lambda _: b"otherwise\r\n")
     with pytest.raises(NotRebuiltError):
         trace_row(month.folders.warehouse, SPECS["goals"], PALM_SPRINGS, 2)

@@ -22,7 +22,11 @@ from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.reports.college_download import COLUMNS
 from ccgi_pipeline.reports.column_policies import POLICIES, Output, may_show
 from ccgi_pipeline.reports.foster_privacy import FOSTER_TABLES
-from ccgi_pipeline.reports.queries import aggregate_rows, detail_rows, open_views
+from ccgi_pipeline.reports.queries import (
+    build_aggregate_rows,
+    create_report_views,
+    read_detail_rows,
+)
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse.load import application_ssids
 from ccgi_pipeline.warehouse.load.eligibility_results import evaluate_rosters
@@ -78,7 +82,7 @@ def test_outputs_that_many_see_show_no_class_and_ccgis_reports_no_foster_youth()
 
 
 def test_the_dictionary_says_who_may_see_what() -> None:
-    page = dictionary.as_markdown()
+    page = dictionary.render_markdown()
     for output, policy in POLICIES.items():
         shows = ", ".join(name for name in ColumnClass if name in policy.shows) or "none"
         assert f"| {output} | {policy.reader} | {shows} |" in page
@@ -120,16 +124,16 @@ def _reports(connection: duckdb.DuckDBPyConnection) -> Shown:
     """The rows of every report, by name and file."""
     shown = {}
     for spec in REPORTS:
-        shown[spec.name, "Detail"] = detail_rows(connection, spec)
+        shown[spec.name, "Detail"] = read_detail_rows(connection, spec)
         if "Agg" in spec.files:
-            shown[spec.name, "Agg"] = aggregate_rows(connection, spec, Profiles().reports)
+            shown[spec.name, "Agg"] = build_aggregate_rows(connection, spec, Profiles().reports)
     return shown
 
 
 @pytest.fixture(scope="module")
 def shown(planted: duckdb.DuckDBPyConnection) -> Shown:
     evaluate_rosters(planted, ON, Profiles())
-    open_views(planted, ON)
+    create_report_views(planted, ON)
     return _reports(planted)
 
 
@@ -224,7 +228,7 @@ def test_no_classed_code_and_no_foster_youth_changes_a_report(
         planted.execute(f"UPDATE {feed.name} SET {name} = {_changed(column)}")  # noqa: S608
     for table in FOSTER_TABLES:
         planted.execute(f"DELETE FROM {table}")  # noqa: S608
-    open_views(planted, ON)
+    create_report_views(planted, ON)
     after = _reports(planted)
     planted.execute("ROLLBACK")
     assert {key for key, rows in shown.items() if not rows.equals(after[key])} == set()
@@ -235,7 +239,7 @@ def test_a_code_that_a_report_shows_would_have_changed_it(
 ) -> None:
     planted.execute("BEGIN")
     planted.execute("UPDATE transcript_student SET GradeLevel = '09'")
-    open_views(planted, ON)
+    create_report_views(planted, ON)
     after = _reports(planted)
     planted.execute("ROLLBACK")
     assert not shown["goals", "Detail"].equals(after["goals", "Detail"])

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ccgi_pipeline.feeds.registry import FEEDS
-from ccgi_pipeline.reports.foster_privacy import FOSTER_TABLES, foster_data_read
-from ccgi_pipeline.reports.query_tables import tables_named
+from ccgi_pipeline.reports.foster_privacy import FOSTER_TABLES, find_foster_data
+from ccgi_pipeline.reports.query_tables import find_table_names
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportColumn, ReportSpec
 
@@ -18,7 +18,7 @@ GOALS = next(report for report in REPORTS if report.name == "goals")
 
 @pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.name)
 def test_no_report_reads_foster_data(report: ReportSpec):
-    assert foster_data_read(report) == []
+    assert find_foster_data(report) == []
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,18 @@ def test_no_report_reads_foster_data(report: ReportSpec):
 def test_a_query_that_reads_foster_data_is_found(tmp_path: Path, query: str, found: str):
     path = tmp_path / "query.sql"
     path.write_text(query)
-    assert foster_data_read(replace(GOALS, query=path)) == [found]
+    assert find_foster_data(replace(GOALS, query=path)) == [found]
 
 
 def test_a_column_that_shows_foster_data_is_found():
     column = ReportColumn("Kind", ("transcript_student", "FosterYouth"))
-    assert foster_data_read(replace(GOALS, columns=(*GOALS.columns, column))) == ["Kind"]
+    assert find_foster_data(replace(GOALS, columns=(*GOALS.columns, column))) == ["Kind"]
 
 
 def test_every_table_of_foster_youth_is_known_as_one():
     assert {feed.name for feed in FEEDS if feed.name.startswith("foster_focus")} <= FOSTER_TABLES
-    assert tables_named("SELECT 1 FROM a JOIN b USING (x), (SELECT * FROM c.d)") == {"a", "b", "d"}
+    assert find_table_names("SELECT 1 FROM a JOIN b USING (x), (SELECT * FROM c.d)") == {
+        "a",
+        "b",
+        "d",
+    }

@@ -124,7 +124,7 @@ def test_no_free_text_is_a_formula_to_a_spreadsheet(
 
 @pytest.mark.parametrize("cell", ["line\nbreak", "tab\there", "\x00nul", "a\r\nb", "\u2028x"])
 def test_no_cell_holds_a_control_character(cell: str) -> None:
-    frame = queries.harmless(pl.DataFrame({"a": [cell]}), ["a"])
+    frame = queries.sanitize_cells(pl.DataFrame({"a": [cell]}), ["a"])
     assert frame.item().isprintable()
 
 
@@ -143,7 +143,7 @@ def test_a_school_of_the_directory_cannot_bring_a_formula_either(
             load_family(connection, made, family, ON)
         open_reports(connection, made, ON)
         (accounts,) = [spec for spec in REPORTS if spec.name == "account_registrations"]
-        school = queries.detail_rows(connection, accounts)["School"].item()
+        school = queries.read_detail_rows(connection, accounts)["School"].item()
     assert school.startswith("'")
 
 

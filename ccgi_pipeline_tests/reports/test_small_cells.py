@@ -81,11 +81,11 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> State:
     with writing(folders) as connection:
         made = State(folders, open_reports(connection, folders, ON))
         for spec in AGGREGATES:
-            queries.detail_rows(connection, spec)
+            queries.read_detail_rows(connection, spec)
             settings = read_profiles(folders.warehouse).reports
-            groups = queries._groups(connection, spec, settings)
-            rows = queries._printed(groups, spec, settings)
-            places = queries._places(connection, groups)
+            groups = queries._query_groups(connection, spec, settings)
+            rows = queries._format_rows(groups, spec, settings)
+            places = queries._measure_places(connection, groups)
             made.raw[spec.name] = pl.concat([rows, places], how="horizontal")
     made.plain = bytes_below(folders.outbox)
     for profile in PROFILES:

@@ -23,8 +23,8 @@ from ccgi_pipeline.reports.suppression import (
     LEAST_VALUES,
     MARKS,
     PERCENT,
-    hiding_places,
-    suppressed,
+    find_hidden_places,
+    suppress_small_cells,
 )
 from ccgi_pipeline_tests.reports.attacker import Attack, counts_of_percentage, over_nights
 
@@ -53,7 +53,7 @@ class Table:
     exclusive: bool = True
 
     def frames(self, cd: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """As ``aggregate_rows`` makes them, and the places beside."""
+        """As ``build_aggregate_rows`` makes them, and the places beside."""
         made = []
         for (grade, *values), count in self.counts.items():
             share = (count * 2000 + self.sizes[grade]) // (2 * self.sizes[grade])
@@ -285,7 +285,7 @@ def published(tables: list[Table], profile: SmallCells) -> list[Shown]:
         frames = [tables[n].frames(f"{n:07}") for n in numbers]
         rows, places = (pl.concat(part) for part in zip(*frames, strict=True))
         marks = {f"{n:07}": MARKS[profile] for n in numbers}
-        out = suppressed(rows, places, tables[numbers[0]].tables, marks)
+        out = suppress_small_cells(rows, places, tables[numbers[0]].tables, marks)
         for n in numbers:
             made[n] = shown_in(out, f"{n:07}", tables[n].dimensions)
     return made
@@ -294,19 +294,19 @@ def published(tables: list[Table], profile: SmallCells) -> list[Shown]:
 def linked_files(made: Linked, profile: SmallCells) -> tuple[Shown, Shown, Shown]:
     marks = {"1": MARKS[profile]}
     single, both = made.single.frames("1"), made.both.frames("1")
-    one = suppressed(*single, made.single.tables, marks)
+    one = suppress_small_cells(*single, made.single.tables, marks)
     if not made.applications.counts:
-        two = suppressed(*both, made.both.tables, marks)
+        two = suppress_small_cells(*both, made.both.tables, marks)
         return (
             shown_in(one, "1", made.single.dimensions),
             shown_in(two, "1", made.both.dimensions),
             {},
         )
     applied = made.applications.frames("1")
-    theirs = hiding_places(*applied, made.applications.tables)
-    ours = hiding_places(*both, made.both.tables)
-    two = suppressed(*both, made.both.tables, marks, theirs)
-    three = suppressed(*applied, made.applications.tables, marks, ours)
+    theirs = find_hidden_places(*applied, made.applications.tables)
+    ours = find_hidden_places(*both, made.both.tables)
+    two = suppress_small_cells(*both, made.both.tables, marks, theirs)
+    three = suppress_small_cells(*applied, made.applications.tables, marks, ours)
     return (
         shown_in(one, "1", made.single.dimensions),
         shown_in(two, "1", made.both.dimensions),
@@ -529,7 +529,7 @@ def one_shape(request: pytest.FixtureRequest) -> list[Table]:
 
 def test_without_a_profile_the_very_same_frame_comes_back(one_shape: list[Table]) -> None:
     rows, places = frames_of(one_shape)
-    assert suppressed(rows, places, one_shape[0].tables, {}) is rows
+    assert suppress_small_cells(rows, places, one_shape[0].tables, {}) is rows
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -539,7 +539,7 @@ def test_a_hidden_count_has_no_percentage_and_nothing_shown_is_altered(
     rows, places = frames_of(one_shape)
     mark = MARKS[profile]
     marks = dict.fromkeys(rows["cd"].unique(), mark)
-    out = suppressed(rows, places, one_shape[0].tables, marks)
+    out = suppress_small_cells(rows, places, one_shape[0].tables, marks)
     assert out.columns == rows.columns
     hidden = out.filter(pl.col(COUNT) == mark)
     assert hidden.height > 100
@@ -559,19 +559,19 @@ def test_hiding_again_changes_nothing(one_shape: list[Table]) -> None:
     marks = dict.fromkeys(rows["cd"].unique(), "*")
     tables = one_shape[0].tables
     beside = rows.with_columns(places["cds_code"].alias("_code"), places["size"].alias("_size"))
-    once = suppressed(beside, places, tables, marks)
+    once = suppress_small_cells(beside, places, tables, marks)
     left = once.select(pl.col("_code").alias("cds_code"), pl.col("_size").alias("size"))
-    assert suppressed(once, left, tables, marks).equals(once)
+    assert suppress_small_cells(once, left, tables, marks).equals(once)
 
 
 def test_districts_do_not_disturb_each_other(one_shape: list[Table]) -> None:
     rows, places = frames_of(one_shape)
     tables = one_shape[0].tables
     some = rows["cd"].unique().sort().to_list()[::2]
-    out = suppressed(rows, places, tables, dict.fromkeys(some, "*"))
+    out = suppress_small_cells(rows, places, tables, dict.fromkeys(some, "*"))
     others = ~pl.col("cd").is_in(some)
     assert out.filter(others).equals(rows.filter(others))
-    every = suppressed(rows, places, tables, dict.fromkeys(rows["cd"].unique(), "*"))
+    every = suppress_small_cells(rows, places, tables, dict.fromkeys(rows["cd"].unique(), "*"))
     assert out.filter(~others).equals(every.filter(~others))
 
 
@@ -580,7 +580,7 @@ def test_two_schools_of_the_same_name_are_two_places() -> None:
     rows, _ = Table(Tables(), ("Kind",), {"12": 50}, counts).frames("1")
     both = pl.concat([rows, rows.with_columns(pl.Series(COUNT, ["3", "47"]))])
     places = pl.DataFrame({"cds_code": ["A", "A", "B", "B"], "size": [50] * 4})
-    out = suppressed(both, places, Tables(), {"1": "*"})
+    out = suppress_small_cells(both, places, Tables(), {"1": "*"})
     assert out[COUNT].to_list() == ["20", "30", "*", "*"]
 
 

@@ -1,4 +1,4 @@
-"""Customized reports of single districts: a spec and its SQL file side by side, in this folder.
+"""Declares customized reports of single districts: a spec, and its SQL file in this folder.
 
 To add one: write ``<name>.sql`` here (see ``../sql`` for what it may use), add a ``ReportSpec``
 to ``NONSTANDARD`` with ``folder=nonstandard_folder("<name>")``, ``query=customized_query(...)`` and
@@ -14,12 +14,12 @@ from ccgi_pipeline.reports.spec import ReportSpec
 
 
 def nonstandard_folder(name: str) -> tuple[str, ...]:
-    """Where a customized report lies; a folder each, since they share one file name."""
+    """Returns the folder of a customized report; each has its own, because file names are alike."""
     return ("legacy reporting", "nonstandard", name)
 
 
 def customized_query(file_name: str) -> Traversable:
-    """A SQL file of this folder."""
+    """Returns a SQL file of this folder."""
     return files("ccgi_pipeline.reports.nonstandard").joinpath(file_name)
 
 
