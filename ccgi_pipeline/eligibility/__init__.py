@@ -1,8 +1,8 @@
-"""CSU and UC eligibility: an estimate from a district's course history, and why.
+"""Estimates CSU and UC eligibility from a district's course history, with reasons.
 
-The way of the data: ``history`` (lines of the course history to comparable courses, with
-``courses`` naming their kinds), ``attempts`` (which of repeated courses stands), ``subjects``
-(years of each area), ``averages``, ``evaluating`` (status and reasons). What differs between the
-two systems is data in ``systems``. The rules are told in docs/eligibility.md. Pure: frames in,
-frames out. Does not belong here: where courses come from, what a report prints.
+The data pass through ``history`` (lines of the course history become comparable courses;
+``courses`` names their kinds), ``attempts`` (which attempt at a repeated course counts),
+``subjects`` (years of each area), ``averages`` and ``evaluation`` (status and reasons). Differences
+between the two systems are data in ``systems``. docs/eligibility.md explains the rules. All
+functions are pure. Does not belong here: where courses come from, what a report prints.
 """

@@ -1,7 +1,7 @@
-"""Repeated courses: which attempt at a part of a course stands.
+"""Decides which attempt at a part of a repeated course counts.
 
-Belongs here: docs/eligibility.md, section 2. Only courses that may be repeats are sorted: nearly
-all are not. Does not belong here: what a course is good for.
+Belongs here: the rules of docs/eligibility.md, section 2. Only courses that may be repeats are
+sorted, because few are. Does not belong here: what a course counts for (subjects).
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import polars as pl
 _COURSE = ("student", "course")
 _PART = (*_COURSE, "part")
 _P_LIES_BETWEEN = 1.5
-"""Where a pass without points stands among attempts of one term: above D, below C."""
+"""The points of a pass mark when attempts of one term are ordered: above D, below C."""
 
 
-def _in_time() -> list[pl.Expr]:
-    """The order of attempts; of equal ones lower points first. The rest only completes it."""
+def _chronological_order() -> list[pl.Expr]:
+    """Orders attempts by time, then by points. The other columns make the order unambiguous."""
     return [
         pl.col("school_year"),
         pl.col("order"),
@@ -25,16 +25,16 @@ def _in_time() -> list[pl.Expr]:
     ]
 
 
-def standing(courses: pl.DataFrame) -> pl.DataFrame:
-    """``courses`` without the attempts that do not stand; ``number`` tells the lines apart."""
-    courses = _with_parts_of_summer(courses)
+def drop_superseded_attempts(courses: pl.DataFrame) -> pl.DataFrame:
+    """Returns ``courses`` without the attempts that do not count; ``number`` identifies lines."""
+    courses = _assign_summer_parts(courses)
     is_attempt = ~pl.col("in_progress") & pl.col("part").is_not_null()
     # Hashes pick the lines to compare: nearly all of them are the only attempt at their part.
     part = pl.col("student").hash() ^ pl.col("course").hash(1) ^ pl.col("part").hash(2)
     several = courses.filter(is_attempt & part.is_duplicated())
     if several.is_empty():
         return courses
-    several = several.sort(*_PART, *_in_time(), nulls_last=False)
+    several = several.sort(*_PART, *_chronological_order(), nulls_last=False)
     number = pl.int_range(pl.len()).over(_PART)
     passed_second = pl.col("passed").slice(1, 1).first().over(_PART).fill_null(value=False)
     takes_its_place = ~pl.col("passed").first().over(_PART) & passed_second
@@ -42,17 +42,17 @@ def standing(courses: pl.DataFrame) -> pl.DataFrame:
     return courses.filter(~pl.col("number").is_in(left_out.implode()))
 
 
-def _with_parts_of_summer(courses: pl.DataFrame) -> pl.DataFrame:
-    """Summer lines as attempts at the parts of their course that did not pass before.
+def _assign_summer_parts(courses: pl.DataFrame) -> pl.DataFrame:
+    """Assigns summer lines to the parts of their course that were not passed before.
 
-    In rounds: the first summer line of every course, then the second; there are few.
+    Works in rounds: the first summer line of every course, then the second; there are few.
     """
     attempt = ~pl.col("in_progress") & pl.col("part").is_not_null()
     summer = courses.filter(attempt & pl.col("summer"))
     regular = courses.filter(attempt & ~pl.col("summer")).join(summer, on=_COURSE, how="semi")
     if regular.is_empty():
         return courses
-    summer = summer.sort(*_COURSE, *_in_time(), nulls_last=False).select(
+    summer = summer.sort(*_COURSE, *_chronological_order(), nulls_last=False).select(
         "number", *_COURSE, "school_year", pl.int_range(pl.len()).over(_COURSE).alias("round")
     )
     # In the order in which each part was first attempted.

@@ -1,7 +1,7 @@
-"""The grade point average: which marks count, what they weigh, honors points.
+"""Computes the grade point average: which marks count, their weights, honors points.
 
-Belongs here: docs/eligibility.md, section 4. As whole numbers throughout, so that nothing is ever
-rounded. Does not belong here: which average is wanted (systems).
+Belongs here: the rules of docs/eligibility.md, section 4, in whole numbers, so that nothing is
+rounded. Does not belong here: which average is required (systems).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import polars as pl
 from ccgi_pipeline.eligibility.systems import COLLEGE_COURSE_UNITS, HONORS_UNITS, HONORS_UNITS_IN_10
 
 
-def averages(courses: pl.DataFrame) -> pl.DataFrame:
-    """``student``, ``gpa_points`` and ``gpa_units`` of every student with a mark in the window."""
+def compute_averages(courses: pl.DataFrame) -> pl.DataFrame:
+    """Returns ``student``, ``gpa_points`` and ``gpa_units``, of students with marks that count."""
     grade, summer = pl.col("grade"), pl.col("summer")
     in_10 = ((grade == 9) & summer) | (grade == 10)  # noqa: PLR2004 - grades
     in_window = in_10 | (grade == 11)  # noqa: PLR2004

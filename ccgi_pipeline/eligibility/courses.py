@@ -1,8 +1,8 @@
-"""What kind of course a name speaks of: geometry, world history, Spanish 2, chemistry.
+"""Detects a course's kind from its name: geometry, world history, Spanish 2, chemistry.
 
-Belongs here: words of course names, as data, per area; the first that is found decides. Course
-names are the districts' own and no list of them is public, so this is this project's reading. Does
-not belong here: what a kind is good for (systems).
+Belongs here: words of course names by area; the first match decides. Districts choose their own
+course names and no list of them is public, so the words are this project's choice. Does not belong
+here: what a kind counts for (systems).
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ _BY_AREA = {
 }
 
 
-def with_kinds(lines: pl.DataFrame) -> pl.DataFrame:
-    """``lines`` (``area``, ``name``) with ``kind``, ``language``, ``level`` and ``discipline``.
+def add_kinds(lines: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``kind``, ``language``, ``level`` and ``discipline`` to ``lines`` (``area``, ``name``).
 
-    Each name is read once, however many lines have it.
+    Each name is examined once, however many lines have it.
     """
     names = lines.select("area", "name").unique()
     return lines.join(_read(names), on=["area", "name"], how="left", maintain_order="left")

@@ -1,6 +1,6 @@
-"""The result: each student's status in one system, and why.
+"""Determines each student's status in a system, and the reasons.
 
-Belongs here: how years and average become a status (docs/eligibility.md, section 5), and the words
+Belongs here: how years and average give a status (docs/eligibility.md, section 5), and the words
 for what is missing. Does not belong here: the rules of years (subjects) and averages.
 """
 
@@ -12,17 +12,17 @@ from fractions import Fraction
 import numpy as np
 import polars as pl
 
-from ccgi_pipeline.eligibility.attempts import standing
-from ccgi_pipeline.eligibility.averages import averages
+from ccgi_pipeline.eligibility.attempts import drop_superseded_attempts
+from ccgi_pipeline.eligibility.averages import compute_averages
 from ccgi_pipeline.eligibility.history import COURSES_SCHEMA
 from ccgi_pipeline.eligibility.subjects import (
     Flags,
     Subjects,
     Units,
-    in_progress,
-    subjects,
-    with_columns_of_kinds,
-    with_validated_parts,
+    add_kind_columns,
+    count_subject_years,
+    select_earned_units,
+    sum_in_progress,
 )
 from ccgi_pipeline.eligibility.systems import (
     AREA_NAMES,
@@ -52,17 +52,17 @@ RESULTS_SCHEMA: Mapping[str, pl.DataType] = {
     **{f"in_progress_{area}": pl.Int64() for area in AREAS},
     "reasons": pl.List(pl.String()),
 }
-"""One row a student. Years are in sixtieths; the average is ``gpa_points / gpa_units``."""
+"""One row per student. Years are in sixtieths; the average is ``gpa_points / gpa_units``."""
 
 _LAST_YEAR = 12
 _FIRST_YEAR = 9
 
 
 def evaluate(courses: pl.DataFrame, students: pl.DataFrame, system: System) -> pl.DataFrame:
-    """The result of each of ``students`` (``student``, ``grade``) from ``courses``.
+    """Evaluates each of ``students`` (``student``, ``grade``) from ``courses``.
 
-    ``courses`` is a frame of ``COURSES_SCHEMA``; those of others than ``students`` are ignored.
-    Returns a frame of ``RESULTS_SCHEMA`` in the order of ``students``.
+    ``courses`` is a frame of ``COURSES_SCHEMA``; courses of other students are ignored. Returns a
+    frame of ``RESULTS_SCHEMA`` in the order of ``students``.
     """
     return evaluate_all(courses, students, (system,))
 
@@ -70,68 +70,70 @@ def evaluate(courses: pl.DataFrame, students: pl.DataFrame, system: System) -> p
 def evaluate_all(
     courses: pl.DataFrame, students: pl.DataFrame, systems: Sequence[System]
 ) -> pl.DataFrame:
-    """As ``evaluate``, for several systems, one after the other."""
+    """Evaluates the students for several systems, one after the other."""
     numbers = students.select("student", pl.int_range(pl.len(), dtype=pl.UInt32).alias("place"))
     known = courses.join(numbers, on="student").drop("student").rename({"place": "student"})
-    numbered = with_columns_of_kinds(known).with_row_index("number")
-    stands = standing(numbered)
+    numbered = add_kind_columns(known).with_row_index("number")
+    stands = drop_superseded_attempts(numbered)
     count = students.height
     average = (
         pl.DataFrame({"student": np.arange(count, dtype=np.uint32)})
-        .join(averages(stands), on="student", how="left", maintain_order="left")
+        .join(compute_averages(stands), on="student", how="left", maintain_order="left")
         .fill_null(0)
     )
-    going = in_progress(stands, count, AREAS)
+    under_way = sum_in_progress(stands, count, AREAS)
     measured = students.select("student", pl.col("grade").cast(pl.Int32)).with_columns(
         average["gpa_points"].cast(pl.Int64),
         average["gpa_units"].cast(pl.Int64),
-        *(_column(f"in_progress_{area}", going[area]) for area in AREAS),
+        *(_column(f"in_progress_{area}", under_way[area]) for area in AREAS),
         pl.Series("has_lines", _have_lines(known, count)),
     )
-    # Nothing that came later counts for the years by the end of grade 11, not even a repeat.
-    early = standing(numbered.filter(pl.col("grade") < _LAST_YEAR))
-    hoped = _as_if_passed(stands)
-    return pl.concat(_evaluated(stands, early, hoped, measured, system) for system in systems)
+    # Only lines up to the end of grade 11 count for its years; later repeats do not.
+    early = drop_superseded_attempts(numbered.filter(pl.col("grade") < _LAST_YEAR))
+    if_passed = _assume_passed(stands)
+    return pl.concat(
+        _evaluate_system(stands, early, if_passed, measured, system) for system in systems
+    )
 
 
-def _evaluated(
+def _evaluate_system(
     stands: pl.DataFrame,
     early: pl.DataFrame,
-    hoped: pl.DataFrame,
+    if_passed: pl.DataFrame,
     measured: pl.DataFrame,
     system: System,
 ) -> pl.DataFrame:
-    """The results in one system.
+    """Returns the results in one system.
 
-    ``early``: what stands of the lines by the end of grade 11; ``hoped``: what would if all work in
-    progress ended well.
+    ``early``: the attempts that count at the end of grade 11. ``if_passed``: those that would count
+    if all work in progress were passed.
     """
 
     def subjects_of(courses: pl.DataFrame) -> Subjects:
-        return subjects(with_validated_parts(courses, system), measured.height, system)
+        return count_subject_years(select_earned_units(courses, system), measured.height, system)
 
     now = subjects_of(stands)
-    judged = measured.with_columns(
+    results = measured.with_columns(
         pl.lit(system.name).alias("system"),
         *(_column(f"years_{area}", now.units[area]) for area in AREAS),
         _column("years", now.years),
         *(pl.Series(f"complete_{area}", now.complete[area]) for area in AREAS),
-        *(pl.Series(_lacks(words), flags) for words, flags in _all_lacking(now)),
+        *(pl.Series(_lacking_column(words), flags) for words, flags in _list_lacking(now)),
         _column("before_last_year", subjects_of(early).years),
         pl.Series("complete", now.all_complete),
-        pl.Series("hoped", subjects_of(hoped).all_complete),
+        pl.Series("hoped", subjects_of(if_passed).all_complete),
     )
-    judged = judged.with_columns(
-        _status(system).alias("status"), _reasons(system, now, judged).alias("reasons")
+    results = results.with_columns(
+        _status(system).alias("status"), _reasons(system, now, results).alias("reasons")
     )
-    return judged.select(pl.col(name).cast(dtype) for name, dtype in RESULTS_SCHEMA.items())
+    return results.select(pl.col(name).cast(dtype) for name, dtype in RESULTS_SCHEMA.items())
 
 
-def _as_if_passed(courses: pl.DataFrame) -> pl.DataFrame:
-    """Work in progress as if it had ended well, courses of a year taken to their end."""
+def _assume_passed(courses: pl.DataFrame) -> pl.DataFrame:
+    """Returns the courses as if all work in progress were passed, to the end of the school year."""
     units = pl.col("units") + pl.col("to_come").fill_null(0)
     return (
-        courses.join(_to_come(courses), on="number", how="left")
+        courses.join(_remaining_units(courses), on="number", how="left")
         .with_columns(
             (pl.col("passed") | pl.col("in_progress")).alias("passed"),
             units.cast(courses.schema["units"]).alias("units"),
@@ -145,8 +147,8 @@ _BEFORE_THE_LAST_PART = r"^(?:S1|T[12]|Q[1-3]|H[1-5])$"
 _HALF_A_YEAR_LONG = "government"
 
 
-def _to_come(courses: pl.DataFrame) -> pl.DataFrame:
-    """What the rest of the school year brings of a course that is under way (by ``number``)."""
+def _remaining_units(courses: pl.DataFrame) -> pl.DataFrame:
+    """Returns the units that courses in progress still add this school year (by ``number``)."""
     course = ["student", "course", "school_year"]
     under_way = (
         courses.filter(
@@ -181,7 +183,7 @@ def _have_lines(courses: pl.DataFrame, students: int) -> Flags:
 
 
 def _at_least(wanted: Fraction) -> pl.Expr:
-    """Whether the average reaches ``wanted``, compared as a fraction; false without a mark."""
+    """Returns whether the average reaches ``wanted``, compared exactly; false without a mark."""
     reached = pl.col("gpa_points") * wanted.denominator >= pl.col("gpa_units") * wanted.numerator
     return reached & (pl.col("gpa_units") > 0)
 
@@ -226,7 +228,7 @@ def _status(system: System) -> pl.Expr:
 
 
 def _reasons(system: System, now: Subjects, measured: pl.DataFrame) -> pl.Expr:
-    """What is missing, in plain words; an empty list where nothing is."""
+    """Returns what is missing, in words; an empty list if nothing is."""
     found = [
         *(
             _area_reason(system, area, [words for words, _ in now.lacking.get(area, [])], measured)
@@ -244,12 +246,12 @@ def _reasons(system: System, now: Subjects, measured: pl.DataFrame) -> pl.Expr:
     )
 
 
-def _all_lacking(now: Subjects) -> list[tuple[str, Flags]]:
+def _list_lacking(now: Subjects) -> list[tuple[str, Flags]]:
     return [pair for lacking in now.lacking.values() for pair in lacking]
 
 
-def _lacks(words: str) -> str:
-    """The name of the column that says who lacks what ``words`` say."""
+def _lacking_column(words: str) -> str:
+    """Returns the name of the column that marks the students who lack ``words``."""
     return f"lacks {words}"
 
 
@@ -260,7 +262,8 @@ def _area_reason(system: System, area: str, further: list[str], measured: pl.Dat
     of_one = area == "E" or (area == "F" and system.one_discipline)
     kind = f", {'of one language' if area == 'E' else 'of one discipline'}" if of_one else ""
     lacks = pl.concat_str(
-        [pl.when(pl.col(_lacks(text))).then(pl.lit(text)) for text in further] or [pl.lit("")],
+        [pl.when(pl.col(_lacking_column(text))).then(pl.lit(text)) for text in further]
+        or [pl.lit("")],
         separator="; ",
         ignore_nulls=True,
     )
@@ -277,7 +280,7 @@ def _area_reason(system: System, area: str, further: list[str], measured: pl.Dat
 
 
 def _years(units: int) -> str:
-    """``90`` as ``1.5 more years``."""
+    """Returns ``90`` units as ``1.5 more years``."""
     if units == YEAR:
         return "one more year"
     if units == YEAR // 2:
@@ -286,7 +289,7 @@ def _years(units: int) -> str:
 
 
 def shown_average() -> pl.Expr:
-    """The average with two decimals, cut and never rounded up; blank without a mark."""
+    """Returns the average with two decimals, cut and never rounded up; blank without a mark."""
     hundredths = pl.col("gpa_points") * 100 // pl.col("gpa_units")
     text = pl.concat_str(
         (hundredths // 100).cast(pl.String),

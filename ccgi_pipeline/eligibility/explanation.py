@@ -1,7 +1,7 @@
-"""The whole calculation for one student, course by course, for an operator who is asked why.
+"""Explains the calculation for one student, course by course, for an operator who is asked why.
 
-Belongs here: what became of each line, in words, from the same steps that make the result. Does
-not belong here: printing.
+Belongs here: what each line counts for, in words, from the steps that produce the result. Does not
+belong here: printing.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 
 import polars as pl
 
-from ccgi_pipeline.eligibility.attempts import standing
-from ccgi_pipeline.eligibility.averages import averages
+from ccgi_pipeline.eligibility.attempts import drop_superseded_attempts
+from ccgi_pipeline.eligibility.averages import compute_averages
 from ccgi_pipeline.eligibility.evaluation import evaluate
-from ccgi_pipeline.eligibility.subjects import with_columns_of_kinds, with_validated_parts
+from ccgi_pipeline.eligibility.subjects import add_kind_columns, select_earned_units
 from ccgi_pipeline.eligibility.systems import YEAR, System
 
 
@@ -36,11 +36,11 @@ def explain(courses: pl.DataFrame, grade: int | None, system: System) -> Explana
         {"student": [student], "grade": [grade]}, schema={"student": pl.String, "grade": pl.Int8}
     )
     (result,) = evaluate(courses, students, system).rows(named=True)
-    numbered = with_columns_of_kinds(courses).with_row_index("number")
-    stands = standing(numbered)
-    earned = with_validated_parts(stands, system).select("number", "earned")
+    numbered = add_kind_columns(courses).with_row_index("number")
+    stands = drop_superseded_attempts(numbered)
+    earned = select_earned_units(stands, system).select("number", "earned")
     points = (
-        averages(stands.with_columns(pl.col("number").cast(pl.String).alias("student")))
+        compute_averages(stands.with_columns(pl.col("number").cast(pl.String).alias("student")))
         .with_columns(pl.col("student").cast(pl.UInt32).alias("number"))
         .select("number", "gpa_points", "gpa_units")
     )

@@ -1,4 +1,4 @@
-"""From lines of a course history to courses that can be compared.
+"""Converts lines of a course history into courses that can be compared.
 
 Belongs here: terms, marks, areas and honors of the transcript feed in the form that the rules use.
 Does not belong here: any rule of a system.
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from ccgi_pipeline.eligibility.courses import with_kinds
+from ccgi_pipeline.eligibility.courses import add_kinds
 
 COURSES_SCHEMA: Mapping[str, pl.DataType] = {
     "student": pl.String(),
@@ -32,9 +32,9 @@ COURSES_SCHEMA: Mapping[str, pl.DataType] = {
     "honors": pl.Boolean(),
     "college": pl.Boolean(),
 }
-"""One row a mark for one part of a course. ``units``: 60 a year. ``points``: 4 to 0, null for P and
-for work in progress. ``part``: what an attempt is an attempt at; null: never a repeat. ``order``:
-of the term within the school year; ``school_year``: the year in which it ends."""
+"""One row per mark for one part of a course. ``units``: 60 a year. ``points``: 4 to 0, null for P
+and for work in progress. ``part``: the part that was attempted; null if it cannot be a repeat.
+``order``: the term's position in the school year; ``school_year``: the year in which it ends."""
 
 _UNITS = {
     **dict.fromkeys(("F", "FY"), 60),
@@ -64,10 +64,10 @@ _EARLY_AREAS = ("C", "E")
 
 
 def from_transcripts(lines: pl.DataFrame) -> pl.DataFrame:
-    """Courses (``COURSES_SCHEMA``) of the typed lines of the feed ``transcript_course_grade``.
+    """Returns the courses (``COURSES_SCHEMA``) of lines of the feed ``transcript_course_grade``.
 
-    ``lines`` has the feed's columns and ``student``. Lines that count for nothing are left out:
-    those without an area, of other grades, with other marks.
+    ``lines`` has the feed's typed columns and ``student``. Lines without an area, of other grades
+    or with other marks count for nothing and are left out.
     """
     college = pl.col("DualEnrollmentIndicator").str.to_uppercase().is_in(_YES)
     honors = pl.col("AcademicIndicator").str.to_uppercase().is_in(_HONORS)
@@ -95,10 +95,10 @@ _YEAR_WORDS = r"^\s*(?:F|FY|FULL YEAR|YEAR)\s*$"
 
 
 def from_foster_focus(lines: pl.DataFrame) -> pl.DataFrame:
-    """Courses of the typed lines of the feed ``foster_focus_transcripts``, a second source.
+    """Returns the courses of lines of the feed ``foster_focus_transcripts``, a second source.
 
-    The area is that of ``UCCSUApprovedCourse`` (A to G; GA to GO are G); the term is read from its
-    words (Sem 2, Q3, Summer). The extract does not say what is honors, or work in progress.
+    The area is that of ``UCCSUApprovedCourse`` (A to G; GA to GO are G); the term follows from its
+    words (Sem 2, Q3, Summer). The extract marks neither honors courses nor work in progress.
     """
     term = pl.col("TermDescript").str.to_uppercase()
     numbered = pl.concat_str(
@@ -142,7 +142,7 @@ def _plain(mark: str) -> str:
 
 
 def _courses(lines: pl.DataFrame) -> pl.DataFrame:
-    """Courses of lines in which only terms, marks and names are still in the sender's words."""
+    """Returns the courses of lines whose terms, marks and names are still the sender's words."""
     term = pl.col("term")
     marks = {mark: _plain(mark) for mark in lines["mark"].unique().drop_nulls()}
     points = pl.col("mark").replace_strict(
@@ -175,6 +175,6 @@ def _courses(lines: pl.DataFrame) -> pl.DataFrame:
             | (pl.col("grade").is_in([7, 8]) & pl.col("area").is_in(_EARLY_AREAS))
         )
     )
-    return with_kinds(named).select(
+    return add_kinds(named).select(
         pl.col(name).cast(dtype) for name, dtype in COURSES_SCHEMA.items()
     )

@@ -1,7 +1,8 @@
-"""Years of each area: what passed courses earn, what they validate, what spills over into G.
+"""Counts the years of each area: earned, validated, and carried over into G.
 
-Belongs here: docs/eligibility.md, section 3, for all students at once: a row a student, a column
-a kind of course. Does not belong here: which attempt stands (attempts), averages, words.
+Belongs here: the rules of docs/eligibility.md, section 3, for all students at once, in arrays with
+a row per student and a column per kind of course. Does not belong here: which attempt counts
+(attempts), averages, the words of reasons (evaluation).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ Units = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
 
 
-class _Of(Protocol):
-    """The units of kinds of an area, of every student."""
+class _UnitsOf(Protocol):
+    """Returns every student's units of some kinds of an area."""
 
     def __call__(self, area: str, *kinds: str | None) -> Units: ...
 
@@ -61,9 +62,9 @@ _WANTED = {area: years * YEAR for area, years in YEARS_WANTED.items()}
 
 @dataclass(frozen=True, slots=True)
 class Subjects:
-    """For each area the units that count (at most what it wants), and whether it is complete.
+    """For each area the units that count (at most what it requires), and whether it is complete.
 
-    ``lacking``: what an area wants besides years, in words, and who lacks it.
+    ``lacking``: what an area requires besides years, in words, and which students lack it.
     """
 
     units: dict[str, Units]
@@ -83,8 +84,8 @@ class Subjects:
         return every
 
 
-def with_columns_of_kinds(courses: pl.DataFrame) -> pl.DataFrame:
-    """``courses`` with ``column``: the place of their kind among all kinds of all areas."""
+def add_kind_columns(courses: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``column``: the position of the course's kind among all kinds of all areas."""
     others = {area: _COLUMNS[area, None] for area in AREAS}
     other = pl.col("area").replace_strict(others, return_dtype=pl.UInt32)
     own = [
@@ -112,13 +113,13 @@ _NEEDED = (
     "passed",
     "in_progress",
 )
-"""Columns that the years of an area need: long texts stay behind."""
+"""The columns that counting years needs; long texts are left out."""
 
 
-def with_validated_parts(courses: pl.DataFrame, system: System) -> pl.DataFrame:
-    """What the areas need of ``courses``, with ``earned``.
+def select_earned_units(courses: pl.DataFrame, system: System) -> pl.DataFrame:
+    """Returns the needed columns of ``courses``, with ``earned``.
 
-    That is: passed, or a first part that a later one makes up for.
+    A course is earned if it was passed, or if a passed later part validates it.
     """
     validates = pl.col("area").is_in(system.second_part_validates) | pl.col("kind").is_in(
         system.second_part_validates
@@ -142,16 +143,16 @@ def with_validated_parts(courses: pl.DataFrame, system: System) -> pl.DataFrame:
     )
 
 
-def subjects(courses: pl.DataFrame, students: int, system: System) -> Subjects:
-    """The areas of each of ``students`` from what ``courses`` earned.
+def count_subject_years(courses: pl.DataFrame, students: int, system: System) -> Subjects:
+    """Counts the areas of each of ``students`` from the earned ``courses``.
 
     ``courses`` has ``student`` as a number from 0, ``column`` and ``earned``.
     """
     earning = courses.filter("earned")
     late_esl = (pl.col("column") == _COLUMNS["B", "esl"]) & (pl.col("grade") == _LAST_GRADE)
     earning = earning.filter(~late_esl)
-    earned = _matrix(earning, students)
-    passed = _matrix(earning.filter("passed"), students) > 0
+    earned = _sum_by_column(earning, students)
+    passed = _sum_by_column(earning.filter("passed"), students) > 0
 
     def of(area: str, *kinds: str | None) -> Units:
         total: Units = earned[:, [_COLUMNS[area, kind] for kind in kinds]].sum(axis=1)
@@ -172,7 +173,7 @@ def subjects(courses: pl.DataFrame, students: int, system: System) -> Subjects:
         "E": language.counted,
         "F": arts.counted,
     }
-    spilt = (
+    surplus = (
         _beyond(got["A"], "A")
         + _beyond(b_earned, "B")
         + _beyond(mathematics.earned, "C")
@@ -180,7 +181,7 @@ def subjects(courses: pl.DataFrame, students: int, system: System) -> Subjects:
         + language.beyond
         + arts.beyond
     )
-    elective = all_of("G") + spilt
+    elective = all_of("G") + surplus
     if system.gives_from_g:
         science = np.minimum(of("G", *_SCIENCE), YEAR)
         to_d = np.minimum(_lacking(got["D"], "D"), science)
@@ -211,8 +212,8 @@ def _complete(units: Units, area: str, lacking: list[tuple[str, Flags]]) -> Flag
     return there
 
 
-def _matrix(courses: pl.DataFrame, students: int) -> Units:
-    """Units by student and column."""
+def _sum_by_column(courses: pl.DataFrame, students: int) -> Units:
+    """Returns units by student and column."""
     cell = pl.col("student").cast(pl.Int64) * len(_COLUMNS) + pl.col("column")
     counted = np.bincount(
         courses.select(cell).to_series().to_numpy(),
@@ -233,7 +234,7 @@ def _lacking(units: Units, area: str) -> Units:
 # --- areas with further wants -----------------------------------------------------------------
 
 
-def _history(of: _Of, system: System) -> list[tuple[str, Flags]]:
+def _history(of: _UnitsOf, system: System) -> list[tuple[str, Flags]]:
     us, government, half = of("A", "us_history"), of("A", "government"), YEAR // 2
     halves = np.logical_and(us >= half, government >= half)
     american = np.logical_or(us >= YEAR, halves)
@@ -243,13 +244,13 @@ def _history(of: _Of, system: System) -> list[tuple[str, Flags]]:
     return wants
 
 
-def _sciences(of: _Of, system: System) -> list[tuple[str, Flags]]:
+def _sciences(of: _UnitsOf, system: System) -> list[tuple[str, Flags]]:
     lacks = [np.maximum(YEAR - of("D", *group), 0) for group in system.sciences]
     if not system.gives_from_g:
         enough = np.sum([lack == 0 for lack in lacks], axis=0) >= system.sciences_needed
         named = ", ".join(system.science_names)
         return [(f"a year in each of {system.sciences_needed} of {named}", _not(enough))]
-    # Each may be made up for from G, all of them together by no more than a year.
+    # Units of G may fill the gap of each science, by one year for all of them together.
     in_g = [of("G", *group) for group in system.sciences]
     made_up = [lack <= there for lack, there in zip(lacks, in_g, strict=True)]
     too_much = np.sum(lacks, axis=0) > YEAR
@@ -271,7 +272,7 @@ class _Mathematics:
 
 
 def _mathematics(earned: Units, passed: Flags, system: System) -> _Mathematics:
-    """Each kind at most a year; a higher course gives the lower ones theirs."""
+    """Counts at most a year of each kind; a passed higher course validates the lower ones."""
     columns = [_COLUMNS["C", kind] for kind in _MATHEMATICS]
     own = np.minimum(earned[:, columns], YEAR)
     given = own.copy()
@@ -289,15 +290,15 @@ def _mathematics(earned: Units, passed: Flags, system: System) -> _Mathematics:
 
 
 @dataclass(frozen=True, slots=True)
-class _Chosen:
-    """Of an area of which one language or discipline counts: its units, and what is beyond."""
+class _ChosenOption:
+    """The units of the one language or discipline that counts, and the area's surplus units."""
 
     counted: Units
     beyond: Units
 
 
-def _languages(courses: pl.DataFrame, students: int) -> _Chosen:
-    """The language of which there is most; a higher level gives the lower ones their years."""
+def _languages(courses: pl.DataFrame, students: int) -> _ChosenOption:
+    """Chooses each student's language with most units; higher levels validate lower ones."""
     levels = courses.group_by("student", "language", "level").agg(
         pl.col("units").cast(pl.Int32).sum(), pl.col("passed").any()
     )
@@ -321,11 +322,11 @@ def _languages(courses: pl.DataFrame, students: int) -> _Chosen:
             ((pl.col("top").fill_null(1) - 1).clip(0) * YEAR + pl.col("not_below")).alias("total")
         )
     )
-    return _chosen(languages, "language", students, _WANTED["E"])
+    return _choose(languages, "language", students, _WANTED["E"])
 
 
-def _arts(courses: pl.DataFrame, students: int, *, one: bool) -> _Chosen:
-    """All of the arts, or the discipline of which there is most."""
+def _arts(courses: pl.DataFrame, students: int, *, one: bool) -> _ChosenOption:
+    """Counts all of the arts, or only each student's discipline with most units."""
     name = pl.col("discipline") if one else pl.lit(None, dtype=pl.String).alias("discipline")
     disciplines = (
         courses.select("student", name, pl.col("units").cast(pl.Int32))
@@ -333,13 +334,14 @@ def _arts(courses: pl.DataFrame, students: int, *, one: bool) -> _Chosen:
         .agg(pl.col("units").sum().alias("earned"))
         .with_columns(pl.col("earned").alias("total"))
     )
-    return _chosen(disciplines, "discipline", students, _WANTED["F"])
+    return _choose(disciplines, "discipline", students, _WANTED["F"])
 
 
-def _chosen(sums: pl.DataFrame, name: str, students: int, wanted: int) -> _Chosen:
-    """Per student the row with most ``total`` as far as it is wanted.
+def _choose(sums: pl.DataFrame, name: str, students: int, wanted: int) -> _ChosenOption:
+    """Chooses each student's row with the largest ``total``, counted up to ``wanted``.
 
-    Of equal ones the one with less earned, which leaves more for G; then by name.
+    Among equal rows the one with fewer earned units wins, which leaves more for G; then the name
+    decides.
     """
     most = pl.min_horizontal("total", wanted)
     best = sums.sort(
@@ -353,19 +355,19 @@ def _chosen(sums: pl.DataFrame, name: str, students: int, wanted: int) -> _Chose
     all_earned = np.bincount(
         sums["student"].to_numpy(), weights=sums["earned"].to_numpy(), minlength=students
     ).astype(np.int32)
-    return _Chosen(counted, all_earned - used)
+    return _ChosenOption(counted, all_earned - used)
 
 
 def _zeros(students: int) -> Units:
     return np.zeros(students, dtype=np.int32)
 
 
-def in_progress(courses: pl.DataFrame, students: int, areas: Sequence[str]) -> dict[str, Units]:
-    """Units of work in progress by area."""
-    going = courses.filter("in_progress")
+def sum_in_progress(courses: pl.DataFrame, students: int, areas: Sequence[str]) -> dict[str, Units]:
+    """Returns the units of work in progress by area."""
+    under_way = courses.filter("in_progress")
     found = {}
     for area in areas:
-        lines = going.filter(pl.col("area") == area)
+        lines = under_way.filter(pl.col("area") == area)
         found[area] = np.bincount(
             lines["student"].to_numpy(), weights=lines["units"].to_numpy(), minlength=students
         ).astype(np.int32)

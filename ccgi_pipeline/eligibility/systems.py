@@ -1,8 +1,8 @@
-"""What the two university systems ask for: tables, no code.
+"""Declares the requirements of the two university systems.
 
-Belongs here: figures and lists in which CSU and UC differ, each with its source and the day from
-which it holds. A change of the rules is a new row here. Does not belong here: how they are
-applied.
+Belongs here: the figures and lists in which CSU and UC differ, with their sources and the day from
+which they hold. A change of the rules is a new entry here. Does not belong here: how they are
+applied (subjects, averages, evaluation).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ UC_VALIDATION = "UC, counselor questions and answers: validation"
 CSU_SUBJECTS = "CSU, first-time freshman requirements, csuci.edu"
 CSU_HONORS = "CSU, honors courses, csumentor.edu (archived)"
 MATRIX = "CSU-UC comparison of minimum freshman requirements (2016, 2019, 2023)"
-OURS = "this project"
+PROJECT = "this project"
 
 YEAR = 60
 """Units of a year: sixtieths, so that every kind of term is a whole number of them."""
 AREAS = "ABCDEFG"
 YEARS_WANTED: Mapping[str, int] = {"A": 2, "B": 4, "C": 3, "D": 2, "E": 2, "F": 1, "G": 1}
-"""Years of each area, alike in both systems. Source: UC_SUBJECTS, CSU_SUBJECTS."""
+"""Years required of each area in both systems. Source: UC_SUBJECTS, CSU_SUBJECTS."""
 AREA_NAMES: Mapping[str, str] = {
     "A": "history and social science",
     "B": "English",
@@ -42,13 +42,12 @@ _ALGEBRA_1_AND_2 = ("algebra_1", "algebra_2")
 class System:
     """One system's requirements from ``since`` on.
 
-    ``validated_by``: per mathematics course the lower ones that it makes up for.
-    ``second_part_validates``: areas and kinds of which a passed later part makes up for an earlier
-    one. ``geometry``: a geometry course must have been taken. ``sciences``: kinds of which one of
-    each group is wanted. ``gives_from_g``: areas A and D may be filled up from G.
-    ``one_discipline``: the year of arts is of one discipline. ``before_last_year``: years wanted
-    by the end of grade 11. Averages: ``wanted`` of residents, ``nonresident``, and the lower limit
-    of those that come ``close``.
+    ``validated_by``: for each mathematics course the lower courses that it validates.
+    ``second_part_validates``: areas and kinds in which a passed later part validates an earlier
+    part. ``geometry``: a geometry course must be taken. ``sciences``: groups of kinds; a year of
+    each group counts. ``gives_from_g``: units of G may fill up areas A and D. ``one_discipline``:
+    the year of arts must be of one discipline. ``before_last_year``: years required by the end of
+    grade 11. Averages: ``wanted`` of residents, ``nonresident``, and the limit of ``close``.
     """
 
     name: str
@@ -124,7 +123,7 @@ ALL = (UC, CSU)
 
 
 def systems_on(day: date) -> tuple[System, ...]:
-    """The newest requirements of each system on ``day``."""
+    """Returns the newest requirements of each system on ``day``."""
     newest: dict[str, System] = {}
     for system in sorted(ALL, key=lambda system: system.since):
         if system.since <= day:
@@ -135,8 +134,8 @@ def systems_on(day: date) -> tuple[System, ...]:
 HONORS_UNITS, HONORS_UNITS_IN_10 = 240, 120
 """Units that may have an honors point: 8 semesters, 4 of them in grade 10. Source: UC_GPA."""
 COLLEGE_COURSE_UNITS = 30
-"""A college course is one grade and one honors point. Source: UC_GPA."""
+"""Units of a college course: one grade and one honors point. Source: UC_GPA."""
 BENCHMARKS: Mapping[int, int] = {9: 0, 10: 3, 11: 7, 12: 11}
-"""Years that a student on track has at the beginning of a grade. Source: OURS."""
+"""Years that a student on track has at the start of a grade. Source: PROJECT."""
 YEARS_SHORT_WHEN_CLOSE = 2
-"""Source: OURS."""
+"""Source: PROJECT."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from ccgi_pipeline.eligibility.courses import with_kinds
+from ccgi_pipeline.eligibility.courses import add_kinds
 from ccgi_pipeline.eligibility.history import COURSES_SCHEMA, from_foster_focus, from_transcripts
 from ccgi_pipeline.feeds.foster_focus import TRANSCRIPTS
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE
@@ -157,7 +157,7 @@ def test_ap_ib_honors_and_college_courses_have_an_honors_point():
 )
 def test_a_name_says_which_kind_of_course_it_is(area: str, name: str, read_as: str | None):
     frame = pl.DataFrame({"area": [area], "name": [name]})
-    assert with_kinds(frame)["kind"].to_list() == [read_as]
+    assert add_kinds(frame)["kind"].to_list() == [read_as]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_name_says_which_kind_of_course_it_is(area: str, name: str, read_as: s
     ],
 )
 def test_a_name_says_language_and_level(name: str, language: str | None, level: int | None):
-    frame = with_kinds(pl.DataFrame({"area": ["E"], "name": [name]}))
+    frame = add_kinds(pl.DataFrame({"area": ["E"], "name": [name]}))
     assert frame.select("language", "level").row(0) == (language, level)
 
 
