@@ -1,8 +1,8 @@
-"""The calpads_identity family: who the state's students are, as an extract of CALPADS has them.
+"""Declares the calpads_identity family: the state's students, as an extract of CALPADS.
 
 Belongs here: the feed from which the SSID look-up is loaded. No public specification of such an
 extract exists, so its form is this project's own: a line for each student and each school of
-enrollment, names as the state has them. Does not belong here: looking anybody up (ssid_lookup).
+enrollment, names as the state has them. Does not belong here: look-ups (ssid_lookup).
 """
 
 from __future__ import annotations

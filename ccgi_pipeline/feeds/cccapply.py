@@ -1,4 +1,4 @@
-"""The cccapply family: applications to California's community colleges, as they are submitted.
+"""Declares the cccapply family: submitted applications to California's community colleges.
 
 Belongs here: the feed of submitted applications, whose students' SSIDs are asked for. Names of
 columns are those of the CCCApply request (``sources``). Does not belong here: asking for an SSID

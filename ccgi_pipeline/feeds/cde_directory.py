@@ -1,4 +1,4 @@
-"""CDE's public directory of schools and districts (``pubschls.txt``), the register of names.
+"""Declares CDE's public directory of schools and districts (``pubschls.txt``).
 
 Belongs here: its 46 columns and what is true of the file. It holds no students; administrators'
 names in it are public, yet marked as personal so that no aggregate prints them.

@@ -1,4 +1,4 @@
-"""California's code sets, each with its source and the dates between which a code may be used.
+"""Declares California's code sets, each with its source and the dates of use of its codes.
 
 Belongs here: CALPADS code sets and the county codes, as data. Does not belong here: which column
 uses which set (the feeds say that), and what a report prints for a code.

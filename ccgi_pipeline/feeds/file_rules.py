@@ -1,7 +1,7 @@
-"""Rules of bytes, names and packages: what any file must meet before its feed's rules apply.
+"""Declares rules of bytes, names and packages, which apply to a file before its feed's rules.
 
 Belongs here: the declaration of the ``FILE-...`` rules, so that reader, receipts and dictionary
-speak of the same things. The reader (intake) finds them.
+use the same ones. The reader (intake) checks them.
 """
 
 from __future__ import annotations

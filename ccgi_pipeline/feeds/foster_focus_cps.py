@@ -1,4 +1,4 @@
-"""The foster_focus_cps family: the children whom Foster Focus knows.
+"""Declares the foster_focus_cps family: the children whom Foster Focus knows.
 
 Belongs here: the register to which districts' records are linked. Its form is this project's:
 the Foster Focus Data Link Specifications, page 3, say only that Child Protective Services load it,

@@ -1,4 +1,4 @@
-"""The platform family: what students did on CaliforniaColleges.edu.
+"""Declares the platform family: what students did on CaliforniaColleges.edu.
 
 Belongs here: one feed per kind of activity. No public specification exists, so these files are
 this project's own definition: an event has its own id, the student's SSID and a UTC time, and

@@ -1,10 +1,10 @@
-"""Where a column's value is kept in the student information systems of California's districts.
+"""Declares where the student information systems of California's districts keep a column's value.
 
 Belongs here: for the columns that districts export from Aeries, PowerSchool SIS or Infinite Campus,
 the page and field in which the value is typed, each with the public page that says so. What no such
 page says is left out: a wrong path costs a registrar more time than none. A table's field (STU.CID)
-is named beside the label because labels differ between versions, and because the person who looks
-after the system finds it by that.
+is named beside the label because labels differ between versions, and because the administrator of
+the system finds it by that name.
 
 OneRoster sets are left out on purpose: the vendor's own export makes them, and which field it reads
 is not said in public.
@@ -513,16 +513,16 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
         markAwd1="mark",
     ),
 }
-"""Of which kind the columns of a feed are, where anything is known of the kind."""
+"""The kind of value of each feed's columns, if a place is known for that kind."""
 
 
 def places(feed: str, column: str) -> tuple[Place, ...]:
-    """Where the systems keep what ``column`` of ``feed`` holds, as far as it is known."""
+    """Returns the known places where the systems keep the values of ``column`` of ``feed``."""
     return _PLACES.get(_KINDS.get(feed, {}).get(column, ""), ())
 
 
 def known_columns() -> Iterator[tuple[str, str]]:
-    """Every feed and column of which a place is declared."""
+    """Returns every feed and column with a declared place."""
     for feed, columns in _KINDS.items():
         for column in columns:
             yield feed, column

@@ -1,4 +1,4 @@
-"""The transcript family: what a school district sends to CCGI about its students and courses.
+"""Declares the transcript family: what a district sends to CCGI about its students and courses.
 
 Belongs here: the five files of a transcript package, their columns and rules. CCGI's own
 specification is not public; names and order are those that student information systems produce,

@@ -1,4 +1,4 @@
-"""Platform activity: which students of a block did what on CaliforniaColleges.edu, and when.
+"""Generates platform activity: what a block's students did on CaliforniaColleges.edu, and when.
 
 Belongs here: drawing events so that each follows the registration of the account and the step
 before it. Does not belong here: how common each activity is (activity_list).
@@ -44,7 +44,7 @@ _LAST_REGISTRATION = _YEAR - 7_200
 """Seconds; events lie between a year before the date and its last second, in UTC."""
 _STRANGERS = 0.01
 _STRANGERS_FROM = 4_000
-"""Running numbers of strangers' SSIDs begin behind those of as many districts."""
+"""SSIDs of students on no roster are made from the running numbers behind this many districts."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class _Audience:
 
 
 def activity_lines(block: Block, people: People) -> Iterator[tuple[FeedSpec, pl.DataFrame]]:
-    """Each platform feed with its events (typed columns) of a block, in the order of time.
+    """Yields each platform feed with a block's events (typed columns), in the order of time.
 
-    A hundredth of them are of students whom no district has on its roster.
+    A hundredth of the events are of students who are on no district's roster.
     """
     rng = block.stream(Part.ACTIVITY)
     audience = _audience(block, people, rng)
@@ -82,7 +82,7 @@ def _sorted(events: pl.DataFrame) -> pl.DataFrame:
 
 
 def _audience(block: Block, people: People, rng: np.random.Generator) -> _Audience:
-    """Account holders of the block, and with them a few students who are on nobody's roster."""
+    """Account holders of the block, and a few students who are on no roster."""
     strangers = int(block.stream(Part.STRANGERS).binomial(block.count, _STRANGERS))
     of_nobody = (_STRANGERS_FROM + block.place.ordinal) * NUMBERS_OF_A_DISTRICT
     ssid = pl.concat([people.ssid, ssids(block.seed, of_nobody + block.numbers[:strangers])])

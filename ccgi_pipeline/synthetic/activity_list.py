@@ -1,7 +1,7 @@
-"""What students do on the platform, how many do it and how far they get, as data.
+"""Declares the platform's activities: how many students do each, and how far they get.
 
-Belongs here: one ``Activity`` for each kind of thing to do. Does not belong here: drawing who does
-it when (activity).
+Belongs here: one ``Activity`` for each kind. Does not belong here: drawing who does it and when
+(activity).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Course histories: what each student took in which semester, and with what mark.
+"""Generates course histories: each student's courses by semester, with marks.
 
-Belongs here: the way through grades 7 to 12 as arrays, drawn grade by grade because what comes
-next in mathematics and languages depends on the marks before. Does not belong here: the files'
+Belongs here: grades 7 to 12 as arrays, drawn grade by grade because the next course in mathematics
+and languages depends on earlier marks. Does not belong here: the files'
 columns (transcripts).
 """
 
@@ -63,7 +63,7 @@ class History:
 
 @dataclass
 class _Levels:
-    """How far each student has come where one course builds on another."""
+    """Each student's level in subjects where one course builds on another."""
 
     mathematics: Integers
     language: Integers
@@ -86,7 +86,7 @@ def history(block: Block, people: People) -> History:
 
 
 class _Plan:
-    """What each student means to take: levels of demand, first language, the year of arts."""
+    """Each student's plan: levels of demand, first language, the year of arts."""
 
     def __init__(self, rng: np.random.Generator, ability: Floats) -> None:
         count = len(ability)
@@ -140,14 +140,14 @@ class _Plan:
         taken[:, SECOND, period] = course
 
     def go_on(self, rng: np.random.Generator, grade: int, taken: Rows, mark: Marks) -> None:
-        """Moves up who passed the second semester, and some who did not."""
+        """Moves students up who passed the second semester, and some who did not."""
         luck = chance(rng, _GOES_ON_WITHOUT_PASSING, len(taken))
         passed = mark[:, SECOND] >= LOWEST_C
         took = taken[:, SECOND] != NONE
         self.reached.mathematics += took[:, _MATH] & (passed[:, _MATH] | luck)
         self.reached.language += took[:, _LANGUAGE] & (passed[:, _LANGUAGE] | luck)
         if grade == _HIGH_SCHOOL - 1:
-            # Nobody is put into a high school's lowest course below Algebra I.
+            # No student starts high school below Algebra I.
             self.reached.mathematics = np.maximum(self.reached.mathematics, course_list.ALGEBRA_1)
 
 

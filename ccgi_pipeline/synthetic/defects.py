@@ -1,4 +1,4 @@
-"""Faults as real files have them, planted so that it is known which rule must find them.
+"""Plants faults as real files have them, and records which rule must find each.
 
 Belongs here: the kinds of fault, and putting at most one of them into a line. Does not belong
 here: faults of whole files, and finding them (intake and verification).
@@ -27,7 +27,7 @@ _RETIRED_RACE = "500"
 _MOST_CELLS_MISSING = 2
 
 _REFERRED_TO = (oneroster.USERS,)
-"""Feeds to whose lines others refer: a line without its id would make those wrong too."""
+"""Feeds whose lines others refer to: a line without its id would make the others wrong too."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def plant(
 ) -> Planted:
     """Puts one fault into each of a ``share`` (0 to 1) of the lines of ``cells`` (text).
 
-    ``mark`` tells records that there are not from those that other files speak of.
+    ``mark`` makes ids of missing records differ from all others.
     """
     lines = cells.height
     hit = np.flatnonzero(rng.random(lines) < share)
@@ -164,7 +164,7 @@ _OTHER_FORMS = {
     ColumnType.DATE: (r"^(\d\d)/(\d\d)/(\d{4})$", "${3}-${1}-${2}"),
     ColumnType.TIMESTAMP: (r"^(\d{4})-(\d\d)-(\d\d)T(\d\d:\d\d).*$", "${2}/${3}/${1} ${4}"),
 }
-"""What a declared form looks like, and the form that another system would write."""
+"""A declared date form, and the form that another system would write."""
 _NO_FORM = (r"^(\d+)[-/](\d+)[-/](\d+)$", "${1}${2}${3}")
 """The same where both forms of dates are taken: digits alone are neither."""
 
@@ -184,7 +184,7 @@ def _instead(rule_id: str, said: str, wrong: str) -> Fault:
 
 
 def _to_nowhere(rule_id: str, mark: str) -> Fault:
-    """A reference to a record that there is not: another one each time, since each is told once."""
+    """A reference to a missing record; different each time, because each id is reported once."""
     column = rule_id.rsplit("-", 1)[1]
     nowhere = pl.concat_str(pl.lit("nowhere-"), "sourcedId", pl.lit(mark))
     return Fault(rule_id, column, pl.col(column).is_not_null(), nowhere)

@@ -1,8 +1,8 @@
-"""Typed frames to files: the last step, and the only one that touches the disk.
+"""Writes typed frames as files, the only step that writes to the disk.
 
 Belongs here: a feed's columns as text, in the order and the forms of its declaration; how a
-district's system writes files (separator, line ends, names, zip); files that grow block by block.
-Does not belong here: what the cells say.
+district's system writes files (separator, line ends, names, zip); files written block by block.
+Does not belong here: what the cells hold.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def name_of_file(feed: FeedSpec, district: str, on: date, dialect: Dialect) -> s
 
 
 class FeedFile:
-    """A file of one feed that grows block by block; without a line not even its folder is made.
+    """A file of one feed, written block by block; without lines, no file or folder is made.
 
     ``lines`` counts the data lines so far; the header is not one of them. ``columns`` are those
     that files of the ``edition`` have.
@@ -186,7 +186,7 @@ def pack(
 ) -> None:
     """Moves ``files`` into the zip ``target``; its bytes follow from theirs and the date alone.
 
-    ``folder``: where they lie in it; ``level``: how hard it is tried to make it small (1 to 9).
+    ``folder``: where they lie in it; ``level``: of compression (1 to 9).
     """
     with zipfile.ZipFile(target, "w", compresslevel=level) as package:
         for path in files:

@@ -1,8 +1,8 @@
-"""First and last names of synthetic pupils.
+"""First and last names of synthetic students.
 
 Belongs here: pools of plain, common names, a few of them with apostrophes, hyphens, accents and
-blanks, which files must survive. They are put together at random; none is anybody's. Does not
-belong here: who gets which (people).
+blanks, which files must survive. They are combined at random and belong to no real person.
+Does not belong here: who gets which (people).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The roster: who the students of a block are.
+"""Generates the roster: who the students of a block are.
 
-Belongs here: everything that a StudentTemplate line says of a student but the grade point
-averages, which follow from the marks (courses), and the ability on which marks and activity
-depend. Does not belong here: what the student does.
+Belongs here: the columns of a StudentTemplate line except the grade point averages, which follow
+from the marks (courses), and the ability on which marks and activity depend. Does not belong here:
+what the student does.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _schools_and_grades(block: Block, rng: np.random.Generator) -> tuple[Integer
 
 
 def _groups(block: Block, rng: np.random.Generator) -> Integers:
-    """Each student's row of ``shares.GROUPS``; every district has a mix of its own."""
+    """Each student's row of ``rates.GROUPS``; every district has its own mix."""
     of_district = stream(block.seed, block.place.cd_code, Part.MIX)
     state = np.array([group.share for group in rates.GROUPS])
     mix = of_district.dirichlet(state * rates.LIKENESS_OF_DISTRICTS)

@@ -1,11 +1,11 @@
-"""Where the synthetic pupils go to school: districts and schools, real ones first.
+"""Districts and schools of the synthetic students, real ones first.
 
 Belongs here: the small register of real CDE directory facts (``register.tsv``), plausible
-districts for whoever wants more than it holds, the directory file of both, and how many students
-a district has. Does not belong here: pupils.
+further districts, the directory file of both, and how many students
+a district has. Does not belong here: students.
 
 The CD codes of plausible districts begin their district part with 9, as none of CDE's does, so
-that they can be told from real ones at sight.
+that they differ visibly from real ones.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Place:
 
 
 def most_districts() -> int:
-    """How many districts there are names for."""
+    """Returns the number of districts that have names."""
     return _real_senders()["CDCode"].n_unique() + len(FIRST_WORDS) * len(SECOND_WORDS)
 
 
@@ -112,7 +112,7 @@ def file_name(district: str) -> str:
 def sizes(districts: int, students: int, seed: int) -> Integers:
     """How many of ``students`` each district has (int64, in the order of ``senders``).
 
-    Few districts are large and many are small. Nobody is left without a student.
+    Few districts are large and many are small. Every district has a student.
     """
     if students < districts:
         msg = f"{students} students are too few for {districts} districts"
@@ -131,7 +131,7 @@ def sizes(districts: int, students: int, seed: int) -> Integers:
 
 
 _SMALLEST = 20
-"""Students of the smallest district, where there are enough to go round."""
+"""Students of the smallest district, if there are enough students."""
 
 
 def directory(districts: int) -> pl.DataFrame:

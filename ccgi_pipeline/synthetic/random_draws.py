@@ -1,8 +1,8 @@
-"""Drawing at random, the same way every time.
+"""Draws random numbers that are the same for the same seed.
 
 Belongs here: where each part of the generator gets its random numbers from, and the few ways in
 which they are drawn. Does not belong here: what is drawn. A part's numbers follow from the seed,
-the district's CD code and the part's own name alone, so no district's pupils depend on the order
+the district's CD code and the part's own name alone, so no district's students depend on the order
 in which districts are made.
 """
 
@@ -22,7 +22,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 class Part(IntEnum):
-    """The parts of the generator that draw, each from a stream of its own."""
+    """The parts of the generator that draw, each from its own stream."""
 
     SIZE = 1
     MIX = 2

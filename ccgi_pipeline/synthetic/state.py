@@ -1,7 +1,7 @@
-"""A synthetic state: every part of the generator put together, district by district.
+"""Generates a synthetic state, district by district, with all parts of the generator.
 
-Belongs here: the order in which an inbox is written, and what is reported about it. Does not
-belong here: any figure or any cell.
+Belongs here: the order in which an inbox is written, and the report about it. Does not belong here:
+figures and cells.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Blocks of students, the unit of work, and the school year that they are in.
+"""Defines blocks of students, the unit of work, and their school year.
 
 Belongs here: how a district is cut into blocks that fit in memory, and what follows from the date
 alone. Does not belong here: anything about a student.
@@ -19,7 +19,7 @@ STUDENTS_IN_A_BLOCK = 20_000
 """A block's course history takes about half a gigabyte at its widest."""
 
 NUMBERS_OF_A_DISTRICT = 1_000_000
-"""Running numbers set aside for one district, of which SSIDs are made: none is ever used twice."""
+"""Running numbers reserved for one district; SSIDs are made from them, and none is used twice."""
 
 _FIRST_MONTH = 7
 _SPRING_FROM, _SPRING_TO = 2, 6

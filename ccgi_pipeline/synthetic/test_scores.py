@@ -1,7 +1,6 @@
-"""Tests that students sat: college entrance tests, and the exams of their AP courses.
+"""Generates the tests that students took: college entrance tests, and exams of AP courses.
 
-Belongs here: the TestGrade file's columns. Does not belong here: scores, which the file has none
-of.
+Belongs here: the TestGrade file's columns. The file has no scores.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The transcript files' columns: rosters, course lines and catalogs as typed frames.
+"""Generates the transcript files' columns: rosters, course lines and catalogs as typed frames.
 
-Belongs here: what a student's history looks like in the files. Does not belong here: how the
-history came about (courses), tests (tests_taken), and text, separators, files (writing).
+Belongs here: how the files show a student's history. Does not belong here: drawing the history
+(courses), tests (test_scores), and text, separators, files (file_output).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TERM_NAMES = {code.value: code.name for code in codes.TERM.codes}
 _IN_PROGRESS_MARK = "WIP"
 _NO_CREDITS = "0.00"
 _NO_SCHOOL_CODE = "111111"
-"""What is sent where a school's College Board code is not known."""
+"""The code that is sent if a school's College Board code is unknown."""
 
 POINTS = np.array(
     [{"F": 0, "D": 1, "C": 2, "B": 3, "A": 4}[mark[0]] for mark in MARKS], dtype=np.int64

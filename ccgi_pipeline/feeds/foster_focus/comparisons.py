@@ -1,8 +1,8 @@
-"""How lines of one extract are compared with others: small questions, as columns.
+"""Compares lines of one extract with others.
 
-Belongs here: expressions and joins that several rules share. Every answer has one value a line, in
-the order of the lines; null says that nothing can be said, because the sender has sent nothing of
-the other extract. Does not belong here: any rule.
+Belongs here: expressions and joins that several rules share. Every result has one value per line,
+in the order of the lines; null means that no answer is possible, because the sender has sent
+nothing of the other extract. Does not belong here: any rule.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The nine extracts: their columns, in the order and the spelling of the specification.
+"""Declares the columns of the nine extracts, in the order and spelling of the specification.
 
-Belongs here: what each column is. Does not belong here: what lines and files must meet (rules).
+Belongs here: each column. Does not belong here: rules of lines and files (verify_data_meets).
 Every table is on the page of the specification that its ``source`` names. Social security
 numbers are refused by a rule of their own.
 """

@@ -1,4 +1,4 @@
-"""What a district is told when its records are linked to the children of Foster Focus.
+"""Declares what a district is told when its records are linked to children of Foster Focus.
 
 Belongs here: the reasons for which a record is not linked, and the hint of a possible correction,
 as rules with ids, so that receipts and dictionary speak of them. They are found when records are

@@ -1,4 +1,4 @@
-"""Rules of the specification's running text, and of ours where it is silent.
+"""Declares rules of the specification's running text, and this project's where it is silent.
 
 Belongs here: what a line must meet besides the 41 rules of "Verify Data Meets". Does not belong
 here: what follows from a column's declaration alone.

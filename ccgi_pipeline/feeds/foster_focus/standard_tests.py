@@ -1,4 +1,4 @@
-"""Which standard test a score belongs to: student systems name the same test in many ways.
+"""Detects the standard test of a score, because student systems name one test in many ways.
 
 Belongs here: the normalised names, and how they are found in a line. Does not belong here: a
 district's own names, which its profile translates.

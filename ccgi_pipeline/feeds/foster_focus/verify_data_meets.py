@@ -1,8 +1,8 @@
-"""The 41 rules that the specification lists under "Verify Data Meets", with its own numbers.
+"""Declares the 41 rules of the specification's "Verify Data Meets", with its own numbers.
 
-Belongs here: each of them once. A rule about the line itself is an error; one about what is
-missing elsewhere, or about another extract that may be the wrong one, is a warning, since keeping
-the line out would only lose what is there. What a file cannot tell (the school calendar, which
+Belongs here: each of them once. A rule about the line itself is an error. A rule about something
+missing elsewhere, or about another extract that may itself be wrong, is a warning, because
+rejecting the line would only lose data. What a file cannot tell (the school calendar, which
 tests the student system holds) comes from the district's profile. Does not belong here: rules of
 the running text (other_rules).
 """

@@ -1,4 +1,4 @@
-"""The files of a OneRoster set: their columns, in the order and the spelling of the specification.
+"""Declares the columns of OneRoster files, in the order and spelling of the specification.
 
 Belongs here: what each column is. The six files and their requirements are those of
 CCGI's page (``sources``), which has version 1.1; what version 1.2 adds comes after, with the

@@ -1,4 +1,4 @@
-"""What a OneRoster header must be, and what it shows: versions, other products' files.
+"""Declares rules of OneRoster headers, and how other products' files are recognised by them.
 
 Belongs here: the rules of line 1 and the names by which files of other makes are known. The reader
 finds them. Does not belong here: rules of lines (rules) and of whole drops (package_rules).

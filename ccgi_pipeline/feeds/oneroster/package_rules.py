@@ -1,4 +1,4 @@
-"""What a OneRoster drop must be as a whole: its manifest, its files, their modes.
+"""Declares rules of whole OneRoster drops: manifest, files, modes.
 
 Belongs here: the declaration of rules about drops. Does not belong here: finding them
 (verification.oneroster), rules of lines (rules).
@@ -114,4 +114,4 @@ LEFT_ALONE_FILES = (
     "scoreScales",
     "userResources",
 )
-"""Files of a full set that nobody here has a use for."""
+"""Files of a full set that this project does not use."""

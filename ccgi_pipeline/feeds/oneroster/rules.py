@@ -1,9 +1,9 @@
-"""What the lines of OneRoster files must meet besides what their columns say.
+"""Declares rules of the lines of OneRoster files, beyond those of their columns.
 
 Belongs here: ids, modes, references and what several cells or lines must be together. Does not
 belong here: headers (header_rules), whole drops (package_rules).
 
-Rules see beside each line ``_delta`` (whether its file holds changes only) and ``_edition`` (its
+Besides the line, rules see ``_delta`` (whether its file holds changes only) and ``_edition`` (its
 version).
 """
 

@@ -1,4 +1,4 @@
-"""OneRoster's vocabularies: the words that its enumerations permit, and those that are understood.
+"""Declares OneRoster's vocabularies: the permitted words, and other words that are understood.
 
 Belongs here: the code sets of versions 1.1 and 1.2 (1.2.1 changed none of them), and for each the
 other words that student systems write and that can mean only one thing. Does not belong here: which

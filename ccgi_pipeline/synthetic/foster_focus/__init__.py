@@ -1,9 +1,9 @@
-"""Foster Focus: what districts send about their foster youth, and the register of all children.
+"""Generates Foster Focus extracts about districts' foster youth, and the register of children.
 
-The way through the house: ``youth`` (who they are, and how the register knows them), ``schooling``
-(where they were enrolled, year by year), ``attending`` (days, absences, incidents), ``marks``
-(transcripts and averages), ``scores`` (tests), ``register`` (the children), with figures and words
-as data in ``lists`` and the days on which there is school in ``school_days``.
+Modules: ``youth`` (who they are, and how the register knows them), ``enrollments`` (their schools,
+year by year), ``attendance`` (days, absences, incidents), ``marks`` (transcripts and averages),
+``scores`` (tests), ``register`` (the children), with figures and words as data in ``lists`` and
+school days in ``school_days``.
 
 Belongs here: making lines of these feeds out of people and courses that the generator has already
 drawn. Does not belong here: drawing people or courses, and files.

@@ -1,7 +1,7 @@
-"""Days at school: attendance, what was missed, and incidents that kept students away.
+"""Generates attendance: school days, missed periods, and incidents that kept students away.
 
 Belongs here: attendance periods and exceptions, which must agree to the period, and behavior, of
-which suspensions show in both. Does not belong here: enrollments (schooling).
+which suspensions show in both. Does not belong here: enrollments.
 """
 
 from __future__ import annotations

@@ -31,9 +31,9 @@ APPLICATION_SCHEMA = {
 _BORN_BEFORE = date(2010, 9, 2)
 """Applicants are 16 and older in the autumn of 2026."""
 _STRANGERS = 0.10
-"""Of applicants, those who were never a pupil of the state's public schools."""
+"""The share of applicants who never went to the state's public schools."""
 _STRANGERS_FROM_A_SCHOOL = 0.4
-"""Of these, those who name a Californian school all the same, and can be asked for."""
+"""The share of these who name a Californian school all the same, so that a look-up is possible."""
 
 _COLLEGE_CODE = "99{:05d}0000000"
 """There is no county 99: a college's code is never a school's."""
@@ -56,8 +56,8 @@ def applications(identities: pl.DataFrame, count: int, seed: int) -> pl.DataFram
     """
     rng = stream(seed, WHOLE_STATE, Part.STRANGERS)
     of_nobody = round(count * _STRANGERS)
-    pupils = with_mistakes(rng, _pupils(rng, identities, count - of_nobody))
-    everyone = pl.concat([pupils, _strangers(rng, of_nobody)], how="diagonal")
+    students = with_mistakes(rng, _draw_students(rng, identities, count - of_nobody))
+    everyone = pl.concat([students, _strangers(rng, of_nobody)], how="diagonal")
     everyone = everyone[pl.Series(rng.permutation(count))]
     colleges = [_COLLEGE_CODE.format(number + 1) for number in range(len(CCC))]
     return everyone.with_columns(
@@ -67,7 +67,7 @@ def applications(identities: pl.DataFrame, count: int, seed: int) -> pl.DataFram
     ).select(pl.col(name).cast(dtype) for name, dtype in APPLICATION_SCHEMA.items())
 
 
-def _pupils(rng: np.random.Generator, identities: pl.DataFrame, count: int) -> pl.DataFrame:
+def _draw_students(rng: np.random.Generator, identities: pl.DataFrame, count: int) -> pl.DataFrame:
     """``count`` students, each with one school of theirs, named as an application names things."""
     old_enough = identities.filter(pl.col("BirthDate") < _BORN_BEFORE)
     enrollments = old_enough[pl.Series(rng.permutation(old_enough.height))]

@@ -1,4 +1,4 @@
-"""Student identities: who the state's pupils of thirty years are, and where they went to school.
+"""Generates the identities of the state's students of thirty years, with their schools.
 
 Belongs here: names, aliases, birth dates and schools of identities, block by block. Does not
 belong here: how many are namesakes (namesakes), what they write on an application (applications).
@@ -56,10 +56,10 @@ _NUMBERS_FROM = 8_000_000_000
 
 _BORN_FROM = np.datetime64(date(1990, 9, 2), "D")
 _BIRTH_DATES = int((np.datetime64(date(2020, 9, 2), "D") - _BORN_FROM).astype(np.int64))
-"""Thirty years of pupils: SSIDs have been given since 2005, to the seniors of then first."""
+"""Birth years of thirty years of students: the first SSIDs were given in 2005, to seniors too."""
 
 _TWO_LAST_NAMES_IN_SPANISH = 0.3
-"""Father's and mother's; in other families two last names are ``shares.TWO_LAST_NAMES``."""
+"""Father's and mother's; in other families two last names are ``rates.TWO_LAST_NAMES``."""
 _JOINED_BY_HYPHEN = 0.5
 _TWINS = 0.015
 """Of students, second ones of twins: three births in a hundred are of twins. They have last name,
@@ -106,7 +106,7 @@ def identities(
 
 
 def strangers(rng: np.random.Generator, count: int) -> pl.DataFrame:
-    """``FirstName``, ``LastName`` and ``BirthDate`` of people who are no pupils of the state."""
+    """``FirstName``, ``LastName`` and ``BirthDate`` of people who are not students of the state."""
     drawn = _draw(rng, count, np.arange(_BIRTH_DATES))
     return drawn.select("FirstName", "LastName", "BirthDate")
 

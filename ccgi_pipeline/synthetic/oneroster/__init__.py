@@ -1,6 +1,6 @@
-"""OneRoster: the rosters that districts' student systems export, as one drop or day by day.
+"""Generates OneRoster sets as districts' student systems export them, one drop or one each day.
 
-The way through the house: ``ways`` (how each district sends), ``schools`` (organizations, sessions,
+Modules: ``export_styles`` (how each district sends), ``schools`` (organizations, sessions,
 courses), ``students`` (who is in the system, and on which days), ``timetable`` (classes and
 enrollments), ``users`` (everyone's lines), ``drops`` (days, files, packages), with courses and
 figures as data in ``lists``.

@@ -1,7 +1,7 @@
-"""A district's OneRoster drops: day by day a set of files, packed as the district packs them.
+"""Writes a district's OneRoster drops: a set of files for each day, packed as the district does.
 
 Belongs here: which lines go into which day's file, the manifest, zips and folders. Does not belong
-here: the lines themselves, and writing text (synthetic.writing).
+here: the lines themselves, and writing text (file_output).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Day:
     files: dict[str, FeedFile]
 
     def shown(self, feed: FeedSpec) -> Path:
-        """The path by which a file is known to who receives it."""
+        """The path by which the receiver knows a file."""
         return (self.package or self.folder) / self.files[feed.name].path.name
 
     def lines(self, frame: pl.DataFrame) -> pl.DataFrame:

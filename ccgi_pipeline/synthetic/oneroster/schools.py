@@ -1,4 +1,4 @@
-"""What a district's system says of the district itself: organizations, sessions, courses.
+"""Generates a district's organizations, sessions and courses.
 
 Belongs here: files that a whole district has once, the same every day. Does not belong here:
 classes (timetable), people.
@@ -24,7 +24,7 @@ _NCES_STATE, _NCES_MADE_UP = "06", 95_000
 file of a synthetic state has no NCES ids, and a made-up one must not be that of a real school."""
 
 _SECOND_SEMESTER, _AFTER_THE_YEAR = (2, 1), (6, 6)
-"""Exclusive ends; ``blocks.is_spring`` turns on the same day."""
+"""Exclusive ends; ``student_blocks.is_spring`` changes on the same day."""
 _QUARTERS = ((10, 17), (4, 5))
 """Where first and second semester are cut in two."""
 

@@ -35,7 +35,7 @@ def user_lines(
 ) -> Iterator[tuple[FeedSpec, pl.DataFrame]]:
     """Users, and the files about them that the district sends."""
     rng = students.block.stream(Part.ONEROSTER)
-    groups = [_pupils(students, way), _teachers(students, table, rng)]
+    groups = [_student_users(students, way), _teachers(students, table, rng)]
     if way.parents:
         groups.append(_parents(students, rng))
     if not students.block.number:
@@ -54,7 +54,7 @@ def user_lines(
 _UNTIL_1_1, _SINCE_1_2 = ("orgSourcedIds", "role"), ("preferredGivenName", "primaryOrgSourcedId")
 
 
-def _pupils(students: Students, way: Way) -> pl.DataFrame:
+def _student_users(students: Students, way: Way) -> pl.DataFrame:
     """The students."""
     count = len(students.grade)
     cells = students.cells
