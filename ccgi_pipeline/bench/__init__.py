@@ -1,6 +1,5 @@
-"""Benchmarks: what the project takes, beside the least that anything could take.
+"""Benchmarks: the seconds and memory of the project, each beside a floor.
 
-Belongs here: ``ccgi bench`` for the night and its parts. Seconds depend on the machine, so each
-figure stands beside a floor that was measured in the same run. The look-up and SFTP measure
-themselves, in their own rooms.
+Belongs here: everything that ``ccgi bench`` measures. Seconds depend on the machine, so each figure
+is shown beside a floor, the least that the work could take, which the same run measures.
 """

@@ -1,7 +1,7 @@
-"""Commands of ours run as a person would, with their time and memory.
+"""The time and memory of ``ccgi`` commands, each run in a process of its own.
 
-Belongs here: processes of their own, so that imports are counted and memory is theirs. Does not
-belong here: what is measured (nights, parts).
+A process of its own counts the imports, and its memory is the command's alone. Does not belong
+here: what is measured (``night``, ``components``).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 
 _KIBIBYTE, _MEBIBYTE = 1 << 10, 1 << 20
 _BETWEEN_SAMPLES = 0.05
-"""Seconds: a stage of a night that matters takes longer."""
+"""Seconds; shorter than every stage of a night that matters."""
 
 
-def timed(*arguments: str | Path) -> tuple[float, float]:
-    """Wall seconds of a command of ours, and the peak memory (MiB) of any child so far."""
+def time_command(*arguments: str | Path) -> tuple[float, float]:
+    """Runs a ``ccgi`` command; returns its seconds, and the peak memory (MiB) of all children."""
     started = time.perf_counter()
     subprocess.run(
         [Path(sys.executable).with_name("ccgi"), *arguments],
@@ -36,10 +36,10 @@ def timed(*arguments: str | Path) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """A process that ran: when it began (Unix time), its seconds, its memory as it went.
+class ProcessRun:
+    """A process that has ended: its start (Unix time), seconds and memory.
 
-    ``samples``: Unix times and MiB; none where the system does not tell.
+    ``samples``: Unix times and MiB; empty where the system has no ``/proc``.
     """
 
     began: float
@@ -47,16 +47,16 @@ class Watched:
     samples: Sequence[tuple[float, float]]
 
     def peak(self, since: float, until: float) -> float:
-        """The most memory (MiB) between two times."""
+        """Returns the most memory (MiB) between two times."""
         return max((mib for at, mib in self.samples if since <= at <= until), default=0.0)
 
 
-def watched(
+def run_process(
     module: str,
     *arguments: str | Path,
-    heard: Callable[[str], None],
-) -> Watched:
-    """Runs a module of ours; ``heard`` gets the lines that it prints, as they come."""
+    on_line: Callable[[str], None],
+) -> ProcessRun:
+    """Runs a module of the project; calls ``on_line`` with each line that it prints."""
     began, started = time.time(), time.perf_counter()
     samples: list[tuple[float, float]] = []
     with subprocess.Popen(
@@ -68,13 +68,13 @@ def watched(
         sampler = threading.Thread(target=_sample, args=(process, samples))
         sampler.start()
         for line in process.stdout or ():
-            heard(line.rstrip("\n"))
+            on_line(line.rstrip("\n"))
         process.wait()
         seconds = time.perf_counter() - started
         sampler.join()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)
-    return Watched(began, seconds, samples)
+    return ProcessRun(began, seconds, samples)
 
 
 def _sample(process: subprocess.Popen[str], samples: list[tuple[float, float]]) -> None:
@@ -84,5 +84,5 @@ def _sample(process: subprocess.Popen[str], samples: list[tuple[float, float]]) 
         try:
             samples.append((time.time(), int(memory.read_text().split()[1]) * page / _MEBIBYTE))
         except (OSError, IndexError):
-            return  # it has ended, or this is not Linux
+            return  # the process has ended, or the system has no /proc
         time.sleep(_BETWEEN_SAMPLES)

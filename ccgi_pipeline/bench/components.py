@@ -1,7 +1,7 @@
-"""Benchmarks of parts of the night: one large file checked, many course histories evaluated.
+"""Benchmarks of components: checking one large file, and evaluating many course histories.
 
 Belongs here: ``ccgi bench check`` and ``ccgi bench eligibility``. Does not belong here: the whole
-night (nights).
+night (``night``).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.bench.command_timing import timed
-from ccgi_pipeline.bench.floors import read_as_text, size
+from ccgi_pipeline.bench.command_timing import time_command
+from ccgi_pipeline.bench.floors import load_as_text, measure_mib
 from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.eligibility.evaluation import evaluate_all
 from ccgi_pipeline.eligibility.history import from_transcripts
@@ -40,7 +40,7 @@ class CheckFigures:
 
 
 def bench_check(folder: Path, family: str, lines: int, on: date) -> CheckFigures:
-    """Checks a large file of ``family`` (made in ``folder``, replaced), and the floor.
+    """Measures the check of a large file of ``family``, which it makes in ``folder`` (replaced).
 
     The floor is DuckDB reading the same file as text into a table in memory.
     """
@@ -49,15 +49,15 @@ def bench_check(folder: Path, family: str, lines: int, on: date) -> CheckFigures
     name, made = LARGE_FILES[family]
     path = folder / name
     made(lines, on).write_csv(path, separator="\t" if path.suffix == ".txt" else ",")
-    check, peak = timed("check", path, "--family", family, "--date", on.isoformat())
+    check, peak = time_command("check", path, "--family", family, "--date", on.isoformat())
     with duckdb.connect() as connection:
         started = time.perf_counter()
-        read_as_text(connection, "received", [str(path)])
+        load_as_text(connection, "received", [str(path)])
         floor = time.perf_counter() - started
     return CheckFigures(
         file=name,
         lines=lines,
-        file_mib=size(folder),
+        file_mib=measure_mib(folder),
         check_s=check,
         peak_mib=peak,
         floor_read_s=floor,
@@ -78,10 +78,10 @@ class EligibilityFigures:
 
 
 def bench_eligibility(folder: Path, students: int) -> EligibilityFigures:
-    """Evaluates so many students with 40 course lines each (made in ``folder``), and the floor.
+    """Measures the evaluation of students with 40 course lines each, made in ``folder``.
 
     The floor is DuckDB counting the same lines by student and area. Both read the same Parquet
-    file; the evaluation does so in batches, as the night does.
+    file; the evaluation reads it in batches, as the night does.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -170,7 +170,7 @@ _SCHOOL_DAYS = 180
 
 
 def _attendance(lines: int, on: date) -> pl.DataFrame:
-    """Attendance periods without a fault: 180 days of as many students as it takes."""
+    """Returns attendance periods without a finding, 180 days for each student."""
     number = pl.int_range(lines, dtype=pl.Int64)
     student, day = number // _SCHOOL_DAYS, number % _SCHOOL_DAYS
     school = pl.lit("33671733335130")
@@ -197,7 +197,7 @@ _STUDENTS_OF_A_CLASS = 28
 
 
 def _enrollments(lines: int, on: date) -> pl.DataFrame:
-    """OneRoster enrollments without a fault: classes of one teacher and 27 students."""
+    """Returns OneRoster enrollments without a finding: classes of one teacher and 27 students."""
     number = pl.int_range(lines, dtype=pl.Int64)
     class_, place = number // _STUDENTS_OF_A_CLASS, number % _STUDENTS_OF_A_CLASS
     teacher, student = place == 0, (number * 2_654_435_761) % max(1, lines // 6)
@@ -223,11 +223,11 @@ LARGE_FILES: Mapping[str, tuple[str, Callable[[int, date], pl.DataFrame]]] = {
     "foster_focus": ("attendance_periods.txt", _attendance),
     "oneroster": ("enrollments.csv", _enrollments),
 }
-"""The largest file that a family has, and how a good one is made."""
+"""By family, its largest file and the function that makes a good one."""
 
 
-def eligibility_as_text(figures: EligibilityFigures) -> str:
-    """The figures of an evaluation for a person."""
+def format_eligibility(figures: EligibilityFigures) -> str:
+    """Returns the figures of an evaluation as text."""
     return (
         f"{figures.students:,} students, {figures.course_lines:,} course lines, two systems\n"
         f"  the evaluation                {figures.evaluation_s:8.1f} s, "
@@ -237,8 +237,8 @@ def eligibility_as_text(figures: EligibilityFigures) -> str:
     )
 
 
-def check_as_text(figures: CheckFigures) -> str:
-    """The figures of a check for a person."""
+def format_check(figures: CheckFigures) -> str:
+    """Returns the figures of a check as text."""
     return (
         f"{figures.file}: {figures.lines:,} lines, {figures.file_mib:,.0f} MiB\n"
         f"  ccgi check                    {figures.check_s:8.1f} s, "

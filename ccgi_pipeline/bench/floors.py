@@ -1,8 +1,7 @@
-"""Floors: the least that any night could take, stage by stage, measured in the same run.
+"""Floors: the least that each stage of a night could take, measured in the same run as the night.
 
-Belongs here: DuckDB alone reading the received files as text into a lake of its own, the queries of
-the reports without anything around them, the same bytes copied and written. Does not belong here:
-the night itself (nights).
+Belongs here: DuckDB alone reading the received files as text into a DuckLake, the queries of the
+reports alone, and copying and writing the same bytes. Does not belong here: the night (``night``).
 """
 
 from __future__ import annotations
@@ -29,49 +28,53 @@ RECEIVED, ELIGIBILITY, REPORTS_WRITTEN, RECEIPTS = (
     "write_reports",
     "receipts",
 )
-"""Steps of the night that have a floor of their own; families have one for both their steps."""
+"""Steps of the night with a floor of their own; a family has one floor for its two steps."""
 
 
-def floors(folders: PipelinePaths, scratch: Path, on: date) -> dict[str, float]:
-    """Seconds by step of the night, or by family; over what a night has received and written."""
+def measure_floors(folders: PipelinePaths, scratch: Path, on: date) -> dict[str, float]:
+    """Measures the floors over what a night received and wrote.
+
+    Returns seconds by step of the night or by family.
+    """
     return {
-        RECEIVED: _seconds(lambda: _copy_with_digests(folders.inbox, scratch / "received")),
-        **_reading(folders, scratch),
-        ELIGIBILITY: _grouping(folders),
-        REPORTS_WRITTEN: _querying(folders, on) + _writing(_reports(folders), scratch / "reports"),
-        RECEIPTS: _writing(folders.outbox.glob("*/_receipts/*"), scratch / "receipts"),
+        RECEIVED: _time(lambda: _copy_with_digests(folders.inbox, scratch / "received")),
+        **_measure_reading(folders, scratch),
+        ELIGIBILITY: _measure_grouping(folders),
+        REPORTS_WRITTEN: _measure_queries(folders, on)
+        + _measure_writing(_find_reports(folders), scratch / "reports"),
+        RECEIPTS: _measure_writing(folders.outbox.glob("*/_receipts/*"), scratch / "receipts"),
     }
 
 
-def _seconds(act: Callable[[], object]) -> float:
+def _time(act: Callable[[], object]) -> float:
     started = time.perf_counter()
     act()
     return time.perf_counter() - started
 
 
-def _files(folder: Path) -> list[Path]:
+def _list_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def size(folder: Path) -> float:
-    """Mebibytes below ``folder``."""
-    return sum(path.stat().st_size for path in _files(folder)) / _MEBIBYTE
+def measure_mib(folder: Path) -> float:
+    """Returns the size in MiB of all files below ``folder``."""
+    return sum(path.stat().st_size for path in _list_files(folder)) / _MEBIBYTE
 
 
 def _copy_with_digests(inbox: Path, copy: Path) -> None:
     copy.mkdir(parents=True)
-    for path in _files(inbox):
+    for path in _list_files(inbox):
         content = path.read_bytes()
         (copy / hashlib.sha256(content).hexdigest()).write_bytes(content)
 
 
-def _reading(folders: PipelinePaths, scratch: Path) -> dict[str, float]:
-    """By family, DuckDB reads its files as text into tables of a DuckLake.
+def _measure_reading(folders: PipelinePaths, scratch: Path) -> dict[str, float]:
+    """Measures by family how long DuckDB reads its files as text into tables of a DuckLake.
 
-    Zips are unpacked beforehand: opening them is not the floor's business.
+    Zips are unpacked before; that is not measured.
     """
     found: dict[str, list[str]] = {}
-    for path in _unpacked(folders.inbox, scratch / "unpacked"):
+    for path in _unpack(folders.inbox, scratch / "unpacked"):
         families = [FAMILIES[part].feeds for part in path.parts if part in FAMILIES]
         feed = feed_by_name(path.name, families[-1] if families else FEEDS)
         if feed is not None:
@@ -80,15 +83,15 @@ def _reading(folders: PipelinePaths, scratch: Path) -> dict[str, float]:
     with open_warehouse(scratch / "warehouse") as connection:
         for name, paths in found.items():
             started = time.perf_counter()
-            read_as_text(connection, name, paths)
+            load_as_text(connection, name, paths)
             family = FEEDS_BY_NAME[name].family
             seconds[family] = seconds.get(family, 0.0) + time.perf_counter() - started
     return seconds
 
 
-def read_as_text(connection: duckdb.DuckDBPyConnection, table: str, paths: list[str]) -> None:
-    """Reads CSV files of one feed, whatever their separators, into a new table of text."""
-    for number, (separator, group) in enumerate(_by_separator(paths).items()):
+def load_as_text(connection: duckdb.DuckDBPyConnection, table: str, paths: list[str]) -> None:
+    """Reads the CSV files of one feed, with any separators, into a new table of text."""
+    for number, (separator, group) in enumerate(_group_by_separator(paths).items()):
         verb = "INSERT INTO" if number else "CREATE TABLE"
         as_ = "BY NAME" if number else "AS"
         connection.execute(
@@ -98,7 +101,7 @@ def read_as_text(connection: duckdb.DuckDBPyConnection, table: str, paths: list[
         )
 
 
-def _by_separator(paths: list[str]) -> dict[str, list[str]]:
+def _group_by_separator(paths: list[str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for path in paths:
         with Path(path).open(encoding="utf-8-sig") as file:
@@ -107,22 +110,22 @@ def _by_separator(paths: list[str]) -> dict[str, list[str]]:
     return groups
 
 
-def _unpacked(inbox: Path, folder: Path) -> list[Path]:
+def _unpack(inbox: Path, folder: Path) -> list[Path]:
     files = []
-    for path in _files(inbox):
+    for path in _list_files(inbox):
         if path.suffix == ".zip":
             unpacked = folder / path.relative_to(inbox).with_suffix("")
             shutil.unpack_archive(path, unpacked)
-            files += _files(unpacked)
+            files += _list_files(unpacked)
         else:
             files.append(path)
     return files
 
 
-def _grouping(folders: PipelinePaths) -> float:
-    """DuckDB groups the course lines by student and area."""
+def _measure_grouping(folders: PipelinePaths) -> float:
+    """Measures how long DuckDB groups the course lines by student and area."""
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        return _seconds(
+        return _time(
             lambda: connection.execute(
                 "CREATE TEMP TABLE counted AS "
                 "SELECT _sender, StateID, SubjectArea, count(*), sum(CreditsAttempted) "
@@ -131,8 +134,8 @@ def _grouping(folders: PipelinePaths) -> float:
         )
 
 
-def _querying(folders: PipelinePaths, on: date) -> float:
-    """The reports' own queries, their rows left in DuckDB."""
+def _measure_queries(folders: PipelinePaths, on: date) -> float:
+    """Measures the queries of the reports, whose rows stay in DuckDB."""
 
     def query(connection: duckdb.DuckDBPyConnection) -> None:
         create_report_views(connection, on)
@@ -140,15 +143,15 @@ def _querying(folders: PipelinePaths, on: date) -> float:
             create_detail_table(connection, spec)
 
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        return _seconds(lambda: query(connection))
+        return _time(lambda: query(connection))
 
 
-def _reports(folders: PipelinePaths) -> Iterable[Path]:
+def _find_reports(folders: PipelinePaths) -> Iterable[Path]:
     return folders.outbox.glob("*/*reporting/**/*.csv")
 
 
-def _writing(paths: Iterable[Path], copy: Path) -> float:
-    """The same bytes written under other names, and nothing else."""
+def _measure_writing(paths: Iterable[Path], copy: Path) -> float:
+    """Measures writing the same bytes under other names."""
     contents = [path.read_bytes() for path in paths]
     copy.mkdir(parents=True)
 
@@ -156,4 +159,4 @@ def _writing(paths: Iterable[Path], copy: Path) -> float:
         for number, content in enumerate(contents):
             (copy / str(number)).write_bytes(content)
 
-    return _seconds(write)
+    return _time(write)

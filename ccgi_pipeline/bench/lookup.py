@@ -1,7 +1,7 @@
-"""How fast the look-up is: ``ccgi bench lookup``.
+"""The benchmark of the SSID look-up: ``ccgi bench lookup``.
 
-Belongs here: timing loads, look-ups and requests against the engine's own floor, and counting wrong
-answers on the way. Does not belong here: making the identities, printing figures.
+Belongs here: measuring loads, look-ups and requests beside the floor of the engine, and counting
+wrong answers. Does not belong here: making the identities and printing the figures.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from ccgi_pipeline.common.errors import PermanentError
-from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
+from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
 from ccgi_pipeline.ssid_lookup.contract import LookupRequest
 from ccgi_pipeline.ssid_lookup.server import serve
-from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, Settings
+from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, ServiceSettings
 from ccgi_pipeline.ssid_lookup.store import IdentityStore, LoadSummary, load_identities
 
 _HOST = "127.0.0.1"
 _LINES_AT_ONCE = 500_000
 _MISS_EVERY = 10
-"""Every tenth look-up is of somebody with another birth date: hits alone would flatter."""
+"""Every tenth look-up has another birth date, because hits alone are faster than real requests."""
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -42,8 +42,8 @@ _SECONDS_TO_STOP = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A look-up of a measurement, and the SSID that it may be answered with."""
+class Probe:
+    """A look-up of the benchmark, and the SSID that is its right answer."""
 
     request: LookupRequest
     ssid: str | None
@@ -51,10 +51,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class LookupFigures:
-    """What was measured; ``floor_seconds`` is sorting the same rows in DuckDB, nothing else.
+    """The figures; ``floor_seconds`` is the time that DuckDB takes to sort the same rows.
 
-    ``wrong``: answers with an SSID of somebody else. ``service_own_bytes``: memory of the worker
-    itself; the pages of the index that it has in sight belong to the system's cache.
+    ``wrong``: answers with another student's SSID. ``service_own_bytes``: the memory of the worker
+    without the mapped pages of the index, which belong to the system's cache.
     """
 
     lines: int
@@ -73,7 +73,7 @@ class LookupFigures:
 
     @property
     def load_ratio(self) -> float:
-        """How many times as long as the floor a load takes."""
+        """The seconds of a load divided by those of the floor."""
         return self.load_seconds / self.floor_seconds
 
 
@@ -85,18 +85,18 @@ def measure_lookup(
     connections: int = 16,
     threads: int | None = None,
 ) -> LookupFigures:
-    """Loads the identities into a new store in ``folder`` and measures it from all sides."""
+    """Loads the identities into a new store in ``folder``, and measures load, store and service."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = folder / "rows.parquet"
-    _write(rows, frames)
+    _write_rows(rows, frames)
     try:
-        floor_seconds = _seconds_to_sort(rows, folder, threads)
-        summary, peak_bytes = _load(folder, rows, threads)
-        asked = _asked(rows, _PROBES)
+        floor_seconds = _measure_sorting(rows, folder, threads)
+        summary, peak_bytes = _load_in_process(folder, rows, threads)
+        probes = _draw_probes(rows, _PROBES)
     finally:
         rows.unlink()
-    single, batch, wrong = _ask_the_store(folder, asked)
-    http = _ask_over_http(folder, asked[:requests], connections)
+    single, batch, wrong = _measure_store(folder, probes)
+    http = _measure_http(folder, probes[:requests], connections)
     return LookupFigures(
         lines=summary.lines,
         keys=summary.keys,
@@ -114,8 +114,8 @@ def measure_lookup(
     )
 
 
-def _write(rows: Path, frames: Iterable[pl.DataFrame]) -> None:
-    """Once on disk, the same rows can be read twice, and making them is not measured."""
+def _write_rows(rows: Path, frames: Iterable[pl.DataFrame]) -> None:
+    """Writes the rows to disk, so that they can be read twice and making them is not measured."""
     writer = None
     for frame in frames:
         table = frame.to_arrow()
@@ -127,27 +127,27 @@ def _write(rows: Path, frames: Iterable[pl.DataFrame]) -> None:
     writer.close()
 
 
-def _read(rows: Path) -> Iterator[pl.DataFrame]:
+def _read_frames(rows: Path) -> Iterator[pl.DataFrame]:
     for batch in pq.ParquetFile(rows).iter_batches(_LINES_AT_ONCE):
         frame = pl.from_arrow(batch)
         assert isinstance(frame, pl.DataFrame)  # noqa: S101 - for the type checker
         yield frame
 
 
-def _load(folder: Path, rows: Path, threads: int | None) -> tuple[LoadSummary, int]:
-    """Loads in a process of its own, whose memory is the load's alone."""
+def _load_in_process(folder: Path, rows: Path, threads: int | None) -> tuple[LoadSummary, int]:
+    """Loads in a process of its own, so that its memory is that of the load alone."""
     with ProcessPoolExecutor(1, mp_context=_SPAWN) as processes:
         return processes.submit(_load_here, folder, rows, threads).result()
 
 
 def _load_here(folder: Path, rows: Path, threads: int | None) -> tuple[LoadSummary, int]:
-    summary = load_identities(folder, _read(rows), threads=threads)
-    # Not getrusage: its peak is inherited from the process that started this one.
-    return summary, _memory("self", "VmHWM")
+    summary = load_identities(folder, _read_frames(rows), threads=threads)
+    # getrusage would give the peak of the process that started this one.
+    return summary, _read_memory("self", "VmHWM")
 
 
-def _seconds_to_sort(rows: Path, folder: Path, threads: int | None) -> float:
-    with closing(_duckdb(folder, threads)) as connection:
+def _measure_sorting(rows: Path, folder: Path, threads: int | None) -> float:
+    with closing(_open_duckdb(folder, threads)) as connection:
         started = time.perf_counter()
         connection.read_parquet(str(rows)).order(
             "FirstName, LastName, BirthDate, CDSCode, SSID"
@@ -155,7 +155,7 @@ def _seconds_to_sort(rows: Path, folder: Path, threads: int | None) -> float:
         return time.perf_counter() - started
 
 
-def _duckdb(folder: Path, threads: int | None = None) -> duckdb.DuckDBPyConnection:
+def _open_duckdb(folder: Path, threads: int | None = None) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"temp_directory": str(folder / "floor")})
     connection.execute("SET enable_progress_bar = false")
     if threads:
@@ -163,9 +163,9 @@ def _duckdb(folder: Path, threads: int | None = None) -> duckdb.DuckDBPyConnecti
     return connection
 
 
-def _asked(rows: Path, number: int) -> list[Asked]:
-    """Look-ups of students drawn from everywhere in the file."""
-    with closing(_duckdb(rows.parent)) as connection:
+def _draw_probes(rows: Path, number: int) -> list[Probe]:
+    """Draws look-ups of students from the whole file."""
+    with closing(_open_duckdb(rows.parent)) as connection:
         connection.register("known", connection.read_parquet(str(rows)))
         sample = connection.execute(
             "SELECT FirstName, LastName, BirthDate, CDSCode, SSID FROM known "
@@ -173,11 +173,11 @@ def _asked(rows: Path, number: int) -> list[Asked]:
             [number],
         ).fetchall()
     return [
-        Asked(
+        Probe(
             LookupRequest(
                 first.strip(),
                 last.strip(),
-                # Nobody is born in that year; it has a 29 February, too.
+                # Nobody was born in that year, which has a 29 February too.
                 f"1060{born.isoformat()[4:]}" if place % _MISS_EVERY == 0 else born.isoformat(),
                 cds,
                 f"AA{place:05d}",
@@ -188,11 +188,11 @@ def _asked(rows: Path, number: int) -> list[Asked]:
     ]
 
 
-def _ask_the_store(folder: Path, asked: Sequence[Asked]) -> tuple[float, float, int]:
-    """Look-ups a second one by one and in batches of 1,000, and how many were wrong."""
-    requests = [one.request for one in asked]
+def _measure_store(folder: Path, probes: Sequence[Probe]) -> tuple[float, float, int]:
+    """Measures look-ups a second, one by one and in batches of 1,000; counts the wrong ones."""
+    requests = [one.request for one in probes]
     with closing(IdentityStore(folder)) as store:
-        store.look_up_many(requests)  # once unmeasured: the service, too, has been up for a while
+        store.look_up_many(requests)  # warms up the index, as a running service has done
         started = time.perf_counter()
         singly = [store.look_up(request) for request in requests]
         between = time.perf_counter()
@@ -205,30 +205,30 @@ def _ask_the_store(folder: Path, asked: Sequence[Asked]) -> tuple[float, float, 
     wrong = sum(
         given is not None and given != one.ssid
         for answers in (singly, batched)
-        for given, one in zip(answers, asked, strict=True)
+        for given, one in zip(answers, probes, strict=True)
     )
-    return len(asked) / (between - started), len(asked) / (ended - between), wrong
+    return len(probes) / (between - started), len(probes) / (ended - between), wrong
 
 
 @dataclass(frozen=True, slots=True)
-class _OverHttp:
+class _HttpFigures:
     seconds: float
     milliseconds: list[float]
     wrong: int
     service_own_bytes: int
 
 
-def _ask_over_http(folder: Path, asked: Sequence[Asked], connections: int) -> _OverHttp:
-    """Asks one worker of the service from many connections, each with one request at a time."""
-    token = _token(folder)
-    with _service(folder) as (port, process_id):
-        calls = [(_call(one.request, token), one.ssid) for one in asked]
-        asyncio.run(_ask_all(port, calls[: connections * 50], connections))  # to warm up
+def _measure_http(folder: Path, probes: Sequence[Probe], connections: int) -> _HttpFigures:
+    """Measures one worker of the service with many connections, each with one request at a time."""
+    token = _issue_token(folder)
+    with _run_service(folder) as (port, process_id):
+        calls = [(_build_request(one.request, token), one.ssid) for one in probes]
+        asyncio.run(_send_all(port, calls[: connections * 50], connections))  # to warm up
         started = time.perf_counter()
-        answers = asyncio.run(_ask_all(port, calls, connections))
+        answers = asyncio.run(_send_all(port, calls, connections))
         seconds = time.perf_counter() - started
-        own = _memory(process_id, "RssAnon")
-    return _OverHttp(
+        own = _read_memory(process_id, "RssAnon")
+    return _HttpFigures(
         seconds,
         [milliseconds for milliseconds, _ in answers],
         sum(is_wrong for _, is_wrong in answers),
@@ -236,22 +236,22 @@ def _ask_over_http(folder: Path, asked: Sequence[Asked], connections: int) -> _O
     )
 
 
-def _token(folder: Path) -> str:
+def _issue_token(folder: Path) -> str:
     client_id = f"measuring-{time.time_ns()}"
-    with closing(Clients(folder)) as clients:
-        # A limit that is never reached; what keeping count costs is measured all the same.
-        clients.register(client_id, [Scope.LOOKUP], hourly_limit=10**9)
-        return clients.issue_token(client_id, [Scope.LOOKUP], seconds=3600)
+    with closing(ClientRegistry(folder)) as clients:
+        # The limit is never reached, but the cost of counting is measured.
+        clients.register(client_id, [ClientScope.LOOKUP], hourly_limit=10**9)
+        return clients.issue_token(client_id, [ClientScope.LOOKUP], seconds=3600)
 
 
 @contextmanager
-def _service(folder: Path) -> Iterator[tuple[int, int]]:
-    """One worker in a process of its own: its port and its process."""
+def _run_service(folder: Path) -> Iterator[tuple[int, int]]:
+    """Runs one worker in a process of its own; returns its port and process id."""
     with socket.socket() as free:
         free.bind((_HOST, 0))
         port = free.getsockname()[1]
     process = _SPAWN.Process(
-        target=serve, args=(Settings(folder), _HOST, port), kwargs={"plain_http": True}
+        target=serve, args=(ServiceSettings(folder), _HOST, port), kwargs={"plain_http": True}
     )
     process.start()
     try:
@@ -276,7 +276,7 @@ def _wait_for(port: int) -> None:
     raise PermanentError(msg)
 
 
-def _call(request: LookupRequest, token: str) -> bytes:
+def _build_request(request: LookupRequest, token: str) -> bytes:
     body = json.dumps(
         {
             "CCCID": request.cccid,
@@ -293,27 +293,27 @@ def _call(request: LookupRequest, token: str) -> bytes:
     return head.encode() + body
 
 
-async def _ask_all(
+async def _send_all(
     port: int, calls: Sequence[tuple[bytes, str | None]], connections: int
 ) -> list[tuple[float, bool]]:
     waiting = iter(calls)
-    askers = [_ask_in_turn(port, waiting) for _ in range(connections)]
+    askers = [_send_in_turn(port, waiting) for _ in range(connections)]
     return [answer for answers in await asyncio.gather(*askers) for answer in answers]
 
 
-async def _ask_in_turn(
+async def _send_in_turn(
     port: int, waiting: Iterator[tuple[bytes, str | None]]
 ) -> list[tuple[float, bool]]:
-    """Sends what is next as soon as the last answer is in: milliseconds, and whether it is wrong.
+    """Sends one request after the other; returns the milliseconds of each, and whether it is wrong.
 
-    Written on bare streams: a client library would cost more than the service it measures.
+    Uses bare streams, because a client library would take more time than the service.
     """
     reader, writer = await asyncio.open_connection(_HOST, port)
     answers = []
     for call, ssid in waiting:
         started = time.perf_counter()
         writer.write(call)
-        status, body = await _answer(reader)
+        status, body = await _read_response(reader)
         milliseconds = (time.perf_counter() - started) * 1000
         answers.append((milliseconds, _is_wrong(status, body, ssid)))
     writer.close()
@@ -321,7 +321,7 @@ async def _ask_in_turn(
     return answers
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def _read_response(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     length = head.partition("content-length: ")[2].partition("\r\n")[0]
     return int(head.split(" ", 2)[1]), await reader.readexactly(int(length))
@@ -331,14 +331,17 @@ _MATCH, _NO_MATCH = 200, 400
 
 
 def _is_wrong(status: int, body: bytes, ssid: str | None) -> bool:
-    """An SSID of somebody else, or no answer of the contract. "No student" may be two of them."""
+    """Tells whether an answer has another student's SSID, or breaks the contract.
+
+    "No student found" is never wrong: two students may match.
+    """
     if status == _NO_MATCH:
         return False
     return status != _MATCH or json.loads(body)["SSID"] != ssid
 
 
-def _memory(process: int | str, kind: str) -> int:
-    """Bytes: VmHWM is a process's peak; RssAnon what it has without the files it has mapped."""
+def _read_memory(process: int | str, kind: str) -> int:
+    """Returns bytes: VmHWM is a process's peak, RssAnon its memory without mapped files."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    told = next(line for line in lines if line.startswith(f"{kind}:"))
-    return int(told.split()[1]) * 1024
+    line = next(line for line in lines if line.startswith(f"{kind}:"))
+    return int(line.split()[1]) * 1024

@@ -1,8 +1,8 @@
-"""The benchmark of whole nights: seconds and memory by stage, each beside its floor.
+"""The benchmark of a whole night: seconds and memory by stage, each beside its floor.
 
-Belongs here: ``ccgi bench night``. A night's time is our own work (the steps, and what the checks
-ask) and the rest: the start of the program and Dagster's bookkeeping. Does not belong here: the
-floors (floors), the page (page).
+Belongs here: ``ccgi bench night``. The time of a night is the pipeline's own work (the steps and
+the queries of the checks) and orchestration: the start of the program and Dagster's bookkeeping.
+Does not belong here: the floors (``floors``) and the page (``page``).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 import dagster as dg
 
 from ccgi_pipeline.bench import timed_night
-from ccgi_pipeline.bench.command_timing import Watched, watched
-from ccgi_pipeline.bench.floors import floors, size
+from ccgi_pipeline.bench.command_timing import ProcessRun, run_process
+from ccgi_pipeline.bench.floors import measure_floors, measure_mib
 from ccgi_pipeline.common.progress import ProgressCounter, report_progress
 from ccgi_pipeline.encryption.keys import KEY, generate_key
 from ccgi_pipeline.feeds.registry import FAMILIES
@@ -32,15 +32,15 @@ from ccgi_pipeline.synthetic import generate
 _SEED = 1
 _GIBIBYTE = 1 << 30
 _CHANGED = 100
-"""One district in so many sends anew."""
+"""One district in this many sends new files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage of a night: a step, or both steps of a family.
+    """One stage of a night: a step, or the two steps of a family.
 
-    ``seconds`` in all, ``work_s`` of them our own; ``peak_mib``: the most memory that the process
-    had meanwhile; ``floor_s``: the least that the stage could take, 0 where nothing is measured.
+    ``seconds`` in all, of which ``work_s`` are the pipeline's own work; ``peak_mib``: the most
+    memory of the process during the stage; ``floor_s``: its floor, 0 if none is measured.
     """
 
     name: str
@@ -54,10 +54,10 @@ class Stage:
 class NightFigures:
     """Seconds, mebibytes and ratios of one benchmark run.
 
-    ``start_s``: until the first of our functions ran. ``orchestration_s``: all that was not our own
-    work, the start included. ``again_s``: the same night once more. ``next_day_s``: the next day's,
-    for which nothing came; ``changed_s``: the day's after it, for which one district in a hundred
-    sent everything anew.
+    ``start_s``: until the first function of the pipeline ran. ``orchestration_s``: all that was not
+    the pipeline's own work, the start included. ``again_s``: the same night once more.
+    ``next_day_s``: the night of the next day, without new files. ``changed_s``: the night of the
+    day after, with new files of one district in a hundred.
     """
 
     measured: str
@@ -84,32 +84,32 @@ class NightFigures:
 def bench_night(
     folder: Path, districts: int, students: int, on: date, *, encrypted: bool = False
 ) -> NightFigures:
-    """Generates a state in ``folder`` (replaced), runs a night over it, and the floor.
+    """Measures nights over a generated state in ``folder`` (replaced), and their floor.
 
-    ``encrypted``: the night has an encrypted warehouse, by a key that is then forgotten. Each night
-    runs in a process of its own, so that imports are counted and memory is its own.
+    ``encrypted``: the nights use an encrypted warehouse, whose key is not kept. Each night runs in
+    a process of its own, which counts the imports and has its own memory.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folders = PipelinePaths(folder / "inbox", folder / "outbox", folder / "warehouse")
     _generate(folders.inbox, districts, students, on)
-    with _key(generate_key() if encrypted else None):
-        night, stages = _night(folders, on)
-        works = sum(stage.work_s for stage in stages)
-        again, _ = _night(folders, on)
+    with _encryption_key(generate_key() if encrypted else None):
+        night, stages = _run_night(folders, on)
+        work = sum(stage.work_s for stage in stages)
+        again, _ = _run_night(folders, on)
         step = ProgressCounter("measuring the floors", 1)
-        least = floors(folders, folder / "floor", on)
+        least = measure_floors(folders, folder / "floor", on)
         step.advance()
         shutil.rmtree(folder / "floor")
-        received, written = _counted(folders.inbox), _counted(folders.outbox)
-        next_day, _ = _night(folders, on + timedelta(days=1))
+        received, written = _count_files(folders.inbox), _count_files(folders.outbox)
+        next_day, _ = _run_night(folders, on + timedelta(days=1))
         later = on + timedelta(days=2)
-        _some_send_anew(folder, districts, students, later)
-        changed, _ = _night(folders, later)
+        _replace_some_drops(folder, districts, students, later)
+        changed, _ = _run_night(folders, later)
     floor = sum(least.values())
     return NightFigures(
         measured=date.today().isoformat(),  # noqa: DTZ011 - the day on this machine's clock
         cores=os.cpu_count() or 0,
-        memory_gib=_memory() / _GIBIBYTE,
+        memory_gib=_measure_memory() / _GIBIBYTE,
         districts=districts,
         students=students,
         received_files=received[0],
@@ -118,14 +118,14 @@ def bench_night(
         written_mib=written[1],
         night_s=night.seconds,
         start_s=stages[0].seconds,
-        orchestration_s=night.seconds - works,
+        orchestration_s=night.seconds - work,
         peak_mib=night.peak(night.began, night.began + night.seconds),
         floor_s=floor,
         ratio=night.seconds / floor,
         again_s=again.seconds,
         next_day_s=next_day.seconds,
         changed_s=changed.seconds,
-        stages=_with_floors(stages, least),
+        stages=_join_stages(stages, least),
     )
 
 
@@ -144,8 +144,8 @@ def _generate(
     )
 
 
-def _some_send_anew(folder: Path, districts: int, students: int, on: date) -> None:
-    """Puts the files of another day into the inbox, of one district in a hundred."""
+def _replace_some_drops(folder: Path, districts: int, students: int, on: date) -> None:
+    """Replaces the drops of one district in a hundred by those of another day."""
     another = folder / "another day"
     _generate(another, districts, students, on, only=-(-districts // _CHANGED))
     for sender in [path for path in another.iterdir() if is_cd_code(path.name)]:
@@ -155,8 +155,8 @@ def _some_send_anew(folder: Path, districts: int, students: int, on: date) -> No
 
 
 @contextmanager
-def _key(key: str | None) -> Iterator[None]:
-    """Has this process and its children use an encryption key, if there is one."""
+def _encryption_key(key: str | None) -> Iterator[None]:
+    """Sets the encryption key of this process and its children, if there is one."""
     if key is None:
         yield
         return
@@ -167,40 +167,43 @@ def _key(key: str | None) -> Iterator[None]:
         del os.environ[KEY]
 
 
-def _night(folders: PipelinePaths, on: date) -> tuple[Watched, list[Stage]]:
-    """A night in a process of its own, and its stages; ``start`` and ``the rest`` are two."""
+def _run_night(folders: PipelinePaths, on: date) -> tuple[ProcessRun, list[Stage]]:
+    """Runs a night in a process of its own; returns it and its stages.
+
+    The first stage is ``start``, the last one the time between the steps.
+    """
     times = folders.warehouse.with_name("times.json")
 
-    def heard(line: str) -> None:
-        told, *words = line.split("\t")
-        if told == timed_night.TOLD:
+    def report_line(line: str) -> None:
+        prefix, *words = line.split("\t")
+        if prefix == timed_night.PROGRESS_PREFIX:
             step, done, total = words
             report_progress(f"{on:%d %B}: {step}", int(done), int(total))
 
-    run = watched(
+    run = run_process(
         timed_night.__name__,
         *(folders.inbox, folders.outbox, folders.warehouse, on.isoformat(), times),
-        heard=heard,
+        on_line=report_line,
     )
-    noted = [(begins, ends) for _, begins, ends in json.loads(times.read_text())]
+    times_of_calls = [(begins, ends) for _, begins, ends in json.loads(times.read_text())]
     times.unlink()
-    steps = _steps(folders) if len(noted) > 1 else []
-    first = noted[0][0]
+    steps = _read_steps(folders) if len(times_of_calls) > 1 else []
+    first = times_of_calls[0][0]
     stages = [Stage("start", first - run.began, 0.0, run.peak(run.began, first), 0.0)]
     for name, begins, ends in steps:
-        works = _within(noted, begins, ends)
-        stages.append(Stage(name, ends - begins, works, run.peak(begins, ends), 0.0))
+        work = _sum_within(times_of_calls, begins, ends)
+        stages.append(Stage(name, ends - begins, work, run.peak(begins, ends), 0.0))
     rest = run.seconds - sum(stage.seconds for stage in stages)
-    works = _within(noted, 0.0, float("inf")) - sum(stage.work_s for stage in stages)
-    return run, [*stages, Stage("between the steps", rest, works, 0.0, 0.0)]
+    work = _sum_within(times_of_calls, 0.0, float("inf")) - sum(stage.work_s for stage in stages)
+    return run, [*stages, Stage("between the steps", rest, work, 0.0, 0.0)]
 
 
-def _within(noted: Sequence[tuple[float, float]], since: float, until: float) -> float:
-    return sum(max(0.0, min(ends, until) - max(begins, since)) for begins, ends in noted)
+def _sum_within(times_of_calls: Sequence[tuple[float, float]], since: float, until: float) -> float:
+    return sum(max(0.0, min(ends, until) - max(begins, since)) for begins, ends in times_of_calls)
 
 
-def _steps(folders: PipelinePaths) -> list[tuple[str, float, float]]:
-    """Name, begin and end of each step of the newest run, as Dagster recorded them."""
+def _read_steps(folders: PipelinePaths) -> list[tuple[str, float, float]]:
+    """Returns name, begin and end of each step of the newest run, as Dagster recorded them."""
     with dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as instance:
         (run,) = instance.get_runs(limit=1)
         return sorted(
@@ -213,11 +216,11 @@ def _steps(folders: PipelinePaths) -> list[tuple[str, float, float]]:
         )
 
 
-def _with_floors(stages: Sequence[Stage], least: Mapping[str, float]) -> tuple[Stage, ...]:
-    """The stages with their floors, the two steps of a family as one; small ones together."""
+def _join_stages(stages: Sequence[Stage], least: Mapping[str, float]) -> tuple[Stage, ...]:
+    """Returns the stages with their floors; the two steps of a family become one stage."""
     joined: dict[str, list[Stage]] = {}
     for stage in stages:
-        joined.setdefault(_stage_of(stage.name), []).append(stage)
+        joined.setdefault(_name_stage(stage.name), []).append(stage)
     found = [
         Stage(
             name,
@@ -231,23 +234,23 @@ def _with_floors(stages: Sequence[Stage], least: Mapping[str, float]) -> tuple[S
     return tuple(found)
 
 
-def _stage_of(step: str) -> str:
+def _name_stage(step: str) -> str:
     return next(
         (family for family in FAMILIES if step in {f"verified_{family}", f"load_{family}"}), step
     )
 
 
-def _counted(folder: Path) -> tuple[int, float]:
-    return sum(path.is_file() for path in folder.rglob("*")), size(folder)
+def _count_files(folder: Path) -> tuple[int, float]:
+    return sum(path.is_file() for path in folder.rglob("*")), measure_mib(folder)
 
 
-def _memory() -> int:
-    """Bytes of memory that this machine has."""
+def _measure_memory() -> int:
+    """Returns the memory of this machine in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def as_text(figures: NightFigures) -> str:
-    """The figures for a person."""
+def format_figures(figures: NightFigures) -> str:
+    """Returns the figures as text."""
     stages = "\n".join(
         f"    {stage.name:<26}{stage.seconds:9.1f}{stage.work_s:9.1f}{stage.floor_s:9.1f}"
         f"{stage.peak_mib:9,.0f}"
@@ -273,4 +276,4 @@ def as_text(figures: NightFigures) -> str:
 
 
 _SHOWN = 0.05
-"""Seconds under which a stage is not worth a line."""
+"""Stages with fewer seconds are not shown."""

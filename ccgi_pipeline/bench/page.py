@@ -1,8 +1,8 @@
-"""The benchmark page: figures of several runs as tables, and a picture of where the time goes.
+"""The benchmark page: the figures of several nights as tables and as a picture.
 
-Belongs here: ``ccgi bench page``, which writes what ``ccgi bench night --format json`` measured
-into the part of a page between two marks, and draws the picture beside it. Does not belong here:
-measuring (nights), what the figures mean (the words of the page).
+Belongs here: ``ccgi bench page``, which writes the figures of ``ccgi bench night --format json``
+between two marks of a page, and draws a picture of where the time goes. Does not belong here:
+measuring (``night``), and the text of the page.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "reports": ("write_reports",),
     "receipts": ("receipts",),
 }
-"""What the picture tells apart, by stages; the other stages are one more."""
+"""The groups of the picture, each with its stages; all other stages are one more group."""
 _OTHERS, _ORCHESTRATION = "other steps", "start and orchestration"
 _COLOURS = (
     *("#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2"),
@@ -38,20 +38,26 @@ _COLOURS = (
 )
 
 
-def figures_in(folder: Path) -> list[dict[str, object]]:
-    """The figures of nights that lie in ``folder`` as JSON, the smallest state first.
+def read_figures(folder: Path) -> list[dict[str, object]]:
+    """Returns the figures of the nights in ``folder``, the smallest state first.
 
-    Raises ValueError where there are none.
+    Raises ValueError if there are none.
     """
     found = [json.loads(path.read_text()) for path in folder.glob("night-*.json")]
     if not found:
-        msg = f"{folder} has no figures: ccgi bench night --format json > {folder}/night-N.json"
+        msg = (
+            f"{folder} has no figures. Make some: "
+            f"ccgi bench night --format json > {folder}/night-N.json"
+        )
         raise ValueError(msg)
     return sorted(found, key=lambda figures: int(figures["students"]))
 
 
-def with_figures(page: str, nights: Sequence[_Figures]) -> str:
-    """The page with tables of these nights between its marks. Raises ValueError without marks."""
+def insert_figures(page: str, nights: Sequence[_Figures]) -> str:
+    """Returns the page with tables of these nights between its marks.
+
+    Raises ValueError if the marks are missing.
+    """
     before, begins, rest = page.partition(BEGINS)
     _, ends, after = rest.partition(ENDS)
     if not begins or not ends:
@@ -60,22 +66,22 @@ def with_figures(page: str, nights: Sequence[_Figures]) -> str:
     largest = nights[-1]
     tables = [
         f"Measured on {largest['cores']} cores and {_number(largest, 'memory_gib'):.0f} GiB.",
-        _table(_OF_NIGHTS, [_row_of_night(night) for night in nights]),
-        _growth(nights),
-        f"Stage by stage, {_size(largest)} (seconds):",
-        _table(_OF_STAGES, [*_rows_of_stages(largest)]),
+        _format_table(_NIGHT_COLUMNS, [_build_night_row(night) for night in nights]),
+        _describe_growth(nights),
+        f"Stage by stage, {_describe_size(largest)} (seconds):",
+        _format_table(_STAGE_COLUMNS, [*_build_stage_rows(largest)]),
     ]
     return f"{before}{BEGINS}\n" + "\n\n".join(filter(None, tables)) + f"\n{ENDS}{after}"
 
 
-_OF_NIGHTS = (
+_NIGHT_COLUMNS = (
     *("students", "districts", "received MiB", "night s", "floor s", "ratio"),
     *("orchestration", "peak GiB", "again s", "next day s", "1 % anew s"),
 )
-_OF_STAGES = ("stage", "seconds", "of it our work", "floor", "ratio", "peak GiB")
+_STAGE_COLUMNS = ("stage", "seconds", "of it our work", "floor", "ratio", "peak GiB")
 
 
-def _row_of_night(night: _Figures) -> list[str]:
+def _build_night_row(night: _Figures) -> list[str]:
     seconds = _number(night, "night_s")
 
     def share(name: str) -> str:
@@ -94,23 +100,23 @@ def _row_of_night(night: _Figures) -> list[str]:
     ]
 
 
-def _growth(nights: Sequence[_Figures]) -> str:
-    """How time grows with the students, from each size to the next: 1 is in proportion."""
-    told = [
-        f"{exponent(smaller, larger):.2f} from {_number(smaller, 'students'):,.0f} to "
+def _describe_growth(nights: Sequence[_Figures]) -> str:
+    """Describes how time grows with the students from each size to the next; 1 is in proportion."""
+    exponents = [
+        f"{compute_exponent(smaller, larger):.2f} from {_number(smaller, 'students'):,.0f} to "
         f"{_number(larger, 'students'):,.0f} students"
         for smaller, larger in pairwise(nights)
     ]
-    return f"Exponent of growth: {'; '.join(told)}." if told else ""
+    return f"Exponent of growth: {'; '.join(exponents)}." if exponents else ""
 
 
-def exponent(smaller: _Figures, larger: _Figures) -> float:
-    """The power of the number of students with which the night's seconds grow."""
+def compute_exponent(smaller: _Figures, larger: _Figures) -> float:
+    """Returns the power of the number of students with which the night's seconds grow."""
     times = _number(larger, "night_s") / _number(smaller, "night_s")
     return math.log(times) / math.log(_number(larger, "students") / _number(smaller, "students"))
 
 
-def _rows_of_stages(night: _Figures) -> Iterator[list[str]]:
+def _build_stage_rows(night: _Figures) -> Iterator[list[str]]:
     for stage in _stages(night):
         seconds, floor = _number(stage, "seconds"), _number(stage, "floor_s")
         if max(seconds, floor) < _number(night, "night_s") * _SMALL:
@@ -126,15 +132,15 @@ def _rows_of_stages(night: _Figures) -> Iterator[list[str]]:
 
 
 _SMALL = 0.002
-"""Stages that take less of the night are left out."""
+"""Stages with a smaller share of the night are left out."""
 
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _format_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [names, ["---", *["---:"] * (len(names) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _size(night: _Figures) -> str:
+def _describe_size(night: _Figures) -> str:
     districts = f"{_number(night, 'districts'):,.0f} districts"
     return f"{_number(night, 'students'):,.0f} students in {districts}"
 
@@ -153,7 +159,7 @@ def _stages(night: _Figures) -> list[dict[str, object]]:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One part of a bar: where it begins and ends, in seconds for 100,000 students."""
+    """One part of a bar; its begin and end are seconds for 100,000 students."""
 
     name: str
     colour: str
@@ -161,12 +167,15 @@ class _Part:
     ends: float
 
 
-def picture(nights: Sequence[_Figures]) -> str:
-    """An SVG: for each night a bar of its stages, and its floor below, both by 100,000 students.
+def draw_picture(nights: Sequence[_Figures]) -> str:
+    """Returns an SVG with two bars for each night, its stages and its floor, for 100,000 students.
 
-    Bars of one length mean that time grows in proportion.
+    Bars of the same length mean that time grows in proportion to the students.
     """
-    bars = [(_label(night), [*_parts(night)], [*_floor(night)]) for night in nights]
+    bars = [
+        (_label_night(night), [*_build_parts(night)], [*_build_floor_parts(night)])
+        for night in nights
+    ]
     longest = max(part.ends for _, parts, _ in bars for part in parts)
     environment = Environment(
         loader=PackageLoader("ccgi_pipeline.bench", "."), autoescape=True, undefined=StrictUndefined
@@ -179,29 +188,29 @@ def picture(nights: Sequence[_Figures]) -> str:
     )
 
 
-def _label(night: _Figures) -> str:
+def _label_night(night: _Figures) -> str:
     return f"{_number(night, 'students'):,.0f} students"
 
 
-def _parts(night: _Figures) -> Iterator[_Part]:
-    works = _by_group({str(s["name"]): _number(s, "work_s") for s in _stages(night)})
-    yield from _one_after_another(
+def _build_parts(night: _Figures) -> Iterator[_Part]:
+    works = _sum_by_group({str(s["name"]): _number(s, "work_s") for s in _stages(night)})
+    yield from _chain_parts(
         {**works, _ORCHESTRATION: _number(night, "orchestration_s")}, _number(night, "students")
     )
 
 
-def _floor(night: _Figures) -> Iterator[_Part]:
-    least = _by_group({str(s["name"]): _number(s, "floor_s") for s in _stages(night)})
-    yield from _one_after_another(least, _number(night, "students"))
+def _build_floor_parts(night: _Figures) -> Iterator[_Part]:
+    least = _sum_by_group({str(s["name"]): _number(s, "floor_s") for s in _stages(night)})
+    yield from _chain_parts(least, _number(night, "students"))
 
 
-def _by_group(seconds: Mapping[str, float]) -> dict[str, float]:
+def _sum_by_group(seconds: Mapping[str, float]) -> dict[str, float]:
     named = {stage for stages in _GROUPS.values() for stage in stages}
     groups = {name: sum(seconds.get(s, 0.0) for s in stages) for name, stages in _GROUPS.items()}
     return {**groups, _OTHERS: sum(took for name, took in seconds.items() if name not in named)}
 
 
-def _one_after_another(seconds: Mapping[str, float], students: float) -> Iterator[_Part]:
+def _chain_parts(seconds: Mapping[str, float], students: float) -> Iterator[_Part]:
     colours = dict(zip([*_GROUPS, _OTHERS, _ORCHESTRATION], _COLOURS, strict=True))
     begins = 0.0
     for name, took in seconds.items():

@@ -1,7 +1,7 @@
-"""How fast files go to a server and come from it: ``ccgi bench sftp``.
+"""The benchmark of SFTP transfers: ``ccgi bench sftp``.
 
-Belongs here: an OpenSSH server of one's own for a while, and moving the same files to and from it
-with OpenSSH's own program and with ours. Does not belong here: printing figures.
+Belongs here: a temporary OpenSSH server, and moving the same files to and from it with OpenSSH's
+client and with the pipeline's. Does not belong here: printing the figures.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ SMALL_FILE = 20_000
 """Bytes of a small file: a roster of some hundred lines."""
 
 _CIPHER = "aes128-gcm@openssh.com"
-"""The cipher that ours takes, too, and OpenSSH's fastest: by itself its program takes another."""
+"""OpenSSH's fastest cipher that both clients have; by default its client uses another one."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrivateSshd:
-    """An OpenSSH server of this process's own user, on loopback, with keys of its own.
+    """A running OpenSSH server of this user, on loopback, with its own keys.
 
-    ``home``: the folder that clients see. ``private_key``: the one that it lets in.
+    ``home``: the folder that clients see. ``private_key``: the key that opens it.
     """
 
     port: int
@@ -51,7 +51,7 @@ class PrivateSshd:
     process: int
 
     def as_server(self, name: str = "loopback") -> SftpAccount:
-        """It, as a connection wants it."""
+        """Returns the account for a connection."""
         return SftpAccount(
             name=name,
             host=_HOST,
@@ -61,21 +61,23 @@ class PrivateSshd:
         )
 
     def credentials(self) -> Credentials:
-        """What it lets in."""
+        """Returns the credentials that open it."""
         return Credentials(self.private_key.read_text())
 
 
 @contextmanager
-def private_sshd(folder: Path, *settings: str, home: Path | None = None) -> Iterator[PrivateSshd]:
-    """An sshd that keeps everything in ``folder``, until the end of the block.
+def run_private_sshd(
+    folder: Path, *settings: str, home: Path | None = None
+) -> Iterator[PrivateSshd]:
+    """Runs an sshd with all its files in ``folder``, until the end of the block.
 
-    ``settings``: further lines of its configuration, which weigh more than those made here.
-    ``home``: the folder that clients see, if another. Raises PermanentError where there is no sshd,
-    or it does not start.
+    ``settings``: further lines of its configuration, which override the ones made here. ``home``:
+    the folder that clients see, if not the one in ``folder``. Raises PermanentError if sshd is not
+    installed or does not start.
     """
-    sshd = _program("sshd", "openssh-server")
+    sshd = _find_program("sshd", "openssh-server")
     if os.geteuid() == 0:
-        # sshd wants to be somewhere empty while it is not root; Debian's service makes the folder.
+        # sshd needs this empty folder for its unprivileged process; Debian's service makes it.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     home = home or folder / "home"
     home.mkdir(exist_ok=True)
@@ -95,18 +97,18 @@ def private_sshd(folder: Path, *settings: str, home: Path | None = None) -> Iter
             "PermitRootLogin prohibit-password",
             "UsePAM no",
             "PidFile none",
-            # The folder is our own; what is above it is not for sshd to judge.
+            # sshd must not check the folders above this one.
             "StrictModes no",
             "",
         ]
     )
     (folder / "sshd_config").write_text(configuration)
-    process, port = _started(sshd, folder)
+    process, port = _start(sshd, folder)
     try:
         host_key = (folder / "host_key.pub").read_text()
         yield PrivateSshd(port, home, folder / "user_key", host_key, process.pid)
     finally:
-        sessions = _children(process.pid)
+        sessions = _find_children(process.pid)
         process.terminate()
         process.wait()
         for session in sessions:
@@ -114,15 +116,15 @@ def private_sshd(folder: Path, *settings: str, home: Path | None = None) -> Iter
 
 
 def make_key(path: Path, *kind: str) -> None:
-    """A new pair of keys: ``path`` and ``path.pub``. Ed25519 unless ssh-keygen is told another."""
-    keygen = _program("ssh-keygen", "openssh-client")
+    """Makes a pair of keys, ``path`` and ``path.pub``: Ed25519, or ``kind`` for ssh-keygen."""
+    keygen = _find_program("ssh-keygen", "openssh-client")
     subprocess.run(
         [keygen, "-q", "-N", "", "-C", "", "-f", path, *(kind or ("-t", "ed25519"))], check=True
     )
 
 
-def _program(name: str, package: str) -> str:
-    # sshd is where only root's path leads.
+def _find_program(name: str, package: str) -> str:
+    # sshd is in folders that only root's PATH has.
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin")
     if found is None:
         msg = f"{name} is not installed: install {package} (apt-get install {package})"
@@ -130,8 +132,8 @@ def _program(name: str, package: str) -> str:
     return found
 
 
-def _started(sshd: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """The running sshd, and its port."""
+def _start(sshd: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """Starts sshd; returns its process and port."""
     log = folder / "sshd.log"
     for _ in range(_PORTS_TRIED):
         port = _free_port()
@@ -141,7 +143,7 @@ def _started(sshd: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
                 stderr=written,
                 stdout=written,
             )
-        if _greets(port, process):
+        if _wait_for_greeting(port, process):
             return process, port
         process.kill()
         process.wait()
@@ -152,7 +154,7 @@ def _started(sshd: str, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
 
 
 _PORTS_TRIED = 5
-"""A port that is free may be taken before sshd takes it."""
+"""A free port may be taken by another process before sshd listens on it."""
 
 
 def _free_port() -> int:
@@ -162,8 +164,8 @@ def _free_port() -> int:
         return port
 
 
-def _greets(port: int, process: subprocess.Popen[bytes]) -> bool:
-    """Whether it does so in time; False where it ended instead."""
+def _wait_for_greeting(port: int, process: subprocess.Popen[bytes]) -> bool:
+    """Waits for sshd's greeting; returns False if it ends or does not greet in time."""
     ends = time.monotonic() + _START_SECONDS
     while time.monotonic() < ends and process.poll() is None:
         try:
@@ -175,8 +177,8 @@ def _greets(port: int, process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _children(process: int) -> list[int]:
-    """The sessions of an sshd: they outlive it. None where the system does not tell."""
+def _find_children(process: int) -> list[int]:
+    """Returns the sessions of an sshd, which outlive it; none if the system cannot list them."""
     path = Path(f"/proc/{process}/task/{process}/children")
     return [int(child) for child in path.read_text().split()] if path.exists() else []
 
@@ -190,10 +192,10 @@ def _terminate(process: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SftpFigures:
-    """Seconds, medians of all rounds, each with its connection. ``wrong``: files that differed.
+    """Median seconds of all rounds, connecting included. ``wrong``: files that differed.
 
-    ``verified``: an upload whose files are read back and compared, which OpenSSH's program does
-    not do.
+    ``verified``: an upload whose files are read back and compared, which OpenSSH's client does not
+    do.
     """
 
     files: int
@@ -208,36 +210,36 @@ class SftpFigures:
 
     @property
     def upload_ratio(self) -> float:
-        """Our throughput as a share of OpenSSH's."""
+        """The pipeline's throughput of uploads as a share of OpenSSH's."""
         return self.openssh_upload / self.upload
 
     @property
     def verified_ratio(self) -> float:
-        """The same, files read back."""
+        """The same with files read back."""
         return self.openssh_upload / self.verified
 
     @property
     def fetch_ratio(self) -> float:
-        """The same for what is fetched."""
+        """The same for fetching."""
         return self.openssh_fetch / self.fetch
 
 
 def measure_sftp(*, megabytes: int, small_files: int, rounds: int) -> list[SftpFigures]:
-    """One large file, and many small ones, to a server on this machine and back from there."""
-    openssh = _program("sftp", "openssh-client")
+    """Measures one large file and many small ones, to a server on this machine and back."""
+    openssh = _find_program("sftp", "openssh-client")
     with tempfile.TemporaryDirectory(prefix="ccgi-bench-") as made:
         folder = Path(made)
-        with private_sshd(folder) as sshd:
+        with run_private_sshd(folder) as sshd:
             small = [folder / f"small-{place}" for place in range(small_files)]
             size = max(megabytes * 10**6 - small_files * SMALL_FILE, 1)
             return [
-                _measure(openssh, sshd, _written([folder / "large"], size), rounds),
-                _measure(openssh, sshd, _written(small, SMALL_FILE), rounds),
+                _measure(openssh, sshd, _write_files([folder / "large"], size), rounds),
+                _measure(openssh, sshd, _write_files(small, SMALL_FILE), rounds),
             ]
 
 
-def _written(paths: Sequence[Path], size: int) -> Sequence[Path]:
-    # Random, so that nothing on the way can make them smaller.
+def _write_files(paths: Sequence[Path], size: int) -> Sequence[Path]:
+    # Random bytes cannot be compressed on the way.
     noise = random.Random(1).randbytes(min(size, _MEBIBYTE))  # noqa: S311 - nothing is secret
     for path in paths:
         with path.open("wb") as file:
@@ -246,8 +248,8 @@ def _written(paths: Sequence[Path], size: int) -> Sequence[Path]:
     return paths
 
 
-def _sftp(program: str, sshd: PrivateSshd, batch: str) -> None:
-    """OpenSSH's program, with the same key and as suspicious as ours."""
+def _run_openssh(program: str, sshd: PrivateSshd, batch: str) -> None:
+    """Runs OpenSSH's client with the same key, cipher and check of the host key."""
     known = sshd.home.parent / "known_hosts"
     known.write_text(f"[{_HOST}]:{sshd.port} {sshd.host_key}")
     options = [f"UserKnownHostsFile={known}", "StrictHostKeyChecking=yes", f"Ciphers={_CIPHER}"]
@@ -269,16 +271,16 @@ def _sftp(program: str, sshd: PrivateSshd, batch: str) -> None:
         raise PermanentError(msg)
 
 
-def _known(path: Path) -> tuple[int, str]:
+def _hash_file(path: Path) -> tuple[int, str]:
     with path.open("rb") as file:
         return path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _measure(openssh: str, sshd: PrivateSshd, files: Sequence[Path], rounds: int) -> SftpFigures:
-    """The ways take turns: what else happens on the machine meets all of them."""
+    """Measures all transfers in turn, so that other load of the machine affects all of them."""
     server, credentials = sshd.as_server(), sshd.credentials()
     back = sshd.home.parent / "back"
-    known = {path: _known(path) for path in files}
+    known = {path: _hash_file(path) for path in files}
     wrong = 0
 
     def with_ours(does: Callable[[Connection, Path], bool]) -> None:
@@ -288,7 +290,7 @@ def _measure(openssh: str, sshd: PrivateSshd, files: Sequence[Path], rounds: int
 
     def with_openssh(command: Callable[[Path], str]) -> None:
         batch = "\n".join(map(command, files))
-        _sftp(openssh, sshd, batch)
+        _run_openssh(openssh, sshd, batch)
 
     def upload(connection: Connection, path: Path) -> bool:
         return connection.upload(path, f"{path.name}.part") == known[path][0]
@@ -301,23 +303,23 @@ def _measure(openssh: str, sshd: PrivateSshd, files: Sequence[Path], rounds: int
         with back.open("wb") as file:
             return connection.fetch(path.name, file) == known[path]
 
-    ways: dict[str, Callable[[], None]] = {
+    transfers: dict[str, Callable[[], None]] = {
         "openssh_upload": partial(with_openssh, lambda path: f"put {path} {path.name}"),
         "upload": partial(with_ours, upload),
         "verified": partial(with_ours, upload_verified),
         "openssh_fetch": partial(with_openssh, lambda path: f"get {path.name} {back}"),
         "fetch": partial(with_ours, fetch),
     }
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    seconds: dict[str, list[float]] = {name: [] for name in transfers}
     for _ in range(rounds):
-        for way, go in ways.items():
+        for name, transfer in transfers.items():
             started = time.perf_counter()
-            go()
-            seconds[way].append(time.perf_counter() - started)
+            transfer()
+            seconds[name].append(time.perf_counter() - started)
     return SftpFigures(
         files=len(files),
         mebibytes=sum(path.stat().st_size for path in files) / _MEBIBYTE,
         rounds=rounds,
-        **{way: median(taken) for way, taken in seconds.items()},
+        **{name: median(taken) for name, taken in seconds.items()},
         wrong=wrong,
     )

@@ -1,8 +1,8 @@
 """One timed night in a process of its own: ``python -m ccgi_pipeline.bench.timed_night``.
 
-Belongs here: what of a night is our own work, so that the rest can be called orchestration. It runs
-what ``ccgi run`` runs; the functions of the night note when they began and ended. Does not belong
-here: what the figures mean (nights).
+Belongs here: which functions are the pipeline's own work, so that the rest of a night counts as
+orchestration. It runs what ``ccgi run`` runs, and records when each of these functions began and
+ended. Does not belong here: what the figures mean (``night``).
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from types import ModuleType
 
 from ccgi_pipeline.common.progress import observe_progress
 from ccgi_pipeline.nightly import (
+    batches,
     deliver,
     evaluate,
     load,
+    made_files,
     receive,
     report,
     respond,
@@ -32,27 +34,36 @@ from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.runtime.night_run import run_night
 from ccgi_pipeline.warehouse.queries import health as health_queries
 
-WORK = (receive, verify, load, evaluate, report, respond, deliver, summary, health_queries)
-"""Whose public functions are work: the steps of the night, and what its checks ask."""
-TOLD = "progress"
-"""How a line of standard output begins that tells of progress: step, done and total, by tabs."""
-_BETWEEN_TELLINGS = 0.2
+WORK = (
+    *(receive, batches, verify, load, evaluate, report, made_files, respond, deliver, summary),
+    health_queries,
+)
+"""The modules whose public functions are work: the steps of a night and the queries of its checks.
+
+The exchange of SSIDs is not among them: its time is mostly the other service's.
+"""
+PROGRESS_PREFIX = "progress"
+"""The begin of a line of output that reports progress; step, done and total follow after tabs."""
+_SECONDS_BETWEEN_LINES = 0.2
 
 
 def main() -> None:
-    """Arguments: inbox, outbox, warehouse, date, and where the times are to be written."""
+    """Runs the night. Arguments: inbox, outbox, warehouse, date, and the file for the times."""
     inbox, outbox, warehouse, on, times = sys.argv[1:]
-    noted: list[tuple[str, float, float]] = []
-    _put_stopwatch(noted)
-    with observe_progress(_Telling()):
+    times_of_calls: list[tuple[str, float, float]] = []
+    _install_stopwatch(times_of_calls)
+    with observe_progress(_ProgressPrinter()):
         run_night(PipelinePaths(Path(inbox), Path(outbox), Path(warehouse)), date.fromisoformat(on))
-    Path(times).write_text(json.dumps(noted))
+    Path(times).write_text(json.dumps(times_of_calls))
 
 
-def _put_stopwatch(noted: list[tuple[str, float, float]]) -> None:
-    """Has every function of WORK note its name, begin and end; one within another notes nothing."""
-    watch = _Stopwatch(noted)
-    watched: dict[Callable[..., object], Callable[..., object]] = {
+def _install_stopwatch(times_of_calls: list[tuple[str, float, float]]) -> None:
+    """Wraps every public function of WORK, so that a call records its name, begin and end.
+
+    A call within another recorded call is not recorded, so nothing is counted twice.
+    """
+    watch = _Stopwatch(times_of_calls)
+    timed_functions: dict[Callable[..., object], Callable[..., object]] = {
         function: watch.over(function)
         for module in WORK
         for _, function in inspect.getmembers(module, inspect.isfunction)
@@ -60,22 +71,22 @@ def _put_stopwatch(noted: list[tuple[str, float, float]]) -> None:
         and not function.__name__.startswith("_")
         and not inspect.isgeneratorfunction(inspect.unwrap(function))
     }
-    ours = [module for name, module in sys.modules.items() if name.startswith("ccgi_pipeline")]
-    for module in ours:
-        _replace(module, watched)
+    modules = [module for name, module in sys.modules.items() if name.startswith("ccgi_pipeline")]
+    for module in modules:
+        _replace(module, timed_functions)
 
 
 def _replace(
-    module: ModuleType, watched: dict[Callable[..., object], Callable[..., object]]
+    module: ModuleType, timed_functions: dict[Callable[..., object], Callable[..., object]]
 ) -> None:
     for name, value in [*vars(module).items()]:
-        if inspect.isfunction(value) and value in watched:
-            setattr(module, name, watched[value])
+        if inspect.isfunction(value) and value in timed_functions:
+            setattr(module, name, timed_functions[value])
 
 
 class _Stopwatch:
-    def __init__(self, noted: list[tuple[str, float, float]]) -> None:
-        self._noted = noted
+    def __init__(self, times_of_calls: list[tuple[str, float, float]]) -> None:
+        self._noted = times_of_calls
         self._running = False
 
     def over(self, function: Callable[..., object]) -> Callable[..., object]:
@@ -94,17 +105,17 @@ class _Stopwatch:
         return timed
 
 
-class _Telling:
-    """Prints how far the night has come, now and then."""
+class _ProgressPrinter:
+    """Prints the progress of the night, not more often than a person can read."""
 
     def __init__(self) -> None:
         self._last = 0.0
 
     def __call__(self, step: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if done in {0, total} or now - self._last > _BETWEEN_TELLINGS:
+        if done in {0, total} or now - self._last > _SECONDS_BETWEEN_LINES:
             self._last = now
-            print(TOLD, step, done, total, sep="\t", flush=True)  # noqa: T201 - the parent reads it
+            print(PROGRESS_PREFIX, step, done, total, sep="\t", flush=True)  # noqa: T201 - the parent reads it
 
 
 if __name__ == "__main__":

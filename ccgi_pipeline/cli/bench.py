@@ -44,7 +44,9 @@ def bench_night(
 
     with progress_bars():
         figures = night.bench_night(data, districts, students, on or today(), encrypted=encrypted)
-    click.echo(json.dumps(asdict(figures), indent=2) if form == "json" else night.as_text(figures))
+    click.echo(
+        json.dumps(asdict(figures), indent=2) if form == "json" else night.format_figures(figures)
+    )
 
 
 @bench.command("page", epilog=EXAMPLE.format("ccgi bench page docs/benchmarks.md"))
@@ -61,11 +63,11 @@ def bench_page(page: Path, figures: Path) -> None:
     from ccgi_pipeline.bench import page as pages
 
     try:
-        nights = pages.figures_in(figures)
-        page.write_text(pages.with_figures(page.read_text(), nights))
+        nights = pages.read_figures(figures)
+        page.write_text(pages.insert_figures(page.read_text(), nights))
     except ValueError as wrong:
         raise click.ClickException(str(wrong)) from None
-    (figures / pages.PICTURE).write_text(pages.picture(nights))
+    (figures / pages.PICTURE).write_text(pages.draw_picture(nights))
 
 
 @bench.command("check", epilog=EXAMPLE.format("ccgi bench check --family oneroster"))
@@ -90,7 +92,7 @@ def bench_check(family: str, lines: int, data: Path, form: str, on: date | None)
     if form == "json":
         click.echo(json.dumps(asdict(figures), indent=2))
     else:
-        click.echo(components.check_as_text(figures))
+        click.echo(components.format_check(figures))
 
 
 @bench.command("eligibility", epilog=EXAMPLE.format("ccgi bench eligibility"))
@@ -107,7 +109,7 @@ def bench_eligibility(students: int, data: Path, form: str) -> None:
     if form == "json":
         click.echo(json.dumps(asdict(figures), indent=2))
     else:
-        click.echo(components.eligibility_as_text(figures))
+        click.echo(components.format_eligibility(figures))
 
 
 @bench.command("lookup", epilog=EXAMPLE.format("ccgi bench lookup --identities 1000000"))

@@ -96,13 +96,13 @@ def client() -> None:
 @_store
 def add(client_id: str, hourly_limit: int | None, store: Path, *, verify_only: bool) -> None:
     """Registers a client and prints its secret, once."""
-    from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
+    from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
 
     store.mkdir(parents=True, exist_ok=True)
-    scopes = [Scope.VERIFY] if verify_only else [Scope.LOOKUP, Scope.VERIFY]
+    scopes = [ClientScope.VERIFY] if verify_only else [ClientScope.LOOKUP, ClientScope.VERIFY]
     try:
         with recorded_act(store, Act.CLIENT_ADDED, {"client": client_id}):
-            secret = Clients(store).register(client_id, scopes, hourly_limit)
+            secret = ClientRegistry(store).register(client_id, scopes, hourly_limit)
     except ValueError as wrong:
         raise click.ClickException(str(wrong)) from None
     click.echo(secret)
@@ -113,12 +113,12 @@ def add(client_id: str, hourly_limit: int | None, store: Path, *, verify_only: b
 @_store
 def rotate(client_id: str, store: Path) -> None:
     """Makes a new secret. The old one, and every token, ends at once."""
-    from ccgi_pipeline.ssid_lookup.client_registry import Clients
+    from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry
 
     try:
         about = {"client": client_id, "change": "new secret"}
         with recorded_act(store, Act.CLIENT_CHANGED, about):
-            click.echo(Clients(store).rotate_secret(client_id))
+            click.echo(ClientRegistry(store).rotate_secret(client_id))
     except (ValueError, KeyError) as wrong:
         raise click.ClickException(str(wrong)) from None
 
@@ -128,11 +128,11 @@ def rotate(client_id: str, store: Path) -> None:
 @_store
 def disable(client_id: str, store: Path) -> None:
     """Disables a client and all its tokens at once."""
-    from ccgi_pipeline.ssid_lookup.client_registry import Clients
+    from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry
 
     try:
         with recorded_act(store, Act.CLIENT_CHANGED, {"client": client_id, "change": "disabled"}):
-            Clients(store).disable(client_id)
+            ClientRegistry(store).disable(client_id)
     except (ValueError, KeyError) as wrong:
         raise click.ClickException(str(wrong)) from None
     click.echo(f"{client_id} is disabled")
@@ -142,7 +142,7 @@ def disable(client_id: str, store: Path) -> None:
 @_store
 def list_(store: Path) -> None:
     """Shows the clients."""
-    from ccgi_pipeline.ssid_lookup.client_registry import Clients
+    from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry
 
     rows = [
         (
@@ -151,7 +151,7 @@ def list_(store: Path) -> None:
             known.hourly_limit or "usual",
             "enabled" if known.enabled else "disabled",
         )
-        for known in Clients(store).all()
+        for known in ClientRegistry(store).list_clients()
     ]
     print_table(("client", "scopes", "requests an hour", "state"), rows)
 
@@ -187,15 +187,15 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
     The page /docs of the service describes them.
     """
     from ccgi_pipeline.ssid_lookup import server
-    from ccgi_pipeline.ssid_lookup.service import Settings
+    from ccgi_pipeline.ssid_lookup.service import ServiceSettings
 
     store.mkdir(parents=True, exist_ok=True)
-    shown = server.Certificate(certificate, key) if certificate and key else None
+    shown = server.TlsFiles(certificate, key) if certificate and key else None
     if self_signed and shown is None:
-        shown = server.self_signed(store)
+        shown = server.make_self_signed(store)
     click.echo(f"serving on http{'s' if shown else ''}://{host}:{port}", err=True)
     server.serve(
-        Settings(store, hourly_limit=hourly_limit),
+        ServiceSettings(store, hourly_limit=hourly_limit),
         host,
         port,
         certificate=shown,
@@ -208,11 +208,11 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
 @_store
 def enrollments(store: Path) -> None:
     """Counts the verified enrollments by college, term and status."""
-    from ccgi_pipeline.ssid_lookup.enrollments import Enrollments
+    from ccgi_pipeline.ssid_lookup.enrollments import EnrollmentStore
 
     rows = [
         (counted.college, counted.term, str(counted.status), counted.students, counted.looked_up)
-        for counted in Enrollments(store).counts()
+        for counted in EnrollmentStore(store).count_by_status()
     ]
     print_table(("college", "term", "status", "students", "looked up before"), rows)
 
@@ -287,13 +287,13 @@ def uniqueness(paths: Sequence[Path], keys: Sequence[str], form: str, on: date |
         tables = ssid_files.measure_uniqueness(paths, wanted, on or today())
     for name, table in tables.items():
         if form == "csv":
-            click.echo(analysis.as_csv(table), nl=False)
+            click.echo(analysis.format_csv(table), nl=False)
         elif form == "svg":
-            click.echo(analysis.as_svg(table, name), nl=False)
+            click.echo(analysis.draw_svg(table, name), nl=False)
         else:
-            alone = analysis.students_alone(table)
+            alone = analysis.percent_unique(table)
             click.echo(f"\n{name}: {alone:.3f} % of the students share it with nobody")
-            click.echo(analysis.as_text(table), nl=False)
+            click.echo(analysis.format_text(table), nl=False)
 
 
 @lookup.command("rules", epilog=EXAMPLE.format("ccgi lookup rules --identities 200000"))

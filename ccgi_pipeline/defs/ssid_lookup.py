@@ -14,7 +14,12 @@ from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds.calpads_identity import FEED as IDENTITIES
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.nightly import ssid_exchange
-from ccgi_pipeline.ssid_lookup.research.uniqueness import KEYS, as_rows, as_svg, uniqueness
+from ccgi_pipeline.ssid_lookup.research.uniqueness import (
+    KEYS,
+    count_uniqueness,
+    draw_svg,
+    format_rows,
+)
 
 ANSWERS, DOWNLOAD, UNIQUENESS = "application_ssids", "college_download", "identity_uniqueness"
 GROUP = "ssid_lookup"
@@ -99,12 +104,12 @@ def identity_uniqueness(warehouse: dg.ResourceParam[Warehouse]) -> dg.Materializ
     identities = warehouse.connection.sql(f"FROM lake.{IDENTITIES.name} WHERE _active")
     metadata: dict[str, dg.MarkdownMetadataValue] = {}
     for name in ("name_and_birth", "initial_and_birth"):
-        table = uniqueness(identities, KEYS[name])
+        table = count_uniqueness(identities, KEYS[name])
         if table.is_empty():
             continue
-        rows = as_rows(table)
+        rows = format_rows(table)
         shown = "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], _RULE, *rows[1:]])
-        chart = base64.b64encode(as_svg(table, name).encode()).decode()
+        chart = base64.b64encode(draw_svg(table, name).encode()).decode()
         image = f"![{name}](data:image/svg+xml;base64,{chart})"
         metadata[name] = dg.MetadataValue.md(f"{shown}\n\n{image}")
     return dg.MaterializeResult(metadata={"keys": len(metadata), **metadata})

@@ -25,7 +25,7 @@ from ccgi_pipeline.reports.college_download import (
 )
 from ccgi_pipeline.reports.outbox import OutboxFile, sha256_of
 from ccgi_pipeline.ssid_lookup.backlog import Backlog
-from ccgi_pipeline.ssid_lookup.batch import BatchOutcome, Pace, look_up_all
+from ccgi_pipeline.ssid_lookup.batch import BatchOutcome, LookupPace, look_up_all
 from ccgi_pipeline.ssid_lookup.settings import open_lookup_client, read_hourly_limit
 from ccgi_pipeline.warehouse.load import application_ssids
 from ccgi_pipeline.warehouse.queries import applications
@@ -46,7 +46,7 @@ def ask_for_ssids(
     with closing(backlog):
         outcome = None
         if lookup is not None:
-            pace = Pace(hourly_limit=read_hourly_limit(), patience=0)
+            pace = LookupPace(hourly_limit=read_hourly_limit(), patience=0)
             with closing(lookup):
                 outcome = look_up_all(waiting, lookup, backlog, pace)
         counts = application_ssids.record_answers(connection, collect_answers(backlog, waiting), on)
@@ -55,7 +55,7 @@ def ask_for_ssids(
 
 def collect_answers(backlog: Backlog, asked: pl.DataFrame) -> pl.DataFrame:
     """Returns the answers received so far to the applications, with text in every cell."""
-    return backlog.answers(asked).with_columns(pl.col("fields").list.join(" "))
+    return backlog.read_answers(asked).with_columns(pl.col("fields").list.join(" "))
 
 
 @value_free

@@ -82,7 +82,7 @@ def remove_files(
             removed["deliveries"] = ledger.delete_records(selection.district, selection.before)
     backlog = folders.warehouse / "lookups"
     if selection.before and backlog.exists():
-        removed["look-ups"] = Backlog(backlog).forget(selection.before)
+        removed["look-ups"] = Backlog(backlog).delete_before(selection.before)
     return removed
 
 

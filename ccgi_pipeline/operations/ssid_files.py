@@ -26,8 +26,8 @@ from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.nightly.ssid_exchange import collect_answers
 from ccgi_pipeline.ssid_lookup.backlog import Backlog
-from ccgi_pipeline.ssid_lookup.batch import Pace, look_up_all
-from ccgi_pipeline.ssid_lookup.research.uniqueness import KEYS, uniqueness
+from ccgi_pipeline.ssid_lookup.batch import LookupPace, look_up_all
+from ccgi_pipeline.ssid_lookup.research.uniqueness import KEYS, count_uniqueness
 from ccgi_pipeline.ssid_lookup.settings import (
     ADDRESS,
     CLIENT,
@@ -122,7 +122,7 @@ def match_file(file: Path, folder: Path, on: date, *, wait: bool) -> MatchResult
     )
     asked = lines.filter(pl.col("ssid").is_null()).select(applications.LOOKUP_COLUMNS)
     folder.mkdir(parents=True, exist_ok=True)
-    pace = Pace(hourly_limit=read_hourly_limit(), patience=inf if wait else 0)
+    pace = LookupPace(hourly_limit=read_hourly_limit(), patience=inf if wait else 0)
     with closing(lookup), closing(Backlog(folder)) as backlog:
         outcome = look_up_all(asked, lookup, backlog, pace)
         answers = collect_answers(backlog, asked)
@@ -149,7 +149,7 @@ def measure_uniqueness(
         if not made:
             return {}
         identities = connection.table("received")
-        return {key: uniqueness(identities, KEYS[key]) for key in keys}
+        return {key: count_uniqueness(identities, KEYS[key]) for key in keys}
 
 
 def compare_matching_rules(
@@ -163,7 +163,7 @@ def compare_matching_rules(
 
     known = pl.concat(students(identities, seed))
     asked = made_up(known, count, seed)
-    answered = [rules.answers(known, asked)]
+    answered = [rules.answer_by_rules(known, asked)]
     if probabilistic:
-        answered.append(rules.probable_answers(known, asked))
-    return rules.judged(pl.concat(answered))
+        answered.append(rules.answer_by_probability(known, asked))
+    return rules.summarize_rules(pl.concat(answered))

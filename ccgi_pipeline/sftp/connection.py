@@ -34,11 +34,11 @@ from ccgi_pipeline.sftp.protocol import (
     NO_ATTRIBUTES,
     POSIX_RENAME,
     Attributes,
-    DirectoryEntry,
     GarbledError,
     MessageType,
     OpenFlag,
     RefusedError,
+    RemoteEntry,
     SftpSession,
     StatusCode,
     encode_bytes,
@@ -545,7 +545,7 @@ class _Walk:
             self._session.abandon([self._session.queue(MessageType.CLOSE, folder.handle)])
         self._open_count -= 1
 
-    def _handle_entry(self, entry: DirectoryEntry, folder: _Folder) -> Iterator[RemoteFile]:
+    def _handle_entry(self, entry: RemoteEntry, folder: _Folder) -> Iterator[RemoteFile]:
         # A name with a slash could lead out of the folder, and none of these can be fetched.
         if entry.name in {b"", b".", b".."} or b"/" in entry.name or b"\0" in entry.name:
             return
@@ -559,7 +559,7 @@ class _Walk:
             yield _remote_file(_decode_name(path), entry.attributes)
 
 
-def _file_type(entry: DirectoryEntry) -> int:
+def _file_type(entry: RemoteEntry) -> int:
     """Returns the entry's type as ``stat`` has it: a regular file, a folder or something else."""
     if entry.attributes.mode is not None:
         return stat.S_IFMT(entry.attributes.mode)

@@ -101,7 +101,7 @@ class Attributes:
 
 
 @dataclass(frozen=True, slots=True)
-class DirectoryEntry:
+class RemoteEntry:
     """A file, folder or other entry of a folder. ``listed``: its line in the form of ``ls -l``."""
 
     name: bytes
@@ -188,10 +188,10 @@ class Reply:
                 self.read_bytes()
         return Attributes(size, mode, atime, mtime)
 
-    def read_entries(self) -> Iterator[DirectoryEntry]:
+    def read_entries(self) -> Iterator[RemoteEntry]:
         """Reads the entries of a folder."""
         for _ in range(self.read_uint32()):
-            yield DirectoryEntry(self.read_bytes(), self.read_bytes(), self.read_attributes())
+            yield RemoteEntry(self.read_bytes(), self.read_bytes(), self.read_attributes())
 
 
 _NO_ROOM = (b"quota", b"no space", b"disk full", b"insufficient", b"exceed", b"not enough space")

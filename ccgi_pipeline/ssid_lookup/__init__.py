@@ -1,8 +1,10 @@
-"""The SSID Data Lookup: CCCApply asks which SSID a student has; the state's side answers.
+"""The SSID Data Lookup: CCCApply asks for a student's SSID, and the state's side answers.
 
-``contract`` says what may be asked and answered, ``store`` knows the students, ``clients`` who may
-ask, ``limits`` how often, ``enrollments`` what comes back later; ``authorization`` and ``service``
-are the HTTP around them, ``serving`` starts it, ``journal`` keeps its logs and ``measuring`` times
-it. On the other end ``asking`` asks within the hour's budget, and ``backlog`` keeps what was
-answered. ``uniqueness`` and ``rules_of_matching`` analyse how well students can be told apart.
+The service: ``contract`` has the fields and answers, ``store`` the index of students,
+``client_registry`` the clients and tokens, ``limits`` the hourly limit, ``enrollments`` the
+verifications that come back later. ``authorization`` and ``service`` are the HTTP around them,
+``server`` starts it, ``journal`` writes its logs.
+
+The other end: ``client`` sends one request, ``batch`` sends many within the hourly limit, and
+``backlog`` keeps their answers. ``research`` analyses how well students can be told apart.
 """

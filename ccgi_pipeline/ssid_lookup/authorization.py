@@ -1,11 +1,11 @@
-"""OAuth 2.0 on the wire: token requests (RFC 6749) and bearer tokens (RFC 6750).
+"""OAuth 2.0 over HTTP: token requests (RFC 6749) and bearer tokens (RFC 6750).
 
-Belongs here: Authlib's server core for the client credentials grant, around our own clients; what
-a request's ``Authorization`` says; the errors, spelled as the RFCs spell them. Does not belong
-here: clients and tokens themselves, HTTP responses.
+Belongs here: Authlib's server core for the client credentials grant, connected to the client
+registry; reading the ``Authorization`` header; the errors of the RFCs. Does not belong here:
+clients and tokens (``client_registry``), and HTTP responses (``service``).
 
-Authlib decides a token request. What it would let pass or would repeat to the client is refused
-before it is asked: parameters in the address, sent twice, or two ways to authenticate at once.
+Authlib decides a token request. This module first refuses what Authlib would accept or repeat to
+the client: parameters in the address, repeated parameters, and two ways to authenticate at once.
 """
 
 from __future__ import annotations
@@ -34,20 +34,23 @@ from authlib.oauth2.rfc6749.grants import (  # type: ignore[import-untyped]
 )
 from authlib.oauth2.rfc6750 import BearerTokenGenerator  # type: ignore[import-untyped]
 
-from ccgi_pipeline.ssid_lookup.client_registry import SCOPES, Clients, Scope, Token
+from ccgi_pipeline.ssid_lookup.client_registry import SCOPES, ClientRegistry, ClientScope, Token
 
 REALM = "ssid-lookup"
 
 _TOKEN_CHARACTERS = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """RFC 6750, section 2.1."""
 
-# At that level Authlib writes tokens and what was given as a client id into the log.
+# At lower levels Authlib logs tokens and the client ids of requests.
 logging.getLogger("authlib").setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer in parts; ``client_id``: who authenticated for it. ``repr`` tells no token."""
+class HttpAnswer:
+    """The parts of an HTTP response; ``client_id``: the authenticated client.
+
+    Its ``repr`` shows no token.
+    """
 
     status: int
     body: Mapping[str, Any] = field(repr=False)
@@ -56,7 +59,7 @@ class Answer:
 
 
 class BearerError(Exception):
-    """A request without the token it needs; ``error`` None: nothing was tried (RFC 6750, 3.1)."""
+    """A request lacks a valid token; ``error`` is None if it has none at all (RFC 6750, 3.1)."""
 
     def __init__(
         self, status: int, error: str | None = None, description: str = "", scope: str = ""
@@ -68,27 +71,29 @@ class BearerError(Exception):
     @property
     def challenge(self) -> str:
         """The value of ``WWW-Authenticate``."""
-        told = {
+        attributes = {
             "realm": REALM,
             "error": self.error,
             "error_description": self.description,
             "scope": self.scope,
         }
-        return "Bearer " + ", ".join(f'{name}="{text}"' for name, text in told.items() if text)
+        return "Bearer " + ", ".join(
+            f'{name}="{text}"' for name, text in attributes.items() if text
+        )
 
     @property
     def body(self) -> dict[str, str]:
-        """The body of the answer."""
+        """The body of the response."""
         return {
             "error": self.error or "unauthorized",
             "error_description": self.description or "A bearer token is needed.",
         }
 
 
-def bearer_token(authorizations: list[str], query: str) -> str:
-    """The token that a request carries in its header, the one place where it may stand."""
+def read_bearer_token(authorizations: list[str], query: str) -> str:
+    """Returns the token of a request, which may be in the header only; raises BearerError."""
     if "access_token" in dict(parse_qsl(query, keep_blank_values=True)):
-        description = "The token must not stand in the address."
+        description = "The token must not be in the address."
         raise BearerError(400, "invalid_request", description)
     if len(authorizations) > 1:
         raise BearerError(400, "invalid_request", "There is more than one Authorization header.")
@@ -101,14 +106,14 @@ def bearer_token(authorizations: list[str], query: str) -> str:
     return token
 
 
-def admitted(clients: Clients, token: str, scope: Scope) -> Token:
-    """What the token allows, if it is valid and allows ``scope``; raises BearerError."""
-    known = clients.token(token)
+def check_token(clients: ClientRegistry, token: str, scope: ClientScope) -> Token:
+    """Returns what a valid token allows; raises BearerError if ``scope`` is not in it."""
+    known = clients.find_token(token)
     if known is None:
-        description = "The token has ended, was revoked or never was."
+        description = "The token has ended, was revoked or is unknown."
         raise BearerError(401, "invalid_token", description)
     if scope not in known.scopes:
-        description = "The token does not allow this."
+        description = "The token does not allow this request."
         raise BearerError(403, "insufficient_scope", description, scope)
     return known
 
@@ -116,46 +121,46 @@ def admitted(clients: Clients, token: str, scope: Scope) -> Token:
 class TokenEndpoint:
     """Answers token requests."""
 
-    def __init__(self, clients: Clients, seconds: int) -> None:
-        self._server = _Server(clients, seconds)
+    def __init__(self, clients: ClientRegistry, seconds: int) -> None:
+        self._server = _TokenServer(clients, seconds)
 
-    def answer(
+    def respond(
         self, headers: list[tuple[str, str]], query: str, body: bytes, *, secure: bool
-    ) -> Answer:
-        """The answer to a POST; ``secure``: whether it came by TLS."""
+    ) -> HttpAnswer:
+        """Answers a POST; ``secure``: whether it came over TLS."""
         try:
-            payload = _payload(headers, query, body)
+            payload = _parse_payload(headers, query, body)
         except OAuth2Error as error:
-            return _refusal(error)
+            return _refuse(error)
         request = _Request(dict(headers), payload, secure=secure)
-        answer: Answer = self._server.create_token_response(request)
+        answer: HttpAnswer = self._server.create_token_response(request)
         client = request.client
         return replace(answer, client_id=client.client_id) if client else answer
 
 
-def _refusal(error: OAuth2Error) -> Answer:
+def _refuse(error: OAuth2Error) -> HttpAnswer:
     status, body, _ = error()
-    return _answer(status, body)
+    return _build_answer(status, body)
 
 
-def _answer(status: int, body: Mapping[str, Any]) -> Answer:
+def _build_answer(status: int, body: Mapping[str, Any]) -> HttpAnswer:
     headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
     if status == 401:  # noqa: PLR2004 - Unauthorized
         headers["WWW-Authenticate"] = f'Basic realm="{REALM}"'
-    return Answer(status, body, headers)
+    return HttpAnswer(status, body, headers)
 
 
-def _payload(headers: list[tuple[str, str]], query: str, body: bytes) -> dict[str, str]:
-    """The parameters of a token request that is in order; raises Authlib's errors."""
+def _parse_payload(headers: list[tuple[str, str]], query: str, body: bytes) -> dict[str, str]:
+    """Returns the parameters of a well-formed token request; raises Authlib's errors."""
     if query:
-        msg = "Parameters belong into the body, not into the address."
+        msg = "Parameters must be in the body, not in the address."
         raise InvalidRequestError(msg)
     content_types = [value for name, value in headers if name == "content-type"]
     form = "application/x-www-form-urlencoded"
     if [value.split(";")[0].strip().lower() for value in content_types] != [form]:
         msg = f"The body must be {form}."
         raise InvalidRequestError(msg)
-    pairs = _pairs(body)
+    pairs = _parse_pairs(body)
     if any(count > 1 for count in Counter(name for name, _ in pairs).values()):
         msg = "A parameter is given more than once."
         raise InvalidRequestError(msg)
@@ -167,7 +172,7 @@ def _payload(headers: list[tuple[str, str]], query: str, body: bytes) -> dict[st
     return payload
 
 
-def _pairs(body: bytes) -> list[tuple[str, str]]:
+def _parse_pairs(body: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
             body.decode("ascii"),
@@ -182,20 +187,20 @@ def _pairs(body: bytes) -> list[tuple[str, str]]:
 
 
 def _check_credentials(authorizations: list[str], payload: Mapping[str, str]) -> None:
-    """RFC 6749, 2.3: one way to authenticate in a request, and that one well formed."""
+    """Checks that a request authenticates in one way only, well formed (RFC 6749, 2.3)."""
     if not authorizations:
         return
     if len(authorizations) > 1 or "client_secret" in payload:
         msg = "There is more than one way to authenticate."
         raise InvalidRequestError(msg)
-    client_id = _basic_client_id(authorizations[0])
+    client_id = _parse_basic_client_id(authorizations[0])
     if payload.get("client_id", client_id) != client_id:
         msg = "There is more than one client id."
         raise InvalidRequestError(msg)
 
 
-def _basic_client_id(authorization: str) -> str | None:
-    """The client id of HTTP Basic; None where there is none, which Authlib then refuses."""
+def _parse_basic_client_id(authorization: str) -> str | None:
+    """Returns the client id of HTTP Basic; None without one, which Authlib then refuses."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -207,10 +212,10 @@ def _basic_client_id(authorization: str) -> str | None:
 
 
 class _Request(OAuth2Request):  # type: ignore[misc]
-    """A token request as Authlib reads it."""
+    """A token request in the form that Authlib reads."""
 
     def __init__(self, headers: dict[str, str], payload: dict[str, str], *, secure: bool) -> None:
-        # Without TLS the service listens on loopback only, which Authlib takes for secure, too.
+        # Without TLS the service listens on loopback only, which Authlib accepts as secure.
         super().__init__(
             "POST",
             "https://localhost/" if secure else "http://localhost/",
@@ -233,10 +238,10 @@ class _Payload(OAuth2Payload):  # type: ignore[misc]
         return self._data
 
 
-class _KnownClient(ClientMixin):  # type: ignore[misc]
-    """A client as Authlib asks for it. One that is not registered answers like any other."""
+class _OAuthClient(ClientMixin):  # type: ignore[misc]
+    """A client in the form that Authlib uses; an unregistered client behaves like any other."""
 
-    def __init__(self, clients: Clients, client_id: str) -> None:
+    def __init__(self, clients: ClientRegistry, client_id: str) -> None:
         self._clients = clients
         self.client_id = client_id
 
@@ -244,7 +249,7 @@ class _KnownClient(ClientMixin):  # type: ignore[misc]
         return self.client_id
 
     def check_client_secret(self, client_secret: str) -> bool:
-        return self._clients.is_secret_of(self.client_id, client_secret)
+        return self._clients.check_secret(self.client_id, client_secret)
 
     def check_endpoint_auth_method(self, method: str, _endpoint: str) -> bool:
         return method in _Grant.TOKEN_ENDPOINT_AUTH_METHODS
@@ -253,46 +258,46 @@ class _KnownClient(ClientMixin):  # type: ignore[misc]
         return bool(grant_type == _Grant.GRANT_TYPE)
 
     def get_allowed_scope(self, scope: str | None) -> str:
-        """The scopes asked for, or all; one that is not allowed refuses the request."""
-        client = self._clients.find(self.client_id)
+        """Returns the requested scopes, or all if none is requested; raises InvalidScopeError."""
+        client = self._clients.find_client(self.client_id)
         allowed = client.scopes if client else frozenset()
         if scope is None:
             return " ".join(sorted(allowed))
-        asked = frozenset(scope.split(" "))
-        if not asked <= allowed:
+        requested = frozenset(scope.split(" "))
+        if not requested <= allowed:
             raise InvalidScopeError
-        return " ".join(sorted(asked))
+        return " ".join(sorted(requested))
 
 
 class _Grant(ClientCredentialsGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "client_secret_post")
 
 
-class _Server(AuthorizationServer):  # type: ignore[misc]
-    def __init__(self, clients: Clients, seconds: int) -> None:
+class _TokenServer(AuthorizationServer):  # type: ignore[misc]
+    def __init__(self, clients: ClientRegistry, seconds: int) -> None:
         super().__init__(scopes_supported=[str(scope) for scope in SCOPES])
         self._clients, self._seconds = clients, seconds
         self.register_grant(_Grant)
         generator = BearerTokenGenerator(self._issue, expires_generator=seconds)
         self.register_token_generator("default", generator)
 
-    def _issue(self, *, client: _KnownClient, scope: str, **_: object) -> str:
-        scopes = [Scope(name) for name in scope.split()]
+    def _issue(self, *, client: _OAuthClient, scope: str, **_: object) -> str:
+        scopes = [ClientScope(name) for name in scope.split()]
         return self._clients.issue_token(client.client_id, scopes, self._seconds)
 
-    def query_client(self, client_id: str) -> _KnownClient:
-        return _KnownClient(self._clients, client_id)
+    def query_client(self, client_id: str) -> _OAuthClient:
+        return _OAuthClient(self._clients, client_id)
 
     def create_oauth2_request(self, request: _Request) -> _Request:
         return request
 
     def save_token(self, token: Mapping[str, Any], request: _Request) -> None:
-        """Nothing is left to do: it was stored when it was made."""
+        """Does nothing: the token was stored when it was issued."""
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
-        """Nobody listens."""
+        """Does nothing: there are no listeners."""
 
     def handle_response(
         self, status: int, body: Mapping[str, Any], _headers: list[tuple[str, str]]
-    ) -> Answer:
-        return _answer(status, body)
+    ) -> HttpAnswer:
+        return _build_answer(status, body)

@@ -1,11 +1,12 @@
-"""The backlog: which applications were asked for, what the answer was, which ones still wait.
+"""The backlog: the applications that were looked up, with their answers, and those that wait.
 
-Belongs here: what is asked for an application, and the answers, kept for good in ``asked.sqlite``;
-keeping two processes from asking for the same one at once. Does not belong here: asking (asking).
+Belongs here: the request for an application; the answers, kept for good in ``asked.sqlite``; and
+claims, so that two processes do not look up the same application at once. Does not belong here:
+sending requests (``client``, ``batch``).
 
-An answer belongs to an application *as it was asked for*: its key is the application's id and a
-digest of the asked fields. So an application that was answered is never asked for again, and one
-that was changed since is. The file holds SSIDs and belongs to its owner alone.
+The key of an answer is the application's id and a digest of the fields that were sent. So an
+application with an answer is not looked up again until one of these fields changes. The file holds
+SSIDs, and only its owner can read it.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.encryption.sqlite import OWNER_ONLY, open_database, transaction
 from ccgi_pipeline.ssid_lookup.contract import BLANKS, LookupRequest
 
-ASKED = {
+REQUEST_FIELDS = {
     "ccc_id": "CCCID",
     "firstname": "FirstName",
     "lastname": "LastName",
     "birthdate": "BirthDate",
     "hs_cds_full": "CDSCode",
 }
-"""What an application says, and the contract's name of it: all required fields, nothing else."""
+"""The fields of an application that are sent, with the contract's names: all required fields."""
 
 APPLICATION_SCHEMA = pl.Schema(
     {
@@ -49,7 +50,7 @@ APPLICATION_SCHEMA = pl.Schema(
         "hs_cds_full": pl.String(),
     }
 )
-"""One row for each application; further columns are left alone."""
+"""One row for each application; other columns are ignored."""
 
 ANSWER_SCHEMA = pl.Schema(
     {
@@ -60,7 +61,7 @@ ANSWER_SCHEMA = pl.Schema(
         "answered_at": pl.Datetime("us", "UTC"),
     }
 )
-"""``fields``: the contract's names of what is missing or faulty; empty for most."""
+"""``fields``: the contract's names of the missing or faulty fields; empty for most."""
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS asked (
@@ -71,12 +72,12 @@ _SCHEMA = """
 """
 """``fields`` is a JSON list."""
 
-_OF_THESE = "FROM asked WHERE app_id IN (SELECT value FROM json_each(?))"
+_FROM_THESE = "FROM asked WHERE app_id IN (SELECT value FROM json_each(?))"
 _MICROSECONDS = 1_000_000
 
 
-class Answer(StrEnum):
-    """What became of an application."""
+class AnswerKind(StrEnum):
+    """The kinds of answers to an application."""
 
     MATCHED = "matched"
     NO_STUDENT = "no_student"
@@ -84,133 +85,135 @@ class Answer(StrEnum):
     NOT_ASKED = "not_asked"
 
 
-Key = tuple[str, bytes]
-"""An application's id and the digest of what is asked."""
+QuestionKey = tuple[str, bytes]
+"""An application's id and the digest of the fields that are sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked for an application; ``missing`` fields (of the contract) forbid to ask."""
+    """The request for an application; it is not sent if ``missing`` names required fields."""
 
-    key: Key = field(repr=False)
+    key: QuestionKey = field(repr=False)
     request: LookupRequest
     missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
-    """The service knows the student. ``repr`` tells no SSID."""
+class MatchedReply:
+    """The service knows the student. Its ``repr`` shows no SSID."""
 
-    answer: ClassVar = Answer.MATCHED
+    answer: ClassVar = AnswerKind.MATCHED
     fields: ClassVar[tuple[str, ...]] = ()
     ssid: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class NoStudent:
-    """The service knows no such student, or more than one."""
+class NoStudentReply:
+    """The service knows no such student, or several."""
 
-    answer: ClassVar = Answer.NO_STUDENT
+    answer: ClassVar = AnswerKind.NO_STUDENT
     fields: ClassVar[tuple[str, ...]] = ()
     ssid: ClassVar[None] = None
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """The service says that the request is not the contract's; ``fields``: the ones it names."""
+class FaultReply:
+    """The service says that the request breaks the contract in these ``fields``."""
 
-    answer: ClassVar = Answer.FAULT
+    answer: ClassVar = AnswerKind.FAULT
     ssid: ClassVar[None] = None
     fields: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class NotAsked:
-    """The application lacks required fields: nothing was sent."""
+class NotAskedReply:
+    """The application lacks required fields, so nothing was sent."""
 
-    answer: ClassVar = Answer.NOT_ASKED
+    answer: ClassVar = AnswerKind.NOT_ASKED
     ssid: ClassVar[None] = None
     fields: tuple[str, ...]
 
 
-Reply = Matched | NoStudent | Fault | NotAsked
+LookupReply = MatchedReply | NoStudentReply | FaultReply | NotAskedReply
 
 
-def questions(applications: pl.DataFrame) -> list[Question]:
-    """What is asked for each application, normalised as the contract says."""
+def build_questions(applications: pl.DataFrame) -> list[Question]:
+    """Returns the request for each application, normalised by the contract's rule."""
     values = (
         applications.select(APPLICATION_SCHEMA.names())
         .match_to_schema(APPLICATION_SCHEMA)
         .with_columns(pl.col("birthdate").dt.to_string("%Y-%m-%d"))
-        .with_columns(pl.col(*ASKED).str.strip_chars(BLANKS).fill_null(""))
+        .with_columns(pl.col(*REQUEST_FIELDS).str.strip_chars(BLANKS).fill_null(""))
     )
-    return [_question(app_id, asked) for app_id, *asked in values.iter_rows()]
+    return [_build_question(app_id, asked) for app_id, *asked in values.iter_rows()]
 
 
-def _question(app_id: str, asked: Sequence[str]) -> Question:
+def _build_question(app_id: str, asked: Sequence[str]) -> Question:
     cccid, first_name, last_name, birth_date, cds_code = asked
     return Question(
-        # As JSON, so that no value can reach into the next one.
+        # As JSON, so that other fields cannot give the same text.
         key=(app_id, hashlib.sha256(json.dumps(asked).encode()).digest()),
         request=LookupRequest(first_name, last_name, birth_date, cds_code, cccid),
-        missing=tuple(name for name, value in zip(ASKED.values(), asked, strict=True) if not value),
+        missing=tuple(
+            name for name, value in zip(REQUEST_FIELDS.values(), asked, strict=True) if not value
+        ),
     )
 
 
 class Backlog:
-    """The answers in ``asked.sqlite``, shared by all processes that ask."""
+    """The answers in ``asked.sqlite``, shared by all processes that send look-ups."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
-        # FULL: an answer that was received is not asked for again, not even after a power failure.
+        # FULL: an answer is not lost in a power failure, so the application is not sent again.
         self._database = open_database(folder / "asked.sqlite", _SCHEMA, "FULL")
         self._claims = _Claims(folder / "asked.claims")
         self._clock = clock
         self.folder = folder
 
     def close(self) -> None:
-        """Lets go of the files."""
+        """Closes the files."""
         self._claims.close()
         self._database.close()
 
     @value_free
-    def pending(self, applications: pl.DataFrame) -> pl.DataFrame:
-        """The applications that have no answer as they stand now."""
-        keys = [question.key for question in questions(applications)]
-        answered = self._answered(applications)
+    def select_pending(self, applications: pl.DataFrame) -> pl.DataFrame:
+        """Returns the applications without an answer to their present fields."""
+        keys = [question.key for question in build_questions(applications)]
+        answered = self._read_answered(applications)
         return applications.filter(
             pl.Series([key not in answered for key in keys], dtype=pl.Boolean)
         )
 
     @value_free
-    def answers(self, applications: pl.DataFrame) -> pl.DataFrame:
-        """The answers of all applications that have one as they stand now, in their order."""
-        known = self._answered(applications)
+    def read_answers(self, applications: pl.DataFrame) -> pl.DataFrame:
+        """Returns the answers to the present fields of the applications, in their order."""
+        known = self._read_answered(applications)
         rows = [
             (question.key[0], *known[question.key])
-            for question in questions(applications)
+            for question in build_questions(applications)
             if question.key in known
         ]
         return pl.DataFrame(rows, schema=ANSWER_SCHEMA, orient="row")
 
-    def _answered(self, applications: pl.DataFrame) -> dict[Key, tuple[object, ...]]:
+    def _read_answered(self, applications: pl.DataFrame) -> dict[QuestionKey, tuple[object, ...]]:
         app_ids = json.dumps(applications["app_id"].to_list())
         rows = self._database.execute(
-            f"SELECT app_id, digest, answer, ssid, fields, answered_at {_OF_THESE}", (app_ids,)
+            f"SELECT app_id, digest, answer, ssid, fields, answered_at {_FROM_THESE}", (app_ids,)
         )
         return {
             (app_id, digest): (answer, ssid, json.loads(fields), int(at * _MICROSECONDS))
             for app_id, digest, answer, ssid, fields, at in rows
         }
 
-    def counts(self) -> dict[Answer, int]:
-        """How many answers of each kind there are, of all applications ever asked for."""
+    def count_answers(self) -> dict[AnswerKind, int]:
+        """Counts the stored answers by kind."""
         rows = self._database.execute("SELECT answer, count(*) FROM asked GROUP BY answer")
-        return dict.fromkeys(Answer, 0) | {Answer(answer): count for answer, count in rows}
+        return dict.fromkeys(AnswerKind, 0) | {AnswerKind(answer): count for answer, count in rows}
 
-    def forget(self, before: date) -> int:
-        """Forgets answers that were given before that day (UTC); returns how many.
+    def delete_before(self, before: date) -> int:
+        """Deletes the answers from before that day (UTC); returns how many.
 
-        Should such an application come again, it is asked for again.
+        Such an application is looked up again if it comes again.
         """
         begins = datetime.combine(before, datetime.min.time(), UTC).timestamp()
         with transaction(self._database):
@@ -218,15 +221,15 @@ class Backlog:
                 "DELETE FROM asked WHERE answered_at < ?", [begins]
             ).rowcount
 
-    def is_answered(self, key: Key) -> bool:
-        """Whether somebody stored an answer."""
+    def is_answered(self, key: QuestionKey) -> bool:
+        """Tells whether an answer is stored."""
         row = self._database.execute(
             "SELECT 1 FROM asked WHERE app_id = ? AND digest = ?", key
         ).fetchone()
         return row is not None
 
-    def store(self, replies: Sequence[tuple[Key, Reply]]) -> None:
-        """Stores answers; once it returns, nothing undoes them. A first answer stays."""
+    def store(self, replies: Sequence[tuple[QuestionKey, LookupReply]]) -> None:
+        """Stores answers durably; an earlier answer with the same key stays."""
         now = self._clock()
         with transaction(self._database):
             self._database.executemany(
@@ -237,10 +240,10 @@ class Backlog:
                 ],
             )
 
-    def claim(self, key: Key) -> bool:
-        """Whether the question is ours to ask: nobody else is at it, and none has an answer.
+    def claim(self, key: QuestionKey) -> bool:
+        """Claims a question for this process; returns False if another has it or it is answered.
 
-        A claim ends when it is released, and with the process however that ends.
+        A claim ends when it is released, or when the process ends.
         """
         if not self._claims.take(key):
             return False
@@ -249,16 +252,16 @@ class Backlog:
             return False
         return True
 
-    def release(self, key: Key) -> None:
-        """Ends a claim; the answer, if there is one, has been stored."""
+    def release(self, key: QuestionKey) -> None:
+        """Ends a claim; the caller has stored the answer before, if there is one."""
         self._claims.release(key)
 
 
 class _Claims:
     """Locks on single bytes of an empty file, one for each question under way.
 
-    They are of the open file, not of the process (as POSIX's own are), so two backlogs in one
-    process do not share them. The kernel lets go of them when the process ends.
+    The locks belong to the open file, not to the process as POSIX locks do, so two backlogs in one
+    process do not share them. The kernel releases them when the process ends.
     """
 
     def __init__(self, path: Path) -> None:
@@ -267,25 +270,25 @@ class _Claims:
     def close(self) -> None:
         os.close(self._file)
 
-    def take(self, key: Key) -> bool:
+    def take(self, key: QuestionKey) -> bool:
         try:
-            self._set(key, fcntl.F_WRLCK)
+            self._set_lock(key, fcntl.F_WRLCK)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False
             raise
         return True
 
-    def release(self, key: Key) -> None:
-        self._set(key, fcntl.F_UNLCK)
+    def release(self, key: QuestionKey) -> None:
+        self._set_lock(key, fcntl.F_UNLCK)
 
-    def _set(self, key: Key, kind: int) -> None:
-        """The members of struct flock: kind, from where, first byte, bytes, process (none)."""
-        lock = struct.pack("hhqqi", kind, os.SEEK_SET, _place(key), 1, 0)
+    def _set_lock(self, key: QuestionKey, kind: int) -> None:
+        """Sets or releases a lock, by struct flock: kind, whence, first byte, length, process."""
+        lock = struct.pack("hhqqi", kind, os.SEEK_SET, _lock_byte(key), 1, 0)
         fcntl.fcntl(self._file, fcntl.F_OFD_SETLK, lock)
 
 
-def _place(key: Key) -> int:
-    """A byte of 2^62 of them; that two questions share one only makes one wait for the other."""
+def _lock_byte(key: QuestionKey) -> int:
+    """Returns the byte of a question among 2^62; two questions with one byte wait in turn."""
     app_id, digest = key
     return int.from_bytes(hashlib.sha256(digest + app_id.encode()).digest()[:8]) >> 2

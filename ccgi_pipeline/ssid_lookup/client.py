@@ -1,4 +1,8 @@
-"""The client of the SSID Data Lookup: one request, its answer or its error."""
+"""The client of the SSID Data Lookup: sends one request, and returns its answer or raises an error.
+
+Belongs here: tokens, HTTP, and what each response of the service means. Does not belong here: many
+requests and the hourly limit (``batch``), and keeping the answers (``backlog``).
+"""
 
 from __future__ import annotations
 
@@ -20,59 +24,57 @@ import httpx
 
 from ccgi_pipeline.common.errors import PermanentError, TransientError
 from ccgi_pipeline.ssid_lookup.backlog import (
-    Fault,
-    Matched,
-    NoStudent,
-    Reply,
+    FaultReply,
+    LookupReply,
+    MatchedReply,
+    NoStudentReply,
 )
-from ccgi_pipeline.ssid_lookup.client_registry import Scope
+from ccgi_pipeline.ssid_lookup.client_registry import ClientScope
 from ccgi_pipeline.ssid_lookup.contract import LOOKUP_FIELDS, NO_STUDENT_FOUND, SSID, LookupRequest
 from ccgi_pipeline.ssid_lookup.server import InsecureError
-from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH
-
-Clock = Callable[[], float]
+from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH, Clock
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
-_EARLIER = 30
-"""Seconds before its end from which a token is not used any more; of short ones, a tenth."""
+_TOKEN_MARGIN = 30
+"""Seconds before its end in which a token is not used any more; for short tokens, a tenth."""
 
-_UNTOLD = 60
-"""Seconds to wait where the service says "too many" and not for how long."""
+_DEFAULT_WAIT = 60
+"""Seconds to wait if the service says "too many requests" but not for how long."""
 
 
 class TooManyRequestsError(TransientError):
-    """The hour is used up; ask again after so many ``seconds``."""
+    """The hourly limit is reached; the next request may be sent after ``seconds``."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"the service takes no more requests for {seconds:.0f} seconds")
+        super().__init__(f"the service accepts no more requests for {seconds:.0f} seconds")
         self.seconds = seconds
 
 
 class LookupUnavailableError(TransientError):
-    """The service did not answer, or said that it cannot right now."""
+    """The service did not answer, or said that it cannot answer now."""
 
 
 class LookupRefusedError(PermanentError):
-    """The service will not answer us: wrong secret, certificate, address or scope."""
+    """The service refuses this client: wrong secret, certificate, address or scope."""
 
 
 class ContractBrokenError(PermanentError):
-    """An answer that the contract does not know. Nothing of it was stored."""
+    """The service's answer breaks the contract. Nothing of it was stored."""
 
 
 @dataclass(frozen=True, slots=True)
-class RateStanding:
-    """What the service says of our hour: how many more, and when there is one more than that."""
+class RateStatus:
+    """The state of the hourly limit: requests that remain, and seconds until there is one more."""
 
     remaining: int
     seconds: int
 
 
 class LookupClient:
-    """The service, as one registered client may ask it; several threads may do so at once."""
+    """The service for one registered client; several threads may use it at once."""
 
-    def __init__(  # noqa: PLR0913 - who asks whom; the rest is named and has a default
+    def __init__(  # noqa: PLR0913 - address and client; the others are named and have defaults
         self,
         address: str,
         client_id: str,
@@ -83,70 +85,72 @@ class LookupClient:
         clock: Clock = time.time,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """Opens nothing yet.
+        """Prepares the client; the first request opens a connection.
 
         Args:
-            address: where the service is, ``https://host[:port]``.
-            client_id: who asks.
-            secret: what the client was given when it was registered.
+            address: the service's address, ``https://host[:port]``.
+            client_id: the id of the registered client.
+            secret: the client's secret.
             certificate: of the service or its authority, trusted instead of the system's.
-            timeout: seconds without a sign of life after which a request has failed.
-            clock: says when a token ends.
-            transport: instead of a network, for a service in the same process.
+            timeout: seconds without a byte after which a request has failed.
+            clock: the time, for the end of a token.
+            transport: replaces the network, for a service in the same process.
 
         Raises:
             LookupRefusedError: the address or the certificate cannot be used.
             InsecureError: the address is plain HTTP to another machine.
         """
-        self.account = f"{client_id} at {_checked(address)}"
-        self.standing: RateStanding | None = None
+        self.account = f"{client_id} at {_check_address(address)}"
+        self.rate_status: RateStatus | None = None
         self._clock = clock
         self._http = httpx.Client(
-            base_url=address, verify=_trust(certificate), timeout=timeout, transport=transport
+            base_url=address, verify=_load_trust(certificate), timeout=timeout, transport=transport
         )
-        self._tokens = _Tokens(self._http, (client_id, secret), clock)
+        self._tokens = _TokenCache(self._http, (client_id, secret), clock)
 
     def close(self) -> None:
         """Closes all connections."""
         self._http.close()
 
-    def ask(self, request: LookupRequest) -> Reply:
-        """Asks once.
+    def look_up(self, request: LookupRequest) -> LookupReply:
+        """Sends one look-up and returns its answer.
 
         Raises:
-            TooManyRequestsError: the hour is used up.
-            LookupUnavailableError: there was no answer; another one may come.
-            LookupRefusedError: there will be none until somebody acts.
-            ContractBrokenError: the answer is not one of the contract's.
+            TooManyRequestsError: the hourly limit is reached.
+            LookupUnavailableError: there was no answer; a later request may get one.
+            LookupRefusedError: there is no answer until somebody acts.
+            ContractBrokenError: the answer breaks the contract.
         """
-        token = self._tokens.current()
+        token = self._tokens.get()
         response = self._post(request, token)
         if response.status_code == HTTPStatus.UNAUTHORIZED:
-            response = self._post(request, self._tokens.instead_of(token))
-        self.standing = _rate_standing(response)
-        return _reply(response, request, self._clock())
+            response = self._post(request, self._tokens.replace(token))
+        self.rate_status = parse_rate_status(response)
+        return _parse_reply(response, request, self._clock())
 
     def _post(self, request: LookupRequest, token: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
-        return _sent(lambda: self._http.post(LOOKUP_PATH, json=_members(request), headers=headers))
+        return _send(
+            lambda: self._http.post(LOOKUP_PATH, json=_build_body(request), headers=headers)
+        )
 
 
-class _Tokens:
-    """The token of the moment, shared by all threads, fetched when it is needed."""
+class _TokenCache:
+    """The current token, shared by all threads and fetched when it is needed."""
 
     def __init__(self, http: httpx.Client, credentials: tuple[str, str], clock: Clock) -> None:
         self._http, self._credentials, self._clock = http, credentials, clock
         self._lock = threading.Lock()
         self._token, self._ends = "", -math.inf
 
-    def current(self) -> str:
+    def get(self) -> str:
         with self._lock:
             if self._clock() >= self._ends:
                 self._fetch()
             return self._token
 
-    def instead_of(self, refused: str) -> str:
-        """Another one, unless somebody has fetched it already."""
+    def replace(self, refused: str) -> str:
+        """Returns another token than ``refused``; fetches it unless another thread has."""
         with self._lock:
             if self._token == refused:
                 self._fetch()
@@ -154,51 +158,54 @@ class _Tokens:
 
     def _fetch(self) -> None:
         now = self._clock()
-        form = {"grant_type": "client_credentials", "scope": str(Scope.LOOKUP)}
-        response = _sent(lambda: self._http.post(TOKEN_PATH, data=form, auth=self._credentials))
-        if response.status_code in _NOT_ACCEPTED:
-            raise LookupRefusedError(_why_no_token(response))
+        form = {"grant_type": "client_credentials", "scope": str(ClientScope.LOOKUP)}
+        response = _send(lambda: self._http.post(TOKEN_PATH, data=form, auth=self._credentials))
+        if response.status_code in _REFUSAL_STATUSES:
+            raise LookupRefusedError(_explain_token_refusal(response))
         if response.status_code != HTTPStatus.OK:
-            raise _trouble(response, now)
-        body = _object(response)
+            raise _explain_response(response, now)
+        body = _parse_object(response)
         token, seconds = body.get("access_token"), body.get("expires_in", math.inf)
         if not isinstance(token, str) or not token or not isinstance(seconds, int | float):
-            msg = "the service's token endpoint gave no token: is this the service's address?"
+            msg = "the service's token endpoint gave no token: check the service's address"
             raise ContractBrokenError(msg)
-        self._token, self._ends = token, now + seconds - min(_EARLIER, seconds / 10)
+        self._token, self._ends = token, now + seconds - min(_TOKEN_MARGIN, seconds / 10)
 
 
-_NOT_ACCEPTED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+_REFUSAL_STATUSES = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+)
 
 
-_WHY_NO_TOKEN = {
+_TOKEN_REFUSALS = {
     "invalid_client": "client id and secret are not accepted: check both, and whether the client "
     "is enabled; the service can rotate a lost secret",
-    "invalid_scope": f"the client may not do {Scope.LOOKUP}: have it registered with that scope",
+    "invalid_scope": f"the client may not do {ClientScope.LOOKUP}: have it registered with that "
+    "scope",
 }
-"""By the error codes of RFC 6749. Only words of ours are told: a service's may repeat a value."""
+"""By the error codes of RFC 6749. The service's own message is not used: it may repeat a value."""
 
 
-def _why_no_token(response: httpx.Response) -> str:
-    told = _WHY_NO_TOKEN.get(str(_object(response).get("error")))
-    return told or f"the service gives us no token (HTTP {response.status_code}): ask its operator"
+def _explain_token_refusal(response: httpx.Response) -> str:
+    known = _TOKEN_REFUSALS.get(str(_parse_object(response).get("error")))
+    return known or f"the service gives no token (HTTP {response.status_code}): ask its operator"
 
 
-def _checked(address: str) -> str:
+def _check_address(address: str) -> str:
     try:
         url = httpx.URL(address)
     except httpx.InvalidURL:
         url = httpx.URL()
     if url.scheme not in ("https", "http") or not url.host or url.userinfo or url.query:
-        msg = "the service's address is written https://host or https://host:port, nothing more"
+        msg = "write the service's address as https://host or https://host:port, nothing more"
         raise LookupRefusedError(msg)
     if url.scheme == "http" and url.host not in _LOOPBACK:
-        msg = "plain HTTP is for a service on this machine alone: give an https:// address"
+        msg = "plain HTTP is allowed only to a service on this machine: give an https:// address"
         raise InsecureError(msg)
     return address
 
 
-def _trust(certificate: Path | None) -> ssl.SSLContext:
+def _load_trust(certificate: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=certificate)
     except (OSError, ssl.SSLError):
@@ -207,7 +214,7 @@ def _trust(certificate: Path | None) -> ssl.SSLContext:
     raise LookupRefusedError(msg)
 
 
-def _members(request: LookupRequest) -> dict[str, str]:
+def _build_body(request: LookupRequest) -> dict[str, str]:
     members = {
         "SSID": request.ssid,
         "CCCID": request.cccid,
@@ -219,16 +226,17 @@ def _members(request: LookupRequest) -> dict[str, str]:
     return {name: value for name, value in members.items() if value is not None}
 
 
-def _sent(send: Callable[[], httpx.Response]) -> httpx.Response:
+def _send(send: Callable[[], httpx.Response]) -> httpx.Response:
     try:
         return send()
     except httpx.RequestError as error:
-        trouble = _in_our_words(error)
-    # Out here, so that the request is not chained to what is raised.
-    raise trouble
+        pipeline_error = explain_request_error(error)
+    # Raised outside of the except block, so that the request is not part of its traceback.
+    raise pipeline_error
 
 
-def _in_our_words(error: httpx.RequestError) -> PermanentError | TransientError:
+def explain_request_error(error: httpx.RequestError) -> PermanentError | TransientError:
+    """Returns the pipeline error for a request without a response; it repeats no value."""
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -236,15 +244,15 @@ def _in_our_words(error: httpx.RequestError) -> PermanentError | TransientError:
                 f"the service's certificate is not trusted ({cause.verify_message}): check the "
                 "address, or give the certificate of the service or of its authority"
             )
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, _CUT_SHORT):
-            return LookupRefusedError("no TLS is spoken at the service's address: check it")
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, _CLOSED_CONNECTION):
+            return LookupRefusedError("the server at the service's address has no TLS: check it")
         if isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME:
-            return LookupRefusedError("nobody knows the host of the service's address: check it")
+            return LookupRefusedError("the host of the service's address is unknown: check it")
     return LookupUnavailableError(f"the service did not answer ({type(error).__name__})")
 
 
-_CUT_SHORT = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-"""The other side went away: as likely a restart as anything."""
+_CLOSED_CONNECTION = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+"""Errors of a connection that the server closed, as it does when it restarts."""
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -253,43 +261,43 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _reply(response: httpx.Response, request: LookupRequest, now: float) -> Reply:
+def _parse_reply(response: httpx.Response, request: LookupRequest, now: float) -> LookupReply:
     status = response.status_code
     if status == HTTPStatus.OK:
-        return _match(_object(response), request)
-    # A challenge means that the token is bad, not the request.
-    if status in _ABOUT_THE_REQUEST and "www-authenticate" not in response.headers:
+        return _parse_match(_parse_object(response), request)
+    # With a challenge the response is about the token, not about the request.
+    if status in _REQUEST_ERRORS and "www-authenticate" not in response.headers:
         if status == HTTPStatus.BAD_REQUEST and NO_STUDENT_FOUND["message"] in response.text:
-            return NoStudent()
-        body = _object(response)
+            return NoStudentReply()
+        body = _parse_object(response)
         if "error" in body:
-            return Fault(_named_fields(body.get("fields")))
-    raise _trouble(response, now)
+            return FaultReply(_parse_fault_fields(body.get("fields")))
+    raise _explain_response(response, now)
 
 
-_ABOUT_THE_REQUEST = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+_REQUEST_ERRORS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
-def _match(body: Mapping[str, Any], request: LookupRequest) -> Matched:
+def _parse_match(body: Mapping[str, Any], request: LookupRequest) -> MatchedReply:
     ssid = body.get("SSID")
     if not isinstance(ssid, str) or re.fullmatch(str(SSID.pattern), ssid) is None:
         msg = "the service answered a match without an SSID of 10 digits"
         raise ContractBrokenError(msg)
     if body.get("CCCID") != request.cccid:
-        msg = "the service answered for another CCCID than the one that was asked"
+        msg = "the service's answer has another CCCID than the request"
         raise ContractBrokenError(msg)
-    return Matched(ssid)
+    return MatchedReply(ssid)
 
 
-def _named_fields(told: object) -> tuple[str, ...]:
-    """The contract's fields among those that the service names; other words are its own."""
-    members = told if isinstance(told, list) else []
+def _parse_fault_fields(fields: object) -> tuple[str, ...]:
+    """Returns the contract's fields that the service names; other names are ignored."""
+    members = fields if isinstance(fields, list) else []
     named = {member.get("field") for member in members if isinstance(member, dict)}
     return tuple(spec.name for spec in LOOKUP_FIELDS if spec.name in named)
 
 
-def _object(response: httpx.Response) -> Mapping[str, Any]:
-    """The JSON object of an answer; empty for anything else."""
+def _parse_object(response: httpx.Response) -> Mapping[str, Any]:
+    """Returns the JSON object of a response; an empty one for any other content."""
     try:
         body = response.json()
     except (ValueError, RecursionError):
@@ -297,39 +305,39 @@ def _object(response: httpx.Response) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _trouble(response: httpx.Response, now: float) -> PermanentError | TransientError:
-    """What an answer means that answers nothing."""
+def _explain_response(response: httpx.Response, now: float) -> PermanentError | TransientError:
+    """Returns the error for a response that is no answer of the contract."""
     status = response.status_code
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return TooManyRequestsError(_retry_after(response, now))
+        return TooManyRequestsError(parse_retry_after(response, now))
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return LookupUnavailableError(f"the service cannot answer now (HTTP {status})")
     if status == HTTPStatus.OK:
-        return ContractBrokenError("the service answered with something else than the contract's")
+        return ContractBrokenError("the service's answer breaks the contract")
     advice: dict[int, str] = {
         HTTPStatus.UNAUTHORIZED: "a fresh token is not accepted: check the client with the "
         "service's operator",
-        HTTPStatus.FORBIDDEN: f"the client may not do {Scope.LOOKUP}: have it registered with that "
-        "scope",
+        HTTPStatus.FORBIDDEN: f"the client may not do {ClientScope.LOOKUP}: have it registered "
+        "with that scope",
         HTTPStatus.NOT_FOUND: "there is no look-up at this address: check it",
     }
-    told = advice.get(status)
-    return LookupRefusedError(f"{told or 'the service does not take look-ups'} (HTTP {status})")
+    known = advice.get(status)
+    return LookupRefusedError(f"{known or 'the service accepts no look-ups'} (HTTP {status})")
 
 
-def _retry_after(response: httpx.Response, now: float) -> float:
-    """Seconds to wait: as told in seconds or as a date, which is by the service's own clock."""
-    told = response.headers.get("retry-after", "").strip()
-    if re.fullmatch("[0-9]{1,9}", told):
-        return int(told)
-    until = _http_date(told)
+def parse_retry_after(response: httpx.Response, now: float) -> float:
+    """Returns the seconds to wait. A date is compared with the service's own clock."""
+    value = response.headers.get("retry-after", "").strip()
+    if re.fullmatch("[0-9]{1,9}", value):
+        return int(value)
+    until = _parse_http_date(value)
     if until is not None:
-        return max(0.0, until - (_http_date(response.headers.get("date", "")) or now))
-    standing = _rate_standing(response)
-    return standing.seconds if standing else _UNTOLD
+        return max(0.0, until - (_parse_http_date(response.headers.get("date", "")) or now))
+    status = parse_rate_status(response)
+    return status.seconds if status else _DEFAULT_WAIT
 
 
-def _http_date(text: str) -> float | None:
+def _parse_http_date(text: str) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:
@@ -337,9 +345,9 @@ def _http_date(text: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _rate_standing(response: httpx.Response) -> RateStanding | None:
-    """The tightest of the service's limits (draft-ietf-httpapi-ratelimit-headers)."""
-    told = response.headers.get("ratelimit", "")
-    pairs = re.findall(r";\s*r=([0-9]{1,9})\s*;\s*t=([0-9]{1,9})", told)
-    standings = [RateStanding(int(remaining), int(seconds)) for remaining, seconds in pairs]
-    return min(standings, key=lambda one: (one.remaining, -one.seconds), default=None)
+def parse_rate_status(response: httpx.Response) -> RateStatus | None:
+    """Returns the strictest of the service's limits (draft-ietf-httpapi-ratelimit-headers)."""
+    value = response.headers.get("ratelimit", "")
+    pairs = re.findall(r";\s*r=([0-9]{1,9})\s*;\s*t=([0-9]{1,9})", value)
+    statuses = [RateStatus(int(remaining), int(seconds)) for remaining, seconds in pairs]
+    return min(statuses, key=lambda one: (one.remaining, -one.seconds), default=None)

@@ -1,15 +1,15 @@
-"""Registered clients and their tokens: who may ask, and for what.
+"""The registered clients of the service, their secrets, scopes and tokens.
 
-Belongs here: registering, rotating, disabling; issuing tokens and recognising them. Does not belong
-here: OAuth's words on the wire (authorization), how often somebody may ask (limits).
+Belongs here: registering, rotating and disabling clients; issuing and checking tokens. Does not
+belong here: OAuth over HTTP (``authorization``) and the hourly limit (``limits``).
 
-Secrets and tokens are 256 random bits, made here and shown once. What is stored of them is a plain
-SHA-256: a slow password hash protects what people choose and others can guess; nobody guesses 256
-bits, however quick each guess is.
+Secrets and tokens are 256 random bits, made here and shown once. Only their plain SHA-256 is
+stored: a slow password hash protects secrets that people choose and others can guess, but nobody
+can guess 256 bits.
 
-Tokens are opaque rather than signed: they end the moment a client is disabled or its secret is
-rotated, every worker and every restart knows them by the same file, and there is no signing key to
-keep. Looking one up costs about 10 microseconds.
+Tokens are opaque, not signed. So they end at once when a client is disabled or its secret is
+rotated, all workers find them in the same file, also after a restart, and there is no signing key.
+Finding a token takes about 10 microseconds.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.encryption.sqlite import open_database, transaction
 
 
-class Scope(StrEnum):
-    """What a client may do."""
+class ClientScope(StrEnum):
+    """The scopes of clients and tokens: what a client may do."""
 
     LOOKUP = "ssid:lookup"
     VERIFY = "enrollment:verify"
 
 
 SCOPES = {
-    Scope.LOOKUP: "Ask for students' SSIDs",
-    Scope.VERIFY: "Send verifications of enrollment",
+    ClientScope.LOOKUP: "Ask for students' SSIDs",
+    ClientScope.VERIFY: "Send verifications of enrollment",
 }
 
 _SCHEMA = """
@@ -53,7 +53,7 @@ _SCHEMA = """
 """
 
 _CLIENT_ID = re.compile("[A-Za-z0-9._-]{1,64}")
-"""Client ids stand in logs and in HTTP Basic, which has its own use for a colon."""
+"""Client ids are written into logs and HTTP Basic, where a colon separates id and secret."""
 
 _SECRET_BYTES = 32
 
@@ -68,24 +68,24 @@ class ClientExistsError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A registered client; ``hourly_limit`` None: what the service gives everybody."""
+    """A registered client; ``hourly_limit`` None: the service's default."""
 
     client_id: str
-    scopes: frozenset[Scope]
+    scopes: frozenset[ClientScope]
     enabled: bool
     hourly_limit: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a valid token allows, and to whom."""
+    """A valid token: its client, scopes and hourly limit."""
 
     client_id: str
-    scopes: frozenset[Scope]
+    scopes: frozenset[ClientScope]
     hourly_limit: int | None
 
 
-class Clients:
+class ClientRegistry:
     """The clients in ``clients.sqlite``, shared by all workers."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
@@ -93,13 +93,13 @@ class Clients:
         self._clock = clock
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         self._database.close()
 
     def register(
-        self, client_id: str, scopes: Iterable[Scope], hourly_limit: int | None = None
+        self, client_id: str, scopes: Iterable[ClientScope], hourly_limit: int | None = None
     ) -> str:
-        """Registers a client and returns its secret, which is told this once."""
+        """Registers a client and returns its secret, which is not stored."""
         if _CLIENT_ID.fullmatch(client_id) is None:
             msg = "a client id is 1 to 64 letters, digits, dots, underscores or hyphens"
             raise PermanentError(msg)
@@ -108,17 +108,17 @@ class Clients:
             raise PermanentError(msg)
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         with transaction(self._database):
-            if self.find(client_id) is not None:
+            if self.find_client(client_id) is not None:
                 msg = f"the client {client_id} is registered already"
                 raise ClientExistsError(msg)
             self._database.execute(
                 "INSERT INTO clients VALUES (?, ?, ?, 1, ?, ?, NULL)",
-                (client_id, _hash(secret), _written(scopes), hourly_limit, self._clock()),
+                (client_id, _hash(secret), _join_scopes(scopes), hourly_limit, self._clock()),
             )
         return secret
 
     def rotate_secret(self, client_id: str) -> str:
-        """Gives the client a new secret; the old one and all tokens end with it."""
+        """Returns a new secret for the client; the old one and all tokens end."""
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         self._change(
             client_id,
@@ -128,15 +128,15 @@ class Clients:
         return secret
 
     def disable(self, client_id: str) -> None:
-        """Ends the client's tokens; it gets no new ones."""
+        """Ends the client's tokens, and refuses it new ones."""
         self._change(client_id, "UPDATE clients SET enabled = 0 WHERE client_id = ?")
 
     def enable(self, client_id: str) -> None:
-        """Lets a disabled client ask for tokens again."""
+        """Allows a disabled client to get tokens again."""
         self._change(client_id, "UPDATE clients SET enabled = 1 WHERE client_id = ?")
 
     def set_hourly_limit(self, client_id: str, hourly_limit: int | None) -> None:
-        """Changes how often the client may ask; None: what the service gives everybody."""
+        """Sets the client's hourly limit; None: the service's default."""
         self._change(
             client_id,
             "UPDATE clients SET hourly_limit = ? WHERE client_id = ?",
@@ -160,25 +160,25 @@ class Clients:
             if ends_tokens:
                 self._database.execute("DELETE FROM tokens WHERE client_id = ?", (client_id,))
 
-    def all(self) -> list[Client]:
-        """All clients, by their ids."""
+    def list_clients(self) -> list[Client]:
+        """Returns all clients, sorted by id."""
         rows = self._database.execute(
             "SELECT client_id, scopes, enabled, hourly_limit FROM clients ORDER BY client_id"
         )
-        return [_client(row) for row in rows]
+        return [_parse_client(row) for row in rows]
 
-    def find(self, client_id: str) -> Client | None:
-        """The client, enabled or not."""
+    def find_client(self, client_id: str) -> Client | None:
+        """Returns the client, enabled or not, or None."""
         row = self._database.execute(
             "SELECT client_id, scopes, enabled, hourly_limit FROM clients WHERE client_id = ?",
             (client_id,),
         ).fetchone()
-        return _client(row) if row else None
+        return _parse_client(row) if row else None
 
-    def is_secret_of(self, client_id: str, secret: str) -> bool:
-        """Whether this is the secret of this client, if there is such a client and it is enabled.
+    def check_secret(self, client_id: str, secret: str) -> bool:
+        """Tells whether this is the secret of this enabled client.
 
-        Takes as long for a client that does not exist.
+        The check takes as long for a client that does not exist.
         """
         row = self._database.execute(
             "SELECT secret_hash, enabled FROM clients WHERE client_id = ?", (client_id,)
@@ -186,20 +186,20 @@ class Clients:
         known, enabled = row or (bytes(_SECRET_BYTES), 0)
         return secrets.compare_digest(_hash(secret), known) and bool(enabled)
 
-    def issue_token(self, client_id: str, scopes: Iterable[Scope], seconds: int) -> str:
-        """A new token; ended ones are forgotten on the way."""
+    def issue_token(self, client_id: str, scopes: Iterable[ClientScope], seconds: int) -> str:
+        """Returns a new token, and deletes ended ones."""
         token = secrets.token_urlsafe(_SECRET_BYTES)
         now = self._clock()
         with transaction(self._database):
             self._database.execute("DELETE FROM tokens WHERE expires_at <= ?", (now,))
             self._database.execute(
                 "INSERT INTO tokens VALUES (?, ?, ?, ?)",
-                (_hash(token), client_id, _written(scopes), now + seconds),
+                (_hash(token), client_id, _join_scopes(scopes), now + seconds),
             )
         return token
 
-    def token(self, token: str) -> Token | None:
-        """What the token allows; None for one that ended, was revoked or never was."""
+    def find_token(self, token: str) -> Token | None:
+        """Returns a valid token; None if it has ended, was revoked or is unknown."""
         row = self._database.execute(
             """
             SELECT client_id, tokens.scopes, clients.scopes, hourly_limit
@@ -211,21 +211,21 @@ class Clients:
         if row is None:
             return None
         client_id, granted, still_allowed, hourly_limit = row
-        return Token(client_id, _read(granted) & _read(still_allowed), hourly_limit)
+        return Token(client_id, _split_scopes(granted) & _split_scopes(still_allowed), hourly_limit)
 
 
 def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode(errors="surrogateescape")).digest()
 
 
-def _written(scopes: Iterable[Scope]) -> str:
-    return " ".join(sorted(Scope(scope) for scope in scopes))
+def _join_scopes(scopes: Iterable[ClientScope]) -> str:
+    return " ".join(sorted(ClientScope(scope) for scope in scopes))
 
 
-def _read(scopes: str) -> frozenset[Scope]:
-    return frozenset(Scope(scope) for scope in scopes.split())
+def _split_scopes(scopes: str) -> frozenset[ClientScope]:
+    return frozenset(ClientScope(scope) for scope in scopes.split())
 
 
-def _client(row: tuple[str, str, int, int | None]) -> Client:
+def _parse_client(row: tuple[str, str, int, int | None]) -> Client:
     client_id, scopes, enabled, hourly_limit = row
-    return Client(client_id, _read(scopes), bool(enabled), hourly_limit)
+    return Client(client_id, _split_scopes(scopes), bool(enabled), hourly_limit)

@@ -1,12 +1,12 @@
-"""The contract of the look-up: fields, lengths and formats, what a bad one is told, the answers.
+"""The contract of the look-up: fields with their lengths and formats, problems, and answers. Pure.
 
-Belongs here: Tables 1 and 2 of the Scope of Data Sharing, in the spelling of its business rules
-(FirstName, LastName, BirthDate, CDSCode, CCCID, SSID). Pure. Does not belong here: who may ask, and
-who the student is.
+Belongs here: Tables 1 and 2 of the Scope of Data Sharing, with the names of its business rules
+(FirstName, LastName, BirthDate, CDSCode, CCCID, SSID). Does not belong here: which clients may
+send requests, and which student matches.
 
-Values are normalised by one rule: blanks around a value are trimmed, otherwise it is taken exactly
-as it is, so that a match is a match of all required fields, letter by letter. No message and no
-``repr`` of anything here holds a value: values are students' data.
+Values are normalised by one rule: blanks around a value are trimmed, and nothing else is changed.
+So a match is a match of all required fields, letter by letter. Values are students' data: no
+message and no ``repr`` of this module contains one.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ BLANKS = (
     "\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
-"""What is trimmed. Named one by one because Python, polars and DuckDB each trim something else."""
+"""The characters that are trimmed; listed because Python, polars and DuckDB each trim others."""
 
 NOT_IN_A_NAME = r"[\x00-\x1f\x7f-\x9f]"
-"""Control characters; a regular expression that Python and polars read alike."""
+"""Control characters, as a regular expression that means the same to Python and polars."""
 
 _NOT_TEXT = re.compile(NOT_IN_A_NAME + r"|[\ud800-\udfff]")
-"""JSON can spell halves of characters (surrogates), which no text holds."""
+"""Control characters, and surrogates: JSON can contain these halves of characters."""
 
 
-class Problem(StrEnum):
-    """What is wrong with a field."""
+class ProblemCode(StrEnum):
+    """The codes of what can be wrong with a field."""
 
     REQUIRED = "required"
     TYPE = "type"
@@ -45,8 +45,8 @@ class Problem(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """A member of a request: ``form`` is how it is written, in words; ``pattern`` the same."""
+class ContractField:
+    """A field of a request; ``form`` describes its format in words, ``pattern`` is its regex."""
 
     name: str
     description: str
@@ -57,7 +57,7 @@ class Field:
     is_date: bool = False
 
 
-SSID = Field(
+SSID = ContractField(
     "SSID",
     "Statewide Student Identifier, as the student gave it",
     10,
@@ -65,7 +65,7 @@ SSID = Field(
     form="10 digits",
     pattern="[0-9]{10}",
 )
-CCCID = Field(
+CCCID = ContractField(
     "CCCID",
     "California Community College identifier",
     # The contract says 7; a comment beside it says that the field already is 8 wide.
@@ -73,7 +73,7 @@ CCCID = Field(
     form="7 or 8 letters and digits",
     pattern="[A-Za-z0-9]{7,8}",
 )
-BIRTH_DATE = Field(
+BIRTH_DATE = ContractField(
     "BirthDate",
     "The student's date of birth",
     10,
@@ -84,10 +84,10 @@ BIRTH_DATE = Field(
 LOOKUP_FIELDS = (
     SSID,
     CCCID,
-    Field("FirstName", "The student's first name", 30),
-    Field("LastName", "The student's last name", 50),
+    ContractField("FirstName", "The student's first name", 30),
+    ContractField("LastName", "The student's last name", 50),
     BIRTH_DATE,
-    Field(
+    ContractField(
         "CDSCode",
         "High school of attendance: county-district-school code",
         14,
@@ -106,7 +106,7 @@ LOOKUP_ANSWER_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class LookupRequest:
-    """A look-up that meets the contract. ``repr`` tells nothing of it."""
+    """A look-up that meets the contract. Its ``repr`` shows no value."""
 
     first_name: str = field(repr=False)
     last_name: str = field(repr=False)
@@ -118,15 +118,15 @@ class LookupRequest:
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """A field and what is wrong with it; ``field`` is None for what has no field."""
+    """A problem of a field; ``field`` is None if the problem is not of one of the fields."""
 
     field: str | None
-    problem: Problem
+    problem: ProblemCode
     message: str
 
 
 class InvalidRequestError(Exception):
-    """A request that does not meet the contract."""
+    """A request does not meet the contract."""
 
     def __init__(self, problems: Sequence[FieldProblem], message: str = "") -> None:
         super().__init__(f"{len(problems)} problems")
@@ -135,7 +135,7 @@ class InvalidRequestError(Exception):
 
 
 def parse_lookup(body: bytes) -> LookupRequest:
-    """The look-up that a request's body asks for; raises InvalidRequestError."""
+    """Returns the look-up of a request's body; raises InvalidRequestError."""
     values = read_fields(body, LOOKUP_FIELDS)
     return LookupRequest(
         first_name=values["FirstName"],
@@ -147,29 +147,29 @@ def parse_lookup(body: bytes) -> LookupRequest:
     )
 
 
-def read_fields(body: bytes, fields: Sequence[Field]) -> dict[str, str]:
-    """The normalised values of a JSON object's members; blank and absent are both "".
+def read_fields(body: bytes, fields: Sequence[ContractField]) -> dict[str, str]:
+    """Returns the normalised values of a JSON object; "" for blank and absent fields.
 
     Raises InvalidRequestError, which names every bad field.
     """
-    members = _members(body)
+    members = _parse_members(body)
     known = {spec.name for spec in fields}
     problems = [
         problem
         for spec in fields
-        if (problem := _problem(spec, [value for name, value in members if name == spec.name]))
+        if (problem := _find_problem(spec, [value for name, value in members if name == spec.name]))
     ]
     if any(name not in known for name, _ in members):
-        # Named by nothing: the name of a member is as much the client's text as its value.
+        # The field is not named, because its name is the client's text, as its value is.
         message = "only the contract's fields may be sent"
-        problems.append(FieldProblem(None, Problem.UNEXPECTED, message))
+        problems.append(FieldProblem(None, ProblemCode.UNEXPECTED, message))
     if problems:
         raise InvalidRequestError(problems)
     values = dict(members)
-    return {spec.name: _trimmed(values.get(spec.name)) for spec in fields}
+    return {spec.name: _trim(values.get(spec.name)) for spec in fields}
 
 
-def _members(body: bytes) -> list[tuple[str, Any]]:
+def _parse_members(body: bytes) -> list[tuple[str, Any]]:
     try:
         parsed = json.loads(body.decode(), object_pairs_hook=_Members)
     except (ValueError, RecursionError):
@@ -180,32 +180,32 @@ def _members(body: bytes) -> list[tuple[str, Any]]:
 
 
 class _Members(list[tuple[str, Any]]):
-    """The members of a JSON object as they stand, repeated ones too."""
+    """The members of a JSON object, repeated ones included."""
 
 
-def _trimmed(value: str | None) -> str:
+def _trim(value: str | None) -> str:
     return (value or "").strip(BLANKS)
 
 
-def _problem(spec: Field, values: Sequence[Any]) -> FieldProblem | None:
+def _find_problem(spec: ContractField, values: Sequence[Any]) -> FieldProblem | None:
     if len(values) > 1:
-        return FieldProblem(spec.name, Problem.REPEATED, "give it once")
+        return FieldProblem(spec.name, ProblemCode.REPEATED, "give it once")
     value = values[0] if values else None
     if value is not None and not isinstance(value, str):
-        return FieldProblem(spec.name, Problem.TYPE, "write it as a string")
-    text = _trimmed(value)
+        return FieldProblem(spec.name, ProblemCode.TYPE, "write it as a string")
+    text = _trim(value)
     if not text:
-        missing = FieldProblem(spec.name, Problem.REQUIRED, "it must be given")
+        missing = FieldProblem(spec.name, ProblemCode.REQUIRED, "it must be given")
         return missing if spec.required else None
     if len(text) > spec.length:
         message = f"at most {spec.length} characters"
-        return FieldProblem(spec.name, Problem.LENGTH, message)
-    if not _well_formed(spec, text):
-        return FieldProblem(spec.name, Problem.FORMAT, f"write it as {spec.form}")
+        return FieldProblem(spec.name, ProblemCode.LENGTH, message)
+    if not _is_well_formed(spec, text):
+        return FieldProblem(spec.name, ProblemCode.FORMAT, f"write it as {spec.form}")
     return None
 
 
-def _well_formed(spec: Field, text: str) -> bool:
+def _is_well_formed(spec: ContractField, text: str) -> bool:
     if spec.pattern is None:
         return _NOT_TEXT.search(text) is None
     if re.fullmatch(spec.pattern, text) is None:
@@ -221,17 +221,17 @@ def _is_a_day(text: str) -> bool:
     return True
 
 
-def match_answer(ssid: str, cccid: str) -> dict[str, str]:
-    """Table 2."""
+def build_match_answer(ssid: str, cccid: str) -> dict[str, str]:
+    """Returns the answer of Table 2."""
     return {"SSID": ssid, "CCCID": cccid}
 
 
 NO_STUDENT_FOUND = {"error": "no_student_found", "message": "No student found"}
-"""The answer (HTTP 400) to every look-up without a match, whatever the reason."""
+"""The answer (HTTP 400) to every look-up without a match, for any reason."""
 
 
-def invalid_request_answer(error: InvalidRequestError) -> dict[str, Any]:
-    """The answer (HTTP 422) to a request that does not meet the contract."""
+def build_invalid_request_answer(error: InvalidRequestError) -> dict[str, Any]:
+    """Returns the answer (HTTP 422) to a request that does not meet the contract."""
     return {
         "error": "invalid_request",
         "message": error.message,
@@ -242,17 +242,17 @@ def invalid_request_answer(error: InvalidRequestError) -> dict[str, Any]:
     }
 
 
-def json_schema(fields: Sequence[Field]) -> Mapping[str, Any]:
-    """The fields as the OpenAPI page shows them."""
+def build_json_schema(fields: Sequence[ContractField]) -> Mapping[str, Any]:
+    """Returns the JSON schema of the fields, for the OpenAPI page."""
     return {
         "type": "object",
         "additionalProperties": False,
         "required": [spec.name for spec in fields if spec.required],
-        "properties": {spec.name: _property(spec) for spec in fields},
+        "properties": {spec.name: _build_property(spec) for spec in fields},
     }
 
 
-def _property(spec: Field) -> dict[str, Any]:
+def _build_property(spec: ContractField) -> dict[str, Any]:
     shown = {
         "type": "string",
         "maxLength": spec.length,

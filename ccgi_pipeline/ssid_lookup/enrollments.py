@@ -1,11 +1,11 @@
-"""Verification of enrollment: what the colleges' side sends back about students it was told of.
+"""Verifications of enrollment: what colleges report about students whose SSID they looked up.
 
-Belongs here: the record's fields, storing them so that sending twice is sending once, counting
-them. Does not belong here: matching students.
+Belongs here: the fields of a verification, storing it (a repeated one is stored once), and
+counting. Does not belong here: matching students.
 
-The seeds leave the record open ("data would come from the CCCCO MIS database"), so college and term
-are written as that database writes them: a college by its 3 digits (element GI01), a term as two
-digits of the year and one of the term (GI03).
+The sources leave the record open ("data would come from the CCCCO MIS database"), so college and
+term have the form of that database: 3 digits for a college (element GI01); two digits for the year
+and one for the term (GI03).
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from enum import StrEnum
 from pathlib import Path
 
 from ccgi_pipeline.encryption.sqlite import open_database, transaction
-from ccgi_pipeline.ssid_lookup.contract import CCCID, SSID, Field, read_fields
+from ccgi_pipeline.ssid_lookup.contract import CCCID, SSID, ContractField, read_fields
 from ccgi_pipeline.ssid_lookup.store import STUDENT_CCCID_TABLE
 
 
-class Status(StrEnum):
-    """What a college says of a student's enrollment."""
+class EnrollmentStatus(StrEnum):
+    """The status of a student's enrollment that a college reports."""
 
     ENROLLED = "enrolled"
     NOT_ENROLLED = "not_enrolled"
     WITHDRAWN = "withdrawn"
 
 
-class Fate(StrEnum):
-    """What became of a verification; for the operator."""
+class VerificationFate(StrEnum):
+    """What became of a verification, for the operator's log."""
 
     INSERTED = "inserted"
     UPDATED = "updated"
@@ -40,24 +40,26 @@ class Fate(StrEnum):
 ENROLLMENT_FIELDS = (
     CCCID,
     replace(SSID, description="Statewide Student Identifier, as looked up", required=True),
-    Field("College", "MIS code of the college (GI01)", 3, form="3 digits", pattern="[0-9]{3}"),
-    Field(
+    ContractField(
+        "College", "MIS code of the college (GI01)", 3, form="3 digits", pattern="[0-9]{3}"
+    ),
+    ContractField(
         "Term",
         "MIS identifier of the term (GI03): two digits of the year, one of the term",
         3,
         form="3 digits",
         pattern="[0-9]{3}",
     ),
-    Field(
+    ContractField(
         "Status",
         "The student's enrollment",
         12,
-        form=" or ".join(Status),
-        pattern=f"({'|'.join(Status)})",
+        form=" or ".join(EnrollmentStatus),
+        pattern=f"({'|'.join(EnrollmentStatus)})",
     ),
-    Field(
+    ContractField(
         "Date",
-        "Since when the status holds",
+        "The day from which the status holds",
         10,
         form="YYYY-MM-DD, a day of the calendar",
         pattern="[0-9]{4}-[0-9]{2}-[0-9]{2}",
@@ -66,7 +68,7 @@ ENROLLMENT_FIELDS = (
 )
 
 STORED = {"result": "stored"}
-"""The answer to every good verification, new or known."""
+"""The answer to every valid verification, new or repeated."""
 
 _SCHEMA = f"""
     {STUDENT_CCCID_TABLE}
@@ -79,8 +81,8 @@ _SCHEMA = f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Enrollment:
-    """One student at one college in one term. ``repr`` does not tell who."""
+class EnrollmentVerification:
+    """One student at one college in one term. Its ``repr`` does not show the student."""
 
     cccid: str = field(repr=False)
     ssid: str = field(repr=False)
@@ -92,7 +94,7 @@ class Enrollment:
 
 @dataclass(frozen=True, slots=True)
 class EnrollmentCount:
-    """A line of the report; ``looked_up``: for how many the look-up had given that SSID."""
+    """A line of the report; ``looked_up`` counts students whose SSID the look-up returned."""
 
     college: str
     term: str
@@ -101,44 +103,44 @@ class EnrollmentCount:
     looked_up: int
 
 
-def parse_enrollment(body: bytes) -> Enrollment:
-    """The verification that a request's body makes; raises InvalidRequestError."""
-    return Enrollment(*read_fields(body, ENROLLMENT_FIELDS).values())
+def parse_enrollment(body: bytes) -> EnrollmentVerification:
+    """Returns the verification of a request's body; raises InvalidRequestError."""
+    return EnrollmentVerification(*read_fields(body, ENROLLMENT_FIELDS).values())
 
 
-class Enrollments:
+class EnrollmentStore:
     """The verifications in ``exchange.sqlite``, beside the CCCIDs of matched students."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
-        # FULL: the client was told that it is stored and will not send it again.
+        # FULL: the client gets the answer "stored" and does not send it again.
         self._database = open_database(folder / "exchange.sqlite", _SCHEMA, "FULL")
         self._clock = clock
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         self._database.close()
 
-    def store(self, enrollments: Sequence[Enrollment]) -> list[Fate]:
-        """Stores verifications; of several about the same enrollment, the last one stands."""
+    def store(self, enrollments: Sequence[EnrollmentVerification]) -> list[VerificationFate]:
+        """Stores verifications; of several about one enrollment the last one is kept."""
         with transaction(self._database):
             return [self._store_one(enrollment) for enrollment in enrollments]
 
-    def _store_one(self, enrollment: Enrollment) -> Fate:
+    def _store_one(self, enrollment: EnrollmentVerification) -> VerificationFate:
         known = self._database.execute(
             "SELECT status, date FROM enrollment "
             "WHERE cccid = ? AND ssid = ? AND college = ? AND term = ?",
             astuple(enrollment)[:4],
         ).fetchone()
         if known == (enrollment.status, enrollment.date):
-            return Fate.UNCHANGED
+            return VerificationFate.UNCHANGED
         self._database.execute(
             "INSERT OR REPLACE INTO enrollment VALUES (?, ?, ?, ?, ?, ?, ?)",
             (*astuple(enrollment), self._clock()),
         )
-        return Fate.UPDATED if known else Fate.INSERTED
+        return VerificationFate.UPDATED if known else VerificationFate.INSERTED
 
-    def counts(self) -> list[EnrollmentCount]:
-        """The report: students by college, term and status."""
+    def count_by_status(self) -> list[EnrollmentCount]:
+        """Counts students by college, term and status."""
         rows = self._database.execute(
             """
             SELECT college, term, status, count(*), count(student_cccid.cccid)

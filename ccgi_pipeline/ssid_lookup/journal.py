@@ -1,8 +1,8 @@
-"""The service's two logs: who asked when and how it went. No value of a student is in them.
+"""The two logs of the service: the access log and the operator's log. They hold no student's data.
 
-Belongs here: what a line of each log holds, and writing it. Does not belong here: deciding what
-happened. Nothing of the service goes through Python's logging: what is not named here cannot get
-into a log by way of a message, a header or an address.
+Belongs here: the fields of each log, and writing a line. Does not belong here: deciding what
+happened. The service does not use Python's logging, so nothing but these fields can get into a log
+with a message, a header or an address.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from ccgi_pipeline.encryption.sqlite import OWNER_ONLY
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Any other word in the place of a method is the sender's text."""
+"""The methods that are logged by name; any other word is the sender's text."""
 
 _OTHER = "other"
 
@@ -32,10 +32,10 @@ class Journal:
         self._access, self._operator = folder / "access.jsonl", folder / "operator.jsonl"
         self._paths, self._clock = paths, clock
 
-    def access(
+    def record_access(
         self, method: str, path: str, status: int, seconds: float, client_id: str | None
     ) -> None:
-        """A request was answered. A path that is none of ours is the sender's text: not told."""
+        """Records a response; an unknown path is the sender's text and is logged as "other"."""
         self._write(
             self._access,
             {
@@ -47,15 +47,17 @@ class Journal:
             },
         )
 
-    def outcome(self, client_id: str | None, what: str, outcome: str, reason: str | None) -> None:
-        """What came of a request, in codes: for the operator alone."""
-        told = {"client": client_id, "what": what, "outcome": outcome, "reason": reason}
-        self._write(self._operator, told)
+    def record_outcome(
+        self, client_id: str | None, what: str, outcome: str, reason: str | None
+    ) -> None:
+        """Records the outcome of a request, in codes, for the operator."""
+        line = {"client": client_id, "what": what, "outcome": outcome, "reason": reason}
+        self._write(self._operator, line)
 
     def _write(self, file: Path, line: Mapping[str, object]) -> None:
-        """Appends with one write, so that workers' lines never mix.
+        """Appends a line with one write, so that the lines of workers never mix.
 
-        The file is opened each time (8 microseconds): it may be rotated away at any moment.
+        The file is opened each time (8 microseconds), because log rotation may replace it.
         """
         at = datetime.fromtimestamp(self._clock(), tz=UTC).isoformat(timespec="milliseconds")
         text = json.dumps({"at": at, **line}) + "\n"

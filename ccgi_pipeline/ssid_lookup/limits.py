@@ -1,11 +1,11 @@
-"""The rate limit: so many requests of one client in any rolling hour, and never one more.
+"""The rate limit: a number of requests of one client in any rolling hour, never exceeded.
 
-Belongs here: granting and refusing, exact over all workers and restarts, and the headers that tell
-a client where it stands. Does not belong here: which requests count.
+Belongs here: granting and refusing requests, exactly over all workers and restarts, and the headers
+about the limit. Does not belong here: which requests count.
 
-Each grant of the last hour is a row. A client may ask if it has fewer of them than its limit, so no
-hour, wherever it begins, holds more. All is decided inside one transaction that no other worker can
-enter; times never go back within a client, so that counting is one subtraction.
+Each grant of the last hour is a row. A request is granted if the client has fewer rows than its
+limit, so no hour has more, whenever it begins. The decision is one transaction, which excludes
+other workers. The times of a client's grants never decrease, so that counting is one subtraction.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _SCHEMA = """
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
-    """The answer to a client that asks: ``seconds`` until it may ask once more than now."""
+class RateDecision:
+    """The decision about a request; ``seconds``: until the client has one more request than now."""
 
     granted: bool
     limit: int
@@ -41,47 +41,51 @@ class Ruling:
 
 
 class Limiter:
-    """The limit as ``limits.sqlite`` keeps it, shared by all workers."""
+    """The limit of all clients in ``limits.sqlite``, shared by all workers."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
-        # NORMAL: a power failure may give back the last few grants, never a restart.
+        # NORMAL: a power failure may lose the last few grants, a restart loses none.
         self._database = open_database(folder / "limits.sqlite", _SCHEMA, "NORMAL")
         self._clock = clock
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         self._database.close()
 
-    def ask(self, client_id: str, limit: int) -> Ruling:
-        """Grants one request, or says how long to wait. A refused request is not counted."""
+    def request(self, client_id: str, limit: int) -> RateDecision:
+        """Grants one request, or tells how long to wait. A refused request is not counted."""
         with transaction(self._database):
-            # Read inside, so that times come in the order of the grants.
+            # Read inside the transaction, so that times have the order of the grants.
             now = int(self._clock() * _MICROSECONDS)
-            self._forget_ended(client_id, now)
-            first, last = self._ends(client_id)
+            self._delete_ended(client_id, now)
+            first, last = self._find_first_and_last(client_id)
             used = last[1] - first[1] + 1 if first and last else 0
             if used < limit:
-                # A clock that was set back does not bring back what was used.
+                # A clock that was set back gives no requests back.
                 at = max(now, last[0]) if last else now
                 self._grant(client_id, at, last[1] + 1 if last else 0)
                 opens = first[0] if first else at
-                return Ruling(
+                return RateDecision(
                     granted=True,
                     limit=limit,
                     remaining=limit - used - 1,
-                    seconds=_until(opens, now),
+                    seconds=_seconds_until_ended(opens, now),
                 )
-            opens = self._nth(client_id, used - limit)
-            return Ruling(granted=False, limit=limit, remaining=0, seconds=_until(opens, now))
+            opens = self._find_grant_time(client_id, used - limit)
+            return RateDecision(
+                granted=False, limit=limit, remaining=0, seconds=_seconds_until_ended(opens, now)
+            )
 
-    def _forget_ended(self, client_id: str, now: int) -> None:
+    def _delete_ended(self, client_id: str, now: int) -> None:
         self._database.execute(
             "DELETE FROM grants WHERE client_id = ? AND at <= ?",
             (client_id, now - HOUR * _MICROSECONDS),
         )
 
-    def _ends(self, client_id: str) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
-        """The first and the last grant of the last hour: time and number."""
+    def _find_first_and_last(
+        self, client_id: str
+    ) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+        """Returns time and number of the first and the last grant of the last hour."""
         first = self._database.execute(
             "SELECT at, number FROM grants WHERE client_id = ? ORDER BY at, number LIMIT 1",
             (client_id,),
@@ -96,10 +100,10 @@ class Limiter:
     def _grant(self, client_id: str, at: int, number: int) -> None:
         self._database.execute("INSERT INTO grants VALUES (?, ?, ?)", (client_id, at, number))
 
-    def _nth(self, client_id: str, place: int) -> int:
-        """The time of the grant whose end lets the client ask again.
+    def _find_grant_time(self, client_id: str, place: int) -> int:
+        """Returns the time of the grant whose end allows the client a request again.
 
-        ``place`` is 0, the first one, unless the limit was made smaller in the last hour.
+        ``place`` is 0, the first grant, unless the limit was lowered in the last hour.
         """
         row = self._database.execute(
             "SELECT at FROM grants WHERE client_id = ? ORDER BY at, number LIMIT 1 OFFSET ?",
@@ -108,15 +112,15 @@ class Limiter:
         return int(row[0])
 
 
-def _until(granted_at: int, now: int) -> int:
-    """Whole seconds until a grant is an hour old; rounded up, so that waiting them is enough."""
+def _seconds_until_ended(granted_at: int, now: int) -> int:
+    """Returns the seconds until a grant is an hour old, rounded up to whole ones."""
     return math.ceil((granted_at - now) / _MICROSECONDS + HOUR)
 
 
-def headers(ruling: Ruling) -> dict[str, str]:
-    """What a client is told, as draft-ietf-httpapi-ratelimit-headers (-10 and later) spells it."""
-    told = {
-        "RateLimit-Policy": f'"hour";q={ruling.limit};w={HOUR}',
-        "RateLimit": f'"hour";r={ruling.remaining};t={ruling.seconds}',
+def build_rate_headers(decision: RateDecision) -> dict[str, str]:
+    """Returns the headers of draft-ietf-httpapi-ratelimit-headers (-10 and later)."""
+    headers = {
+        "RateLimit-Policy": f'"hour";q={decision.limit};w={HOUR}',
+        "RateLimit": f'"hour";r={decision.remaining};t={decision.seconds}',
     }
-    return told if ruling.granted else {**told, "Retry-After": str(ruling.seconds)}
+    return headers if decision.granted else {**headers, "Retry-After": str(decision.seconds)}

@@ -1,7 +1,7 @@
-"""Starting and stopping the service.
+"""The server: starts and stops the service.
 
-Belongs here: uvicorn, TLS, worker processes, a certificate for the demo. Does not belong here: what
-the service answers.
+Belongs here: uvicorn, TLS, worker processes, a certificate for the demo. Does not belong here: the
+service's answers (``service``).
 """
 
 from __future__ import annotations
@@ -22,47 +22,50 @@ from uvicorn.supervisors import Multiprocess
 
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.encryption.sqlite import OWNER_ONLY
-from ccgi_pipeline.ssid_lookup.service import Rooms, Settings, create_app
+from ccgi_pipeline.ssid_lookup.service import ServiceResources, ServiceSettings, create_app
 
 _STOP_SECONDS = 5
-"""How long requests under way may take once the service is told to stop."""
+"""How long requests under way may take when the service stops."""
 
 _DEMO_CERTIFICATE_DAYS = 30
 
 
 class InsecureError(PermanentError):
-    """Students' data would go over a network in the clear."""
+    """Students' data would go over a network without encryption."""
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
-    """The files that TLS needs."""
+class TlsFiles:
+    """The files with the server's certificate and key."""
 
     certificate: Path
     key: Path
 
 
 def serve(
-    settings: Settings,
+    settings: ServiceSettings,
     host: str,
     port: int,
     *,
-    certificate: Certificate | None = None,
+    certificate: TlsFiles | None = None,
     plain_http: bool = False,
     workers: int = 1,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, and then lets requests under way come to their end.
+    """Serves until SIGTERM or SIGINT, then finishes the requests under way.
 
-    Raises InsecureError without a certificate, unless ``plain_http`` is asked for and ``host`` is
-    this machine alone.
+    Raises InsecureError without a certificate, unless ``plain_http`` is set and ``host`` is the
+    loopback.
     """
     if certificate is None and not (plain_http and _is_loopback(host)):
-        msg = "a certificate is needed: plain HTTP is for loopback alone, and must be asked for"
+        msg = (
+            "a certificate is needed: plain HTTP is allowed only on the loopback, and only if it "
+            "is asked for"
+        )
         raise InsecureError(msg)
-    # Once before there are workers, so that what cannot be opened is told here.
-    Rooms(settings).close()
+    # Opened once before the workers start, so that a file that cannot be opened is reported here.
+    ServiceResources(settings).close()
     config = uvicorn.Config(
-        # Workers make an app of their own each; what makes it must survive being pickled.
+        # Each worker makes its own app with this function, which must be picklable.
         partial(create_app, settings),
         factory=True,
         host=host,
@@ -70,10 +73,10 @@ def serve(
         workers=workers,
         ssl_certfile=certificate.certificate if certificate else None,
         ssl_keyfile=certificate.key if certificate else None,
-        # The service keeps its own logs; an address may hold what a sender should not have sent.
+        # The service writes its own logs, because an address may contain students' data.
         access_log=False,
         log_level="warning",
-        # Whoever stands between may not tell us what the scheme was.
+        # A proxy's headers are not trusted.
         proxy_headers=False,
         server_header=False,
         ws="none",
@@ -93,19 +96,19 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def self_signed(folder: Path) -> Certificate:
-    """A certificate of its own making for this machine, for a demo; used again while it lasts."""
-    made = Certificate(folder / "demo_certificate.pem", folder / "demo_key.pem")
-    if not _lasts(made.certificate):
+def make_self_signed(folder: Path) -> TlsFiles:
+    """Makes a self-signed certificate of this machine for a demo, or returns one that is valid."""
+    made = TlsFiles(folder / "demo_certificate.pem", folder / "demo_key.pem")
+    if not _is_valid(made.certificate):
         folder.mkdir(parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
-        _write_owner_only(made.key, _pem(key))
-        certificate = _signed(key, datetime.now(tz=UTC))
+        _write_owner_only(made.key, _encode_key(key))
+        certificate = _sign_certificate(key, datetime.now(tz=UTC))
         _write_owner_only(made.certificate, certificate.public_bytes(serialization.Encoding.PEM))
     return made
 
 
-def _lasts(certificate: Path) -> bool:
+def _is_valid(certificate: Path) -> bool:
     if not certificate.exists():
         return False
     ends = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
@@ -118,7 +121,7 @@ def _write_owner_only(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _encode_key(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -126,7 +129,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _signed(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
+def _sign_certificate(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     names = [
         x509.DNSName("localhost"),
@@ -142,7 +145,7 @@ def _signed(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
         .not_valid_before(now - timedelta(minutes=5))
         .not_valid_after(now + timedelta(days=_DEMO_CERTIFICATE_DAYS))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        # Clients may be given this very certificate as the one authority they trust.
+        # A client can use this certificate itself as its trusted authority.
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )

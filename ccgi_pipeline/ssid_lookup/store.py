@@ -1,22 +1,22 @@
-"""The identity store: which student has these names, this birth date and this school.
+"""The identity store: finds the student with given names, birth date and school.
 
-Belongs here: the index of identities, how it is loaded and asked; the CCCIDs that became known
-with matches. Does not belong here: what a request must look like (contract), who may ask.
+Belongs here: the index of identities, loading and reading it; the CCCIDs of matched students. Does
+not belong here: the fields of a request (``contract``), and which clients may send one.
 
-The index is one SQLite file, read only, that holds no name and no birth date: a table without rowid
-whose key of 16 bytes is
+The index is one read-only SQLite file without names or birth dates: a table without rowid whose key
+of 16 bytes is
 
 * 10 bytes of a SHA-256 of first name, last name and birth date. That two of 12.7 million people
   share them by chance has a probability of 1 in 15 billion;
-* 6 bytes that are the CDS code itself, as a number. So the schools of one person stand side by
-  side, and "the same person at another school" is asked of the same index.
+* 6 bytes with the CDS code as a number. So the schools of one person are neighbours in the table,
+  and the same index finds the same person at another school.
 
-A key with two SSIDs is two students whom the required fields do not tell apart.
+A key with two SSIDs belongs to two students whom the required fields cannot tell apart.
 
-In an encrypted folder it is one of SQLCipher's files, opened with the folder's key.
+In an encrypted folder SQLCipher encrypts the index with the folder's key.
 
-Names in an alias stand in the same table under digests of their own. They never match; they only
-let the operator know why a look-up missed.
+Aliases are in the same table with digests of their own. They never match; they only tell the
+operator why a look-up found nobody.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ IDENTITY_SCHEMA = pl.Schema(
 """One row for each student and each school of enrollment."""
 
 _FORMAT = 1
-"""Written into the file: an index of another format is not read."""
+"""The format of the index, which is written into it; another format is not read."""
 
 _TABLE = """
     CREATE TABLE identity (
@@ -70,22 +70,22 @@ _TABLE = """
 _PERSON_BYTES = 10
 _SCHOOL_BYTES = 6  # 10^14 CDS codes need 47 bits
 _LEGAL, _ALIAS = "legal", "alias"
-_SEPARATOR = "\x1f"  # it can stand in no name
+_SEPARATOR = "\x1f"  # no name can contain it
 
 _MEMORY = "1GB"
-"""What DuckDB may take for digests and sorting; beyond that it goes to disk, beside the index."""
+"""DuckDB's memory for digests and sorting; beyond that it spills into the folder of the index."""
 
 
 class NoIdentitiesError(PermanentError):
-    """No index stands yet: load identities first."""
+    """There is no index yet: load identities first."""
 
 
 class StoreBusyError(TransientError):
     """Another process is loading identities."""
 
 
-class Miss(StrEnum):
-    """Why a look-up found no student; for the operator, never for the client."""
+class MissReason(StrEnum):
+    """Why a look-up found no student, for the operator and never for the client."""
 
     AMBIGUOUS = "ambiguous"
     BIRTH_DAY_MONTH_SWAPPED = "birth_day_month_swapped"
@@ -96,9 +96,9 @@ class Miss(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LoadSummary:
-    """What a load made: ``unusable`` lines can be nobody's match and are left out.
+    """The result of a load; ``unusable`` lines can match no request and are left out.
 
-    ``keys``: what stands in the index, alias names included.
+    ``keys`` counts the entries of the index, aliases included.
     """
 
     lines: int
@@ -112,21 +112,21 @@ class LoadSummary:
 def load_identities(
     folder: Path, frames: Iterable[pl.DataFrame], *, threads: int | None = None
 ) -> LoadSummary:
-    """Makes a new index of all identities and puts it in the place of the old one.
+    """Makes a new index of all identities and replaces the old one by it.
 
-    The old index serves until the new one stands; a load that is killed leaves it whole.
+    The old index is used until the new one is complete, also if the load is killed.
     """
     started = time.monotonic()
     keys = load_keys(folder, make=True)
-    with _only_loader(folder) as scratch:
+    with _loading_folder(folder) as scratch:
         made = scratch / "identities.sqlite"
         step = ProgressCounter("identities", 3)
-        with closing(_sorter(scratch, threads)) as sorter:
-            lines, unusable = _stage(sorter, frames)
+        with closing(_open_sorter(scratch, threads)) as sorter:
+            lines, unusable = _stage_identities(sorter, frames)
             step.advance()
             _write_index(sorter, made, keys, lines, unusable)
         step.advance()
-        count = _count(made, keys)
+        count = _count_keys(made, keys)
         _publish(made, _index_path(folder))
         step.advance()
     size = _index_path(folder).stat().st_size
@@ -138,14 +138,16 @@ def _index_path(folder: Path) -> Path:
 
 
 @contextmanager
-def _only_loader(folder: Path) -> Iterator[Path]:
-    """A clean folder to load in, for one process at a time; what a killed load left goes."""
+def _loading_folder(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder to load in to one process at a time; removes a killed load's files."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "identities.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            msg = f"another process is loading identities into {folder}"
+            msg = (
+                f"another process is loading identities into {folder}: try again when it has ended"
+            )
             raise StoreBusyError(msg) from None
         scratch = folder / "loading"
         shutil.rmtree(scratch, ignore_errors=True)
@@ -156,7 +158,7 @@ def _only_loader(folder: Path) -> Iterator[Path]:
             shutil.rmtree(scratch)
 
 
-def _sorter(scratch: Path, threads: int | None) -> duckdb.DuckDBPyConnection:
+def _open_sorter(scratch: Path, threads: int | None) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         config={
             "memory_limit": _MEMORY,
@@ -171,20 +173,22 @@ def _sorter(scratch: Path, threads: int | None) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _stage(sorter: duckdb.DuckDBPyConnection, frames: Iterable[pl.DataFrame]) -> tuple[int, int]:
-    """Digests of all identities; returns how many lines there were and how many are unusable."""
+def _stage_identities(
+    sorter: duckdb.DuckDBPyConnection, frames: Iterable[pl.DataFrame]
+) -> tuple[int, int]:
+    """Stages the digests of all identities; returns the numbers of lines and of unusable lines."""
     lines = unusable = 0
     for frame in frames:
-        usable = _usable(frame)
+        usable = _select_usable(frame)
         lines += frame.height
         unusable += frame.height - usable.height
         _stage_keys(sorter, usable, _LEGAL)
-        _stage_keys(sorter, _alias_names(usable), _ALIAS)
+        _stage_keys(sorter, _add_alias_names(usable), _ALIAS)
     return lines, unusable
 
 
-def _usable(frame: pl.DataFrame) -> pl.DataFrame:
-    """The lines that a request could fit, normalised as requests are; aliases blank or not."""
+def _select_usable(frame: pl.DataFrame) -> pl.DataFrame:
+    """Returns the lines that a request can match, normalised as requests are."""
     names = ["FirstName", "LastName", "AliasFirstName", "AliasLastName"]
     texts = pl.col("SSID", "CDSCode", *names).str.strip_chars(BLANKS).fill_null("")
     return (
@@ -202,8 +206,8 @@ def _usable(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _alias_names(usable: pl.DataFrame) -> pl.DataFrame:
-    """Every way to name a student by an alias: alias first name, alias last name, both."""
+def _add_alias_names(usable: pl.DataFrame) -> pl.DataFrame:
+    """Returns the names with an alias: as first name, as last name, and as both."""
     first, last = pl.col("AliasFirstName"), pl.col("AliasLastName")
     aliased = usable.filter((first != "") | (last != ""))
     return pl.concat(
@@ -216,7 +220,7 @@ def _alias_names(usable: pl.DataFrame) -> pl.DataFrame:
 
 
 def _stage_keys(sorter: duckdb.DuckDBPyConnection, people: pl.DataFrame, kind: str) -> None:
-    """The same digest as ``_person`` makes, of all lines at once."""
+    """Stages the digests that ``_hash_person`` makes, for all lines at once."""
     if people.is_empty():
         return
     sorter.register("people", people.to_arrow())
@@ -240,7 +244,7 @@ def _stage_keys(sorter: duckdb.DuckDBPyConnection, people: pl.DataFrame, kind: s
 def _write_index(
     sorter: duckdb.DuckDBPyConnection, made: Path, keys: Keys | None, lines: int, unusable: int
 ) -> None:
-    """Writes in the order of the keys, so that each page of the file is written once."""
+    """Writes the index in the order of its keys, so that each page of the file is written once."""
     os.close(os.open(made, os.O_CREAT | os.O_WRONLY, OWNER_ONLY))
     with closing(connect(made, keys)) as index:
         index.executescript(_TABLE)
@@ -250,14 +254,14 @@ def _write_index(
         if keys is not None:
             _write_encrypted(sorter, index)
             return
-    # DuckDB binds no values here; a path is our own, and its quotes are doubled.
+    # DuckDB cannot bind a value here. The path is the pipeline's own, and its quotes are doubled.
     sorter.execute(f"ATTACH '{str(made).replace(chr(39), chr(39) * 2)}' AS made (TYPE sqlite)")
     sorter.execute("INSERT INTO made.identity SELECT key, ssid FROM staged ORDER BY key, ssid")
     sorter.execute("DETACH made")
 
 
 def _write_encrypted(sorter: duckdb.DuckDBPyConnection, index: sqlite3.Connection) -> None:
-    """The same through SQLCipher: DuckDB cannot write its files."""
+    """Writes the rows through SQLCipher, whose files DuckDB cannot write."""
     sorted_keys = sorter.execute("SELECT key, ssid FROM staged ORDER BY key, ssid")
     while rows := sorted_keys.fetchmany(_ROWS_AT_ONCE):
         index.executemany("INSERT INTO identity VALUES (?, ?)", rows)
@@ -267,13 +271,13 @@ def _write_encrypted(sorter: duckdb.DuckDBPyConnection, index: sqlite3.Connectio
 _ROWS_AT_ONCE = 100_000
 
 
-def _count(made: Path, keys: Keys | None) -> int:
+def _count_keys(made: Path, keys: Keys | None) -> int:
     with closing(connect(made, keys)) as index:
         return int(index.execute("SELECT count(*) FROM identity").fetchone()[0])
 
 
 def _publish(made: Path, index: Path) -> None:
-    """Renames, once all bytes are on the disk."""
+    """Replaces the index by the new file after all its bytes are on the disk."""
     for path in (made, made.parent):
         _flush(path)
     made.rename(index)
@@ -289,7 +293,7 @@ def _flush(path: Path) -> None:
 
 
 class IdentityStore:
-    """Answers look-ups from the newest index; a new one is noticed with the next look-up."""
+    """Finds students in the newest index; a new index is used from the next look-up on."""
 
     def __init__(self, folder: Path) -> None:
         self._path = _index_path(folder)
@@ -297,42 +301,43 @@ class IdentityStore:
         self._index: sqlite3.Connection | None = None
 
     def close(self) -> None:
-        """Lets go of the index."""
+        """Closes the index."""
         if self._index is not None:
             self._index.close()
         self._index = self._stamp = None
 
-    def stands(self) -> bool:
-        """Whether an index has been loaded."""
+    def is_loaded(self) -> bool:
+        """Tells whether there is an index."""
         return self._path.exists()
 
     def look_up(self, request: LookupRequest) -> str | None:
-        """The SSID of the one student whom the request fits."""
-        key = _key(_LEGAL, request)
-        return _chosen(_ssids(self._current(), key), request.ssid)
+        """Returns the SSID of the one student that the request matches, or None."""
+        key = _build_key(_LEGAL, request)
+        return _choose_ssid(_find_ssids(self._open_current(), key), request.ssid)
 
     def look_up_many(self, requests: Sequence[LookupRequest]) -> list[str | None]:
-        """The same for many requests, asked in the order of the index."""
-        index = self._current()
-        keys = [_key(_LEGAL, request) for request in requests]
-        found = {key: _ssids(index, key) for key in sorted(set(keys))}
+        """Looks up many requests, in the order of the index."""
+        index = self._open_current()
+        keys = [_build_key(_LEGAL, request) for request in requests]
+        found = {key: _find_ssids(index, key) for key in sorted(set(keys))}
         return [
-            _chosen(found[key], request.ssid) for key, request in zip(keys, requests, strict=True)
+            _choose_ssid(found[key], request.ssid)
+            for key, request in zip(keys, requests, strict=True)
         ]
 
-    def why_missed(self, request: LookupRequest) -> Miss:
-        """Why a look-up found nobody. Asks the same questions whatever the answers are."""
-        index = self._current()
+    def explain_miss(self, request: LookupRequest) -> MissReason:
+        """Returns why a look-up found nobody; it always runs the same queries."""
+        index = self._open_current()
         fits = {
-            Miss.AMBIGUOUS: bool(_ssids(index, _key(_LEGAL, request))),
-            Miss.BIRTH_DAY_MONTH_SWAPPED: _is_known_swapped(index, request),
-            Miss.OTHER_SCHOOL: _is_known_elsewhere(index, request),
-            Miss.ALIAS: bool(_ssids(index, _key(_ALIAS, request))),
+            MissReason.AMBIGUOUS: bool(_find_ssids(index, _build_key(_LEGAL, request))),
+            MissReason.BIRTH_DAY_MONTH_SWAPPED: _is_known_swapped(index, request),
+            MissReason.OTHER_SCHOOL: _is_known_elsewhere(index, request),
+            MissReason.ALIAS: bool(_find_ssids(index, _build_key(_ALIAS, request))),
         }
-        return next((reason for reason, holds in fits.items() if holds), Miss.UNKNOWN)
+        return next((reason for reason, holds in fits.items() if holds), MissReason.UNKNOWN)
 
-    def _current(self) -> sqlite3.Connection:
-        """The index that stands now, opened again if it is another file than the one before."""
+    def _open_current(self) -> sqlite3.Connection:
+        """Returns the present index; opens it again if the file was replaced."""
         try:
             status = self._path.stat()
         except FileNotFoundError:
@@ -341,47 +346,47 @@ class IdentityStore:
         stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
         if self._index is None or stamp != self._stamp:
             self.close()
-            self._index, self._stamp = _opened(self._path), stamp
+            self._index, self._stamp = _open_index(self._path), stamp
         return self._index
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """Opens an index. It never changes (a new one is a new file), so nothing is ever locked."""
+def _open_index(path: Path) -> sqlite3.Connection:
+    """Opens an index. It needs no locks, because a new index is a new file."""
     uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
     index = connect(uri, load_keys(path.parent), uri=True, check_same_thread=False)
     if index.execute("PRAGMA user_version").fetchone() != (_FORMAT,):
         index.close()
         msg = "the index of identities has another format: load the identities again"
         raise PermanentError(msg)
-    # Pages are read where the operating system has them; all of the file, whatever its size.
+    # The whole file is mapped into memory, whatever its size.
     index.execute(f"PRAGMA mmap_size = {1 << 36}")
     return index
 
 
-def _person(kind: str, first_name: str, last_name: str, birth_date: str) -> bytes:
+def _hash_person(kind: str, first_name: str, last_name: str, birth_date: str) -> bytes:
     text = _SEPARATOR.join((kind, first_name, last_name, birth_date))
     return hashlib.sha256(text.encode()).digest()[:_PERSON_BYTES]
 
 
-def _school(cds_code: str) -> bytes:
+def _encode_school(cds_code: str) -> bytes:
     return int(cds_code).to_bytes(_SCHOOL_BYTES, "big")
 
 
-def _key(kind: str, request: LookupRequest) -> bytes:
-    person = _person(kind, request.first_name, request.last_name, request.birth_date)
-    return person + _school(request.cds_code)
+def _build_key(kind: str, request: LookupRequest) -> bytes:
+    person = _hash_person(kind, request.first_name, request.last_name, request.birth_date)
+    return person + _encode_school(request.cds_code)
 
 
-def _ssids(index: sqlite3.Connection, key: bytes) -> list[int]:
+def _find_ssids(index: sqlite3.Connection, key: bytes) -> list[int]:
     rows = index.execute("SELECT ssid FROM identity WHERE key = ?", (key,)).fetchall()
     return [ssid for (ssid,) in rows]
 
 
-def _chosen(ssids: list[int], supplied: str | None) -> str | None:
-    """The one student; of several, the one whose SSID was supplied.
+def _choose_ssid(ssids: list[int], supplied: str | None) -> str | None:
+    """Returns the SSID of the one student; of several, the one with the supplied SSID.
 
-    The match is on the required fields. A supplied SSID is optional, what a student remembers of
-    it: it decides between students, and does not undo a match on all that is required.
+    The match is on the required fields. The optional SSID, which a student may remember wrongly,
+    only decides between several students.
     """
     if len(ssids) > 1 and supplied is not None:
         ssids = [ssid for ssid in ssids if ssid == int(supplied)]
@@ -389,15 +394,15 @@ def _chosen(ssids: list[int], supplied: str | None) -> str | None:
 
 
 def _is_known_swapped(index: sqlite3.Connection, request: LookupRequest) -> bool:
-    """Whether the birth date with day and month exchanged fits. An impossible date fits nobody."""
+    """Tells whether the request matches with day and month of the birth date exchanged."""
     year, month, day = request.birth_date.split("-")
-    person = _person(_LEGAL, request.first_name, request.last_name, f"{year}-{day}-{month}")
-    return bool(_ssids(index, person + _school(request.cds_code)))
+    person = _hash_person(_LEGAL, request.first_name, request.last_name, f"{year}-{day}-{month}")
+    return bool(_find_ssids(index, person + _encode_school(request.cds_code)))
 
 
 def _is_known_elsewhere(index: sqlite3.Connection, request: LookupRequest) -> bool:
-    """Whether the person is known at any school."""
-    person = _person(_LEGAL, request.first_name, request.last_name, request.birth_date)
+    """Tells whether the person is known at any school."""
+    person = _hash_person(_LEGAL, request.first_name, request.last_name, request.birth_date)
     row = index.execute(
         "SELECT 1 FROM identity WHERE key BETWEEN ? AND ? LIMIT 1",
         (person + bytes(_SCHOOL_BYTES), person + b"\xff" * _SCHOOL_BYTES),
@@ -413,21 +418,21 @@ STUDENT_CCCID_TABLE = """
 """
 
 
-class Exchange:
-    """The CCCIDs that are stored with students: kept apart, so that a reload keeps them."""
+class CccidStore:
+    """The CCCIDs of matched students, in a file of their own, so that a new index keeps them."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
-        # FULL: the client was told of the match and will not ask again.
+        # FULL: the client has the match and does not send the request again.
         self._database = open_database(folder / "exchange.sqlite", STUDENT_CCCID_TABLE, "FULL")
         self._clock = clock
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         self._database.close()
 
-    def remember(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
-        """Stores CCCIDs with students, as (SSID, CCCID), and returns whether each pair is new."""
-        new = [cccid not in self.cccids_of(ssid) for ssid, cccid in pairs]
+    def store(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
+        """Stores pairs of SSID and CCCID; returns whether each pair is new."""
+        new = [cccid not in self.list_cccids(ssid) for ssid, cccid in pairs]
         if any(new):
             now = self._clock()
             with transaction(self._database):
@@ -437,14 +442,14 @@ class Exchange:
                 )
         return new
 
-    def cccids_of(self, ssid: str) -> list[str]:
-        """The student's CCCIDs; more than one where somebody made more than one account."""
+    def list_cccids(self, ssid: str) -> list[str]:
+        """Returns the student's CCCIDs; several if the student made several accounts."""
         rows = self._database.execute(
             "SELECT cccid FROM student_cccid WHERE ssid = ? ORDER BY cccid", (ssid,)
         ).fetchall()
         return [cccid for (cccid,) in rows]
 
     def count(self) -> int:
-        """How many pairs of student and CCCID are known."""
+        """Counts the known pairs of student and CCCID."""
         row = self._database.execute("SELECT count(*) FROM student_cccid").fetchone()
         return int(row[0])

@@ -107,6 +107,6 @@ def test_a_page_without_marks_is_left_as_it_is(tmp_path: Path):
 def test_the_benchmark_page_shows_the_figures_that_lie_beside_it():
     folder = _PROJECT / "docs" / "benchmarks"
     shown = _PROJECT / "docs" / "benchmarks.md"
-    nights = page.figures_in(folder)
-    assert page.with_figures(shown.read_text(), nights) == shown.read_text()
-    assert page.picture(nights) == (folder / page.PICTURE).read_text()
+    nights = page.read_figures(folder)
+    assert page.insert_figures(shown.read_text(), nights) == shown.read_text()
+    assert page.draw_picture(nights) == (folder / page.PICTURE).read_text()

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from ccgi_pipeline.bench import sftp
-from ccgi_pipeline.bench.sftp import SftpFigures, measure_sftp, private_sshd
+from ccgi_pipeline.bench.sftp import SftpFigures, measure_sftp, run_private_sshd
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.common.errors import PermanentError
 
@@ -69,7 +69,7 @@ def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.Monk
         return None if name == "sshd" else which(name, path=path)
 
     monkeypatch.setattr(shutil, "which", without_sshd)
-    with pytest.raises(PermanentError, match="install openssh-server"), private_sshd(tmp_path):
+    with pytest.raises(PermanentError, match="install openssh-server"), run_private_sshd(tmp_path):
         pass
     result = CliRunner().invoke(main, ["bench", "sftp"])
     assert result.exit_code == 1
@@ -79,6 +79,6 @@ def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_server_that_does_not_start_says_why(tmp_path: Path):
     with (
         pytest.raises(PermanentError, match=r"sshd did not start: .*Bad configuration option"),
-        private_sshd(tmp_path, "NoSuchOption yes"),
+        run_private_sshd(tmp_path, "NoSuchOption yes"),
     ):
         pass

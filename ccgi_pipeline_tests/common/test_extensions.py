@@ -21,8 +21,8 @@ _OTHER = "postgres_scanner"
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of an extension in the place of the installed one."""
     copied = tmp_path / f"{_NAME}.duckdb_extension"
-    shutil.copy(extensions._file_of(_NAME), copied)
-    monkeypatch.setattr(extensions, "_file_of", lambda _: copied)
+    shutil.copy(extensions._find_file(_NAME), copied)
+    monkeypatch.setattr(extensions, "_find_file", lambda _: copied)
     return copied
 
 
@@ -67,7 +67,7 @@ def test_a_file_that_was_verified_is_not_verified_again(
 @pytest.mark.parametrize("how", ["refuse_unsigned", "open_warehouse"])
 def test_a_connection_in_use_takes_no_unsigned_extension(tmp_path: Path, how: str) -> None:
     file = tmp_path / f"{_OTHER}.duckdb_extension"
-    shutil.copy(extensions._file_of(_OTHER), file)
+    shutil.copy(extensions._find_file(_OTHER), file)
     _forge_signature(file)
     if how == "open_warehouse":
         connection = open_warehouse(tmp_path / "warehouse")

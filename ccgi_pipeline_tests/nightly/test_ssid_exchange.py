@@ -28,7 +28,7 @@ from ccgi_pipeline.reports.college_download import (
 )
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.ssid_lookup import settings
-from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
+from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
 from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline_tests.files import as_bytes
@@ -71,7 +71,7 @@ def named(
 ) -> Service:
     """The service as the environment names it, to a client of the test's own."""
     client = f"client-{abs(hash(request.node.name)) % 10_000_000}"
-    secret = Clients(state / "store").register(client, [Scope.LOOKUP])
+    secret = ClientRegistry(state / "store").register(client, [ClientScope.LOOKUP])
     monkeypatch.setenv(settings.ADDRESS, service.url)
     monkeypatch.setenv(settings.CLIENT, client)
     monkeypatch.setenv(settings.SECRET, secret)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ccgi_pipeline.bench.sftp import PrivateSshd, private_sshd
+from ccgi_pipeline.bench.sftp import PrivateSshd, run_private_sshd
 from ccgi_pipeline.sftp.servers import Credentials, SftpAccount
 
 ACCOUNT = getpass.getuser()
@@ -52,7 +52,7 @@ def openssh(*settings: str) -> Iterator[OpenSsh]:
         keys.mkdir()
         chroot.mkdir()
         inside = [f"ChrootDirectory {chroot}", "ForceCommand internal-sftp -d /files"]
-        with private_sshd(
+        with run_private_sshd(
             folder,
             *settings,
             f"AuthorizedKeysFile {keys}/%u",

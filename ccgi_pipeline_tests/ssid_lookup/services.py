@@ -25,9 +25,9 @@ from typing import Any
 import authlib.deprecate  # noqa: F401 - sets filters, see below
 import httpx
 
-from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
-from ccgi_pipeline.ssid_lookup.server import Certificate, self_signed, serve
-from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH, Settings
+from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
+from ccgi_pipeline.ssid_lookup.server import TlsFiles, make_self_signed, serve
+from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH, ServiceSettings
 
 with warnings.catch_warnings():
     # It would rather have httpx2, which is not here.
@@ -45,7 +45,7 @@ class Service:
 
     folder: Path
     port: int
-    certificate: Certificate | None
+    certificate: TlsFiles | None
     output: Path
     process: subprocess.Popen[bytes] = field(repr=False)
 
@@ -115,7 +115,7 @@ def running(
 ) -> Iterator[Service]:
     """The service over ``folder``, until the end of the block."""
     port = _free_port()
-    certificate = self_signed(folder) if tls else None
+    certificate = make_self_signed(folder) if tls else None
     arguments = [folder, port, hourly_limit, workers, "tls" if tls else "plain"]
     output = folder / "output.txt"
     with output.open("ab") as written:
@@ -156,21 +156,21 @@ def _wait_for(service: Service) -> None:
 
 
 def registered(
-    folder: Path, client_id: str, *scopes: Scope, hourly_limit: int | None = None
+    folder: Path, client_id: str, *scopes: ClientScope, hourly_limit: int | None = None
 ) -> str:
     """The secret of a new client; without scopes it may do everything."""
-    with closing(Clients(folder)) as clients:
-        return clients.register(client_id, scopes or Scope, hourly_limit)
+    with closing(ClientRegistry(folder)) as clients:
+        return clients.register(client_id, scopes or ClientScope, hourly_limit)
 
 
 def main() -> None:
     """Serves until it is told to stop."""
     folder, port, hourly_limit, workers, transport = sys.argv[1:]
     serve(
-        Settings(Path(folder), hourly_limit=int(hourly_limit)),
+        ServiceSettings(Path(folder), hourly_limit=int(hourly_limit)),
         _HOST,
         int(port),
-        certificate=self_signed(Path(folder)) if transport == "tls" else None,
+        certificate=make_self_signed(Path(folder)) if transport == "tls" else None,
         plain_http=transport == "plain",
         workers=int(workers),
     )

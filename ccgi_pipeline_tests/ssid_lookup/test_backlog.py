@@ -23,14 +23,14 @@ from ccgi_pipeline.common.errors import UnexpectedError
 from ccgi_pipeline.ssid_lookup.backlog import (
     ANSWER_SCHEMA,
     APPLICATION_SCHEMA,
-    ASKED,
-    Answer,
+    REQUEST_FIELDS,
+    AnswerKind,
     Backlog,
-    Fault,
-    Matched,
-    NoStudent,
-    NotAsked,
-    questions,
+    FaultReply,
+    MatchedReply,
+    NoStudentReply,
+    NotAskedReply,
+    build_questions,
 )
 from ccgi_pipeline.ssid_lookup.contract import LOOKUP_FIELDS
 from ccgi_pipeline_tests.ssid_lookup.people import HAYWARD_HIGH
@@ -48,7 +48,7 @@ def applications(number: int = 4) -> pl.DataFrame:
 
 
 def keys(frame: pl.DataFrame) -> list[tuple[str, bytes]]:
-    return [question.key for question in questions(frame)]
+    return [question.key for question in build_questions(frame)]
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def backlog(tmp_path: Path) -> Iterator[Backlog]:
 def test_every_kind_of_answer_is_kept_as_it_was_given(backlog: Backlog):
     frame = applications(5)
     replies = [
-        Matched("0123456789"),
-        NoStudent(),
-        Fault(("LastName", "CDSCode")),
-        NotAsked(("CCCID",)),
+        MatchedReply("0123456789"),
+        NoStudentReply(),
+        FaultReply(("LastName", "CDSCode")),
+        NotAskedReply(("CCCID",)),
     ]
     backlog.store(list(zip(keys(frame), replies, strict=False)))
-    answers = backlog.answers(frame.reverse())
+    answers = backlog.read_answers(frame.reverse())
     at = datetime.fromtimestamp(_NOW, tz=UTC)
     assert answers.schema == ANSWER_SCHEMA
     assert answers.rows() == [
@@ -75,61 +75,61 @@ def test_every_kind_of_answer_is_kept_as_it_was_given(backlog: Backlog):
         ("app-1", "no_student", None, [], at),
         ("app-0", "matched", "0123456789", [], at),
     ]
-    assert backlog.pending(frame).equals(frame.tail(1))
-    assert backlog.counts() == dict.fromkeys(Answer, 1)
+    assert backlog.select_pending(frame).equals(frame.tail(1))
+    assert backlog.count_answers() == dict.fromkeys(AnswerKind, 1)
 
 
 def test_nothing_is_known_of_no_applications(backlog: Backlog):
     frame = applications(0)
-    assert backlog.answers(frame).schema == ANSWER_SCHEMA
-    assert backlog.pending(frame).equals(frame)
-    assert backlog.counts() == dict.fromkeys(Answer, 0)
+    assert backlog.read_answers(frame).schema == ANSWER_SCHEMA
+    assert backlog.select_pending(frame).equals(frame)
+    assert backlog.count_answers() == dict.fromkeys(AnswerKind, 0)
 
 
 def test_answers_outlive_the_process_and_the_first_one_stays(tmp_path: Path, backlog: Backlog):
     frame = applications(1)
-    backlog.store([(keys(frame)[0], Matched("0123456789"))])
-    backlog.store([(keys(frame)[0], NoStudent())])
+    backlog.store([(keys(frame)[0], MatchedReply("0123456789"))])
+    backlog.store([(keys(frame)[0], NoStudentReply())])
     with closing(Backlog(tmp_path)) as again:
-        assert again.answers(frame)["SSID"].to_list() == ["0123456789"]
+        assert again.read_answers(frame)["SSID"].to_list() == ["0123456789"]
 
 
-@pytest.mark.parametrize("column", ASKED)
+@pytest.mark.parametrize("column", REQUEST_FIELDS)
 def test_an_application_that_was_changed_waits_again(backlog: Backlog, column: str):
     frame = applications(1)
-    backlog.store([(keys(frame)[0], NoStudent())])
+    backlog.store([(keys(frame)[0], NoStudentReply())])
     other = date(2008, 4, 10) if column == "birthdate" else "other"
     changed = frame.with_columns(pl.lit(other).alias(column))
-    assert backlog.pending(changed).equals(changed)
-    assert backlog.answers(changed).is_empty()
-    assert backlog.pending(frame).is_empty()
+    assert backlog.select_pending(changed).equals(changed)
+    assert backlog.read_answers(changed).is_empty()
+    assert backlog.select_pending(frame).is_empty()
 
 
 def test_blanks_around_a_value_and_further_columns_are_no_change(backlog: Backlog):
     frame = applications(1)
-    backlog.store([(keys(frame)[0], NoStudent())])
+    backlog.store([(keys(frame)[0], NoStudentReply())])
     padded = frame.with_columns(("\u00a0" + pl.col("firstname") + " "), college=pl.lit("Chabot"))
-    assert backlog.pending(padded).is_empty()
+    assert backlog.select_pending(padded).is_empty()
 
 
 def test_what_is_asked_is_what_the_contract_requires():
-    assert set(ASKED.values()) == {spec.name for spec in LOOKUP_FIELDS if spec.required}
-    (question,) = questions(applications(1))
+    assert set(REQUEST_FIELDS.values()) == {spec.name for spec in LOOKUP_FIELDS if spec.required}
+    (question,) = build_questions(applications(1))
     request = question.request
     assert (request.first_name, request.last_name) == ("Marisol", "de la Cruz")
     assert (request.birth_date, request.cds_code) == ("2008-04-09", HAYWARD_HIGH)
     assert (request.cccid, request.ssid) == ("ABC0000", None)
 
 
-@pytest.mark.parametrize(("column", "name"), ASKED.items())
+@pytest.mark.parametrize(("column", "name"), REQUEST_FIELDS.items())
 def test_missing_fields_are_named_as_the_contract_names_them(column: str, name: str):
     dtype = APPLICATION_SCHEMA[column]
     without = applications(1).with_columns(pl.lit(None, dtype).alias(column))
-    assert questions(without)[0].missing == (name,)
+    assert build_questions(without)[0].missing == (name,)
     blank = (
         applications(1).with_columns(pl.lit(" \t").alias(column)) if name != "BirthDate" else None
     )
-    assert blank is None or questions(blank)[0].missing == (name,)
+    assert blank is None or build_questions(blank)[0].missing == (name,)
 
 
 @pytest.mark.parametrize("between", ["X", "\x1f", '"', '", "', "\\"])
@@ -152,7 +152,7 @@ def test_a_question_can_be_claimed_once_until_it_is_released_or_answered(
         assert other.claim(second)
         backlog.release(first)
         assert other.claim(first)
-        other.store([(first, NoStudent())])
+        other.store([(first, NoStudentReply())])
         other.release(first)
         assert not backlog.claim(first)
         assert backlog.is_answered(first)
@@ -176,11 +176,11 @@ def test_the_claims_of_a_killed_process_end_with_it(tmp_path: Path, backlog: Bac
 def test_nothing_shows_a_value_and_the_files_are_their_owners_alone(
     tmp_path: Path, backlog: Backlog
 ):
-    (question,) = questions(applications(1))
-    for shown in (repr(question), repr(Matched("0123456789")), repr(backlog)):
+    (question,) = build_questions(applications(1))
+    for shown in (repr(question), repr(MatchedReply("0123456789")), repr(backlog)):
         for value in ("Marisol", "Cruz", "2008", HAYWARD_HIGH, "ABC0000", "0123456789", "app-0"):
             assert value not in shown
-    backlog.store([(question.key, Matched("0123456789"))])
+    backlog.store([(question.key, MatchedReply("0123456789"))])
     for file in [*tmp_path.glob("asked.sqlite*"), tmp_path / "asked.claims"]:
         assert file.name.endswith(".opening") or not stat.S_IMODE(file.stat().st_mode) & 0o077
 
@@ -188,7 +188,7 @@ def test_nothing_shows_a_value_and_the_files_are_their_owners_alone(
 def test_a_frame_of_another_shape_is_refused_without_its_values(backlog: Backlog):
     text = applications(1).with_columns(pl.lit("9 April 2008").alias("birthdate"))
     with pytest.raises(UnexpectedError) as refused:
-        backlog.pending(text)
+        backlog.select_pending(text)
     assert "April" not in str(refused.value)
 
 

@@ -41,14 +41,14 @@ from ccgi_pipeline.common.progress import observe_progress
 from ccgi_pipeline.ssid_lookup.backlog import (
     APPLICATION_SCHEMA,
     Backlog,
-    Fault,
-    Matched,
-    NoStudent,
-    questions,
+    FaultReply,
+    MatchedReply,
+    NoStudentReply,
+    build_questions,
 )
 from ccgi_pipeline.ssid_lookup.batch import (
     BatchOutcome,
-    Pace,
+    LookupPace,
     Remaining,
     estimate_finish,
     look_up_all,
@@ -59,14 +59,14 @@ from ccgi_pipeline.ssid_lookup.client import (
     LookupRefusedError,
     LookupUnavailableError,
     TooManyRequestsError,
-    _in_our_words,
-    _rate_standing,
-    _retry_after,
+    explain_request_error,
+    parse_rate_status,
+    parse_retry_after,
 )
-from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
+from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
 from ccgi_pipeline.ssid_lookup.limits import HOUR
 from ccgi_pipeline.ssid_lookup.server import InsecureError
-from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH, Settings, create_app
+from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH, ServiceSettings, create_app
 from ccgi_pipeline.ssid_lookup.store import load_identities
 from ccgi_pipeline_tests.ssid_lookup.people import HAYWARD_HIGH, frame, identity
 from ccgi_pipeline_tests.ssid_lookup.services import Service, registered, running
@@ -143,11 +143,11 @@ class Asker:
             frame,
             self.lookup,
             self.backlog,
-            Pace(**pace),
+            LookupPace(**pace),
             clock=self.clock,
             sleep=self.clock.sleep,
             jitter=lambda: 1.0,
-            hear_eta=self.etas.append,
+            report_eta=self.etas.append,
         )
 
 
@@ -216,7 +216,7 @@ def test_matches_misses_faults_and_what_cannot_be_asked_are_told_apart(
     )
     outcome = asker.ask_all(given)
     assert outcome == BatchOutcome(matched=2, no_student=1, faults=2, not_asked=2, waiting=0)
-    answers = asker.backlog.answers(given).drop("answered_at")
+    answers = asker.backlog.read_answers(given).drop("answered_at")
     assert answers.rows() == [
         ("a student", "matched", "9000000000", []),
         ("blanks", "matched", "9000000001", []),
@@ -231,13 +231,13 @@ def test_matches_misses_faults_and_what_cannot_be_asked_are_told_apart(
 
 def test_one_request_has_one_of_three_answers(asker: Asker):
     known, nobody, bad = (
-        questions(application("one", **others))[0].request
+        build_questions(application("one", **others))[0].request
         for others in ({}, {"firstname": "Nobody"}, {"hs_cds_full": "1"})
     )
-    assert asker.lookup.ask(known) == Matched("9000000000")
-    assert asker.lookup.ask(nobody) == NoStudent()
-    assert asker.lookup.ask(bad) == Fault(("CDSCode",))
-    assert asker.lookup.standing is not None
+    assert asker.lookup.look_up(known) == MatchedReply("9000000000")
+    assert asker.lookup.look_up(nobody) == NoStudentReply()
+    assert asker.lookup.look_up(bad) == FaultReply(("CDSCode",))
+    assert asker.lookup.rate_status is not None
 
 
 def test_an_answered_application_is_never_asked_for_again_but_a_changed_one_is(
@@ -381,20 +381,20 @@ def test_a_client_that_is_killed_again_and_again_loses_nothing_and_asks_nothing_
                 assert process.stdin is not None
                 process.stdin.write(f"{secret}\n".encode())
                 process.stdin.flush()
-                while sum(backlog.counts().values()) < until:
+                while sum(backlog.count_answers().values()) < until:
                     assert process.poll() is None
                     time.sleep(0.002)
                 process.kill()
-        killed = sum(backlog.counts().values())
+        killed = sum(backlog.count_answers().values())
         assert killed < number
         time.sleep(0.1)  # what was under way is answered, though nobody hears it
         unheard = asked(service.folder) - asked_before - killed
-        assert 0 <= unheard <= 2 * Pace().in_flight
+        assert 0 <= unheard <= 2 * LookupPace().in_flight
     with asking(tmp_path, service.url, secret) as last:
         outcome = last.ask_all(applications(number))
         assert outcome == BatchOutcome(matched=40, no_student=360, faults=0, not_asked=0, waiting=0)
         assert asked(service.folder) - asked_before - unheard == number
-        assert last.backlog.answers(applications(number)).height == number
+        assert last.backlog.read_answers(applications(number)).height == number
 
 
 def test_askers_at_the_same_time_share_the_work_and_the_hour(
@@ -445,7 +445,7 @@ def test_pauses_are_spread_and_have_a_longest_one(secret: str, wire: Wire, tmp_p
             applications(1),
             one.lookup,
             one.backlog,
-            Pace(tries=9, longest_pause=20),
+            LookupPace(tries=9, longest_pause=20),
             clock=one.clock,
             sleep=one.clock.sleep,
             jitter=chance.random,
@@ -465,7 +465,7 @@ def test_a_token_that_ends_in_the_middle_is_fetched_again_once(asker: Asker, ser
 
     def revoke(_step: str, done: int, _total: int) -> None:
         if done == 50:
-            with closing(Clients(service.folder)) as clients:
+            with closing(ClientRegistry(service.folder)) as clients:
                 clients.disable(CLIENT)
                 clients.enable(CLIENT)
 
@@ -473,7 +473,7 @@ def test_a_token_that_ends_in_the_middle_is_fetched_again_once(asker: Asker, ser
         outcome = asker.ask_all(applications(100))
     assert outcome == BatchOutcome(10, 90, 0, 0, 0)
     assert access(service.folder, TOKEN_PATH)[200] - tokens == 2
-    assert 1 <= access(service.folder)[401] - refused <= Pace().in_flight
+    assert 1 <= access(service.folder)[401] - refused <= LookupPace().in_flight
 
 
 # Loud and permanent.
@@ -484,7 +484,7 @@ def refused_with(asker: Asker, *never: str) -> str:
     with pytest.raises((LookupRefusedError, ContractBrokenError)) as refused:
         asker.ask_all(applications(20))
     assert asker.clock.slept == []
-    assert asker.backlog.pending(applications(20)).height == 20
+    assert asker.backlog.select_pending(applications(20)).height == 20
     error: BaseException | None = refused.value
     while error is not None:
         for value in ("Marisol", "Cruz", "A000000", HAYWARD_HIGH, "2008-04-09", *never):
@@ -500,7 +500,7 @@ def test_a_wrong_secret_is_permanent(service: Service, tmp_path: Path):
 
 
 def test_a_client_without_the_scope_is_told_which_one_it_needs(tmp_path: Path):
-    secret = registered(load(tmp_path), CLIENT, Scope.VERIFY)
+    secret = registered(load(tmp_path), CLIENT, ClientScope.VERIFY)
     with running(tmp_path) as service, asking(tmp_path, service.url, secret) as one:
         assert "ssid:lookup" in refused_with(one, secret)
 
@@ -510,14 +510,14 @@ def test_a_client_that_is_disabled_in_the_middle_keeps_what_was_answered(tmp_pat
 
     def disable(_step: str, done: int, _total: int) -> None:
         if done == 50:
-            with closing(Clients(tmp_path)) as clients:
+            with closing(ClientRegistry(tmp_path)) as clients:
                 clients.disable(CLIENT)
 
     with running(tmp_path) as service, asking(tmp_path, service.url, secret) as one:
         with observe_progress(disable), pytest.raises(LookupRefusedError):
             one.ask_all(applications(100))
-        answered = one.backlog.answers(applications(100)).height
-    assert 50 <= answered <= 50 + Pace().in_flight
+        answered = one.backlog.read_answers(applications(100)).height
+    assert 50 <= answered <= 50 + LookupPace().in_flight
     assert asked(tmp_path) == answered
 
 
@@ -575,7 +575,7 @@ def test_a_certificate_that_cannot_be_read_is_named(tmp_path: Path):
 def caused_by(cause: BaseException) -> Exception:
     error = httpx.ConnectError("words of a library")
     error.__cause__ = cause
-    return _in_our_words(error)
+    return explain_request_error(error)
 
 
 def test_a_host_that_nobody_knows_is_permanent_and_a_silent_name_server_is_not():
@@ -658,7 +658,7 @@ def test_other_400s_are_faults_that_repeat_no_words_of_the_service(
 ):
     with rogue(tmp_path, lambda _: httpx.Response(status, json=body)) as one:
         assert one.ask_all(applications(3)) == BatchOutcome(0, 0, 3, 0, 0)
-        assert one.backlog.answers(applications(3))["fields"].to_list() == [[], [], []]
+        assert one.backlog.read_answers(applications(3))["fields"].to_list() == [[], [], []]
 
 
 def test_no_student_found_may_be_said_in_plain_text(tmp_path: Path):
@@ -675,7 +675,7 @@ def test_one_application_that_always_fails_does_not_hold_up_the_others(tmp_path:
         outcome = one.ask_all(applications(50))
         assert (outcome.no_student, outcome.waiting) == (49, 1)
         assert outcome.left is Remaining.SERVICE_UNAVAILABLE
-        assert one.backlog.pending(applications(50))["app_id"].to_list() == ["app-3"]
+        assert one.backlog.select_pending(applications(50))["app_id"].to_list() == ["app-3"]
 
 
 def test_failures_between_answers_do_not_stop_the_run(tmp_path: Path):
@@ -698,13 +698,13 @@ def test_what_is_answered_while_another_request_is_refused_is_kept(tmp_path: Pat
     with rogue(tmp_path, answer) as one:
         with pytest.raises(LookupRefusedError):
             one.ask_all(applications(8))
-        assert one.backlog.pending(applications(8))["app_id"].to_list() == ["app-0"]
+        assert one.backlog.select_pending(applications(8))["app_id"].to_list() == ["app-0"]
 
 
-def test_a_retry_after_may_be_seconds_a_date_or_missing():
+def test_aparse_retry_after_may_be_seconds_a_date_or_missing():
     def seconds(now: float = _START, **headers: str) -> float:
         told = {name.replace("_", "-"): value for name, value in headers.items()}
-        return _retry_after(httpx.Response(429, headers=told), now)
+        return parse_retry_after(httpx.Response(429, headers=told), now)
 
     assert seconds(Retry_After="2000") == 2000
     later = "Fri, 15 Jan 2027 09:00:00 GMT"  # an hour after _START
@@ -718,10 +718,10 @@ def test_a_retry_after_may_be_seconds_a_date_or_missing():
 
 def test_of_several_limits_the_tightest_counts():
     told = '"day";r=900;t=80000, "hour";r=0;t=120, "minute"; r=0; t=20'
-    standing = _rate_standing(httpx.Response(200, headers={"RateLimit": told}))
+    standing = parse_rate_status(httpx.Response(200, headers={"RateLimit": told}))
     assert standing is not None
     assert (standing.remaining, standing.seconds) == (0, 120)
-    assert _rate_standing(httpx.Response(200)) is None
+    assert parse_rate_status(httpx.Response(200)) is None
 
 
 # Hours go by: the app itself, in this process, with the client's clock.
@@ -781,7 +781,7 @@ def hours(folder: Path, hourly_limit: int) -> Iterator[tuple[Asker, InProcess]]:
 def _hours(folder: Path, hourly_limit: int) -> Iterator[tuple[Asker, InProcess]]:
     secret = registered(load(folder), CLIENT)
     clock = Clock()
-    app = create_app(Settings(folder, hourly_limit=hourly_limit), clock)
+    app = create_app(ServiceSettings(folder, hourly_limit=hourly_limit), clock)
     with start_blocking_portal() as portal:
         transport = InProcess(app, portal, clock)
         # The token's end by the service's clock, too, is known in advance.
@@ -792,20 +792,20 @@ def _hours(folder: Path, hourly_limit: int) -> Iterator[tuple[Asker, InProcess]]
 
 
 async def _close(app: Any) -> None:  # noqa: ANN401
-    app.state.rooms.close()
+    app.state.resources.close()
 
 
 def test_15000_applications_of_one_hour_are_drained_in_three_hours_and_a_minute(tmp_path: Path):
     with hours(tmp_path, 5000) as (one, transport):
         outcome = one.ask_all(applications(15_000), patience=math.inf)
         assert outcome == BatchOutcome(1500, 13_500, 0, 0, 0)
-        assert one.backlog.answers(applications(15_000)).height == 15_000
+        assert one.backlog.read_answers(applications(15_000)).height == 15_000
         statuses = Counter(answer.status for answer in transport.answers)
         # Submitted within an hour, and not one asked for before that hour was over.
         assert HOUR + (one.clock.now - _START) <= 3 * HOUR + 60
     assert (statuses[200], statuses[400]) == (1500, 13_500)
     # The service says how many are left, so it hardly ever has to refuse.
-    assert statuses[429] <= 3 * Pace().in_flight
+    assert statuses[429] <= 3 * LookupPace().in_flight
     assert asked(tmp_path) == 15_000
     assert access(tmp_path)[401] == 0
     assert one.etas[0] == pytest.approx(2 * HOUR, abs=60)
@@ -822,7 +822,7 @@ def test_applications_that_come_in_over_an_hour_are_asked_for_as_they_come(tmp_p
             assert outcome.left is (Remaining.FOR_THE_HOUR if outcome.waiting else None)
             one.clock.now = _START + 300 * (submitted // 125 + 1)
         one.ask_all(given, patience=math.inf)
-        assert one.backlog.pending(given).is_empty()
+        assert one.backlog.select_pending(given).is_empty()
         assert one.clock.now - _START <= 3 * HOUR + 60
     assert asked(tmp_path) == 1500
 
@@ -881,7 +881,7 @@ def test_no_log_holds_a_value_a_token_or_the_secret(
 ):
     caplog.set_level(logging.DEBUG)
     asker.ask_all(applications(20))
-    token = asker.lookup._tokens.current()
+    token = asker.lookup._tokens.get()
     assert token
     written = caplog.text + service.everything_written() + repr(vars(asker.lookup))
     for value in ("Marisol", "Cruz", "A000000", HAYWARD_HIGH, "2008-04-09", "90000000"):

@@ -12,7 +12,7 @@ from ccgi_pipeline.ssid_lookup.contract import (
     BLANKS,
     LOOKUP_FIELDS,
     InvalidRequestError,
-    invalid_request_answer,
+    build_invalid_request_answer,
     parse_lookup,
 )
 
@@ -49,7 +49,7 @@ def _refused(body: bytes) -> InvalidRequestError | None:
 def test_any_body_is_a_look_up_or_told_what_is_wrong(body: bytes):
     refused = _refused(body)
     if refused is not None:
-        told = invalid_request_answer(refused)
+        told = build_invalid_request_answer(refused)
         assert set(told) == {"error", "message", "fields"}
         assert set(str(refused)) <= set("0123456789 problems")
         for problem in told["fields"]:
@@ -59,7 +59,7 @@ def test_any_body_is_a_look_up_or_told_what_is_wrong(body: bytes):
 @given(st.dictionaries(_NAMES, st.text(st.characters(min_codepoint=0x4E00), min_size=3)))
 def test_no_message_holds_anything_of_a_value(values: dict[str, str]):
     refused = _refused(_written({**_GOOD, **values}))
-    assert refused is None or str(invalid_request_answer(refused)).isascii()
+    assert refused is None or str(build_invalid_request_answer(refused)).isascii()
 
 
 @given(st.text(BLANKS), st.text(BLANKS), st.sampled_from(sorted(_GOOD)))

@@ -12,8 +12,8 @@ import pytest
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.common.progress import observe_progress
 from ccgi_pipeline.encryption.keys import FILE_NAME, EncryptionKeyError, generate_key
-from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
-from ccgi_pipeline.ssid_lookup.store import Exchange, IdentityStore, load_identities
+from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
+from ccgi_pipeline.ssid_lookup.store import CccidStore, IdentityStore, load_identities
 from ccgi_pipeline_tests.encrypted_folders import key_set
 from ccgi_pipeline_tests.nightly.nights import bytes_below
 from ccgi_pipeline_tests.ssid_lookup.people import frame, identity, request_for
@@ -71,11 +71,11 @@ def test_a_new_load_takes_the_place_of_the_old_one(folder: Path):
 
 
 def test_what_the_service_keeps_is_encrypted_too(folder: Path):
-    with closing(Exchange(folder)) as exchange:
-        exchange.remember([(STUDENT[0], "ABC1234")])
-        assert exchange.cccids_of(STUDENT[0]) == ["ABC1234"]
-        with closing(Clients(folder)) as clients:
-            clients.register("cccapply", [Scope.LOOKUP], None)
+    with closing(CccidStore(folder)) as cccids:
+        cccids.store([(STUDENT[0], "ABC1234")])
+        assert cccids.list_cccids(STUDENT[0]) == ["ABC1234"]
+        with closing(ClientRegistry(folder)) as clients:
+            clients.register("cccapply", [ClientScope.LOOKUP], None)
         files = bytes_below(folder)
     assert {"exchange.sqlite", "exchange.sqlite-wal", "clients.sqlite"} <= set(files)
     for word in (_OF_A_PLAIN_FILE, b"ABC1234", STUDENT[0].encode(), b"cccapply"):
@@ -88,7 +88,7 @@ def test_a_missing_and_a_wrong_key_are_refused(folder: Path, key: str | None):
     with key_set(key):
         for refused in (
             lambda: _answer(folder),
-            lambda: Exchange(folder),
+            lambda: CccidStore(folder),
             lambda: load_identities(folder, [frame([STUDENT])]),
         ):
             with pytest.raises(EncryptionKeyError):

@@ -9,10 +9,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ccgi_pipeline.ssid_lookup.client_registry import Scope
-from ccgi_pipeline.ssid_lookup.enrollments import Enrollment, EnrollmentCount, Enrollments, Fate
+from ccgi_pipeline.ssid_lookup.client_registry import ClientScope
+from ccgi_pipeline.ssid_lookup.enrollments import (
+    EnrollmentCount,
+    EnrollmentStore,
+    EnrollmentVerification,
+    VerificationFate,
+)
 from ccgi_pipeline.ssid_lookup.service import VERIFICATION_PATH
-from ccgi_pipeline.ssid_lookup.store import Exchange
+from ccgi_pipeline.ssid_lookup.store import CccidStore
 from ccgi_pipeline_tests.ssid_lookup.services import OAuth2Client, Service, registered, running
 
 MEMBERS = {
@@ -23,7 +28,7 @@ MEMBERS = {
     "Status": "enrolled",
     "Date": "2026-08-24",
 }
-ENROLLMENT = Enrollment(*MEMBERS.values())
+ENROLLMENT = EnrollmentVerification(*MEMBERS.values())
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def client(service: Service) -> Iterator[OAuth2Client]:
-    secret = registered(service.folder, "colleges", Scope.VERIFY)
+    secret = registered(service.folder, "colleges", ClientScope.VERIFY)
     with service.oauth_client("colleges", secret) as made:
         yield made
 
@@ -56,9 +61,14 @@ def test_sent_twice_it_is_one_record_and_a_change_is_an_update(
     assert [answer.status_code for answer in answers] == [200] * 4
     assert {answer.text for answer in answers} == {'{"result":"stored"}'}
     fates = [line["outcome"] for line in service.operator_lines(5)[1:5]]
-    assert fates == [Fate.INSERTED, Fate.UNCHANGED, Fate.UPDATED, Fate.INSERTED]
-    with closing(Enrollments(service.folder)) as stored:
-        assert stored.counts() == [
+    assert fates == [
+        VerificationFate.INSERTED,
+        VerificationFate.UNCHANGED,
+        VerificationFate.UPDATED,
+        VerificationFate.INSERTED,
+    ]
+    with closing(EnrollmentStore(service.folder)) as stored:
+        assert stored.count_by_status() == [
             EnrollmentCount("021", "267", "withdrawn", students=1, looked_up=0),
             EnrollmentCount("021", "273", "enrolled", students=1, looked_up=0),
         ]
@@ -94,19 +104,24 @@ def test_what_is_not_named_may_not_be_sent(client: OAuth2Client):
 
 
 def test_of_several_at_once_the_last_one_stands(tmp_path: Path):
-    left = Enrollment("ABC1234", "9000000001", "021", "267", "withdrawn", "2026-10-01")
-    with closing(Enrollments(tmp_path)) as enrollments:
+    left = EnrollmentVerification("ABC1234", "9000000001", "021", "267", "withdrawn", "2026-10-01")
+    with closing(EnrollmentStore(tmp_path)) as enrollments:
         fates = enrollments.store([ENROLLMENT, left, ENROLLMENT, ENROLLMENT])
-        assert fates == [Fate.INSERTED, Fate.UPDATED, Fate.UPDATED, Fate.UNCHANGED]
-        assert [count.status for count in enrollments.counts()] == ["enrolled"]
+        assert fates == [
+            VerificationFate.INSERTED,
+            VerificationFate.UPDATED,
+            VerificationFate.UPDATED,
+            VerificationFate.UNCHANGED,
+        ]
+        assert [count.status for count in enrollments.count_by_status()] == ["enrolled"]
 
 
 def test_the_report_tells_for_how_many_the_look_up_had_given_the_ssid(tmp_path: Path):
-    other = Enrollment("XYZ9876", "9000000002", "021", "267", "enrolled", "2026-08-24")
-    with closing(Exchange(tmp_path)) as exchange, closing(Enrollments(tmp_path)) as enrollments:
-        exchange.remember([("9000000001", "ABC1234"), ("9000000002", "ABC1234")])
+    other = EnrollmentVerification("XYZ9876", "9000000002", "021", "267", "enrolled", "2026-08-24")
+    with closing(CccidStore(tmp_path)) as cccids, closing(EnrollmentStore(tmp_path)) as enrollments:
+        cccids.store([("9000000001", "ABC1234"), ("9000000002", "ABC1234")])
         enrollments.store([ENROLLMENT, other])
-        assert enrollments.counts() == [
+        assert enrollments.count_by_status() == [
             EnrollmentCount("021", "267", "enrolled", students=2, looked_up=1)
         ]
 

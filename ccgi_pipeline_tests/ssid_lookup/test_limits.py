@@ -27,7 +27,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccgi_pipeline.ssid_lookup.limits import HOUR, Limiter, headers
+from ccgi_pipeline.ssid_lookup.limits import HOUR, Limiter, build_rate_headers
 
 LIMIT = 5000
 _PROJECT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def test_64_clients_of_one_registration_share_its_hour_over_a_restart(tmp_path: 
         if clock.now > restart_at:
             limiter.close()
             limiter, restart_at = Limiter(tmp_path, clock), float("inf")
-        ruling = limiter.ask("cccapply", LIMIT)
+        ruling = limiter.request("cccapply", LIMIT)
         if ruling.granted:
             granted.append(clock.now)
         asker = next_asks.index(clock.now)
@@ -88,7 +88,7 @@ def test_64_registered_clients_do_not_share_an_hour(tmp_path: Path):
             for _ in range(20):
                 for client in range(64):
                     clock.now += 0.001
-                    if limiter.ask(f"client-{client}", 100).granted:
+                    if limiter.request(f"client-{client}", 100).granted:
                         granted[client].append(clock.now)
             clock.now += 600
     assert len(granted) == 64
@@ -154,7 +154,7 @@ def _ask_until(folder: Path, ends: float) -> None:
     note = folder / f"granted-{os.getpid()}-{threading.get_ident()}"
     with closing(Limiter(folder, clock)) as limiter, note.open("ab", buffering=0) as file:
         while True:
-            ruling = limiter.ask("cccapply", LIMIT)
+            ruling = limiter.request("cccapply", LIMIT)
             if clock.told >= ends:
                 return
             if ruling.granted:
@@ -177,27 +177,29 @@ def test_waiting_as_long_as_told_is_enough_and_a_second_less_is_not(
     with closing(Limiter(tmp_path_factory.mktemp("limit"), clock)) as limiter:
         for pause in pauses:
             clock.now += pause
-            ruling = limiter.ask("cccapply", limit)
+            ruling = limiter.request("cccapply", limit)
             if ruling.granted:
                 continue
             refused_at = clock.now
             clock.now = refused_at + ruling.seconds - 1
-            assert not limiter.ask("cccapply", limit).granted
+            assert not limiter.request("cccapply", limit).granted
             clock.now = refused_at + ruling.seconds
-            assert limiter.ask("cccapply", limit).granted
+            assert limiter.request("cccapply", limit).granted
 
 
 def test_a_client_is_told_what_remains_and_when_there_is_more(tmp_path: Path):
     clock = Clock()
     with closing(Limiter(tmp_path, clock)) as limiter:
-        assert headers(limiter.ask("cccapply", 2)) == {
+        assert build_rate_headers(limiter.request("cccapply", 2)) == {
             "RateLimit-Policy": '"hour";q=2;w=3600',
             "RateLimit": '"hour";r=1;t=3600',
         }
         clock.now += 600.5
-        assert headers(limiter.ask("cccapply", 2))["RateLimit"] == '"hour";r=0;t=3000'
+        assert (
+            build_rate_headers(limiter.request("cccapply", 2))["RateLimit"] == '"hour";r=0;t=3000'
+        )
         clock.now += 1000
-        assert headers(limiter.ask("cccapply", 2)) == {
+        assert build_rate_headers(limiter.request("cccapply", 2)) == {
             "RateLimit-Policy": '"hour";q=2;w=3600',
             "RateLimit": '"hour";r=0;t=2000',
             "Retry-After": "2000",
@@ -209,10 +211,10 @@ def test_a_limit_may_be_changed_at_any_time(tmp_path: Path):
     with closing(Limiter(tmp_path, clock)) as limiter:
         for _ in range(10):
             clock.now += 60
-            assert limiter.ask("cccapply", 10).granted
-        assert limiter.ask("cccapply", 12).granted
+            assert limiter.request("cccapply", 10).granted
+        assert limiter.request("cccapply", 12).granted
         # Of the 11 grants, 8 must end before 4 leaves room for one more: the 8th came at 480.
-        refused = limiter.ask("cccapply", 4)
+        refused = limiter.request("cccapply", 4)
         assert (refused.granted, refused.remaining) == (False, 0)
         assert refused.seconds == HOUR - 600 + 480
 
@@ -220,12 +222,12 @@ def test_a_limit_may_be_changed_at_any_time(tmp_path: Path):
 def test_a_clock_that_was_set_back_gives_nothing_back(tmp_path: Path):
     clock = Clock()
     with closing(Limiter(tmp_path, clock)) as limiter:
-        assert limiter.ask("cccapply", 2).granted
+        assert limiter.request("cccapply", 2).granted
         clock.now -= 30
-        assert limiter.ask("cccapply", 2).granted
-        assert not limiter.ask("cccapply", 2).granted
+        assert limiter.request("cccapply", 2).granted
+        assert not limiter.request("cccapply", 2).granted
         clock.now += HOUR
-        assert not limiter.ask("cccapply", 2).granted
+        assert not limiter.request("cccapply", 2).granted
 
 
 def main() -> None:

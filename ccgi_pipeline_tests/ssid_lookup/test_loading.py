@@ -25,7 +25,7 @@ import pytest
 from ccgi_pipeline.common.errors import PermanentError, UnexpectedError
 from ccgi_pipeline.common.progress import observe_progress
 from ccgi_pipeline.ssid_lookup.store import (
-    Exchange,
+    CccidStore,
     IdentityStore,
     NoIdentitiesError,
     StoreBusyError,
@@ -147,13 +147,13 @@ def test_two_loads_at_once_are_refused(folder: Path):
 
 
 def test_a_reload_keeps_the_cccids(folder: Path):
-    with closing(Exchange(folder)) as exchange:
-        assert exchange.remember([(BEFORE[0], "ABC1234")]) == [True]
+    with closing(CccidStore(folder)) as cccids:
+        assert cccids.store([(BEFORE[0], "ABC1234")]) == [True]
     load_identities(folder, [frame([AFTER])])
-    with closing(Exchange(folder)) as exchange:
-        assert exchange.remember([(BEFORE[0], "ABC1234"), (BEFORE[0], "XYZ9876")]) == [False, True]
-        assert exchange.cccids_of(BEFORE[0]) == ["ABC1234", "XYZ9876"]
-        assert exchange.count() == 2
+    with closing(CccidStore(folder)) as cccids:
+        assert cccids.store([(BEFORE[0], "ABC1234"), (BEFORE[0], "XYZ9876")]) == [False, True]
+        assert cccids.list_cccids(BEFORE[0]) == ["ABC1234", "XYZ9876"]
+        assert cccids.count() == 2
 
 
 def test_lines_that_nobody_can_ask_for_are_counted_and_left_out(tmp_path: Path):

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ccgi_pipeline.ssid_lookup.contract import BLANKS, LookupRequest
-from ccgi_pipeline.ssid_lookup.store import IdentityStore, Miss, load_identities
+from ccgi_pipeline.ssid_lookup.store import IdentityStore, MissReason, load_identities
 from ccgi_pipeline_tests.ssid_lookup.people import (
     PALM_SPRINGS_HIGH,
     Identity,
@@ -111,26 +111,26 @@ def test_a_student_who_comes_twice_is_one_student(tmp_path: Path):
 
 
 MISSES = {
-    "a stranger": ({"first_name": "Nobody"}, Miss.UNKNOWN),
-    "an alias first name": ({"first_name": "Mari"}, Miss.ALIAS),
-    "an alias last name": ({"last_name": "Cruz"}, Miss.ALIAS),
-    "both alias names": ({"first_name": "Mari", "last_name": "Cruz"}, Miss.ALIAS),
-    "day and month exchanged": ({"birth_date": "2008-09-04"}, Miss.BIRTH_DAY_MONTH_SWAPPED),
-    "another school": ({"cds_code": PALM_SPRINGS_HIGH}, Miss.OTHER_SCHOOL),
+    "a stranger": ({"first_name": "Nobody"}, MissReason.UNKNOWN),
+    "an alias first name": ({"first_name": "Mari"}, MissReason.ALIAS),
+    "an alias last name": ({"last_name": "Cruz"}, MissReason.ALIAS),
+    "both alias names": ({"first_name": "Mari", "last_name": "Cruz"}, MissReason.ALIAS),
+    "day and month exchanged": ({"birth_date": "2008-09-04"}, MissReason.BIRTH_DAY_MONTH_SWAPPED),
+    "another school": ({"cds_code": PALM_SPRINGS_HIGH}, MissReason.OTHER_SCHOOL),
     "an alias at another school": (
         {"first_name": "Mari", "cds_code": PALM_SPRINGS_HIGH},
-        Miss.UNKNOWN,
+        MissReason.UNKNOWN,
     ),
-    "another day": ({"birth_date": "2008-04-10"}, Miss.UNKNOWN),
-    "a day that is no month": ({"birth_date": "2008-04-30"}, Miss.UNKNOWN),
-    "twins": ({"first_name": "Ana"}, Miss.AMBIGUOUS),
-    "twins and a wrong SSID": ({"first_name": "Ana", "ssid": "9999999999"}, Miss.AMBIGUOUS),
+    "another day": ({"birth_date": "2008-04-10"}, MissReason.UNKNOWN),
+    "a day that is no month": ({"birth_date": "2008-04-30"}, MissReason.UNKNOWN),
+    "twins": ({"first_name": "Ana"}, MissReason.AMBIGUOUS),
+    "twins and a wrong SSID": ({"first_name": "Ana", "ssid": "9999999999"}, MissReason.AMBIGUOUS),
 }
 
 
 @pytest.mark.parametrize(("others", "reason"), MISSES.values(), ids=MISSES)
 def test_the_operator_learns_why_a_look_up_missed(
-    tmp_path: Path, others: dict[str, str], reason: Miss
+    tmp_path: Path, others: dict[str, str], reason: MissReason
 ):
     known = identity("9000000001", alias_first="Mari", alias_last="Cruz")
     twins = [identity("9000000002", first="Ana"), identity("9000000003", first="Ana")]
@@ -138,7 +138,7 @@ def test_the_operator_learns_why_a_look_up_missed(
     with closing(IdentityStore(tmp_path)) as store:
         request = request_for(known, **others)
         assert store.look_up(request) is None
-        assert store.why_missed(request) == reason
+        assert store.explain_miss(request) == reason
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
+from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
 from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH, VERIFICATION_PATH
 from ccgi_pipeline.ssid_lookup.store import load_identities
 from ccgi_pipeline_tests.ssid_lookup.people import HAYWARD_HIGH, frame, identity
@@ -247,21 +247,21 @@ def credentials(tmp_path_factory: pytest.TempPathFactory) -> Credentials:
     values = {
         "folder": str(folder),
         "id": "cccapply",
-        "secret": registered(folder, "cccapply", Scope.LOOKUP),
-        "other secret": registered(folder, "verifier", Scope.VERIFY),
-        "disabled secret": registered(folder, "disabled", Scope.LOOKUP),
-        "old secret": registered(folder, "rotated", Scope.LOOKUP),
+        "secret": registered(folder, "cccapply", ClientScope.LOOKUP),
+        "other secret": registered(folder, "verifier", ClientScope.VERIFY),
+        "disabled secret": registered(folder, "disabled", ClientScope.LOOKUP),
+        "old secret": registered(folder, "rotated", ClientScope.LOOKUP),
     }
-    registered(folder, "narrowed", Scope.VERIFY)
-    with closing(Clients(folder)) as clients:
+    registered(folder, "narrowed", ClientScope.VERIFY)
+    with closing(ClientRegistry(folder)) as clients:
         issue = clients.issue_token
-        values["token"] = issue("cccapply", [Scope.LOOKUP], 600)
-        values["ended token"] = issue("cccapply", [Scope.LOOKUP], 0)
+        values["token"] = issue("cccapply", [ClientScope.LOOKUP], 600)
+        values["ended token"] = issue("cccapply", [ClientScope.LOOKUP], 0)
         values["scopeless token"] = issue("cccapply", [], 600)
-        values["verify token"] = issue("verifier", [Scope.VERIFY], 600)
-        values["narrowed token"] = issue("narrowed", [Scope.LOOKUP], 600)
-        values["disabled token"] = issue("disabled", [Scope.LOOKUP], 600)
-        values["rotated token"] = issue("rotated", [Scope.LOOKUP], 600)
+        values["verify token"] = issue("verifier", [ClientScope.VERIFY], 600)
+        values["narrowed token"] = issue("narrowed", [ClientScope.LOOKUP], 600)
+        values["disabled token"] = issue("disabled", [ClientScope.LOOKUP], 600)
+        values["rotated token"] = issue("rotated", [ClientScope.LOOKUP], 600)
         clients.disable("disabled")
         values["new secret"] = clients.rotate_secret("rotated")
         hashed = clients._database.execute("SELECT hex(secret_hash) FROM clients").fetchone()

@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ccgi_pipeline.ssid_lookup.client_registry import Clients, Scope
+from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
 from ccgi_pipeline.ssid_lookup.group_commit import GroupCommit
 from ccgi_pipeline.ssid_lookup.server import InsecureError, serve
 from ccgi_pipeline.ssid_lookup.service import (
@@ -32,10 +32,10 @@ from ccgi_pipeline.ssid_lookup.service import (
     OPENAPI_PATH,
     PAGE_PATH,
     VERIFICATION_PATH,
-    Settings,
+    ServiceSettings,
     create_app,
 )
-from ccgi_pipeline.ssid_lookup.store import Exchange, load_identities
+from ccgi_pipeline.ssid_lookup.store import CccidStore, load_identities
 from ccgi_pipeline_tests.ssid_lookup.people import (
     HAYWARD_HIGH,
     PALM_SPRINGS_HIGH,
@@ -160,9 +160,9 @@ def test_a_match_stores_the_cccid_with_the_student_for_good(alone: Asker):
         assert answer.json() == {"SSID": "9000000001", "CCCID": cccid}
     alone.look_up(FirstName="Ana", CCCID="NOT1234")
     _load(alone.service.folder, [KNOWN])
-    with closing(Exchange(alone.service.folder)) as exchange:
-        assert exchange.cccids_of("9000000001") == ["ABC1234", "XYZ98765"]
-        assert exchange.count() == 2
+    with closing(CccidStore(alone.service.folder)) as cccids:
+        assert cccids.list_cccids("9000000001") == ["ABC1234", "XYZ98765"]
+        assert cccids.count() == 2
 
 
 def test_a_supplied_ssid_decides_between_students_and_changes_nothing_else(asker: Asker):
@@ -221,8 +221,8 @@ def test_two_workers_share_limit_tokens_and_cccids(folder: Path):
             asker = Asker(service, http, token)
             statuses = list(pool.map(ask, range(400)))
     assert (statuses.count(200), statuses.count(429)) == (200, 200)
-    with closing(Exchange(folder)) as exchange:
-        assert exchange.count() == 200
+    with closing(CccidStore(folder)) as cccids:
+        assert cccids.count() == 200
     for line in (folder / "logs/access.jsonl").read_text().splitlines():
         json.loads(line)
 
@@ -239,7 +239,7 @@ def test_a_refused_request_tells_how_long_to_wait_and_is_not_looked_into(folder:
 
 def test_a_disabled_client_is_out_at_once(asker: Asker):
     assert asker.look_up().status_code == 200
-    with closing(Clients(asker.service.folder)) as clients:
+    with closing(ClientRegistry(asker.service.folder)) as clients:
         clients.disable(asker.client_id)
     assert asker.look_up().status_code == 401
 
@@ -377,16 +377,16 @@ def test_told_to_stop_the_service_answers_what_is_under_way_and_ends(alone: Aske
     started = time.monotonic()
     alone.service.process.wait(10)
     assert time.monotonic() - started < 5
-    with closing(Exchange(alone.service.folder)) as exchange:
-        assert exchange.count() == 1
+    with closing(CccidStore(alone.service.folder)) as cccids:
+        assert cccids.count() == 1
 
 
 def test_without_a_certificate_only_loopback_is_served_and_only_if_asked(tmp_path: Path):
     with pytest.raises(InsecureError):
-        serve(Settings(tmp_path), "127.0.0.1", 1)
+        serve(ServiceSettings(tmp_path), "127.0.0.1", 1)
     for host in ("0.0.0.0", "192.0.2.1", "example.org"):  # noqa: S104 - it is refused
         with pytest.raises(InsecureError):
-            serve(Settings(tmp_path), host, 1, plain_http=True)
+            serve(ServiceSettings(tmp_path), host, 1, plain_http=True)
 
 
 def test_plain_http_is_not_answered_where_tls_is_served(folder: Path):
@@ -411,8 +411,8 @@ def test_the_key_of_the_demo_is_its_owners_alone_and_used_again(folder: Path):
 def test_a_token_ends_after_its_minutes_and_an_hour_goes_by(folder: Path):
     """The app itself, with a clock of its own: three hours of a client that asks all the time."""
     now = [1_800_000_000.0]
-    secret = registered(folder, "cccapply", Scope.LOOKUP)
-    app = create_app(Settings(folder, hourly_limit=60), lambda: now[0])
+    secret = registered(folder, "cccapply", ClientScope.LOOKUP)
+    app = create_app(ServiceSettings(folder, hourly_limit=60), lambda: now[0])
 
     async def statuses() -> list[int]:
         transport = httpx.ASGITransport(app)
@@ -427,7 +427,7 @@ def test_a_token_ends_after_its_minutes_and_an_hour_goes_by(folder: Path):
                     given = await http.post("/oauth/token", auth=("cccapply", secret), data=grant)
                     token = given.json()["access_token"]
                 now[0] += 30
-        app.state.rooms.close()
+        app.state.resources.close()
         return seen
 
     seen = asyncio.run(statuses())

@@ -1,15 +1,15 @@
-"""What a wider look-up would bring, and what it would cost: rules of matching, judged offline.
+"""Matching rules: what wider rules than the exact match would find, and their false matches.
 
-CDE looks students up by an exact match and asked itself what an alias, a first initial or Soundex
-would add. Here each candidate rule answers applications whose true student is known, so that its
-gain can be set against its false matches. The probabilistic rule is Splink's Fellegi-Sunter model,
-trained without the truth.
+CDE matches students exactly, and asked what an alias, a first initial or Soundex would add. Here
+each rule answers applications whose true student is known, so that its gain can be compared with
+its false matches. The probabilistic rule is Splink's Fellegi-Sunter model, trained without the
+truth.
 
 False matches grow with the number of students: a rule that errs once in a thousand among a million
-may err once in forty among the state's twelve million. Judge at the size that is meant.
+may err once in forty among the state's twelve million. Compare rules at the real size.
 
-Belongs here: the rules, their answers, the judgement of these. Does not belong here: the service,
-which stays exact (service, store), or making applications (``synthetic.identities``).
+Belongs here: the rules, their answers, and the summary of these. Does not belong here: the service,
+which matches exactly (``service``, ``store``), and making applications (``synthetic.identities``).
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ ANSWER_SCHEMA = {
     "candidates": pl.Int64,
     "ssid": pl.String,
 }
-"""One rule's answer to one application: how many students it fits, and the SSID if it is one."""
+"""A rule's answer to an application: the number of students it finds, and the SSID if it is one."""
 
 
 @dataclass(frozen=True)
-class Pass:
-    """One way to look for students: columns of ``asked`` that equal columns of ``held``.
+class MatchingPass:
+    """One way to find students: columns of ``asked`` that equal columns of ``held``.
 
-    A column that is a list is looked for item by item.
+    Each item of a list column is compared.
     """
 
     asked: tuple[str, ...]
@@ -47,98 +47,104 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """Passes in their order; the next is made where the last one found nobody.
+class MatchingRule:
+    """A sequence of passes; a pass is made if the passes before it found nobody.
 
-    A pass that finds two students ends it: the application stays without an answer.
+    If a pass finds two students, the application stays without an answer.
     """
 
     name: str
-    says: str
-    passes: tuple[Pass, ...]
+    description: str
+    passes: tuple[MatchingPass, ...]
 
 
-_EXACT = Pass(
+_EXACT = MatchingPass(
     ("firstname", "lastname", "birthdate", "hs_cds_full"),
     ("FirstName", "LastName", "BirthDate", "CDSCode"),
 )
 
 
-def _instead(**columns: tuple[str, str] | None) -> Pass:
-    """The exact pass with another pair of columns for some of its own, or (None) with none."""
+def _exact_except(**columns: tuple[str, str] | None) -> MatchingPass:
+    """Returns the exact pass with some pairs of columns replaced, or (None) left out."""
     own = dict(zip(_EXACT.asked, zip(_EXACT.asked, _EXACT.held, strict=True), strict=True))
     pairs = [columns.get(name, pair) for name, pair in own.items()]
     asked, held = zip(*(pair for pair in pairs if pair), strict=True)
-    return Pass(asked, held)
+    return MatchingPass(asked, held)
 
 
 _INITIAL = ("first_initial", "first_initial")
-_ALIAS = _instead(firstname=("firstname", "alias_first"), lastname=("lastname", "alias_last"))
-_PLAIN = _instead(firstname=("plain_first", "plain_first"), lastname=("plain_last", "plain_last"))
-_NICKNAME = _instead(firstname=("other_forms", "plain_first"))
-_DAY_AND_MONTH = _instead(birthdate=("birth_swapped", "BirthDate"))
-_NAMES_SWAPPED = _instead(firstname=("lastname", "FirstName"), lastname=("firstname", "LastName"))
-_SOUNDEX = _instead(lastname=("soundex", "soundex"))
-_METAPHONE = _instead(lastname=("metaphone", "metaphone"))
-_NYSIIS = _instead(lastname=("nysiis", "nysiis"))
-_BY_INITIAL = _instead(firstname=_INITIAL)
-_ANY_SCHOOL = _instead(hs_cds_full=None)
-_BY_INITIAL_ANY_SCHOOL = _instead(firstname=_INITIAL, hs_cds_full=None)
+_ALIAS = _exact_except(firstname=("firstname", "alias_first"), lastname=("lastname", "alias_last"))
+_PLAIN = _exact_except(
+    firstname=("plain_first", "plain_first"), lastname=("plain_last", "plain_last")
+)
+_NICKNAME = _exact_except(firstname=("other_forms", "plain_first"))
+_DAY_AND_MONTH = _exact_except(birthdate=("birth_swapped", "BirthDate"))
+_NAMES_SWAPPED = _exact_except(
+    firstname=("lastname", "FirstName"), lastname=("firstname", "LastName")
+)
+_SOUNDEX = _exact_except(lastname=("soundex", "soundex"))
+_METAPHONE = _exact_except(lastname=("metaphone", "metaphone"))
+_NYSIIS = _exact_except(lastname=("nysiis", "nysiis"))
+_BY_INITIAL = _exact_except(firstname=_INITIAL)
+_ANY_SCHOOL = _exact_except(hs_cds_full=None)
+_BY_INITIAL_ANY_SCHOOL = _exact_except(firstname=_INITIAL, hs_cds_full=None)
 
 RULES = (
-    Rule("exact", "all required fields equal", (_EXACT,)),
-    Rule("alias", "or the names equal the alias", (_EXACT, _ALIAS)),
-    Rule("plain_letters", "or the names do without accents and marks", (_EXACT, _PLAIN)),
-    Rule("nickname", "or the first name is a nickname of the other", (_EXACT, _NICKNAME)),
-    Rule("day_and_month_swapped", "or day and month change places", (_EXACT, _DAY_AND_MONTH)),
-    Rule("names_swapped", "or the two names change places", (_EXACT, _NAMES_SWAPPED)),
-    Rule("soundex", "or the last names have one Soundex", (_EXACT, _SOUNDEX)),
-    Rule("metaphone", "or the last names have one Metaphone", (_EXACT, _METAPHONE)),
-    Rule("nysiis", "or the last names have one NYSIIS", (_EXACT, _NYSIIS)),
-    Rule("first_initial", "or only the first initial", (_EXACT, _BY_INITIAL)),
-    Rule("any_school", "or any school", (_EXACT, _ANY_SCHOOL)),
-    Rule(
+    MatchingRule("exact", "all required fields equal", (_EXACT,)),
+    MatchingRule("alias", "or the names equal the alias", (_EXACT, _ALIAS)),
+    MatchingRule("plain_letters", "or the names do without accents and marks", (_EXACT, _PLAIN)),
+    MatchingRule("nickname", "or the first name is a nickname of the other", (_EXACT, _NICKNAME)),
+    MatchingRule(
+        "day_and_month_swapped", "or day and month change places", (_EXACT, _DAY_AND_MONTH)
+    ),
+    MatchingRule("names_swapped", "or the two names change places", (_EXACT, _NAMES_SWAPPED)),
+    MatchingRule("soundex", "or the last names have one Soundex", (_EXACT, _SOUNDEX)),
+    MatchingRule("metaphone", "or the last names have one Metaphone", (_EXACT, _METAPHONE)),
+    MatchingRule("nysiis", "or the last names have one NYSIIS", (_EXACT, _NYSIIS)),
+    MatchingRule("first_initial", "or only the first initial", (_EXACT, _BY_INITIAL)),
+    MatchingRule("any_school", "or any school", (_EXACT, _ANY_SCHOOL)),
+    MatchingRule(
         "first_initial_any_school",
         "or only the first initial, and any school",
         (_EXACT, _BY_INITIAL_ANY_SCHOOL),
     ),
-    Rule(
+    MatchingRule(
         "careful",
         "or plain letters, alias, nickname, swapped names or date, in this order",
         (_EXACT, _PLAIN, _ALIAS, _NICKNAME, _NAMES_SWAPPED, _DAY_AND_MONTH),
     ),
-    Rule(
+    MatchingRule(
         "careful_any_school",
         "the same, and in the end the exact names and date at any school",
         (_EXACT, _PLAIN, _ALIAS, _NICKNAME, _NAMES_SWAPPED, _DAY_AND_MONTH, _ANY_SCHOOL),
     ),
 )
-"""The exact match, and what might be added to it when it finds nobody."""
+"""The exact match, and rules that add passes for applications for which it finds nobody."""
 
 
-# --- answering --------------------------------------------------------------------------------
+# --- answers ----------------------------------------------------------------------------------
 
 
-def answers(
-    identities: pl.DataFrame, applications: pl.DataFrame, rules: Sequence[Rule] = RULES
+def answer_by_rules(
+    identities: pl.DataFrame, applications: pl.DataFrame, rules: Sequence[MatchingRule] = RULES
 ) -> pl.DataFrame:
-    """What each rule answers to each application, in ``ANSWER_SCHEMA``.
+    """Returns the answer of each rule to each application, in ``ANSWER_SCHEMA``.
 
     Args:
         identities: ``SSID``, ``FirstName``, ``LastName``, ``AliasFirstName``, ``AliasLastName``,
             ``BirthDate``, ``CDSCode``; a row for each school of a student.
         applications: ``app_id``, ``firstname``, ``lastname``, ``birthdate``, ``hs_cds_full``, and
             the truth: ``true_ssid``, ``error``.
-        rules: which rules to try.
+        rules: the rules to use.
     """
     with duckdb.connect() as connection:
-        _register(connection, "held", _held(identities))
-        _register(connection, "asked", _asked(applications))
+        _register(connection, "held", _prepare_held(identities))
+        _register(connection, "asked", _prepare_asked(applications))
         passes = dict.fromkeys(made for rule in rules for made in rule.passes)
-        found = {made: _found(connection, made) for made in passes}
+        found = {made: _run_pass(connection, made) for made in passes}
     truth = applications.select("app_id", "error", "true_ssid")
     return pl.concat(
-        [_answered(rule.name, truth, [found[made] for made in rule.passes]) for rule in rules]
+        [_combine_passes(rule.name, truth, [found[made] for made in rule.passes]) for rule in rules]
     )
 
 
@@ -146,8 +152,8 @@ def _register(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFr
     connection.from_arrow(frame.to_arrow()).create(name)
 
 
-def _found(connection: duckdb.DuckDBPyConnection, made: Pass) -> pl.DataFrame:
-    """The applications for which a pass finds anybody: how many students, and one of them."""
+def _run_pass(connection: duckdb.DuckDBPyConnection, made: MatchingPass) -> pl.DataFrame:
+    """Returns the applications for which a pass finds students: how many, and one of them."""
     keys = [f"key_{number}" for number in range(len(made.asked))]
     held = ", ".join(f"{column} AS {key}" for column, key in zip(made.held, keys, strict=True))
     asked = ", ".join(
@@ -164,9 +170,9 @@ def _found(connection: duckdb.DuckDBPyConnection, made: Pass) -> pl.DataFrame:
     return connection.sql(query).pl()
 
 
-def _answered(name: str, truth: pl.DataFrame, found: list[pl.DataFrame]) -> pl.DataFrame:
-    """A rule's answers, from those of its passes."""
-    # Of each application, only what the first pass that found anybody for it says.
+def _combine_passes(name: str, truth: pl.DataFrame, found: list[pl.DataFrame]) -> pl.DataFrame:
+    """Combines the results of a rule's passes to its answers."""
+    # For each application, only the first pass that found a student counts.
     first = pl.concat(found).unique("app_id", keep="first", maintain_order=True)
     candidates = pl.col("candidates").fill_null(0)
     answered = truth.join(first, on="app_id", how="left", maintain_order="left").with_columns(
@@ -175,7 +181,7 @@ def _answered(name: str, truth: pl.DataFrame, found: list[pl.DataFrame]) -> pl.D
     return answered.select(pl.col(column).cast(dtype) for column, dtype in ANSWER_SCHEMA.items())
 
 
-# --- what names are compared by -----------------------------------------------------------------
+# --- forms of names -----------------------------------------------------------------------------
 
 _LISTS = {"other_forms"}
 _SOUNDS: dict[str, Callable[[str], str]] = {
@@ -185,17 +191,17 @@ _SOUNDS: dict[str, Callable[[str], str]] = {
 }
 
 
-def _held(identities: pl.DataFrame) -> pl.DataFrame:
+def _prepare_held(identities: pl.DataFrame) -> pl.DataFrame:
     columns = ("SSID", "FirstName", "LastName", "BirthDate", "CDSCode")
     return identities.select(
         *columns,
         pl.coalesce("AliasFirstName", "FirstName").alias("alias_first"),
         pl.coalesce("AliasLastName", "LastName").alias("alias_last"),
-        *_forms(pl.col("FirstName"), pl.col("LastName")),
-    ).pipe(_with_sounds)
+        *_build_forms(pl.col("FirstName"), pl.col("LastName")),
+    ).pipe(_add_sounds)
 
 
-def _asked(applications: pl.DataFrame) -> pl.DataFrame:
+def _prepare_asked(applications: pl.DataFrame) -> pl.DataFrame:
     birth = pl.col("birthdate").dt
     swappable = birth.day() <= 12  # noqa: PLR2004 - a year has twelve months
     return applications.select(
@@ -203,27 +209,27 @@ def _asked(applications: pl.DataFrame) -> pl.DataFrame:
         pl.date(birth.year(), pl.when(swappable).then(birth.day()), birth.month()).alias(
             "birth_swapped"
         ),
-        *_forms(pl.col("firstname"), pl.col("lastname")),
-    ).pipe(lambda frame: _with_other_forms(_with_sounds(frame)))
+        *_build_forms(pl.col("firstname"), pl.col("lastname")),
+    ).pipe(lambda frame: _add_other_forms(_add_sounds(frame)))
 
 
-def _forms(first: pl.Expr, last: pl.Expr) -> tuple[pl.Expr, ...]:
+def _build_forms(first: pl.Expr, last: pl.Expr) -> tuple[pl.Expr, ...]:
     return (
         first.str.head(1).alias("first_initial"),
-        plain(first).alias("plain_first"),
-        plain(last).alias("plain_last"),
+        reduce_to_letters(first).alias("plain_first"),
+        reduce_to_letters(last).alias("plain_last"),
     )
 
 
-def plain(name: pl.Expr) -> pl.Expr:
-    """A name's letters a to z, small, without accents and whatever stands between them."""
-    # The bar of this letter is no accent to Unicode.
+def reduce_to_letters(name: pl.Expr) -> pl.Expr:
+    """Reduces a name to its lower-case letters a to z, without accents and other characters."""
+    # For Unicode the bar of this letter is not an accent.
     letters = name.str.to_lowercase().str.replace_all("đ", "d").str.normalize("NFKD")
     return letters.str.replace_all("[^a-z]", "")
 
 
-def _with_sounds(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with how ``plain_last`` sounds; each name is sounded out once."""
+def _add_sounds(frame: pl.DataFrame) -> pl.DataFrame:
+    """Adds the phonetic codes of ``plain_last``; each distinct name is encoded once."""
     names = frame.select(pl.col("plain_last").unique())
     sounds = {
         name: pl.Series([sound(last) for last in names.to_series()], dtype=pl.String)
@@ -232,8 +238,8 @@ def _with_sounds(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.join(names.with_columns(**sounds), on="plain_last", how="left")
 
 
-def _with_other_forms(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with ``other_forms``: nicknames of ``plain_first`` and what it is short for."""
+def _add_other_forms(frame: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``other_forms``: the nicknames of ``plain_first``, and the names it is short for."""
     known = NickNamer()
     names = frame.select(pl.col("plain_first").unique())
     forms = [
@@ -246,30 +252,30 @@ def _with_other_forms(frame: pl.DataFrame) -> pl.DataFrame:
 # --- the probabilistic rule ---------------------------------------------------------------------
 
 PROBABILISTIC = "probabilistic"
-_SURE = 0.99
-"""From this probability on a pair counts as one person."""
+_MIN_PROBABILITY = 0.99
+"""Pairs with at least this probability count as one person."""
 _FOUND_BY_NAME_AND_DATE = 0.7
-"""Guess of how many true pairs agree in both names and birth date; the model asks for it."""
+"""The estimated share of true pairs that agree in both names and birth date, for the model."""
 _PAIRS_TO_LEARN_FROM = 2_000_000
 _SEED = 1
 
 
-def probable_answers(identities: pl.DataFrame, applications: pl.DataFrame) -> pl.DataFrame:
-    """What the probabilistic rule answers, in ``ANSWER_SCHEMA``: the students it is sure of.
+def answer_by_probability(identities: pl.DataFrame, applications: pl.DataFrame) -> pl.DataFrame:
+    """Returns the answers of the probabilistic rule, in ``ANSWER_SCHEMA``.
 
-    Takes what ``answers`` takes. The model learns from the two frames alone, not from the truth:
-    how often fields agree by chance from random pairs, how often they agree in one person from
-    pairs that share a birth date, or both names (expectation maximisation). A hundred thousand
-    applications against a million students take a minute on two cores.
+    Takes the arguments of ``answer_by_rules``. The model learns from the two frames, not from the
+    truth: from random pairs how often fields agree by chance; from pairs with the same birth date
+    or the same names how often they agree for one person (expectation maximisation). A hundred
+    thousand applications and a million students take a minute on two cores.
     """
     with duckdb.connect() as connection:
-        found = _probable(connection, _people(identities), _applicants(applications))
+        found = _run_model(connection, _build_people(identities), _build_applicants(applications))
     truth = applications.select("app_id", "error", "true_ssid")
-    return _answered(PROBABILISTIC, truth, [found])
+    return _combine_passes(PROBABILISTIC, truth, [found])
 
 
-def _people(identities: pl.DataFrame) -> pl.DataFrame:
-    """A record for each name of each student, with all schools."""
+def _build_people(identities: pl.DataFrame) -> pl.DataFrame:
+    """Returns a record for each name of each student, with all schools."""
     schools = identities.group_by("SSID", maintain_order=True).agg(
         pl.col("FirstName", "LastName", "AliasFirstName", "AliasLastName", "BirthDate").first(),
         pl.col("CDSCode").alias("schools"),
@@ -283,8 +289,8 @@ def _people(identities: pl.DataFrame) -> pl.DataFrame:
     return (
         pl.concat([schools, alias])
         .select(
-            plain(pl.col("FirstName")).alias("first"),
-            plain(pl.col("LastName")).alias("last"),
+            reduce_to_letters(pl.col("FirstName")).alias("first"),
+            reduce_to_letters(pl.col("LastName")).alias("last"),
             pl.col("BirthDate").alias("birth"),
             "schools",
             pl.col("SSID").alias("of"),
@@ -293,25 +299,25 @@ def _people(identities: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _applicants(applications: pl.DataFrame) -> pl.DataFrame:
+def _build_applicants(applications: pl.DataFrame) -> pl.DataFrame:
     return applications.select(
         pl.col("app_id").cast(pl.UInt32).alias("unique_id"),
-        plain(pl.col("firstname")).alias("first"),
-        plain(pl.col("lastname")).alias("last"),
+        reduce_to_letters(pl.col("firstname")).alias("first"),
+        reduce_to_letters(pl.col("lastname")).alias("last"),
         pl.col("birthdate").alias("birth"),
         pl.concat_list("hs_cds_full").list.drop_nulls().alias("schools"),
         pl.col("app_id").cast(pl.String).alias("of"),
     )
 
 
-def _probable(
+def _run_model(
     connection: duckdb.DuckDBPyConnection, people: pl.DataFrame, applicants: pl.DataFrame
 ) -> pl.DataFrame:
     engine = DuckDBAPI(connection)
     _register(connection, "applicants", applicants)
     _register(connection, "people", people)
     inputs = [engine.register("applicants"), engine.register("people")]
-    linker = Linker(inputs, _model(), log_level=None)
+    linker = Linker(inputs, _build_model(), log_level=None)
     learning = linker.training
     learning.estimate_probability_two_random_records_match(
         [block_on("first", "last", "birth")], recall=_FOUND_BY_NAME_AND_DATE
@@ -319,7 +325,9 @@ def _probable(
     learning.estimate_u_using_random_sampling(max_pairs=_PAIRS_TO_LEARN_FROM, seed=_SEED)
     learning.estimate_parameters_using_expectation_maximisation(block_on("birth"))
     learning.estimate_parameters_using_expectation_maximisation(block_on("first", "last"))
-    scored = linker.inference.predict(threshold_match_probability=_SURE).as_duckdbpyrelation()
+    scored = linker.inference.predict(
+        threshold_match_probability=_MIN_PROBABILITY
+    ).as_duckdbpyrelation()
     return scored.query(
         "scored",
         """
@@ -329,8 +337,8 @@ def _probable(
     ).pl()
 
 
-def _model() -> SettingsCreator:
-    """Names by likeness, rare ones counting more; birth date by how far off; schools in common."""
+def _build_model() -> SettingsCreator:
+    """Returns the model: similarity of names (rare ones count more), birth dates and schools."""
     return SettingsCreator(
         link_type="link_only",
         comparisons=[
@@ -349,17 +357,17 @@ def _model() -> SettingsCreator:
     )
 
 
-# --- judging ------------------------------------------------------------------------------------
+# --- summary ------------------------------------------------------------------------------------
 
 
-def judged(answered: pl.DataFrame) -> pl.DataFrame:
-    """How each rule did, in the order of ``answered``, which has to hold the exact rule's answers.
+def summarize_rules(answered: pl.DataFrame) -> pl.DataFrame:
+    """Summarizes each rule, in the order of ``answered``, which must have the exact rule's answers.
 
-    ``asked``, ``matched`` (one student found), ``match_rate`` (percent of asked), ``gain`` (points
-    over the exact rule, on the same applications), ``right``, ``false_matches`` (another student
-    than the true one, or any for a stranger), ``false_share`` (percent of matched),
-    ``false_share_of_gain`` (percent of what the rule matched beyond the exact one; null where that
-    is nothing), ``ambiguous`` (more than one student, so no answer).
+    Columns: ``asked``; ``matched`` (one student found); ``match_rate`` (percent of asked); ``gain``
+    (points over the exact rule, on the same applications); ``right``; ``false_matches`` (another
+    student than the true one, or any for a stranger); ``false_share`` (percent of matched);
+    ``false_share_of_gain`` (percent of the matches beyond the exact rule's; null without any);
+    ``ambiguous`` (several students, so no answer).
     """
     matched = pl.col("ssid").is_not_null()
     right = (pl.col("ssid") == pl.col("true_ssid")).fill_null(value=False)
@@ -391,11 +399,11 @@ def judged(answered: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def recovered(answered: pl.DataFrame) -> pl.DataFrame:
-    """Percent of the applications with each ``error`` that each rule answered rightly.
+def summarize_recovery(answered: pl.DataFrame) -> pl.DataFrame:
+    """Returns for each rule the percentage of applications with each ``error`` answered rightly.
 
     A row for each rule, a column for each error; ``none`` is for applications without one. Those of
-    strangers, whom nobody could answer rightly, are left out.
+    strangers are left out, because they have no right answer.
     """
     right = (pl.col("ssid") == pl.col("true_ssid")).fill_null(value=False)
     return (
@@ -407,6 +415,6 @@ def recovered(answered: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def rules_of_matching(identities: pl.DataFrame, applications: pl.DataFrame) -> pl.DataFrame:
-    """The rules' gains and false matches (``judged``), without the probabilistic one."""
-    return judged(answers(identities, applications))
+def compare_rules(identities: pl.DataFrame, applications: pl.DataFrame) -> pl.DataFrame:
+    """Returns the summary of all rules (``summarize_rules``) but the probabilistic one."""
+    return summarize_rules(answer_by_rules(identities, applications))

@@ -1,14 +1,14 @@
 """How many students a look-up by a key would find: the table of CDE's change request.
 
-Belongs here: counting, for any ``Key``, how many combinations are held by one student, by two, by
-three; the table as text, as CSV and as a chart. Does not belong here: looking anybody up (service,
-store), or what widening the look-up would bring (rules_of_matching).
+Belongs here: counting for a ``LookupKey`` how many combinations one student has, two students
+have, and so on; the table as text, CSV and chart. Does not belong here: the look-up itself
+(``service``, ``store``) and what wider rules would find (``matching_rules``).
 
-The columns are CDE's, and mean what its figures mean. "Name Count" combinations are held by
-"Result Count" students each; "% of total" is of all combinations, not of all students. CDE's text
-says "93.789% of the records are unique" where its table says that 93.789 % of 11,814,417
-combinations are; of its 12,737,456 students only 86.992 % are alone (``students_alone``), and that
-is the share whom a look-up by first initial, last name and birth date could find.
+The columns are CDE's. "Name Count" combinations belong to "Result Count" students each; "% of
+total" is the share of all combinations, not of all students. CDE's text says "93.789% of the
+records are unique", but its table says that 93.789 % of 11,814,417 combinations are. Of its
+12,737,456 students only 86.992 % are unique (``percent_unique``): those whom a look-up by first
+initial, last name and birth date could find.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PARTS = {
     "birth_year": "year(BirthDate)",
     "cds_code": "CDSCode",
 }
-"""What a key can be made of, as DuckDB reads it off an identity."""
+"""The parts of a key, each with the SQL that takes it from an identity."""
 
 RESULT_COUNT, NAME_COUNT = "Result Count", "Name Count"
 PERCENT, RUNNING = "% of total", "Running %"
@@ -43,15 +43,15 @@ TABLE_SCHEMA = {
 }
 
 _DECIMALS = 3
-"""As CDE prints its percentages."""
+"""Decimals of a percentage, as in CDE's table."""
 
 
 @dataclass(frozen=True)
-class Key:
-    """What students are looked up by: names of ``PARTS``.
+class LookupKey:
+    """The parts (names of ``PARTS``) that students are looked up by.
 
-    ``with_aliases``: a student counts under the alias too, the alias standing for the first name,
-    the last name or both, as the state has it.
+    ``with_aliases``: a student counts under the alias as well, which replaces the first name, the
+    last name or both, as the state has it.
     """
 
     parts: tuple[str, ...]
@@ -68,50 +68,51 @@ _FULL = ("first_name", "last_name", "birth_date")
 _INITIAL = ("first_initial", "last_name", "birth_date")
 
 KEYS = {
-    "name_and_birth": Key(_FULL),
-    "initial_and_birth": Key(_INITIAL),
-    "name_birth_and_school": Key((*_FULL, "cds_code")),
-    "initial_birth_and_school": Key((*_INITIAL, "cds_code")),
-    "name_and_birth_with_aliases": Key(_FULL, with_aliases=True),
-    "initial_and_birth_with_aliases": Key(_INITIAL, with_aliases=True),
-    "name_birth_and_school_with_aliases": Key((*_FULL, "cds_code"), with_aliases=True),
+    "name_and_birth": LookupKey(_FULL),
+    "initial_and_birth": LookupKey(_INITIAL),
+    "name_birth_and_school": LookupKey((*_FULL, "cds_code")),
+    "initial_birth_and_school": LookupKey((*_INITIAL, "cds_code")),
+    "name_and_birth_with_aliases": LookupKey(_FULL, with_aliases=True),
+    "initial_and_birth_with_aliases": LookupKey(_INITIAL, with_aliases=True),
+    "name_birth_and_school_with_aliases": LookupKey((*_FULL, "cds_code"), with_aliases=True),
 }
-"""The keys that CDE and the Chancellor's Office spoke about, by name."""
+"""The keys that CDE and the Chancellor's Office discussed, by name."""
 
 
-def uniqueness(identities: duckdb.DuckDBPyRelation | pl.DataFrame, key: Key) -> pl.DataFrame:
-    """The table of ``key`` (``TABLE_SCHEMA``), one row for each Result Count that there is.
+def count_uniqueness(
+    identities: duckdb.DuckDBPyRelation | pl.DataFrame, key: LookupKey
+) -> pl.DataFrame:
+    """Returns the table of ``key`` (``TABLE_SCHEMA``), one row for each Result Count.
 
     Args:
-        identities: rows with ``SSID`` and the columns that the key needs, any number of rows to a
-            student (one for each school); a DuckDB table, view or file at any size, or a frame.
-        key: what students are looked up by. Whoever lacks a part of it cannot be looked up so, and
-            is not counted.
+        identities: rows with ``SSID`` and the columns that the key needs, one or more for each
+            student; a DuckDB table, view or file of any size, or a frame.
+        key: what students are looked up by. A student without one of its parts is not counted.
     """
     if isinstance(identities, pl.DataFrame):
         with duckdb.connect() as connection:
             encrypt_spill(connection)
-            return uniqueness(connection.from_arrow(identities.to_arrow()), key)
-    counted = identities.query("identities", _counting(key)).pl()
-    return with_percentages(counted)
+            return count_uniqueness(connection.from_arrow(identities.to_arrow()), key)
+    counted = identities.query("identities", _build_count_query(key)).pl()
+    return add_percentages(counted)
 
 
-def _counting(key: Key) -> str:
+def _build_count_query(key: LookupKey) -> str:
     parts = [PARTS[part] for part in key.parts]
     held = " AND ".join(f"({part}) IS NOT NULL" for part in parts)
     # Identifiers and expressions are those declared above; no value is in them.
     return f"""
         WITH combinations AS (
             SELECT count(DISTINCT SSID) AS students
-            FROM ({_names(key)}) WHERE {held} GROUP BY {", ".join(parts)}
+            FROM ({_select_names(key)}) WHERE {held} GROUP BY {", ".join(parts)}
         )
         SELECT students AS "{RESULT_COUNT}", count(*) AS "{NAME_COUNT}"
         FROM combinations GROUP BY students
     """  # noqa: S608
 
 
-def _names(key: Key) -> str:
-    """The rows under every name that counts."""
+def _select_names(key: LookupKey) -> str:
+    """Returns the SQL for the rows under every name that counts."""
     if not key.with_aliases:
         return "FROM identities"
     return """
@@ -125,50 +126,50 @@ def _names(key: Key) -> str:
     """
 
 
-def with_percentages(counted: pl.DataFrame) -> pl.DataFrame:
-    """The whole table, from its first two columns in any order."""
+def add_percentages(counted: pl.DataFrame) -> pl.DataFrame:
+    """Returns the complete table from its first two columns, whose rows may have any order."""
     names = pl.col(NAME_COUNT)
     return (
         counted.sort(RESULT_COUNT)
         .with_columns(
             (100 * names / names.sum()).alias(PERCENT),
-            # From the counts, not from the rounded percentages: 93.789 and 5.106 make 98.896.
+            # From the counts, because rounded percentages add up to others.
             (100 * names.cum_sum() / names.sum()).alias(RUNNING),
         )
         .select(pl.col(name).cast(dtype) for name, dtype in TABLE_SCHEMA.items())
     )
 
 
-def students_alone(table: pl.DataFrame) -> float:
-    """The share (percent) of students, not of combinations, who share theirs with nobody.
+def percent_unique(table: pl.DataFrame) -> float:
+    """Returns the percentage of students, not of combinations, who are alone with theirs.
 
-    Under a key with a school or with aliases, of a student's schools or names.
+    For a key with a school or with aliases, a student counts once for each school or name.
     """
     students = pl.col(RESULT_COUNT) * pl.col(NAME_COUNT)
     alone = students.filter(pl.col(RESULT_COUNT) == 1).sum()
     return float(table.select((100 * alone / students.sum()).fill_nan(0.0)).item())
 
 
-# --- as people read it ------------------------------------------------------------------------
+# --- output -----------------------------------------------------------------------------------
 
 
-def as_rows(table: pl.DataFrame) -> list[tuple[str, ...]]:
-    """The table's cells as CDE writes them, the header first."""
+def format_rows(table: pl.DataFrame) -> list[tuple[str, ...]]:
+    """Returns the table's cells in CDE's form, with the header first."""
     cells = [
-        (str(result), str(names), _percent(share), _percent(running))
+        (str(result), str(names), _format_percent(share), _format_percent(running))
         for result, names, share, running in table.iter_rows()
     ]
     return [tuple(table.columns), *cells]
 
 
-def as_csv(table: pl.DataFrame) -> str:
-    """The table as comma-separated lines."""
-    return "".join(",".join(row) + "\n" for row in as_rows(table))
+def format_csv(table: pl.DataFrame) -> str:
+    """Returns the table as CSV."""
+    return "".join(",".join(row) + "\n" for row in format_rows(table))
 
 
-def as_text(table: pl.DataFrame) -> str:
-    """The table in columns of figures, for a terminal."""
-    rows = as_rows(table)
+def format_text(table: pl.DataFrame) -> str:
+    """Returns the table in aligned columns, for a terminal."""
+    rows = format_rows(table)
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
@@ -177,7 +178,7 @@ def as_text(table: pl.DataFrame) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def _percent(share: float) -> str:
+def _format_percent(share: float) -> str:
     return f"{share:.{_DECIMALS}f}%"
 
 
@@ -185,19 +186,18 @@ _WIDTH, _MARGIN = 720, 20
 _ROW_HEIGHT, _HEAD_HEIGHT = 26, 64
 _BAR_FROM, _BAR_WIDTH = 110, 400
 _LEAST_BAR = 0.04
-"""Of the full width: what a single combination still shows."""
+"""The shortest bar, as a share of the full width."""
 
 
-def as_svg(table: pl.DataFrame, title: str) -> str:
-    """The table as a bar chart in one SVG element, which needs nothing beside it.
+def draw_svg(table: pl.DataFrame, title: str) -> str:
+    """Returns the table as a bar chart: one SVG element without references to other files.
 
-    Bars grow with the logarithm of the count: next to 94 in a hundred, one in a million would
-    otherwise not be seen.
+    The length of a bar follows the logarithm of the count, so that a small count is visible too.
     """
     lengths = [math.log1p(names) for names in table[NAME_COUNT]]
     bars = "\n".join(
-        _bar(number, row, max(_LEAST_BAR, length / max(lengths)))
-        for number, (row, length) in enumerate(zip(as_rows(table)[1:], lengths, strict=True))
+        _draw_bar(number, row, max(_LEAST_BAR, length / max(lengths)))
+        for number, (row, length) in enumerate(zip(format_rows(table)[1:], lengths, strict=True))
     )
     height = _HEAD_HEIGHT + _ROW_HEIGHT * table.height + _MARGIN
     return f"""\
@@ -214,7 +214,7 @@ width="{_WIDTH}" height="{height}" font-family="sans-serif" font-size="13">
 """
 
 
-def _bar(number: int, row: tuple[str, ...], share: float) -> str:
+def _draw_bar(number: int, row: tuple[str, ...], share: float) -> str:
     result, names, percent, _ = row
     top = _HEAD_HEIGHT + _ROW_HEIGHT * number
     width = share * _BAR_WIDTH

@@ -20,7 +20,7 @@ from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from typing import Any
 
-from ccgi_pipeline.ssid_lookup.server import self_signed
+from ccgi_pipeline.ssid_lookup.server import make_self_signed
 
 USER, PASSWORD = "pipeline", "mail-secret"
 
@@ -109,7 +109,7 @@ def mail_server(*, secure: bool = False, folder: Path | None = None) -> Iterator
     """A mail server; a ``secure`` one has a certificate of its own, in ``folder``."""
     mail = MailServer(secure=secure)
     if folder is not None:
-        certificate = self_signed(folder)
+        certificate = make_self_signed(folder)
         mail.trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         mail.trust.load_cert_chain(certificate.certificate, certificate.key)
     with _MailListener(("127.0.0.1", 0), _MailHandler) as listener:

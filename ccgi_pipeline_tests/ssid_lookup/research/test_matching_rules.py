@@ -15,12 +15,12 @@ from ccgi_pipeline.ssid_lookup.research.matching_rules import (
     ANSWER_SCHEMA,
     PROBABILISTIC,
     RULES,
-    answers,
-    judged,
-    plain,
-    probable_answers,
-    recovered,
-    rules_of_matching,
+    answer_by_probability,
+    answer_by_rules,
+    compare_rules,
+    reduce_to_letters,
+    summarize_recovery,
+    summarize_rules,
 )
 from ccgi_pipeline.synthetic.identities import (
     APPLICATION_SCHEMA,
@@ -56,7 +56,7 @@ def asked(*written: dict[str, object]) -> pl.DataFrame:
 
 def answering(known: pl.DataFrame, written: dict[str, object]) -> dict[str, str | None]:
     """The SSID that each rule answers, by rule."""
-    return dict(answers(known, asked(written)).select("rule", "ssid").iter_rows())
+    return dict(answer_by_rules(known, asked(written)).select("rule", "ssid").iter_rows())
 
 
 KNOWN = state(
@@ -153,14 +153,14 @@ def test_a_day_beyond_the_twelfth_is_no_month() -> None:
 
 def test_two_students_whom_a_rule_cannot_tell_apart_get_no_answer() -> None:
     twins = state(student("1", "Jada", "Cruz"), student("2", "Jasmine", "Cruz"))
-    found = answers(twins, asked(application("Jade", "Cruz")))
+    found = answer_by_rules(twins, asked(application("Jade", "Cruz")))
     by_initial = found.filter(rule="first_initial").row(0, named=True)
     assert (by_initial["candidates"], by_initial["ssid"]) == (2, None)
 
 
 def test_two_students_alike_in_all_fields_get_no_answer_from_any_rule() -> None:
     alike = state(student("1", "Jada", "Cruz"), student("2", "Jada", "Cruz"))
-    found = answers(alike, asked(application("Jada", "Cruz")))
+    found = answer_by_rules(alike, asked(application("Jada", "Cruz")))
     assert found["candidates"].to_list() == [2] * len(RULES)
     assert found["ssid"].null_count() == len(RULES)
 
@@ -172,7 +172,7 @@ def test_an_exact_match_is_never_made_doubtful_by_a_wider_rule() -> None:
 
 def test_plain_letters_are_those_of_the_alphabet() -> None:
     names = pl.DataFrame({"name": ["Đỗ", "O'Brien", "García-López", "De La Cruz", "Nguyễn"]})
-    assert names.select(plain(pl.col("name"))).to_series().to_list() == [
+    assert names.select(reduce_to_letters(pl.col("name"))).to_series().to_list() == [
         "do", "obrien", "garcialopez", "delacruz", "nguyen"
     ]  # fmt: skip
 
@@ -195,7 +195,7 @@ def test_false_matches_gains_and_doubtful_answers_are_counted_right() -> None:
         application("Jo", "Cruz", true_ssid="9"),  # somebody else, taken for 1
         application("Nea", "Ruiz", hs_cds_full=OTHER, true_ssid="4"),  # 4 or 5
     )
-    table = rules_of_matching(known, written)
+    table = compare_rules(known, written)
     assert table["rule"].to_list() == [rule.name for rule in RULES]
     exact, by_initial = (table.row(by_predicate=pl.col("rule") == rule, named=True)
                          for rule in ("exact", "first_initial"))  # fmt: skip
@@ -208,7 +208,7 @@ def test_false_matches_gains_and_doubtful_answers_are_counted_right() -> None:
     assert (by_initial["right"], by_initial["false_matches"], by_initial["ambiguous"]) == (2, 2, 1)
     assert by_initial["false_share"] == pytest.approx(50)
     assert by_initial["false_share_of_gain"] == pytest.approx(200 / 3)
-    shares = recovered(answers(known, written)).row(
+    shares = summarize_recovery(answer_by_rules(known, written)).row(
         by_predicate=pl.col("rule") == "first_initial", named=True
     )
     assert shares["typo_in_first_name"] == 100
@@ -218,9 +218,9 @@ def test_false_matches_gains_and_doubtful_answers_are_counted_right() -> None:
 def test_the_gain_of_a_rule_asked_for_a_sample_is_over_the_same_sample() -> None:
     known = state(student("1", "Jada", "Cruz"), student("2", "Mia", "Sosa"))
     written = asked(application("Jada", "Cruz"), application("Mya", "Sosa", true_ssid="2"))
-    found = answers(known, written)
+    found = answer_by_rules(known, written)
     sample = found.filter(pl.col("rule") == "first_initial", pl.col("app_id") == 2)
-    table = judged(pl.concat([found.filter(rule="exact"), sample]))
+    table = summarize_rules(pl.concat([found.filter(rule="exact"), sample]))
     assert table["gain"].to_list() == [0.0, 100.0]
 
 
@@ -235,11 +235,11 @@ def synthetic() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 @pytest.fixture(scope="module")
 def answered(synthetic: tuple[pl.DataFrame, pl.DataFrame]) -> pl.DataFrame:
-    return answers(*synthetic)
+    return answer_by_rules(*synthetic)
 
 
 def test_each_synthetic_mistake_is_recovered_by_its_rule(answered: pl.DataFrame) -> None:
-    shares = {row["rule"]: row for row in recovered(answered).iter_rows(named=True)}
+    shares = {row["rule"]: row for row in summarize_recovery(answered).iter_rows(named=True)}
     for rule, error in (
         ("alias", "alias"),
         ("plain_letters", "mark_dropped"),
@@ -266,7 +266,7 @@ def test_the_exact_rule_is_never_wrong_about_an_application_without_a_mistake(
 
 
 def test_the_table_adds_up(answered: pl.DataFrame) -> None:
-    table = judged(answered)
+    table = summarize_rules(answered)
     assert (table["right"] + table["false_matches"] == table["matched"]).all()
     assert (table["gain"] >= 0).all()
     assert answered.schema == pl.Schema(ANSWER_SCHEMA)
@@ -276,10 +276,10 @@ def test_the_probabilistic_rule_forgives_typing_errors_and_knows_nothing_of_the_
     synthetic: tuple[pl.DataFrame, pl.DataFrame], answered: pl.DataFrame
 ) -> None:
     known, written = synthetic
-    probable = probable_answers(known, written)
+    probable = answer_by_probability(known, written)
     assert probable.schema == pl.Schema(ANSWER_SCHEMA)
     assert set(probable["rule"]) == {PROBABILISTIC}
-    table = judged(pl.concat([answered.filter(rule="exact"), probable]))
+    table = summarize_rules(pl.concat([answered.filter(rule="exact"), probable]))
     row = table.row(by_predicate=pl.col("rule") == PROBABILISTIC, named=True)
     assert row["gain"] > 8
     assert row["false_share"] < 0.5
@@ -287,6 +287,6 @@ def test_the_probabilistic_rule_forgives_typing_errors_and_knows_nothing_of_the_
         pl.lit(None, dtype=pl.String).alias("true_ssid"),
         pl.lit(None, dtype=pl.String).alias("error"),
     )
-    blind = probable_answers(known, without_truth)
+    blind = answer_by_probability(known, without_truth)
     said = ["app_id", "candidates", "ssid"]
     assert_frame_equal(probable.select(said), blind.select(said))

@@ -23,14 +23,14 @@ from ccgi_pipeline.ssid_lookup.research.uniqueness import (
     RESULT_COUNT,
     RUNNING,
     TABLE_SCHEMA,
-    Key,
-    as_csv,
-    as_rows,
-    as_svg,
-    as_text,
-    students_alone,
-    uniqueness,
-    with_percentages,
+    LookupKey,
+    add_percentages,
+    count_uniqueness,
+    draw_svg,
+    format_csv,
+    format_rows,
+    format_text,
+    percent_unique,
 )
 from ccgi_pipeline.synthetic.identities import PUBLISHED
 
@@ -77,7 +77,7 @@ Result Count,Name Count,% of total,Running %
 
 @pytest.fixture
 def published() -> pl.DataFrame:
-    return with_percentages(
+    return add_percentages(
         pl.DataFrame({RESULT_COUNT: list(PUBLISHED), NAME_COUNT: list(PUBLISHED.values())})
     )
 
@@ -110,39 +110,41 @@ def counts(table: pl.DataFrame) -> dict[int, int]:
     ],
 )
 def test_students_are_counted_by_what_they_share(key: str, expected: dict[int, int]) -> None:
-    assert counts(uniqueness(state(STATE), KEYS[key])) == expected
+    assert counts(count_uniqueness(state(STATE), KEYS[key])) == expected
 
 
 def test_a_student_with_two_schools_is_one_student() -> None:
-    assert counts(uniqueness(state(STATE[:2]), KEYS["name_and_birth"])) == {1: 1}
+    assert counts(count_uniqueness(state(STATE[:2]), KEYS["name_and_birth"])) == {1: 1}
 
 
 def test_whoever_lacks_a_part_of_the_key_is_not_counted() -> None:
-    assert uniqueness(state(STATE[-1:]), KEYS["name_and_birth"]).is_empty()
-    assert counts(uniqueness(state(STATE[-1:]), Key(("first_name", "birth_date")))) == {1: 1}
+    assert count_uniqueness(state(STATE[-1:]), KEYS["name_and_birth"]).is_empty()
+    assert counts(count_uniqueness(state(STATE[-1:]), LookupKey(("first_name", "birth_date")))) == {
+        1: 1
+    }
 
 
 def test_any_parts_make_a_key_and_others_are_refused() -> None:
-    assert counts(uniqueness(state(STATE), Key(("birth_year",)))) == {6: 1}
+    assert counts(count_uniqueness(state(STATE), LookupKey(("birth_year",)))) == {6: 1}
     with pytest.raises(ValueError, match="not of shoe_size"):
-        Key(("last_name", "shoe_size"))
+        LookupKey(("last_name", "shoe_size"))
     with pytest.raises(ValueError, match="not of nothing"):
-        Key(())
+        LookupKey(())
 
 
 def test_a_table_of_a_database_is_counted_as_a_frame_is() -> None:
     with duckdb.connect() as connection:
         connection.from_arrow(state(STATE).to_arrow()).create("calpads_identity")
         for key in KEYS.values():
-            of_table = uniqueness(connection.table("calpads_identity"), key)
-            assert of_table.equals(uniqueness(state(STATE), key))
+            of_table = count_uniqueness(connection.table("calpads_identity"), key)
+            assert of_table.equals(count_uniqueness(state(STATE), key))
 
 
 def test_nobody_makes_an_empty_table_with_its_columns() -> None:
-    table = uniqueness(state([]), KEYS["name_and_birth"])
+    table = count_uniqueness(state([]), KEYS["name_and_birth"])
     assert table.schema == pl.Schema(TABLE_SCHEMA)
     assert table.is_empty()
-    assert students_alone(table) == 0
+    assert percent_unique(table) == 0
 
 
 def names_of(row: Row) -> Iterator[tuple[str | None, str | None]]:
@@ -151,7 +153,7 @@ def names_of(row: Row) -> Iterator[tuple[str | None, str | None]]:
     yield alias_first or first, alias_last or last
 
 
-def counted_by_hand(rows: list[Row], key: Key) -> dict[int, int]:
+def counted_by_hand(rows: list[Row], key: LookupKey) -> dict[int, int]:
     holders: dict[tuple[object, ...], set[str]] = {}
     for row in rows:
         for first, last in list(names_of(row))[: 2 if key.with_aliases else 1]:
@@ -185,8 +187,8 @@ ROWS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(rows=ROWS, key=st.sampled_from(list(KEYS.values())))
-def test_the_count_agrees_with_counting_by_hand(rows: list[Row], key: Key) -> None:
-    table = uniqueness(state(rows), key)
+def test_the_count_agrees_with_counting_by_hand(rows: list[Row], key: LookupKey) -> None:
+    table = count_uniqueness(state(rows), key)
     assert counts(table) == counted_by_hand(rows, key)
     if rows and not table.is_empty():
         assert table[PERCENT].sum() == pytest.approx(100)
@@ -200,7 +202,7 @@ def test_the_count_agrees_with_counting_by_hand(rows: list[Row], key: Key) -> No
 def test_the_published_percentages_follow_from_the_published_counts(
     published: pl.DataFrame,
 ) -> None:
-    assert as_csv(published) == PUBLISHED_PERCENTAGES
+    assert format_csv(published) == PUBLISHED_PERCENTAGES
 
 
 def test_the_published_percentages_are_of_combinations_and_fewer_students_are_alone(
@@ -208,21 +210,21 @@ def test_the_published_percentages_are_of_combinations_and_fewer_students_are_al
 ) -> None:
     assert published[NAME_COUNT].sum() == 11_814_417
     assert (published[RESULT_COUNT] * published[NAME_COUNT]).sum() == 12_737_456
-    assert students_alone(published) == pytest.approx(86.992, abs=0.001)
+    assert percent_unique(published) == pytest.approx(86.992, abs=0.001)
 
 
 # --- renderings ---------------------------------------------------------------------------------
 
 
 def test_the_text_stands_in_columns(published: pl.DataFrame) -> None:
-    lines = as_text(published).splitlines()
+    lines = format_text(published).splitlines()
     assert len(lines) == 15
     assert len({len(line) for line in lines}) == 1
     assert lines[1].split() == ["1", "11080627", "93.789%", "93.789%"]
 
 
 def test_the_chart_is_one_element_with_a_bar_for_each_row(published: pl.DataFrame) -> None:
-    svg = as_svg(published, "First initial & last name <and birth date>")
+    svg = draw_svg(published, "First initial & last name <and birth date>")
     root = ET.fromstring(svg)  # noqa: S314 - our own text
     space = "{http://www.w3.org/2000/svg}"
     assert root.tag == f"{space}svg"
@@ -232,10 +234,10 @@ def test_the_chart_is_one_element_with_a_bar_for_each_row(published: pl.DataFram
     assert bars == sorted(bars, reverse=True)
     assert min(bars) > 0
     texts = "".join(root.itertext())
-    assert all(f"({row[2]})" in texts for row in as_rows(published)[1:])
+    assert all(f"({row[2]})" in texts for row in format_rows(published)[1:])
     assert "href" not in svg
 
 
 def test_a_chart_of_nothing_is_still_a_chart() -> None:
-    empty = uniqueness(state([]), KEYS["name_and_birth"])
-    assert ET.fromstring(as_svg(empty, "nothing")) is not None  # noqa: S314 - our own text
+    empty = count_uniqueness(state([]), KEYS["name_and_birth"])
+    assert ET.fromstring(draw_svg(empty, "nothing")) is not None  # noqa: S314 - our own text
