@@ -361,7 +361,7 @@ import os, sys
 from pathlib import Path
 from ccgi_pipeline.common.failpoints import observe_failpoints
 from ccgi_pipeline.nightly.paths import PipelinePaths
-from ccgi_pipeline.operations.purge import purge
+from ccgi_pipeline.operations.purge import run_purge
 from ccgi_pipeline.warehouse.load.erasure import PurgeSelection
 
 def heard(name, side):
@@ -370,7 +370,7 @@ def heard(name, side):
 
 root = Path(sys.argv[1])
 with observe_failpoints(heard):
-    purge(
+    run_purge(
         PipelinePaths(root / "inbox", root / "outbox", root / "warehouse"),
         PurgeSelection(sys.argv[2]), by="A. Name", reason="agreement ended",
     )
