@@ -71,7 +71,7 @@ def receipts(
 
 
 def _record_district(
-    context: dg.AssetExecutionContext, status: health_queries.DistrictStatus, *, was_green: bool
+    context: dg.AssetExecutionContext, status: health_queries.VerdictSummary, *, was_green: bool
 ) -> None:
     """Records the district's night, and its check if it is not green or was not green before.
 
@@ -94,7 +94,7 @@ def _record_district(
     )
 
 
-def _choose_severity(status: health_queries.DistrictStatus) -> dg.AssetCheckSeverity:
+def _choose_severity(status: health_queries.VerdictSummary) -> dg.AssetCheckSeverity:
     return dg.AssetCheckSeverity.ERROR if status.bad else dg.AssetCheckSeverity.WARN
 
 

@@ -22,7 +22,7 @@ SYSTEMS = (AERIES, POWERSCHOOL, INFINITE_CAMPUS)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SisLocation:
     """Where one system keeps a value, and the public page that says so."""
 
     system: str
@@ -64,145 +64,153 @@ _CAMPUS_QUERY = "the query of a Californian district's own CCGI export, in a pub
 _LEGAL_NAME = "or {} where the legal name is filled in"
 _UNTIL_SAVED = "once saved it can only be read there; PowerSchool's help says how to change it"
 
-_PLACES: Mapping[str, tuple[Place, ...]] = {
+_PLACES: Mapping[str, tuple[SisLocation, ...]] = {
     "ssid": (
-        Place(
+        SisLocation(
             AERIES, "Student Data > Demographics: State Student ID (STU.CID)", _AERIES_BY_EXTRACT
         ),
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "Student Selection > State/Province - CA > Student Information: Statewide Student "
             f"Identifier (Students.State_StudentNumber); {_UNTIL_SAVED}",
             _POWERSCHOOL_STUDENT,
         ),
-        Place(
+        SisLocation(
             INFINITE_CAMPUS,
             "Census > People > Demographics: the state's identification number (student.stateID)",
             f"{_CAMPUS_CENSUS}; {_CAMPUS_QUERY}",
         ),
     ),
     "local id": (
-        Place(AERIES, "Student Data > Demographics: Student ID (STU.ID)", _AERIES_IDENTITY),
-        Place(POWERSCHOOL, "the field Students.Student_Number", _POWERSCHOOL_MATCH),
-        Place(
+        SisLocation(AERIES, "Student Data > Demographics: Student ID (STU.ID)", _AERIES_IDENTITY),
+        SisLocation(POWERSCHOOL, "the field Students.Student_Number", _POWERSCHOOL_MATCH),
+        SisLocation(
             INFINITE_CAMPUS,
             "Census > People > Demographics: the student's number (student.studentNumber)",
             f"{_CAMPUS_CENSUS}; {_CAMPUS_QUERY}",
         ),
     ),
     "first name": (
-        Place(
+        SisLocation(
             AERIES,
             "Student Data > Demographics, tab Student Data 1: First Name (STU.FN), "
             + _LEGAL_NAME.format("Legal First Name (LSI.LFN)"),
             _AERIES_STUDENT,
         ),
-        Place(POWERSCHOOL, "Demographics: Name (Students.First_Name)", _POWERSCHOOL_CALPADS),
-        Place(INFINITE_CAMPUS, "Identities: First Name (Identity.firstName)", _CAMPUS_IDENTITIES),
+        SisLocation(POWERSCHOOL, "Demographics: Name (Students.First_Name)", _POWERSCHOOL_CALPADS),
+        SisLocation(
+            INFINITE_CAMPUS, "Identities: First Name (Identity.firstName)", _CAMPUS_IDENTITIES
+        ),
     ),
     "middle name": (
-        Place(
+        SisLocation(
             AERIES,
             "Student Data > Demographics, tab Student Data 1: Middle Name (STU.MN), "
             + _LEGAL_NAME.format("Legal Middle Name (LSI.LMN)"),
             _AERIES_STUDENT,
         ),
-        Place(POWERSCHOOL, "Demographics: Name (Students.Middle_Name)", _POWERSCHOOL_CALPADS),
-        Place(INFINITE_CAMPUS, "Identities: Middle Name (Identity.middleName)", _CAMPUS_IDENTITIES),
+        SisLocation(POWERSCHOOL, "Demographics: Name (Students.Middle_Name)", _POWERSCHOOL_CALPADS),
+        SisLocation(
+            INFINITE_CAMPUS, "Identities: Middle Name (Identity.middleName)", _CAMPUS_IDENTITIES
+        ),
     ),
     "last name": (
-        Place(
+        SisLocation(
             AERIES,
             "Student Data > Demographics, tab Student Data 1: Last Name (STU.LN), "
             + _LEGAL_NAME.format("Legal Last Name (LSI.LLN)"),
             _AERIES_STUDENT,
         ),
-        Place(POWERSCHOOL, "Demographics: Name (Students.Last_Name)", _POWERSCHOOL_CALPADS),
-        Place(INFINITE_CAMPUS, "Identities: Last Name (Identity.lastName)", _CAMPUS_IDENTITIES),
+        SisLocation(POWERSCHOOL, "Demographics: Name (Students.Last_Name)", _POWERSCHOOL_CALPADS),
+        SisLocation(
+            INFINITE_CAMPUS, "Identities: Last Name (Identity.lastName)", _CAMPUS_IDENTITIES
+        ),
     ),
     "preferred name": (
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "Student Selection > State/Province - CA > Student Information: Student Preferred Name",
             _POWERSCHOOL_STUDENT,
         ),
     ),
     "suffix": (
-        Place(
+        SisLocation(
             AERIES,
             "Student Data > Demographics, tab Student Data 1: Suffix (STU.SF)",
             _AERIES_STUDENT,
         ),
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "State/Province - CA > Student Information: Suffix (CA_NameSuffix)",
             _POWERSCHOOL_CALPADS,
         ),
-        Place(INFINITE_CAMPUS, "Identities: Suffix (Identity.suffix)", _CAMPUS_IDENTITIES),
+        SisLocation(INFINITE_CAMPUS, "Identities: Suffix (Identity.suffix)", _CAMPUS_IDENTITIES),
     ),
     "birth date": (
-        Place(
+        SisLocation(
             AERIES,
             "Student Data > Demographics, tab Student Data 1: Birthdate (STU.BD)",
             _AERIES_STUDENT,
         ),
-        Place(POWERSCHOOL, "Demographics: Date of Birth (Students.DOB)", _POWERSCHOOL_CALPADS),
-        Place(INFINITE_CAMPUS, "Demographics: date of birth", _CAMPUS_CALPADS),
+        SisLocation(
+            POWERSCHOOL, "Demographics: Date of Birth (Students.DOB)", _POWERSCHOOL_CALPADS
+        ),
+        SisLocation(INFINITE_CAMPUS, "Demographics: date of birth", _CAMPUS_CALPADS),
     ),
     "gender": (
-        Place(
+        SisLocation(
             AERIES,
             "Student Data > Demographics, tab Student Data 1: Gender (STU.GN, earlier Sex), or "
             "Legal Gender (LSI.GN) where it is filled in",
             f"{_AERIES_BY_EXTRACT}; {_AERIES_STUDENT}",
         ),
-        Place(POWERSCHOOL, "Demographics: Gender (Students.Gender)", _POWERSCHOOL_CALPADS),
-        Place(
+        SisLocation(POWERSCHOOL, "Demographics: Gender (Students.Gender)", _POWERSCHOOL_CALPADS),
+        SisLocation(
             INFINITE_CAMPUS,
             "Demographics: Gender; Legal Gender stands on the Identities record",
             _CAMPUS_CENSUS,
         ),
     ),
     "grade": (
-        Place(
+        SisLocation(
             AERIES,
             "Student Data > Demographics, tab Student Data 1: Grade (STU.GR)",
             _AERIES_STUDENT,
         ),
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "Transfer Info > Edit Current Enrollment: Grade Level (Students.Grade_Level)",
             _POWERSCHOOL_TRANSFER,
         ),
-        Place(INFINITE_CAMPUS, "Enrollments: Grade", _CAMPUS_ENROLLMENTS),
+        SisLocation(INFINITE_CAMPUS, "Enrollments: Grade", _CAMPUS_ENROLLMENTS),
     ),
     "average": (
-        Place(
+        SisLocation(
             AERIES,
             "CCGI Extract, tab Basic Info: GPA and Options; recompute GPA and class rank before "
             "the extract",
             _AERIES_CCGI_SET_UP,
         ),
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "CCGI Student File Report: GPA Method, chosen when the report is run",
             _POWERSCHOOL_CCGI_STUDENT,
         ),
     ),
     "kind of average": (
-        Place(
+        SisLocation(
             AERIES,
             "CCGI Extract, tab Basic Info: GPA and Options: type of GPA",
             _AERIES_CCGI_SET_UP,
         ),
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "CCGI Student File Report: GPA Type Display Text, chosen when the report is run",
             _POWERSCHOOL_CCGI_STUDENT,
         ),
     ),
     "consent": (
-        Place(
+        SisLocation(
             AERIES,
             "CCGI Extract, tab Basic Info: Parental Consent names the table and field that are "
             "read (STU, SUP or AUT); since August 26, 2025 they mark who opts out",
@@ -210,62 +218,66 @@ _PLACES: Mapping[str, tuple[Place, ...]] = {
         ),
     ),
     "ethnicity": (
-        Place(AERIES, "the student's Ethnicity (STU.ETH)", _AERIES_MAINTENANCE),
-        Place(POWERSCHOOL, "Demographics: Latino/Hispanic (FedEthnicity)", _POWERSCHOOL_CALPADS),
-        Place(INFINITE_CAMPUS, "Demographics: Race and Ethnicity", _CAMPUS_CALPADS),
+        SisLocation(AERIES, "the student's Ethnicity (STU.ETH)", _AERIES_MAINTENANCE),
+        SisLocation(
+            POWERSCHOOL, "Demographics: Latino/Hispanic (FedEthnicity)", _POWERSCHOOL_CALPADS
+        ),
+        SisLocation(INFINITE_CAMPUS, "Demographics: Race and Ethnicity", _CAMPUS_CALPADS),
     ),
     "race": (
-        Place(AERIES, "the student's Races (STU.RC1 to STU.RC5)", _AERIES_MAINTENANCE),
-        Place(POWERSCHOOL, "Demographics: Race (table StudentRace)", _POWERSCHOOL_CALPADS),
-        Place(INFINITE_CAMPUS, "Demographics: Race and Ethnicity", _CAMPUS_CALPADS),
+        SisLocation(AERIES, "the student's Races (STU.RC1 to STU.RC5)", _AERIES_MAINTENANCE),
+        SisLocation(POWERSCHOOL, "Demographics: Race (table StudentRace)", _POWERSCHOOL_CALPADS),
+        SisLocation(INFINITE_CAMPUS, "Demographics: Race and Ethnicity", _CAMPUS_CALPADS),
     ),
     "entry": (
-        Place(AERIES, "the student's enter date (STU.ED, or the table ENR)", _AERIES_BY_EXTRACT),
-        Place(
+        SisLocation(
+            AERIES, "the student's enter date (STU.ED, or the table ENR)", _AERIES_BY_EXTRACT
+        ),
+        SisLocation(
             POWERSCHOOL,
             "Transfer Info > Edit Current/Previous Enrollment: Entry Date",
             _POWERSCHOOL_ENROLLMENT,
         ),
-        Place(INFINITE_CAMPUS, "Enrollments: Start Date", _CAMPUS_ENROLLMENTS),
+        SisLocation(INFINITE_CAMPUS, "Enrollments: Start Date", _CAMPUS_ENROLLMENTS),
     ),
     "exit": (
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "Transfer Info > Edit Current/Previous Enrollment: the exit date",
             _POWERSCHOOL_TRANSFER,
         ),
-        Place(INFINITE_CAMPUS, "Enrollments: End Date", _CAMPUS_ENROLLMENTS),
+        SisLocation(INFINITE_CAMPUS, "Enrollments: End Date", _CAMPUS_ENROLLMENTS),
     ),
-    "disability": (Place(AERIES, "Special Education (table CSE)", _AERIES_CCGI),),
+    "disability": (SisLocation(AERIES, "Special Education (table CSE)", _AERIES_CCGI),),
     "section 504": (
-        Place(AERIES, "504 Plans (table FOF) or Special Programs (table PGM)", _AERIES_CCGI),
+        SisLocation(AERIES, "504 Plans (table FOF) or Special Programs (table PGM)", _AERIES_CCGI),
     ),
     "english learner": (
-        Place(
+        SisLocation(
             AERIES,
             "Language Assessment (table LAC), and Demographics: Language Fluency (STU.LF)",
             f"{_AERIES_CCGI}; {_AERIES.format('14000113065: ParentSquare Mapping')}",
         ),
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "State/Province - CA > Student Information: ELA Status",
             _POWERSCHOOL_CALPADS,
         ),
     ),
     "parent education": (
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "State/Province - CA > Student Information: Parent Ed Code; the highest of the parents",
             _POWERSCHOOL_CALPADS,
         ),
     ),
     "district code": (
-        Place(
+        SisLocation(
             AERIES,
             "School Options: county and district code (LOC.CC and LOC.DC)",
             _AERIES_BY_EXTRACT,
         ),
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "District Setup > District Information > District Info: District Number, 7 digits with "
             "leading zeros",
@@ -273,12 +285,12 @@ _PLACES: Mapping[str, tuple[Place, ...]] = {
         ),
     ),
     "school code": (
-        Place(
+        SisLocation(
             AERIES,
             "School Options: county, district and school code (LOC.CC, LOC.DC and LOC.SC)",
             _AERIES_BY_EXTRACT,
         ),
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "its first 7 digits: District Setup > District Information > District Info: District "
             "Number, with leading zeros; the rest: the school's state number "
@@ -287,17 +299,17 @@ _PLACES: Mapping[str, tuple[Place, ...]] = {
         ),
     ),
     "school of the course": (
-        Place(
+        SisLocation(
             AERIES,
             "Course History Institutions: CDS code of the school (CHI.ID)",
             _AERIES_CCGI,
         ),
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "the stored grade's CDS code (S_CA_SGR_X.CDS_Code)",
             _POWERSCHOOL_CCGI_COURSE,
         ),
-        Place(
+        SisLocation(
             INFINITE_CAMPUS,
             "Transcripts: School Number of the record (transcriptCourse.districtNumber and "
             "schoolNumber)",
@@ -305,118 +317,118 @@ _PLACES: Mapping[str, tuple[Place, ...]] = {
         ),
     ),
     "college board code": (
-        Place(
+        SisLocation(
             AERIES,
             "School Options: College Board School Code (LOC.CBC); where it is blank, the extract "
             "writes 111111",
             _AERIES_CCGI,
         ),
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "the stored grade's ATP code (S_CA_SGR_X.CCGI_ATPCode)",
             _POWERSCHOOL_CCGI_COURSE,
         ),
     ),
     "in progress": (
-        Place(
+        SisLocation(
             AERIES,
             "CCGI Extract, tab Basic Info: Work in Progress, whether and for which terms",
             _AERIES_CCGI_SET_UP,
         ),
     ),
     "term": (
-        Place(
+        SisLocation(
             AERIES,
             "CCGI Extract, tab Basic Info: Terms; each term of the transcripts is mapped to one of "
             "CCGI's",
             _AERIES_CCGI_SET_UP,
         ),
-        Place(
+        SisLocation(
             INFINITE_CAMPUS,
             "Transcripts: Actual Term and Terms Long of the record",
             f"{_CAMPUS_TRANSCRIPTS}; {_CAMPUS_QUERY}",
         ),
     ),
     "year of the course": (
-        Place(
+        SisLocation(
             INFINITE_CAMPUS,
             "Transcripts: the record's school year",
             f"{_CAMPUS_TRANSCRIPTS}; {_CAMPUS_QUERY}",
         ),
     ),
     "grade of the course": (
-        Place(
+        SisLocation(
             INFINITE_CAMPUS,
             "Transcripts: the record's grade level (transcriptCourse.grade)",
             f"{_CAMPUS_TRANSCRIPTS}; {_CAMPUS_QUERY}",
         ),
     ),
     "course number": (
-        Place(
+        SisLocation(
             AERIES, "Scheduling Process > Courses, tab General: Course ID (CRS.CN)", _AERIES_COURSE
         ),
-        Place(
+        SisLocation(
             INFINITE_CAMPUS,
             "Transcripts: Course Number of the record; Course Information: Number",
             f"{_CAMPUS_TRANSCRIPTS}; {_CAMPUS_QUERY}",
         ),
     ),
     "course name": (
-        Place(
+        SisLocation(
             INFINITE_CAMPUS,
             "Transcripts: Course Name of the record; Course Information: Name",
             f"{_CAMPUS_TRANSCRIPTS}; {_CAMPUS_QUERY}",
         ),
     ),
     "course title": (
-        Place(
+        SisLocation(
             AERIES,
             "Scheduling Process > Courses, tab General: Course Title (CRS.CO)",
             _AERIES_COURSE,
         ),
     ),
     "a-g area": (
-        Place(
+        SisLocation(
             AERIES,
             "Scheduling Process > Courses, tab California Specific Fields: UC/CSU Subject Area "
             "Codes (CRS.U1 and following)",
             _AERIES_COURSE,
         ),
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "Edit Stored Grade: UC/CSU Approved Course Subject Area",
             _POWERSCHOOL_UC_CSU,
         ),
     ),
     "a-g area of the catalog": (
-        Place(
+        SisLocation(
             POWERSCHOOL,
             "the course's UC/CSU subject area, of which the report takes the first character",
             _POWERSCHOOL_CCGI_CATALOG,
         ),
     ),
     "state course code": (
-        Place(
+        SisLocation(
             AERIES,
             "Scheduling Process > Courses, tab California Specific Fields: State Course Code "
             "(CRS.C3)",
             _AERIES_COURSE,
         ),
-        Place(INFINITE_CAMPUS, "Scheduling > Courses > Course: State Code", _CAMPUS_COURSE),
+        SisLocation(INFINITE_CAMPUS, "Scheduling > Courses > Course: State Code", _CAMPUS_COURSE),
     ),
     "credits attempted": (
-        Place(AERIES, "Student Data > Grades > Transcripts: Atmp", _AERIES_TRANSCRIPT),
-        Place(INFINITE_CAMPUS, "Transcripts: credits attempted", _CAMPUS_TRANSCRIPTS),
+        SisLocation(AERIES, "Student Data > Grades > Transcripts: Atmp", _AERIES_TRANSCRIPT),
+        SisLocation(INFINITE_CAMPUS, "Transcripts: credits attempted", _CAMPUS_TRANSCRIPTS),
     ),
     "credits earned": (
-        Place(AERIES, "Student Data > Grades > Transcripts: Comp", _AERIES_TRANSCRIPT),
-        Place(INFINITE_CAMPUS, "Transcripts: credits earned", _CAMPUS_TRANSCRIPTS),
+        SisLocation(AERIES, "Student Data > Grades > Transcripts: Comp", _AERIES_TRANSCRIPT),
+        SisLocation(INFINITE_CAMPUS, "Transcripts: credits earned", _CAMPUS_TRANSCRIPTS),
     ),
     "mark": (
-        Place(AERIES, "Student Data > Grades > Transcripts: Mark", _AERIES_TRANSCRIPT),
-        Place(INFINITE_CAMPUS, "Transcripts: Score", _CAMPUS_TRANSCRIPTS),
+        SisLocation(AERIES, "Student Data > Grades > Transcripts: Mark", _AERIES_TRANSCRIPT),
+        SisLocation(INFINITE_CAMPUS, "Transcripts: Score", _CAMPUS_TRANSCRIPTS),
     ),
-    "test": (Place(AERIES, "College Entrance Tests (table CTS)", _AERIES_CCGI),),
+    "test": (SisLocation(AERIES, "College Entrance Tests (table CTS)", _AERIES_CCGI),),
 }
 """The places of each kind of value; several columns of several files are of one kind."""
 
@@ -516,7 +528,7 @@ _KINDS: Mapping[str, Mapping[str, str]] = {
 """The kind of value of each feed's columns, if a place is known for that kind."""
 
 
-def places(feed: str, column: str) -> tuple[Place, ...]:
+def places(feed: str, column: str) -> tuple[SisLocation, ...]:
     """Returns the known places where the systems keep the values of ``column`` of ``feed``."""
     return _PLACES.get(_KINDS.get(feed, {}).get(column, ""), ())
 

@@ -66,7 +66,7 @@ class ReceivedDrops:
     ``drops`` are new, in the order in which they are loaded. ``duplicates`` have the content of
     their sender's newest drop. ``touched`` files have a new stamp and their old content.
     ``postponed`` files may be incomplete: a later scan takes them. ``strays`` lie in no sender's
-    folder and stay there. The operator is told of ``strays`` and ``problems``.
+    folder and stay there. ``strays`` and ``problems`` are reported to the operator.
     """
 
     drops: tuple[Drop, ...]

@@ -15,7 +15,7 @@ from ccgi_pipeline.verification.labels import counted
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class SentDrop:
     """The drop that a page answers: whose it is (code and name), and how its receipt is called.
 
     ``values_shown``: the district's profile asks for the cells of the first lines.
@@ -44,7 +44,7 @@ class Repeated:
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryOutcome:
+class DropOutcome:
     """What became of the lines of a delivery.
 
     ``findings``: whether there are any. ``fault``: the pipeline's own code failed. ``refused``: the
@@ -76,7 +76,7 @@ class NextSteps:
     next: str
 
 
-def explain_drop(delivery: Delivery, outcome: DeliveryOutcome) -> NextSteps:
+def explain_drop(delivery: SentDrop, outcome: DropOutcome) -> NextSteps:
     """Explains the verdict of a drop."""
     if delivery.verdict == "held":
         return NextSteps(
@@ -94,10 +94,10 @@ def explain_drop(delivery: Delivery, outcome: DeliveryOutcome) -> NextSteps:
     return _of_findings(delivery, outcome)
 
 
-def _of_refusal(delivery: Delivery, outcome: DeliveryOutcome) -> NextSteps:
+def _of_refusal(delivery: SentDrop, outcome: DropOutcome) -> NextSteps:
     if outcome.fault:
         return NextSteps(
-            meaning="This delivery could not be judged, by a fault of ours. Nothing of it was "
+            meaning="This delivery could not be judged, because of a fault in the pipeline. Nothing of it was "
             "loaded; what was loaded before stays. There is nothing wrong on your side.",
             next="Nothing. Your files are kept and are taken again every night until they can be "
             "judged; you will get a new receipt then.",
@@ -117,7 +117,7 @@ def _of_refusal(delivery: Delivery, outcome: DeliveryOutcome) -> NextSteps:
     )
 
 
-def _of_findings(delivery: Delivery, outcome: DeliveryOutcome) -> NextSteps:
+def _of_findings(delivery: SentDrop, outcome: DropOutcome) -> NextSteps:
     out, apart = outcome.fates.get("rejected", 0), outcome.fates.get("unmatched", 0)
     mend = (
         f"Correct what is marked “Must fix” {_where(delivery)}, export again, and send the whole "
@@ -147,7 +147,7 @@ def _of_findings(delivery: Delivery, outcome: DeliveryOutcome) -> NextSteps:
     )
 
 
-def _all_loaded(outcome: DeliveryOutcome) -> str:
+def _all_loaded(outcome: DropOutcome) -> str:
     if not outcome.lines:
         return "There was no line to load."
     if outcome.loaded == outcome.lines:
@@ -155,7 +155,7 @@ def _all_loaded(outcome: DeliveryOutcome) -> str:
     return f"Everything that belongs here was loaded: {outcome.loaded_of_all}."
 
 
-def explain_check(verdict: str, outcome: DeliveryOutcome) -> NextSteps:
+def explain_check(verdict: str, outcome: DropOutcome) -> NextSteps:
     """Explains the verdict of files that were checked before sending."""
     fits = f"{outcome.loaded_of_all} can be loaded."
     mend = "Correct what is marked “Must fix”, export again, and check again."
@@ -171,7 +171,7 @@ def explain_check(verdict: str, outcome: DeliveryOutcome) -> NextSteps:
     )
 
 
-def explain_duplicate(delivery: Delivery, repeated: Repeated) -> NextSteps:
+def explain_duplicate(delivery: SentDrop, repeated: Repeated) -> NextSteps:
     """Explains what became of a drop that came a second time."""
     name = labels.file_name(repeated.path)
     meaning = (
@@ -201,7 +201,7 @@ def explain_duplicate(delivery: Delivery, repeated: Repeated) -> NextSteps:
     )
 
 
-def _where(delivery: Delivery) -> str:
+def _where(delivery: SentDrop) -> str:
     """The place where a sender corrects something."""
     district = labels.is_district(delivery.sender)
     return f"in your {'student information ' if district else ''}system"

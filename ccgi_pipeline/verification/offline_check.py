@@ -74,7 +74,7 @@ def check(  # noqa: PLR0913 - all but the first two are named
     Sender and family are read from the path where it has them (``.../3367173/transcript/...``);
     ``family`` overrides. ``known`` is what a warehouse knows; without one, the shipped directory.
     ``profiles`` are the districts' settings. ``show_values`` puts the cell into each finding about
-    one: for who mends the file, on a screen of their own.
+    one: for the person who corrects the file, on their own screen.
     """
     found = [_as_received(path, family) for path in _plain_files(paths)]
     drops = group_drops([(file, file.path) for file in found])

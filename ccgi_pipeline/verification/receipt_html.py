@@ -27,9 +27,9 @@ from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 from ccgi_pipeline.verification import labels
 from ccgi_pipeline.verification.labels import counted
 from ccgi_pipeline.verification.next_steps import (
-    Delivery,
-    DeliveryOutcome,
+    DropOutcome,
     Repeated,
+    SentDrop,
     explain_check,
     explain_drop,
     explain_duplicate,
@@ -37,7 +37,7 @@ from ccgi_pipeline.verification.next_steps import (
 from ccgi_pipeline.verification.receipts import FIRST_LINES, SHOWN_PER_RULE, WEIGHTS, FileReport
 
 
-def render_receipt(delivery: Delivery, files: Sequence[FileReport]) -> bytes:
+def render_receipt(delivery: SentDrop, files: Sequence[FileReport]) -> bytes:
     """The page that answers a drop."""
     facts = _Facts(files)
     about = [
@@ -58,7 +58,7 @@ def render_receipt(delivery: Delivery, files: Sequence[FileReport]) -> bytes:
     ).encode()
 
 
-def render_duplicate(delivery: Delivery, repeated: Repeated) -> bytes:
+def render_duplicate(delivery: SentDrop, repeated: Repeated) -> bytes:
     """The page that answers a drop that came a second time."""
     same = "Two deliveries are the same if their files hold the same bytes, under any name."
     back = "An earlier delivery that is sent once more after another one counts again."
@@ -115,7 +115,7 @@ def _rendered(**page: object) -> str:
     return template.render(page={**nothing, **page}, **style) + "\n"
 
 
-def _head(delivery: Delivery) -> dict[str, object]:
+def _head(delivery: SentDrop) -> dict[str, object]:
     who = labels.sender(delivery.sender, delivery.name)
     district = labels.is_district(delivery.sender)
     code = f" · CD code {delivery.sender}" if district and who != delivery.sender else ""
@@ -130,7 +130,7 @@ def _head(delivery: Delivery) -> dict[str, object]:
     }
 
 
-def _list_note(delivery: Delivery, facts: _Facts) -> str | None:
+def _list_note(delivery: SentDrop, facts: _Facts) -> str | None:
     if not facts.findings:
         return None
     upto = f", up to {SHOWN_PER_RULE:,} for each point of a file" if facts.overflows else ""
@@ -166,7 +166,7 @@ class _Facts:
         fates: Counter[str] = Counter()
         for report in reports:
             fates.update(report.fates)
-        self.outcome = DeliveryOutcome(
+        self.outcome = DropOutcome(
             lines=sum(report.lines for report in reports),
             fates=fates,
             findings=self.findings,
@@ -293,7 +293,7 @@ def _extent(count: int, rows: Sequence[Mapping[str, Any]], columns: int, *, of_l
 
 
 def _names_that_help(rule: str, feed: FeedSpec | None, family: str) -> dict[str, Any]:
-    """The names that a file or its columns must have, for who has no dictionary at hand."""
+    """The names that a file or its columns must have, for readers without a dictionary."""
     if rule == UNRECOGNISED.id:
         feeds = feeds_of(family) or DISTRICT_FEEDS
         return {"names_of": "File names", "names": [known.stems[0] for known in feeds]}

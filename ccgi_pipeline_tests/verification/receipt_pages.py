@@ -13,7 +13,7 @@ import polars as pl
 
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, RULES
 from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
-from ccgi_pipeline.verification.next_steps import Delivery, Repeated
+from ccgi_pipeline.verification.next_steps import Repeated, SentDrop
 from ccgi_pipeline.verification.receipt_html import (
     render_check,
     render_duplicate,
@@ -36,9 +36,9 @@ HOSTILE = (
 """Names that somebody might give to a file."""
 
 
-def delivery(verdict: str, **facts: object) -> Delivery:
+def delivery(verdict: str, **facts: object) -> SentDrop:
     """A delivery of Palm Springs."""
-    made = Delivery(
+    made = SentDrop(
         drop="46111ea8cda92e5a0c088e48",
         sender="3367173",
         name="Palm Springs Unified",

@@ -116,7 +116,7 @@ def test_a_delivery_of_which_nothing_was_loaded_says_so():
 def test_a_fault_of_ours_is_called_one():
     fault = report({"rejected": 3}, [("FILE-FAULT", None, None, None)], verdict="rejected")
     text = told(render_receipt(delivery("rejected"), [fault]))
-    assert "by a fault of ours" in text
+    assert "because of a fault in the pipeline" in text
     assert "What to do now: Nothing." in text
 
 

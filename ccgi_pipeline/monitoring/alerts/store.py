@@ -1,7 +1,7 @@
 """The alerts that are open, and the notices that are still to be sent.
 
 Belongs here: one SQLite file of the warehouse folder. A notice is stored in the same transaction as
-its alert, so that none is lost when a process is killed. Also when each of the two watchers last
+its alert, so a killed process loses no notice. Also when each of the two watchers last
 ran. Does not belong here: sending (channels).
 """
 

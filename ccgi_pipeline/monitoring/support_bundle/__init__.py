@@ -1,1 +1,1 @@
-"""The support bundle: how an installation stands, for who helps from outside, without any value."""
+"""The support bundle: how an installation stands, for helpers outside it, without any value."""

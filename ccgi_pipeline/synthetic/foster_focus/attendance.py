@@ -31,8 +31,8 @@ from ccgi_pipeline.synthetic.random_draws import (
 from ccgi_pipeline.synthetic.student_blocks import first_year
 
 _LAST_DAYS = 60
-"""School days that the file goes back; for who changed schools, to the beginning of the year, so
-that both schools are in it."""
+"""School days that the file covers. For students who changed schools it begins with the school
+year, so that both schools are in it."""
 _PERIODS = 7
 _PERIODS_OF_MIDDLE_SCHOOL = len(lists.MIDDLE_SCHOOL_DAY)
 _HIGH_SCHOOL = 9

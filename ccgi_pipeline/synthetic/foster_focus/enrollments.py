@@ -92,7 +92,7 @@ def spring_of(youth: Youth, student: Integers, grade: Integers) -> Integers:
 
 
 def schooling(youth: Youth, taken: History, calendar: SchoolDays) -> Schooling:
-    """The enrollments of ``youth``; whoever has marks of a year was enrolled in it."""
+    """The enrollments of ``youth``; students with marks of a year were enrolled in it."""
     rng = youth.block.stream(Part.FOSTER_SCHOOLING)
     count = len(youth.rows)
     came = np.array([*_CAME_IN_GRADE])[pick(rng, [*_CAME_IN_GRADE.values()], count)]

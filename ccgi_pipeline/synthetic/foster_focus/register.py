@@ -42,7 +42,7 @@ _LAST_NAMES = POOLS["english"].last
 
 
 def child_lines(youth: Youth) -> pl.DataFrame:
-    """The register's columns: the youth but for the unknown, and children in no extract."""
+    """The register's columns: the youth without the unknown ones, and children in no extract."""
     rng = youth.block.stream(Part.FOSTER_REGISTER)
     known = np.flatnonzero(youth.standing != Standing.UNKNOWN)
     of_others = youth.people.cells.select(_CELLS)[youth.others]

@@ -42,7 +42,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NUMBERS_OF_LETTERS = 10_000
 _CCC_IDS = len(_LETTERS) ** 3 * _NUMBERS_OF_LETTERS
 _STRIDE = 2_654_435_761
-"""Coprime to the number of CCC ids (2, 5 and 13 do not divide it), so that none comes twice."""
+"""Coprime to the number of CCC ids (2, 5 and 13 do not divide it), so no id comes twice."""
 
 
 def applications(identities: pl.DataFrame, count: int, seed: int) -> pl.DataFrame:

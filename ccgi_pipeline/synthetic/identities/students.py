@@ -4,8 +4,8 @@ Belongs here: names, aliases, birth dates and schools of identities, block by bl
 belong here: how many are namesakes (namesakes), what they write on an application (applications).
 
 No combination of first initial, last name and birth date is drawn twice: a block of students has
-birth dates that no other block has, and within it whoever would share a combination by chance is
-drawn anew. Then each group of namesakes gets a combination, and everybody else one alone.
+birth dates that no other block has, and within it a student who would share a combination by chance
+is drawn again. Then each group of namesakes gets a combination, and every other student one alone.
 """
 
 from __future__ import annotations
@@ -143,8 +143,8 @@ def _rows(frame: pl.DataFrame, positions: Integers) -> pl.DataFrame:
 def _combinations(rng: np.random.Generator, count: int, days: Integers) -> pl.DataFrame:
     """``count`` people of ``days``, no two with one first initial, last name and birth date.
 
-    Whoever would share them gets two last names: the more students there are, the more of them
-    need two to be told apart. ``Family`` is a number that twins have in common.
+    A student who would share them gets two last names: the more students there are, the more of
+    them need two to be distinguished. ``Family`` is a number that twins have in common.
     """
     drawn = _draw(rng, count, days)
     drawn = _with_twins(rng, drawn.with_columns(_families(0, count)))

@@ -60,8 +60,9 @@ class Students:
 def students(block: Block, roster: People, taken: History, days: int) -> Students:
     """The students of ``block`` on ``days`` days.
 
-    Whoever left is not in the system any more. A hundredth of those who are enrolled by the roster
-    are not either: they leave in the course of the days. As many come whom the roster has not yet.
+    Students who left are no longer in the system. A hundredth of the students enrolled by the
+    roster are not either: they leave during these days. As many arrive who are not on the roster
+    yet.
     """
     enrolled = np.flatnonzero(roster.cells["EnrollmentEndDate"].is_null().to_numpy())
     new_block = _new_block(block)

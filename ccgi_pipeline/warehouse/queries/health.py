@@ -201,7 +201,7 @@ def read_newest_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class DistrictStatus:
+class VerdictSummary:
     """The status of a district's newest drops.
 
     ``bad``: one was rejected or held. ``good``: no line was rejected. ``words``: verdict and counts
@@ -216,7 +216,7 @@ class DistrictStatus:
 
 def read_district_statuses(
     connection: duckdb.DuckDBPyConnection, senders: Iterable[str]
-) -> list[DistrictStatus]:
+) -> list[VerdictSummary]:
     """Returns the status of each of ``senders`` that is a district, in the order of CD codes."""
     asked = sorted({sender for sender in senders if is_cd_code(sender)})
     rows = connection.execute(
@@ -239,7 +239,7 @@ def read_district_statuses(
             refused.add(cd)
         if rejected:
             lost.add(cd)
-    return [DistrictStatus(cd, cd not in refused | lost, cd in refused, words[cd]) for cd in asked]
+    return [VerdictSummary(cd, cd not in refused | lost, cd in refused, words[cd]) for cd in asked]
 
 
 def read_last_position(connection: duckdb.DuckDBPyConnection) -> int:

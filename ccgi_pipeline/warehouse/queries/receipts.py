@@ -23,7 +23,7 @@ from ccgi_pipeline.intake.inbox import is_cd_code
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.cells import as_shown, read_cells
 from ccgi_pipeline.verification.drop_files import files_to_verify
-from ccgi_pipeline.verification.next_steps import Delivery, Repeated
+from ccgi_pipeline.verification.next_steps import Repeated, SentDrop
 from ccgi_pipeline.verification.outcomes import Verdict
 from ccgi_pipeline.verification.receipt_html import render_duplicate, render_receipt
 from ccgi_pipeline.verification.receipts import (
@@ -119,7 +119,7 @@ def build_receipts(
             "night": f"{receipt.night:%Y-%m-%d}",
             "verdict": str(receipt.verdict),
         }
-        delivery = Delivery(
+        delivery = SentDrop(
             drop=receipt.drop_id,
             sender=receipt.sender,
             name=names[receipt.sender],

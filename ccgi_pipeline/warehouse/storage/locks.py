@@ -14,7 +14,7 @@ from pathlib import Path
 from ccgi_pipeline.common.errors import TransientError
 
 LOCK_FILE = "writer.lock"
-"""The lock file in a warehouse's folder; whoever writes holds it."""
+"""The lock file in a warehouse's folder; the writing process holds it."""
 
 
 class WarehouseBusyError(TransientError):
