@@ -219,7 +219,7 @@ _SIS_LOCATIONS_NOTE = (
 
 def _sis_location_section() -> list[str]:
     """Lists where the systems keep the columns' values, each place once."""
-    columns_of: dict[sis_locations.Place, list[str]] = {}
+    columns_of: dict[sis_locations.SisLocation, list[str]] = {}
     for feed, column in sis_locations.known_columns():
         for place in sis_locations.places(feed, column):
             columns_of.setdefault(place, []).append(f"`{feed}.{column}`")
