@@ -97,8 +97,9 @@ def explain_drop(delivery: SentDrop, outcome: DropOutcome) -> NextSteps:
 def _of_refusal(delivery: SentDrop, outcome: DropOutcome) -> NextSteps:
     if outcome.fault:
         return NextSteps(
-            meaning="This delivery could not be judged, because of a fault in the pipeline. Nothing "
-            "of it was loaded; what was loaded before stays. There is nothing wrong on your side.",
+            meaning="This delivery could not be judged, because of a fault in the pipeline. "
+            "Nothing of it was loaded; what was loaded before stays. There is nothing wrong on "
+            "your side.",
             next="Nothing. Your files are kept and are taken again every night until they can be "
             "judged; you will get a new receipt then.",
         )

@@ -1,7 +1,7 @@
 """Eligibility said a second time: one student, plain loops, exact fractions, as the rules read.
 
 Belongs here: docs/eligibility.md, sections 2 to 5, in the order in which they stand there, written
-from that page and from ccgi_and_california.md, section 3. Does not belong here: speed, data frames
+from that page and from the universities' own tables. Does not belong here: speed, data frames
 and anything of ccgi_pipeline.eligibility. The code under test takes all students at once; both
 must come to the same.
 """

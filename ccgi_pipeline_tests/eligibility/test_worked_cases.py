@@ -1,6 +1,6 @@
 """Worked cases: each shows one public rule, with the result that was worked out by hand.
 
-Belongs here: cases, each with the table of ccgi_and_california.md that has its rule, for UC and CSU
+Belongs here: cases, each with the table of the universities that has its rule, for UC and CSU
 and for both implementations, the one under test and the naive one. Does not belong here: random
 histories (test_agreement), promises about all histories (test_properties).
 
