@@ -138,7 +138,7 @@ def support_bundle(nights: Nights) -> Parts:
     with open_warehouse(warehouse, read_only=True) as connection:
         for (drop,) in connection.execute("SELECT drop_id FROM drops").fetchall():
             with contextlib.suppress(ArchiveDamagedError):
-                shapes = bundle.shapes_of_drop(connection, warehouse, drop)
+                shapes = bundle.describe_drop_shapes(connection, warehouse, drop)
                 parts[f"shapes of {drop}"] = json.dumps(shapes).encode()
     return parts
 

@@ -30,7 +30,7 @@ from ccgi_pipeline.reports.queries import (
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse.load import application_ssids
 from ccgi_pipeline.warehouse.load.eligibility_results import evaluate_rosters
-from ccgi_pipeline.warehouse.queries import rosters
+from ccgi_pipeline.warehouse.queries import applications, rosters
 from ccgi_pipeline.warehouse.storage.column_classes import PIPELINE_COLUMN_CLASSES
 from ccgi_pipeline.warehouse.storage.schema import create_missing_tables, quote_identifier
 from ccgi_pipeline_tests.files import ON, as_bytes, usual_name, verified
@@ -181,7 +181,7 @@ def test_the_search_sees_what_a_detail_shows(shown: Shown) -> None:
 
 
 def test_colleges_see_no_restricted_value(planted: duckdb.DuckDBPyConnection) -> None:
-    rows = application_ssids.read_applications_for_colleges(planted, COLUMNS)
+    rows = applications.read_applications_for_colleges(planted, COLUMNS)
     assert rows.height == STUDENTS
     assert "ssid" not in rows.columns
     for name in rows.columns:
