@@ -110,7 +110,8 @@ def test_dg_lists_all_that_stands_below_defs(tree: Path, environment: dict[str, 
     assert changes(tree) == ["?? ccgi_pipeline/defs/planted.py"]
 
 
-@pytest.mark.parametrize("tool", ["dg", pytest.param("dagster", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", ["dg", "dagster"])
 def test_a_development_server_loads_the_project_and_leaves_nothing_in_the_tree(
     tree: Path, environment: dict[str, str], tool: str
 ) -> None:

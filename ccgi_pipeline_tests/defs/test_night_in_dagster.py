@@ -107,6 +107,7 @@ def test_the_district_with_the_bad_file_is_red_and_the_other_is_not(night: Night
     assert [night.evaluations(BAD), night.evaluations(GOOD)] == [[False], []]
 
 
+@pytest.mark.slow
 def test_a_district_that_mended_its_file_is_told_to_be_green_again_once(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     roster = folders.inbox / BAD / "transcript" / "StudentTemplate_20261122.csv"
@@ -175,6 +176,7 @@ def test_a_line_lost_from_the_ledger_stops_the_night_before_any_report(tmp_path:
     assert bytes_below(folders.outbox) == reports
 
 
+@pytest.mark.slow
 def test_a_quiet_night_writes_its_reports_and_loads_no_feed_again(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     put_roster(folders.inbox, GOOD, students(["1000000001", "1000000002"], HAYWARD_HIGH))
@@ -199,6 +201,7 @@ def _runs(folders: PipelinePaths) -> int:
         return len(instance.get_runs())
 
 
+@pytest.mark.slow
 def test_a_night_whose_work_lies_as_it_left_it_is_not_run_again(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     put_roster(folders.inbox, GOOD, students(["1000000001", "1000000002"], HAYWARD_HIGH))
@@ -234,6 +237,7 @@ def test_a_night_that_was_killed_does_not_count_as_running_for_ever(tmp_path: Pa
         assert instance.get_run_by_id(dead.run_id).status is dg.DagsterRunStatus.FAILURE
 
 
+@pytest.mark.slow
 def test_one_district_can_be_run_by_hand_and_touches_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +280,7 @@ def test_an_ssid_of_the_roster_is_found_in_an_aggregate_and_other_numbers_are_no
         assert count_students_in_aggregates(connection, written) == 1
 
 
+@pytest.mark.slow
 def test_a_step_that_runs_again_loads_nothing_twice(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     put_roster(folders.inbox, GOOD, students(["1000000001"], HAYWARD_HIGH))

@@ -242,6 +242,7 @@ def _matches(line: str, patterns: Iterable[str]) -> bool:
 # --- tests ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
 def test_the_commands_of_a_page_run_as_they_are_printed(page: Path, shell: Shell) -> None:
     for line in commands(page):
@@ -251,6 +252,7 @@ def test_the_commands_of_a_page_run_as_they_are_printed(page: Path, shell: Shell
         assert status == int(_matches(line, NOT_ZERO)), f"{page.name}: {line}\n{said}"
 
 
+@pytest.mark.slow
 def test_all_that_nights_leave_in_the_warehouse_is_in_the_table(prepared: Path) -> None:
     page = Path(PROJECT, "docs/operating.md").read_text()
     table = page.split("### Warehouse")[1].split("### ")[0]

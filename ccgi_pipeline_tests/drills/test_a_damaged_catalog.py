@@ -85,6 +85,7 @@ def test_a_damaged_catalog_is_told_and_nothing_takes_its_place(
     assert (catalog.read_bytes() if catalog.exists() else None) == damaged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["its beginning", "gone"])
 def test_a_night_over_a_damaged_catalog_is_told_and_the_backup_brings_all_back(
     loaded: PipelinePaths, folders: PipelinePaths, hook: Webhook, damage: str

@@ -21,6 +21,8 @@ from ccgi_pipeline_tests.drills.looking import pages, tick
 from ccgi_pipeline_tests.monitoring.alerts.receivers import Webhook
 from ccgi_pipeline_tests.nightly.nights import folders_in
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[2]
 SCRIPTS = Path(sys.executable).parent
 WORKSPACE = ("-w", str(PROJECT / "workspace.yaml"))

@@ -54,6 +54,7 @@ def night(folders: PipelinePaths, limit: int) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.slow
 def test_without_room_a_night_says_so_loses_nothing_and_the_next_one_goes_on(
     tmp_path: Path, hook: Webhook
 ) -> None:
@@ -76,6 +77,7 @@ def test_without_room_a_night_says_so_loses_nothing_and_the_next_one_goes_on(
     assert len(lake_rows(folders.warehouse)["transcript_student"]) == STUDENTS
 
 
+@pytest.mark.slow
 def test_little_room_is_told_before_there_is_none(tmp_path: Path, hook: Webhook) -> None:
     folders = folders_in(tmp_path)
     folders.warehouse.mkdir()

@@ -17,6 +17,8 @@ from ccgi_pipeline_tests.monitoring.alerts.receivers import Webhook
 from ccgi_pipeline_tests.nightly.nights import folders_in
 from ccgi_pipeline_tests.sftp.faulty_server import Direction, Fault, FaultyServer
 
+pytestmark = pytest.mark.slow
+
 
 def look(folders: PipelinePaths, instance: dg.DagsterInstance) -> None:
     """One tick of the sensor ``new_drops``."""

@@ -152,12 +152,14 @@ def test_what_the_page_adds_is_not_in_the_project():
     assert not (PROJECT / IN_PACKAGE / "feeds" / f"{FAMILY}.py").exists()
 
 
+@pytest.mark.slow
 def test_the_dictionary_has_the_feed_its_rule_and_the_reports(copy: Copy):
     page = (copy.root / "docs" / "data-dictionary.md").read_text()
     for word in (f"### `{FEED}`", "`WB-PLC-FUTURE`", REPORT, "Seniors without an account"):
         assert word in page
 
 
+@pytest.mark.slow
 def test_what_the_page_adds_is_as_the_project_wants_its_code(copy: Copy):
     added = [f"ccgi_pipeline/{part}" for part in ("feeds", "reports")]
     for command in (("check",), ("format", "--check")):
@@ -165,6 +167,7 @@ def test_what_the_page_adds_is_as_the_project_wants_its_code(copy: Copy):
         assert checked.returncode == 0, checked.stdout
 
 
+@pytest.mark.slow
 def test_the_tests_over_all_declarations_pass_with_it(copy: Copy):
     tests = copy.run(
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k"),
@@ -180,6 +183,7 @@ def test_the_tests_over_all_declarations_pass_with_it(copy: Copy):
     assert int(passed.group(1)) > 40
 
 
+@pytest.mark.slow
 def test_a_check_accepts_the_pages_file_and_names_the_fault_of_a_broken_one(
     copy: Copy, sample: str
 ):
@@ -194,6 +198,7 @@ def test_a_check_accepts_the_pages_file_and_names_the_fault_of_a_broken_one(
     assert "WB-PLC-FUTURE" in bad.stdout
 
 
+@pytest.mark.slow
 def test_a_night_loads_its_table(night: Path):
     assert list(rows_of_table(night)) == [("P1", "Internship", 40), ("P2", "Job Shadow", 6)]
 
@@ -206,6 +211,7 @@ def rows_of_table(night: Path) -> Iterator[tuple[object, ...]]:
         ).fetchall()
 
 
+@pytest.mark.slow
 def test_a_nights_receipt_calls_it_by_its_title(night: Path):
     receipts = (night / "outbox" / "PalmSpringsUnified" / "_receipts").glob(f"*_{FAMILY}_*.html")
     (receipt,) = [path.read_text() for path in receipts]
@@ -213,6 +219,7 @@ def test_a_nights_receipt_calls_it_by_its_title(night: Path):
     assert "Accepted" in receipt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
@@ -232,6 +239,7 @@ def test_a_night_writes_both_files_of_the_report(night: Path, file: str, expecte
     assert [[row[name] for name in own] for row in rows] == expected
 
 
+@pytest.mark.slow
 def test_a_night_writes_the_customized_report(night: Path):
     folder = night / "outbox" / "PalmSpringsUnified" / "legacy reporting" / "nonstandard"
     assert len([*folder.rglob("*.csv")]) == 2

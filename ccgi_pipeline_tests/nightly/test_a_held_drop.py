@@ -222,6 +222,7 @@ def test_the_file_of_another_district_is_told_as_such(folders: PipelinePaths):
     assert active(folders) == ALL == active(folders, HAYWARD)
 
 
+@pytest.mark.slow
 def test_a_normal_week_is_not_held(folders: PipelinePaths):
     for day in range(1, 5):
         night(folders, a_set(numbers=range(day, STUDENTS + 2 * day)), MONDAY + timedelta(days=day))
@@ -306,6 +307,7 @@ def test_an_approved_drop_is_loaded_by_the_next_night(halved: PipelinePaths):
     assert receipt["verdict"].startswith("accepted")
 
 
+@pytest.mark.slow
 def test_an_approved_drop_is_loaded_though_its_files_are_gone_from_the_inbox(halved: PipelinePaths):
     wednesday = MONDAY + timedelta(days=2)
     for path in halved.inbox.rglob("*.csv"):
@@ -315,6 +317,7 @@ def test_an_approved_drop_is_loaded_though_its_files_are_gone_from_the_inbox(hal
     assert active(halved)["users"] == STUDENTS // 2
 
 
+@pytest.mark.slow
 def test_an_approved_drop_that_came_twice_is_loaded_once(halved: PipelinePaths):
     tuesday = halved.inbox / PALM_SPRINGS / "oneroster" / f"{MONDAY + timedelta(days=1):%Y-%m-%d}"
     shutil.copytree(tuesday, tuesday.with_name("again"))
@@ -331,6 +334,7 @@ def test_an_approved_drop_that_came_twice_is_loaded_once(halved: PipelinePaths):
     assert len(approved["files"]) == len(a_set())
 
 
+@pytest.mark.slow
 def test_an_approved_drop_is_loaded_as_it_came_though_a_file_was_overwritten(halved: PipelinePaths):
     tuesday = f"{PALM_SPRINGS}/oneroster/{MONDAY + timedelta(days=1):%Y-%m-%d}"
     put(halved.inbox, f"{tuesday}/users.csv", _header(a_set()["users.csv"]))

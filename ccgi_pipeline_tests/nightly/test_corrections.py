@@ -181,6 +181,7 @@ def corrected(tmp_path_factory: pytest.TempPathFactory) -> PipelinePaths:
     return folders
 
 
+@pytest.mark.slow
 def test_only_the_failed_lines_make_the_reports_what_a_good_file_makes_them(
     all_good: PipelinePaths, corrected: PipelinePaths
 ):

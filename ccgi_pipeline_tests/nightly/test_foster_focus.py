@@ -147,6 +147,7 @@ def test_the_report_is_written_every_night_even_if_nothing_came(linked: Pipeline
     assert _match_report(linked, TOMORROW) == _match_report(linked)
 
 
+@pytest.mark.slow
 def test_a_new_register_takes_again_what_had_no_child(tmp_path: Path):
     folders = folders_in(tmp_path)
     students = _students(2)
@@ -173,6 +174,7 @@ def test_a_line_kept_out_of_demographics_does_not_unlink_its_student(tmp_path: P
     assert _students_in(folders, ENROLLMENT_HISTORY) == {local_id(0), local_id(1)}
 
 
+@pytest.mark.slow
 def test_a_student_who_left_the_demographics_is_no_longer_linked(tmp_path: Path):
     folders = folders_in(tmp_path)
     students = _students(2)
@@ -224,6 +226,7 @@ def test_with_permanent_unique_ids_the_correction_updates_the_record(tmp_path: P
     assert "FF-CORRECTION" not in _rules_told(folders, TOMORROW)
 
 
+@pytest.mark.slow
 def test_without_them_a_second_record_stands_and_the_receipt_says_possible_correction(
     tmp_path: Path,
 ):
@@ -232,6 +235,7 @@ def test_without_them_a_second_record_stands_and_the_receipt_says_possible_corre
     assert "FF-CORRECTION" in _rules_told(folders, TOMORROW)
 
 
+@pytest.mark.slow
 def test_a_file_sent_again_changes_nothing(tmp_path: Path):
     folders = _corrected(tmp_path)
     before = _schools(folders)

@@ -58,6 +58,8 @@ from ccgi_pipeline_tests.nightly.months import (
 )
 from ccgi_pipeline_tests.nightly.nights import ON, folders_in, rows_of, run_night
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Month:

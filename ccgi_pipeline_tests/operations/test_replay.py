@@ -53,6 +53,8 @@ from ccgi_pipeline_tests.nightly.nights import (
     run_night,
 )
 
+pytestmark = pytest.mark.slow
+
 TOMORROW, AFTERWARDS = ON + timedelta(days=1), ON + timedelta(days=2)
 FOLDER = "PalmSpringsUnified"
 GRADE = "TR-STU-CODE-GradeLevel"

@@ -39,6 +39,8 @@ from ccgi_pipeline_tests.warehouse.model import (
     drop_of,
 )
 
+pytestmark = pytest.mark.slow
+
 SENDERS, NIGHTS, KEYS = 12, 5, 5
 ON = date(2026, 11, 20)
 FEEDS = (STUDENT.name, APPLICATION.name)

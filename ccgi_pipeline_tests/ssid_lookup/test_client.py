@@ -795,6 +795,7 @@ async def _close(app: Any) -> None:  # noqa: ANN401
     app.state.resources.close()
 
 
+@pytest.mark.slow
 def test_15000_applications_of_one_hour_are_drained_in_three_hours_and_a_minute(tmp_path: Path):
     with hours(tmp_path, 5000) as (one, transport):
         outcome = one.ask_all(applications(15_000), patience=math.inf)
