@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import dagster as dg
 import pytest
 import yaml
@@ -74,7 +75,8 @@ def test_every_variable_of_the_files_is_one_that_is_read() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_command_is_one_of_ours_with_its_options(service: str) -> None:
     name, *options = _pipelines()[service]["command"]
-    command = main.commands[name]
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
     with command.make_context(name, options) as context:
         environment = _pipelines()[service]["environment"]
         for folder in ("inbox", "outbox", "warehouse"):
