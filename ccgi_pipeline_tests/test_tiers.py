@@ -25,7 +25,6 @@ PROMISES = {
     "nights in Dagster": "defs/test_night_in_dagster.py::",
     "encrypted nights": "nightly/test_an_encrypted_night.py::test_every_row_is_the_same",
     "a killed night": "nightly/test_killed.py::test_a_night_that_was_killed_and_run_again",
-    "a killed ccgi run": "nightly/test_killed.py::test_ccgi_run_that_was_killed",
     "a killed replay": "operations/test_a_killed_replay.py::test_a_replay_that_was_killed",
     "a killed purge": "privacy/test_purge.py::test_a_killed_purge",
     "a moved warehouse": "warehouse/storage/test_relocation.py::test_every_row_of_every_snapshot",

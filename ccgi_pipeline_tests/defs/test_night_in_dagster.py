@@ -163,6 +163,7 @@ def test_row_counts_and_fates_are_recorded_as_counts(night: Night) -> None:
     assert first.metadata["lines inserted"].value == 3
 
 
+@pytest.mark.slow
 def test_a_line_lost_from_the_ledger_stops_the_night_before_any_report(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     put_roster(folders.inbox, GOOD, students(["1000000001", "1000000002"], HAYWARD_HIGH))

@@ -213,6 +213,7 @@ def test_a_set_that_would_end_too_much_is_held_with_its_likely_cause(
         assert sum(file["fates"].values()) == file["lines"]
 
 
+@pytest.mark.slow
 def test_the_file_of_another_district_is_told_as_such(folders: PipelinePaths):
     night(folders, a_set(prefix="5"), MONDAY + timedelta(days=1), HAYWARD)
     night(folders, a_set(prefix="5"), MONDAY + timedelta(days=2))
@@ -355,6 +356,7 @@ def test_adds_only_loads_the_drop_and_ends_nothing(halved: PipelinePaths):
     assert active(halved) == ALL
 
 
+@pytest.mark.slow
 def test_a_discarded_drop_is_left_for_good(halved: PipelinePaths):
     wednesday = MONDAY + timedelta(days=2)
     _answered(halved, "discard", wednesday)
@@ -372,6 +374,7 @@ def test_an_approval_that_is_not_used_in_time_expires(halved: PipelinePaths):
     assert active(halved) == ALL
 
 
+@pytest.mark.slow
 def test_a_held_drop_is_obsolete_once_a_newer_one_was_loaded(halved: PipelinePaths):
     night(halved, a_set(numbers=range(STUDENTS + 1)), MONDAY + timedelta(days=2))
     (hold,) = held(halved)

@@ -157,6 +157,7 @@ def _active_students(folders: PipelinePaths) -> set[tuple[object, object]]:
         )
 
 
+@pytest.mark.slow
 def test_an_older_package_that_is_sent_once_more_is_gone_back_to(tmp_path: Path):
     folders = folders_in(tmp_path)
     put_roster(folders.inbox, HAYWARD, students(["1111111111"], HAYWARD_HIGH, "11"), "20261119")
@@ -172,6 +173,7 @@ def test_an_older_package_that_is_sent_once_more_is_gone_back_to(tmp_path: Path)
     assert receipt["verdict"] == "accepted"
 
 
+@pytest.mark.slow
 def test_files_that_are_moved_within_the_inbox_change_no_record(tmp_path: Path):
     folders = folders_in(tmp_path)
     put_roster(folders.inbox, HAYWARD, students(["1111111111"], HAYWARD_HIGH, "11"), "20261119")

@@ -419,6 +419,7 @@ def _foster(folders: PipelinePaths) -> dict[str, list[tuple[object, ...]]]:
     return {**records(folders), "child_links": links}
 
 
+@pytest.mark.slow
 def test_foster_lines_that_failed_are_corrected_and_nobody_else_is_unlinked(
     foster: tuple[PipelinePaths, PipelinePaths],
 ):
@@ -430,6 +431,7 @@ def test_foster_lines_that_failed_are_corrected_and_nobody_else_is_unlinked(
     assert _foster(failed) == _foster(good)
 
 
+@pytest.mark.slow
 def test_mended_demographics_let_a_replay_load_the_rest_of_the_student(
     foster: tuple[PipelinePaths, PipelinePaths],
 ):
@@ -441,6 +443,7 @@ def test_mended_demographics_let_a_replay_load_the_rest_of_the_student(
     assert _foster(failed) == _foster(good)
 
 
+@pytest.mark.slow
 def test_a_corrected_enrollment_takes_the_place_of_the_one_that_stands_in_every_rule(
     tmp_path: Path,
 ):
@@ -465,6 +468,7 @@ def test_a_corrected_enrollment_takes_the_place_of_the_one_that_stands_in_every_
 # --- OneRoster ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", [False, True])
 def test_oneroster_users_that_failed_are_corrected_without_a_set_around_them(
     tmp_path: Path, *, strict: bool

@@ -162,6 +162,7 @@ def test_a_new_register_takes_again_what_had_no_child(tmp_path: Path):
     assert _match_report(folders, TOMORROW + timedelta(days=1)) == []
 
 
+@pytest.mark.slow
 def test_a_line_kept_out_of_demographics_does_not_unlink_its_student(tmp_path: Path):
     folders = folders_in(tmp_path)
     students = _students(2)
@@ -219,6 +220,7 @@ def _rules_told(folders: PipelinePaths, on: date) -> list[str]:
     return [finding["rule"] for file in receipt["files"] for finding in file["findings"]]
 
 
+@pytest.mark.slow
 def test_with_permanent_unique_ids_the_correction_updates_the_record(tmp_path: Path):
     permanent = f"[districts.{PALM_SPRINGS}.foster_focus]\nunique_ids_are_permanent = true\n"
     folders = _corrected(tmp_path, permanent)
@@ -338,6 +340,7 @@ def test_views_read_records_with_the_districts_own_codes(tmp_path: Path):
         ) == {("CST", "scaled score")}
 
 
+@pytest.mark.slow
 def test_what_had_no_child_waits_for_a_new_register_and_no_longer(tmp_path: Path):
     folders = folders_in(tmp_path)
     _put_lines(folders, DEMOGRAPHICS, _students(1))

@@ -214,9 +214,8 @@ def _told(process: subprocess.Popen[str]) -> Iterator[str]:
     yield from process.stderr
 
 
-@pytest.mark.parametrize(
-    "moment", slow_but("writing Goals", ["loading transcript", "writing Goals"])
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["loading transcript", "writing Goals"])
 def test_ccgi_run_that_was_killed_and_run_again_comes_to_the_same(
     before: Before, tmp_path: Path, moment: str
 ):
