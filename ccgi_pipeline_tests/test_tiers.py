@@ -12,10 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ccgi_pipeline_tests.delivery.test_killed_at_failpoints import MILESTONES
-
 _TESTS = Path(__file__).parent
-_KILLS = "delivery/test_killed_at_failpoints.py"
 
 PROMISES = {
     "a drill": "drills/test_a_damaged_catalog.py",
@@ -23,10 +20,10 @@ PROMISES = {
     "nights on PostgreSQL": "nightly/test_beyond_one_machine.py::test_both_write_the_same_bytes",
     "pages in a browser": "verification/test_receipt_html.py::test_on_paper_nothing_is_lost",
     "nights in Dagster": "defs/test_night_in_dagster.py::",
-    "encrypted nights": "nightly/test_an_encrypted_night.py::test_every_row_is_the_same",
+    "a kill at each failpoint": "delivery/test_killed_at_failpoints.py::"
+    "test_a_night_killed_at_each_milestone_in_turn",
     "a killed night": "nightly/test_killed.py::test_a_night_that_was_killed_and_run_again",
     "a killed replay": "operations/test_a_killed_replay.py::test_a_replay_that_was_killed",
-    "a killed purge": "privacy/test_purge.py::test_a_killed_purge",
     "a moved warehouse": "warehouse/storage/test_relocation.py::test_every_row_of_every_snapshot",
 }
 """By what it shows, how the name of a test begins."""
@@ -35,7 +32,7 @@ PROMISES = {
 @pytest.fixture(scope="module")
 def quick() -> list[str]:
     """The names of the tests in these files that `make test` runs."""
-    files = sorted({_KILLS, *(test.split("::")[0] for test in PROMISES.values())})
+    files = sorted({test.split("::")[0] for test in PROMISES.values()})
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "not slow"]
     collected = subprocess.run(
         [*command, "-p", "no:cacheprovider"] + [f"{_TESTS.name}/{file}" for file in files],
@@ -51,10 +48,3 @@ def quick() -> list[str]:
 @pytest.mark.parametrize("promise", PROMISES)
 def test_a_promise_is_kept_by_a_test_that_is_not_slow(quick: list[str], promise: str) -> None:
     assert any(test.startswith(PROMISES[promise]) for test in quick)
-
-
-@pytest.mark.parametrize("name", MILESTONES)
-def test_a_night_is_killed_at_each_failpoint_on_one_side_at_least(
-    quick: list[str], name: str
-) -> None:
-    assert any(test.startswith(_KILLS) and f"[{name}-" in test for test in quick)

@@ -6,7 +6,7 @@ Belongs here: marking cases as slow. Which tests are slow as a whole, their file
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,8 +21,3 @@ def slow_but(quick: object, cases: Iterable[object]) -> list[object | ParameterS
     The case that stays quick shows that the behaviour is there; the others vary it.
     """
     return [case if case == quick else pytest.param(case, marks=pytest.mark.slow) for case in cases]
-
-
-def slow_among(slow: Collection[object], cases: Iterable[object]) -> list[object | ParameterSet]:
-    """Returns all ``cases``, those of ``slow`` marked as such: they wait or take long."""
-    return [pytest.param(case, marks=pytest.mark.slow) if case in slow else case for case in cases]

@@ -226,6 +226,7 @@ def _killed_job() -> None:
     """What a killed process leaves of itself in the history."""
 
 
+@pytest.mark.slow
 def test_a_night_that_was_killed_does_not_count_as_running_for_ever(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     home = str(prepare_dagster_home(folders.warehouse))

@@ -33,7 +33,8 @@ from ccgi_pipeline.reports.outbox import sha256_of
 from ccgi_pipeline_tests.delivery.exchange import PRIVATE_KEY
 from ccgi_pipeline_tests.nightly.nights import folders_in
 from ccgi_pipeline_tests.sftp.faulty_server import Direction, Fault, FaultyServer
-from ccgi_pipeline_tests.tiers import slow_among
+
+pytestmark = pytest.mark.slow
 
 NIGHT = date(2026, 11, 22)
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -144,11 +145,7 @@ class Taker:
                 self.remembered[file.shown] = RememberedFile(file.stamp, sha256)
 
 
-_SLOW = (Fault.SFTP_NEVER_STARTS, Fault.MANY_ENTRIES)
-"""Faults over which a test waits half a minute, or lists thousands of files."""
-
-
-@pytest.mark.parametrize("fault", slow_among(_SLOW, Fault))
+@pytest.mark.parametrize("fault", Fault)
 def test_taking_loses_nothing_and_takes_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
@@ -194,7 +191,7 @@ def test_a_file_that_may_not_be_read_keeps_no_other_district_waiting(
 
 
 @pytest.mark.parametrize("direction", Direction)
-@pytest.mark.parametrize("fault", slow_among(_SLOW, Fault))
+@pytest.mark.parametrize("fault", Fault)
 def test_delivering_loses_nothing_and_sends_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault, direction: Direction
 ) -> None:

@@ -35,6 +35,8 @@ from ccgi_pipeline_tests.nightly.inboxes import (
 from ccgi_pipeline_tests.nightly.nights import bytes_below, folders_in
 from ccgi_pipeline_tests.sftp.openssh import OpenSsh
 
+pytestmark = pytest.mark.slow
+
 _BELOW = "round"
 
 

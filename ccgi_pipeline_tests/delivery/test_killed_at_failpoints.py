@@ -39,7 +39,6 @@ from ccgi_pipeline_tests.nightly.inboxes import (
 )
 from ccgi_pipeline_tests.nightly.nights import ON, bytes_below, folders_in, lake_rows
 from ccgi_pipeline_tests.sftp.openssh import OpenSsh
-from ccgi_pipeline_tests.tiers import slow_but
 
 _PROJECT = Path(__file__).parents[2]
 _SECOND = ON + timedelta(days=1)
@@ -179,7 +178,17 @@ def test_the_undisturbed_night_passes_every_milestone_and_no_other(before: Befor
     assert not [path for path in before.undisturbed.on_server if path.endswith(".part")]
 
 
-@pytest.mark.parametrize("side", slow_but("before", ["before", "after"]))
+def test_a_night_killed_at_each_milestone_in_turn_comes_to_the_same(
+    before: Before, tmp_path: Path
+) -> None:
+    folders = before.copied_to("in_turn", tmp_path / "state")
+    for name in before.passed:  # in the order in which a night passes them
+        assert _killed(folders, name, "before", 1), name
+    _finish(before, folders, "in_turn")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.parametrize("name", MILESTONES)
 def test_a_night_killed_at_a_milestone_and_run_again_comes_to_the_same(
     before: Before, tmp_path: Path, name: str, side: str
@@ -188,14 +197,24 @@ def test_a_night_killed_at_a_milestone_and_run_again_comes_to_the_same(
     folders = before.copied_to(below, tmp_path / "state")
     # The first time on one side, one in the middle on the other.
     count = 1 if side == "before" else before.passed[name] // 2 + 1
+    assert _killed(folders, name, side, count)
+    _finish(before, folders, below)
+
+
+def _killed(folders: PipelinePaths, name: str, side: str, count: int) -> bool:
+    """Whether a night that is to be killed there was killed."""
     command = [sys.executable, "-m", "ccgi_pipeline_tests.delivery.exchange"]
     places = [folders.inbox, folders.outbox, folders.warehouse]
-    killed = subprocess.run(
+    night = subprocess.run(
         [*command, *map(str, places), _SECOND.isoformat(), name, side, str(count)],
         cwd=_PROJECT,
         check=False,
     )
-    assert killed.returncode == -signal.SIGKILL
+    return night.returncode == -signal.SIGKILL
+
+
+def _finish(before: Before, folders: PipelinePaths, below: str) -> None:
+    """Runs the night once more, undisturbed: it must leave what it would have left at once."""
     outcomes = run_exchange(folders, _SECOND)
     assert [outcome.why for outcome in outcomes] == [[]]
     after = _outcome(folders, before.server, below)

@@ -21,6 +21,8 @@ import pytest
 from ccgi_pipeline.runtime.dagster_instance import prepare_dagster_home
 from ccgi_pipeline_tests.nightly.nights import folders_in
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[2]
 OPERATOR, LOOKER = ("olga", "operators-password"), ("lou", "lookers-password")
 PATIENCE = 120

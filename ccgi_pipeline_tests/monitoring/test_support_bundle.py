@@ -33,6 +33,8 @@ from ccgi_pipeline_tests.nightly.inboxes import (
 from ccgi_pipeline_tests.nightly.nights import folders_in, load_and_answer
 from ccgi_pipeline_tests.vanishing_files import once_listed
 
+pytestmark = pytest.mark.slow
+
 ROSTER = students(numbered(1000000001, 15), HAYWARD_HIGH)
 
 

@@ -194,6 +194,7 @@ BAD_SETS: dict[str, tuple[Callable[[], Files], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", BAD_SETS)
 def test_a_set_that_would_end_too_much_is_held_with_its_likely_cause(
     folders: PipelinePaths, damage: str
@@ -348,6 +349,7 @@ def test_an_approved_drop_is_loaded_as_it_came_though_a_file_was_overwritten(hal
     assert active(halved)["users"] == STUDENTS // 2
 
 
+@pytest.mark.slow
 def test_adds_only_loads_the_drop_and_ends_nothing(halved: PipelinePaths):
     wednesday = MONDAY + timedelta(days=2)
     _answered(halved, "approve", wednesday, "--adds-only")
@@ -366,6 +368,7 @@ def test_a_discarded_drop_is_left_for_good(halved: PipelinePaths):
     assert active(halved) == ALL
 
 
+@pytest.mark.slow
 def test_an_approval_that_is_not_used_in_time_expires(halved: PipelinePaths):
     _answered(halved, "approve", MONDAY)
     load_and_answer(halved, MONDAY + timedelta(days=8))
@@ -397,6 +400,7 @@ def test_an_operator_sees_what_would_end_and_no_pupil(halved: PipelinePaths):
     assert "Given" not in listed + shown
 
 
+@pytest.mark.slow
 def test_an_answer_to_a_drop_that_is_not_held_is_refused(halved: PipelinePaths):
     arguments = ["hold", "show", "ffff", "--warehouse", str(halved.warehouse)]
     result = CliRunner().invoke(main, arguments)

@@ -68,6 +68,8 @@ from ccgi_pipeline_tests.nightly.nights import (
     writing,
 )
 
+pytestmark = pytest.mark.slow
+
 CHANGED = ON + timedelta(days=1)
 _PROJECT = Path(__file__).parents[2]
 

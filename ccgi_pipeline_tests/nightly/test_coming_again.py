@@ -45,6 +45,7 @@ def test_the_same_content_again_is_a_duplicate_and_changes_nothing(tmp_path: Pat
     assert verdicts(folders) == ["accepted", "duplicate"]
 
 
+@pytest.mark.slow
 def test_a_touched_file_is_still_known_by_the_drop_that_it_made(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     path = put_roster(folders.inbox, HAYWARD, students(MANY, HAYWARD_HIGH))
@@ -59,6 +60,7 @@ def test_a_touched_file_is_still_known_by_the_drop_that_it_made(tmp_path: Path) 
     assert len(lake_rows(folders.warehouse)["drops"]) == 1
 
 
+@pytest.mark.slow
 def test_sending_an_older_package_once_more_goes_back_to_it(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     transcript = folders.inbox / HAYWARD / "transcript"
@@ -105,6 +107,7 @@ def test_a_drop_at_fault_is_answered_and_costs_no_other_district_its_night(
     assert {rule["rule"] for file in receipt["files"] for rule in file["rules"]} == {"FILE-FAULT"}
 
 
+@pytest.mark.slow
 def test_a_drop_at_fault_is_taken_again_by_the_next_night(damaged: PipelinePaths) -> None:
     run_night(damaged)
     assert reported(damaged) == MANY

@@ -216,6 +216,7 @@ _PLACES: dict[str, Callable[[Files], dict[str, bytes]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", _PLACES)
 def test_a_folder_for_corrections_may_lie_anywhere_below_the_familys(
     all_good: PipelinePaths, tmp_path: Path, place: str
@@ -241,6 +242,7 @@ def test_set_and_corrections_may_come_in_one_night(all_good: PipelinePaths, tmp_
     assert len(Outbox(folders.outbox).receipts(FOLDER)) == 2
 
 
+@pytest.mark.slow
 def test_a_zip_with_a_set_and_corrections_ends_nobody(tmp_path: Path):
     folders = folders_in(tmp_path)
     send(folders, _package(**_good()))
@@ -305,6 +307,7 @@ def test_references_are_looked_up_in_the_roster_that_stands(tmp_path: Path):
     assert unknown == [3]
 
 
+@pytest.mark.slow
 def test_one_line_as_a_set_and_as_a_correction_are_two_drops(tmp_path: Path):
     folders = folders_in(tmp_path)
     files = {ROSTER: roster_file(students(EVERYONE[:1], PALM_SPRINGS_HIGH))}
@@ -324,6 +327,7 @@ def test_one_line_as_a_set_and_as_a_correction_are_two_drops(tmp_path: Path):
     assert made[0] != made[1] == made[2]
 
 
+@pytest.mark.slow
 def test_a_correction_is_never_held_and_leaves_a_held_set_to_its_answer(tmp_path: Path):
     folders = folders_in(tmp_path)
     send(folders, {ROSTER: roster_file(students(EVERYONE, PALM_SPRINGS_HIGH))})
@@ -350,6 +354,7 @@ def test_a_check_before_sending_judges_corrections_as_the_night_does(tmp_path: P
 # --- state-wide senders ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_corrections_of_the_directory_end_no_entry(tmp_path: Path):
     folders = folders_in(tmp_path)
     schools = [(HAYWARD_HIGH, "Hayward High"), (PALM_SPRINGS_HIGH, "Palm Springs High")]

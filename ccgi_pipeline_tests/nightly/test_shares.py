@@ -43,6 +43,8 @@ from ccgi_pipeline_tests.nightly.nights import (
     writing,
 )
 
+pytestmark = pytest.mark.slow
+
 SECOND = ON + timedelta(days=1)
 
 
@@ -147,17 +149,14 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Two:
     return Two(whole, shared, shares)
 
 
-@pytest.mark.slow
 def test_the_night_was_in_three_shares(two: Two):
     assert two.shares == [Share(1, 3), Share(2, 3), Share(3, 3)]
 
 
-@pytest.mark.slow
 def test_the_outbox_has_the_same_bytes(two: Two):
     assert bytes_below(two.shared.outbox) == bytes_below(two.whole.outbox)
 
 
-@pytest.mark.slow
 def test_the_warehouse_has_the_same_rows(two: Two):
     whole, shared = lake_rows(two.whole.warehouse), lake_rows(two.shared.warehouse)
     assert {row[3] for row in whole["ledger"]} >= {"inserted", "updated", "rejected"}

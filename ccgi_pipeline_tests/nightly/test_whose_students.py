@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 from ccgi_pipeline.nightly.summary import read_night_start, summarize_night
 from ccgi_pipeline.warehouse.queries import health as health_queries
@@ -60,6 +62,7 @@ def test_events_of_students_outside_the_rosters_are_kept_counted_and_in_no_repor
     assert not any(_NOBODYS.encode() in content for content in reports.values())
 
 
+@pytest.mark.slow
 def test_who_leaves_the_roster_leaves_the_reports_and_comes_back_with_it(tmp_path: Path):
     folders = folders_in(tmp_path)
     put_events(folders.inbox, _applied(_HERE, _GONE))
@@ -105,6 +108,7 @@ def test_who_moves_to_another_district_is_reported_there_alone(tmp_path: Path):
     } == {"HaywardUnified": [_HERE], "PalmSpringsUnified": [_GONE]}
 
 
+@pytest.mark.slow
 def test_several_packages_of_one_night_count_one_after_the_other(tmp_path: Path):
     folders = folders_in(tmp_path)
     put_events(folders.inbox, _applied(_HERE, _GONE))
@@ -124,6 +128,7 @@ def test_several_packages_of_one_night_count_one_after_the_other(tmp_path: Path)
     assert sorted(fates, key=repr) == [{"inserted": 2}, {"unchanged": 1}, {"updated": 1}]
 
 
+@pytest.mark.slow
 def test_a_student_whose_line_is_rejected_in_the_newest_of_two_packages_of_a_night_stays(
     tmp_path: Path,
 ):

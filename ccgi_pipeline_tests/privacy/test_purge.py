@@ -47,6 +47,8 @@ from ccgi_pipeline_tests.nightly.inboxes import (
 )
 from ccgi_pipeline_tests.nightly.nights import ON, bytes_below, folders_in, lake_rows, run_night
 
+pytestmark = pytest.mark.slow
+
 _PROJECT = Path(__file__).parents[2]
 RIVERSIDE_COUNTY = "3310330"
 _LATER = ON + timedelta(days=400)
@@ -223,7 +225,6 @@ def test_nothing_of_others_is_changed(
         assert not health_queries.count_unbalanced_files(connection)
 
 
-@pytest.mark.slow
 def test_the_night_after_it_writes_others_reports_as_if_nothing_were(
     before: PipelinePaths, purged: tuple[PipelinePaths, str], tmp_path: Path
 ) -> None:
@@ -287,7 +288,6 @@ def test_a_purge_needs_a_name_a_reason_and_one_wish(before: PipelinePaths) -> No
 # --- by age ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_by_age_leavers_and_old_files_go_and_who_is_there_stays(
     before: PipelinePaths, tmp_path: Path
 ) -> None:
@@ -315,7 +315,6 @@ def test_by_age_nothing_newer_goes(before: PipelinePaths, tmp_path: Path) -> Non
     assert bytes_below(folders.outbox) == outbox
 
 
-@pytest.mark.slow
 def test_what_was_purged_by_age_and_comes_again_is_a_duplicate(
     before: PipelinePaths, tmp_path: Path
 ) -> None:
@@ -337,7 +336,6 @@ def test_what_was_purged_by_age_and_comes_again_is_a_duplicate(
 # --- encrypted ------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_an_encrypted_warehouse_is_purged_and_searched_through_its_seals(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     with key_set(generate_key()):
@@ -385,9 +383,9 @@ with observe_failpoints(heard):
     ("name", "side"),
     [
         ("purge: archive", "after"),
-        pytest.param("warehouse: committed", "before", marks=pytest.mark.slow),
-        pytest.param("purge: rows", "after", marks=pytest.mark.slow),
-        pytest.param("purge: history", "after", marks=pytest.mark.slow),
+        ("warehouse: committed", "before"),
+        ("purge: rows", "after"),
+        ("purge: history", "after"),
     ],
 )
 def test_a_killed_purge_is_brought_to_its_end_by_another(
@@ -410,7 +408,6 @@ def test_a_killed_purge_is_brought_to_its_end_by_another(
 # --- Dagster --------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_runs_of_before_are_forgotten_with_their_events(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     put_roster(folders.inbox, HAYWARD, students(OTHERS, HAYWARD_HIGH))

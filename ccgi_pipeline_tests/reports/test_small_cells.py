@@ -117,6 +117,7 @@ def shown_of(state: State, profile: str, name: str, folder: str) -> Shown:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 def test_of_a_states_files_no_cell_is_recovered(state: State, profile: SmallCells) -> None:
     tally = Tally()

@@ -27,6 +27,8 @@ from ccgi_pipeline_tests.synthetic.conftest import Inbox
 from ccgi_pipeline_tests.synthetic.test_defects import AS_IT_SHOULD_BE
 from ccgi_pipeline_tests.synthetic.test_generated_files import tree
 
+pytestmark = pytest.mark.slow
+
 ON = date(2026, 11, 22)
 DISTRICTS, STUDENTS = 12, 16_000
 POINTS = {"A": 4, "B": 3, "C": 2, "D": 1, "F": 0}

@@ -32,6 +32,8 @@ from ccgi_pipeline_tests.synthetic.conftest import Inbox, feed_of
 from ccgi_pipeline_tests.synthetic.test_defects import AS_IT_SHOULD_BE
 from ccgi_pipeline_tests.synthetic.test_generated_files import tree
 
+pytestmark = pytest.mark.slow
+
 ON = date(2026, 11, 22)
 DISTRICTS, STUDENTS, SEED, DAYS = 17, 4000, 11, 3
 WEEK = {"districts": DISTRICTS, "students": STUDENTS, "seed": SEED, "on": ON}
