@@ -22,7 +22,6 @@ PROMISES = {
     "nights in Dagster": "defs/test_night_in_dagster.py::",
     "a kill at each failpoint": "delivery/test_killed_at_failpoints.py::"
     "test_a_night_killed_at_each_milestone_in_turn",
-    "a killed night": "nightly/test_killed.py::test_a_night_that_was_killed_and_run_again",
     "a killed replay": "operations/test_a_killed_replay.py::test_a_replay_that_was_killed",
     "a moved warehouse": "warehouse/storage/test_relocation.py::test_every_row_of_every_snapshot",
 }

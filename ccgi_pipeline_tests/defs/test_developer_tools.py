@@ -99,6 +99,7 @@ def planted(tree: Path) -> Iterator[None]:
     module.unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("planted")
 def test_dg_lists_all_that_stands_below_defs(tree: Path, environment: dict[str, str]) -> None:
     listed = json.loads(dg(tree, environment, "list", "defs", "--json"))

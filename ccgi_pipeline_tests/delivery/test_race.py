@@ -33,6 +33,8 @@ from ccgi_pipeline_tests.delivery.exchange import use_server
 from ccgi_pipeline_tests.nightly.nights import folders_in
 from ccgi_pipeline_tests.sftp.openssh import OpenSsh
 
+pytestmark = pytest.mark.slow
+
 WRITERS = 200
 QUIET = timedelta(minutes=5)
 _START = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()

@@ -15,6 +15,8 @@ from ccgi_pipeline_tests.eligibility.histories import History, histories
 from ccgi_pipeline_tests.eligibility.naive import AREAS, estimate
 from ccgi_pipeline_tests.eligibility.notation import courses_frame, students_frame
 
+pytestmark = pytest.mark.slow
+
 COUNT = 20_000
 COMPARED = {
     "status": pl.String,

@@ -193,6 +193,7 @@ def test_only_the_failed_lines_make_the_reports_what_a_good_file_makes_them(
     }
 
 
+@pytest.mark.slow
 def test_nobody_is_ended_for_not_being_among_corrections(corrected: PipelinePaths):
     assert all(row[8] == 0 for row in lake_rows(corrected.warehouse)["files"])
 

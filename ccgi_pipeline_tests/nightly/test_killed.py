@@ -40,7 +40,8 @@ from ccgi_pipeline_tests.nightly.inboxes import (
     students,
 )
 from ccgi_pipeline_tests.nightly.nights import ON, bytes_below, folders_in, lake_rows, run_night
-from ccgi_pipeline_tests.tiers import slow_but
+
+pytestmark = pytest.mark.slow
 
 _PROJECT = Path(__file__).parents[2]
 _SECOND = ON + timedelta(days=1)
@@ -167,7 +168,7 @@ def test_the_undisturbed_night_has_everything_that_may_go_wrong(before: Before):
     }
 
 
-@pytest.mark.parametrize("round_", slow_but(_ROUNDS // 2, range(_ROUNDS)))
+@pytest.mark.parametrize("round_", range(_ROUNDS))
 def test_a_night_that_was_killed_and_run_again_comes_to_the_same(
     before: Before, tmp_path: Path, round_: int
 ):
@@ -181,7 +182,6 @@ def test_a_night_that_was_killed_and_run_again_comes_to_the_same(
     assert _outcome(folders) == before.undisturbed
 
 
-@pytest.mark.slow
 def test_a_night_that_is_killed_over_and_over_comes_to_the_same_in_the_end(
     before: Before, tmp_path: Path
 ):
@@ -214,7 +214,6 @@ def _told(process: subprocess.Popen[str]) -> Iterator[str]:
     yield from process.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["loading transcript", "writing Goals"])
 def test_ccgi_run_that_was_killed_and_run_again_comes_to_the_same(
     before: Before, tmp_path: Path, moment: str

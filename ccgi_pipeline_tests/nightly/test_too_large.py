@@ -31,6 +31,8 @@ from ccgi_pipeline_tests.nightly.inboxes import (
 )
 from ccgi_pipeline_tests.nightly.nights import ON, folders_in, lake_rows, run_night
 
+pytestmark = pytest.mark.slow
+
 MANY = students(numbered(1_000_000_001, 300), PALM_SPRINGS_HIGH)
 ZIPPED = students(numbered(2_000_000_001, 300), BERKELEY_HIGH)
 FEW = students(numbered(3_000_000_001, 3), HAYWARD_HIGH)

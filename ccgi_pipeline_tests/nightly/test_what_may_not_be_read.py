@@ -26,6 +26,8 @@ from ccgi_pipeline_tests.nightly.inboxes import (
 from ccgi_pipeline_tests.nightly.nights import folders_in
 from ccgi_pipeline_tests.sftp.openssh import ROOT
 
+pytestmark = pytest.mark.slow
+
 _FREE_OF_RIGHTS = "-dac_override,-dac_read_search"
 _AS_AN_ACCOUNT = (  # root may read whatever it likes, unless it gives that up
     ("setpriv", f"--bounding-set={_FREE_OF_RIGHTS}", f"--inh-caps={_FREE_OF_RIGHTS}")

@@ -92,6 +92,7 @@ def test_an_event_that_came_before_its_student_is_reported_once_the_student_is_t
     assert _ssids(rows) == [_HERE, _GONE]
 
 
+@pytest.mark.slow
 def test_who_moves_to_another_district_is_reported_there_alone(tmp_path: Path):
     folders = folders_in(tmp_path)
     later = ON + timedelta(days=1)

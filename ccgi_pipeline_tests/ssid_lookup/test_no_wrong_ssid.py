@@ -52,6 +52,7 @@ _REQUESTS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(_IDENTITIES, max_size=30), st.lists(_REQUESTS, max_size=60))
 def test_the_store_answers_as_a_dictionary_would(

@@ -85,6 +85,7 @@ def test_a_setting_of_a_district_has_it_evaluated_anew(night: PipelinePaths):
     assert _evaluated_by(night, set_apart) == {HAYWARD}
 
 
+@pytest.mark.slow
 def test_new_code_has_every_district_evaluated_anew(
     night: PipelinePaths, monkeypatch: pytest.MonkeyPatch
 ):
@@ -93,6 +94,7 @@ def test_new_code_has_every_district_evaluated_anew(
     assert again == {PALM_SPRINGS, HAYWARD}
 
 
+@pytest.mark.slow
 def test_a_district_without_a_roster_has_no_results_any_more(night: PipelinePaths):
     with exclusive_writer(night.warehouse), open_warehouse(night.warehouse) as connection:
         connection.execute("DELETE FROM transcript_student WHERE _sender = ?", [PALM_SPRINGS])
@@ -103,6 +105,7 @@ def test_a_district_without_a_roster_has_no_results_any_more(night: PipelinePath
         assert HAYWARD in f"{rows[table]}"
 
 
+@pytest.mark.slow
 def test_results_of_a_warehouse_that_knows_not_of_which_state_they_are_are_replaced(
     night: PipelinePaths,
 ):

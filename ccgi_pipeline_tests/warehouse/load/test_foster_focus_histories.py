@@ -224,6 +224,7 @@ def modes() -> dict[str, tuple[bool, ...]]:
     return {f"77{number:05d}": chance.choice(kinds * 2 + changing) for number in range(DISTRICTS)}
 
 
+@pytest.mark.slow
 def test_after_every_night_tables_and_ledgers_are_those_of_the_model(
     connection: duckdb.DuckDBPyConnection, modes: dict[str, tuple[bool, ...]]
 ):

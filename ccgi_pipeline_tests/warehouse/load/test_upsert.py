@@ -154,6 +154,7 @@ def test_a_roster_is_what_its_lines_make_it_one_after_the_other(
     _live_through(connection, STUDENT.name, history)
 
 
+@pytest.mark.slow
 @settings(_SETTINGS, max_examples=15)
 @given(history=_HISTORIES)
 def test_events_are_what_their_lines_make_them_one_after_the_other(
