@@ -8,7 +8,7 @@ BIN := .venv/bin
 FAST := $(addprefix ccgi_pipeline_tests/,common eligibility encryption feeds intake verification \
   test_districts.py test_profiles.py)
 # A file's tests stay in one process, so that what its fixtures prepare is made once.
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile $(OPTIONS)
 
 ## Runs the main job: a synthetic state and one night over it, under data/demo.
 run: setup
