@@ -127,6 +127,7 @@ def test_a_development_server_loads_the_project_and_leaves_nothing_in_the_tree(
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
+            preexec_fn=_listen_to_interrupts,  # noqa: PLW1509 - nothing else runs in this process
         )
         try:
             until = time.monotonic() + PATIENCE
@@ -139,6 +140,11 @@ def test_a_development_server_loads_the_project_and_leaves_nothing_in_the_tree(
             server.wait(timeout=PATIENCE)
     assert told == {"ccgi_pipeline": "RepositoryLocation"}
     assert changes(tree) == []
+
+
+def _listen_to_interrupts() -> None:
+    """Makes Ctrl-C end the server also where a shell began the tests in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 QUERY = """{
