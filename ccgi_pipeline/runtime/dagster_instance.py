@@ -92,6 +92,20 @@ def build_folder_variables(folders: PipelinePaths) -> dict[str, str]:
     }
 
 
+@contextmanager
+def folders_in_environment(folders: PipelinePaths) -> Iterator[None]:
+    """Names ``folders`` to the definitions of this process and its children, for a while."""
+    variables = build_folder_variables(folders)
+    before = {name: os.environ[name] for name in variables if name in os.environ}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            os.environ.pop(name, None)
+        os.environ.update(before)
+
+
 def fail_dead_runs(instance: dg.DagsterInstance) -> None:
     """Records as failed the runs whose process was killed: they would block the queue.
 
@@ -141,8 +155,8 @@ def check_health_from_outside(
     folders: PipelinePaths, *, notify: bool
 ) -> tuple[list[Alert], list[str]]:
     """Checks the health of the pipeline without Dagster's daemon (``heartbeat.check_health``)."""
-    os.environ.update(build_folder_variables(folders))
     with (
+        folders_in_environment(folders),
         translate_errors(folders),
         dg.DagsterInstance.from_config(str(prepare_dagster_home(folders.warehouse))) as instance,
     ):

@@ -5,7 +5,6 @@ Belongs here: starting the job, what failed in it, and whether there is anything
 
 import functools
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
@@ -30,8 +29,8 @@ from ccgi_pipeline.nightly.summary import (
 )
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.runtime.dagster_instance import (
-    build_folder_variables,
     fail_dead_runs,
+    folders_in_environment,
     prepare_dagster_home,
     translate_errors,
 )
@@ -49,7 +48,11 @@ def run_night(folders: PipelinePaths, on: date) -> NightSummary:
     NightFailedError with the steps that failed, WarehouseBusyError if another night is running,
     WorkersError.
     """
-    os.environ.update(build_folder_variables(folders))
+    with folders_in_environment(folders):
+        return _run_night(folders, on)
+
+
+def _run_night(folders: PipelinePaths, on: date) -> NightSummary:
     workers()  # wrong settings are reported before anything is touched
     with exclusive_writer(folders.warehouse):
         home = prepare_dagster_home(folders.warehouse)
