@@ -32,7 +32,7 @@ Example::
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -48,6 +48,7 @@ from pydantic import (
 
 from ccgi_pipeline import profile_faults as faults
 from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.profile_folders import find_shared_folders
 
 FILE_NAME = "profiles.toml"
 
@@ -426,14 +427,25 @@ def profiles_from(content: bytes, path: Path, *, of_past_night: bool = False) ->
         what = error if isinstance(error, tomllib.TOMLDecodeError) else "it is not in UTF-8"
         msg = f"{path}: {what}"
         raise ProfileError(msg) from None
-    found = [] if of_past_night else faults.of_references(file)
+    merged = _with_defaults(file)
+    found = [] if of_past_night else [*faults.of_references(file), *_shared_folders(merged)]
     try:
-        profiles = Profiles.model_validate(_with_defaults(file))
+        profiles = Profiles.model_validate(merged)
     except ValidationError as error:
         found = [*faults.of_validation(error, file, Profiles), *found]
     if found:
         raise ProfileError("\n".join(f"{path}: {fault}" for fault in found))
     return profiles
+
+
+def _shared_folders(merged: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the folders on servers that two senders would share."""
+    named, districts = faults.table_at(merged, "sftp"), faults.table_at(merged, "districts")
+    return find_shared_folders(
+        {name: faults.table_at(merged, "sftp", name) for name in named},
+        faults.table_at(merged, "defaults", "delivery"),
+        {cd: faults.table_at(merged, "districts", cd, "delivery") for cd in districts},
+    )
 
 
 def _with_defaults(file: Mapping[str, Any]) -> dict[str, Any]:

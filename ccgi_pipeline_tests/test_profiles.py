@@ -304,6 +304,127 @@ def test_the_settings_of_a_past_night_are_read_whatever_they_refer_to(tmp_path: 
         profiles_from(past.encode(), tmp_path / FILE_NAME)
 
 
+SHARED_SERVER = """
+[sftp.reports]
+host = "reports.example.org"
+user = "pipeline"
+host_keys = ["SHA256:x"]
+outbox = "/districts"
+[sftp.twin]
+host = "Reports.example.org."
+user = "pipeline"
+host_keys = ["SHA256:x"]
+outbox = "/others"
+inbox = "/uploads"
+"""
+
+
+def delivering(**folders: str) -> str:
+    """The folders of districts (``d`` and the CD code) on the server of ``SHARED_SERVER``."""
+    return SHARED_SERVER + "".join(
+        f'[districts.{cd.removeprefix("d")}.delivery]\nserver = "reports"\nfolder = "{folder}"\n'
+        for cd, folder in folders.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("/a", "/a"),
+        ("/a", "/a/"),
+        ("/a", "//a"),
+        ("/a", "/b/../a"),
+        ("/a", "/./a"),
+        ("/a", "/A"),
+        ("/a", "a"),
+        ("/a", "/a/b"),
+        ("/a/b/c", "/a"),
+        ("/Caf\u00e9", "/CAFE\u0301"),
+        ("/a", "\\\\a"),
+        ("/", "/a"),
+        ("/a", "../a"),
+    ],
+)
+def test_two_districts_never_share_a_folder(tmp_path: Path, one: str, other: str) -> None:
+    (fault,) = faults(tmp_path, delivering(d3367173=one, d0161192=other))
+    for cd in ("3367173", "0161192"):
+        assert f"districts.{cd}.delivery.folder" in fault
+    assert "would read each other's files" in fault
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("/a", "/b"), ("/a/b", "/a/bc"), ("/ab", "/a"), ("/a/x", "/b/x")]
+)
+def test_districts_may_have_folders_side_by_side(tmp_path: Path, one: str, other: str) -> None:
+    profiles = written(tmp_path, delivering(d3367173=one, d0161192=other))
+    assert profiles.of("3367173").delivery.folder == one
+
+
+def test_every_pair_in_one_folder_is_named(tmp_path: Path) -> None:
+    text = delivering(d3367173="/a", d0161192="/a/b", d0110017="/a/c", d1964733="/d")
+    assert len(faults(tmp_path, text)) == 2
+
+
+def test_one_server_under_two_names_is_one_server(tmp_path: Path) -> None:
+    text = delivering(d3367173="/a") + (
+        '[districts.0161192.delivery]\nserver = "twin"\nfolder = "/a"\n'
+    )
+    (fault,) = faults(tmp_path, text)
+    assert fault.startswith("districts.0161192.delivery.folder and districts.3367173.delivery")
+
+
+def test_folders_of_two_accounts_may_have_one_name(tmp_path: Path) -> None:
+    text = delivering(d3367173="/a").replace('user = "pipeline"', 'user = "other"', 1) + (
+        '[districts.0161192.delivery]\nserver = "twin"\nfolder = "/a"\n'
+    )
+    assert written(tmp_path, text).of("0161192").delivery.server == "twin"
+
+
+@pytest.mark.parametrize("folder", ["/districts", "/Districts/", "/"])
+def test_a_folder_is_not_that_of_all_districts(tmp_path: Path, folder: str) -> None:
+    text = delivering(d3367173=folder) + '[defaults.delivery]\nserver = "reports"\n'
+    (fault,) = faults(tmp_path, text)
+    assert "contains the folders of other districts: they are below sftp.reports.outbox" in fault
+
+
+def test_the_defaults_do_not_send_all_districts_into_one_folder(tmp_path: Path) -> None:
+    text = SHARED_SERVER + '[defaults.delivery]\nserver = "reports"\nfolder = "/all"\n'
+    (fault,) = faults(tmp_path, text)
+    assert fault.startswith("defaults.delivery.folder sends the files of all districts into one")
+
+
+def test_a_folder_of_the_defaults_is_that_of_each_district_with_a_server(tmp_path: Path) -> None:
+    text = SHARED_SERVER + (
+        '[defaults.delivery]\nfolder = "/all"\n'
+        '[districts.3367173.delivery]\nserver = "reports"\n'
+        '[districts.0161192.delivery]\nserver = "reports"\n'
+    )
+    (fault,) = faults(tmp_path, text)
+    assert "3367173" in fault
+    assert "0161192" in fault
+
+
+def test_a_districts_own_server_is_no_other_districts_folder(tmp_path: Path) -> None:
+    own = SHARED_SERVER.replace('outbox = "/others"', 'outbox = "/others"\nsender = "0110017"')
+    text = own + '[districts.3367173.delivery]\nserver = "reports"\nfolder = "/others/x"\n'
+    (fault,) = faults(tmp_path, text)
+    assert "sftp.twin.outbox and districts.3367173.delivery.folder" in fault
+
+
+@pytest.mark.parametrize(
+    ("folder", "refused"), [("/uploads/0161192/out", True), ("/uploads/3367173/out", False)]
+)
+def test_a_folder_is_not_in_another_districts_inbox(
+    tmp_path: Path, folder: str, *, refused: bool
+) -> None:
+    text = delivering(d3367173=folder)
+    if refused:
+        (fault,) = faults(tmp_path, text)
+        assert "is in the inbox of 0161192" in fault
+    else:
+        assert written(tmp_path, text).of("3367173").delivery.folder == folder
+
+
 def test_severities_are_those_of_rules() -> None:
     assert [*get_args(SeverityName)] == [*map(str, Severity)]
 

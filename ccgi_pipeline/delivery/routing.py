@@ -5,10 +5,11 @@ Does not belong here: sending the files (``upload``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from ccgi_pipeline.delivery.ledger import FileKind, MadeFile
+from ccgi_pipeline.profile_folders import comparable_folder, holds
 from ccgi_pipeline.profiles import Profiles
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -30,6 +31,30 @@ def route_files(
                 server,
                 f"{folder or f'{_server_outbox(server, profiles)}/{district}'}/{rest}",
             )
+
+
+def find_shared_folders(
+    made: Sequence[MadeFile], profiles: Profiles
+) -> dict[str, list[tuple[str, str]]]:
+    """Returns by server the districts whose folder there is also that of another district.
+
+    Each with the other. The settings cannot tell: a district's folder may have its name, which only
+    the outbox knows. Of two, the one is returned whose folder the settings name.
+    """
+    named: list[tuple[str, str, str]] = []
+    by_name: list[tuple[str, str, str]] = []
+    for owner, district in sorted({(file.owner, file.path.partition("/")[0]) for file in made}):
+        if (found := _find_destination(owner, profiles)) is not None:
+            server, folder = found
+            places = named if folder else by_name
+            folder = folder or f"{_server_outbox(server, profiles)}/{district}"
+            places.append((server, owner, comparable_folder(folder)))
+    shared: dict[str, list[tuple[str, str]]] = {}
+    for server, owner, folder in named:
+        for beside, other, theirs in by_name:
+            if server == beside and (holds(folder, theirs) or holds(theirs, folder)):
+                shared.setdefault(server, []).append((owner, other))
+    return shared
 
 
 def list_folders(server: str, profiles: Profiles) -> list[str]:

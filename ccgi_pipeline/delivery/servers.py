@@ -17,13 +17,19 @@ from pathlib import Path
 from ccgi_pipeline.common.errors import TransientError
 from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.delivery.ledger import open_ledger
-from ccgi_pipeline.delivery.routing import list_folders, route_files
+from ccgi_pipeline.delivery.routing import find_shared_folders, list_folders, route_files
 from ccgi_pipeline.delivery.upload import DeliveryOutcome, deliver_to_server
 from ccgi_pipeline.intake.sources import connect_to_server
 from ccgi_pipeline.profiles import Profiles
 
 _SERVERS_AT_ONCE = 8
 """Servers that are served at the same time, so that a slow one does not hold up the others."""
+
+
+_SHARED = (
+    "{}: districts.{}.delivery.folder in profiles.toml is the folder of {}, which has that name. "
+    "Nothing is sent there; name another folder"
+)
 
 
 class DeliveryBusyError(TransientError):
@@ -39,7 +45,11 @@ def deliver_to_all_servers(
     """
     with _delivery_lock(warehouse):
         with open_ledger(warehouse) as ledger:
-            ledger.prepare(route_files(ledger.list_made(on), profiles))
+            made = ledger.list_made(on)
+            shared = find_shared_folders(made, profiles)
+            refused = {owner for pairs in shared.values() for owner, _ in pairs}
+            made = [file for file in made if file.owner not in refused]
+            ledger.prepare(route_files(made, profiles))
         servers = [name for name in profiles.sftp if profiles.sftp[name].outbox is not None]
         step = ProgressCounter("delivering", len(servers))
 
@@ -53,6 +63,9 @@ def deliver_to_all_servers(
                     outbox,
                     on,
                 )
+            if server in shared:
+                outcome.permanent = True
+                outcome.why += [_SHARED.format(server, *pair) for pair in shared[server]]
             step.advance()
             return outcome
 

@@ -301,6 +301,25 @@ def test_what_was_delivered_is_not_sent_again(
     assert [outcome.arrived for outcome in deliver_outbox(folders, NIGHT)] == [0]
 
 
+def test_nothing_goes_into_a_folder_that_has_another_districts_name(
+    delivered: tuple[PipelinePaths, FaultyServer],
+) -> None:
+    folders, server = delivered
+    profiles = folders.warehouse / "profiles.toml"
+    profiles.write_text(
+        f"{profiles.read_text()}\n[districts.0161192.delivery]\n"
+        'folder = "/reports/district3367173"\n'
+    )
+    _make(folders, {"0161192/t/a.csv": b"one", "3367173/t/c.csv": b"three"})
+    (outcome,) = deliver_outbox(folders, NIGHT)
+    reports = server.root / "reports"
+    assert {path.name for path in reports.rglob("*.csv")} == {"a.csv", "b.csv", "c.csv"}
+    assert not list(reports.glob("district3367173/**/*.*"))
+    assert outcome.permanent
+    (why,) = outcome.why
+    assert "districts.0161192.delivery.folder in profiles.toml is the folder of 3367173" in why
+
+
 def test_a_file_that_is_gone_was_picked_up_and_is_not_sent_again(
     delivered: tuple[PipelinePaths, FaultyServer],
 ) -> None:
