@@ -282,5 +282,6 @@ FAMILY = FamilySpec(
     name="platform",
     title="Student activity on CaliforniaColleges.edu",
     sender=StatewideSender("platform", "CaliforniaColleges.edu"),
+    independent_files=True,
     feeds=FEEDS,
 )

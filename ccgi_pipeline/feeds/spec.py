@@ -233,7 +233,8 @@ class FamilySpec:
     ``required_files``: by feed the rule that a drop without its file breaks. ``nothing_sent``: the
     rule that a drop breaks which refers to a feed of which nothing was ever sent. ``left_alone``:
     names of files that belong to a drop and are counted, but not read. ``answers_strays``: drops
-    that no family claims are answered with this one's.
+    that no family claims are answered with this one's. ``independent_files``: each file stands for
+    itself; else the files in one folder are one set, also where only some of them are new.
 
     Steps are named here and found in a table of the room that has them: ``drop_rules`` judges drops
     as wholes (verification), ``link`` finds counterparts (warehouse), ``after_load`` follows the
@@ -250,6 +251,7 @@ class FamilySpec:
     nothing_sent: Rule | None = None
     left_alone: tuple[str, ...] = ()
     answers_strays: bool = False
+    independent_files: bool = False
     drop_rules: str | None = None
     link: Link | None = None
     after_load: tuple[str, ...] = ()

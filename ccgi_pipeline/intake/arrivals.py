@@ -8,13 +8,14 @@ duplicates. Does not belong here: listing an inbox (sources), deciding when a fi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from ccgi_pipeline.common.errors import PipelineError, TransientError
 from ccgi_pipeline.common.prefetch import prefetch
+from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.archive import Archive, FileStillGrowingError
 from ccgi_pipeline.intake.file_stability import (
     Sighting,
@@ -27,10 +28,11 @@ from ccgi_pipeline.intake.inbox import (
     UNKNOWN_FAMILY,
     Drop,
     InboxFile,
+    delivery_place,
     folder_of,
     group_drops,
 )
-from ccgi_pipeline.intake.recognition import detect_family
+from ccgi_pipeline.intake.recognition import detect_family, detect_feed_of
 from ccgi_pipeline.intake.sources import (
     Inboxes,
     InboxProblem,
@@ -45,15 +47,16 @@ from ccgi_pipeline.sftp.faults import SftpMissingError
 
 @dataclass(frozen=True, slots=True)
 class RememberedFile:
-    """The stamp and the content of a file when it was last taken from its path."""
+    """The stamp and the content of a file when it was last taken from its path, and its drop."""
 
     stamp: str
     sha256: str
+    drop: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DropHistory:
-    """The ids of earlier drops, and the newest of them by sender and family."""
+    """The ids of earlier drops, and each sender's newest of a family."""
 
     drops: frozenset[str] = frozenset()
     newest: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -218,7 +221,20 @@ def receive_files(
     incomplete = {folder_of(file) for file in postponed}
     late = {f for f, _ in arrived if folder_of(f) in incomplete and f not in scan.overdue}
     arrived = [(file, sha256) for file, sha256 in arrived if file not in late]
-    drops, duplicates = _split_duplicates(arrived, history)
+    # If another delivery came since, in a zip for example, a file that lies here is out of date.
+    newest = {*history.newest.values()}
+    folders = {folder_of(file) for file, _ in arrived}
+    unchanged = [pair for pair in touched if remembered[pair[0].shown].drop in newest]
+    for source, file in scan.taken:
+        before = remembered.get(file.shown)
+        if before is None or before.drop not in newest or folder_of(file) not in folders:
+            continue
+        if not archive.has(before.sha256):  # a purge removed its bytes
+            _archive_file(source, archive, inboxes, file)
+        if archive.has(before.sha256):
+            unchanged.append((file, before.sha256))
+    unchanged = _select_set_members(arrived, unchanged, archive)
+    drops, duplicates = _split_duplicates(arrived, unchanged, history)
     return ReceivedDrops(
         drops,
         duplicates,
@@ -265,19 +281,59 @@ def _with_family(file: InboxFile, archive: Archive, sha256: str) -> InboxFile:
     )
 
 
+def _select_set_members(
+    arrived: Sequence[tuple[InboxFile, str]],
+    unchanged: Iterable[tuple[InboxFile, str]],
+    archive: Archive,
+) -> list[tuple[InboxFile, str]]:
+    """Returns those of ``unchanged`` that belong to a set of which other files arrived.
+
+    A sender who overwrites a folder means all that it holds, so a manifest or a roster counts even
+    if its bytes are the same as before. An unchanged file is left out if another file of its feed
+    arrived beside it. In folders for corrections, each file stands for itself.
+    """
+    loose = [(file, sha256) for file, sha256 in arrived if not is_zip(file.name)]
+    places = {delivery_place(file) for file, _ in loose}
+    feeds = {(delivery_place(file), _feed_name(file, sha256, archive)) for file, sha256 in loose}
+    selected = []
+    for found, sha256 in unchanged:
+        if found.correction or is_zip(found.name):
+            continue
+        file = _with_family(found, archive, sha256)
+        family = FAMILIES.get(file.family)
+        if family is None or family.independent_files or delivery_place(file) not in places:
+            continue
+        feed = _feed_name(file, sha256, archive)
+        if feed is None or (delivery_place(file), feed) not in feeds:
+            selected.append((file, sha256))
+    return selected
+
+
+def _feed_name(file: InboxFile, sha256: str, archive: Archive) -> str | None:
+    """Returns the name of the feed that the file's name or header says; None if neither does."""
+    feed = detect_feed_of(partial(archive.read_start, sha256), file.name, file.family)
+    return feed.name if feed else None
+
+
 def _split_duplicates(
-    arrived: list[tuple[InboxFile, str]], history: DropHistory
+    arrived: Sequence[tuple[InboxFile, str]],
+    unchanged: Sequence[tuple[InboxFile, str]],
+    history: DropHistory,
 ) -> tuple[tuple[Drop, ...], tuple[Drop, ...]]:
     """Groups files into drops, and separates the new drops from duplicates.
 
-    Only a copy of a sender's newest drop is a duplicate. An older package that is sent again after
-    a newer one replaces it, so it becomes a drop of its own.
+    Files of ``unchanged`` make no drop without a file that arrived. Only a copy of a sender's
+    newest drop is a duplicate. An older package that is sent again after a newer one replaces it,
+    so it becomes a drop of its own.
     """
     newest = dict(history.newest)
     times = Counter(_content(known) for known in history.drops)
     drops: list[Drop] = []
     duplicates: list[Drop] = []
-    for drop in group_drops(arrived):
+    new = {*arrived}
+    for drop in group_drops([*arrived, *unchanged]):
+        if new.isdisjoint(drop.files):
+            continue
         key = drop.sender, drop.family
         if _content(newest.get(key, "")) == drop.id:
             duplicates.append(replace(drop, id=newest[key]))

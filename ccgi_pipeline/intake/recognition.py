@@ -1,4 +1,4 @@
-"""Detects a file's family from its content, if neither its folder nor its name says so.
+"""Detects a file's family and feed from its content, if neither its folder nor its name says so.
 
 Belongs here: searching a file, or a zip, for the header of a known feed. Does not belong here:
 reading it to the end (reader).
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ccgi_pipeline.feeds.registry import DISTRICT_FEEDS, FEEDS
+from ccgi_pipeline.feeds.registry import DISTRICT_FEEDS, FAMILIES, FEEDS, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, is_cd_code
 from ccgi_pipeline.intake.reader import detect_feed
@@ -33,3 +33,14 @@ def detect_family(read: Callable[[int], bytes], file_name: str, sender: str) -> 
     feeds = [detect_feed(beginning, name, candidates) for beginning, name in beginnings]
     families = [feed.family for feed in feeds if feed]
     return max(families, key=families.count, default=UNKNOWN_FAMILY)
+
+
+def detect_feed_of(read: Callable[[int], bytes], file_name: str, family: str) -> FeedSpec | None:
+    """Returns the feed of ``family`` that a loose file's name, or else its header, says.
+
+    ``read`` returns the first bytes of the file, as many as it is asked for.
+    """
+    if family not in FAMILIES:
+        return None
+    feeds = FAMILIES[family].feeds
+    return feed_by_name(file_name, feeds) or detect_feed(read(_BEGINNING), file_name, feeds)

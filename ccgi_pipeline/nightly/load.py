@@ -19,7 +19,7 @@ from ccgi_pipeline.intake.shares import WHOLE, Share
 from ccgi_pipeline.nightly.batches import share_suffix
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import read_profiles
-from ccgi_pipeline.warehouse.load.drop_records import read_known_drops
+from ccgi_pipeline.warehouse.load.drop_records import find_loaded_drops
 from ccgi_pipeline.warehouse.load.ledger import LoadResult, load_drops
 from ccgi_pipeline.warehouse.load.school_codes import record_school_codes
 from ccgi_pipeline.warehouse.queries import rosters
@@ -63,10 +63,9 @@ def load_share(
     before = staging.read_snapshot(family)
     profiles = read_profiles(folders.warehouse)
     step = ProgressCounter(f"loading {family}{share_suffix(share)}", len(batches))
-    known = read_known_drops(connection) if batches else frozenset()
     for folder in batches:
         drops, verified = staging.read_batch(folder)
-        if not known.issuperset(drop.id for drop in drops):
+        if len(find_loaded_drops(connection, drops)) < len(drops):
             loaded.append(load_drops(connection, drops, verified, on, profiles, before))
         staging.clear_batch(folder)
         step.advance()

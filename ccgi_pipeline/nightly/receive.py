@@ -7,7 +7,7 @@ here: how an inbox is listed or a file archived (intake).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -26,6 +26,7 @@ from ccgi_pipeline.intake.arrivals import (
     scan_inboxes,
 )
 from ccgi_pipeline.intake.file_stability import Clock, attempt_number
+from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.intake.inbox_state import (
     LastScan,
     read_sightings,
@@ -41,6 +42,7 @@ from ccgi_pipeline.warehouse.load.drop_records import (
     clear_stamps,
     number_drops,
     read_drop_history,
+    read_drops_to_load_again,
     read_remembered_files,
     record_arrivals,
 )
@@ -75,19 +77,17 @@ def receive_drops(
     step = ProgressCounter("receiving", 0)
     profiles = read_profiles(folders.warehouse)
     approvals.expire_approvals(connection, on)
-    approved = [d for d in approvals.read_approved_drops(connection) if only in {None, d.sender}]
     with open_inboxes(folders.inbox, profiles) as inboxes:
         remembered = read_remembered_files(connection)
         scan = _scan_until_stable(inboxes, remembered, folders, taking, clock or Clock(), only=only)
         clear_stamps(connection, scan.gone)
-        _remove_taken(scan, profiles)
+        scan = _remove_taken(scan, profiles)
         history = read_drop_history(connection)
         received = receive_files(inboxes, scan, folders.archive, remembered, history, step.advance)
         if only is None:
             save_refusing_servers(folders.warehouse, _refusing(inboxes.problems))
     record_arrivals(connection, received, on)
-    arrived = {drop.id for drop in received.drops}
-    again = tuple(drop for drop in approved if drop.id not in arrived)
+    again = _select_drops_to_load_again(connection, folders, received.drops, only)
     drops = number_drops(connection, (*again, *received.drops))
     received = replace(received, drops=tuple(drops))
     folders.staging.save_drops(received.drops)
@@ -119,11 +119,40 @@ def _scan_until_stable(
         clock.sleep(min(_SECONDS_BETWEEN_SCANS, max(1.0, quiet.total_seconds())))
 
 
-def _remove_taken(scan: InboxScan, profiles: Profiles) -> None:
-    """Removes files from servers where the district's profile says so, once they are loaded."""
+def _remove_taken(scan: InboxScan, profiles: Profiles) -> InboxScan:
+    """Removes loaded files where the district's profile says so; returns the scan without them."""
+    kept = []
     for source, file in scan.taken:
         if profiles.of(file.sender).delivery.remove_taken:
             source.remove(file)
+        else:
+            kept.append((source, file))
+    return replace(scan, taken=tuple(kept))
+
+
+def _select_drops_to_load_again(
+    connection: duckdb.DuckDBPyConnection,
+    folders: PipelinePaths,
+    arrived: Sequence[Drop],
+    only: str | None,
+) -> list[Drop]:
+    """Returns the earlier drops that this night loads again; ``only``: those of one sender.
+
+    Left out are drops whose bytes a purge removed, and those that an arrived one replaces file by
+    file.
+    """
+    replaced = {(drop.sender, path) for drop in arrived for path in _paths(drop)}
+    return [
+        drop
+        for drop in read_drops_to_load_again(connection, {drop.family for drop in arrived})
+        if only in {None, drop.sender}
+        and not replaced.issuperset((drop.sender, path) for path in _paths(drop))
+        and all(folders.archive.has(sha256) for _, sha256 in drop.files)
+    ]
+
+
+def _paths(drop: Drop) -> list[str]:
+    return [file.shown for file, _ in drop.files]
 
 
 @dataclass(frozen=True, slots=True)

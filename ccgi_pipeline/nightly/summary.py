@@ -12,7 +12,7 @@ from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.intake.inbox import NO_SENDER, list_inbox
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import has_new_files
-from ccgi_pipeline.warehouse.load import approvals
+from ccgi_pipeline.warehouse.load.drop_records import read_drops_to_load_again
 from ccgi_pipeline.warehouse.queries import health as health_queries
 from ccgi_pipeline.warehouse.queries.quarantine import has_replays_without_receipt
 from ccgi_pipeline.warehouse.storage.connection import (
@@ -66,7 +66,7 @@ def read_night_start(folders: PipelinePaths) -> NightStart:
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         news = (
             has_new_files(connection, folders)
-            or approvals.read_approved_drops(connection)
+            or read_drops_to_load_again(connection)
             or has_replays_without_receipt(connection)
             or health_queries.count_unbalanced_files(connection)
         )

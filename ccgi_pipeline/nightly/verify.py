@@ -38,7 +38,7 @@ from ccgi_pipeline.verification.drop_files import (
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline.verification.profile_overrides import apply_profile_overrides
-from ccgi_pipeline.warehouse.load.drop_records import read_known_drops
+from ccgi_pipeline.warehouse.load.drop_records import find_loaded_drops
 
 
 @value_free
@@ -53,10 +53,10 @@ def verify_family(
     staging, archive = folders.staging, folders.archive
     profiles = read_profiles(folders.warehouse)
     staging.clear_batches(family, share)
-    # Known drops are left out after the cut: loads of other shares must not change it.
+    # Loaded drops are left out after the cut: loads of other shares must not change it.
     drops = drops_of(share, staging.read_drops(staged_families(family)), archive)
-    known = read_known_drops(connection) if drops else frozenset()
-    drops = [drop for drop in drops if drop.id not in known]
+    loaded = find_loaded_drops(connection, drops) if drops else frozenset()
+    drops = [drop for drop in drops if drop.id not in loaded]
     step = ProgressCounter(
         f"verifying {family}{share_suffix(share)}", sum(len(drop.files) for drop in drops)
     )

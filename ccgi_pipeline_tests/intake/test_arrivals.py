@@ -6,16 +6,19 @@ Belongs here: new, touched, duplicate and growing files, in a real inbox with a 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ccgi_pipeline.feeds.platform import GOALS
-from ccgi_pipeline.feeds.transcript import STUDENT
+from ccgi_pipeline.feeds.platform import GOALS, JOURNALS
+from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.feeds.spec import FamilySpec
+from ccgi_pipeline.feeds.transcript import COURSE_GRADE, MANIFEST, STUDENT
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.arrivals import DropHistory, ReceivedDrops, RememberedFile
 from ccgi_pipeline.intake.inbox import list_inbox
-from ccgi_pipeline_tests.files import DISTRICT, good_file
+from ccgi_pipeline_tests.files import DISTRICT, good_file, usual_name
 from ccgi_pipeline_tests.intake.scans import received_from
 from ccgi_pipeline_tests.intake.test_archive import GrowingPath
 
@@ -44,9 +47,11 @@ class Inbox:
                 **{(drop.sender, drop.family): drop.id for drop in received.drops},
             },
         )
-        taken = (pair for drop in (*received.drops, *received.duplicates) for pair in drop.files)
-        for file, sha256 in [*received.touched, *taken]:
-            self._remembered[file.shown] = RememberedFile(file.stamp, sha256)
+        for file, _ in received.touched:
+            self._remembered[file.shown] = replace(self._remembered[file.shown], stamp=file.stamp)
+        for drop in (*received.drops, *received.duplicates):
+            for file, sha256 in drop.files:
+                self._remembered[file.shown] = RememberedFile(file.stamp, sha256, drop.id)
         return received
 
 
@@ -191,3 +196,110 @@ def test_progress_hears_of_each_file_that_is_taken(inbox: Inbox):
     heard: list[str] = []
     received_from(inbox.path, inbox.archive, {}, DropHistory(), progress=heard.append)
     assert heard == ["0110017", DISTRICT]
+
+
+# --- a folder whose files are overwritten ---------------------------------------------------------
+
+
+def _put_set(inbox: Inbox, family: FamilySpec, folder: str, **changed: bytes) -> set[str]:
+    """Puts a good file of each feed, with the content of ``changed`` instead; returns the names."""
+    names = set()
+    for feed in family.feeds:
+        content = changed.get(feed.name, good_file(feed, 3, DISTRICT))
+        inbox.put(f"{folder}/{usual_name(feed)}", content)
+        names.add(usual_name(feed))
+    return names
+
+
+_SETS = [
+    family for family in FAMILIES.values() if family.sender is None and not family.independent_files
+]
+
+
+@pytest.mark.parametrize("family", _SETS, ids=lambda family: family.name)
+@pytest.mark.parametrize("way", ["the others stay", "the others are written again"])
+def test_a_file_that_changes_brings_the_other_files_of_its_folder(
+    inbox: Inbox, family: FamilySpec, way: str
+):
+    folder = f"{DISTRICT}/{family.name}"
+    names = _put_set(inbox, family, folder)
+    inbox.night()
+    feed = family.feeds[1]
+    changed = good_file(feed, 2, DISTRICT)
+    if way == "the others stay":
+        inbox.put(f"{folder}/{usual_name(feed)}", changed)
+    else:
+        _put_set(inbox, family, folder, **{feed.name: changed})
+    (drop,) = inbox.night().drops
+    assert {file.name for file, _ in drop.files} == names
+    assert inbox.night().drops == ()
+
+
+@pytest.mark.parametrize("family", _SETS, ids=lambda family: family.name)
+def test_a_set_is_the_same_drop_whatever_lay_in_the_inbox_before(
+    tmp_path: Path, family: FamilySpec
+):
+    folder = f"{DISTRICT}/{family.name}"
+    feed = family.feeds[1]
+    alone, overwritten = Inbox(tmp_path / "alone"), Inbox(tmp_path / "overwritten")
+    _put_set(overwritten, family, folder)
+    overwritten.night()
+    for inbox in (alone, overwritten):
+        _put_set(inbox, family, folder, **{feed.name: good_file(feed, 2, DISTRICT)})
+    assert [drop.id for drop in alone.night().drops] == [
+        drop.id for drop in overwritten.night().drops
+    ]
+
+
+def test_files_known_by_their_header_alone_are_a_set_too(inbox: Inbox):
+    inbox.put(f"{DISTRICT}/a.csv", good_file(STUDENT, 3, DISTRICT))
+    inbox.put(f"{DISTRICT}/b.csv", good_file(COURSE_GRADE, 3, DISTRICT))
+    inbox.night()
+    inbox.put(f"{DISTRICT}/b.csv", good_file(COURSE_GRADE, 2, DISTRICT))
+    assert _names(inbox.night()) == [["a.csv", "b.csv"]]
+
+
+def test_an_unchanged_file_is_left_out_where_another_of_its_feed_arrives(inbox: Inbox):
+    inbox.put(f"{FOLDER}/North_StudentTemplate.csv", good_file(STUDENT, 3, DISTRICT))
+    inbox.put(f"{FOLDER}/Manifest.csv", good_file(MANIFEST, 1, DISTRICT))
+    inbox.night()
+    inbox.put(f"{FOLDER}/New_StudentTemplate.csv", good_file(STUDENT, 2, DISTRICT))
+    assert _names(inbox.night()) == [["Manifest.csv", "New_StudentTemplate.csv"]]
+
+
+def test_an_unchanged_file_is_left_out_once_another_delivery_came_since(inbox: Inbox):
+    inbox.put(f"{FOLDER}/StudentTemplate.csv", good_file(STUDENT, 3, DISTRICT))
+    inbox.put(f"{FOLDER}/CourseGradeTemplate.csv", good_file(COURSE_GRADE, 3, DISTRICT))
+    inbox.night()
+    inbox.put(f"{FOLDER}/package.zip", b"a newer package")
+    inbox.night()
+    inbox.put(f"{FOLDER}/CourseGradeTemplate.csv", good_file(COURSE_GRADE, 2, DISTRICT))
+    assert _names(inbox.night()) == [["CourseGradeTemplate.csv"]]
+
+
+def test_corrections_stand_for_themselves(inbox: Inbox):
+    folder = f"{FOLDER}/corrections"
+    inbox.put(f"{folder}/StudentTemplate.csv", good_file(STUDENT, 3, DISTRICT))
+    inbox.night()
+    inbox.put(f"{folder}/CourseGradeTemplate.csv", good_file(COURSE_GRADE, 3, DISTRICT))
+    assert _names(inbox.night()) == [["CourseGradeTemplate.csv"]]
+
+
+def test_files_of_a_family_whose_files_are_independent_stand_for_themselves(inbox: Inbox):
+    inbox.put("platform/goals.csv", good_file(GOALS, 3))
+    inbox.put("platform/journals.csv", good_file(JOURNALS, 3))
+    inbox.night()
+    inbox.put("platform/goals.csv", good_file(GOALS, 2))
+    assert _names(inbox.night()) == [["goals.csv"]]
+
+
+def test_an_unchanged_file_whose_bytes_were_purged_is_archived_again(inbox: Inbox):
+    inbox.put(f"{FOLDER}/StudentTemplate.csv", good_file(STUDENT, 3, DISTRICT))
+    inbox.put(f"{FOLDER}/Manifest.csv", good_file(MANIFEST, 1, DISTRICT))
+    first = inbox.night()
+    for _, sha256 in first.drops[0].files:
+        inbox.archive.path(sha256).unlink()
+    inbox.put(f"{FOLDER}/StudentTemplate.csv", good_file(STUDENT, 2, DISTRICT))
+    (drop,) = inbox.night().drops
+    assert [file.name for file, _ in drop.files] == ["Manifest.csv", "StudentTemplate.csv"]
+    assert all(inbox.archive.has(sha256) for _, sha256 in drop.files)

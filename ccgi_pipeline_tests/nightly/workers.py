@@ -32,7 +32,7 @@ from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.drop_files import files_to_verify
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.profile_overrides import apply_profile_overrides
-from ccgi_pipeline.warehouse.load.drop_records import read_known_drops
+from ccgi_pipeline.warehouse.load.drop_records import read_drop_history
 from ccgi_pipeline.warehouse.load.ledger import load_drops
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline.warehouse.storage.writers import shared_writer
@@ -140,7 +140,7 @@ def main() -> None:
         sys.stdin.readline()
         for batch in batches:
             drops, verified = folders.staging.read_batch(batch)
-            if not read_known_drops(connection).issuperset(drop.id for drop in drops):
+            if not read_drop_history(connection).drops.issuperset(drop.id for drop in drops):
                 loaded = load_drops(connection, drops, verified, ON)
                 print(loaded.conflicts)  # noqa: T201 - the test counts them
 

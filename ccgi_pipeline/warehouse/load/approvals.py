@@ -14,11 +14,9 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.common.errors import PermanentError
-from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.outcomes import Verdict
 from ccgi_pipeline.warehouse.load.roster_guard import ADDS_ONLY, APPROVED, DISCARDED
-from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 from ccgi_pipeline.warehouse.storage.schema import transaction
 
 _OVERTAKEN = f"""
@@ -151,11 +149,6 @@ def expire_approvals(connection: duckdb.DuckDBPyConnection, on: date) -> None:
     if connection.execute(f"SELECT 1 FROM hold_answers WHERE {late} LIMIT 1", [on]).fetchone():
         with transaction(connection):
             connection.execute(f"DELETE FROM hold_answers WHERE {late}", [on])
-
-
-def read_approved_drops(connection: duckdb.DuckDBPyConnection) -> list[Drop]:
-    """Returns the held drops that are to be loaded after all, with their files."""
-    return list(read_received_drops(connection, list(read_approvals(connection))).values())
 
 
 def read_approvals(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

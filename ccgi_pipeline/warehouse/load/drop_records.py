@@ -6,7 +6,7 @@ here: what became of a drop's lines (ledger), reading drops to load them again (
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -20,49 +20,84 @@ from ccgi_pipeline.intake.arrivals import DropHistory, ReceivedDrops, Remembered
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
 from ccgi_pipeline.verification.outcomes import Verdict, judge_drop
 from ccgi_pipeline.warehouse.load import approvals
+from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 from ccgi_pipeline.warehouse.queries.receipts import Receipt
 from ccgi_pipeline.warehouse.storage.schema import transaction
 
 
 def read_remembered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, RememberedFile]:
-    """Returns the last known file of each path, except files that are to be loaded again."""
-    rows = connection.execute(
-        f"""
-        SELECT path, stamp, sha256
-        FROM received_files ANTI JOIN ({_DROPS_TO_LOAD_AGAIN}) USING (drop_id)
-        """
-    ).fetchall()
-    return {path: RememberedFile(stamp, sha256) for path, stamp, sha256 in rows}
+    """Returns the last known file of each path."""
+    rows = connection.execute("SELECT path, stamp, sha256, drop_id FROM received_files").fetchall()
+    return {path: RememberedFile(*known) for path, *known in rows}
 
 
-_REGISTERS = ", ".join(f"'{family.link.register}'" for family in FAMILIES.values() if family.link)
-_DROPS_TO_LOAD_AGAIN = f"""
-    SELECT drop_id FROM findings WHERE rule = '{FAULT.id}'
-    UNION
-    SELECT drop_id FROM ledger JOIN drops USING (drop_id)
+_LINKS = ", ".join(
+    f"('{family.name}', '{family.link.register}')" for family in FAMILIES.values() if family.link
+)
+_UNMATCHED = f"""
+    SELECT drop_id, sender, family, position, false AS faulty
+    FROM drops JOIN (VALUES {_LINKS}) AS links(family, register) USING (family)
     LEFT JOIN (SELECT drop_id, max(last_drop) AS asked FROM replays GROUP BY ALL) USING (drop_id)
-    WHERE fate = 'unmatched' AND greatest(position, coalesce(asked, 0))
-        < (SELECT max(position) FROM drops WHERE family IN ({_REGISTERS}))
+    SEMI JOIN (FROM ledger WHERE fate = 'unmatched') USING (drop_id)
+    WHERE list_contains($registers, register) OR greatest(position, coalesce(asked, 0))
+        < (SELECT max(position) FROM drops AS newer WHERE newer.family = register)
+"""
+_FAULTY = f"SELECT drop_id FROM findings WHERE rule = '{FAULT.id}'"
+_TO_LOAD_AGAIN = f"""
+    SELECT drop_id
+    FROM (
+        {_UNMATCHED}
+        UNION
+        SELECT drop_id, sender, family, position, true
+        FROM drops SEMI JOIN ({_FAULTY}) USING (drop_id)
+    ) AS older
+    WHERE NOT EXISTS (
+        FROM drops AS newer
+        JOIN files AS newer_file ON newer_file.drop_id = newer.drop_id
+        JOIN files AS older_file ON older_file.drop_id = older.drop_id
+        WHERE newer.sender = older.sender AND newer.family = older.family
+            AND newer.position > older.position AND newer.verdict <> '{Verdict.REJECTED}'
+            AND (newer_file.feed = older_file.feed OR older.faulty)
+    )
     UNION
     SELECT drop_id FROM ({approvals.PENDING})
 """
-"""Drops that are to be loaded again: drops that met a fault of this software, drops with lines that
-found no counterpart before the newest register was loaded, and held drops that an operator
-has approved."""
 
 
-def read_known_drops(connection: duckdb.DuckDBPyConnection) -> frozenset[str]:
-    """Returns the ids of all drops that need not be loaded again."""
-    return read_drop_history(connection).drops
+def read_drops_to_load_again(
+    connection: duckdb.DuckDBPyConnection, new_registers: Collection[str] = ()
+) -> list[Drop]:
+    """Returns the drops that a night loads again, from the archive, in the order of loading.
+
+    These are drops with lines that found no counterpart in an older register, drops that met a
+    fault of this software, and held drops that an operator has approved. ``new_registers``: the
+    families of registers that this night loads first. It makes no difference whether the night has
+    loaded them already. A drop is left out once its sender has a newer one with a file of the same
+    feed, because loading it again would undo the newer one: ``ccgi replay`` can do that.
+    """
+    rows = connection.execute(_TO_LOAD_AGAIN, {"registers": [*new_registers]}).fetchall()
+    return [*read_received_drops(connection, [drop_id for (drop_id,) in rows]).values()]
+
+
+def find_loaded_drops(
+    connection: duckdb.DuckDBPyConnection, drops: Sequence[Drop]
+) -> frozenset[str]:
+    """Returns the ids of those of a night's ``drops`` that it has loaded.
+
+    A drop that is loaded again has a new position.
+    """
+    rows = connection.execute(
+        "SELECT drop_id, position FROM drops WHERE list_contains($ids, drop_id)",
+        {"ids": [drop.id for drop in drops]},
+    ).fetchall()
+    loaded = {*rows}
+    return frozenset(drop.id for drop in drops if (drop.id, drop.position) in loaded)
 
 
 def read_drop_history(connection: duckdb.DuckDBPyConnection) -> DropHistory:
-    """Returns all drops that need not be loaded again, and each sender's newest of a family."""
+    """Returns all drops, and each sender's newest of a family."""
     rows = connection.execute(
-        f"""
-        SELECT drop_id, sender, family
-        FROM drops ANTI JOIN ({_DROPS_TO_LOAD_AGAIN}) USING (drop_id) ORDER BY position
-        """
+        "SELECT drop_id, sender, family FROM drops ORDER BY position"
     ).fetchall()
     return DropHistory(
         frozenset(drop_id for drop_id, *_ in rows),
@@ -109,6 +144,44 @@ def delete_drops(connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str])
         connection.execute(
             f"DELETE FROM {table} WHERE list_contains($ids, drop_id)", {"ids": list(drop_ids)}
         )
+
+
+Answer = tuple[str, date, str]
+"""A drop, the night of its receipt, and what the receipt says was kept out."""
+
+
+def read_answers(connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]) -> list[Answer]:
+    """Returns the receipts of these drops that were written, for ``keep_receipts``."""
+    return connection.execute(
+        f"SELECT drop_id, night, kept_out FROM receipts JOIN ({_KEPT_OUT}) USING (drop_id)",
+        {"ids": [*drop_ids]},
+    ).fetchall()
+
+
+_KEPT_OUT = """
+    SELECT drop_id, concat_ws(' ', verdict, (
+        SELECT string_agg(line, ', ' ORDER BY line)
+        FROM (SELECT drop_id, concat_ws(' ', file_number, fate, lines) AS line FROM ledger
+              WHERE fate IN ('rejected', 'unmatched', 'held')) AS kept
+        WHERE kept.drop_id = drops.drop_id
+    )) AS kept_out
+    FROM drops WHERE list_contains($ids, drop_id)
+"""
+
+
+def keep_receipts(connection: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> None:
+    """Records the receipts of drops that were loaded again with the same lines kept out.
+
+    Their senders know the result already, so they get no second receipt.
+    """
+    if not answers:
+        return
+    ids = [drop_id for drop_id, *_ in answers]
+    now = dict(connection.execute(_KEPT_OUT, {"ids": ids}).fetchall())
+    rows = [(drop_id, night) for drop_id, night, before in answers if now.get(drop_id) == before]
+    if rows:
+        frame = pl.DataFrame(rows, schema={"drop_id": pl.String, "night": pl.Date}, orient="row")
+        append_rows(connection, "receipts", frame)
 
 
 def insert_drops(

@@ -28,7 +28,9 @@ from ccgi_pipeline.warehouse.load.drop_records import (
     append_rows,
     delete_drops,
     insert_drops,
+    keep_receipts,
     number_drops,
+    read_answers,
     remember_files,
 )
 from ccgi_pipeline.warehouse.load.link_steps import link_step_of
@@ -104,21 +106,21 @@ def load_drops(
     not the newest.
     """
     family = drops[0].family
-    faults = find_faulty_drops(verification)
     terms = LoadTerms(
         night, profiles or Profiles(), approvals.read_approvals(connection), before=before
     )
-    # A drop that met a fault of this software is not remembered: the next night loads it again.
-    done = [drop for drop in drops if drop.id not in faults]
+    ids = [drop.id for drop in drops]
 
     def once() -> pl.DataFrame:
         with transaction(connection):
-            delete_drops(connection, [drop.id for drop in drops])
+            answered = read_answers(connection, ids)
+            delete_drops(connection, ids)
             outcome = load_files(connection, family, verification, terms)
-            approvals.record_losses(connection, [drop.id for drop in drops], outcome.losses)
+            approvals.record_losses(connection, ids, outcome.losses)
             ledger = record_outcome(connection, outcome, number_files(verification.files))
             insert_drops(connection, number_drops(connection, drops), outcome.files, night)
-            remember_files(connection, [(file, sha, d.id) for d in done for file, sha in d.files])
+            remember_files(connection, [(file, sha, d.id) for d in drops for file, sha in d.files])
+            keep_receipts(connection, answered)
         return ledger
 
     ledger, conflicts = retry_conflicts(once)

@@ -21,7 +21,7 @@ from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.offline_check import shipped_knowledge
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline.warehouse.load.drop_records import (
-    read_known_drops,
+    read_drop_history,
     read_remembered_files,
     record_arrivals,
     record_receipts,
@@ -75,7 +75,7 @@ def test_a_load_that_failed_can_be_done_again(connection: duckdb.DuckDBPyConnect
         load_drops(connection, drops, _miscounted(verification, 1), ON)
     loaded = load_drops(connection, drops, verification, ON)
     assert loaded.ledger.rows() == [("transcript_student", "inserted", 2)]
-    assert drops[0].id in read_known_drops(connection)
+    assert drops[0].id in read_drop_history(connection).drops
 
 
 def test_a_ledger_error_says_nothing_of_the_lines(connection: duckdb.DuckDBPyConnection):
