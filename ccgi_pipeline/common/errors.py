@@ -33,6 +33,10 @@ class UnreachableError(TransientError):
     """The server of the warehouse's catalog or tables cannot be reached, or went away."""
 
 
+class DatabaseInUseError(TransientError):
+    """Another program keeps a SQLite file of the warehouse to itself."""
+
+
 class PermanentError(PipelineError):
     """An error that stays until somebody acts: the work stops and the error is shown."""
 
@@ -113,16 +117,9 @@ def to_pipeline_error(error: BaseException, folders: Sequence[Path] = ()) -> Pip
             )
         if _message_has(cause, _DAMAGED):
             return catalog_damaged_error("cannot be read")
-        if _message_has(cause, _WENT_AWAY):
-            return UnreachableError(
-                "the server of the warehouse's catalog or tables went away or cannot be reached. "
-                "Nothing is half written: run again when it is up"
-            )
-        if _message_has(cause, _REFUSED):
-            return StorageRefusedError(
-                "the object storage of the warehouse's tables refuses access: check CCGI_TABLES, "
-                "CCGI_S3_KEY_ID and CCGI_S3_SECRET"
-            )
+        for phrases, kind, words in _KNOWN_FAULTS:
+            if _message_has(cause, phrases):
+                return kind(words)
     return UnexpectedError(describe_without_values(error))
 
 
@@ -146,6 +143,7 @@ _NO_ROOM = (
 )
 _DAMAGED = ("file is not a database", "disk image is malformed", "malformed database schema")
 """What SQLite and DuckDB say. Their error codes do not get as far as here, only the messages."""
+_IN_USE = ("database is locked", "database table is locked", "database schema is locked")
 _WENT_AWAY = (
     *("Unable to connect to Postgres", "server closed the connection", "terminating connection"),
     *("the database system is", "no connection to the server", "Connection refused"),
@@ -160,6 +158,34 @@ _REFUSED = (
     "SignatureDoesNotMatch",
 )
 """What PostgreSQL and object storage say."""
+_KNOWN_FAULTS: tuple[tuple[Sequence[str], type[PipelineError], str], ...] = (
+    (
+        _IN_USE,
+        DatabaseInUseError,
+        (
+            "another program has the warehouse's catalog, or another database in its folder, open "
+            "for too long (a SQLite tool or a backup program, say): close it, and run again. "
+            "Nothing is half written"
+        ),
+    ),
+    (
+        _WENT_AWAY,
+        UnreachableError,
+        (
+            "the server of the warehouse's catalog or tables went away or cannot be reached. "
+            "Nothing is half written: run again when it is up"
+        ),
+    ),
+    (
+        _REFUSED,
+        StorageRefusedError,
+        (
+            "the object storage of the warehouse's tables refuses access: check CCGI_TABLES, "
+            "CCGI_S3_KEY_ID and CCGI_S3_SECRET"
+        ),
+    ),
+)
+"""What a library's message means, whatever else it says."""
 _LIBRARIES = ("duckdb", "_duckdb", "sqlite3", "sqlcipher3", "sqlalchemy", "polars", "psycopg2")
 """The libraries whose messages are searched: another one's may quote a value that looks alike."""
 

@@ -4,9 +4,10 @@ Belongs here: opening a warehouse for writing, for reading, or as of an earlier 
 belong here: which place the catalog has (location), who may write (writers), rows (load, queries).
 
 The catalog is a PostgreSQL database where the environment names one, so that several processes may
-write at once. Otherwise it is a SQLite file with one writer at a time. That file contains the
-minimum and maximum of each column, so an encrypted warehouse has a DuckDB file as its catalog,
-which is encrypted too.
+write at once. Otherwise it is a SQLite file with one writer at a time and any number of readers,
+which keep their state while a night commits (write-ahead log). That file contains the minimum and
+maximum of each column, so an encrypted warehouse has a DuckDB file as its catalog, which is
+encrypted too.
 """
 
 from __future__ import annotations
@@ -72,6 +73,11 @@ _NO_ROWS_IN_THE_CATALOG = "DATA_INLINING_ROW_LIMIT 0"
 """Otherwise DuckLake keeps short inserts and deletes in the catalog. Rows that are deleted both
 there and in a file may then come back or be counted twice (its issues 1084, 1329, 1364), and two
 tables that are flushed at once crash the process. Files of a few rows are no slower."""
+
+_WAIT_FOR_SQLITE = "META_BUSY_TIMEOUT 10000"
+"""Milliseconds to wait while another connection recovers the log of a killed writer, say."""
+_BESIDE_READERS = "META_JOURNAL_MODE 'WAL'"
+"""With SQLite's own journal, a reader that keeps a transaction open makes every commit fail."""
 
 _EARLIER_STATE = "lake_as_it_was"
 
@@ -162,7 +168,10 @@ def attach_warehouse(
             _attach_served(connection, where, f"AS {name} ({data}{options}", keys, reading=reading)
         elif keys is None:
             source = quote_literal(f"ducklake:sqlite:{folder / CATALOG}")
-            connection.execute(f"ATTACH {source} AS {name} ({data}{options})")
+            journal = "" if reading else f", {_BESIDE_READERS}"
+            connection.execute(
+                f"ATTACH {source} AS {name} ({data}{options}, {_WAIT_FOR_SQLITE}{journal})"
+            )
         else:
             catalog = reader_catalog(folder) if reading else folder / ENCRYPTED_CATALOG
             source = quote_literal(f"ducklake:{catalog}")

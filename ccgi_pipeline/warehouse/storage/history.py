@@ -12,9 +12,13 @@ from pathlib import Path
 
 import duckdb
 
+from ccgi_pipeline.common.errors import DatabaseInUseError
 from ccgi_pipeline.warehouse.storage import postgres
 from ccgi_pipeline.warehouse.storage.connection import attach_warehouse
 from ccgi_pipeline.warehouse.storage.location import CATALOG, ENCRYPTED_CATALOG, locate_warehouse
+
+_WAIT_SECONDS = 10.0
+"""How long to wait for readers. Most end within a second."""
 
 
 def delete_history(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
@@ -43,10 +47,17 @@ def delete_history(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
         # By default PostgreSQL sorts text by the rules of a language.
         postgres.rewrite_catalog(server, _STATISTICS.format(catalog="", sorted=' COLLATE "C"'))
     elif not encrypted:
-        with closing(sqlite3.connect(folder / CATALOG)) as catalog:
+        with closing(sqlite3.connect(folder / CATALOG, timeout=_WAIT_SECONDS)) as catalog:
             catalog.execute(_STATISTICS.format(catalog="", sorted=""))
             catalog.commit()
             catalog.execute("VACUUM")  # until then its free pages contain what was deleted
+            busy, *_ = catalog.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            msg = (
+                "another command still reads the catalog, so what was deleted remains in its file: "
+                "end that command, and run this one again"
+            )
+            raise DatabaseInUseError(msg)
     attach_warehouse(connection, folder)
     return before - after
 

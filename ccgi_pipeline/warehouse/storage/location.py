@@ -32,6 +32,9 @@ S3_KEY_ID, S3_SECRET = "CCGI_S3_KEY_ID", "CCGI_S3_SECRET"
 
 CATALOG, TABLES = "catalog.sqlite", "tables"
 """Names in a warehouse's folder: the catalog, and the folder of the tables' files."""
+CATALOG_LOGS = ("-wal", "-shm")
+"""Suffixes of the files that SQLite keeps beside a catalog in use, or after a kill. The log holds
+commits that the catalog does not have yet: both move, and are copied, together."""
 ENCRYPTED_CATALOG = "catalog.duckdb"
 """The catalog of an encrypted warehouse."""
 LOCATION_FILE = "warehouse.json"

@@ -11,7 +11,7 @@ import base64
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +27,7 @@ from ccgi_pipeline.warehouse.storage.connection import configure_connection
 from ccgi_pipeline.warehouse.storage.location import (
     CATALOG,
     CATALOG_AT,
+    CATALOG_LOGS,
     ENCRYPTED_CATALOG,
     S3,
     TABLES,
@@ -123,7 +124,11 @@ def move_to_postgres(folder: Path) -> MoveResult:
         postgres.record_owner(server, where.identity or "")
         with failpoint("move: in force"):
             save_location(where, made=True)
-        source.at.replace(f"{source.at}.{MOVED}")
+        moved = f"{source.at}.{MOVED}"
+        source.at.replace(moved)
+        for suffix in CATALOG_LOGS:  # a reader that is still open keeps them
+            with suppress(FileNotFoundError):
+                Path(f"{source.at}{suffix}").replace(f"{moved}{suffix}")
         (folder / READER_CATALOG).unlink(missing_ok=True)
     return MoveResult(rows, snapshots, files)
 
@@ -176,6 +181,8 @@ def copy_catalog_to_file(
         replace(target, at=part),
         encrypted=target.key is not None,
     )
+    for suffix in CATALOG_LOGS:  # SQLite would apply the log of a former catalog to this one
+        Path(f"{target.at}{suffix}").unlink(missing_ok=True)
     part.replace(target.at)
     return copied
 

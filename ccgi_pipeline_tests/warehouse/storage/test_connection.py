@@ -6,21 +6,24 @@ it (``test_loading``, ``test_bookkeeping``).
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from ccgi_pipeline.common.errors import TransientError
+from ccgi_pipeline.common.errors import DatabaseInUseError, TransientError, value_free
 from ccgi_pipeline.feeds.registry import FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.warehouse.queries import health as health_queries
+from ccgi_pipeline.warehouse.storage import connection as connection_module
+from ccgi_pipeline.warehouse.storage import history
 from ccgi_pipeline.warehouse.storage.connection import (
     SnapshotGoneError,
     open_warehouse,
@@ -46,10 +49,28 @@ with exclusive_writer(Path(sys.argv[1])):
 """A program that holds a warehouse's lock until its standard input ends."""
 
 
+_KEEP = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1] + "/catalog.sqlite", isolation_level=None) as catalog:
+    catalog.execute("BEGIN " + sys.argv[2])
+    catalog.execute("SELECT count(*) FROM ducklake_snapshot").fetchone()
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+"""A program that keeps a transaction of the catalog open. It is a process of its own because the
+SQLite of Python and that of DuckDB do not see each other's locks within one process."""
+
+
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that is writing to the warehouse in ``tmp_path``."""
-    command = [sys.executable, "-c", _HOLD, str(tmp_path)]
+    with _run_until_held(_HOLD, tmp_path) as process:
+        yield process
+
+
+@contextmanager
+def _run_until_held(program: str, *arguments: Path | str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", program, *map(str, arguments)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -82,6 +103,72 @@ def test_a_reader_needs_no_lock(tmp_path: Path):
         create_missing_tables(connection)
     with open_warehouse(tmp_path, read_only=True) as reader:
         assert reader.execute("SELECT count(*) FROM drops").fetchone() == (0,)
+
+
+def _read_answers(reader: duckdb.DuckDBPyConnection) -> int:
+    counted = reader.execute("SELECT count(*) FROM receipts").fetchone()
+    assert counted is not None
+    return int(counted[0])
+
+
+def test_a_reader_in_the_middle_of_its_work_stops_no_writer_and_keeps_its_state(tmp_path: Path):
+    _one_answer(tmp_path)
+    with open_warehouse(tmp_path, read_only=True) as reader:
+        reader.execute("BEGIN")
+        assert _read_answers(reader) == 1
+        _one_answer(tmp_path)
+        assert _read_answers(reader) == 1
+        reader.execute("COMMIT")
+        assert _read_answers(reader) == 2
+
+
+def test_a_catalog_of_an_older_version_is_read_beside_a_writer_from_now_on(tmp_path: Path):
+    _one_answer(tmp_path)
+    with closing(sqlite3.connect(tmp_path / CATALOG)) as catalog:
+        assert catalog.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    with open_warehouse(tmp_path) as writer, open_warehouse(tmp_path, read_only=True) as reader:
+        reader.execute("BEGIN")
+        assert _read_answers(reader) == 1
+        writer.execute("INSERT INTO receipts VALUES ('later', DATE '2026-11-23')")
+
+
+def test_a_copy_made_beside_a_reader_has_every_commit(tmp_path: Path):
+    _one_answer(tmp_path / "warehouse")
+    with open_warehouse(tmp_path / "warehouse", read_only=True) as reader:
+        reader.execute("BEGIN")
+        assert _read_answers(reader) == 1
+        _one_answer(tmp_path / "warehouse")
+        shutil.copytree(tmp_path / "warehouse", tmp_path / "copy")
+    assert len(_answers(tmp_path / "copy")) == 2
+
+
+def test_a_program_that_keeps_the_catalog_to_itself_is_what_the_message_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(connection_module, "_WAIT_FOR_SQLITE", "META_BUSY_TIMEOUT 50")
+    _one_answer(tmp_path)
+    with (
+        _run_until_held(_KEEP, tmp_path, "IMMEDIATE"),
+        pytest.raises(DatabaseInUseError, match="close it, and run again"),
+    ):
+        value_free(_one_answer)(tmp_path)
+
+
+def test_what_was_deleted_is_not_said_to_be_gone_while_a_reader_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(history, "_WAIT_SECONDS", 0.1)
+    _one_answer(tmp_path)
+    with (
+        _run_until_held(_KEEP, tmp_path, "DEFERRED"),
+        open_warehouse(tmp_path) as writer,
+        pytest.raises(DatabaseInUseError, match="still reads the catalog"),
+    ):
+        history.delete_history(writer, tmp_path)
+    with open_warehouse(tmp_path) as writer:
+        history.delete_history(writer, tmp_path)
+    log = tmp_path / f"{CATALOG}-wal"
+    assert not log.exists() or not log.stat().st_size
 
 
 def test_a_reader_cannot_write(tmp_path: Path):
