@@ -99,7 +99,8 @@ NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 """The kinds of notices that the pipeline sends to the operator."""
 HeartbeatFinding = Literal[
     "daemon_silent", "sensor_stopped", "sensor_silent", "sensor_failing", "night_late",
-    "run_stuck", "disk_low", "catalog_unreadable", "notices_unsent", "heartbeat_silent",
+    "night_missed", "run_stuck", "disk_low", "catalog_unreadable", "notices_unsent",
+    "heartbeat_silent", "heartbeat_incomplete",
 ]  # fmt: skip
 HEARTBEAT_FINDINGS: tuple[HeartbeatFinding, ...] = get_args(HeartbeatFinding)
 """What the heartbeat can find wrong with the machinery."""

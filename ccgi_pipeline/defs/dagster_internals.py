@@ -22,10 +22,10 @@ from dagster_shared.error import SerializableErrorInfo
 
 
 @dataclass(frozen=True, slots=True)
-class SensorSwitch:
-    """A sensor's switch that somebody has touched: whether it is on, and since when.
+class Switch:
+    """The switch of a sensor or schedule that somebody has touched: whether it is on.
 
-    ``on`` is None if the sensor is again as the code declares it.
+    ``on`` is None if it is again as the code declares it. ``since``: since when a sensor is on.
     """
 
     on: bool | None
@@ -53,15 +53,15 @@ def read_daemon_heartbeats(instance: dg.DagsterInstance) -> dict[str, datetime]:
     }
 
 
-def read_sensor_switch(instance: dg.DagsterInstance, sensor: str) -> SensorSwitch | None:
-    """Returns the switch of ``sensor``; None if nobody has ever touched it."""
-    state = _find_state(instance, sensor)
+def read_switch(instance: dg.DagsterInstance, name: str) -> Switch | None:
+    """Returns the switch of a sensor or schedule; None if nobody has ever touched it."""
+    state = _find_state(instance, name)
     if state is None:
         return None
     data = state.instigator_data
     at = data.last_sensor_start_timestamp if isinstance(data, SensorInstigatorData) else None
     since = None if at is None else datetime.fromtimestamp(at, UTC)
-    return SensorSwitch(_SWITCHED.get(state.status), since)
+    return Switch(_SWITCHED.get(state.status), since)
 
 
 _SWITCHED = {InstigatorStatus.RUNNING: True, InstigatorStatus.STOPPED: False}

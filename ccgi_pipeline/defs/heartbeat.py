@@ -5,20 +5,25 @@ in ``monitoring.health``; ``ccgi heartbeat`` checks the same from outside, also 
 down.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from ccgi_pipeline.common.errors import PermanentError, PipelineError
-from ccgi_pipeline.defs.automation import ServersRefuseError, new_drops, night_job
+from ccgi_pipeline.defs.automation import (
+    ServersRefuseError,
+    find_missed_days,
+    new_drops,
+    night_job,
+)
 from ccgi_pipeline.defs.dagster_internals import (
     find_root_cause,
     read_check_evaluations,
     read_daemon_heartbeats,
     read_events,
-    read_sensor_switch,
+    read_switch,
     read_tick_errors,
 )
 from ccgi_pipeline.defs.delivery import ALL_SENT, DELIVERIES, delivery_job
@@ -27,7 +32,7 @@ from ccgi_pipeline.monitoring import health
 from ccgi_pipeline.monitoring.alerts.channels import build_channels, record_and_send
 from ccgi_pipeline.monitoring.alerts.store import open_alert_store
 from ccgi_pipeline.monitoring.alerts.types import Alert, AlertKind
-from ccgi_pipeline.monitoring.health import FailedRun, FailedStep, OrchestratorState
+from ccgi_pipeline.monitoring.health import FactReader, FailedRun, FailedStep, OrchestratorState
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import read_profiles
 
@@ -78,33 +83,40 @@ def check_health(
     channels = list(build_channels(profiles.notices))
     with open_alert_store(folders.warehouse) as store:
         before = store.read_last_watch(watcher)
-        store.record_watch(watcher, now)
     facts = health.collect_facts(
         folders, profiles, read_orchestrator_state(instance), channels, now
     )
     if watcher == health.FROM_INSIDE:
         limit = timedelta(minutes=profiles.heartbeat.sensor_minutes)
         facts = replace(facts, just_started=before is None or now - before > limit)
-    found = health.find_alerts(facts, profiles.heartbeat)
+    found, unchecked = health.judge_facts(facts, profiles.heartbeat)
     unsent = []
     if notify:
-        unchecked = health.list_unchecked_kinds(facts)
         unsent = record_and_send(folders.warehouse, profiles.notices, found, now, unchecked)
+    with open_alert_store(folders.warehouse) as store:
+        store.record_watch(watcher, now)  # only now: a check that broke off is missed by the other
     return found, unsent
 
 
 def read_orchestrator_state(instance: dg.DagsterInstance) -> OrchestratorState:
     """Reads what the instance knows of its daemon, its sensor and its runs."""
-    switch = read_sensor_switch(instance, new_drops.name)
+    facts = FactReader()
+    switch = facts.read("sensor", lambda: read_switch(instance, new_drops.name), None)
+    daemons: Mapping[str, datetime] = {}
+    failed: Sequence[FailedRun] = ()
     return OrchestratorState(
-        daemons=read_daemon_heartbeats(instance),
+        daemons=facts.read("daemons", lambda: read_daemon_heartbeats(instance), daemons),
         sensor_on=switch.on if switch else None,
         sensor_since=switch.since if switch else None,
-        sensor_errors=_find_sensor_errors(instance),
-        last_success=_read_last_success(instance),
-        running_since=_find_oldest_unfinished_run(instance),
-        failed=[*_find_failed_runs(instance)],
-        refusing=_find_refusing_servers(instance),
+        sensor_errors=facts.read("sensor_errors", lambda: _find_sensor_errors(instance), ()),
+        last_success=facts.read("last_success", lambda: _read_last_success(instance), None),
+        running_since=facts.read(
+            "running_since", lambda: _find_oldest_unfinished_run(instance), None
+        ),
+        failed=facts.read("failed", lambda: [*_find_failed_runs(instance)], failed),
+        missed=facts.read("missed", lambda: find_missed_days(instance), ()),
+        refusing=facts.read("refusing", lambda: _find_refusing_servers(instance), {}),
+        unread=facts.unread,
     )
 
 

@@ -7,11 +7,18 @@ servers: nothing of a student. Does not belong here: notices (alerts).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import TypeVar
 
-from ccgi_pipeline.common.errors import PipelineError, free_gib, library_errors, to_pipeline_error
+from ccgi_pipeline.common.errors import (
+    PipelineError,
+    UnexpectedError,
+    free_gib,
+    library_errors,
+    to_pipeline_error,
+)
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.delivery import ledger as deliveries
 from ccgi_pipeline.intake.inbox_state import LastScan, read_last_scan
@@ -22,6 +29,9 @@ from ccgi_pipeline.profiles import HeartbeatSettings, Profiles
 from ccgi_pipeline.warehouse.load import approvals
 from ccgi_pipeline.warehouse.storage.catalog_health import find_catalog_fault
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
+
+T = TypeVar("T")
+D = TypeVar("D")
 
 FROM_OUTSIDE, FROM_INSIDE = "outside", "inside"
 """The two watchers: the command that cron runs, and the orchestrator's sensor."""
@@ -52,7 +62,9 @@ class OrchestratorState:
     sensor of new files is switched on; None if nobody ever touched its switch. ``sensor_errors``:
     kinds of error of its newest ticks, if each of them failed. ``sensor_since``: since when it is
     on. ``last_success``: when the last night that succeeded ended. ``running_since``: when the
-    oldest run that has not ended began. ``refusing``: servers that refuse deliveries, and why.
+    oldest run that has not ended began. ``missed``: days whose scheduled night was not made, though
+    a later one was. ``refusing``: servers that refuse deliveries, and why. ``unread``: names of
+    fields that could not be read, each with the error.
     """
 
     daemons: Mapping[str, datetime] = field(default_factory=dict)
@@ -62,7 +74,34 @@ class OrchestratorState:
     last_success: datetime | None = None
     running_since: datetime | None = None
     failed: Sequence[FailedRun] = ()
+    missed: Sequence[date] = ()
     refusing: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
+
+
+class FactReader:
+    """Reads facts one by one: one that cannot be read does not hide the others.
+
+    ``unread`` has the name and the error of each fact that could not be read.
+    """
+
+    def __init__(self) -> None:
+        """Begins with nothing unread."""
+        self.unread: dict[str, str] = {}
+
+    def read(self, name: str, read: Callable[[], T], otherwise: D) -> T | D:
+        """Returns what ``read`` returns, or ``otherwise`` if it fails."""
+        try:
+            return read()
+        except library_errors() as error:
+            self.unread[name] = _describe_fault(error)
+            return otherwise
+
+
+def _describe_fault(error: BaseException) -> str:
+    """Returns a pipeline error's message, or the kind of another error, which may hold values."""
+    known = to_pipeline_error(error)
+    return type(error).__name__ if isinstance(known, UnexpectedError) else str(known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +113,8 @@ class Facts:
     long, and since when. ``free``: GiB by folder. ``catalog_fault``: what is wrong with the
     catalog. ``unsent_since``: since when a notice waits. ``outside_at``, ``inside_at``: when the
     command, and the sensor ``heartbeat``, last ran. ``just_started``: this is the first tick of
-    ``heartbeat`` since its daemon was started; other sensors may not have had one yet.
+    ``heartbeat`` since its daemon was started; other sensors may not have had one yet. ``unread``:
+    names of fields that could not be read, each with the error.
     """
 
     now: datetime
@@ -88,6 +128,7 @@ class Facts:
     outside_at: datetime | None = None
     inside_at: datetime | None = None
     just_started: bool = False
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 def collect_facts(
@@ -98,8 +139,8 @@ def collect_facts(
     now: datetime,
 ) -> Facts:
     """Reads the facts from the folders. A fault that is found there is a fact, not an error."""
-    warehouse = folders.warehouse
-    fault = find_catalog_fault(warehouse)
+    warehouse, facts = folders.warehouse, FactReader()
+    fault = facts.read("catalog_fault", lambda: find_catalog_fault(warehouse), None)
     held: Sequence[approvals.Hold] | None = None
     if fault is None:
         try:
@@ -108,29 +149,57 @@ def collect_facts(
             ours = to_pipeline_error(error, folders.write_folders)
             # A night that makes a new warehouse has it to itself for a moment.
             fault = str(ours) if warehouse_exists(warehouse) else None
-    stuck: dict[str, tuple[int, datetime]] = {}
-    if deliveries.ledger_exists(warehouse):
-        with deliveries.open_ledger(warehouse) as ledger:
-            waits = timedelta(hours=profiles.heartbeat.delivery_hours)
-            stuck = ledger.count_waiting(now - waits)
-    unsent_since = outside_at = inside_at = None
-    if alert_store.exists(warehouse):
-        with alert_store.open_alert_store(warehouse) as store:
-            unsent_since = store.read_unsent_since(channels)
-            outside_at = store.read_last_watch(FROM_OUTSIDE)
-            inside_at = store.read_last_watch(FROM_INSIDE)
+    before = now - timedelta(hours=profiles.heartbeat.delivery_hours)
+    none_waits: dict[str, tuple[int, datetime]] = {}
+    stuck = facts.read("stuck", lambda: _count_waiting_files(folders, before), none_waits)
+    watch = facts.read("watch", lambda: _read_watch(folders, channels), _Watch())
+    last_scan = facts.read("last_scan", lambda: read_last_scan(warehouse), None)
+    unknown: dict[str, float] = {}
+    free = facts.read(
+        "free", lambda: {str(place): free_gib(place) for place in folders.write_folders}, unknown
+    )
     return Facts(
         now=now,
         orchestrator=orchestrator,
-        last_scan=read_last_scan(warehouse),
+        last_scan=last_scan,
         held=held,
         stuck=stuck,
-        free={str(place): free_gib(place) for place in folders.write_folders},
+        free=free,
         catalog_fault=fault,
-        unsent_since=unsent_since,
-        outside_at=outside_at,
-        inside_at=inside_at,
+        unsent_since=watch.unsent_since,
+        outside_at=watch.outside_at,
+        inside_at=watch.inside_at,
+        unread={**orchestrator.unread, **facts.unread},
     )
+
+
+def _count_waiting_files(
+    folders: PipelinePaths, before: datetime
+) -> dict[str, tuple[int, datetime]]:
+    if not deliveries.ledger_exists(folders.warehouse):
+        return {}
+    with deliveries.open_ledger(folders.warehouse) as ledger:
+        return ledger.count_waiting(before)
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Since when a notice waits, and when each watcher last ran."""
+
+    unsent_since: datetime | None = None
+    outside_at: datetime | None = None
+    inside_at: datetime | None = None
+
+
+def _read_watch(folders: PipelinePaths, channels: Sequence[str]) -> _Watch:
+    if not alert_store.exists(folders.warehouse):
+        return _Watch()
+    with alert_store.open_alert_store(folders.warehouse) as store:
+        return _Watch(
+            store.read_unsent_since(channels),
+            store.read_last_watch(FROM_OUTSIDE),
+            store.read_last_watch(FROM_INSIDE),
+        )
 
 
 def _read_held_drops(folders: PipelinePaths) -> Sequence[approvals.Hold]:
@@ -147,33 +216,40 @@ def _read_held_drops(folders: PipelinePaths) -> Sequence[approvals.Hold]:
 
 def find_alerts(facts: Facts, settings: HeartbeatSettings) -> list[Alert]:
     """Returns all that an operator should know of."""
-    machinery = [
-        found for found in _judge_machinery(facts, settings) if found.page not in settings.ignore
+    return judge_facts(facts, settings)[0]
+
+
+def judge_facts(facts: Facts, settings: HeartbeatSettings) -> tuple[list[Alert], set[AlertKind]]:
+    """Returns all alerts, and the kinds of alert that could not all be checked.
+
+    A rule whose facts could not be read, or that fails, is an alert of its own, and the other rules
+    are judged all the same.
+    """
+    found: list[Alert] = []
+    unchecked = {AlertKind.DROPS_HELD} if facts.held is None else set()
+    failed = dict(facts.unread)
+    for rule in _RULES:
+        if not facts.unread.keys().isdisjoint(rule.needs):
+            unchecked.add(rule.kind)
+            continue
+        try:
+            found += rule.judge(facts, settings)
+        except library_errors() as error:
+            unchecked.add(rule.kind)
+            failed[rule.judge.__name__.removeprefix("_judge_")] = _describe_fault(error)
+    for name, why in sorted(failed.items()):
+        words = f"the heartbeat could not check {name.replace('_', ' ')} ({why})"
+        found.append(
+            Alert(
+                AlertKind.HEARTBEAT, f"heartbeat_incomplete/{name}", words, "heartbeat_incomplete"
+            )
+        )
+    wanted = [
+        alert
+        for alert in found
+        if alert.kind is not AlertKind.HEARTBEAT or alert.page not in settings.ignore
     ]
-    return [
-        *machinery,
-        *_judge_failed_runs(facts),
-        *_judge_servers(facts),
-        *_judge_held_drops(facts),
-        *_judge_waiting_files(facts),
-    ]
-
-
-def list_unchecked_kinds(facts: Facts) -> list[AlertKind]:
-    """Returns the kinds of alert that could not be checked."""
-    return [AlertKind.DROPS_HELD] if facts.held is None else []
-
-
-def _judge_machinery(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
-    yield from _judge_daemon_and_sensor(facts, settings)
-    yield from _judge_nights(facts, settings)
-    if facts.catalog_fault is not None:
-        yield _heartbeat_alert("catalog_unreadable", facts.catalog_fault)
-    full = {place: free for place, free in facts.free.items() if free < settings.free_gib}
-    if full:
-        rooms = ", ".join(f"{free:.1f} GiB in {place}" for place, free in full.items())
-        yield _heartbeat_alert("disk_low", f"little disk space is left: {rooms}")
-    yield from _judge_watchers(facts, settings)
+    return wanted, unchecked
 
 
 def _judge_daemon_and_sensor(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
@@ -224,6 +300,30 @@ _UNSENT = timedelta(minutes=15)
 """How long a notice may wait: a mail server that restarts is no reason for an alert."""
 
 
+def _judge_catalog(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    del settings
+    if facts.catalog_fault is not None:
+        yield _heartbeat_alert("catalog_unreadable", facts.catalog_fault)
+
+
+def _judge_disks(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    full = {place: free for place, free in facts.free.items() if free < settings.free_gib}
+    if full:
+        rooms = ", ".join(f"{free:.1f} GiB in {place}" for place, free in full.items())
+        yield _heartbeat_alert("disk_low", f"little disk space is left: {rooms}")
+
+
+def _judge_missed_nights(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    del settings
+    days = [f"{day:%Y-%m-%d}" for day in facts.orchestrator.missed]
+    if days:
+        words = (
+            f"the scheduled night was not made for {', '.join(days)}: `ccgi run --date {days[0]}` "
+            "with the usual folders makes the first of them"
+        )
+        yield _heartbeat_alert("night_missed", words)
+
+
 def _judge_watchers(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
     waits = facts.unsent_since
     if waits is not None and facts.now - waits > _UNSENT:
@@ -250,7 +350,8 @@ def _heartbeat_alert(name: str, words: str) -> Alert:
     return Alert(AlertKind.HEARTBEAT, name, words, name)
 
 
-def _judge_failed_runs(facts: Facts) -> Iterator[Alert]:
+def _judge_failed_runs(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    del settings
     ours = _pipeline_error_names()
     for run in facts.orchestrator.failed:
         steps = [f"{s.step} ({s.words or s.error})" for s in run.steps] or [
@@ -273,13 +374,15 @@ def list_error_types(error: type[PipelineError]) -> Iterator[type[PipelineError]
         yield from list_error_types(kind)
 
 
-def _judge_servers(facts: Facts) -> Iterator[Alert]:
+def _judge_servers(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    del settings
     at_scan = facts.last_scan.refusing if facts.last_scan else {}
     for server, why in {**facts.orchestrator.refusing, **at_scan}.items():
         yield Alert(AlertKind.SERVER_REFUSES, server, why, AlertKind.SERVER_REFUSES.value)
 
 
-def _judge_held_drops(facts: Facts) -> Iterator[Alert]:
+def _judge_held_drops(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    del settings
     for held in facts.held or ():
         whole = [loss.would_end for loss in held.losses if loss.school is None]
         would_end = sum(whole or [loss.would_end for loss in held.losses])
@@ -290,10 +393,38 @@ def _judge_held_drops(facts: Facts) -> Iterator[Alert]:
         yield Alert(AlertKind.DROPS_HELD, held.drop, words, AlertKind.DROPS_HELD.value)
 
 
-def _judge_waiting_files(facts: Facts) -> Iterator[Alert]:
+def _judge_waiting_files(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    del settings
     for server, (files, since) in facts.stuck.items():
         words = f"{files:,} files wait for {server}, the oldest since {_format_time(since)}"
         yield Alert(AlertKind.DELIVERIES_STUCK, server, words, AlertKind.DELIVERIES_STUCK.value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What finds alerts of one kind. ``needs``: the facts that it cannot do without."""
+
+    judge: Callable[[Facts, HeartbeatSettings], Iterator[Alert]]
+    kind: AlertKind
+    needs: frozenset[str] = frozenset()
+
+
+_RULES = (
+    _Rule(
+        _judge_daemon_and_sensor,
+        AlertKind.HEARTBEAT,
+        frozenset({"daemons", "sensor", "sensor_errors", "last_scan"}),
+    ),
+    _Rule(_judge_nights, AlertKind.HEARTBEAT, frozenset({"last_success", "running_since"})),
+    _Rule(_judge_missed_nights, AlertKind.HEARTBEAT, frozenset({"missed"})),
+    _Rule(_judge_catalog, AlertKind.HEARTBEAT, frozenset({"catalog_fault"})),
+    _Rule(_judge_disks, AlertKind.HEARTBEAT, frozenset({"free"})),
+    _Rule(_judge_watchers, AlertKind.HEARTBEAT, frozenset({"watch", "daemons"})),
+    _Rule(_judge_failed_runs, AlertKind.RUN_FAILED, frozenset({"failed"})),
+    _Rule(_judge_servers, AlertKind.SERVER_REFUSES, frozenset({"refusing", "last_scan"})),
+    _Rule(_judge_held_drops, AlertKind.DROPS_HELD),
+    _Rule(_judge_waiting_files, AlertKind.DELIVERIES_STUCK, frozenset({"stuck"})),
+)
 
 
 def _format_time(moment: datetime) -> str:

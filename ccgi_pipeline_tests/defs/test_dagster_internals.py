@@ -31,13 +31,13 @@ from dagster_shared.error import SerializableErrorInfo
 
 from ccgi_pipeline.defs.dagster_internals import (
     RootCause,
-    SensorSwitch,
+    Switch,
     fail_run,
     find_root_cause,
     read_check_evaluations,
     read_daemon_heartbeats,
     read_events,
-    read_sensor_switch,
+    read_switch,
     read_tick_errors,
     read_unpassed_partitions,
 )
@@ -95,9 +95,9 @@ def test_the_switch_of_a_sensor_is_on_off_or_as_declared(
     stored: dg.DagsterInstance, status: InstigatorStatus, *, on: bool | None
 ) -> None:
     sensor = f"sensor_{status.value}".lower()
-    assert read_sensor_switch(stored, sensor) is None
+    assert read_switch(stored, sensor) is None
     stored.add_instigator_state(state_of(sensor, status, MOMENT))
-    assert read_sensor_switch(stored, sensor) == SensorSwitch(on, MOMENT)
+    assert read_switch(stored, sensor) == Switch(on, MOMENT)
 
 
 def test_the_newest_ticks_that_ended_tell_their_errors(stored: dg.DagsterInstance) -> None:

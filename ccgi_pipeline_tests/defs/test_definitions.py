@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
 
 from ccgi_pipeline.definitions import FRESH, OWNERS, apply_policy, defs
-from ccgi_pipeline.defs.automation import DAILY_ASSETS, every_night
+from ccgi_pipeline.defs.automation import DAILY_ASSETS
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.runtime.dagster_instance import prepare_dagster_home
@@ -153,13 +152,6 @@ def test_the_night_does_everything_but_single_districts(loaded: dg.Definitions) 
     selected = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
     assert "receipts" in selected
     assert "district_night" not in selected
-
-
-def test_the_schedule_asks_for_the_day_that_ended_at_midnight() -> None:
-    tick = datetime(2026, 11, 23, 2, tzinfo=ZoneInfo("America/Los_Angeles"))
-    request = every_night(dg.build_schedule_context(scheduled_execution_time=tick))
-    assert request.run_key == "2026-11-22"
-    assert request.run_config["resources"]["night"]["config"]["date"] == "2026-11-22"
 
 
 def test_dagster_validates_the_workspace(tmp_path: Path) -> None:

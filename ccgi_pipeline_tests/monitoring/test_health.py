@@ -19,7 +19,7 @@ from ccgi_pipeline.monitoring.health import (
     OrchestratorState,
     collect_facts,
     find_alerts,
-    list_unchecked_kinds,
+    judge_facts,
 )
 from ccgi_pipeline.profiles import HEARTBEAT_FINDINGS, NOTICE_KINDS, HeartbeatSettings, Profiles
 from ccgi_pipeline.warehouse.load.approvals import Hold, Loss
@@ -62,6 +62,8 @@ WRONG: dict[str, Facts] = {
         SOUND, orchestrator=replace(ALIVE, sensor_errors=("ProfileError",) * 3)
     ),
     "night_late": replace(SOUND, orchestrator=replace(ALIVE, last_success=NOW - 27 * HOUR)),
+    "night_missed": replace(SOUND, orchestrator=replace(ALIVE, missed=[date(2026, 11, 20)])),
+    "heartbeat_incomplete": replace(SOUND, unread={"free": "OSError"}),
     "run_stuck": replace(SOUND, orchestrator=replace(ALIVE, running_since=NOW - 7 * HOUR)),
     "disk_low": replace(SOUND, free={"/data": 4.9, "/other": 50.0}),
     "catalog_unreadable": replace(SOUND, catalog_fault="the catalog is gone", held=None),
@@ -76,7 +78,7 @@ WRONG: dict[str, Facts] = {
 
 def test_where_all_is_well_nothing_is_found() -> None:
     assert find_alerts(SOUND, USUAL) == []
-    assert list_unchecked_kinds(SOUND) == []
+    assert judge_facts(SOUND, USUAL)[1] == set()
 
 
 @pytest.mark.parametrize("page", WRONG)
@@ -141,7 +143,29 @@ def test_a_held_drop_is_told_by_code_family_and_count() -> None:
 
 
 def test_a_warehouse_that_cannot_be_asked_leaves_held_drops_unknown() -> None:
-    assert list_unchecked_kinds(WRONG["catalog_unreadable"]) == [AlertKind.DROPS_HELD]
+    assert judge_facts(WRONG["catalog_unreadable"], USUAL)[1] == {AlertKind.DROPS_HELD}
+
+
+def test_what_one_rule_cannot_judge_does_not_hide_the_others() -> None:
+    broken = replace(WRONG["drops_held"], free={"/data": "much"})
+    found, unchecked = judge_facts(broken, USUAL)
+    assert [alert.page for alert in found] == ["drops_held", "heartbeat_incomplete"]
+    assert found[1].words == "the heartbeat could not check disks (TypeError)"
+    assert unchecked == {AlertKind.HEARTBEAT}
+
+
+def test_a_fact_that_cannot_be_read_is_named_and_gives_no_false_alarm(tmp_path: Path) -> None:
+    folders = folders_in(tmp_path)
+    folders.warehouse.mkdir()
+    (folders.warehouse / "deliveries.sqlite").write_bytes(b"no database at all" * 500)
+    known = replace(ALIVE, last_success=None, unread={"last_success": "AttributeError"})
+    facts = collect_facts(folders, Profiles(), known, [], NOW)
+    found, unchecked = judge_facts(replace(facts, free={}, last_scan=SOUND.last_scan), USUAL)
+    assert [alert.subject for alert in found] == [
+        "heartbeat_incomplete/last_success",
+        "heartbeat_incomplete/stuck",
+    ]
+    assert unchecked == {AlertKind.HEARTBEAT, AlertKind.DELIVERIES_STUCK}
 
 
 def test_a_sensor_that_was_just_switched_on_has_time_for_its_first_look() -> None:

@@ -61,12 +61,12 @@ class AlertStore:
     ) -> None:
         """Stores the alerts that there are now, and a notice of each that is new or over.
 
-        ``channels``: those by which notices are sent. ``unchecked``: kinds that could not be
-        checked; an alert of theirs is neither new nor over.
+        ``channels``: those by which notices are sent. ``unchecked``: kinds that could not all be
+        checked; no alert of theirs is over.
         """
-        now = {(t.kind, t.subject): t for t in alerts if t.kind not in unchecked}
+        now = {(t.kind, t.subject): t for t in alerts}
         with transaction(self.database):
-            before = {(t.kind, t.subject): t for t in self.read_alerts() if t.kind not in unchecked}
+            before = {(t.kind, t.subject): t for t in self.read_alerts()}
             for key, alert in now.items():
                 if key not in before:
                     self._add_notice(NoticeEvent.BEGAN, alert, channels, at)
@@ -74,6 +74,8 @@ class AlertStore:
                     "INSERT OR REPLACE INTO standing VALUES (?, ?, ?, ?)", _row(alert)
                 )
             for key in before.keys() - now.keys():
+                if key[0] in unchecked:
+                    continue
                 self._add_notice(NoticeEvent.OVER, before[key], channels, at)
                 self.database.execute(
                     "DELETE FROM standing WHERE kind = ? AND subject = ?", [str(key[0]), key[1]]
