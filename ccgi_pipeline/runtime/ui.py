@@ -34,7 +34,9 @@ def serve_ui(folders: PipelinePaths, port: int, *, read_only: bool = False) -> i
     workspace = str(PROJECT_ROOT / "workspace.yaml")
     scripts = Path(sys.executable).parent
     server = [
-        f"{scripts / 'dagster-webserver'}",
+        sys.executable,
+        "-m",
+        "ccgi_pipeline.runtime.web_server",
         "-h",
         "127.0.0.1",
         "-p",

@@ -60,6 +60,8 @@ class Doors:
 
     operators: str
     lookers: str
+    operators_ui: str
+    """The UI itself, behind the operators' login."""
 
 
 @contextmanager
@@ -134,7 +136,11 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     ):
         for port in ports:
             wait_for(f"http://127.0.0.1:{port}/server_info")
-        yield Doors(environment["CCGI_UI_ADDRESS"], environment["CCGI_UI_LOOK_ADDRESS"])
+        yield Doors(
+            environment["CCGI_UI_ADDRESS"],
+            environment["CCGI_UI_LOOK_ADDRESS"],
+            f"http://127.0.0.1:{ports[0]}",
+        )
     log = (root / "caddy.log").read_text()
     assert "/graphql" in log
     assert "Authorization" not in log
@@ -212,5 +218,20 @@ def test_another_sites_page_cannot_act_with_an_operators_login(doors: Doors) -> 
     foreign = {"Sec-Fetch-Site": "cross-site"}
     answer = ask(doors.operators, OPERATOR, SWITCH_ON, {"sensor": _SENSOR}, **foreign)
     assert answer.status_code == 403
+    for url, login in ((doors.operators, OPERATOR), (doors.operators_ui, None)):
+        typed = ask(url, login, SWITCH_ON, {"sensor": _SENSOR}, **{"Sec-Fetch-Site": "none"})
+        assert typed.status_code == 403
+        other = ask(url, login, SWITCH_ON, {"sensor": _SENSOR}, Origin="https://evil.example")
+        assert other.status_code == 403
+        by_link = httpx.get(f"{url}/graphql", auth=login, params={"query": "{ version }"})
+        assert by_link.status_code == 405
+        forged = httpx.post(
+            f"{url}/report_asset_check/deliveries",
+            auth=login,
+            json={"check_name": "all_sent", "passed": True},
+        )
+        assert forged.status_code == 403
+    rebound = ask(doors.operators_ui, None, "{ version }", Host="evil.example")
+    assert rebound.status_code == 421
     own = {"Sec-Fetch-Site": "same-origin"}
     assert ask(doors.operators, OPERATOR, "{ version }", **own).status_code == 200
