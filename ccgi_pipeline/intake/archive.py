@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
-from ccgi_pipeline.common.errors import PermanentError, TransientError
+from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.encryption.keys import KeyPurpose, load_keys
 from ccgi_pipeline.encryption.sealed_files import (
@@ -25,16 +25,9 @@ from ccgi_pipeline.encryption.sealed_files import (
     plain_size,
     read_pieces,
 )
+from ccgi_pipeline.intake.listed_files import open_listed_file
 
 _CHUNK = 1 << 20
-
-
-class FileStillGrowingError(TransientError):
-    """The file changed while it was read: the next scan takes it."""
-
-
-class FileNotReadableError(PermanentError):
-    """The pipeline's account may not read the file: its owner must grant the right."""
 
 
 class ArchiveDamagedError(PermanentError):
@@ -71,23 +64,23 @@ class Archive:
         return size if self.key is None else plain_size(size)
 
     def store(self, source: Path) -> str:
-        """Copies ``source`` into the archive and returns its SHA-256.
+        """Copies ``source``, a file of the pipeline's own, and returns its SHA-256.
 
         Raises FileStillGrowingError if the file changes meanwhile, FileNotReadableError if this
         account may not read it.
         """
+        source = source.resolve()
+        return self.store_listed(source.parent, source.name)
+
+    def store_listed(self, root: Path, path: str, stamp: str | None = None) -> str:
+        """Copies a file of an inbox (``open_listed_file``) and returns its SHA-256."""
 
         def copied(part: BinaryIO) -> str:
-            before = source.stat()
             digest = hashlib.sha256()
-            with _open_source(source) as received:
+            with open_listed_file(root, path, stamp) as received:
                 while chunk := received.read(_CHUNK):
                     digest.update(chunk)
                     part.write(chunk)
-            after = source.stat()
-            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                msg = "the file changed while it was read"
-                raise FileStillGrowingError(msg)
             return digest.hexdigest()
 
         return self.store_output(copied)
@@ -170,14 +163,6 @@ class Archive:
         """Removes the files that an interrupted ``store`` left."""
         for part in self.root.glob(".part-*"):
             part.unlink()
-
-
-def _open_source(source: Path) -> BinaryIO:
-    try:
-        return source.open("rb")
-    except PermissionError:
-        msg = "the account that runs the pipeline may not read the file"
-        raise FileNotReadableError(msg) from None
 
 
 def _damaged(sha256: str) -> ArchiveDamagedError:

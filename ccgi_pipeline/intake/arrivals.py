@@ -16,7 +16,7 @@ from functools import partial
 from ccgi_pipeline.common.errors import PipelineError, TransientError
 from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.feeds.registry import FAMILIES
-from ccgi_pipeline.intake.archive import Archive, FileStillGrowingError
+from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.file_stability import (
     Sighting,
     is_overdue,
@@ -32,6 +32,7 @@ from ccgi_pipeline.intake.inbox import (
     folder_of,
     group_drops,
 )
+from ccgi_pipeline.intake.listed_files import FileStillGrowingError
 from ccgi_pipeline.intake.recognition import detect_family, detect_feed_of
 from ccgi_pipeline.intake.sources import (
     Inboxes,

@@ -21,6 +21,7 @@ from ccgi_pipeline.feeds.registry import (
     date_in_name,
     feed_by_name,
 )
+from ccgi_pipeline.intake.listed_files import make_stamp
 from ccgi_pipeline.intake.zip_files import CORRECTIONS, is_in_corrections, is_zip
 
 UNKNOWN_FAMILY = "unknown"
@@ -43,8 +44,12 @@ class InboxFile:
 
     @property
     def shown(self) -> str:
-        """The path as text: bytes of a name that are no text become question marks."""
-        return self.path.encode(errors="replace").decode()
+        """The path as text: bytes of a name that are no text are shown as numbers.
+
+        Two names are never shown alike, because files are remembered by it.
+        """
+        name = self.path.encode(errors="surrogateescape")
+        return name.decode(errors="backslashreplace")
 
     @property
     def name(self) -> str:
@@ -94,6 +99,8 @@ def is_checksums(name: str) -> bool:
     return _CHECKSUMS.search(name) is not None
 
 
+DEPTH_LIMIT = 32
+"""How many folders may lie within each other below an inbox; packages have three or four."""
 _GONE = "gone"
 """The stamp of a file that disappeared during the scan. It may have been renamed to its final name
 after that name was listed, so it stays in the listing and its folder waits for the next scan."""
@@ -107,17 +114,21 @@ class Listing:
 
     ``files`` have their final names. ``unfinished`` have a partial name: they are being written, or
     the upload broke off. ``checksums`` are lists of SHA-256 that prove whether other files are
-    complete. ``locked`` has the sender of each folder that the pipeline may not read.
+    complete. ``locked`` has the sender of each folder that the pipeline may not read, ``faulty``
+    that of each folder that lies too deep or whose path is too long.
     """
 
     files: tuple[InboxFile, ...] = ()
     unfinished: tuple[InboxFile, ...] = ()
     checksums: tuple[InboxFile, ...] = ()
     locked: tuple[str, ...] = ()
+    faulty: tuple[str, ...] = ()
 
 
-def sorted_listing(found: Iterable[InboxFile], locked: Iterable[str] = ()) -> Listing:
-    """Sorts files into a listing by their names; ``locked``: the senders of unreadable folders."""
+def sorted_listing(
+    found: Iterable[InboxFile], locked: Iterable[str] = (), faulty: Iterable[str] = ()
+) -> Listing:
+    """Sorts files into a listing by their names; the others are senders of unreadable folders."""
     files, unfinished, checksums = [], [], []
     for file in sorted(found):
         if any(is_unfinished(part) for part in PurePosixPath(file.path).parts):
@@ -126,14 +137,21 @@ def sorted_listing(found: Iterable[InboxFile], locked: Iterable[str] = ()) -> Li
             checksums.append(file)
         else:
             files.append(file)
-    return Listing(tuple(files), tuple(unfinished), tuple(checksums), tuple(sorted(locked)))
+    return Listing(
+        tuple(files),
+        tuple(unfinished),
+        tuple(checksums),
+        tuple(sorted(locked)),
+        tuple(sorted(faulty)),
+    )
 
 
 def scan_folder(inbox: Path) -> Listing:
     """Lists the files below ``inbox``. Links are not followed."""
     locked: list[str] = []
-    files = [*_walk(inbox, inbox, locked)]
-    return sorted_listing(files, locked)
+    faulty: list[str] = []
+    files = [*_walk(inbox, locked, faulty)]
+    return sorted_listing(files, locked, faulty)
 
 
 def list_inbox(inbox: Path) -> list[InboxFile]:
@@ -141,30 +159,41 @@ def list_inbox(inbox: Path) -> list[InboxFile]:
     return list(scan_folder(inbox).files)
 
 
-def _walk(folder: Path, inbox: Path, locked: list[str]) -> Iterator[InboxFile]:
-    """Yields the files below ``folder``; ``locked`` gets the sender of each unreadable folder."""
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    if not is_unfinished(entry.name):
-                        yield from _walk(Path(entry.path), inbox, locked)
-                elif entry.is_file(follow_symlinks=False):
-                    yield _inbox_file(entry, inbox)
-    except (FileNotFoundError, NotADirectoryError):
-        return  # nobody has sent anything yet, or the folder was removed during the scan
-    except PermissionError:
-        locked.append(sender_of(folder.relative_to(inbox).as_posix()))
+def _walk(inbox: Path, locked: list[str], faulty: list[str]) -> Iterator[InboxFile]:
+    """Yields the files below ``inbox``, folder by folder.
+
+    ``locked`` gets the sender of each folder that may not be read, ``faulty`` that of each folder
+    that cannot be read for another reason: a sender's folder never ends the scan of the others.
+    """
+    waiting = [(inbox, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        if is_unfinished(entry.name):
+                            continue
+                        if depth < DEPTH_LIMIT:
+                            waiting.append((Path(entry.path), depth + 1))
+                        else:
+                            faulty.append(sender_of(folder.relative_to(inbox).as_posix()))
+                    elif entry.is_file(follow_symlinks=False):
+                        yield _inbox_file(entry, inbox)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # nobody has sent anything yet, or the folder was removed during the scan
+        except PermissionError:
+            locked.append(sender_of(folder.relative_to(inbox).as_posix()))
+        except OSError:
+            faulty.append(sender_of(folder.relative_to(inbox).as_posix()))
 
 
 def _inbox_file(entry: os.DirEntry[str], inbox: Path) -> InboxFile:
     path = Path(entry.path).relative_to(inbox).as_posix()
     try:
-        facts = entry.stat(follow_symlinks=False)
+        stamp = make_stamp(entry.stat(follow_symlinks=False))
     except FileNotFoundError:
         stamp = _GONE
-    else:
-        stamp = f"{facts.st_size}-{facts.st_mtime_ns}-{facts.st_ctime_ns}-{facts.st_ino}"
     return InboxFile(path, *sender_and_family(path), stamp)
 
 

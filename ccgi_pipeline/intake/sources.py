@@ -16,9 +16,10 @@ from typing import BinaryIO, Protocol
 
 from ccgi_pipeline.common.errors import PermanentError, PipelineError, TransientError
 from ccgi_pipeline.common.failpoints import failpoint
-from ccgi_pipeline.intake.archive import Archive, FileNotReadableError, FileStillGrowingError
+from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.checksums import LIST_SIZE_LIMIT, parse_checksums
 from ccgi_pipeline.intake.inbox import (
+    DEPTH_LIMIT,
     InboxFile,
     Listing,
     folder_of,
@@ -27,6 +28,11 @@ from ccgi_pipeline.intake.inbox import (
     sender_and_family,
     sender_of,
     sorted_listing,
+)
+from ccgi_pipeline.intake.listed_files import (
+    FileNotReadableError,
+    FileStillGrowingError,
+    open_listed_file,
 )
 from ccgi_pipeline.profiles import Profiles, SftpServer
 from ccgi_pipeline.sftp.connection import Connection, connect
@@ -92,21 +98,22 @@ class LocalInbox:
     def store(self, file: InboxFile, archive: Archive) -> str:
         """Stores the file's bytes in ``archive``; returns their SHA-256."""
         try:
-            return archive.store(self.root / file.path)
+            return archive.store_listed(self.root, file.path, file.stamp)
         except FileNotReadableError:
             msg = f"{self.name}: files of {file.sender} may not be read. {_GRANT_READ_ACCESS}"
             raise FileNotReadableError(msg) from None
 
     def read_small(self, file: InboxFile) -> bytes:
         """Returns the bytes of a file, or none if it is too large."""
-        path = self.root / file.path
-        return path.read_bytes() if path.stat().st_size <= LIST_SIZE_LIMIT else b""
+        with open_listed_file(self.root, file.path) as opened:
+            content = opened.read(LIST_SIZE_LIMIT + 1)
+        return content if len(content) <= LIST_SIZE_LIMIT else b""
 
     def locked_folders_message(self, senders: Sequence[str]) -> str:
         """Returns what to do about unreadable folders."""
-        whose = ", ".join(sorted({sender or "no sender" for sender in senders}))
         return (
-            f"{self.name}: folders that may not be read: {len(senders)} (of {whose}). "
+            f"{self.name}: folders that may not be read: {len(senders)} "
+            f"(of {_name_senders(senders)}). "
             f"{_GRANT_READ_ACCESS}"
         )
 
@@ -237,6 +244,9 @@ class Inboxes:
             if listing.locked:
                 reason = source.locked_folders_message(listing.locked)
                 self._add_problem(InboxProblem(source.name, reason, permanent=True))
+            if listing.faulty:
+                reason = _faulty_folders_message(source.name, listing.faulty)
+                self._add_problem(InboxProblem(source.name, reason, permanent=True))
         return found
 
     def record_failure(self, source: Source, error: PipelineError) -> None:
@@ -248,6 +258,18 @@ class Inboxes:
     def _add_problem(self, problem: InboxProblem) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _faulty_folders_message(name: str, senders: Sequence[str]) -> str:
+    return (
+        f"{name}: folders that cannot be read: {len(senders)} (of {_name_senders(senders)}). More "
+        f"than {DEPTH_LIMIT} folders lie within each other, or the path is too long: ask the "
+        "sender to put the files into fewer folders, and remove these"
+    )
+
+
+def _name_senders(senders: Sequence[str]) -> str:
+    return ", ".join(sorted({sender or "no sender" for sender in senders}))
 
 
 def problems_by_server(problems: Iterable[InboxProblem]) -> dict[str, str]:

@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
 
-from ccgi_pipeline.intake.archive import Archive, ArchiveDamagedError, FileStillGrowingError
+from ccgi_pipeline.intake import listed_files
+from ccgi_pipeline.intake.archive import Archive, ArchiveDamagedError
+from ccgi_pipeline.intake.listed_files import FileStillGrowingError
 
 CONTENT = b"StateID\n0000000001\n"
 
 
-class GrowingPath(type(Path())):  # type: ignore[misc]
-    """A path to a real file to which its sender adds bytes just after somebody opened it."""
+def let_files_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes senders add bytes to each file just after the pipeline has opened it."""
+    opened_below = listed_files._open_below
 
-    def open(self, *args: Any, **more: Any) -> IO[Any]:  # noqa: ANN401 - as Path.open has it
-        opened = super().open(*args, **more)
-        with Path(self).open("ab") as sender:
+    def open_below(root: Path, parts: tuple[str, ...]) -> int:
+        opened = opened_below(root, parts)
+        with root.joinpath(*parts).open("ab") as sender:
             sender.write(b"0000000002\n")
         return opened
+
+    monkeypatch.setattr(listed_files, "_open_below", open_below)
 
 
 @pytest.fixture
@@ -87,9 +91,13 @@ def test_damaged_content_is_mended_when_the_same_file_comes_again(archive: Archi
     assert archive.read(archive.store(source)) == CONTENT
 
 
-def test_a_file_that_grows_while_it_is_read_is_not_stored(archive: Archive, source: Path):
+def test_a_file_that_grows_while_it_is_read_is_not_stored(
+    archive: Archive, source: Path, monkeypatch: pytest.MonkeyPatch
+):
+    facts = source.stat()
+    let_files_grow(monkeypatch)
     with pytest.raises(FileStillGrowingError):
-        archive.store(GrowingPath(source))
+        archive.store_listed(source.parent, source.name, listed_files.make_stamp(facts))
     assert _stored(archive) == []
 
 

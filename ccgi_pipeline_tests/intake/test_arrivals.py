@@ -20,7 +20,7 @@ from ccgi_pipeline.intake.arrivals import DropHistory, ReceivedDrops, Remembered
 from ccgi_pipeline.intake.inbox import list_inbox
 from ccgi_pipeline_tests.files import DISTRICT, good_file, usual_name
 from ccgi_pipeline_tests.intake.scans import received_from
-from ccgi_pipeline_tests.intake.test_archive import GrowingPath
+from ccgi_pipeline_tests.intake.test_archive import let_files_grow
 
 
 class Inbox:
@@ -147,9 +147,13 @@ def test_a_look_at_one_sender_leaves_the_others_for_later(inbox: Inbox):
     assert {drop.sender for drop in inbox.night().drops} == {"0110017"}
 
 
-def test_a_file_that_grows_while_it_is_read_is_taken_when_it_has_ended(inbox: Inbox):
+def test_a_file_that_grows_while_it_is_read_is_taken_when_it_has_ended(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+):
     inbox.put(f"{FOLDER}/Student.csv", b"one")
-    growing = inbox.night(inbox=GrowingPath(inbox.path))
+    with monkeypatch.context() as patched:
+        let_files_grow(patched)
+        growing = inbox.night()
     assert [file.name for file in growing.postponed] == ["Student.csv"]
     assert growing.drops == ()
     assert _names(inbox.night()) == [["Student.csv"]]

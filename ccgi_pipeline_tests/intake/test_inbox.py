@@ -24,6 +24,8 @@ from ccgi_pipeline.intake.inbox import (
     scan_folder,
     sender_and_family,
 )
+from ccgi_pipeline.intake.sources import open_inboxes
+from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline_tests.vanishing_files import once_listed
 
 CD = "3367173"
@@ -171,8 +173,54 @@ def test_a_name_of_bytes_that_are_no_letters_is_listed_and_can_be_shown(tmp_path
     name = os.fsdecode(b"Espa\xf1ol.csv")
     _put(tmp_path, f"{CD}/transcript/{name}")
     (file,) = list_inbox(tmp_path)
-    assert file.shown.encode() == f"{CD}/transcript/Espa?ol.csv".encode()
+    assert file.shown.encode() == f"{CD}/transcript/Espa\\xf1ol.csv".encode()
     assert len(group_drops([(file, "1")])) == 1
+
+
+def test_names_that_differ_in_bytes_that_are_no_letters_are_shown_apart(tmp_path: Path):
+    for name in (b"Espa\xf1ol.csv", b"Espa\xf2ol.csv"):
+        _put(tmp_path, f"{CD}/transcript/{os.fsdecode(name)}")
+    assert len({file.shown for file in list_inbox(tmp_path)}) == 2
+
+
+def test_folders_without_end_are_their_senders_and_hide_nobody_elses_files(tmp_path: Path):
+    _put(tmp_path, f"{CD}/transcript/Real.csv")
+    other = tmp_path / "1234567" / "transcript"
+    other.mkdir(parents=True)
+    (other / "Beside.csv").write_bytes(b"a")
+    folder = os.open(other, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("deep" * 20, dir_fd=folder)
+        below = os.open("deep" * 20, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)
+    listing = scan_folder(tmp_path)
+    assert [file.name for file in listing.files] == ["Beside.csv", "Real.csv"]
+    assert listing.faulty == ("1234567",)
+    (problem,) = problems_of(tmp_path)
+    assert "(of 1234567)" in problem
+    assert "fewer folders" in problem
+
+
+def test_a_path_that_is_too_long_for_the_system_is_its_senders_too(tmp_path: Path):
+    _put(tmp_path, f"{CD}/transcript/Real.csv")
+    folder = os.open(tmp_path / CD, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("n" * 250, dir_fd=folder)
+        below = os.open("n" * 250, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)
+    listing = scan_folder(tmp_path)
+    assert [file.name for file in listing.files] == ["Real.csv"]
+    assert listing.faulty == (CD,)
+
+
+def problems_of(inbox: Path) -> list[str]:
+    with open_inboxes(inbox, Profiles()) as inboxes:
+        inboxes.list_all()
+        return [problem.reason for problem in inboxes.problems]
 
 
 def test_a_stamp_changes_with_the_file_and_only_with_it(tmp_path: Path):
