@@ -301,7 +301,7 @@ def _measure(openssh: str, sshd: PrivateSshd, files: Sequence[Path], rounds: int
 
     def fetch(connection: Connection, path: Path) -> bool:
         with back.open("wb") as file:
-            return connection.fetch(path.name, file) == known[path]
+            return connection.fetch(path.name, file, path.stat().st_size) == known[path]
 
     transfers: dict[str, Callable[[], None]] = {
         "openssh_upload": partial(with_openssh, lambda path: f"put {path} {path.name}"),

@@ -34,6 +34,19 @@ class ArchiveDamagedError(PermanentError):
     """The disk returned other bytes than were stored: restore the file from a backup."""
 
 
+_STAND_IN = b"ccgi-pipeline: this file was not taken, because it is too large. Size and time: "
+OVERSIZE = 1 << 50
+"""The size of a file that was not taken: larger than any limit."""
+
+
+def make_stand_in(stamp: str) -> bytes:
+    """Returns what is archived in the place of a file that is too large to be copied.
+
+    ``stamp``: tells it from other such files, and from the same one after a change.
+    """
+    return _STAND_IN + stamp.encode(errors="replace")
+
+
 @dataclass(frozen=True, slots=True)
 class Archive:
     """Files under ``root/ab/abcdef...``: the name is the content's SHA-256 in hex.
@@ -59,9 +72,16 @@ class Archive:
         return self.path(sha256).exists()
 
     def size(self, sha256: str) -> int:
-        """Returns the number of bytes of the content with this hash."""
+        """Returns the number of bytes of the content with this hash.
+
+        A file that was too large to be taken has more than any limit.
+        """
         size = self.path(sha256).stat().st_size
-        return size if self.key is None else plain_size(size)
+        size = size if self.key is None else plain_size(size)
+        begins = len(_STAND_IN)
+        if begins < size < 2 * begins and self.read_start(sha256, begins) == _STAND_IN:
+            return OVERSIZE
+        return size
 
     def store(self, source: Path) -> str:
         """Copies ``source``, a file of the pipeline's own, and returns its SHA-256.
@@ -84,6 +104,16 @@ class Archive:
             return digest.hexdigest()
 
         return self.store_output(copied)
+
+    def store_stand_in(self, stamp: str) -> str:
+        """Stores a stand-in for a file that is too large to be copied; returns its SHA-256."""
+        content = make_stand_in(stamp)
+
+        def written(part: BinaryIO) -> str:
+            part.write(content)
+            return hashlib.sha256(content).hexdigest()
+
+        return self.store_output(written)
 
     def store_output(self, fill: Callable[[BinaryIO], str]) -> str:
         """Stores what ``fill`` writes, and returns the SHA-256 that ``fill`` returns.

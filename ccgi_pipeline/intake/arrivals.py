@@ -7,6 +7,7 @@ duplicates. Does not belong here: listing an inbox (sources), deciding when a fi
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from functools import partial
 from ccgi_pipeline.common.errors import PipelineError, TransientError
 from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.feeds.registry import FAMILIES
-from ccgi_pipeline.intake.archive import Archive
+from ccgi_pipeline.intake.archive import Archive, make_stand_in
 from ccgi_pipeline.intake.file_stability import (
     Sighting,
     is_overdue,
@@ -142,7 +143,7 @@ def scan_inboxes(
     for source, listing in listings:
         strays += [file for file in listing.files if file.sender == NO_SENDER]
         own = [f for f in listing.files if f.sender != NO_SENDER and only in {None, f.sender}]
-        files = tuple(file for file in own if not _is_remembered(file, remembered))
+        files = tuple(file for file in own if not _is_remembered(file, remembered, inboxes.largest))
         if isinstance(source, RemoteInbox) and only is None:
             present = {file.shown for file in listing.files}
             gone += [
@@ -150,7 +151,12 @@ def scan_inboxes(
                 for path, before in remembered.items()
                 if path.startswith(f"{source.name}:") and before.stamp and path not in present
             ]
-        taken += [(source, file) for file in own if _is_remembered(file, remembered)]
+        taken += [
+            (source, file)
+            for file in own
+            if _is_remembered(file, remembered, inboxes.largest)
+            and not _was_too_large(file, remembered)  # its bytes are in no archive
+        ]
         seen_now |= update_sightings([*files, *listing.unfinished], sightings, terms.now)
         if not files:
             continue
@@ -181,9 +187,24 @@ def scan_inboxes(
     return scan, seen_now
 
 
-def _is_remembered(file: InboxFile, remembered: Mapping[str, RememberedFile]) -> bool:
+def _is_remembered(
+    file: InboxFile, remembered: Mapping[str, RememberedFile], largest: float
+) -> bool:
     before = remembered.get(file.shown)
-    return before is not None and before.stamp == file.stamp
+    if before is None or before.stamp != file.stamp:
+        return False
+    # A file that was too large is taken once the limit is raised.
+    return file.size > largest or not _was_too_large(file, remembered)
+
+
+def _was_too_large(file: InboxFile, remembered: Mapping[str, RememberedFile]) -> bool:
+    """Returns whether a stand-in was archived in the place of the file."""
+    before = remembered.get(file.shown)
+    return before is not None and before.sha256 == _hash_stand_in(file)
+
+
+def _hash_stand_in(file: InboxFile) -> str:
+    return hashlib.sha256(make_stand_in(file.stamp)).hexdigest()
 
 
 def receive_files(
@@ -208,7 +229,8 @@ def receive_files(
         ready = [file for file in files if file in scan.ready]
         take = partial(_archive_file, source, archive, inboxes)
         for file, sha256, later in prefetch(take, ready, source.parallel_reads):
-            if later or _announced_checksum(file, scan) not in {"", sha256 or ""}:
+            whole = file.size <= inboxes.largest
+            if later or (whole and _announced_checksum(file, scan) not in {"", sha256 or ""}):
                 postponed.append(file)
                 continue
             if sha256 is None:
@@ -256,6 +278,8 @@ def _archive_file(
     if source not in inboxes.sources:
         return file, None, True
     try:
+        if file.size > inboxes.largest:
+            return file, archive.store_stand_in(file.stamp), False
         return file, source.store(file, archive), False
     except FileStillGrowingError:
         return file, None, True

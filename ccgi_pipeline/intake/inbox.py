@@ -52,6 +52,12 @@ class InboxFile:
         return name.decode(errors="backslashreplace")
 
     @property
+    def size(self) -> int:
+        """The number of bytes when it was listed; 0 if it was gone."""
+        size = self.stamp.partition("-")[0]
+        return int(size) if size.isdecimal() else 0
+
+    @property
     def name(self) -> str:
         """The file's name without folders."""
         return PurePosixPath(self.path).name

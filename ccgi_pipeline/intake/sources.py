@@ -7,6 +7,7 @@ the SFTP protocol (sftp).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -166,7 +167,7 @@ class RemoteInbox:
 
         def fetched(part: BinaryIO) -> str:
             with failpoint("inbox: downloaded"):
-                size, sha256 = self.connection.fetch(self._path(file), part)
+                size, sha256 = self.connection.fetch(self._path(file), part, file.size)
             if file.stamp != f"{size}-{self._mtime(file)}":
                 msg = "the file changed while it was fetched"
                 raise FileStillGrowingError(msg)
@@ -197,7 +198,7 @@ class RemoteInbox:
         if int(file.stamp.split("-", 1)[0]) > LIST_SIZE_LIMIT:
             return b""
         content = BytesIO()
-        self.connection.fetch(self._path(file), content)
+        self.connection.fetch(self._path(file), content, LIST_SIZE_LIMIT)
         return content.getvalue()
 
     def remove(self, file: InboxFile) -> None:
@@ -226,10 +227,14 @@ class InboxProblem:
 
 @dataclass(slots=True)
 class Inboxes:
-    """All open sources, and the problems met so far."""
+    """All open sources, and the problems met so far.
+
+    ``largest``: the bytes of a file above which it is not copied.
+    """
 
     sources: list[Source]
     problems: list[InboxProblem] = field(default_factory=list)
+    largest: float = math.inf
 
     def list_all(self) -> list[tuple[Source, Listing]]:
         """Lists every source; a source that fails is left out and added to ``problems``."""
@@ -289,7 +294,7 @@ def problem_from_error(server: str, error: PipelineError) -> InboxProblem:
 def open_inboxes(inbox: Path, profiles: Profiles) -> Iterator[Inboxes]:
     """Opens the local inbox and the inbox of every SFTP server, with one connection a server."""
     with ExitStack() as stack:
-        opened = Inboxes([LocalInbox(inbox)])
+        opened = Inboxes([LocalInbox(inbox)], largest=profiles.intake.largest_drop)
         for name, server in profiles.sftp.items():
             if server.inbox is None:
                 continue

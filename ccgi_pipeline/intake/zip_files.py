@@ -10,8 +10,10 @@ import io
 import lzma
 import re
 import stat
+import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -25,7 +27,8 @@ SIZE_LIMIT = 2 << 30
 RATIO_LIMIT = 200
 """Real CSV shrinks to a fifth or a thirtieth, zeros to a thousandth."""
 _RATIO_FROM = 16 << 20
-"""Below this size the ratio is not checked, because a small file cannot exhaust the memory."""
+"""Below this size, of a member or of the whole zip, the ratio is not checked, because so few bytes
+cannot exhaust the memory."""
 _CHUNK = 1 << 20
 _BROKEN = (
     zipfile.BadZipFile,
@@ -37,6 +40,7 @@ _BROKEN = (
     OSError,
     RuntimeError,
     ValueError,
+    struct.error,
 )
 """What the standard library raises for damaged zips, found by damaging them."""
 _LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
@@ -78,29 +82,52 @@ def read_members(file_name: str, content: bytes) -> list[Member]:
         return [Member(file_name, content)]
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as package:
-            return _zip_members(file_name, package)
+            if _has_overlaps(content, package.infolist()):
+                return [Member(file_name, refused=file_rules.ZIP_BROKEN)]
+            return _zip_members(file_name, package, len(content))
     except _BROKEN:
         return [Member(file_name, refused=file_rules.ZIP_BROKEN)]
 
 
-def _zip_members(file_name: str, package: zipfile.ZipFile) -> list[Member]:
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+"""An entry's header in front of its bytes: signature, then the lengths of its name and extra."""
+
+
+def _has_overlaps(content: bytes, entries: Sequence[zipfile.ZipInfo]) -> bool:
+    """Returns whether two entries share packed bytes, so that a small zip unpacks to any size."""
+    ended = 0
+    for start, size in sorted((entry.header_offset, entry.compress_size) for entry in entries):
+        if start < ended:
+            return True
+        _, name, extra = _LOCAL_HEADER.unpack_from(content, start)
+        ended = start + _LOCAL_HEADER.size + name + extra + size
+    return False
+
+
+def _zip_members(file_name: str, package: zipfile.ZipFile, packed: int) -> list[Member]:
     entries = [
         entry
         for entry in package.infolist()
         if not _is_folder(entry) and not set(PurePosixPath(entry.filename).parts) & set(_LITTER)
     ]
-    if len(entries) > MEMBER_LIMIT or sum(entry.file_size for entry in entries) > SIZE_LIMIT:
+    room = min(SIZE_LIMIT, max(_RATIO_FROM, packed * RATIO_LIMIT))
+    claimed = [entry.file_size for entry in entries if entry.file_size <= _limit_of(entry)]
+    if len(entries) > MEMBER_LIMIT or sum(claimed) > room:
         return [Member(file_name, refused=file_rules.ZIP_TOO_LARGE)]
     if not entries:
         return [Member(file_name, refused=file_rules.EMPTY)]
-    return [_zip_member(package, entry) for entry in entries]
+    members = []
+    for entry in entries:
+        members.append(_zip_member(package, entry, room))
+        room -= len(members[-1].content)
+    return members
 
 
 def _is_folder(entry: zipfile.ZipInfo) -> bool:
     return entry.filename.endswith("/")
 
 
-def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
+def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> Member:
     path = PurePosixPath(entry.filename.replace("\\", "/"))
     refused: Rule | None = None
     leads_out = path.is_absolute() or ".." in path.parts or ":" in entry.filename
@@ -111,7 +138,7 @@ def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
     elif entry.flag_bits & 1:
         refused = file_rules.ZIP_ENCRYPTED
     if refused is None:
-        content = _unpack(package, entry)
+        content = _unpack(package, entry, room)
         if content is None:
             refused = file_rules.ZIP_TOO_LARGE
         elif content.startswith(b"PK\x03\x04"):
@@ -126,16 +153,25 @@ def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Member:
     return Member(path.name, refused=refused)
 
 
-def _unpack(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes | None:
+def _limit_of(entry: zipfile.ZipInfo) -> int:
+    """Returns how many bytes an entry may unpack to, by its packed size."""
+    return min(SIZE_LIMIT, max(_RATIO_FROM, entry.compress_size * RATIO_LIMIT))
+
+
+def _unpack(package: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> bytes | None:
     """Returns the entry's bytes, or None as soon as there are too many for its packed size.
+
+    ``room``: how many bytes the other entries have left to it.
 
     The sizes in a zip's directory may be false, so the unpacked bytes are counted.
     """
-    limit = max(_RATIO_FROM, entry.compress_size * RATIO_LIMIT)
+    limit = min(_limit_of(entry), room)
+    if entry.file_size > limit:
+        return None
     unpacked = io.BytesIO()
     with package.open(entry) as packed:
-        while chunk := packed.read(_CHUNK):
+        while chunk := packed.read(_CHUNK):  # never more at once, whatever the entry claims
             unpacked.write(chunk)
-            if unpacked.tell() > min(limit, SIZE_LIMIT):
+            if unpacked.tell() > limit:
                 return None
     return unpacked.getvalue()

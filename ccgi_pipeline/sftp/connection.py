@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -69,6 +70,16 @@ _MAX_LISTS = 8
 
 _MAX_DEPTH = 32
 """Levels of folders. No drop is as deep, and a folder that contains itself would have no end."""
+
+_MAX_FILES, _MAX_ALL_FOLDERS = 200_000, 20_000
+"""Files and folders of one listing. The inbox of a state has some ten thousand files."""
+
+_LISTING_SECONDS = 600.0
+"""How long a listing may take. A server may invent names, or send empty lists, without end."""
+
+_FETCH_SECONDS, _SLOWEST = 600.0, 50_000
+"""How long a file may take to arrive, and how many bytes a second a larger one must have. A byte
+now and then would keep a night waiting without being silent."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -135,15 +146,24 @@ class Connection:
             known = self._find_attributes(_encode_path(path))
         return None if known is None else _remote_file(path, known)
 
-    def fetch(self, path: str, into: BinaryIO) -> tuple[int, str]:
+    def fetch(self, path: str, into: BinaryIO, most: int | None = None) -> tuple[int, str]:
         """Copies a file's content into ``into``; returns its size and SHA-256.
 
-        Raises SftpTransientError if the file changes while it is read, and SftpMissingError if
-        there is none (any more). After an error the content of ``into`` is of no use.
+        Raises SftpTransientError if the file changes while it is read, has more than ``most`` bytes
+        or takes too long, and SftpMissingError if there is none (any more). After an error the
+        content of ``into`` is of no use.
         """
-        digest = hashlib.sha256()
+        digest, received = hashlib.sha256(), 0
+        until = time.monotonic() + max(_FETCH_SECONDS, (most or 0) / _SLOWEST)
 
         def take(data: memoryview) -> None:
+            nonlocal received
+            received += len(data)
+            if most is not None and received > most:
+                raise _ChangedError
+            if time.monotonic() > until:
+                msg = "a file takes too long to arrive: it is tried again later"
+                raise SftpTransientError(msg)
             digest.update(data)
             try:
                 into.write(data)
@@ -482,6 +502,8 @@ class _Walk:
         self._is_ignored, self._refused = is_ignored, refused
         self._waiting = deque([_Folder(b"", 0)])
         self._open_count = 0
+        self._files, self._folders = 0, 1
+        self._until = time.monotonic() + _LISTING_SECONDS
         self._under_way: deque[tuple[int, _Folder]] = deque()
 
     def list_files(self) -> Iterator[RemoteFile]:
@@ -490,12 +512,24 @@ class _Walk:
             while self._waiting or self._under_way:
                 while self._waiting and self._open_count < _MAX_FOLDERS:
                     self._open_folder(self._waiting.popleft())
+                self._stop_if_endless()
                 request, folder = self._under_way.popleft()
                 if request in folder.requests:
                     folder.requests.discard(request)
                     yield from self._handle_reply(request, folder)
         finally:
             self._session.abandon(request for request, _ in self._under_way)
+
+    def _stop_if_endless(self) -> None:
+        if self._files > _MAX_FILES or self._folders > _MAX_ALL_FOLDERS:
+            msg = (
+                f"its listing has more than {_MAX_FILES:,} files or {_MAX_ALL_FOLDERS:,} folders: "
+                "remove old files from the server, or ask its operator what is wrong"
+            )
+            raise SftpPermanentError(msg)
+        if time.monotonic() > self._until:
+            msg = f"its listing did not end within {_LISTING_SECONDS:.0f} seconds"
+            raise SftpTransientError(msg)
 
     def _queue(self, folder: _Folder, kind: MessageType, what: bytes) -> None:
         request = self._session.queue(kind, what)
@@ -554,8 +588,10 @@ class _Walk:
         path = folder.path + b"/" + entry.name if folder.path else entry.name
         kind = _file_type(entry)
         if kind == stat.S_IFDIR and folder.level < _MAX_DEPTH:
+            self._folders += 1
             self._waiting.append(_Folder(path, folder.level + 1))
         elif kind == stat.S_IFREG:
+            self._files += 1
             yield _remote_file(_decode_name(path), entry.attributes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,16 +19,18 @@ from ccgi_pipeline.intake.arrivals import (
 from ccgi_pipeline.intake.sources import Inboxes, LocalInbox
 
 
-def received_from(
+def received_from(  # noqa: PLR0913 - what a night is given
     inbox: Path,
     archive: Archive,
     remembered: Mapping[str, RememberedFile],
     history: DropHistory,
     only: str | None = None,
+    *,
+    largest: float = math.inf,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ReceivedDrops:
     """What lies in ``inbox``, taken as it is."""
-    inboxes = Inboxes([LocalInbox(inbox)])
+    inboxes = Inboxes([LocalInbox(inbox)], largest=largest)
     terms = ScanTerms(datetime.now(UTC), timedelta(), wait_for_local=False)
     scan, _ = scan_inboxes(inboxes, remembered, {}, terms, only)
     return receive_files(inboxes, scan, archive, remembered, history, progress)

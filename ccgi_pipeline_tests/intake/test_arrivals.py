@@ -5,8 +5,10 @@ Belongs here: new, touched, duplicate and growing files, in a real inbox with a 
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,16 @@ from ccgi_pipeline.feeds.platform import GOALS, JOURNALS
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.spec import FamilySpec
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE, MANIFEST, STUDENT
-from ccgi_pipeline.intake.archive import Archive
-from ccgi_pipeline.intake.arrivals import DropHistory, ReceivedDrops, RememberedFile
+from ccgi_pipeline.intake.archive import OVERSIZE, Archive
+from ccgi_pipeline.intake.arrivals import (
+    DropHistory,
+    ReceivedDrops,
+    RememberedFile,
+    ScanTerms,
+    scan_inboxes,
+)
 from ccgi_pipeline.intake.inbox import list_inbox
+from ccgi_pipeline.intake.sources import Inboxes, LocalInbox
 from ccgi_pipeline_tests.files import DISTRICT, good_file, usual_name
 from ccgi_pipeline_tests.intake.scans import received_from
 from ccgi_pipeline_tests.intake.test_archive import let_files_grow
@@ -36,9 +45,11 @@ class Inbox:
         (self.path / path).parent.mkdir(parents=True, exist_ok=True)
         (self.path / path).write_bytes(content)
 
-    def night(self, only: str | None = None, inbox: Path | None = None) -> ReceivedDrops:
+    def night(
+        self, only: str | None = None, inbox: Path | None = None, largest: float = math.inf
+    ) -> ReceivedDrops:
         received = received_from(
-            inbox or self.path, self.archive, self._remembered, self._history, only
+            inbox or self.path, self.archive, self._remembered, self._history, only, largest=largest
         )
         self._history = DropHistory(
             self._history.drops | {drop.id for drop in received.drops},
@@ -79,6 +90,32 @@ def test_a_file_that_was_taken_is_not_taken_again(inbox: Inbox):
     inbox.put(f"{FOLDER}/Student.csv", b"one")
     inbox.night()
     assert inbox.night() == ReceivedDrops((), (), (), (), ())
+
+
+def test_of_a_file_beyond_the_limit_no_byte_is_copied_until_the_limit_is_raised(inbox: Inbox):
+    inbox.put(f"{FOLDER}/Student.csv", b"one")
+    inbox.put("1234567/transcript/Sparse.csv", b"")
+    os.truncate(inbox.path / "1234567" / "transcript" / "Sparse.csv", 10 << 30)
+    received = inbox.night(largest=1000)
+    assert _names(received) == [["Sparse.csv"], ["Student.csv"]]
+    assert [inbox.archive.size(drop.files[0][1]) for drop in received.drops] == [OVERSIZE, 3]
+    assert sum(path.stat().st_size for path in inbox.archive.files()) < 1000
+    assert inbox.night(largest=1000).drops == ()
+    inbox.put("1234567/transcript/Sparse.csv", b"not so large after all")
+    assert inbox.archive.size(inbox.night(largest=1000).drops[0].files[0][1]) == 22
+    inbox.put(f"{FOLDER}/Student.csv", bytes(2000))
+    assert inbox.archive.size(inbox.night(largest=1000).drops[0].files[0][1]) == OVERSIZE
+    assert inbox.archive.size(inbox.night(largest=2000).drops[0].files[0][1]) == 2000
+
+
+def test_a_file_of_a_server_that_was_too_large_is_not_removed_there(inbox: Inbox):
+    inbox.put(f"{FOLDER}/Large.csv", bytes(2000))
+    inbox.put(f"{FOLDER}/Small.csv", bytes(20))
+    inbox.night(largest=1000)
+    inboxes = Inboxes([LocalInbox(inbox.path)], largest=1000)
+    terms = ScanTerms(datetime.now(UTC), timedelta(), wait_for_local=False)
+    scan, _ = scan_inboxes(inboxes, inbox._remembered, {}, terms)
+    assert [file.name for _, file in scan.taken] == ["Small.csv"]
 
 
 def test_a_file_with_new_content_under_its_old_name_is_a_new_drop(inbox: Inbox):

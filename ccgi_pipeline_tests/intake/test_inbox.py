@@ -6,7 +6,8 @@ Belongs here: paths, names and grouping. What is done with a new file is tested 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -183,18 +184,31 @@ def test_names_that_differ_in_bytes_that_are_no_letters_are_shown_apart(tmp_path
     assert len({file.shown for file in list_inbox(tmp_path)}) == 2
 
 
-def test_folders_without_end_are_their_senders_and_hide_nobody_elses_files(tmp_path: Path):
+@pytest.fixture
+def nest(tmp_path: Path) -> Iterator[Callable[[Path, str, int], None]]:
+    """Makes folders within each other, and removes them: Python's own removal is recursive."""
+
+    def make(top: Path, name: str, levels: int) -> None:
+        folder = os.open(top, os.O_RDONLY)
+        for _ in range(levels):
+            os.mkdir(name, dir_fd=folder)
+            below = os.open(name, os.O_RDONLY, dir_fd=folder)
+            os.close(folder)
+            folder = below
+        os.close(folder)
+
+    yield make
+    subprocess.run(["rm", "-rf", *tmp_path.iterdir()], check=True)
+
+
+def test_folders_without_end_are_their_senders_and_hide_nobody_elses_files(
+    tmp_path: Path, nest: Callable[[Path, str, int], None]
+):
     _put(tmp_path, f"{CD}/transcript/Real.csv")
     other = tmp_path / "1234567" / "transcript"
     other.mkdir(parents=True)
     (other / "Beside.csv").write_bytes(b"a")
-    folder = os.open(other, os.O_RDONLY)
-    for _ in range(1200):
-        os.mkdir("deep" * 20, dir_fd=folder)
-        below = os.open("deep" * 20, os.O_RDONLY, dir_fd=folder)
-        os.close(folder)
-        folder = below
-    os.close(folder)
+    nest(other, "deep", 1200)
     listing = scan_folder(tmp_path)
     assert [file.name for file in listing.files] == ["Beside.csv", "Real.csv"]
     assert listing.faulty == ("1234567",)
@@ -203,15 +217,11 @@ def test_folders_without_end_are_their_senders_and_hide_nobody_elses_files(tmp_p
     assert "fewer folders" in problem
 
 
-def test_a_path_that_is_too_long_for_the_system_is_its_senders_too(tmp_path: Path):
+def test_a_path_that_is_too_long_for_the_system_is_its_senders_too(
+    tmp_path: Path, nest: Callable[[Path, str, int], None]
+):
     _put(tmp_path, f"{CD}/transcript/Real.csv")
-    folder = os.open(tmp_path / CD, os.O_RDONLY)
-    for _ in range(20):
-        os.mkdir("n" * 250, dir_fd=folder)
-        below = os.open("n" * 250, os.O_RDONLY, dir_fd=folder)
-        os.close(folder)
-        folder = below
-    os.close(folder)
+    nest(tmp_path / CD, "n" * 250, 20)
     listing = scan_folder(tmp_path)
     assert [file.name for file in listing.files] == ["Real.csv"]
     assert listing.faulty == (CD,)

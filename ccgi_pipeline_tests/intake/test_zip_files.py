@@ -129,6 +129,31 @@ def test_a_member_that_claims_to_be_small_is_counted_as_it_comes_out():
     assert [rule for _, rule in _refusals(bytes(content))] != [None]
 
 
+def test_members_that_together_unpack_to_a_multiple_of_any_real_zip_are_refused():
+    claimed = _zip({f"{number}.csv": bytes(15 << 20) for number in range(5)})
+    assert _refusals(claimed) == [(NAME, "FILE-ZIP-TOO-LARGE")]
+
+
+def test_members_that_together_claim_to_be_small_are_counted_as_they_come_out():
+    honest = _zip({f"{number}.csv": bytes(15 << 20) for number in range(3)})
+    lying = honest.replace((15 << 20).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
+    refused = [refusal for _, refusal in _refusals(lying)]
+    assert set(refused) <= {None, "FILE-ZIP-TOO-LARGE", "FILE-ZIP-BROKEN"}
+    assert sum(len(member.content) for member in read_members(NAME, lying)) <= 16 << 20
+
+
+@pytest.mark.parametrize("shift", [0, 1, 10])
+def test_members_that_share_their_packed_bytes_are_refused(shift: int):
+    entries = dict.fromkeys(("a.csv", "b.csv", "c.csv"), b"StateID\n1\n" * 100)
+    content = bytearray(_zip(entries, zipfile.ZIP_STORED))
+    listed = content.index(b"PK\x01\x02")
+    second = content.index(b"PK\x01\x02", listed + 1)
+    first_at = content.index(b"PK\x03\x04", 1) - shift  # the second entry's header, or before it
+    third = content.index(b"PK\x01\x02", second + 1)
+    content[third + 42 : third + 46] = first_at.to_bytes(4, "little")
+    assert _refusals(bytes(content)) == [(NAME, "FILE-ZIP-BROKEN")]
+
+
 def test_a_member_that_packs_well_and_is_small_is_read():
     assert _refusals(_zip({"Flat.csv": b"a,b\n" * (1 << 20)})) == [("Flat.csv", None)]
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import paramiko
 import pytest
 
+from ccgi_pipeline.common.errors import PipelineError
+from ccgi_pipeline.sftp import connection as connection_module
 from ccgi_pipeline.sftp.connection import Connection, RemoteFile, connect
 from ccgi_pipeline.sftp.faults import (
     Operation,
@@ -304,6 +306,50 @@ def test_ten_thousand_files_of_a_server_with_small_answers_are_listed(tmp_path: 
     ):
         found = connection.walk("", all_names)
     assert [file.path for file in found] == [f"{number:05}.csv" for number in range(10_000)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "error"),
+    [
+        ("_MAX_FILES", 20, SftpPermanentError),
+        ("_MAX_ALL_FOLDERS", 3, SftpPermanentError),
+        ("_LISTING_SECONDS", -1.0, SftpTransientError),
+    ],
+)
+def test_a_listing_without_end_is_given_up(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    value: float,
+    error: type[PipelineError],
+):
+    monkeypatch.setattr(connection_module, limit, value)
+    for number in range(30):
+        (tmp_path / f"folder{number % 5}").mkdir(exist_ok=True)
+        (tmp_path / f"folder{number % 5}" / f"{number:05}.csv").touch()
+    with (
+        FaultyServer(tmp_path, Fault.MANY_ENTRIES) as server,
+        connect(server.as_server(), server.credentials()) as connection,
+        pytest.raises(error, match="its listing"),
+    ):
+        connection.walk("", all_names)
+
+
+@pytest.mark.parametrize(("most", "seconds"), [(99, 600.0), (100, -1.0)])
+def test_a_file_that_is_larger_than_it_was_listed_or_takes_too_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, seconds: float
+):
+    monkeypatch.setattr(connection_module, "_FETCH_SECONDS", seconds)
+    monkeypatch.setattr(connection_module, "_SLOWEST", seconds)
+    (tmp_path / "f.csv").write_bytes(bytes(100))
+    with (
+        FaultyServer(tmp_path) as server,
+        connect(server.as_server(), server.credentials()) as connection,
+    ):
+        with pytest.raises(SftpTransientError):
+            connection.fetch("f.csv", BytesIO(), most)
+        monkeypatch.undo()
+        assert connection.fetch("f.csv", BytesIO(), 100)[0] == 100
 
 
 def test_names_that_lead_elsewhere_are_not_even_told(tmp_path: Path):
