@@ -75,7 +75,7 @@ locks: setup-test
 	  --all-build-deps -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-strip-extras \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	  --all-build-deps --extra workers -c requirements.lock -o requirements-workers.lock \
+	  --all-build-deps --extra deploy -c requirements.lock -o requirements-deploy.lock \
 	  pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-strip-extras \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \

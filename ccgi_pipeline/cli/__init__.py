@@ -45,7 +45,6 @@ COMMANDS: Mapping[str, str] = {
     "support-bundle": "Writes a zip for support, without personal data.",
     "ui": "Opens the Dagster UI over a warehouse.",
     "warehouse": "Moves a warehouse into PostgreSQL or back into its folder.",
-    "worker": "Takes steps of nights from Celery's broker.",
 }
 """Each command's name and the first sentence of its help."""
 

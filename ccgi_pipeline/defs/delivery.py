@@ -96,8 +96,6 @@ delivery_job = dg.define_asset_job(
     "delivery",
     selection=dg.AssetSelection.assets(DELIVERIES),
     description="Sends what earlier runs could not send, and checks what was sent.",
-    # It needs neither the warehouse nor workers, and can run beside a night.
-    executor_def=dg.in_process_executor,
 )
 
 

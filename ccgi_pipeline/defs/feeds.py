@@ -15,21 +15,11 @@ import polars as pl
 
 from ccgi_pipeline.defs.checks import build_check
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
-from ccgi_pipeline.defs.workers import Workers, in_shares, workers
 from ccgi_pipeline.feeds.columns import Column, Requirement
-from ccgi_pipeline.feeds.registry import DISTRICT_FAMILIES, FAMILIES, families_before
+from ccgi_pipeline.feeds.registry import FAMILIES, families_before
 from ccgi_pipeline.feeds.spec import FeedSpec
-from ccgi_pipeline.intake.shares import Share
-from ccgi_pipeline.nightly.batches import list_shares, restart_shares
-from ccgi_pipeline.nightly.load import (
-    finish_loading,
-    load_family,
-    load_share,
-    prepare_loading,
-    read_loaded_shares,
-    save_loaded_share,
-)
-from ccgi_pipeline.nightly.verify import read_verified_shares, verify_family, verify_share
+from ccgi_pipeline.nightly.load import load_family
+from ccgi_pipeline.nightly.verify import verify_family
 from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.warehouse.queries import health as health_queries
 from ccgi_pipeline.warehouse.queries import rosters
@@ -40,7 +30,7 @@ def verified_asset_name(family: str) -> str:
     return f"verified_{family}"
 
 
-def _build_verification(family: str, settings: Workers) -> dg.AssetsDefinition:
+def _build_verification(family: str) -> dg.AssetsDefinition:
     depends: list[str] = ["received_drops"]
     depends += [feed.name for first in families_before(family) for feed in FAMILIES[first].feeds]
 
@@ -56,11 +46,7 @@ def _build_verification(family: str, settings: Workers) -> dg.AssetsDefinition:
         warehouse: dg.ResourceParam[Warehouse],
         night: dg.ResourceParam[NightDate],
     ) -> dg.MaterializeResult[None]:
-        files = (
-            read_verified_shares(warehouse.folders, family)
-            if _is_shared(family, settings)
-            else verify_family(warehouse.connection, warehouse.folders, family, night.of(context))
-        )
+        files = verify_family(warehouse.connection, warehouse.folders, family, night.of(context))
         if files.is_empty():
             return dg.MaterializeResult(metadata={"files": 0, "lines": 0})
         verdicts = dict(files.group_by("verdict").len().sort("verdict").iter_rows())
@@ -74,24 +60,7 @@ def _build_verification(family: str, settings: Workers) -> dg.AssetsDefinition:
             }
         )
 
-    if not _is_shared(family, settings):
-        return verify
-
-    def cut(context: dg.OpExecutionContext) -> list[Share]:
-        folders = context.resources.warehouse.folders
-        return restart_shares(folders, family, settings.count)
-
-    def take(context: dg.OpExecutionContext, share: Share) -> dict[str, int]:
-        opened, on = context.resources.warehouse_of_share, context.resources.night.of(context)
-        files = verify_share(opened.connection, opened.folders, family, on, share)
-        return {"files": files}
-
-    return in_shares(verify, cut, take)
-
-
-def _is_shared(family: str, settings: Workers) -> bool:
-    """Tells whether several workers share the family's drops: a state-wide sender has no shares."""
-    return settings.several and family in DISTRICT_FAMILIES
+    return verify
 
 
 def build_table_schema(feed: FeedSpec) -> dg.TableSchema:
@@ -146,7 +115,7 @@ def _build_checks(feed: FeedSpec) -> list[dg.AssetCheckSpec]:
     return checks
 
 
-def _build_loading(family: str, settings: Workers) -> dg.AssetsDefinition:
+def _build_loading(family: str) -> dg.AssetsDefinition:
     feeds = FAMILIES[family].feeds
 
     @dg.multi_asset(
@@ -172,13 +141,8 @@ def _build_loading(family: str, settings: Workers) -> dg.AssetsDefinition:
         night: dg.ResourceParam[NightDate],
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         connection, folders = warehouse.connection, warehouse.folders
-        if _is_shared(family, settings):
-            loaded = read_loaded_shares(folders, family)
-            finish_loading(connection, family)
-        else:
-            batches = load_family(connection, folders, family, night.of(context))
-            loaded = [batch.ledger for batch in batches]
-        ledger = pl.concat([health_queries.NO_FATES, *loaded])
+        loaded = load_family(connection, folders, family, night.of(context))
+        ledger = pl.concat([health_queries.NO_FATES, *(batch.ledger for batch in loaded)])
         unbalanced = health_queries.count_unbalanced_files(warehouse.connection)
         broken = health_queries.count_broken_rules(warehouse.connection)
         for feed in feeds:
@@ -190,24 +154,7 @@ def _build_loading(family: str, settings: Workers) -> dg.AssetsDefinition:
                 broken.filter(pl.col("feed") == feed.name).drop("feed"),
             )
 
-    if not _is_shared(family, settings):
-        return load
-
-    def cut(context: dg.OpExecutionContext) -> list[Share]:
-        opened = context.resources.warehouse
-        prepare_loading(opened.connection, opened.folders, family)
-        return list_shares(opened.folders, family, settings.count)
-
-    def take(context: dg.OpExecutionContext, share: Share) -> dict[str, int]:
-        opened, on = context.resources.warehouse_of_share, context.resources.night.of(context)
-        loaded = load_share(opened.connection, opened.folders, family, on, share)
-        save_loaded_share(opened.folders, family, share, loaded)
-        return {
-            "drops": sum(batch.drops for batch in loaded),
-            "loads done again after a conflict": sum(batch.conflicts for batch in loaded),
-        }
-
-    return in_shares(load, cut, take)
+    return load
 
 
 def _record_load(
@@ -331,12 +278,9 @@ def build_count_table(rows: pl.DataFrame) -> dg.TableMetadataValue:
 
 @dg.definitions
 def families() -> dg.Definitions:
-    """Builds the assets of all families, for one process or for several."""
-    settings = workers()
+    """Builds the assets of all families."""
     return dg.Definitions(
         assets=[
-            build(family, settings)
-            for family in FAMILIES
-            for build in (_build_verification, _build_loading)
+            build(family) for family in FAMILIES for build in (_build_verification, _build_loading)
         ]
     )

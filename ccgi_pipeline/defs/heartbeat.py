@@ -162,7 +162,7 @@ FAILURES = {
     dg.DagsterEventType.RUN_FAILURE,
 }
 """What makes a run fail: a step, a warehouse that could not be opened, or the process that leads
-the run (another night is running, a worker was lost)."""
+the run (another night is running, its process was killed)."""
 
 
 def find_failed_steps(events: Iterable[dg.DagsterEvent]) -> Iterator[FailedStep]:

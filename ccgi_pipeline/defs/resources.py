@@ -1,14 +1,13 @@
 """Resources: the folders of a run, the date of its night, and the connection to the warehouse.
 
 Belongs here: what assets ask for. The folders come from the environment, so that the same
-definitions serve the demo, a production machine and the tests. Does not belong here: executors
-(workers).
+definitions serve the demo, a production machine and the tests.
 """
 
 import datetime as dt
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,7 @@ from ccgi_pipeline.common.extensions import VERIFIED_HERE
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import WaitMode
-from ccgi_pipeline.warehouse.storage import worker_locks
 from ccgi_pipeline.warehouse.storage.connection import attach_warehouse
-from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
 from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 
@@ -105,9 +102,11 @@ class Warehouse(DuckDBResource):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
         """Opens the warehouse for one run. Raises WarehouseBusyError if another run writes."""
-        with self._lock(context), self.get_connection() as connection:
-            attach_warehouse(connection, self.folders.warehouse)
-            self._prepare(connection)
+        del context
+        folder = self.folders.warehouse
+        with exclusive_writer(folder), self.get_connection() as connection:
+            attach_warehouse(connection, folder)
+            create_missing_tables(connection)
             self._connection = connection
             try:
                 yield self
@@ -115,57 +114,15 @@ class Warehouse(DuckDBResource):
                 self._connection = None
                 connection.close()  # before the lock is released, however the run ended
 
-    def _lock(self, context: dg.InitResourceContext) -> AbstractContextManager[None]:
-        """Returns the lock that is held while the warehouse is open."""
-        del context
-        return exclusive_writer(self.folders.warehouse)
 
-    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        create_missing_tables(connection)
-
-
-class WarehouseOfStep(Warehouse):
-    """The warehouse, open for one step of a night that several processes share.
-
-    No other step runs meanwhile. Raises WarehouseBusyError if the night of the step has ended.
-    """
-
-    @contextmanager
-    def _lock(self, context: dg.InitResourceContext) -> Iterator[None]:
-        with worker_locks.single_step_lock(self.folders.warehouse):
-            _require_unfinished_night(context)
-            yield
-
-
-class WarehouseOfShare(Warehouse):
-    """The warehouse, open for a step that works on a share beside other such steps."""
-
-    @contextmanager
-    def _lock(self, context: dg.InitResourceContext) -> Iterator[None]:
-        with worker_locks.share_step_lock(self.folders.warehouse):
-            _require_unfinished_night(context)
-            yield
-
-    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Does nothing: an earlier step has made the tables."""
-
-
-def _require_unfinished_night(context: dg.InitResourceContext) -> None:
-    """Refuses a step that was queued when its night was killed: another night may be running."""
-    instance, made = context.instance, context.run
-    run = instance.get_run_by_id(made.run_id) if instance and made else None
-    if run is not None and run.is_finished:
-        msg = "the night of this step has ended; the next night does what it left"
-        raise WarehouseBusyError(msg)
-
-
-def build_resources(*, several: bool) -> dict[str, Any]:
-    """Returns the resources by name; ``several``: several processes share a night."""
-    always = {"night": NightDate.configure_at_launch(), "folders": NightFolders()}
-    if not several:
-        return {**always, "warehouse": Warehouse()}
-    return {
-        **always,
-        "warehouse": WarehouseOfStep(),
-        "warehouse_of_share": WarehouseOfShare(),
-    }
+@dg.definitions
+def surroundings() -> dg.Definitions:
+    """Returns the resources, and the executor: a night is one process."""
+    return dg.Definitions(
+        resources={
+            "night": NightDate.configure_at_launch(),
+            "folders": NightFolders(),
+            "warehouse": Warehouse(),
+        },
+        executor=dg.in_process_executor,
+    )

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import duckdb
 
-from ccgi_pipeline.common.errors import describe_without_values, library_errors, value_free
+from ccgi_pipeline.common.errors import describe_without_values, library_errors
 from ccgi_pipeline.feeds.registry import FAMILY_OF_STRAYS
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop
-from ccgi_pipeline.intake.shares import WHOLE, Share, bytes_of
-from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.intake.zip_files import is_zip
 from ccgi_pipeline.verification.gates import refuse_drops
 from ccgi_pipeline.verification.outcomes import Verification
 
@@ -25,26 +24,6 @@ _LOG = logging.getLogger(__name__)
 BATCH_BYTES = 128 << 20
 """Received bytes that are verified together: enough to make a pandera call cheap, and so few that a
 night of any size needs the memory of one batch."""
-
-
-@value_free
-def list_shares(folders: PipelinePaths, family: str, count: int) -> list[Share]:
-    """Returns at most ``count`` shares of the staged drops of ``family``; none is empty."""
-    drops = folders.staging.read_drops(staged_families(family))
-    of = min(count, len({drop.sender for drop in drops}))
-    return [Share(number, of) for number in range(1, of + 1)]
-
-
-@value_free
-def restart_shares(folders: PipelinePaths, family: str, count: int) -> list[Share]:
-    """Deletes the verified batches of ``family`` and returns its shares."""
-    folders.staging.clear_batches(family)
-    return list_shares(folders, family, count)
-
-
-def share_suffix(share: Share) -> str:
-    """Returns the words by which a progress bar names a share; empty for the whole."""
-    return "" if share == WHOLE else f", share {share.number} of {share.of}"
 
 
 def bisect_failures(
@@ -94,3 +73,15 @@ def cut_batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]
         size += bytes_
     if batch:
         yield batch
+
+
+def bytes_of(drop: Drop, archive: Archive) -> int:
+    """Returns about how many bytes of text ``drop`` is, once its zips are opened."""
+    return sum(
+        archive.size(sha256) * (_UNZIPPED if is_zip(file.name) else 1)
+        for file, sha256 in drop.files
+    )
+
+
+_UNZIPPED = 10
+"""Bytes of text in a byte of a zip: 9 to 13 in districts' sets and packages."""

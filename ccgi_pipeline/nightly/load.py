@@ -6,17 +6,14 @@ Belongs here: going through the staged batches of a family. Does not belong here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date
 
 import duckdb
-import polars as pl
 
 from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.feeds.registry import FAMILIES
-from ccgi_pipeline.intake.shares import WHOLE, Share
-from ccgi_pipeline.nightly.batches import share_suffix
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.warehouse.load.drop_records import find_loaded_drops
@@ -26,73 +23,31 @@ from ccgi_pipeline.warehouse.queries import rosters
 from ccgi_pipeline.warehouse.queries.directory import read_directory_with_nces_ids
 from ccgi_pipeline.warehouse.storage.connection import read_snapshot_id
 
-_LOADED = "loaded"
-
 
 @value_free
 def load_family(
     connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, family: str, on: date
 ) -> list[LoadResult]:
-    """Loads all verified batches of ``family``, and then does what concerns all senders."""
-    prepare_loading(connection, folders, family)
-    loaded = load_share(connection, folders, family, on, WHOLE)
-    finish_loading(connection, family)
-    return loaded
+    """Loads all verified batches of ``family``, one commit each, and deletes them.
 
-
-@value_free
-def prepare_loading(
-    connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, family: str
-) -> None:
-    """Saves the snapshot at which all shares of ``family`` look up other senders' records."""
-    folders.staging.save_snapshot(family, read_snapshot_id(connection))
-
-
-@value_free
-def load_share(
-    connection: duckdb.DuckDBPyConnection,
-    folders: PipelinePaths,
-    family: str,
-    on: date,
-    share: Share,
-) -> list[LoadResult]:
-    """Loads the verified batches of a share of ``family``, one commit each, and deletes them."""
+    Then does what the family declares for the time after the load of all senders.
+    """
     loaded = []
     staging = folders.staging
-    batches = staging.list_batches(family, share)
-    before = staging.read_snapshot(family)
+    batches = staging.list_batches(family)
+    # Other senders' records are looked up as they were before: the order of batches is free.
+    before = read_snapshot_id(connection)
     profiles = read_profiles(folders.warehouse)
-    step = ProgressCounter(f"loading {family}{share_suffix(share)}", len(batches))
+    step = ProgressCounter(f"loading {family}", len(batches))
     for folder in batches:
         drops, verified = staging.read_batch(folder)
         if len(find_loaded_drops(connection, drops)) < len(drops):
             loaded.append(load_drops(connection, drops, verified, on, profiles, before))
         staging.clear_batch(folder)
         step.advance()
+    for after in FAMILIES[family].after_load:
+        AFTER_LOAD[after](connection)
     return loaded
-
-
-@value_free
-def save_loaded_share(
-    folders: PipelinePaths, family: str, share: Share, loaded: Sequence[LoadResult]
-) -> None:
-    """Saves the ledger of a loaded share for ``read_loaded_shares``."""
-    if loaded:
-        ledger = pl.concat([batch.ledger for batch in loaded])
-        folders.staging.save_outcome(family, share, _LOADED, ledger)
-
-
-@value_free
-def read_loaded_shares(folders: PipelinePaths, family: str) -> list[pl.DataFrame]:
-    """Returns the ledgers of all loaded shares of ``family``, as ``LoadResult`` has them."""
-    return folders.staging.read_outcomes(family, _LOADED)
-
-
-@value_free
-def finish_loading(connection: duckdb.DuckDBPyConnection, family: str) -> None:
-    """Runs the steps that the family declares for the time after the load of all senders."""
-    for step in FAMILIES[family].after_load:
-        AFTER_LOAD[step](connection)
 
 
 def _prepare_rosters(connection: duckdb.DuckDBPyConnection) -> None:

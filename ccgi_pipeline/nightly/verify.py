@@ -18,12 +18,11 @@ from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.reader import Reading
-from ccgi_pipeline.intake.shares import WHOLE, Share, bytes_of, drops_of
 from ccgi_pipeline.nightly.batches import (
     BATCH_BYTES,
     bisect_failures,
+    bytes_of,
     cut_batches,
-    share_suffix,
     staged_families,
 )
 from ccgi_pipeline.nightly.paths import PipelinePaths
@@ -47,19 +46,15 @@ def verify_family(
     folders: PipelinePaths,
     family: str,
     on: date,
-    share: Share = WHOLE,
 ) -> pl.DataFrame:
     """Verifies the staged drops of ``family`` batch by batch; returns its files' outcomes."""
     staging, archive = folders.staging, folders.archive
     profiles = read_profiles(folders.warehouse)
-    staging.clear_batches(family, share)
-    # Loaded drops are left out after the cut: loads of other shares must not change it.
-    drops = drops_of(share, staging.read_drops(staged_families(family)), archive)
+    staging.clear_batches(family)
+    drops = staging.read_drops(staged_families(family))
     loaded = find_loaded_drops(connection, drops) if drops else frozenset()
     drops = [drop for drop in drops if drop.id not in loaded]
-    step = ProgressCounter(
-        f"verifying {family}{share_suffix(share)}", sum(len(drop.files) for drop in drops)
-    )
+    step = ProgressCounter(f"verifying {family}", sum(len(drop.files) for drop in drops))
     outcomes = []
 
     def content_of(_: InboxFile, sha256: str) -> bytes:
@@ -92,39 +87,10 @@ def verify_family(
             batch, partial(verified, batch=batch, opened=opened)
         ):
             knowledge.learn(verification)
-            staging.save_batch(
-                family, part, apply_profile_overrides(verification, profiles, on), share
-            )
+            staging.save_batch(family, part, apply_profile_overrides(verification, profiles, on))
             outcomes.append(verification.files)
     return pl.concat(outcomes) if outcomes else pl.DataFrame()
 
 
 _Opened = tuple[list[FileToVerify], Mapping[int, Reading]]
 """The files of a batch, and what was read from each."""
-
-
-def verify_share(
-    connection: duckdb.DuckDBPyConnection,
-    folders: PipelinePaths,
-    family: str,
-    on: date,
-    share: Share,
-) -> int:
-    """Verifies a share, and saves its files' outcomes for ``read_verified_shares``.
-
-    Returns how many files it had.
-    """
-    outcomes = verify_family(connection, folders, family, on, share)
-    if not outcomes.is_empty():
-        folders.staging.save_outcome(family, share, _VERIFIED, outcomes)
-    return outcomes.height
-
-
-@value_free
-def read_verified_shares(folders: PipelinePaths, family: str) -> pl.DataFrame:
-    """Returns the outcomes of the files of all verified shares of ``family``."""
-    outcomes = folders.staging.read_outcomes(family, _VERIFIED)
-    return pl.concat(outcomes) if outcomes else pl.DataFrame()
-
-
-_VERIFIED = "verified"

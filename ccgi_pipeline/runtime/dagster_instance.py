@@ -75,7 +75,7 @@ def _use_database() -> bool:
         raise DagsterStorageError(msg)
     if find_spec("dagster_postgres") is None:
         msg = (
-            f"{DAGSTER_DATABASE} is set: install ccgi-pipeline[workers], which has dagster_postgres"
+            f"{DAGSTER_DATABASE} is set: install ccgi-pipeline[deploy], which has dagster_postgres"
         )
         raise DagsterStorageError(msg)
     os.environ[DAGSTER_DATABASE] = f"postgresql+psycopg2://{rest}"

@@ -5,7 +5,7 @@ Belongs here: starting the job, what failed in it, and whether there is anything
 
 import functools
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -17,7 +17,6 @@ from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.automation import DAILY_ASSETS, configure_night, night_job
 from ccgi_pipeline.defs.drops import SERVERS_ANSWER
 from ccgi_pipeline.defs.heartbeat import find_failed_steps
-from ccgi_pipeline.defs.workers import workers
 from ccgi_pipeline.nightly.deliver import has_pending_deliveries
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.summary import (
@@ -45,15 +44,13 @@ def run_night(folders: PipelinePaths, on: date) -> NightSummary:
     """Runs the job for the night of ``on``; without new files, only what a new day changes.
 
     If that was done before and the reports are as they were written, nothing is run. Raises
-    NightFailedError with the steps that failed, WarehouseBusyError if another night is running,
-    WorkersError.
+    NightFailedError with the steps that failed, WarehouseBusyError if another night is running.
     """
     with folders_in_environment(folders):
         return _run_night(folders, on)
 
 
 def _run_night(folders: PipelinePaths, on: date) -> NightSummary:
-    workers()  # wrong settings are reported before anything is touched
     with exclusive_writer(folders.warehouse):
         home = prepare_dagster_home(folders.warehouse)
         before = read_night_start(folders)
@@ -64,7 +61,11 @@ def _run_night(folders: PipelinePaths, on: date) -> NightSummary:
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
     selection = [*DAILY_ASSETS] if before.quiet else None
     with translate_errors(folders), dg.DagsterInstance.from_config(str(home)) as instance:
-        result = _execute_job(instance, folders, config, selection)
+        with exclusive_writer(folders.warehouse):
+            fail_dead_runs(instance)
+        result = _night().execute_in_process(
+            instance=instance, run_config=config, raise_on_error=False, asset_selection=selection
+        )
         if not result.success:
             failures = find_failed_steps(result.all_events)
             # Messages of other libraries may hold values: of their errors only the kind is shown.
@@ -88,30 +89,6 @@ def _list_unreachable(events: Iterable[dg.DagsterEvent]) -> tuple[str, ...]:
     )
     asked = (one for one in judged if one.check_name == SERVERS_ANSWER and not one.passed)
     return tuple(str(told.value) for one in asked for told in one.metadata.values())
-
-
-def _execute_job(
-    instance: dg.DagsterInstance,
-    folders: PipelinePaths,
-    config: dict[str, object],
-    selection: Sequence[dg.AssetKey] | None,
-) -> dg.ExecuteInProcessResult | dg.JobExecutionResult:
-    """Executes the job in this process; with several workers, it only leads them."""
-    if not workers().several:
-        fail_dead_runs(instance)
-        return night().execute_in_process(
-            instance=instance, run_config=config, raise_on_error=False, asset_selection=selection
-        )
-    with exclusive_writer(folders.warehouse):
-        fail_dead_runs(instance)
-    return dg.execute_job(
-        dg.reconstructable(night), instance, run_config=config, asset_selection=selection
-    )
-
-
-def night() -> dg.JobDefinition:
-    """Returns the job. Workers build it again by calling this function by its name."""
-    return _night()
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """The files of deploy/compose and deploy/helm: that what they name is there, as they name it.
 
 Belongs here: all that can be told without a Docker machine or a cluster. Does not belong here: the
-login (test_access), workers at work (defs.test_workers).
+login (test_access).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import pytest
 import yaml
 
 from ccgi_pipeline.cli import main
-from ccgi_pipeline.defs.workers import executor_of, workers
 from ccgi_pipeline.runtime.dagster_instance import DAGSTER_DATABASE
 from ccgi_pipeline.warehouse.storage.location import read_server
 from ccgi_pipeline_tests.postgresql import USER, PostgreSql
@@ -53,7 +52,7 @@ def _pipelines() -> dict[str, dict[str, Any]]:
     return {name: s for name, s in services.items() if s["image"].startswith(OURS)}
 
 
-SERVICES = ["ui", "look", "worker"]
+SERVICES = ["ui", "look"]
 
 
 def test_the_services_are_those_that_the_tests_know() -> None:
@@ -74,7 +73,8 @@ def test_every_variable_of_the_files_is_one_that_is_read() -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_command_is_one_of_ours_with_its_options(service: str) -> None:
-    name, *options = _pipelines()[service]["command"]
+    program, name, *options = _pipelines()[service]["command"]
+    assert program == "ccgi"
     command = main.get_command(click.Context(main), name)
     assert command is not None
     with command.make_context(name, options) as context:
@@ -83,9 +83,11 @@ def test_every_command_is_one_of_ours_with_its_options(service: str) -> None:
             assert str(context.params[folder]) == environment[f"CCGI_{folder.upper()}"]
 
 
-def test_the_image_starts_our_command_and_nobodys_user_runs_it() -> None:
+def test_the_image_leaves_the_command_to_others_and_nobodys_user_runs_it() -> None:
     lines = (COMPOSE / "Dockerfile").read_text().splitlines()
-    assert 'ENTRYPOINT ["ccgi"]' in lines
+    # The chart's pods say `dagster api grpc ...` and `dagster api execute_run ...` as arguments.
+    assert not [line for line in lines if line.startswith("ENTRYPOINT")]
+    assert 'CMD ["ccgi", "--help"]' in lines
     assert "USER 10001:10001" in lines
     pod = _deployment()["podSecurityContext"]
     assert (pod["runAsUser"], pod["runAsNonRoot"]) == (10001, True)
@@ -126,19 +128,20 @@ def test_versions_are_those_of_the_project() -> None:
     assert f"--version {dg.__version__} " in (HELM / "values.yaml").read_text()
 
 
-def test_the_lock_of_the_image_has_the_projects_pins_and_the_workers_packages() -> None:
+def test_the_lock_of_the_image_has_the_projects_pins_and_what_dagster_needs_there() -> None:
     def pins(name: str) -> dict[str, str]:
         found = re.findall(
             r"(?m)^([a-z0-9._-]+)(?:\[[^\]]+\])?==(\S+)", (PROJECT / name).read_text()
         )
         return dict(found)
 
-    project, image = pins("requirements.lock"), pins("requirements-workers.lock")
+    project, image = pins("requirements.lock"), pins("requirements-deploy.lock")
     assert len(project) > 50
     assert {name: image.get(name) for name in project} == project
-    assert {"dagster-celery", "dagster-k8s", "dagster-postgres", "redis"} <= set(image)
+    assert {"dagster-k8s", "dagster-postgres"} <= set(image)
+    assert not {"celery", "dagster-celery", "redis"} & set(image)
     extra = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    for wanted in extra["optional-dependencies"]["workers"]:
+    for wanted in extra["optional-dependencies"]["deploy"]:
         name, version = re.sub(r"\[.*\]", "", wanted).split("==")
         assert image[name] == version
 
@@ -185,7 +188,7 @@ def test_the_script_makes_every_secret_for_its_owner_alone_and_keeps_what_there_
 
 
 def _as_in_the_container(secrets: Path) -> Mapping[str, str]:
-    environment: dict[str, str] = _pipelines()["worker"]["environment"]
+    environment: dict[str, str] = _pipelines()["ui"]["environment"]
     return {
         name: value.replace(SECRETS, f"{secrets}/") if name.endswith("_FILE") else value
         for name, value in environment.items()
@@ -194,17 +197,14 @@ def _as_in_the_container(secrets: Path) -> Mapping[str, str]:
 
 def test_the_settings_of_the_containers_are_ones_that_work_together(secrets: Path) -> None:
     environment = _as_in_the_container(secrets)
-    settings = workers(environment)
-    assert executor_of(settings).name == "celery"
     server = read_server(environment)
     assert server.password == (secrets / "postgres_password").read_text()
     databases = (COMPOSE / "databases.sql").read_text()
     made = {*re.findall(r"CREATE DATABASE (\w+);", databases)}
     made.add(_compose()["services"]["postgres"]["environment"]["POSTGRES_DB"])
     runs = Path(environment[f"{DAGSTER_DATABASE}_FILE"]).read_text()
-    wanted = {address.rpartition("/")[2] for address in (settings.broker or "", runs)}
-    assert {server.database, *wanted} == made
-    assert f":{server.password}@{server.host}:" in (settings.broker or "")
+    assert {server.database, runs.rpartition("/")[2]} == made
+    assert f":{server.password}@{server.host}:" in runs
 
 
 # --- the rest -------------------------------------------------------------------------------------
@@ -256,11 +256,10 @@ def test_the_chart_is_told_of_one_night_at_a_time_and_keeps_no_output_of_steps(
         assert instance.get_runs() == []
 
 
-def test_the_pods_of_steps_find_folders_and_secrets_as_the_code_location_does() -> None:
+def test_the_pods_of_runs_find_folders_and_secrets_as_the_code_location_does() -> None:
     deployment = _deployment()
     assert deployment["includeConfigInLaunchedRuns"]["enabled"]
     environment = {variable["name"]: variable["value"] for variable in deployment["env"]}
-    assert executor_of(workers(environment)).name == "k8s"
     (mount,) = deployment["volumeMounts"]
     folders = [environment[name] for name in ("CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE")]
     assert all(folder.startswith(f"{mount['mountPath']}/") for folder in folders)

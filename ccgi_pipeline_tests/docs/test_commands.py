@@ -51,8 +51,8 @@ CANNOT_RUN: Mapping[str, str] = {
 """Commands that are not run, by a pattern for the whole line, and why."""
 
 PAGES_THAT_CANNOT_RUN: Mapping[str, str] = {
-    "beyond-one-machine.md": "PostgreSQL, several workers, Docker and a cluster: "
-    "nightly/test_beyond_one_machine.py and nightly/test_several_workers.py run the commands, "
+    "beyond-one-machine.md": "PostgreSQL, Docker and a cluster: "
+    "nightly/test_beyond_one_machine.py runs the commands, "
     "deploy/test_containers.py reads the files",
 }
 

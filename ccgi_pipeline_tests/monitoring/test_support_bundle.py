@@ -182,7 +182,7 @@ def test_the_command_writes_a_file_for_its_owner_and_never_over_another(
 def test_what_a_night_takes_away_meanwhile_is_not_counted(tmp_path: Path) -> None:
     staging = tmp_path / "staging"
     (staging / "batch-1").mkdir(parents=True)
-    passing = [staging / "batch-1" / "lines.parquet", staging / "shares.parquet"]
+    passing = [staging / "batch-1" / "lines.parquet", staging / "files.parquet"]
     for file in passing:
         file.write_bytes(b"12")
     (staging / "drops.json").write_bytes(b"345")

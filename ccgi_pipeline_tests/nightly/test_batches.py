@@ -1,7 +1,7 @@
 """How large the batches of a night are changes nothing of what it comes to.
 
 Belongs here: nights cut into batches so small that every step has many, one read, evaluated or
-written beside the next. Does not belong here: batches of several workers (test_shares).
+written beside the next.
 """
 
 from __future__ import annotations
@@ -17,7 +17,24 @@ from ccgi_pipeline.reports import queries
 from ccgi_pipeline.synthetic import generate
 from ccgi_pipeline.verification.drop_files import FileToVerify, read_files
 from ccgi_pipeline.warehouse.load import eligibility_results
-from ccgi_pipeline_tests.nightly.nights import ON, bytes_below, folders_in, lake_rows, run_night
+from ccgi_pipeline.warehouse.load.roster_guard import NEW_IDS
+from ccgi_pipeline_tests.nightly.inboxes import (
+    HAYWARD,
+    HAYWARD_HIGH,
+    PALM_SPRINGS,
+    PALM_SPRINGS_HIGH,
+    numbered,
+    put_roster,
+    students,
+)
+from ccgi_pipeline_tests.nightly.nights import (
+    ON,
+    bytes_below,
+    folders_in,
+    lake_rows,
+    load_and_answer,
+    run_night,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -80,3 +97,19 @@ def test_a_file_that_cannot_be_read_ahead_costs_no_other_its_night(
         if verdict == "rejected"
     }
     assert told == {(broken, "transcript")}
+
+
+@pytest.mark.parametrize("size", [1, batches.BATCH_BYTES], ids=["a drop each", "one batch"])
+def test_why_a_drop_is_held_hangs_on_no_other_batch(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "BATCH_BYTES", size)
+    folders = folders_in(tmp_path)
+    put_roster(folders.inbox, PALM_SPRINGS, students(numbered(1000, 30), PALM_SPRINGS_HIGH))
+    load_and_answer(folders)
+    # Tonight two districts send the same new ids. The second one had others, and is held.
+    for cd, school in ((PALM_SPRINGS, PALM_SPRINGS_HIGH), (HAYWARD, HAYWARD_HIGH)):
+        put_roster(folders.inbox, cd, students(numbered(2000, 30), school), "20261123")
+    load_and_answer(folders, SECOND)
+    (cause,) = {row[5] for row in lake_rows(folders.warehouse)["held_for"]}
+    assert cause == NEW_IDS

@@ -1,7 +1,7 @@
 """Nights on a warehouse in PostgreSQL and on object storage come to what embedded ones come to.
 
 Belongs here: two nights over one inbox, on each kind of warehouse; what is done with them later; a
-server that goes away. Several workers are in ``test_several_workers``.
+server that goes away.
 """
 
 from __future__ import annotations

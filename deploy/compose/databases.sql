@@ -1,3 +1,2 @@
--- Beside that of the catalog: Dagster's runs, and the broker of the workers.
+-- Beside that of the catalog: Dagster's runs.
 CREATE DATABASE ccgi_dagster;
-CREATE DATABASE ccgi_broker;

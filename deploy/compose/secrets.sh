@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the secrets of compose.yaml where they are missing: a random password of the database, and
-# the two addresses that hold it. The hashes of the UI's passwords go into login.env by hand. Run it
+# the address that holds it. The hashes of the UI's passwords go into login.env by hand. Run it
 # as root: the files then belong to the containers' user.
 set -eu
 cd "$(dirname "$0")"
@@ -9,7 +9,6 @@ mkdir -p secrets
 [ -e secrets/postgres_password ] || python3 -c 'import secrets; print(secrets.token_hex(24), end="")' > secrets/postgres_password
 word=$(cat secrets/postgres_password)
 printf 'postgresql://ccgi:%s@postgres:5432/ccgi_dagster' "$word" > secrets/dagster_postgres
-printf 'postgresql://ccgi:%s@postgres:5432/ccgi_broker' "$word" > secrets/broker
 [ -e secrets/login.env ] || cat > secrets/login.env <<'END'
 CCGI_UI_ADDRESS=ccgi.example.org
 CCGI_UI_LOOK_ADDRESS=look.ccgi.example.org

@@ -123,8 +123,7 @@ def number_drops(connection: duckdb.DuckDBPyConnection, drops: Sequence[Drop]) -
     """Returns ``drops`` with their positions in the order of loading, after all loaded drops.
 
     The order is that of the families, then the given one. A night numbers its drops once, when it
-    has received them, so it does not matter which worker loads first. Numbered drops keep their
-    number.
+    has received them. Numbered drops keep their number.
     """
     order = {family: place for place, family in enumerate((UNKNOWN_FAMILY, *FAMILIES))}
     # Files that no family claims are loaded with the first one.

@@ -28,7 +28,7 @@ def refresh_foster_lookups(
         for kind in LOOKUP_NAMES
         for code, meaning in getattr(profiles.of(sender).foster_focus, kind).items()
     ]
-    # An unneeded change would conflict with another writer's load.
+    # An unneeded change would add a snapshot and files for nothing.
     theirs = {"senders": senders}
     known = connection.execute(
         f"SELECT {', '.join(_SCHEMA)} FROM foster_lookups WHERE list_contains($senders, _sender)",

@@ -36,7 +36,6 @@ from ccgi_pipeline.warehouse.load.drop_records import (
 from ccgi_pipeline.warehouse.load.link_steps import link_step_of
 from ccgi_pipeline.warehouse.load.roster_guard import guard_rosters
 from ccgi_pipeline.warehouse.load.upsert import FeedLoad, Overtaken, load_feed
-from ccgi_pipeline.warehouse.storage.retries import retry_conflicts
 from ccgi_pipeline.warehouse.storage.schema import transaction
 
 
@@ -46,14 +45,10 @@ class LedgerError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What a load did, in counts: lines per feed and fate (``feed``, ``fate``, ``lines``).
-
-    ``conflicts``: how often it was repeated because of another writer's commit.
-    """
+    """What a load did, in counts: lines per feed and fate (``feed``, ``fate``, ``lines``)."""
 
     ledger: pl.DataFrame
     drops: int
-    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,31 +96,24 @@ def load_drops(
 ) -> LoadResult:
     """Loads verified drops of one family and records them: one commit, all or nothing.
 
-    It may run beside loads of other senders: a load that conflicts with one of them is repeated.
-    Raises ConflictError. ``before``: the snapshot at which other senders' records are looked up, if
-    not the newest.
+    ``before``: the snapshot at which other senders' records are looked up, if not the newest.
     """
     family = drops[0].family
     terms = LoadTerms(
         night, profiles or Profiles(), approvals.read_approvals(connection), before=before
     )
     ids = [drop.id for drop in drops]
-
-    def once() -> pl.DataFrame:
-        with transaction(connection):
-            answered = read_answers(connection, ids)
-            delete_drops(connection, ids)
-            outcome = load_files(connection, family, verification, terms)
-            approvals.record_losses(connection, ids, outcome.losses)
-            ledger = record_outcome(connection, outcome, number_files(verification.files))
-            insert_drops(connection, number_drops(connection, drops), outcome.files, night)
-            remember_files(connection, [(file, sha, d.id) for d in drops for file, sha in d.files])
-            keep_receipts(connection, answered)
-        return ledger
-
-    ledger, conflicts = retry_conflicts(once)
+    with transaction(connection):
+        answered = read_answers(connection, ids)
+        delete_drops(connection, ids)
+        outcome = load_files(connection, family, verification, terms)
+        approvals.record_losses(connection, ids, outcome.losses)
+        ledger = record_outcome(connection, outcome, number_files(verification.files))
+        insert_drops(connection, number_drops(connection, drops), outcome.files, night)
+        remember_files(connection, [(file, sha, d.id) for d in drops for file, sha in d.files])
+        keep_receipts(connection, answered)
     counted = ledger.group_by("feed", "fate").agg(pl.col("lines").sum()).sort("feed", "fate")
-    return LoadResult(counted, len(drops), conflicts)
+    return LoadResult(counted, len(drops))
 
 
 def load_files(

@@ -142,16 +142,14 @@ def has_catalog(server: Server) -> bool:
 
 
 @contextmanager
-def writer_lock(server: Server, busy: PipelineError, *, shared: bool) -> Iterator[None]:
+def writer_lock(server: Server, busy: PipelineError) -> Iterator[None]:
     """Holds the writers' lock; it ends with the process, on whatever machine that runs.
 
-    ``shared``: several processes may hold it at once, and none exclusively meanwhile. Raises
-    ``busy`` if another process has it.
+    Raises ``busy`` if another process has it.
     """
-    kind = "_shared" if shared else ""
     with connect(server) as connection:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT pg_try_advisory_lock{kind}(%s, %s)", _LOCK)
+            cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", _LOCK)
             if cursor.fetchone() != (True,):
                 raise busy
         try:
@@ -159,7 +157,7 @@ def writer_lock(server: Server, busy: PipelineError, *, shared: bool) -> Iterato
         finally:
             # Closing the connection releases the lock too, but the server may take a moment.
             with suppress(psycopg2.Error), connection.cursor() as cursor:
-                cursor.execute(f"SELECT pg_advisory_unlock{kind}(%s, %s)", _LOCK)
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", _LOCK)
 
 
 def rewrite_catalog(server: Server, statement: str) -> None:

@@ -109,7 +109,7 @@ def move_to_postgres(folder: Path) -> MoveResult:
     if not isinstance(source.at, Path) or not source.at.exists():
         msg = f"there is no warehouse in {folder}"
         raise MoveError(msg)
-    with folder_lock(folder), postgres.writer_lock(server, busy_error(folder), shared=False):
+    with folder_lock(folder), postgres.writer_lock(server, busy_error(folder)):
         if postgres.has_catalog(server):
             msg = f"the database {server} is not empty: name a new one in {CATALOG_AT}"
             raise MoveError(msg)
@@ -151,7 +151,7 @@ def move_to_folder(folder: Path) -> MoveResult:
     keys = load_keys(folder)
     with (
         folder_lock(folder),
-        postgres.writer_lock(where.server, busy_error(folder), shared=False),
+        postgres.writer_lock(where.server, busy_error(folder)),
     ):
         postgres.claim_database(where, make=False)
         with _open_connection(where, keys) as connection:

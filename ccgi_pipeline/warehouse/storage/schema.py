@@ -18,7 +18,6 @@ from ccgi_pipeline.eligibility.evaluation import RESULTS_SCHEMA
 from ccgi_pipeline.feeds.columns import Column
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.feeds.spec import FeedSpec
-from ccgi_pipeline.warehouse.storage.retries import retry_conflicts
 
 
 def quote_identifier(identifier: str) -> str:
@@ -173,15 +172,11 @@ def all_tables() -> dict[str, Mapping[str, str]]:
 
 def create_missing_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates missing tables and adds missing columns, in one transaction."""
-
-    def once() -> None:
-        statements = missing_table_statements(connection)
-        if statements:
-            with transaction(connection):
-                for statement in statements:
-                    connection.execute(statement)
-
-    retry_conflicts(once)
+    statements = missing_table_statements(connection)
+    if statements:
+        with transaction(connection):
+            for statement in statements:
+                connection.execute(statement)
 
 
 def missing_table_statements(connection: duckdb.DuckDBPyConnection) -> list[str]:

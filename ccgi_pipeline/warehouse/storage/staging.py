@@ -8,9 +8,7 @@ The files hold students' data, so they are not values of the orchestrator; in an
 they are sealed. The next night overwrites what a stopped night leaves.
 
     staging/drops.json                          received drops
-    staging/<family>/snapshot                   the warehouse's snapshot before the family is loaded
-    staging/<family>/<share>/batch-<number>/    verified drops, deleted when they are loaded
-    staging/<family>/<share>/<outcome>.parquet  the outcome of a step for the share, in counts
+    staging/<family>/batch-<number>/            verified drops, deleted when they are loaded
 """
 
 from __future__ import annotations
@@ -29,7 +27,6 @@ from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.encryption.keys import KeyPurpose, load_keys
 from ccgi_pipeline.encryption.sealed_files import seal, unseal
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
-from ccgi_pipeline.intake.shares import WHOLE, Share
 from ccgi_pipeline.verification.outcomes import Verification
 
 _COMPRESSION: Final = "lz4"
@@ -63,22 +60,19 @@ class Staging:
         drops = self._read_drops(path) if path.exists() else []
         return [drop for drop in drops if drop.family in families]
 
-    def clear_batches(self, family: str, share: Share | None = None) -> None:
-        """Deletes the verified batches of ``family``, or of one share of it."""
-        place = self.root / family
-        shutil.rmtree(place if share is None else place / share.name, ignore_errors=True)
+    def clear_batches(self, family: str) -> None:
+        """Deletes the verified batches of ``family``."""
+        shutil.rmtree(self.root / family, ignore_errors=True)
 
     def clear_batch(self, folder: Path) -> None:
         """Deletes one batch."""
         with failpoint("staging: batch forgotten"):
             shutil.rmtree(folder)
 
-    def save_batch(
-        self, family: str, drops: Sequence[Drop], verified: Verification, share: Share = WHOLE
-    ) -> None:
+    def save_batch(self, family: str, drops: Sequence[Drop], verified: Verification) -> None:
         """Adds a batch of verified drops."""
-        number = len(self.list_batches(family, share))  # batches are only added to an empty share
-        folder = self.root / family / share.name / f"batch-{number:05d}"
+        number = len(self.list_batches(family))  # no batch is deleted before all are added
+        folder = self.root / family / f"batch-{number:05d}"
         for kind, frames in (("accepted", verified.accepted), ("kept_keys", verified.kept_keys)):
             (folder / kind).mkdir(parents=True)
             for feed, frame in frames.items():
@@ -88,32 +82,9 @@ class Staging:
             self._save_frame(folder / "findings.parquet", verified.findings)
             self._save_drops(folder / "drops.json", drops)
 
-    def list_batches(self, family: str, share: Share = WHOLE) -> list[Path]:
-        """Returns the folders of the batches of a share of ``family``, in their order."""
-        return sorted((self.root / family / share.name).glob("batch-*"))
-
-    def save_outcome(self, family: str, share: Share, step: str, outcome: pl.DataFrame) -> None:
-        """Saves the outcome of ``step`` for a share, for the step that sums up all shares."""
-        folder = self.root / family / share.name
-        folder.mkdir(parents=True, exist_ok=True)
-        self._save_frame(folder / f"{step}.parquet", outcome)
-
-    def read_outcomes(self, family: str, step: str) -> list[pl.DataFrame]:
-        """Returns the outcome of ``step`` for each share of ``family``."""
-        return [
-            self._read_frame(path)
-            for path in sorted((self.root / family).glob(f"*/{step}.parquet"))
-        ]
-
-    def save_snapshot(self, family: str, snapshot: int) -> None:
-        """Saves the number of the warehouse's snapshot before ``family`` is loaded."""
-        folder = self.root / family
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "snapshot").write_text(f"{snapshot}")
-
-    def read_snapshot(self, family: str) -> int:
-        """Returns the number of the warehouse's snapshot before ``family`` was loaded."""
-        return int((self.root / family / "snapshot").read_text())
+    def list_batches(self, family: str) -> list[Path]:
+        """Returns the folders of the batches of ``family``, in their order."""
+        return sorted((self.root / family).glob("batch-*"))
 
     def read_batch(self, folder: Path) -> tuple[list[Drop], Verification]:
         """Returns one batch: its drops and their verification."""

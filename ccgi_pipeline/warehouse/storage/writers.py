@@ -1,4 +1,4 @@
-"""Exclusive and shared writers of a warehouse, and the catalog that readers open meanwhile.
+"""The one writer of a warehouse, and the catalog that readers open meanwhile.
 
 Belongs here: who may write, and keeping the readers' copy current. Does not belong here: the locks
 themselves (locks, postgres).
@@ -36,7 +36,7 @@ def exclusive_writer(folder: Path) -> Iterator[None]:
     where = locate_warehouse(folder)
     load_keys(folder, make=True)
     if where.server is not None:
-        with postgres.writer_lock(where.server, busy_error(folder), shared=False):
+        with postgres.writer_lock(where.server, busy_error(folder)):
             yield
         return
     with folder_lock(folder):
@@ -47,22 +47,6 @@ def exclusive_writer(folder: Path) -> Iterator[None]:
             # A failed night may have left the catalog open; the next reader refreshes the copy.
             with suppress(WarehouseBusyError):
                 refresh_reader_copy(folder)
-
-
-@contextmanager
-def shared_writer(folder: Path) -> Iterator[None]:
-    """Holds the warehouse's lock together with other processes of the same night.
-
-    Shared and exclusive writers exclude each other: raises WarehouseBusyError. A catalog in the
-    folder has one writer at a time, so there this is the same as ``exclusive_writer``.
-    """
-    where = locate_warehouse(folder)
-    if where.server is None:
-        with exclusive_writer(folder):
-            yield
-        return
-    with postgres.writer_lock(where.server, busy_error(folder), shared=True):
-        yield
 
 
 def reader_catalog(folder: Path) -> Path:

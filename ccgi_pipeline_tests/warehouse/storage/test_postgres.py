@@ -29,7 +29,7 @@ from ccgi_pipeline.warehouse.storage.location import (
 )
 from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
 from ccgi_pipeline.warehouse.storage.postgres import CatalogRefusedError
-from ccgi_pipeline.warehouse.storage.writers import exclusive_writer, shared_writer
+from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 from ccgi_pipeline_tests.encrypted_folders import key_set
 from ccgi_pipeline_tests.object_storage import ObjectStorage
 from ccgi_pipeline_tests.postgresql import PostgreSql
@@ -195,27 +195,15 @@ def test_a_server_that_is_away_is_waited_for(
 
 
 @pytest.mark.usefixtures("catalog_in_postgresql")
-def test_several_of_one_night_share_the_lock_and_keep_out_a_writer_alone(tmp_path: Path) -> None:
+def test_a_writer_keeps_out_all_others_until_it_has_ended(tmp_path: Path) -> None:
     with (
-        shared_writer(tmp_path),
-        shared_writer(tmp_path),
+        exclusive_writer(tmp_path),
         pytest.raises(WarehouseBusyError),
         exclusive_writer(tmp_path),
     ):
         pass
     with exclusive_writer(tmp_path):
-        for other in (shared_writer, exclusive_writer):
-            with pytest.raises(WarehouseBusyError), other(tmp_path):
-                pass
-    with exclusive_writer(tmp_path):
         pass
-
-
-def test_a_catalog_in_the_folder_has_one_writer_at_a_time(tmp_path: Path) -> None:
-    with shared_writer(tmp_path):
-        for other in (shared_writer, exclusive_writer):
-            with pytest.raises(WarehouseBusyError), other(tmp_path):
-                pass
 
 
 def test_tables_elsewhere_need_a_catalog_elsewhere(
