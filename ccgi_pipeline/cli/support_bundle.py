@@ -31,10 +31,11 @@ def support_bundle(warehouse: Path, out: Path, drop: str | None) -> None:
     It holds structure and counts. Read its READ_ME_FIRST.md before you send it.
     """
     # Dagster takes seconds to import; commands that do not need it do not wait for it.
+    from ccgi_pipeline.defs.recorded_runs import read_last_runs
     from ccgi_pipeline.monitoring.support_bundle.bundle import build_support_bundle
 
     try:
-        content = build_support_bundle(warehouse, drop)
+        content = build_support_bundle(warehouse, read_last_runs(warehouse / "dagster"), drop)
         with out.open("xb") as file:
             out.chmod(OWNER_ONLY)
             file.write(content)

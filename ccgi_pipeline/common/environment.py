@@ -13,6 +13,8 @@ from ccgi_pipeline.common.errors import PermanentError
 
 INBOX, OUTBOX, WAREHOUSE = "CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE"
 """The environment variables that name the three folders."""
+WAREHOUSE_NAME = "CCGI_WAREHOUSE_NAME"
+"""The environment variable that names a warehouse which shares a Dagster deployment with others."""
 DEFAULT_FOLDERS = {
     INBOX: Path("data/demo/inbox"),
     OUTBOX: Path("data/demo/outbox"),

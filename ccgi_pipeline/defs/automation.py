@@ -11,6 +11,7 @@ import dagster as dg
 
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.common.time_zone import CALIFORNIA
+from ccgi_pipeline.defs.code_location import NAME, RUN_TAGS, asset_key, asset_keys, own_runs
 from ccgi_pipeline.defs.dagster_internals import read_switch
 from ccgi_pipeline.defs.delivery import DELIVERIES
 from ccgi_pipeline.defs.district_status import DISTRICT_STATUS
@@ -25,22 +26,25 @@ from ccgi_pipeline.reports.registry import REPORTS
 
 night_job = dg.define_asset_job(
     "night",
-    selection=dg.AssetSelection.all() - dg.AssetSelection.assets("district_night"),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(asset_key("district_night")),
+    # A pod's disk may be gone: a run that is retried begins anew, and finds what was committed.
+    tags={**RUN_TAGS, "dagster/retry_strategy": "ALL_STEPS"},
     description="One night for all districts: receives, verifies, loads, reports and responds.",
 )
 
 DAILY_ASSETS = tuple(
-    dg.AssetKey(name)
-    for name in (
-        "received_drops",
-        ELIGIBILITY,
-        *map(asset_name, REPORTS),
-        CHILD_MATCH,
-        "receipts",
-        ANSWERS,
-        DOWNLOAD,
-        DELIVERIES,
-        DISTRICT_STATUS,
+    asset_keys(
+        (
+            "received_drops",
+            ELIGIBILITY,
+            *map(asset_name, REPORTS),
+            CHILD_MATCH,
+            "receipts",
+            ANSWERS,
+            DOWNLOAD,
+            DELIVERIES,
+            DISTRICT_STATUS,
+        )
     )
 )
 """What a night makes even if no file came: its reports are of another day, and the night before may
@@ -80,7 +84,7 @@ def find_missed_days(instance: dg.DagsterInstance) -> tuple[date, ...]:
 
     None if the schedule is not switched on: then others decide on which days there is a night.
     """
-    switch = read_switch(instance, every_night.name)
+    switch = read_switch(instance, every_night.name, NAME)
     if switch is None or not switch.on:
         return ()
     runs = _read_dated_runs(instance)
@@ -94,7 +98,7 @@ def _read_dated_runs(instance: dg.DagsterInstance) -> list[tuple[date, dg.Dagste
     A night that new files started has none: the day was not over yet.
     """
     since = datetime.now(tz=CALIFORNIA) - timedelta(days=missed_nights.REMEMBERED + 1)
-    filters = dg.RunsFilter(job_name=night_job.name, created_after=since)
+    filters = own_runs(job_name=night_job.name, created_after=since)
     found = []
     for record in instance.get_run_records(filters):
         config: Any = record.dagster_run.run_config
@@ -132,7 +136,7 @@ def new_drops(
         if poll.refused:
             raise ServersRefuseError("; ".join(poll.refused))
         return dg.SkipReason(poll.reason)
-    unfinished = dg.RunsFilter(job_name=night_job.name, statuses=_UNFINISHED)
+    unfinished = own_runs(job_name=night_job.name, statuses=_UNFINISHED)
     if context.instance.get_run_records(unfinished, limit=1):
         return dg.SkipReason(
             "new files can be taken; a night is running, and the next night takes them"

@@ -8,6 +8,7 @@ import warnings
 import dagster as dg
 
 from ccgi_pipeline.common.runbook import runbook_link
+from ccgi_pipeline.defs.code_location import asset_key
 
 
 def build_check(
@@ -26,7 +27,7 @@ def build_check(
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.AssetCheckSpec(
             name,
-            asset=asset,
+            asset=asset_key(asset),
             blocking=blocking,
             partitions_def=partitions,
             description=f"{description}\n\nWhat to do: {link}",

@@ -8,7 +8,7 @@ elsewhere. Does not belong here: what the values mean.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -34,10 +34,21 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class RootCause:
-    """The error at the beginning of a chain of errors: its kind and its message."""
+    """The error at the beginning of a chain of errors: kind, message, and lines of code."""
 
     kind: str
     message: str
+    stack: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimes:
+    """A step of a run: how it ended, and when it began and ended (seconds since 1970)."""
+
+    step: str
+    outcome: str | None
+    began: float | None
+    ended: float | None
 
 
 # --- daemon and sensors ---------------------------------------------------------------------------
@@ -53,9 +64,14 @@ def read_daemon_heartbeats(instance: dg.DagsterInstance) -> dict[str, datetime]:
     }
 
 
-def read_switch(instance: dg.DagsterInstance, name: str) -> Switch | None:
-    """Returns the switch of a sensor or schedule; None if nobody has ever touched it."""
-    state = _find_state(instance, name)
+def read_switch(
+    instance: dg.DagsterInstance, name: str, location: str | None = None
+) -> Switch | None:
+    """Returns the switch of a sensor or schedule; None if nobody has ever touched it.
+
+    ``location``: the code location that has it; None if there is only one.
+    """
+    state = _find_state(instance, name, location)
     if state is None:
         return None
     data = state.instigator_data
@@ -68,10 +84,10 @@ _SWITCHED = {InstigatorStatus.RUNNING: True, InstigatorStatus.STOPPED: False}
 
 
 def read_tick_errors(
-    instance: dg.DagsterInstance, sensor: str, ticks: int
+    instance: dg.DagsterInstance, sensor: str, ticks: int, location: str | None = None
 ) -> list[RootCause | None]:
     """Returns the errors of the newest ticks that have ended; None for a tick that succeeded."""
-    state = _find_state(instance, sensor)
+    state = _find_state(instance, sensor, location)
     if state is None:
         return []
     found = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=ticks + 1)
@@ -85,9 +101,15 @@ def read_tick_errors(
 _UNKNOWN = RootCause("unknown", "")
 
 
-def _find_state(instance: dg.DagsterInstance, sensor: str) -> InstigatorState | None:
-    states = instance.all_instigator_state()
-    return next((state for state in states if state.instigator_name == sensor), None)
+def _find_state(
+    instance: dg.DagsterInstance, sensor: str, location: str | None
+) -> InstigatorState | None:
+    states = (state for state in instance.all_instigator_state() if state.instigator_name == sensor)
+    return next((s for s in states if location in {None, _location_of(s)}), None)
+
+
+def _location_of(state: InstigatorState) -> str:
+    return state.origin.repository_origin.code_location_origin.location_name
 
 
 # --- runs, events, checks -------------------------------------------------------------------------
@@ -105,6 +127,19 @@ def read_events(
     records = instance.get_records_for_run(run_id, of_type={*types}).records
     events = [record.event_log_entry.dagster_event for record in records]
     return [event for event in events if event is not None]
+
+
+def read_step_times(instance: dg.DagsterInstance, run_id: str) -> list[StepTimes]:
+    """Returns how each step of a run ended, and when."""
+    return [
+        StepTimes(
+            step.step_key,
+            step.status.value if step.status else None,
+            step.start_time,
+            step.end_time,
+        )
+        for step in instance.get_run_step_stats(run_id)
+    ]
 
 
 def read_check_evaluations(
@@ -145,4 +180,6 @@ def find_root_cause(event: dg.DagsterEvent) -> RootCause | None:
 def _root_cause(error: SerializableErrorInfo | None) -> RootCause | None:
     while error is not None and error.cause is not None:
         error = error.cause
-    return None if error is None else RootCause(error.cls_name or _UNKNOWN.kind, error.message)
+    if error is None:
+        return None
+    return RootCause(error.cls_name or _UNKNOWN.kind, error.message, "\n".join(error.stack))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from ccgi_pipeline.defs.checks import build_check
+from ccgi_pipeline.defs.code_location import RUN_TAGS, asset_key, asset_keys
 from ccgi_pipeline.defs.receipts import CHILD_MATCH
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
@@ -22,9 +23,9 @@ DELIVERIES, ALL_SENT, AS_SENT = "deliveries", "everything_was_sent", "nothing_se
 
 
 @dg.asset(
-    name=DELIVERIES,
+    key=asset_key(DELIVERIES),
     group_name="delivery",
-    deps=[*(asset_name(spec) for spec in REPORTS), CHILD_MATCH, "receipts", DOWNLOAD],
+    deps=asset_keys([*(asset_name(spec) for spec in REPORTS), CHILD_MATCH, "receipts", DOWNLOAD]),
     kinds={"sftp"},
     check_specs=[
         build_check(
@@ -94,7 +95,8 @@ def _describe_failure(outcome: DeliveryOutcome) -> str:
 
 delivery_job = dg.define_asset_job(
     "delivery",
-    selection=dg.AssetSelection.assets(DELIVERIES),
+    selection=dg.AssetSelection.assets(asset_key(DELIVERIES)),
+    tags=RUN_TAGS,
     description="Sends what earlier runs could not send, and checks what was sent.",
 )
 

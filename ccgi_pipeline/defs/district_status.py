@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ccgi_pipeline.defs.checks import build_check
+from ccgi_pipeline.defs.code_location import asset_key, asset_keys
 from ccgi_pipeline.defs.delivery import DELIVERIES
 from ccgi_pipeline.defs.receipts import CHILD_MATCH
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
@@ -26,7 +27,7 @@ _HEADS = 30
 
 
 @dg.asset(
-    name=DISTRICT_STATUS,
+    key=asset_key(DISTRICT_STATUS),
     group_name="answers",
     check_specs=[
         build_check(
@@ -36,7 +37,7 @@ _HEADS = 30
             "earlier nights recorded. Red: an entry was changed, removed or inserted.",
         )
     ],
-    deps=["receipts", CHILD_MATCH, DELIVERIES],
+    deps=asset_keys(["receipts", CHILD_MATCH, DELIVERIES]),
     kinds={"ducklake"},
     description="Districts that need attention: their newest drop was rejected or is held, or "
     "files wait to be sent to them. Then all districts, with the age of their drops and their last "
@@ -81,7 +82,7 @@ def district_status(
 
 def _read_heads(context: dg.AssetExecutionContext) -> list[audit_log.Head]:
     """Returns the last entries of the audit log that earlier nights recorded."""
-    found = context.instance.fetch_materializations(dg.AssetKey(DISTRICT_STATUS), limit=_HEADS)
+    found = context.instance.fetch_materializations(asset_key(DISTRICT_STATUS), limit=_HEADS)
     told = [
         record.asset_materialization.metadata.get(HEAD)
         for record in found.records

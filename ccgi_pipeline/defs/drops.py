@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from ccgi_pipeline.defs.checks import build_check
+from ccgi_pipeline.defs.code_location import asset_key
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.intake.sources import InboxProblem, problems_by_server
 from ccgi_pipeline.nightly.receive import receive_drops
@@ -13,6 +14,7 @@ SERVERS_ANSWER = "every_server_was_asked"
 
 
 @dg.asset(
+    key=asset_key("received_drops"),
     group_name="received",
     kinds={"sftp", "file"},
     check_specs=[

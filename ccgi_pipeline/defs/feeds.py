@@ -14,6 +14,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.defs.checks import build_check
+from ccgi_pipeline.defs.code_location import asset_key, asset_keys
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds.columns import Column, Requirement
 from ccgi_pipeline.feeds.registry import FAMILIES, families_before
@@ -35,9 +36,9 @@ def _build_verification(family: str) -> dg.AssetsDefinition:
     depends += [feed.name for first in families_before(family) for feed in FAMILIES[first].feeds]
 
     @dg.asset(
-        name=verified_asset_name(family),
+        key=asset_key(verified_asset_name(family)),
         group_name=family,
-        deps=depends,
+        deps=asset_keys(depends),
         kinds={"polars", "pandera"},
         description=f"The {family} files of the new drops, read strictly and judged line by line.",
     )
@@ -122,8 +123,8 @@ def _build_loading(family: str) -> dg.AssetsDefinition:
         name=f"load_{family}",
         specs=[
             dg.AssetSpec(
-                feed.name,
-                deps=[verified_asset_name(family)],
+                asset_key(feed.name),
+                deps=[asset_key(verified_asset_name(family))],
                 group_name=family,
                 kinds={"ducklake", "table"},
                 description=f"{feed.title}.\n\n{(feed.model.__doc__ or '').strip()}\n\n"
@@ -169,7 +170,7 @@ def _record_load(
     fates = dict(ledger.group_by("fate").agg(pl.col("lines").sum()).sort("fate").iter_rows())
     rows = health_queries.count_active_records(connection, feed)
     yield dg.MaterializeResult(
-        asset_key=feed.name,
+        asset_key=asset_key(feed.name),
         metadata={
             "dagster/row_count": rows,
             "lines received": sum(fates.values()),
@@ -177,7 +178,7 @@ def _record_load(
             **{f"lines {fate}": lines for fate, lines in fates.items()},
         },
     )
-    result = partial(dg.AssetCheckResult, asset_key=feed.name)
+    result = partial(dg.AssetCheckResult, asset_key=asset_key(feed.name))
     faults = health_queries.find_table_faults(
         connection,
         feed,

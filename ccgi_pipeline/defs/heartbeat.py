@@ -18,6 +18,7 @@ from ccgi_pipeline.defs.automation import (
     new_drops,
     night_job,
 )
+from ccgi_pipeline.defs.code_location import NAME, asset_key, own_runs
 from ccgi_pipeline.defs.dagster_internals import (
     find_root_cause,
     read_check_evaluations,
@@ -101,7 +102,7 @@ def check_health(
 def read_orchestrator_state(instance: dg.DagsterInstance) -> OrchestratorState:
     """Reads what the instance knows of its daemon, its sensor and its runs."""
     facts = FactReader()
-    switch = facts.read("sensor", lambda: read_switch(instance, new_drops.name), None)
+    switch = facts.read("sensor", lambda: read_switch(instance, new_drops.name, NAME), None)
     daemons: Mapping[str, datetime] = {}
     failed: Sequence[FailedRun] = ()
     return OrchestratorState(
@@ -122,14 +123,14 @@ def read_orchestrator_state(instance: dg.DagsterInstance) -> OrchestratorState:
 
 def _find_sensor_errors(instance: dg.DagsterInstance) -> tuple[str, ...]:
     """Returns the errors of the newest ticks if all failed; a refusing server is no fault."""
-    errors = read_tick_errors(instance, new_drops.name, _TICKS)
+    errors = read_tick_errors(instance, new_drops.name, _TICKS, NAME)
     kinds = tuple(error.kind for error in errors if error)
     refused = ServersRefuseError.__name__ in kinds
     return kinds if len(kinds) == _TICKS and not refused else ()
 
 
 def _read_last_success(instance: dg.DagsterInstance) -> datetime | None:
-    good = dg.RunsFilter(job_name=night_job.name, statuses=[dg.DagsterRunStatus.SUCCESS])
+    good = own_runs(job_name=night_job.name, statuses=[dg.DagsterRunStatus.SUCCESS])
     for record in instance.get_run_records(good, limit=1):
         if record.end_time is not None:
             return datetime.fromtimestamp(record.end_time, UTC)
@@ -138,14 +139,14 @@ def _read_last_success(instance: dg.DagsterInstance) -> datetime | None:
 
 def _find_oldest_unfinished_run(instance: dg.DagsterInstance) -> datetime | None:
     under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-    records = instance.get_run_records(dg.RunsFilter(statuses=under_way), limit=100)
+    records = instance.get_run_records(own_runs(statuses=under_way), limit=100)
     return min((record.create_timestamp for record in records), default=None)
 
 
 def _find_failed_runs(instance: dg.DagsterInstance) -> Iterator[FailedRun]:
     """Finds the jobs whose newest run failed."""
     for job in (night_job.name, delivery_job.name):
-        newest = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=_ENDED), limit=1)
+        newest = instance.get_run_records(own_runs(job_name=job, statuses=_ENDED), limit=1)
         for record in newest:
             if record.dagster_run.status is not dg.DagsterRunStatus.SUCCESS:
                 events = read_events(instance, record.dagster_run.run_id, FAILURES)
@@ -199,7 +200,7 @@ _RECENT = 20
 
 def _find_refusing_servers(instance: dg.DagsterInstance) -> dict[str, str]:
     """Returns the servers that refused the newest deliveries, and why."""
-    key = dg.AssetCheckKey(dg.AssetKey(DELIVERIES), ALL_SENT)
+    key = dg.AssetCheckKey(asset_key(DELIVERIES), ALL_SENT)
     judged = read_check_evaluations(instance, key, _RECENT)
     if not judged:
         return {}

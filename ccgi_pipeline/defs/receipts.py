@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ccgi_pipeline.defs.checks import build_check
+from ccgi_pipeline.defs.code_location import NAME, asset_key, asset_keys
 from ccgi_pipeline.defs.dagster_internals import read_unpassed_partitions
 from ccgi_pipeline.defs.feeds import build_count_table
 from ccgi_pipeline.defs.reports import asset_name
@@ -26,7 +27,7 @@ from ccgi_pipeline.nightly.verify import verify_family
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse.queries import health as health_queries
 
-DISTRICTS = dg.DynamicPartitionsDefinition(name="district")
+DISTRICTS = dg.DynamicPartitionsDefinition(name=f"{NAME}_district" if NAME else "district")
 FILES_ARE_GOOD = "newest_files_are_good"
 
 
@@ -34,8 +35,9 @@ DROPS_ARE_ACCEPTED = "newest_drops_were_accepted"
 
 
 @dg.asset(
+    key=asset_key("receipts"),
     group_name="answers",
-    deps=[*(asset_name(spec) for spec in REPORTS), *(feed.name for feed in FEEDS)],
+    deps=asset_keys([*(asset_name(spec) for spec in REPORTS), *(feed.name for feed in FEEDS)]),
     kinds={"json", "csv"},
     check_specs=[
         build_check(
@@ -57,7 +59,7 @@ def receipts(
     answered = write_receipts(warehouse.connection, warehouse.folders, night.of(context))
     statuses = health_queries.read_district_statuses(warehouse.connection, answered)
     context.instance.add_dynamic_partitions(str(DISTRICTS.name), [status.cd for status in statuses])
-    check = dg.AssetCheckKey(dg.AssetKey("district_night"), FILES_ARE_GOOD)
+    check = dg.AssetCheckKey(asset_key("district_night"), FILES_ARE_GOOD)
     not_green = read_unpassed_partitions(context.instance, check)
     for status in statuses:
         _record_district(context, status, was_green=status.cd not in not_green)
@@ -78,13 +80,15 @@ def _record_district(
     Each event costs some ten milliseconds, so a district that stays green gets only one.
     """
     context.log_event(
-        dg.AssetMaterialization("district_night", partition=status.cd, metadata=dict(status.words))
+        dg.AssetMaterialization(
+            asset_key("district_night"), partition=status.cd, metadata=dict(status.words)
+        )
     )
     if status.good and was_green:
         return
     context.log_event(
         dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey("district_night"),
+            asset_key=asset_key("district_night"),
             check_name=FILES_ARE_GOOD,
             passed=status.good,
             partition=status.cd,
@@ -102,9 +106,9 @@ CHILD_MATCH = "foster_focus_child_match"
 
 
 @dg.asset(
-    name=CHILD_MATCH,
+    key=asset_key(CHILD_MATCH),
     group_name="answers",
-    deps=[feed.name for feed in foster_focus.FEEDS],
+    deps=asset_keys(feed.name for feed in foster_focus.FEEDS),
     kinds={"csv"},
     description="The daily child match report of each district that sends foster youth: which "
     "students are linked to no child of Foster Focus, and why (counts by rule). None of their "
@@ -123,8 +127,9 @@ def child_match(
 
 
 @dg.asset(
+    key=asset_key("district_night"),
     group_name="answers",
-    deps=[receipts, CHILD_MATCH],
+    deps=asset_keys(["receipts", CHILD_MATCH]),
     partitions_def=DISTRICTS,
     kinds={"ducklake", "csv"},
     check_specs=[

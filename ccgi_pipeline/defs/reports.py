@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from ccgi_pipeline.defs.checks import build_check
+from ccgi_pipeline.defs.code_location import asset_key, asset_keys
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.nightly.evaluate import evaluate_eligibility
 from ccgi_pipeline.nightly.report import (
@@ -26,9 +27,9 @@ from ccgi_pipeline.reports.spec import ReportSpec
 
 
 @dg.asset(
-    name=ELIGIBILITY,
+    key=asset_key(ELIGIBILITY),
     group_name="eligibility",
-    deps=["transcript_student", "transcript_course_grade"],
+    deps=asset_keys(["transcript_student", "transcript_course_grade"]),
     kinds={"polars", "ducklake"},
     description="How far each student of a roster is on the way to CSU and UC: an estimate of this "
     "project from the course history (docs/eligibility.md).",
@@ -60,8 +61,8 @@ def asset_name(spec: ReportSpec) -> str:
 def _spec(spec: ReportSpec) -> dg.AssetSpec:
     columns = {file: spec.columns_of(file) for file in spec.files}
     return dg.AssetSpec(
-        asset_name(spec),
-        deps=feeds_used(spec),
+        asset_key(asset_name(spec)),
+        deps=asset_keys(feeds_used(spec)),
         group_name=spec.group.replace(" ", "_"),
         kinds={"sql", "csv"},
         description=f"{spec.title}, for every district with a roster: `{'/'.join(spec.folder)}`. "
@@ -104,11 +105,11 @@ def reports(
     on = night.of(context)
     named = open_reports(warehouse.connection, warehouse.folders, on)
     for spec in REPORTS:
-        if dg.AssetKey(asset_name(spec)) not in context.selected_asset_keys:
+        if asset_key(asset_name(spec)) not in context.selected_asset_keys:
             continue
         written = write_reports(warehouse.connection, warehouse.folders, spec, named, on)
         yield dg.MaterializeResult(
-            asset_key=asset_name(spec),
+            asset_key=asset_key(asset_name(spec)),
             metadata={
                 "districts": named.height,
                 "files": sum(part.files for part in written),
@@ -128,7 +129,7 @@ def _judged(
     personal = [column.name for column in spec.aggregate_columns if column.personal]
     foster = find_foster_data(spec)
     return dg.AssetCheckResult(
-        asset_key=asset_name(spec),
+        asset_key=asset_key(asset_name(spec)),
         check_name=REPORT_IS_SOUND,
         passed=set(counts.values()) == {wanted} and not (personal or cells or foster),
         metadata={

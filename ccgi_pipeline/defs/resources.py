@@ -41,10 +41,12 @@ class NightDate(dg.ConfigurableResource[None]):
         return WaitMode(self.take)
 
     def of(self, context: dg.AssetExecutionContext) -> dt.date:
-        """Returns the date of this run's night; it is the same for each of its steps."""
+        """Returns the date of this run's night: the same for each step, and for a retried run."""
         if self.date:
             return dt.date.fromisoformat(self.date)
-        record = context.instance.get_run_record_by_id(context.run.run_id)
+        record = context.instance.get_run_record_by_id(
+            context.run.root_run_id or context.run.run_id
+        )
         created = record.create_timestamp if record else dt.datetime.now(tz=CALIFORNIA)
         return created.astimezone(CALIFORNIA).date()
 

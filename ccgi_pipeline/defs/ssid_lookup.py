@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ccgi_pipeline.defs.checks import build_check
+from ccgi_pipeline.defs.code_location import asset_key
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds.calpads_identity import FEED as IDENTITIES
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
@@ -27,9 +28,9 @@ ALL_ANSWERED, NOTHING_RESTRICTED = "every_application_was_answered", "nothing_re
 
 
 @dg.asset(
-    name=ANSWERS,
+    key=asset_key(ANSWERS),
     group_name=GROUP,
-    deps=[APPLICATIONS.name],
+    deps=[asset_key(APPLICATIONS.name)],
     kinds={"http", "ducklake"},
     check_specs=[
         build_check(
@@ -62,9 +63,9 @@ def application_ssids(
 
 
 @dg.asset(
-    name=DOWNLOAD,
+    key=asset_key(DOWNLOAD),
     group_name=GROUP,
-    deps=[ANSWERS],
+    deps=[asset_key(ANSWERS)],
     kinds={"csv"},
     check_specs=[
         build_check(
@@ -92,9 +93,9 @@ def college_download(
 
 
 @dg.asset(
-    name=UNIQUENESS,
+    key=asset_key(UNIQUENESS),
     group_name=GROUP,
-    deps=[IDENTITIES.name],
+    deps=[asset_key(IDENTITIES.name)],
     kinds={"duckdb"},
     description="How many students a look-up by a key finds: CDE's table of Result Count and Name "
     "Count, by first name or its initial, each with last name and birth date.",

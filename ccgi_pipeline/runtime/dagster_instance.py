@@ -15,6 +15,7 @@ import dagster as dg
 from ccgi_pipeline.common.environment import INBOX, OUTBOX, WAREHOUSE, read_variable
 from ccgi_pipeline.common.errors import PermanentError, library_errors, to_pipeline_error
 from ccgi_pipeline.common.time_zone import CALIFORNIA
+from ccgi_pipeline.defs.code_location import own_runs
 from ccgi_pipeline.defs.dagster_internals import fail_run
 from ccgi_pipeline.defs.heartbeat import check_health
 from ccgi_pipeline.defs.receipts import DISTRICTS
@@ -111,7 +112,7 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> None:
 
     Call it only while no other process writes: then no run can be under way.
     """
-    running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+    running = own_runs(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
     for record in instance.get_run_records(filters=running):
         fail_run(instance, record.dagster_run, "The process that ran this night was killed.")
 
@@ -126,7 +127,7 @@ def delete_runs(warehouse: Path, selection: PurgeSelection) -> int:
             instance.delete_dynamic_partition(DISTRICTS.name or "", selection.district)
             return 0
         begins = datetime.combine(selection.before or date.min, time(), CALIFORNIA)
-        before = instance.get_run_records(filters=dg.RunsFilter(created_before=begins))
+        before = instance.get_run_records(filters=own_runs(created_before=begins))
         old = [record.dagster_run.run_id for record in before]
         for run_id in old:
             instance.delete_run(run_id)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from ccgi_pipeline.defs.code_location import NAME
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.runtime.dagster_instance import (
     PROJECT_ROOT,
@@ -31,7 +32,7 @@ def serve_ui(folders: PipelinePaths, port: int, *, read_only: bool = False) -> i
         **build_folder_variables(folders),
         "DAGSTER_HOME": str(home.absolute()),
     }
-    workspace = str(PROJECT_ROOT / "workspace.yaml")
+    workspace = f"{_write_workspace(home)}"
     scripts = Path(sys.executable).parent
     server = [
         sys.executable,
@@ -52,6 +53,18 @@ def serve_ui(folders: PipelinePaths, port: int, *, read_only: bool = False) -> i
             upgrade_tables(folders.warehouse)  # the sensor reads it before any night
     daemon = [f"{scripts / 'dagster-daemon'}", "run", "-w", workspace]
     return _serve([server, daemon], variables)
+
+
+def _write_workspace(home: Path) -> Path:
+    """Returns the workspace; of a named warehouse one whose code location bears its name."""
+    project = PROJECT_ROOT / "workspace.yaml"
+    if NAME is None:
+        return project
+    workspace = home / "workspace.yaml"
+    workspace.write_text(
+        project.read_text().replace("location_name: ccgi_pipeline", f"location_name: {NAME}")
+    )
+    return workspace
 
 
 def _serve(programs: Sequence[Sequence[str]], variables: Mapping[str, str]) -> int:

@@ -37,6 +37,7 @@ from ccgi_pipeline.defs.dagster_internals import (
     read_check_evaluations,
     read_daemon_heartbeats,
     read_events,
+    read_step_times,
     read_switch,
     read_tick_errors,
     read_unpassed_partitions,
@@ -98,6 +99,8 @@ def test_the_switch_of_a_sensor_is_on_off_or_as_declared(
     assert read_switch(stored, sensor) is None
     stored.add_instigator_state(state_of(sensor, status, MOMENT))
     assert read_switch(stored, sensor) == Switch(on, MOMENT)
+    assert read_switch(stored, sensor, "here") == Switch(on, MOMENT)
+    assert read_switch(stored, sensor, "elsewhere") is None
 
 
 def test_the_newest_ticks_that_ended_tell_their_errors(stored: dg.DagsterInstance) -> None:
@@ -177,6 +180,15 @@ def test_a_failure_tells_its_root_cause(
     done = dg.materialize([asset], instance=instance, resources=resources, raise_on_error=False)
     (event,) = read_events(instance, done.run_id, FAILURES)
     assert find_root_cause(event) == cause
+
+
+def test_steps_of_a_run_tell_how_they_ended_and_when(instance: dg.DagsterInstance) -> None:
+    run = dg.materialize([failing], instance=instance, raise_on_error=False)
+    (step,) = read_step_times(instance, run.run_id)
+    assert (step.step, step.outcome) == ("failing", "FAILURE")
+    assert step.began is not None
+    assert step.ended is not None
+    assert step.began <= step.ended
 
 
 def test_a_run_whose_process_is_gone_can_be_failed(instance: dg.DagsterInstance) -> None:

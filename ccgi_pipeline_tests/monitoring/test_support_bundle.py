@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ccgi_pipeline.cli import main
+from ccgi_pipeline.defs.recorded_runs import read_last_runs
 from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline.monitoring.support_bundle import structure
 from ccgi_pipeline.monitoring.support_bundle.bundle import UnknownDropError, build_support_bundle
@@ -57,7 +58,9 @@ def drop_of(folders: PipelinePaths) -> str:
 
 
 def test_it_counts_drops_lines_and_findings_and_names_tables(folders: PipelinePaths) -> None:
-    parts = parts_of(build_support_bundle(folders.warehouse))
+    parts = parts_of(
+        build_support_bundle(folders.warehouse, read_last_runs(folders.warehouse / "dagster"))
+    )
     counts = json.loads(parts["counts.json"])
     assert [(row["verdict"], row["drops"]) for row in counts["drops"]] == [("accepted", 1)]
     assert {(row["feed"], row["lines"]) for row in counts["ledger"]} == {
@@ -71,13 +74,13 @@ def test_it_counts_drops_lines_and_findings_and_names_tables(folders: PipelinePa
 
 
 def test_the_page_to_be_read_first_names_every_part(folders: PipelinePaths) -> None:
-    parts = parts_of(build_support_bundle(folders.warehouse, drop_of(folders)))
+    parts = parts_of(build_support_bundle(folders.warehouse, [], drop_of(folders)))
     assert all(f"`{name}`" in parts["READ_ME_FIRST.md"] for name in parts if name.endswith("json"))
     assert "* drops accepted: 1" in parts["READ_ME_FIRST.md"]
 
 
 def test_the_shape_of_a_drop_has_known_headers_and_no_cell(folders: PipelinePaths) -> None:
-    parts = parts_of(build_support_bundle(folders.warehouse, drop_of(folders)[:8]))
+    parts = parts_of(build_support_bundle(folders.warehouse, [], drop_of(folders)[:8]))
     by_feed = {told["feed"]: told for told in json.loads(parts["shapes.json"])}
     roster = by_feed["transcript_student"]
     assert roster["columns"]["StateID"] == {"9{10}": 15}
@@ -160,7 +163,7 @@ def test_settings_are_told_by_their_structure(tmp_path: Path) -> None:
 
 def test_an_unknown_drop_is_told(folders: PipelinePaths) -> None:
     with pytest.raises(UnknownDropError, match="0 drops have an id that begins like that"):
-        build_support_bundle(folders.warehouse, "zz")
+        build_support_bundle(folders.warehouse, [], "zz")
 
 
 def ccgi(*arguments: str | Path) -> Result:
@@ -197,6 +200,6 @@ def test_what_a_night_takes_away_meanwhile_is_not_counted(tmp_path: Path) -> Non
 
 
 def test_a_folder_without_a_warehouse_has_a_bundle_too(tmp_path: Path) -> None:
-    parts = parts_of(build_support_bundle(tmp_path))
+    parts = parts_of(build_support_bundle(tmp_path, read_last_runs(tmp_path / "dagster")))
     assert json.loads(parts["runs.json"]) == []
     assert "counts.json" not in parts

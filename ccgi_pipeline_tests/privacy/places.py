@@ -22,6 +22,7 @@ from dagster._core.test_utils import in_process_test_workspace
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_graphql.test.utils import execute_dagster_graphql
 
+from ccgi_pipeline.defs.recorded_runs import read_last_runs
 from ccgi_pipeline.intake.archive import ArchiveDamagedError
 from ccgi_pipeline.monitoring.support_bundle import bundle
 from ccgi_pipeline.runtime.dagster_instance import build_folder_variables
@@ -131,7 +132,8 @@ _SQLITE = ("catalog.sqlite", "inbox_state.sqlite", "deliveries.sqlite")
 def support_bundle(nights: Nights) -> Parts:
     """What an operator sends to who helps, with the shape of every drop's files."""
     warehouse = nights.folders.warehouse
-    with zipfile.ZipFile(io.BytesIO(bundle.build_support_bundle(warehouse))) as packed:
+    built = bundle.build_support_bundle(warehouse, read_last_runs(warehouse / "dagster"))
+    with zipfile.ZipFile(io.BytesIO(built)) as packed:
         parts = {name: packed.read(name) for name in packed.namelist()}
     if not nights.folders.archive.root.exists():
         return parts

@@ -31,7 +31,9 @@ class UnknownDropError(PermanentError):
 
 
 @value_free
-def build_support_bundle(warehouse: Path, drop: str | None = None) -> bytes:
+def build_support_bundle(
+    warehouse: Path, last_runs: Sequence[runs.RecordedRun], drop: str | None = None
+) -> bytes:
     """Builds the zip. ``drop``: the beginning of the id of a drop whose files' shapes are added.
 
     Raises UnknownDropError, and ArchiveDamagedError if a file of the drop is damaged.
@@ -41,7 +43,7 @@ def build_support_bundle(warehouse: Path, drop: str | None = None) -> bytes:
         "settings.json": structure.describe_settings(warehouse),
         "sizes.json": structure.measure_sizes(warehouse),
         "deliveries.json": structure.count_deliveries(warehouse),
-        "runs.json": runs.read_last_runs(warehouse / "dagster"),
+        "runs.json": [runs.describe_run(run) for run in last_runs],
     }
     if warehouse_exists(warehouse):
         with open_warehouse(warehouse, read_only=True) as connection:

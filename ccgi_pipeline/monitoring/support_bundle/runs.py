@@ -1,97 +1,89 @@
-"""The last runs as Dagster recorded them: steps, their duration, failed checks, errors.
+"""What a support bundle tells of the last runs: steps, their duration, failed checks, errors.
 
-Belongs here: reading the event log. Of an error, only its kind, the lines of code and those words
-of its message that the project's own code contains: a file name that a sender chose, or anything
-else that got into a message, is not among them. Metadata is not read at all.
+Belongs here: what of an error may be told. That is its kind, the lines of code and those words of
+its message that the project's own code contains: a file name that a sender chose, or anything else
+that got into a message, is not among them. Does not belong here: reading the runs
+(defs.recorded_runs).
 """
 
 from __future__ import annotations
 
 import functools
 import re
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
-_RUNS = 10
-"""How many runs are shown, the newest first."""
 _PLACE = re.compile(r"(?:ccgi_pipeline|site-packages|python3\.\d+)/[\w./-]+\.py:\d+ in [\w<>]+")
 _OURS = Path(__file__).parents[2]
 _NOT_WORDS = {"synthetic", "support_bundle"}
 """Rooms whose words are not from messages, such as the invented names of students."""
 
 
-def read_last_runs(home: Path) -> list[dict[str, Any]]:
-    """Returns the newest runs of the instance in ``home``; none if there is no instance."""
-    if not (home / "dagster.yaml").exists():
-        return []
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        return [_run(instance, record) for record in instance.get_run_records(limit=_RUNS)]
+@dataclass(frozen=True, slots=True)
+class RecordedStep:
+    """A step of a run, how it ended, and how long it took."""
+
+    step: str
+    outcome: str | None
+    seconds: float | None
 
 
-def _run(instance: dg.DagsterInstance, record: dg.RunRecord) -> dict[str, Any]:
-    run_id = record.dagster_run.run_id
-    failures = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    checks = instance.get_records_for_run(
-        run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    )
+@dataclass(frozen=True, slots=True)
+class RecordedError:
+    """The first cause of a step's failure as it was recorded; ``kind`` is None if none was."""
+
+    step: str | None
+    kind: str | None
+    message: str
+    stack: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCheck:
+    """A check that did not pass."""
+
+    asset: str
+    check: str
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """A run as the orchestrator recorded it."""
+
+    job: str
+    status: str
+    began: datetime
+    seconds: float | None
+    steps: tuple[RecordedStep, ...]
+    errors: tuple[RecordedError, ...]
+    failed_checks: tuple[FailedCheck, ...]
+
+
+def describe_run(run: RecordedRun) -> dict[str, Any]:
+    """Returns what the bundle tells of a run."""
     return {
-        "job": record.dagster_run.job_name,
-        "status": record.dagster_run.status.value,
-        "began": f"{record.create_timestamp:%Y-%m-%dT%H:%MZ}",
-        "seconds": _seconds(record.start_time, record.end_time),
-        "steps": [
-            {
-                "step": step.step_key,
-                "outcome": step.status.value if step.status else None,
-                "seconds": _seconds(step.start_time, step.end_time),
-            }
-            for step in instance.get_run_step_stats(run_id)
-        ],
-        "errors": [_failure(event.event_log_entry.dagster_event) for event in failures.records],
-        "checks that failed": [
-            told
-            for event in checks.records
-            if (told := _failed_check(event.event_log_entry.dagster_event))
-        ],
+        "job": run.job,
+        "status": run.status,
+        "began": f"{run.began:%Y-%m-%dT%H:%MZ}",
+        "seconds": run.seconds,
+        "steps": [asdict(step) for step in run.steps],
+        "errors": [_describe_error(error) for error in run.errors],
+        "checks that failed": [asdict(check) for check in run.failed_checks],
     }
 
 
-def _seconds(began: float | None, ended: float | None) -> float | None:
-    return round(ended - began, 1) if began and ended else None
-
-
-def _failure(event: dg.DagsterEvent | None) -> dict[str, Any]:
-    if event is None:
-        return {}
-    error = event.step_failure_data.error
-    cause = error.cause if error and error.cause else error
-    told = {"step": event.step_key}
-    if cause is None:
+def _describe_error(error: RecordedError) -> dict[str, Any]:
+    told: dict[str, Any] = {"step": error.step}
+    if error.kind is None:
         return told
+    spelled = re.sub(r'", line (\d+), in ', r":\1 in ", f"{error.message}\n{error.stack}")
     return told | {
-        "kind": cause.cls_name,
-        "message": keep_known_words(cause.message),
-        **_places(cause),
-    }
-
-
-def _places(error: Any) -> dict[str, list[str]]:  # noqa: ANN401 - Dagster exports no name for it
-    spelled = re.sub(r'", line (\d+), in ', r":\1 in ", "\n".join([error.message, *error.stack]))
-    return {"code": list(dict.fromkeys(_PLACE.findall(spelled)))}
-
-
-def _failed_check(event: dg.DagsterEvent | None) -> dict[str, str] | None:
-    if event is None:
-        return None
-    evaluation = event.asset_check_evaluation_data
-    if evaluation.passed:
-        return None
-    return {
-        "asset": evaluation.asset_key.to_user_string(),
-        "check": evaluation.check_name,
-        "severity": evaluation.severity.value,
+        "kind": error.kind,
+        "message": keep_known_words(error.message),
+        "code": list(dict.fromkeys(_PLACE.findall(spelled))),
     }
 
 
