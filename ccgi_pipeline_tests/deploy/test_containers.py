@@ -1,4 +1,4 @@
-"""The files of deploy/compose and deploy/helm: that what they name is there, as they name it.
+"""The files below deploy: that what they name is there, as they name it.
 
 Belongs here: all that can be told without a Docker machine or a cluster. Does not belong here: the
 login (test_access).
@@ -13,13 +13,16 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 import dagster as dg
 import pytest
 import yaml
+from dagster_k8s.job import UserDefinedDagsterK8sConfig
 
 from ccgi_pipeline.cli import main
+from ccgi_pipeline.defs.code_location import WAREHOUSE_TAG, read_warehouse_name
 from ccgi_pipeline.runtime.dagster_instance import DAGSTER_DATABASE
 from ccgi_pipeline.warehouse.storage.location import read_server
 from ccgi_pipeline_tests.postgresql import USER, PostgreSql
@@ -40,9 +43,19 @@ def _values() -> dict[str, Any]:
     return found
 
 
-def _deployment() -> dict[str, Any]:
-    (found,) = _values()["dagster-user-deployments"]["deployments"]
-    assert isinstance(found, dict)
+def _deployments() -> list[dict[str, Any]]:
+    """The code locations, one for each warehouse."""
+    found: list[dict[str, Any]] = _values()["dagster-user-deployments"]["deployments"]
+    return found
+
+
+def _variables(deployment: Mapping[str, Any]) -> dict[str, str]:
+    return {variable["name"]: variable["value"] for variable in deployment["env"]}
+
+
+def _settings() -> dict[str, Any]:
+    """Dagster's settings outside of Kubernetes."""
+    found: dict[str, Any] = yaml.safe_load((PROJECT / "deploy" / "dagster.yaml").read_text())
     return found
 
 
@@ -65,7 +78,8 @@ def test_the_services_are_those_that_the_tests_know() -> None:
 def test_every_variable_of_the_files_is_one_that_is_read() -> None:
     code = [*(PROJECT / "ccgi_pipeline").rglob("*.py"), PROJECT / "deploy" / "auth" / "Caddyfile"]
     read = set(re.findall(r"CCGI_[A-Z0-9_]+", " ".join(path.read_text() for path in code)))
-    files = [path for path in (*COMPOSE.iterdir(), *HELM.iterdir()) if path.is_file()]
+    folders = (COMPOSE, HELM, PROJECT / "deploy" / "systemd", PROJECT / "deploy")
+    files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
     named = set(re.findall(r"CCGI_[A-Z0-9_]+", " ".join(path.read_text() for path in files)))
     assert len(named) > 10
     assert {name.removesuffix("_FILE") for name in named} <= read
@@ -89,8 +103,8 @@ def test_the_image_leaves_the_command_to_others_and_nobodys_user_runs_it() -> No
     assert not [line for line in lines if line.startswith("ENTRYPOINT")]
     assert 'CMD ["ccgi", "--help"]' in lines
     assert "USER 10001:10001" in lines
-    pod = _deployment()["podSecurityContext"]
-    assert (pod["runAsUser"], pod["runAsNonRoot"]) == (10001, True)
+    for pod in (deployment["podSecurityContext"] for deployment in _deployments()):
+        assert (pod["runAsUser"], pod["runAsNonRoot"]) == (10001, True)
 
 
 def test_what_the_image_copies_is_there_and_not_ignored() -> None:
@@ -112,7 +126,7 @@ def test_every_image_has_a_version() -> None:
     of_chart = [
         values["dagsterWebserver"]["image"],
         values["dagsterDaemon"]["image"],
-        _deployment()["image"],
+        *(deployment["image"] for deployment in _deployments()),
     ]
     images += [*made, *(f"{image['repository']}:{image['tag']}" for image in of_chart)]
     assert len(images) > 8
@@ -122,7 +136,7 @@ def test_every_image_has_a_version() -> None:
 def test_versions_are_those_of_the_project() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     assert {s["image"] for s in _pipelines().values()} == {f"{OURS}:{project['version']}"}
-    assert str(_deployment()["image"]["tag"]) == project["version"]
+    assert {str(one["image"]["tag"]) for one in _deployments()} == {project["version"]}
     for part in ("dagsterWebserver", "dagsterDaemon"):
         assert str(_values()[part]["image"]["tag"]) == dg.__version__
     assert f"--version {dg.__version__} " in (HELM / "values.yaml").read_text()
@@ -163,7 +177,7 @@ def test_values_hold_no_secret() -> None:
     text = (HELM / "values.yaml").read_text()
     assert not re.search(r"://[^/@\s]*:[^/@\s]+@", text)
     assert "postgresqlPassword" not in text
-    named = {variable["name"] for variable in _deployment()["env"]}
+    named = {name for deployment in _deployments() for name in _variables(deployment)}
     assert not [name for name in named if re.search("PASSWORD|SECRET|KEY|DAGSTER", name)]
 
 
@@ -224,43 +238,110 @@ def test_nothing_but_the_login_is_reached_from_outside() -> None:
     assert _values()["dagsterWebserver"]["service"]["type"] == "ClusterIP"
 
 
-def test_the_chart_is_told_of_one_night_at_a_time_and_keeps_no_output_of_steps(
-    tmp_path: Path, database_server: PostgreSql
-) -> None:
-    """The chart writes such a dagster.yaml of the values."""
+def _as_the_chart_writes_it() -> dict[str, Any]:
+    """The part of dagster.yaml that the chart makes of daemon and compute logs."""
     values = _values()
     kept = values["computeLogManager"]["config"]["customComputeLogManager"]
-    queue = values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]
-    database = database_server.new_database()
-    written = {
-        "storage": {
-            "postgres": {
-                "postgres_db": {
-                    "scheme": values["postgresql"]["postgresqlScheme"],
-                    "username": USER,
-                    "password": database_server.password,
-                    "hostname": "127.0.0.1",
-                    "port": database_server.port,
-                    "db_name": database,
-                }
+    daemon = values["dagsterDaemon"]
+    queue = daemon["runCoordinator"]["config"]["queuedRunCoordinator"]
+    return {
+        "concurrency": {
+            "runs": {
+                "max_concurrent_runs": queue["maxConcurrentRuns"],
+                "tag_concurrency_limits": queue["tagConcurrencyLimits"],
             }
         },
+        "run_monitoring": {
+            "enabled": daemon["runMonitoring"]["enabled"],
+            "max_runtime_seconds": daemon["runMonitoring"]["maxRuntimeSeconds"],
+        },
+        "run_retries": {
+            "enabled": daemon["runRetries"]["enabled"],
+            "max_retries": daemon["runRetries"]["maxRetries"],
+            "retry_on_asset_or_op_failure": daemon["runRetries"]["retryOnAssetOrOpFailure"],
+        },
         "compute_logs": {"module": kept["module"], "class": kept["class"]},
-        "concurrency": {"runs": {"max_concurrent_runs": queue["maxConcurrentRuns"]}},
         "telemetry": {"enabled": values["telemetry"]["enabled"]},
     }
-    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(written))
+
+
+def test_the_chart_is_told_what_the_settings_outside_of_kubernetes_say() -> None:
+    told, settings = _as_the_chart_writes_it(), _settings()
+    assert told == {name: settings[name] for name in told}
+
+
+def test_dagster_takes_the_settings_and_allows_one_run_a_warehouse_and_keeps_no_output(
+    tmp_path: Path, database_server: PostgreSql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    word = quote(database_server.password)
+    address = f"{USER}:{word}@127.0.0.1:{database_server.port}/{database_server.new_database()}"
+    monkeypatch.setenv(DAGSTER_DATABASE, f"postgresql+psycopg2://{address}")
+    shutil.copy(PROJECT / "deploy" / "dagster.yaml", tmp_path)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 1
+        queue = instance.get_concurrency_config().run_queue_config
+        assert queue.tag_concurrency_limits == [
+            {"key": WAREHOUSE_TAG, "value": {"applyLimitPerUniqueValue": True}, "limit": 1}
+        ]
+        assert queue.max_concurrent_runs > 1
+        assert (instance.run_retries_enabled, instance.run_retries_max_retries) == (True, 3)
+        assert not instance.run_retries_retry_on_asset_or_op_failure
+        assert instance.run_monitoring_enabled
         assert type(instance.compute_log_manager).__name__ == "NoOpComputeLogManager"
         assert instance.get_runs() == []
 
 
-def test_the_pods_of_runs_find_folders_and_secrets_as_the_code_location_does() -> None:
-    deployment = _deployment()
-    assert deployment["includeConfigInLaunchedRuns"]["enabled"]
-    environment = {variable["name"]: variable["value"] for variable in deployment["env"]}
-    (mount,) = deployment["volumeMounts"]
-    folders = [environment[name] for name in ("CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE")]
-    assert all(folder.startswith(f"{mount['mountPath']}/") for folder in folders)
-    assert deployment["volumes"][0]["name"] == mount["name"]
+def test_the_launcher_of_the_chart_takes_its_settings() -> None:
+    config = _values()["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
+    pod = UserDefinedDagsterK8sConfig.from_dict({"pod_spec_config": config["podSpecConfig"]})
+    (near,) = pod.pod_spec_config["affinity"]["pod_affinity"][
+        "required_during_scheduling_ignored_during_execution"
+    ]
+    (label,) = near["match_label_keys"]
+    assert [one["labels"][label] for one in _deployments()] == [
+        one["name"] for one in _deployments()
+    ]
+
+
+def test_no_warehouse_of_the_chart_has_anything_of_anothers() -> None:
+    deployments = _deployments()
+    assert len(deployments) > 1
+    for one in deployments:
+        variables = _variables(one)
+        assert read_warehouse_name(variables) == one["name"]
+        assert one["includeConfigInLaunchedRuns"]["enabled"]
+        (mount,), (volume,) = one["volumeMounts"], one["volumes"]
+        assert volume["name"] == mount["name"]
+        folders = [variables[name] for name in ("CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE")]
+        assert all(folder.startswith(f"{mount['mountPath']}/") for folder in folders)
+    own = [
+        (
+            one["volumes"][0]["persistentVolumeClaim"]["claimName"],
+            one["envSecrets"][0]["name"],
+            _variables(one)["CCGI_CATALOG"],
+            read_server(_variables(one)).user,
+            _variables(one)["CCGI_TABLES"],
+        )
+        for one in deployments
+    ]
+    assert all(len(set(kind)) == len(deployments) for kind in zip(*own, strict=True))
+
+
+# --- systemd --------------------------------------------------------------------------------------
+
+
+def test_the_nights_of_systemd_are_told_folders_that_they_may_write_and_no_secret() -> None:
+    folder = PROJECT / "deploy" / "systemd"
+    variables = dict(
+        line.split("=", 1)
+        for line in (folder / "alameda.env").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    unit = (folder / "ccgi-night@.service").read_text()
+    (writable,) = re.findall(r"(?m)^ReadWritePaths=(.*)$", unit)
+    for name in ("CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE"):
+        assert variables[name].startswith(f"{writable.replace('%i', 'alameda')}/")
+    assert read_server(variables).database == "ccgi_alameda"
+    assert not [name for name in variables if re.search("PASSWORD|SECRET", name)]
+    given = re.findall(r"(CCGI_\w+_FILE)=%d/(\w+)", unit)
+    assert {file for _, file in given} == set(re.findall(r"(?m)^LoadCredential=(\w+):", unit))
+    assert (folder / "ccgi-night@.timer").exists()
