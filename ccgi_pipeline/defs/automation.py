@@ -54,7 +54,7 @@ have been stopped after its loads. The tables stay as they are, and so do the ch
 @dg.schedule(
     job=night_job,
     cron_schedule="0 2 * * *",
-    execution_timezone="America/Los_Angeles",
+    execution_timezone=CALIFORNIA.key,
     description="Every night at two o'clock in California, with the reports of the day before. "
     "Nights that were missed since the last one that succeeded are made up first, in their order.",
 )

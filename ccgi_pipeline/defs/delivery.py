@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.defs.checks import build_check
 from ccgi_pipeline.defs.code_location import RUN_TAGS, asset_key, asset_keys
 from ccgi_pipeline.defs.receipts import CHILD_MATCH
@@ -104,7 +105,7 @@ delivery_job = dg.define_asset_job(
 @dg.schedule(
     job=delivery_job,
     cron_schedule="*/15 * * * *",
-    execution_timezone="America/Los_Angeles",
+    execution_timezone=CALIFORNIA.key,
     description="Every quarter of an hour, if files wait to be sent.",
     required_resource_keys={"folders"},
 )

@@ -54,7 +54,7 @@ def create_report_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.D
         )
     connection.execute(
         "CREATE OR REPLACE TEMP MACRO california_day(moment) AS "
-        "strftime(timezone('America/Los_Angeles', timezone('UTC', moment)), '%Y-%m-%d')"
+        f"strftime(timezone('{CALIFORNIA.key}', timezone('UTC', moment)), '%Y-%m-%d')"
     )
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW {ELIGIBILITY} AS SELECT * FROM lake.{ELIGIBILITY}"

@@ -39,7 +39,7 @@ class OpenSsh:
 
 @contextmanager
 def openssh(*settings: str) -> Iterator[OpenSsh]:
-    """A server set up as docs/operating.md has it, until the end of the block.
+    """A server set up as docs/sftp.md describes, until the end of the block.
 
     As root it locks its clients into a folder. sshd refuses that below one where everybody may
     write, such as /tmp.
