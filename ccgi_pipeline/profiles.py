@@ -339,7 +339,7 @@ class OneRosterProfile(SettingsTable):
 
 
 class GuardProfile(SettingsTable):
-    """How many known records a full set may end before an operator is asked."""
+    """How many records a drop may end or add before an operator is asked."""
 
     share: float = Field(default=0.10, ge=0, le=1)
     """Share of the active records of a file, and of a school: 0 always asks, 1 never."""
@@ -347,6 +347,11 @@ class GuardProfile(SettingsTable):
     """Fewer records of a file do not count. (Of OneRoster's small files half is too much.)"""
     school_at_least: int = 20
     """Fewer records of a school do not count."""
+    growth: float = Field(default=0.25, ge=0)
+    """New students (or users) that a drop may add, as a share of the active ones. A first roster
+    may have any number. 0 always asks; a new school year may need more."""
+    growth_at_least: int = 50
+    """Fewer new students do not count."""
     approval_days: int = 7
     """Days for which an approval is valid."""
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def hold() -> None:
     """Shows and answers drops that wait for an operator.
 
-    A drop is held if it would end far more records than usual.
+    A drop is held if it would end or add far more records than usual.
     """
 
 
@@ -42,15 +42,15 @@ def list_(warehouse: Path) -> None:
         click.echo("No drop is held.")
         return
     print_table(
-        ("drop", "district", "family", "night", "would end", "state"),
+        ("drop", "district", "family", "night", "would end", "would add", "state"),
         [
             (
                 held.drop,
                 held.sender,
                 held.family,
                 f"{held.night:%Y-%m-%d}",
-                sum(loss.would_end for loss in held.losses if loss.school is None)
-                or sum(loss.would_end for loss in held.losses),
+                held.would_end,
+                held.would_add,
                 held.state,
             )
             for held in found
@@ -62,7 +62,7 @@ def list_(warehouse: Path) -> None:
 @click.argument("drop")
 @warehouse_option()
 def show(drop: str, warehouse: Path) -> None:
-    """Shows what a held drop would end, and the likely cause."""
+    """Shows what a held drop would end or add, and the likely cause."""
     from ccgi_pipeline.warehouse.load import approvals
     from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 
@@ -86,10 +86,10 @@ def _print_hold(held: Hold) -> None:
     click.echo(f"{held.drop}: {held.family} of {held.sender}, night of {held.night:%Y-%m-%d}")
     click.echo(f"{held.state}{f' ({held.reason})' if held.reason else ''}")
     print_table(
-        ("feed", "school", "would end", "of active", "likely cause"),
+        ("feed", "school", "would end", "would add", "active", "likely cause"),
         [
-            (loss.feed, loss.school or "all", loss.would_end, loss.active, loss.cause)
-            for loss in held.losses
+            (t.feed, t.school or "all", t.would_end, t.would_add, t.active, t.cause)
+            for t in held.losses
         ],
     )
 

@@ -68,7 +68,8 @@ class FeedSpec:
     says of the header's letters; ``edition_marks``: columns by which a header shows the version of
     its file. ``gone``: a column, and the value by which a line says that its record is no more;
     such files may hold changes only. ``guarded``: a full set that would end too many records waits
-    for an operator. ``school``: the column that names the record's school.
+    for an operator. ``growth_guarded``: so does a drop that would add too many. ``school``: the
+    column that names the record's school.
 
     ``noun``: what a receipt calls a record. ``name_in_profile``: under which name a district's
     profile may give the file another one. ``manifest``: the file names the files of its drop.
@@ -108,6 +109,7 @@ class FeedSpec:
     edition_marks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     gone: tuple[str, str] | None = None
     guarded: bool = False
+    growth_guarded: bool = False
     school: str | None = None
     noun: str = "record"
     name_in_profile: str | None = None

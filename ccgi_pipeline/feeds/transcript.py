@@ -384,6 +384,7 @@ STUDENT = FeedSpec(
     keys=("StateID",),
     lifecycle=Lifecycle.SNAPSHOT,
     guarded=True,
+    growth_guarded=True,
     school="PrimaryCDSCode",
     required=True,
     repeated_key=Severity.ERROR,

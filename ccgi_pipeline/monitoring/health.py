@@ -384,12 +384,10 @@ def _judge_servers(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]
 def _judge_held_drops(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
     del settings
     for held in facts.held or ():
-        whole = [loss.would_end for loss in held.losses if loss.school is None]
-        would_end = sum(whole or [loss.would_end for loss in held.losses])
-        words = (
-            f"{held.family} of {held.sender}, held since the night of {held.night:%Y-%m-%d}: "
-            f"{would_end:,} records would end"
-        )
+        done = {"end": held.would_end, "be added": held.would_add}
+        what = ", ".join(f"{count:,} records would {verb}" for verb, count in done.items() if count)
+        since = f"held since the night of {held.night:%Y-%m-%d}"
+        words = f"{held.family} of {held.sender}, {since}: {what}"
         yield Alert(AlertKind.DROPS_HELD, held.drop, words, AlertKind.DROPS_HELD.value)
 
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.oneroster import CLASSES, COURSES, ENROLLMENTS, ORGS, USERS
+from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.warehouse.load import approvals
 from ccgi_pipeline.warehouse.load.approvals import Hold
@@ -25,6 +26,7 @@ from ccgi_pipeline.warehouse.load.roster_guard import (
     EMPTY,
     HALF,
     LOST_ZEROS,
+    MANY_NEW,
     NEW_IDS,
 )
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
@@ -273,6 +275,67 @@ def test_half_a_roster_is_held_and_the_last_good_one_stands(tmp_path: Path):
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         count = connection.execute("SELECT count(*) FROM transcript_student WHERE _active")
         assert count.fetchone()[0] == 40
+
+
+def _roster(folders: PipelinePaths, count: int, on: date, first: int = 9_000_000_001) -> None:
+    """One night over a roster of ``count`` students."""
+    sent = students(numbered(first, count), PALM_SPRINGS_HIGH)
+    put_roster(folders.inbox, PALM_SPRINGS, sent, f"{on:%Y%m%d}")
+    load_and_answer(folders, on)
+
+
+def test_a_roster_that_grows_too_fast_is_held_until_it_is_approved(tmp_path: Path):
+    folders = folders_in(tmp_path)
+    tuesday, wednesday = MONDAY + timedelta(days=1), MONDAY + timedelta(days=2)
+    _roster(folders, 150, MONDAY)  # a first roster may have any size
+    _roster(folders, 205, tuesday)
+    (hold,) = held(folders)
+    (loss,) = hold.losses
+    assert (loss.would_end, loss.would_add, loss.active, loss.cause) == (0, 55, 150, MANY_NEW)
+    (receipt,) = Outbox(folders.outbox).receipts("PalmSpringsUnified", tuesday)
+    assert receipt["verdict"] == "held"
+    told = [finding for file in receipt["files"] for finding in file["findings"]]
+    assert any("55 new records of student would be added to 150" in f["message"] for f in told)
+    assert "55" in _hold(folders, "list")
+    _answered(folders, "approve", wednesday)
+    load_and_answer(folders, wednesday)
+    assert held(folders) == []
+    with open_warehouse(folders.warehouse, read_only=True) as connection:
+        count = connection.execute("SELECT count(*) FROM transcript_student WHERE _active")
+        assert count.fetchone()[0] == 205
+
+
+@pytest.mark.parametrize(
+    ("known", "sent", "settings"),
+    [(10, 59, ""), (400, 480, ""), (150, 205, "[defaults.guard]\ngrowth = 0.5\n")],
+    ids=["few", "a small share", "a setting"],
+)
+def test_a_roster_may_grow_as_a_district_does(tmp_path: Path, known: int, sent: int, settings: str):
+    folders = folders_in(tmp_path)
+    folders.warehouse.mkdir(exist_ok=True)
+    (folders.warehouse / "profiles.toml").write_text(settings)
+    _roster(folders, known, MONDAY)
+    _roster(folders, sent, MONDAY + timedelta(days=1))
+    assert held(folders) == []
+
+
+def test_corrections_add_no_crowd_of_students(tmp_path: Path):
+    folders = folders_in(tmp_path)
+    _roster(folders, 60, MONDAY)
+    put(
+        folders.inbox,
+        f"{PALM_SPRINGS}/transcript/corrections/StudentTemplate.csv",
+        as_bytes(STUDENT, students(numbered(9_100_000_001, 60), PALM_SPRINGS_HIGH)),
+    )
+    load_and_answer(folders, MONDAY + timedelta(days=1))
+    (hold,) = held(folders)
+    assert hold.would_add == 60
+
+
+def test_users_are_guarded_against_growth_too(folders: PipelinePaths):
+    night(folders, a_set(numbers=range(STUDENTS + 50)), MONDAY + timedelta(days=1))
+    (hold,) = held(folders)
+    assert [(t.feed, t.would_add, t.active) for t in hold.losses] == [("oneroster_users", 50, 60)]
 
 
 # --- what operators answer ------------------------------------------------------------------------

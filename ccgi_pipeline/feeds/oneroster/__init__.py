@@ -43,6 +43,7 @@ def _feed(  # noqa: PLR0913 - what makes one file differ from the next
     school: str | None = None,
     source: str = files.SPECIFICATION,
     checks: tuple[str, ...] = (),
+    growth_guarded: bool = False,
 ) -> FeedSpec:
     return FeedSpec(
         name=f"{NAME}_{name}",
@@ -61,6 +62,7 @@ def _feed(  # noqa: PLR0913 - what makes one file differ from the next
         edition_marks=marks or {},
         gone=("status", GONE),
         guarded=True,
+        growth_guarded=growth_guarded,
         school=school,
         rules=(
             rules.guid_rule(prefix),
@@ -151,6 +153,7 @@ USERS = _feed(
     foreign_marks=("activeDirectoryMatchId",),
     checks=("students_are_those_of_the_transcripts",),
     school="orgSourcedIds",
+    growth_guarded=True,
 )
 ROLES = _feed(
     "roles",

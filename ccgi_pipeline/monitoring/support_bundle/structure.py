@@ -120,6 +120,7 @@ _COUNTED: Mapping[str, str] = {
     "findings": "SELECT rule, severity, count(*) AS findings, "
     "count(DISTINCT drop_id) AS drops FROM lake.findings GROUP BY ALL ORDER BY 3 DESC, 1, 2",
     "holds": "SELECT feed, count(DISTINCT drop_id) AS drops, sum(would_end)::BIGINT AS would_end, "
+    "sum(would_add)::BIGINT AS would_add, "
     "sum(active)::BIGINT AS active FROM lake.held_for GROUP BY ALL ORDER BY ALL",
     "answers to holds": "SELECT answer, count(*) AS drops FROM lake.hold_answers "
     "GROUP BY ALL ORDER BY ALL",

@@ -44,18 +44,19 @@ class HoldError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Active records of a feed (of one school, if given) that a held drop would end."""
+    """Active records of a feed (of one school, if given) that a held drop would end, or add to."""
 
     feed: str
     school: str | None
     would_end: int
+    would_add: int
     active: int
     cause: str
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A held drop: what it would end, and the operator's decision, if there is one."""
+    """A held drop: what it would end and add, and the operator's decision, if there is one."""
 
     drop: str
     sender: str
@@ -67,6 +68,17 @@ class Hold:
     by: str | None
     reason: str | None
     expires: date | None
+
+    @property
+    def would_end(self) -> int:
+        """How many records it would end, of all feeds."""
+        whole = [loss.would_end for loss in self.losses if loss.school is None and loss.would_end]
+        return sum(whole or [loss.would_end for loss in self.losses])
+
+    @property
+    def would_add(self) -> int:
+        """How many new records it would add, of all feeds."""
+        return sum(loss.would_add for loss in self.losses)
 
     @property
     def state(self) -> str:
@@ -93,7 +105,8 @@ def read_holds(connection: duckdb.DuckDBPyConnection, drop: str | None = None) -
     ).fetchall()
     losses: dict[str, list[Loss]] = {}
     for drop_id, *loss in connection.execute(
-        "SELECT drop_id, feed, school, would_end, active, cause FROM held_for ORDER BY ALL"
+        "SELECT drop_id, feed, school, would_end, coalesce(would_add, 0), active, cause "
+        "FROM held_for ORDER BY ALL"
     ).fetchall():
         losses.setdefault(drop_id, []).append(Loss(*loss))
     return [
@@ -160,7 +173,7 @@ def read_approvals(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
 def record_losses(
     connection: duckdb.DuckDBPyConnection, drops: Sequence[str], losses: pl.DataFrame
 ) -> None:
-    """Records what held drops would end, in place of earlier records; part of a load."""
+    """Records what held drops would end and add, in place of earlier records; part of a load."""
     connection.execute(
         "DELETE FROM held_for WHERE list_contains($drops, drop_id)", {"drops": list(drops)}
     )

@@ -253,8 +253,12 @@ def _without_files(before: _DropState, numbers: pl.DataFrame, left_out: pl.Serie
 
 def _describe_losses(losses: pl.DataFrame) -> str:
     return "; ".join(
-        f"{would_end:,} of {active:,} active records of {feed} would end"
-        for feed, would_end, active in losses.select("feed", "would_end", "active").iter_rows()
+        f"{would_add:,} records would be added to {active:,} active ones of {feed}"
+        if would_add
+        else f"{would_end:,} of {active:,} active records of {feed} would end"
+        for feed, would_end, would_add, active in losses.select(
+            "feed", "would_end", "would_add", "active"
+        ).iter_rows()
     )
 
 

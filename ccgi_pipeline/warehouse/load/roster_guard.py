@@ -1,7 +1,8 @@
-"""The roster guard: a drop that would end too many records is held until an operator decides.
+"""The roster guard: a drop that changes a roster too much is held until an operator decides.
 
-Belongs here: how many records a full set would end, whether that is too much, and the likely cause.
-A held drop is not loaded at all. Does not belong here: operators' decisions (approvals).
+Belongs here: how many records a full set would end and a drop would add, whether that is too much,
+and the likely cause. A held drop is not loaded at all. Does not belong here: operators' decisions
+(approvals).
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ LOSSES_SCHEMA = {
     "feed": pl.String,
     "school": pl.String,
     "would_end": pl.Int64,
+    "would_add": pl.Int64,
     "active": pl.Int64,
     "cause": pl.String,
 }
-"""What a held drop would end: how many of a feed's ``active`` records, of one ``school`` or all."""
+"""What a held drop would do: how many of a feed's ``active`` records it would end, of one
+``school`` or all, or how many new ones it would add to them."""
 
 APPROVED, ADDS_ONLY, DISCARDED = "approved", "adds_only", "discarded"
 """The decisions about a held drop: load it as it is; load it and end no record; never load it."""
@@ -38,6 +41,7 @@ ANOTHER_DISTRICT = "the ids are another district's: perhaps its file"
 LOST_ZEROS = "the ids have lost their leading zeros"
 HALF = "the file ends early: perhaps half a file"
 NEW_IDS = "most ids are new: another school year, or newly made ids"
+MANY_NEW = "far more new ids than a district gains: perhaps students of others, or newly made ids"
 _MOSTLY = 0.5
 _ALMOST_ALL = 0.9
 
@@ -66,7 +70,7 @@ def guard_rosters(
     *,
     before: int | None = None,
 ) -> GuardResult:
-    """Holds the drops that would end too many records, unless an operator has approved them.
+    """Holds the drops that would end or add too many records, unless an operator approved them.
 
     ``approvals``: ``APPROVED`` or ``ADDS_ONLY`` by drop. ``before``: the snapshot at which other
     districts' ids are looked up, if not the newest; then the order of loading within a night makes
@@ -77,7 +81,8 @@ def guard_rosters(
         loss
         for feed in feeds_of(family)
         if feed.guarded
-        for loss in _find_losses(connection, feed, verification, profiles, before)
+        for find in (_find_losses, *((_find_gains,) if feed.growth_guarded else ()))
+        for loss in find(connection, feed, verification, profiles, before)
         if loss.drop not in approvals
     ]
     return _leave_out_held(verification, losses)
@@ -94,7 +99,10 @@ def _end_nothing_in_adding_drops(
 
 @dataclass(frozen=True, slots=True)
 class _DropLoss:
-    """The records of one feed (of one school, if given) that one file would end: too many."""
+    """The records of one feed (of one school, if given) that one file would end: too many.
+
+    Or the records that it would add.
+    """
 
     drop: str
     file: int
@@ -103,11 +111,15 @@ class _DropLoss:
     would_end: int
     active: int
     cause: str
+    would_add: int = 0
 
     @property
     def words(self) -> str:
         """The words for a receipt: counts and a cause; the only value is a school's code."""
         name = self.feed.name.removeprefix(f"{self.feed.family}_")
+        if self.would_add:
+            new = f"{self.would_add:,} new records of {name} would be added to {self.active:,}"
+            return f"{new} active ones; {self.cause}"
         where = f" of school {self.school}" if self.school else ""
         counts = f"{self.would_end:,} of {self.active:,} active records of {name}{where} would end"
         return f"{counts}; {self.cause}"
@@ -157,12 +169,73 @@ def _find_losses(
         ]
         senders = dict(files.filter(pl.col("lines") > 0).select("drop", SENDER).iter_rows())
         at_risk = {senders[loss.drop] for loss in losses if loss.drop in senders}
-        causes = _find_causes(connection, feed, sorted(at_risk), before) if at_risk else {}
+        ids = _count_ids(connection, feed, sorted(at_risk), before) if at_risk else {}
+        causes = {sender: _likely_cause(*of_sender) for sender, of_sender in ids.items()}
         for loss in losses:
             yield replace(loss, cause=causes.get(senders.get(loss.drop, ""), EMPTY))
     finally:
         connection.unregister("full_sets")
         connection.unregister("present")
+
+
+def _find_gains(
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    verification: Verification,
+    profiles: Profiles,
+    before: int | None,
+) -> Iterator[_DropLoss]:
+    """Yields what drops would add, where that is too much; a first roster never is.
+
+    Records that the sender once had may come back: only those that it never had are new. Changes
+    and corrections can add as much as a full set.
+    """
+    files = verification.files.filter((pl.col("feed") == feed.name) & (pl.col("accepted") > 0))
+    accepted = verification.accepted.get(feed.name)
+    if files.is_empty() or accepted is None:
+        return
+    keys = [quote_identifier(name) for name in feed.keys]
+    sent = accepted.filter(pl.col(FILE).is_in(files[FILE].implode())).select(SENDER, *feed.keys)
+    connection.register("present", sent.unique().to_arrow())
+    try:
+        counted = connection.execute(
+            f"""
+            WITH known AS (
+                SELECT _sender, count(*) FILTER (_active) AS active FROM {feed.name}
+                SEMI JOIN present USING (_sender) GROUP BY _sender
+            ),
+            fresh AS (
+                SELECT _sender, count(*) AS would_add
+                FROM present ANTI JOIN {feed.name} USING (_sender, {", ".join(keys)})
+                GROUP BY _sender
+            )
+            SELECT _sender, would_add, active FROM fresh JOIN known USING (_sender)
+            """
+        ).fetchall()
+        gains = {
+            sender: (would_add, active)
+            for sender, would_add, active in counted
+            if _is_excessive_gain(would_add, active, profiles.of(sender).guard)
+        }
+        ids = _count_ids(connection, feed, sorted(gains), before) if gains else {}
+        first = files.sort(FILE).unique(SENDER, keep="first", maintain_order=True)
+        for file in first.filter(pl.col(SENDER).is_in(sorted(gains))).iter_rows(named=True):
+            would_add, active = gains[file[SENDER]]
+            cause = _likely_cause_of_gain(*ids[file[SENDER]])
+            yield _DropLoss(file["drop"], file[FILE], feed, None, 0, active, cause, would_add)
+    finally:
+        connection.unregister("present")
+
+
+def _is_excessive_gain(would_add: int, active: int, settings: GuardProfile) -> bool:
+    return would_add > settings.growth * active and would_add >= settings.growth_at_least
+
+
+def _likely_cause_of_gain(_sent: int, fresh: int, missing: int, others: int, shortened: int) -> str:
+    """Returns the likely cause of so many new ids, by the counts of ``_likely_cause``."""
+    if others > _MOSTLY * fresh:
+        return ANOTHER_DISTRICT
+    return LOST_ZEROS if missing and shortened > _MOSTLY * fresh else MANY_NEW
 
 
 def _count_unread(files: pl.DataFrame) -> int:
@@ -200,13 +273,13 @@ def _excessive_losses(
             yield school, gone, known
 
 
-def _find_causes(
+def _count_ids(
     connection: duckdb.DuckDBPyConnection,
     feed: FeedSpec,
     senders: list[str],
     before: int | None,
-) -> dict[str, str]:
-    """Returns by sender the likely cause of missing so many records, judged by the ids."""
+) -> dict[str, tuple[int, ...]]:
+    """Returns by sender the counts of ids from which ``_likely_cause`` tells the cause."""
     key = quote_identifier(feed.keys[-1])
     then = "" if before is None else f"AT (VERSION => {before})"
     rows = connection.execute(
@@ -235,7 +308,7 @@ def _find_causes(
         """,
         {"senders": senders},
     ).fetchall()
-    return {sender: _likely_cause(*counts) for sender, *counts in rows}
+    return {sender: tuple(counts) for sender, *counts in rows}
 
 
 _COUNTS = ", ".join(
@@ -273,7 +346,9 @@ def _leave_out_held(verification: Verification, losses: list[_DropLoss]) -> Guar
         schema={FILE: pl.UInt32, **FINDINGS_SCHEMA},
         orient="row",
     )
-    rows = [(t.drop, t.feed.name, t.school, t.would_end, t.active, t.cause) for t in losses]
+    rows = [
+        (t.drop, t.feed.name, t.school, t.would_end, t.would_add, t.active, t.cause) for t in losses
+    ]
     return GuardResult(
         replace(
             verification,

@@ -89,7 +89,7 @@ PIPELINE_TABLES: Mapping[str, Mapping[str, str]] = {
     "receipts": {"drop_id": "VARCHAR", "night": "DATE"},
     "held_for": {
         **dict.fromkeys(("drop_id", "feed", "school"), "VARCHAR"),
-        **dict.fromkeys(("would_end", "active"), "BIGINT"),
+        **dict.fromkeys(("would_end", "would_add", "active"), "BIGINT"),
         "cause": "VARCHAR",
     },
     "hold_answers": {
@@ -132,7 +132,8 @@ PIPELINE_TABLES: Mapping[str, Mapping[str, str]] = {
 - ``child_links``, ``unmatched``: the students of each sender's newest Foster Focus drop, with the
   child they are linked to, or the reason why there is none.
 - ``foster_lookups``: the meaning of a district's own codes.
-- ``held_for``: the records that a held drop would end. ``hold_answers``: operators' decisions.
+- ``held_for``: the records that a held drop would end or add. ``hold_answers``: operators'
+  decisions.
 - ``replays``: replayed drops, with lines by feed and fate before and after; ``last_drop`` is the
   highest position at that time.
 - ``school_codes``: the schools of OneRoster sets with their CDS codes.
