@@ -94,7 +94,9 @@ SmallCells = Literal["none", "california_10", "cde_11"]
 ModeOfFiles = Literal["by_file", "bulk", "delta"]
 DateForm = Literal["YYYY-MM-DD", "MM/DD/YYYY"]
 SeverityName = Literal["error", "warning", "info"]
-NoticeKind = Literal["run_failed", "drops_held", "server_refuses", "deliveries_stuck", "heartbeat"]
+NoticeKind = Literal[
+    "run_failed", "drops_held", "ssid_claims", "server_refuses", "deliveries_stuck", "heartbeat",
+]  # fmt: skip
 NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 """The kinds of notices that the pipeline sends to the operator."""
 HeartbeatFinding = Literal[

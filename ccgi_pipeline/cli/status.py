@@ -29,16 +29,18 @@ from ccgi_pipeline.cli.common import (
 def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool) -> None:
     """Shows each district's newest drops and deliveries.
 
-    Servers that refused the last scan are listed below. Exit status 1: a server refuses, a newest
-    drop was refused or is held, or a file waits to be sent.
+    Servers that refused the last scan are listed below, and SSIDs that are claimed. Exit status 1:
+    a server refuses, a newest drop was refused or is held, a file waits to be sent, or a claim
+    waits for an answer.
     """
     from ccgi_pipeline.intake.inbox_state import read_refusing_servers
-    from ccgi_pipeline.monitoring.district_status import read_statuses
+    from ccgi_pipeline.monitoring.district_status import count_claims, read_statuses
 
     found = read_statuses(warehouse, on or today(), district)
+    claimed = count_claims(warehouse, district)
     refusing = {} if district else read_refusing_servers(warehouse)
     shown = [standing for standing in found if standing.needs_attention or not bad]
-    if not shown and not (bad and refusing):
+    if not shown and not (bad and (refusing or claimed)):
         click.echo("Nothing to look at." if bad else "Nobody has sent anything yet.")
     elif shown:
         # Without a server nothing is delivered, and there is nothing to say of it.
@@ -67,5 +69,7 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
         )
     for server, reason in refusing.items():
         click.echo(f"{server}: {reason}")
-    if refusing or any(standing.needs_attention for standing in found):
+    for sender, count in claimed.items():
+        click.echo(f"{sender}: {count:,} SSIDs are known as other students: see `ccgi claims list`")
+    if refusing or claimed or any(standing.needs_attention for standing in found):
         sys.exit(FAILURE)

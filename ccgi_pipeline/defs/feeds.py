@@ -22,6 +22,7 @@ from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.nightly.load import load_family
 from ccgi_pipeline.nightly.verify import verify_family
 from ccgi_pipeline.profiles import read_profiles
+from ccgi_pipeline.warehouse.load import claims
 from ccgi_pipeline.warehouse.queries import health as health_queries
 from ccgi_pipeline.warehouse.queries import rosters
 
@@ -85,6 +86,7 @@ def _table_column(column: Column) -> dg.TableColumn:
 TABLE_IS_SOUND = "table_is_sound"
 RULES_ARE_MET = "newest_files_meet_the_rules"
 ROSTERS_STAND = "no_district_lost_its_roster"
+SSIDS_ARE_OWN = "every_ssid_is_one_students"
 ROSTERS_AGREE = "students_are_those_of_the_transcripts"
 
 
@@ -203,6 +205,19 @@ def _record_load(
         yield result(check_name=name, **TABLE_CHECKS[name].evaluate(connection, feed))
 
 
+def _judge_claims(connection: duckdb.DuckDBPyConnection, _: FeedSpec) -> dict[str, Any]:
+    """Counts the SSIDs that wait for an operator, by district."""
+    counts = claims.count_waiting_claims(claims.read_claims(connection))
+    rows = pl.DataFrame(
+        list(counts.items()), schema={"district": pl.String, "SSIDs": pl.Int64}, orient="row"
+    )
+    return {
+        "passed": not counts,
+        "severity": dg.AssetCheckSeverity.WARN,
+        "metadata": {"waiting": build_count_table(rows)} if counts else {},
+    }
+
+
 _SCHOOLS_SHOWN = 100
 
 
@@ -247,6 +262,11 @@ TABLE_CHECKS: Mapping[str, TableCheck] = {
         "The students of each school in OneRoster are those of its district's transcript roster. "
         "Yellow: more than a tenth of some school's are in one only.",
         _judge_rosters_agree,
+    ),
+    SSIDS_ARE_OWN: TableCheck(
+        "No SSID is on the rosters of two districts under different identities, unless it is "
+        "decided whose it is. Yellow: `ccgi claims list` shows what waits.",
+        _judge_claims,
     ),
     ROSTERS_STAND: TableCheck(
         "Every district that ever had an accepted package has active students.",

@@ -29,15 +29,15 @@ FAMILIES: Mapping[str, FamilySpec] = {
     for family in (
         cde_directory.FAMILY,
         foster_focus_cps.FAMILY,
+        calpads_identity.FAMILY,
         transcript.FAMILY,
         platform.FAMILY,
         foster_focus.FAMILY,
         oneroster.FAMILY,
         cccapply.FAMILY,
-        calpads_identity.FAMILY,
     )
 }
-"""In the order in which they are judged: the directory first, since other families look into it."""
+"""In the order in which they are judged: what others look into comes first."""
 FEEDS: tuple[FeedSpec, ...] = tuple(feed for family in FAMILIES.values() for feed in family.feeds)
 FEEDS_BY_NAME: Mapping[str, FeedSpec] = {feed.name: feed for feed in FEEDS}
 

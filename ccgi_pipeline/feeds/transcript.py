@@ -378,7 +378,7 @@ STUDENT = FeedSpec(
     prefix="TR-STU",
     noun="student",
     ssid="StateID",
-    checks=("no_district_lost_its_roster",),
+    checks=("no_district_lost_its_roster", "every_ssid_is_one_students"),
     model=StudentTemplate,
     stems=("StudentTemplate", "Student Template", "Student"),
     keys=("StateID",),
@@ -638,6 +638,28 @@ MANIFEST = FeedSpec(
     ),
 )
 
+CLAIMED = Rule(
+    id="TR-STU-CLAIMED",
+    severity=Severity.WARNING,
+    text="CCGI knows this SSID under another name or birth date. The line is kept, but the student "
+    "is in no report until it is clear whose number it is.",
+    fix="Compare SSID, name and birth date with CALPADS, and correct what is wrong. If all is "
+    "right, let CCGI know.",
+    source=PROJECT_SOURCE,
+    column="StateID",
+)
+CONTESTED = Rule(
+    id="TR-STU-CONTESTED",
+    severity=Severity.WARNING,
+    text="Another district lists this SSID under another name or birth date. Your reports keep the "
+    "student.",
+    fix="Compare SSID, name and birth date with CALPADS. If they are wrong, correct them; "
+    "otherwise nothing needs to be done.",
+    source=PROJECT_SOURCE,
+    column="StateID",
+)
+"""Both are found when rosters are loaded: only the warehouse knows all districts' rosters."""
+
 FEEDS = (STUDENT, COURSE_GRADE, COURSE_CATALOG, TEST_GRADE, MANIFEST)
 
 FAMILY = FamilySpec(
@@ -648,4 +670,7 @@ FAMILY = FamilySpec(
         STUDENT.name: file_rules.PACKAGE_ROSTER,
     },
     feeds=FEEDS,
+    comes_after=("calpads_identity",),
+    rules=(CLAIMED, CONTESTED),
+    after_load=("ssid_claims",),
 )

@@ -17,6 +17,7 @@ import polars as pl
 from ccgi_pipeline.delivery import ledger as deliveries
 from ccgi_pipeline.districts import districts
 from ccgi_pipeline.verification.outcomes import Verdict
+from ccgi_pipeline.warehouse.load.claims import count_waiting_claims, read_claims
 from ccgi_pipeline.warehouse.queries import health as health_queries
 from ccgi_pipeline.warehouse.queries.directory import read_directory
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
@@ -52,6 +53,13 @@ def read_statuses(warehouse: Path, on: date, only: str | None = None) -> list[Di
     """Returns the status of every sender and family; with ``only``, of one sender."""
     with open_warehouse(warehouse, read_only=True) as connection:
         return query_statuses(connection, warehouse, on, only)
+
+
+def count_claims(warehouse: Path, only: str | None = None) -> dict[str, int]:
+    """Returns by district how many SSIDs of its roster wait for an operator."""
+    with open_warehouse(warehouse, read_only=True) as connection:
+        counts = count_waiting_claims(read_claims(connection))
+    return {cd: count for cd, count in counts.items() if only in {None, cd}}
 
 
 def query_statuses(

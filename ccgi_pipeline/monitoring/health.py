@@ -27,8 +27,10 @@ from ccgi_pipeline.monitoring.alerts.types import Alert, AlertKind
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import HeartbeatSettings, Profiles
 from ccgi_pipeline.warehouse.load import approvals
+from ccgi_pipeline.warehouse.load.claims import count_waiting_claims, read_claims
 from ccgi_pipeline.warehouse.storage.catalog_health import find_catalog_fault
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
+from ccgi_pipeline.warehouse.storage.schema import missing_table_statements
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -109,7 +111,8 @@ class Facts:
     """What the rules judge.
 
     ``last_scan``: the last scan of the inboxes. ``held``: drops that wait for an approval; None if
-    the warehouse could not be read. ``stuck``: for each server, how many files have waited too
+    the warehouse could not be read. ``claims``: by district, how many SSIDs of its roster wait for
+    an operator; None likewise. ``stuck``: for each server, how many files have waited too
     long, and since when. ``free``: GiB by folder. ``catalog_fault``: what is wrong with the
     catalog. ``unsent_since``: since when a notice waits. ``outside_at``, ``inside_at``: when the
     command, and the sensor ``heartbeat``, last ran. ``just_started``: this is the first tick of
@@ -121,6 +124,7 @@ class Facts:
     orchestrator: OrchestratorState = field(default_factory=OrchestratorState)
     last_scan: LastScan | None = None
     held: Sequence[approvals.Hold] | None = ()
+    claims: Mapping[str, int] | None = field(default_factory=dict)
     stuck: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
     free: Mapping[str, float] = field(default_factory=dict)
     catalog_fault: str | None = None
@@ -142,9 +146,10 @@ def collect_facts(
     warehouse, facts = folders.warehouse, FactReader()
     fault = facts.read("catalog_fault", lambda: find_catalog_fault(warehouse), None)
     held: Sequence[approvals.Hold] | None = None
+    claimed: Mapping[str, int] | None = None
     if fault is None:
         try:
-            held = _read_held_drops(folders)
+            held, claimed = _read_waiting(folders)
         except library_errors() as error:
             ours = to_pipeline_error(error, folders.write_folders)
             # A night that makes a new warehouse has it to itself for a moment.
@@ -163,6 +168,7 @@ def collect_facts(
         orchestrator=orchestrator,
         last_scan=last_scan,
         held=held,
+        claims=claimed,
         stuck=stuck,
         free=free,
         catalog_fault=fault,
@@ -202,13 +208,22 @@ def _read_watch(folders: PipelinePaths, channels: Sequence[str]) -> _Watch:
         )
 
 
-def _read_held_drops(folders: PipelinePaths) -> Sequence[approvals.Hold]:
+def _read_waiting(
+    folders: PipelinePaths,
+) -> tuple[Sequence[approvals.Hold] | None, Mapping[str, int] | None]:
+    """Returns the drops that wait for an operator, and the SSIDs that do, counted by district.
+
+    Nothing is known of a warehouse of an older version: the next night brings it up to date.
+    """
     if not warehouse_exists(folders.warehouse):
-        return ()
+        return (), {}
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        return [
+        if missing_table_statements(connection):
+            return None, None
+        held = [
             h for h in approvals.read_holds(connection) if h.decision is None and not h.obsolete
         ]
+        return held, count_waiting_claims(read_claims(connection))
 
 
 # --- the rules ------------------------------------------------------------------------------------
@@ -226,7 +241,7 @@ def judge_facts(facts: Facts, settings: HeartbeatSettings) -> tuple[list[Alert],
     are judged all the same.
     """
     found: list[Alert] = []
-    unchecked = {AlertKind.DROPS_HELD} if facts.held is None else set()
+    unchecked = {AlertKind.DROPS_HELD, AlertKind.SSID_CLAIMS} if facts.held is None else set()
     failed = dict(facts.unread)
     for rule in _RULES:
         if not facts.unread.keys().isdisjoint(rule.needs):
@@ -391,6 +406,13 @@ def _judge_held_drops(facts: Facts, settings: HeartbeatSettings) -> Iterator[Ale
         yield Alert(AlertKind.DROPS_HELD, held.drop, words, AlertKind.DROPS_HELD.value)
 
 
+def _judge_claims(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    del settings
+    for cd, count in (facts.claims or {}).items():
+        words = f"{count:,} SSIDs on the roster of {cd} are known as other students"
+        yield Alert(AlertKind.SSID_CLAIMS, cd, words, AlertKind.SSID_CLAIMS.value)
+
+
 def _judge_waiting_files(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
     del settings
     for server, (files, since) in facts.stuck.items():
@@ -421,6 +443,7 @@ _RULES = (
     _Rule(_judge_failed_runs, AlertKind.RUN_FAILED, frozenset({"failed"})),
     _Rule(_judge_servers, AlertKind.SERVER_REFUSES, frozenset({"refusing", "last_scan"})),
     _Rule(_judge_held_drops, AlertKind.DROPS_HELD),
+    _Rule(_judge_claims, AlertKind.SSID_CLAIMS),
     _Rule(_judge_waiting_files, AlertKind.DELIVERIES_STUCK, frozenset({"stuck"})),
 )
 

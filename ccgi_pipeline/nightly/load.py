@@ -16,6 +16,7 @@ from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import read_profiles
+from ccgi_pipeline.warehouse.load.claims import update_claims
 from ccgi_pipeline.warehouse.load.drop_records import find_loaded_drops
 from ccgi_pipeline.warehouse.load.ledger import LoadResult, load_drops
 from ccgi_pipeline.warehouse.load.school_codes import record_school_codes
@@ -46,16 +47,19 @@ def load_family(
         staging.clear_batch(folder)
         step.advance()
     for after in FAMILIES[family].after_load:
-        AFTER_LOAD[after](connection)
+        AFTER_LOAD[after](connection, on, before)
     return loaded
 
 
-def _prepare_rosters(connection: duckdb.DuckDBPyConnection) -> None:
+def _prepare_rosters(connection: duckdb.DuckDBPyConnection, _on: date, _before: int) -> None:
     rosters.create_views(connection)
     record_school_codes(connection, read_directory_with_nces_ids(connection))
 
 
-AFTER_LOAD: Mapping[str, Callable[[duckdb.DuckDBPyConnection], None]] = {
+AFTER_LOAD: Mapping[str, Callable[[duckdb.DuckDBPyConnection, date, int], None]] = {
     "oneroster_rosters": _prepare_rosters,
+    "ssid_claims": update_claims,
 }
-"""The steps after a load, by the names under which families declare them."""
+"""The steps after a load, by the names under which families declare them.
+
+Each gets the night, and the snapshot of the warehouse before the family was loaded."""

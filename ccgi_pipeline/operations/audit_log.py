@@ -37,6 +37,8 @@ class Act(StrEnum):
 
     APPROVED = "hold approved"
     DISCARDED = "hold discarded"
+    CLAIM_SHOWN = "claim shown"
+    CLAIM_DECIDED = "claim decided"
     REPLAYED = "lines replayed"
     REBUILT = "file rebuilt"
     EXPLAINED = "student explained"

@@ -36,6 +36,7 @@ from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline.verification.profile_overrides import apply_profile_overrides
 from ccgi_pipeline.verification.validation import named_key
+from ccgi_pipeline.warehouse.load.claims import update_claims
 from ccgi_pipeline.warehouse.load.ledger import LoadTerms, find_faulty_drops
 from ccgi_pipeline.warehouse.load.link_steps import link_step_of
 from ccgi_pipeline.warehouse.load.reload import ReloadResult, ReloadState, Signature, reload_drop
@@ -48,7 +49,11 @@ from ccgi_pipeline.warehouse.queries.quarantine import (
     find_later_drops,
     find_quarantined_drops,
 )
-from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
+from ccgi_pipeline.warehouse.storage.connection import (
+    open_warehouse,
+    read_snapshot_id,
+    warehouse_exists,
+)
 from ccgi_pipeline.warehouse.storage.preview_copy import make_preview_copy
 from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
@@ -80,7 +85,10 @@ def run_replay(
     _must_exist(warehouse)
     with exclusive_writer(warehouse), open_warehouse(warehouse) as connection:
         create_missing_tables(connection)
-        return list(_Replay(connection, warehouse, on, signature).run(selection))
+        before = read_snapshot_id(connection)
+        results = list(_Replay(connection, warehouse, on, signature).run(selection))
+        update_claims(connection, on, before)
+        return results
 
 
 def _must_exist(warehouse: Path) -> None:

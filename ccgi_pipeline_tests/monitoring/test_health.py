@@ -72,6 +72,7 @@ WRONG: dict[str, Facts] = {
     "run_failed": replace(SOUND, orchestrator=replace(ALIVE, failed=[UNFORESEEN_FAILURE])),
     "server_refuses": replace(SOUND, last_scan=LastScan(NOW, {"uploads": "uploads: no such user"})),
     "drops_held": replace(SOUND, held=[HELD]),
+    "ssid_claims": replace(SOUND, claims={"0161192": 3}),
     "deliveries_stuck": replace(SOUND, stuck={"reports": (12, NOW - 3 * HOUR)}),
 }
 
@@ -142,8 +143,14 @@ def test_a_held_drop_is_told_by_code_family_and_count() -> None:
     )
 
 
+def test_claims_are_told_by_code_and_count() -> None:
+    (found,) = find_alerts(WRONG["ssid_claims"], USUAL)
+    assert found.words == "3 SSIDs on the roster of 0161192 are known as other students"
+
+
 def test_a_warehouse_that_cannot_be_asked_leaves_held_drops_unknown() -> None:
-    assert judge_facts(WRONG["catalog_unreadable"], USUAL)[1] == {AlertKind.DROPS_HELD}
+    _, unchecked = judge_facts(WRONG["catalog_unreadable"], USUAL)
+    assert unchecked == {AlertKind.DROPS_HELD, AlertKind.SSID_CLAIMS}
 
 
 def test_what_one_rule_cannot_judge_does_not_hide_the_others() -> None:

@@ -22,6 +22,7 @@ class AlertKind(StrEnum):
 
     RUN_FAILED = "run_failed"
     DROPS_HELD = "drops_held"
+    SSID_CLAIMS = "ssid_claims"
     SERVER_REFUSES = "server_refuses"
     DELIVERIES_STUCK = "deliveries_stuck"
     HEARTBEAT = "heartbeat"
@@ -30,6 +31,7 @@ class AlertKind(StrEnum):
 TITLES = {
     AlertKind.RUN_FAILED: "a run failed",
     AlertKind.DROPS_HELD: "drops are held",
+    AlertKind.SSID_CLAIMS: "SSIDs are claimed",
     AlertKind.SERVER_REFUSES: "a server refuses",
     AlertKind.DELIVERIES_STUCK: "deliveries are stuck",
     AlertKind.HEARTBEAT: "the machinery",

@@ -1,6 +1,7 @@
 -- The students of every district's roster, as every report begins. One row a student and district.
--- Needs: the tables transcript_student and the view directory (CDSCode, County, District, School),
--- the view district_names (cd, County, District) and race_categories (code, name).
+-- A listing whose SSID is another's student (claims) is left out: nothing about it is in a report.
+-- Needs: the tables transcript_student and claims, the view directory (CDSCode, County, District,
+-- School), the view district_names (cd, County, District) and race_categories (code, name).
 SELECT
     student._sender AS cd,
     student.PrimaryCDSCode AS cds_code,
@@ -23,4 +24,6 @@ FROM transcript_student AS student
 JOIN district_names ON district_names.cd = student._sender
 LEFT JOIN directory ON directory.CDSCode = student.PrimaryCDSCode
 LEFT JOIN race_categories ON race_categories.code = student.RaceCode1
+ANTI JOIN (SELECT _sender, SSID FROM claims WHERE NOT sees) AS not_seen
+    ON not_seen._sender = student._sender AND not_seen.SSID = student.StateID
 WHERE student._active

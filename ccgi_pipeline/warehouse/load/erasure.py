@@ -91,12 +91,16 @@ def _sent_by_district(feed: FeedSpec) -> str:
 def build_conditions(selection: PurgeSelection) -> dict[str, str]:
     """Returns SQL for the rows that go, by table; ``mark_rows_to_purge`` must be active."""
     feeds = {feed.name: _feed_rows(feed, selection) for feed in FEEDS}
+    listings = ("shared_ssids", "claims", "claim_decisions")
     by_drop = "drop_id IN (FROM purged_drops)"
     by_drop_tables = dict.fromkeys(
         ("findings", "duplicates", "held_for", "hold_answers", "replays", "drop_files"), by_drop
     )
     if selection.before:
+        gone = f"""(_sender, "SSID") IN (
+            SELECT (_sender, "StateID") FROM {ROSTER} WHERE {feeds[ROSTER]})"""
         return {
+            **dict.fromkeys(listings, gone),  # first, because they look at rows that go
             **feeds,
             **by_drop_tables,
             "unmatched": by_drop,
@@ -111,6 +115,7 @@ def build_conditions(selection: PurgeSelection) -> dict[str, str]:
         **by_drop_tables,
         **dict.fromkeys(("drops", "files", "ledger", "receipts", "received_files"), by_drop),
         **dict.fromkeys(("child_links", "unmatched"), of_county),
+        **dict.fromkeys(listings, '_sender = $district OR "SSID" IN (FROM purged_students)'),
         **dict.fromkeys(
             ("foster_lookups", "school_codes", "eligibility", "evaluated"), "_sender = $district"
         ),

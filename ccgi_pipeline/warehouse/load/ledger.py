@@ -23,7 +23,7 @@ from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.outcomes import Verdict, Verification
 from ccgi_pipeline.verification.severities import usual
-from ccgi_pipeline.warehouse.load import approvals
+from ccgi_pipeline.warehouse.load import approvals, claims
 from ccgi_pipeline.warehouse.load.drop_records import (
     append_rows,
     delete_drops,
@@ -133,6 +133,7 @@ def load_files(
         fates.append(linked.fates)
         found.append(linked.findings)
         verification = linked.verification
+    found.append(claims.find_claim_findings(connection, verification))
     guarded = guard_rosters(
         connection, family, verification, profiles, terms.approvals, before=terms.before
     )

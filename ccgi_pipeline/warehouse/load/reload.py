@@ -17,6 +17,7 @@ import polars as pl
 
 from ccgi_pipeline.feeds.foster_focus.link_rules import CORRECTION
 from ccgi_pipeline.feeds.spec import FILE
+from ccgi_pipeline.feeds.transcript import CLAIMED, CONTESTED
 from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
 from ccgi_pipeline.verification.outcomes import Verification, judge_drop
 from ccgi_pipeline.warehouse.load.drop_records import append_rows
@@ -35,6 +36,9 @@ from ccgi_pipeline.warehouse.queries.quarantine import (
     QuarantinedDrop,
 )
 from ccgi_pipeline.warehouse.storage.schema import transaction
+
+_PASSING = [CORRECTION.id, CLAIMED.id, CONTESTED.id]
+"""Rules of findings that depend on what else is known when a line is loaded."""
 
 
 class ReloadState(StrEnum):
@@ -134,10 +138,10 @@ class _DropState:
         """What is equal before and after if a replay changes nothing.
 
         Whether an accepted line is new or known depends on when it is loaded, and so does the hint
-        that a new line may be a correction. Both are left out.
+        that a new line may be a correction, or that its SSID is claimed. All are left out.
         """
         kept_out = self.ledger.filter(pl.col("fate").is_in(KEPT_OUT_FATES))
-        lasting = self.findings.filter(pl.col("rule") != CORRECTION.id).select(PLACE_COLUMNS)
+        lasting = self.findings.filter(~pl.col("rule").is_in(_PASSING)).select(PLACE_COLUMNS)
         return (
             sorted(self.files.select("file_number", "feed").rows(), key=repr),
             sorted(kept_out.select("file_number", "fate", "lines").rows()),

@@ -20,6 +20,7 @@ PIPELINE_COLUMN_CLASSES: Mapping[str, Mapping[str, frozenset[ColumnClass]]] = {
     "unmatched": dict.fromkeys(("SystemID", "SISLocalID", "rule", "field"), _OF_FOSTER_YOUTH),
     "foster_lookups": dict.fromkeys(("code", "meaning"), _OF_FOSTER_YOUTH),
     "application_ssids": {"app_id": _NAMED, "SSID": _GUARDED, "fields": _GUARDED},
+    **{name: {"SSID": _GUARDED} for name in ("shared_ssids", "claims", "claim_decisions")},
     "eligibility": {"SSID": _GUARDED, "average": _GUARDED},
     "cccapply_applications_with_ssid": {
         **dict.fromkeys(("app_id", "ccc_id", "firstname", "lastname", "birthdate"), _NAMED),

@@ -118,6 +118,19 @@ PIPELINE_TABLES: Mapping[str, Mapping[str, str]] = {
         "answered_on": "DATE",
     },
     "eligibility": {name: _sql_of_dtype(dtype) for name, dtype in ELIGIBILITY_SCHEMA.items()},
+    "shared_ssids": {**dict.fromkeys(("_sender", "SSID"), "VARCHAR"), "place": "BIGINT"},
+    "claims": {
+        **dict.fromkeys(("claim", "SSID", "_sender"), "VARCHAR"),
+        "sees": "BOOLEAN",
+        "basis": "VARCHAR",
+        "since": "DATE",
+    },
+    "claim_decisions": {
+        **dict.fromkeys(("SSID", "_sender"), "VARCHAR"),
+        "sees": "BOOLEAN",
+        **dict.fromkeys(("decided_by", "reason"), "VARCHAR"),
+        "decided_on": "DATE",
+    },
     "evaluated": dict.fromkeys(("_sender", "state"), "VARCHAR"),
 }
 """The pipeline's own tables, that is, all that no feed declares.
@@ -139,6 +152,9 @@ PIPELINE_TABLES: Mapping[str, Mapping[str, str]] = {
 - ``school_codes``: the schools of OneRoster sets with their CDS codes.
 - ``application_ssids``: the SSID look-up's answer to each application (its SSID is restricted).
 - ``eligibility``: the newest result by student and system; years are in sixtieths.
+- ``shared_ssids``: SSIDs that several districts list, and in which order they began to.
+- ``claims``: listings of SSIDs whose identities differ; only those that see get reports about the
+  student. ``claim_decisions``: operators' decisions.
 - ``evaluated``: the state of records and rules that a district's results were computed from.
 """
 
