@@ -67,6 +67,7 @@ class KeyPurpose(StrEnum):
     DATABASES = "databases"
     ARCHIVE = "archive"
     STAGING = "staging"
+    IDENTITIES = "identities"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

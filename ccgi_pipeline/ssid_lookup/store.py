@@ -6,14 +6,16 @@ not belong here: the fields of a request (``contract``), and which clients may s
 The index is one read-only SQLite file without names or birth dates: a table without rowid whose key
 of 16 bytes is
 
-* 10 bytes of a SHA-256 of first name, last name and birth date. That two of 12.7 million people
-  share them by chance has a probability of 1 in 15 billion;
+* 10 bytes of an HMAC-SHA-256 of first name, last name and birth date. That two of 12.7 million
+  people share them by chance has a probability of 1 in 15 billion;
 * 6 bytes with the CDS code as a number. So the schools of one person are neighbours in the table,
   and the same index finds the same person at another school.
 
 A key with two SSIDs belongs to two students whom the required fields cannot tell apart.
 
-In an encrypted folder SQLCipher encrypts the index with the folder's key.
+The HMAC's key is 32 random bytes, made at the first load (``identities.key``): names and birth
+dates are few, so without a key whoever has the index could try them all. In an encrypted folder it
+is derived from the folder's key, with which SQLCipher also encrypts the index.
 
 Aliases are in the same table with digests of their own. They never match; they only tell the
 operator why a look-up found nobody.
@@ -23,7 +25,9 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import hmac
 import os
+import secrets
 import shutil
 import sqlite3
 import time
@@ -40,7 +44,7 @@ from ccgi_pipeline.common.errors import PermanentError, TransientError, value_fr
 from ccgi_pipeline.common.extensions import load_extension
 from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
-from ccgi_pipeline.encryption.keys import Keys, load_keys
+from ccgi_pipeline.encryption.keys import KEY_BYTES, KeyPurpose, Keys, load_keys
 from ccgi_pipeline.encryption.sqlite import OWNER_ONLY, connect, open_database, transaction
 from ccgi_pipeline.ssid_lookup.contract import BLANKS, NOT_IN_A_NAME, LookupRequest
 
@@ -57,8 +61,12 @@ IDENTITY_SCHEMA = pl.Schema(
 )
 """One row for each student and each school of enrollment."""
 
-_FORMAT = 1
-"""The format of the index, which is written into it; another format is not read."""
+_FORMAT = 2
+"""The format of the index, which is written into it."""
+_WITHOUT_KEY = 1
+"""The format whose digests had no key. Such an index is made again when it is opened: the HMAC is
+made of the digest, so no name is needed for that."""
+_KEY_FILE = "identities.key"
 
 _TABLE = """
     CREATE TABLE identity (
@@ -122,6 +130,7 @@ def load_identities(
         made = scratch / "identities.sqlite"
         step = ProgressCounter("identities", 3)
         with closing(_open_sorter(scratch, threads)) as sorter:
+            _set_key(sorter, _load_index_key(folder, keys, make=True))
             lines, unusable = _stage_identities(sorter, frames)
             step.advance()
             _write_index(sorter, made, keys, lines, unusable)
@@ -131,6 +140,46 @@ def load_identities(
         step.advance()
     size = _index_path(folder).stat().st_size
     return LoadSummary(lines, unusable, count, time.monotonic() - started, size)
+
+
+def _load_index_key(folder: Path, keys: Keys | None, *, make: bool = False) -> bytes:
+    """Returns the key of the index's digests; ``make``: a new one if there is none."""
+    if keys is not None:
+        return keys.of(KeyPurpose.IDENTITIES)
+    path = folder / _KEY_FILE
+    if make and not path.exists():
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWNER_ONLY)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        _flush(folder)
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        msg = (
+            f"{path} is gone or damaged, and the index cannot be read without it: restore the file "
+            "from a backup, or remove it and load the identities again"
+        )
+        raise PermanentError(msg)
+    return key
+
+
+def _set_key(sorter: duckdb.DuckDBPyConnection, key: bytes) -> None:
+    """Makes the macro ``keyed``, which computes the HMAC of a digest; no statement has the key."""
+    inner, outer = (bytes(byte ^ pad for byte in key.ljust(64, b"\0")) for pad in (0x36, 0x5C))
+    sorter.execute(
+        "CREATE OR REPLACE TEMP TABLE padded AS SELECT ?::BLOB AS inside, ?::BLOB AS outside",
+        [inner, outer],
+    )
+    sorter.execute(
+        f"""
+        CREATE OR REPLACE TEMP MACRO keyed(inside, outside, digest) AS
+        unhex(left(sha256(outside || unhex(sha256(inside || digest))), {2 * _PERSON_BYTES}))
+        """
+    )
 
 
 def _index_path(folder: Path) -> Path:
@@ -220,21 +269,18 @@ def _add_alias_names(usable: pl.DataFrame) -> pl.DataFrame:
 
 
 def _stage_keys(sorter: duckdb.DuckDBPyConnection, people: pl.DataFrame, kind: str) -> None:
-    """Stages the digests that ``_hash_person`` makes, for all lines at once."""
+    """Stages the digests that ``IdentityStore`` computes, for all lines at once."""
     if people.is_empty():
         return
     sorter.register("people", people.to_arrow())
     sorter.execute(
         """
         INSERT INTO staged
-        SELECT unhex(
-                left(sha256(concat_ws(
-                    chr(31), ?, FirstName, LastName, strftime(BirthDate, '%Y-%m-%d')
-                )), 20)
-                || printf('%012x', CDSCode::BIGINT)
-            ),
+        SELECT keyed(inside, outside, unhex(left(sha256(concat_ws(
+                chr(31), ?, FirstName, LastName, strftime(BirthDate, '%Y-%m-%d')
+            )), 20))) || unhex(printf('%012x', CDSCode::BIGINT)),
             SSID::BIGINT
-        FROM people
+        FROM people, padded
         """,
         [kind],
     )
@@ -292,6 +338,48 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+@value_free
+def rekey_index(folder: Path) -> None:
+    """Makes the index again from one whose digests had no key. Raises StoreBusyError."""
+    keys = load_keys(folder)
+    with _loading_folder(folder) as scratch:
+        made = scratch / "identities.sqlite"
+        with (
+            closing(_connect_read_only(_index_path(folder), keys)) as old,
+            closing(_open_sorter(scratch, None)) as sorter,
+        ):
+            if _read_format(old) != _WITHOUT_KEY:
+                return  # another process has done it
+            _set_key(sorter, _load_index_key(folder, keys, make=True))
+            lines, unusable = old.execute("SELECT lines, unusable FROM about").fetchone()
+            rows = old.execute("SELECT key, ssid FROM identity")
+            while batch := rows.fetchmany(_ROWS_AT_ONCE):
+                frame = pl.DataFrame(batch, schema=["key", "ssid"], orient="row")
+                sorter.register("formerly", frame.to_arrow())
+                sorter.execute(_REKEYED, {"school": _SCHOOL_BYTES})
+                sorter.unregister("formerly")
+            _write_index(sorter, made, keys, lines, unusable)
+        _publish(made, _index_path(folder))
+
+
+_REKEYED = """
+    INSERT INTO staged
+    SELECT keyed(inside, outside, key[:octet_length(key) - $school])
+        || key[octet_length(key) - $school + 1:], ssid
+    FROM formerly, padded
+"""
+
+
+def _read_format(index: sqlite3.Connection) -> int:
+    return int(index.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _connect_read_only(path: Path, keys: Keys | None) -> sqlite3.Connection:
+    """Connects to an index. It needs no locks, because a new index is a new file."""
+    uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    return connect(uri, keys, uri=True, check_same_thread=False)
+
+
 class IdentityStore:
     """Finds students in the newest index; a new index is used from the next look-up on."""
 
@@ -299,6 +387,7 @@ class IdentityStore:
         self._path = _index_path(folder)
         self._stamp: tuple[int, int, int] | None = None
         self._index: sqlite3.Connection | None = None
+        self._key = b""
 
     def close(self) -> None:
         """Closes the index."""
@@ -312,13 +401,13 @@ class IdentityStore:
 
     def look_up(self, request: LookupRequest) -> str | None:
         """Returns the SSID of the one student that the request matches, or None."""
-        key = _build_key(_LEGAL, request)
-        return _choose_ssid(_find_ssids(self._open_current(), key), request.ssid)
+        index = self._open_current()
+        return _choose_ssid(_find_ssids(index, self._build_key(_LEGAL, request)), request.ssid)
 
     def look_up_many(self, requests: Sequence[LookupRequest]) -> list[str | None]:
         """Looks up many requests, in the order of the index."""
         index = self._open_current()
-        keys = [_build_key(_LEGAL, request) for request in requests]
+        keys = [self._build_key(_LEGAL, request) for request in requests]
         found = {key: _find_ssids(index, key) for key in sorted(set(keys))}
         return [
             _choose_ssid(found[key], request.ssid)
@@ -329,32 +418,65 @@ class IdentityStore:
         """Returns why a look-up found nobody; it always runs the same queries."""
         index = self._open_current()
         fits = {
-            MissReason.AMBIGUOUS: bool(_find_ssids(index, _build_key(_LEGAL, request))),
-            MissReason.BIRTH_DAY_MONTH_SWAPPED: _is_known_swapped(index, request),
-            MissReason.OTHER_SCHOOL: _is_known_elsewhere(index, request),
-            MissReason.ALIAS: bool(_find_ssids(index, _build_key(_ALIAS, request))),
+            MissReason.AMBIGUOUS: bool(_find_ssids(index, self._build_key(_LEGAL, request))),
+            MissReason.BIRTH_DAY_MONTH_SWAPPED: self._is_known_swapped(index, request),
+            MissReason.OTHER_SCHOOL: self._is_known_elsewhere(index, request),
+            MissReason.ALIAS: bool(_find_ssids(index, self._build_key(_ALIAS, request))),
         }
         return next((reason for reason, holds in fits.items() if holds), MissReason.UNKNOWN)
 
     def _open_current(self) -> sqlite3.Connection:
         """Returns the present index; opens it again if the file was replaced."""
         try:
-            status = self._path.stat()
+            stamp = _stamp(self._path)
         except FileNotFoundError:
             msg = "no identities have been loaded"
             raise NoIdentitiesError(msg) from None
-        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
         if self._index is None or stamp != self._stamp:
             self.close()
             self._index, self._stamp = _open_index(self._path), stamp
+            self._key = _load_index_key(self._path.parent, load_keys(self._path.parent))
         return self._index
+
+    def _hash_person(self, kind: str, request: LookupRequest, birth_date: str) -> bytes:
+        text = _SEPARATOR.join((kind, request.first_name, request.last_name, birth_date))
+        digest = hashlib.sha256(text.encode()).digest()[:_PERSON_BYTES]
+        return hmac.digest(self._key, digest, "sha256")[:_PERSON_BYTES]
+
+    def _build_key(self, kind: str, request: LookupRequest) -> bytes:
+        return self._hash_person(kind, request, request.birth_date) + _encode_school(
+            request.cds_code
+        )
+
+    def _is_known_swapped(self, index: sqlite3.Connection, request: LookupRequest) -> bool:
+        """Tells whether the request matches with day and month of the birth date exchanged."""
+        year, month, day = request.birth_date.split("-")
+        person = self._hash_person(_LEGAL, request, f"{year}-{day}-{month}")
+        return bool(_find_ssids(index, person + _encode_school(request.cds_code)))
+
+    def _is_known_elsewhere(self, index: sqlite3.Connection, request: LookupRequest) -> bool:
+        """Tells whether the person is known at any school."""
+        person = self._hash_person(_LEGAL, request, request.birth_date)
+        row = index.execute(
+            "SELECT 1 FROM identity WHERE key BETWEEN ? AND ? LIMIT 1",
+            (person + bytes(_SCHOOL_BYTES), person + b"\xff" * _SCHOOL_BYTES),
+        ).fetchone()
+        return row is not None
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _open_index(path: Path) -> sqlite3.Connection:
-    """Opens an index. It needs no locks, because a new index is a new file."""
-    uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    index = connect(uri, load_keys(path.parent), uri=True, check_same_thread=False)
-    if index.execute("PRAGMA user_version").fetchone() != (_FORMAT,):
+    """Opens an index; makes it again if its digests had no key."""
+    index = _connect_read_only(path, load_keys(path.parent))
+    if _read_format(index) == _WITHOUT_KEY:
+        index.close()
+        rekey_index(path.parent)
+        index = _connect_read_only(path, load_keys(path.parent))
+    if _read_format(index) != _FORMAT:
         index.close()
         msg = "the index of identities has another format: load the identities again"
         raise PermanentError(msg)
@@ -363,18 +485,8 @@ def _open_index(path: Path) -> sqlite3.Connection:
     return index
 
 
-def _hash_person(kind: str, first_name: str, last_name: str, birth_date: str) -> bytes:
-    text = _SEPARATOR.join((kind, first_name, last_name, birth_date))
-    return hashlib.sha256(text.encode()).digest()[:_PERSON_BYTES]
-
-
 def _encode_school(cds_code: str) -> bytes:
     return int(cds_code).to_bytes(_SCHOOL_BYTES, "big")
-
-
-def _build_key(kind: str, request: LookupRequest) -> bytes:
-    person = _hash_person(kind, request.first_name, request.last_name, request.birth_date)
-    return person + _encode_school(request.cds_code)
 
 
 def _find_ssids(index: sqlite3.Connection, key: bytes) -> list[int]:
@@ -391,23 +503,6 @@ def _choose_ssid(ssids: list[int], supplied: str | None) -> str | None:
     if len(ssids) > 1 and supplied is not None:
         ssids = [ssid for ssid in ssids if ssid == int(supplied)]
     return f"{ssids[0]:010d}" if len(ssids) == 1 else None
-
-
-def _is_known_swapped(index: sqlite3.Connection, request: LookupRequest) -> bool:
-    """Tells whether the request matches with day and month of the birth date exchanged."""
-    year, month, day = request.birth_date.split("-")
-    person = _hash_person(_LEGAL, request.first_name, request.last_name, f"{year}-{day}-{month}")
-    return bool(_find_ssids(index, person + _encode_school(request.cds_code)))
-
-
-def _is_known_elsewhere(index: sqlite3.Connection, request: LookupRequest) -> bool:
-    """Tells whether the person is known at any school."""
-    person = _hash_person(_LEGAL, request.first_name, request.last_name, request.birth_date)
-    row = index.execute(
-        "SELECT 1 FROM identity WHERE key BETWEEN ? AND ? LIMIT 1",
-        (person + bytes(_SCHOOL_BYTES), person + b"\xff" * _SCHOOL_BYTES),
-    ).fetchone()
-    return row is not None
 
 
 STUDENT_CCCID_TABLE = """

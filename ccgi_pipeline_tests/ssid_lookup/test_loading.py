@@ -8,8 +8,10 @@ says how far it has come::
 
 from __future__ import annotations
 
+import hashlib
 import random
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -211,3 +213,49 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def _digest(of: tuple[object, ...]) -> bytes:
+    """What anybody can compute of a student: the key of an index whose digests have no key."""
+    _, first_name, last_name, _, _, birth_date, cds_code = of
+    text = "\x1f".join(("legal", f"{first_name}", f"{last_name}", f"{birth_date}"))
+    return hashlib.sha256(text.encode()).digest()[:10] + int(f"{cds_code}").to_bytes(6, "big")
+
+
+def test_who_has_the_index_alone_cannot_try_names(folder: Path):
+    with closing(sqlite3.connect(folder / "identities.sqlite")) as index:
+        keys = [key for (key,) in index.execute("SELECT key FROM identity")]
+    assert keys
+    assert _digest(BEFORE) not in keys
+    assert _digest(BEFORE)[:10] not in {key[:10] for key in keys}
+    key = folder / "identities.key"
+    assert len(key.read_bytes()) == 32
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+
+def test_an_index_without_a_key_is_made_again_and_answers(tmp_path: Path):
+    with closing(sqlite3.connect(tmp_path / "identities.sqlite")) as index:
+        index.executescript(
+            "CREATE TABLE identity (key BLOB NOT NULL, ssid INTEGER NOT NULL, "
+            "PRIMARY KEY (key, ssid)) WITHOUT ROWID;"
+            "CREATE TABLE about (lines INTEGER, unusable INTEGER, loaded_at REAL);"
+            "INSERT INTO about VALUES (1, 0, 0); PRAGMA user_version = 1;"
+        )
+        index.execute("INSERT INTO identity VALUES (?, ?)", (_digest(BEFORE), 9_000_000_001))
+        index.commit()
+    with closing(IdentityStore(tmp_path)) as store:
+        assert store.look_up(ASKED) == "9000000001"
+        assert store.look_up(ASKED) == "9000000001"
+    with closing(sqlite3.connect(tmp_path / "identities.sqlite")) as index:
+        ((key,),) = index.execute("SELECT key FROM identity").fetchall()
+    assert key[:10] != _digest(BEFORE)[:10]
+    assert key[10:] == _digest(BEFORE)[10:]
+    load_identities(tmp_path, [frame([AFTER])])
+    with closing(IdentityStore(tmp_path)) as store:
+        assert store.look_up(ASKED) == "9000000002"
+
+
+def test_an_index_whose_key_is_gone_says_so(folder: Path):
+    (folder / "identities.key").unlink()
+    with closing(IdentityStore(folder)) as store, pytest.raises(PermanentError, match=r"\.key is"):
+        store.look_up(ASKED)
