@@ -247,6 +247,9 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
     The service is named by CCGI_LOOKUP_ADDRESS, CCGI_LOOKUP_CLIENT and CCGI_LOOKUP_SECRET, and
     CCGI_LOOKUP_CERTIFICATE where its certificate is of its own making.
     """
+    from polars import selectors
+
+    from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
     from ccgi_pipeline.operations import ssid_files
 
     about = {"of": "the applications of a file"}
@@ -258,7 +261,8 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
         click.echo(f"{told.waiting:,} wait; at this limit about {told.eta_minutes:,} more minutes")
     if out is not None:
         out.touch(mode=0o600)
-        told.answers.write_csv(out)
+        texts = told.answers.select(selectors.string()).columns
+        sanitize_cells(told.answers, texts).write_csv(out)
         click.echo(f"answers: {out} (SSIDs: restricted)")
     sys.exit(os.EX_OK if not told.waiting else 1)
 

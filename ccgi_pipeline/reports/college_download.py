@@ -11,10 +11,10 @@ from pathlib import Path
 
 import polars as pl
 
+from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.reports.column_policies import Output, may_show
 from ccgi_pipeline.reports.outbox import to_csv
-from ccgi_pipeline.reports.queries import sanitize_cells
 
 COLUMNS = [
     name

@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
 from ccgi_pipeline.feeds.registry import RULES
 
 WEIGHTS = {"error": 0, "warning": 1, "info": 2}
@@ -187,8 +188,7 @@ def format_receipt_csv(files: Iterable[FileReport], *, with_cells: bool = False)
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     """A CSV file in which no cell is a formula to a spreadsheet."""
     frame = pl.DataFrame([*rows], schema=dict.fromkeys(columns, pl.String), orient="row")
-    harmless = frame.with_columns(pl.all().str.replace(r"^(\s*[=+\-@])", "'$1"))
-    return harmless.write_csv(line_terminator="\r\n").encode()
+    return sanitize_cells(frame, columns).write_csv(line_terminator="\r\n").encode()
 
 
 _RULES_IN_TEXT = 20

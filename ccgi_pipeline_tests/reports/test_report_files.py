@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
 from ccgi_pipeline.nightly.load import load_family
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import receive_drops
@@ -122,9 +123,18 @@ def test_no_free_text_is_a_formula_to_a_spreadsheet(
         assert cell.startswith("'")
 
 
+@pytest.mark.parametrize("sign", "=+-@＝＋－＠﹦﹢﹣﹫")  # noqa: RUF001 - these signs are meant
+@pytest.mark.parametrize("before", ["", " ", "\t", "\ufeff", "\u200b "])
+def test_no_sign_begins_a_formula(before: str, sign: str) -> None:
+    frame = sanitize_cells(pl.DataFrame({"a": [f"{before}{sign}1+1", "plain"]}), ["a"])
+    first, plain = frame["a"]
+    assert first.startswith("'")
+    assert plain == "plain"
+
+
 @pytest.mark.parametrize("cell", ["line\nbreak", "tab\there", "\x00nul", "a\r\nb", "\u2028x"])
 def test_no_cell_holds_a_control_character(cell: str) -> None:
-    frame = queries.sanitize_cells(pl.DataFrame({"a": [cell]}), ["a"])
+    frame = sanitize_cells(pl.DataFrame({"a": [cell]}), ["a"])
     assert frame.item().isprintable()
 
 

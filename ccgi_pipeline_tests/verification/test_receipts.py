@@ -194,3 +194,10 @@ def test_a_csv_with_cells_counts_what_it_leaves_out_all_the_same():
     content = format_receipt_csv([_many(SHOWN_PER_RULE + 3)], with_cells=True).decode()
     *_, last = csv.DictReader(io.StringIO(content, newline=""))
     assert last["what is wrong"].startswith("3 further findings")
+
+
+@pytest.mark.parametrize("sign", "=+-@＝＋－＠")  # noqa: RUF001 - full-width signs are meant
+def test_no_name_of_a_file_is_a_formula_in_the_csv(sign: str):
+    path = f"{sign}cmd|calc!A1.csv"
+    (row, *_) = csv.DictReader(io.StringIO(format_receipt_csv([_report(AGE, path=path)]).decode()))
+    assert row["file"] == f"'{path}"
