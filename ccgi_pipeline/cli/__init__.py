@@ -26,7 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "audit": "Shows and proves the log of what was done by hand.",
     "bench": "Measures the project beside the engine's own floor.",
     "check": "Judges files, zips or folders without changing anything.",
-    "claims": "Shows and answers SSIDs that two districts list as different students.",
+    "claims": "Shows and answers SSIDs that two districts claim.",
     "deliveries": "Shows what was delivered to districts' folders.",
     "demo": "Makes a synthetic state and runs one night over it.",
     "dictionary": "Prints every feed, column, rule and report.",

@@ -17,7 +17,7 @@ from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 @click.group()
 def claims() -> None:
-    """Shows and answers SSIDs that two districts list as different students.
+    """Shows and answers SSIDs that two districts claim.
 
     Until it is decided whose student it is, only the district that listed the SSID first has the
     student in its reports.
