@@ -87,13 +87,20 @@ class _Commands(click.Group):
         """Runs the command; what it raises as a pipeline error ends it with the message alone."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.exceptions.Exit, click.Abort):
+            raise
+        except click.ClickException as error:
+            from ccgi_pipeline.common.display import escape_but_layout
+
+            error.message = escape_but_layout(error.message)  # type: ignore[misc]
             raise
         except Exception as error:
+            from ccgi_pipeline.common.display import escape_but_layout
+
             known = to_pipeline_error(error)
             if known is not error and isinstance(known, UnexpectedError):
                 raise
-            raise click.ClickException(str(known)) from None
+            raise click.ClickException(escape_but_layout(str(known))) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

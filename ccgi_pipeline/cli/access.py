@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, folder_option, print_table
+from ccgi_pipeline.cli.common import EXAMPLE, echo, folder_option, print_table
 
 if TYPE_CHECKING:
     from ccgi_pipeline.sftp.district_keys import AccountAccess
@@ -38,7 +38,7 @@ def list_(keys: Path) -> None:
 
     known = district_keys.list_access(keys)
     if not known:
-        click.echo("No account has a key.")
+        echo("No account has a key.")
         return
     print_table(
         ("account", "type", "fingerprint", "since", "by"),
@@ -103,9 +103,9 @@ def replace(
     elif out is not None:
         done = district_keys.replace_by_new_key(keys, account, out, by=by)
     for key in done.keys:
-        click.echo(f"{account} is open to {key.kind} {key.fingerprint}, and to nothing else.")
+        echo(f"{account} is open to {key.kind} {key.fingerprint}, and to nothing else.")
     if out is not None:
-        click.echo(
+        echo(
             f"The private key is in {out}: hand it over in a way that only they can read, and "
             "remove it here."
         )
@@ -121,7 +121,7 @@ def revoke(account: str, keys: Path, by: str) -> None:
     from ccgi_pipeline.sftp import district_keys
 
     district_keys.revoke_keys(keys, account, by=by)
-    click.echo(f"{account} has no key now: nobody can log in.")
+    echo(f"{account} has no key now: nobody can log in.")
     _end_sessions(account)
 
 
@@ -130,9 +130,9 @@ def _end_sessions(account: str) -> None:
 
     ended = end_sessions(account)
     if ended is None:
-        click.echo(
+        echo(
             "Who is connected with a former key stays so until the session ends. To end it now, "
             f"as root: pkill -u {account} sshd"
         )
     elif ended:
-        click.echo(f"Ended the open sessions of {account}: {ended} process(es).")
+        echo(f"Ended the open sessions of {account}: {ended} process(es).")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, print_table, warehouse_option
+from ccgi_pipeline.cli.common import EXAMPLE, echo, print_table, warehouse_option
 
 if TYPE_CHECKING:
     from ccgi_pipeline.operations.audit_log import Head
@@ -37,10 +37,10 @@ def list_(warehouse: Path, student: str | None, form: str) -> None:
         name = log.make_pseudonym(warehouse, student)
         found = [entry for entry in found if entry.about.get("student") == name]
     if form == "json":
-        click.echo(json.dumps([asdict(entry) for entry in found], indent=2))
+        echo(json.dumps([asdict(entry) for entry in found], indent=2))
         return
     if not found:
-        click.echo("No entry.")
+        echo("No entry.")
         return
     print_table(
         ("number", "at (UTC)", "who", "account", "what", "about what, and why"),
@@ -80,4 +80,4 @@ def verify(warehouse: Path, heads: Sequence[str]) -> None:
         end: Head = log.verify_log(warehouse, [log.Head.of(text) for text in heads])
     except ValueError as wrong:
         raise click.UsageError(str(wrong)) from None
-    click.echo(f"{end.number:,} entries, each as it was written. Head: {end}")
+    echo(f"{end.number:,} entries, each as it was written. Head: {end}")

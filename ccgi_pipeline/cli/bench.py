@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, progress_bars, today
+from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, echo, progress_bars, today
 
 
 @click.group()
@@ -44,9 +44,7 @@ def bench_night(
 
     with progress_bars():
         figures = night.bench_night(data, districts, students, on or today(), encrypted=encrypted)
-    click.echo(
-        json.dumps(asdict(figures), indent=2) if form == "json" else night.format_figures(figures)
-    )
+    echo(json.dumps(asdict(figures), indent=2) if form == "json" else night.format_figures(figures))
 
 
 @bench.command("page", epilog=EXAMPLE.format("ccgi bench page docs/benchmarks.md"))
@@ -90,9 +88,9 @@ def bench_check(family: str, lines: int, data: Path, form: str, on: date | None)
 
     figures = components.bench_check(data, family, lines, on or today())
     if form == "json":
-        click.echo(json.dumps(asdict(figures), indent=2))
+        echo(json.dumps(asdict(figures), indent=2))
     else:
-        click.echo(components.format_check(figures))
+        echo(components.format_check(figures))
 
 
 @bench.command("eligibility", epilog=EXAMPLE.format("ccgi bench eligibility"))
@@ -107,9 +105,9 @@ def bench_eligibility(students: int, data: Path, form: str) -> None:
 
     figures = components.bench_eligibility(data, students)
     if form == "json":
-        click.echo(json.dumps(asdict(figures), indent=2))
+        echo(json.dumps(asdict(figures), indent=2))
     else:
-        click.echo(components.format_eligibility(figures))
+        echo(components.format_eligibility(figures))
 
 
 @bench.command("lookup", epilog=EXAMPLE.format("ccgi bench lookup --identities 1000000"))
@@ -128,10 +126,10 @@ def bench_lookup(count: int, data: Path, form: str) -> None:
     with progress_bars():
         figures = measure_lookup(data, identities(count, seed=1))
     if form == "json":
-        click.echo(json.dumps(asdict(figures), indent=2))
+        echo(json.dumps(asdict(figures), indent=2))
         return
     mebibyte = 2**20
-    click.echo(
+    echo(
         f"{count:,} students, {figures.lines:,} lines, {figures.keys:,} keys\n"
         f"  loading                       {figures.load_seconds:8.1f} s, "
         f"peak {figures.peak_bytes / mebibyte:,.0f} MiB\n"
@@ -164,10 +162,10 @@ def bench_sftp(megabytes: int, small_files: int, rounds: int, form: str) -> None
 
     figures = measure_sftp(megabytes=megabytes, small_files=small_files, rounds=rounds)
     if form == "json":
-        click.echo(json.dumps([asdict(one) for one in figures], indent=2))
+        echo(json.dumps([asdict(one) for one in figures], indent=2))
         return
     for one in figures:
-        click.echo(
+        echo(
             f"{one.files:,} files, {one.mebibytes:,.0f} MiB, median of {one.rounds} rounds\n"
             f"                                OpenSSH      ours   throughput\n"
             f"  upload                     {one.openssh_upload:8.2f} s{one.upload:8.2f} s"

@@ -12,7 +12,16 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, NOTHING, SUCCESS, Family, date_option, today
+from ccgi_pipeline.cli.common import (
+    EXAMPLE,
+    FAILURE,
+    NOTHING,
+    SUCCESS,
+    Family,
+    date_option,
+    echo,
+    today,
+)
 
 
 @click.command(epilog=EXAMPLE.format("ccgi check ToSend/ --family transcript"))
@@ -62,7 +71,7 @@ def check(  # noqa: PLR0913 - one for each option
 
     missing = [path for path in paths if not path.exists()]
     for path in missing:
-        click.echo(f"{path}: no such file or folder", err=True)
+        echo(f"{path}: no such file or folder", err=True)
     if missing:
         sys.exit(NOTHING)
     known, settings = None, None
@@ -80,16 +89,16 @@ def check(  # noqa: PLR0913 - one for each option
             "verdict": str(checked.verdict),
             "files": [receipts.describe_file(file) for file in checked.files],
         }
-        click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif form == "html":
         from ccgi_pipeline.verification import receipt_html
 
-        click.echo(
+        echo(
             receipt_html.render_check(checked.verdict, checked.files, values_shown=show_values),
             nl=False,
         )
     else:
-        click.echo(receipts.as_text(checked.verdict, checked.files))
+        echo(receipts.as_text(checked.verdict, checked.files))
     if checked.nothing_recognised:
         sys.exit(NOTHING)
     sys.exit(SUCCESS if checked.everything_loads else FAILURE)

@@ -11,7 +11,14 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, date_option, print_table, today, warehouse_option
+from ccgi_pipeline.cli.common import (
+    EXAMPLE,
+    date_option,
+    echo,
+    print_table,
+    today,
+    warehouse_option,
+)
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 
@@ -35,7 +42,7 @@ def list_(warehouse: Path, *, every: bool) -> None:
     with open_warehouse(warehouse, read_only=True) as connection:
         found = [claim for claim in read_claims(connection) if every or claim.waits]
     if not found:
-        click.echo("No SSID is claimed." if every else "No claim waits for an answer.")
+        echo("No SSID is claimed." if every else "No claim waits for an answer.")
         return
     print_table(
         ("claim", "since", "districts", "kept out", "state"),
@@ -70,8 +77,8 @@ def show(claim: str, warehouse: Path, *, show_values: bool) -> None:
         about = {"claim": found.id, "values": "shown" if show_values else "not shown"}
         with recorded_act(warehouse, Act.CLAIM_SHOWN, about):
             values = read_claimed_identities(connection, found) if show_values else {}
-    click.echo(f"{found.id}, since the night of {found.since:%Y-%m-%d}")
-    click.echo(f"{found.state}{f' ({found.reason})' if found.reason else ''}")
+    echo(f"{found.id}, since the night of {found.since:%Y-%m-%d}")
+    echo(f"{found.state}{f' ({found.reason})' if found.reason else ''}")
     print_table(
         ("district", "roster", "sees the student", "drop", "line", "differs in"),
         [
@@ -87,7 +94,7 @@ def show(claim: str, warehouse: Path, *, show_values: bool) -> None:
         ],
     )
     for cd, cells in values.items():
-        click.echo(f"{cd}: {', '.join(f'{name} {value}' for name, value in cells.items())}")
+        echo(f"{cd}: {', '.join(f'{name} {value}' for name, value in cells.items())}")
 
 
 @claims.command(
@@ -127,4 +134,4 @@ def decide(  # noqa: PLR0913 - click passes one for each option
         about = {"claim": found.id, "districts": " ".join(see) or "nobody"}
         with recorded_act(warehouse, Act.CLAIM_DECIDED, about, by=by, reason=reason):
             decide_claim(connection, found.id, see, by=by, reason=reason, on=on or today())
-    click.echo(f"{found.id}: seen by {', '.join(see) or 'nobody'} from now on")
+    echo(f"{found.id}: seen by {', '.join(see) or 'nobody'} from now on")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ccgi_pipeline.common.display import escape_but_layout, escape_unprintable
 from ccgi_pipeline.common.environment import DEFAULT_FOLDERS, INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.common.progress import observe_progress
 from ccgi_pipeline.common.time_zone import CALIFORNIA
@@ -179,7 +180,9 @@ def progress_bars() -> Iterator[None]:
         return
     bars = Progress(
         # A long title must not push the bar off the terminal.
-        TextColumn("{task.description}", table_column=Column(width=_NAME, no_wrap=True)),
+        TextColumn(
+            "{task.description}", markup=False, table_column=Column(width=_NAME, no_wrap=True)
+        ),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -213,11 +216,17 @@ class _PlainProgress:
             click.echo(f"{step}: {done}", err=True)
 
 
+def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
+    """Prints ``text`` as ``click.echo`` does; what a terminal would obey in it is shown instead."""
+    click.echo(escape_but_layout(str(text)), err=err, nl=nl)
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
-    """Prints a table; only the last column may wrap."""
+    """Prints a table; only the last column may wrap. Cells are shown as they are, never obeyed."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     numeric = [
@@ -231,7 +240,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> 
             no_wrap=column != columns[-1] or right,
         )
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*(Text(escape_unprintable(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 

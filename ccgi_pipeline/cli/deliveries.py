@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, print_table, warehouse_option
+from ccgi_pipeline.cli.common import EXAMPLE, echo, print_table, warehouse_option
 from ccgi_pipeline.delivery.ledger import (
     Delivery,
     DeliveryLedger,
@@ -60,7 +60,7 @@ def list_(warehouse: Path, district: str | None, states: tuple[str, ...], newest
         found = ledger.find_deliveries(owner=district, states=wanted)
         since = ledger.read_state_times()
     if not found:
-        click.echo("There is no such delivery.")
+        echo("There is no such delivery.")
         return
     print_table(
         ("id", "server", "district", "night", "state", "since", "path"),
@@ -78,7 +78,7 @@ def list_(warehouse: Path, district: str | None, states: tuple[str, ...], newest
         ],
     )
     if len(found) > newest:
-        click.echo(f"... and {len(found) - newest:,} older ones (--newest)")
+        echo(f"... and {len(found) - newest:,} older ones (--newest)")
 
 
 @deliveries.command(epilog=EXAMPLE.format("ccgi deliveries show 3f2a"))
@@ -108,19 +108,19 @@ def find_delivery(ledger: DeliveryLedger, id_: str) -> Delivery:
 
 def print_delivery(delivery: Delivery, ledger: DeliveryLedger) -> None:
     """Prints a delivery and the states it went through."""
-    click.echo(f"delivery {delivery.id} of {delivery.owner}")
-    click.echo(f"  to {delivery.server}: {delivery.remote}")
+    echo(f"delivery {delivery.id} of {delivery.owner}")
+    echo(f"  to {delivery.server}: {delivery.remote}")
     for state, at in ledger.read_history(delivery.id):
-        click.echo(f"  {_moment(at)} UTC  {_in_words(state)}")
+        echo(f"  {_moment(at)} UTC  {_in_words(state)}")
 
 
 def print_made(made: MadeFile) -> None:
     """Prints what a file was made from."""
-    click.echo(f"{made.path}")
-    click.echo(f"  night    {made.night}")
-    click.echo(f"  snapshot {made.snapshot}")
-    click.echo(f"  settings {made.settings or 'none'}")
-    click.echo(f"  SHA-256  {made.sha256}")
+    echo(f"{made.path}")
+    echo(f"  night    {made.night}")
+    echo(f"  snapshot {made.snapshot}")
+    echo(f"  settings {made.settings or 'none'}")
+    echo(f"  SHA-256  {made.sha256}")
 
 
 def _in_words(state: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE
+from ccgi_pipeline.cli.common import EXAMPLE, echo
 
 
 @click.command(epilog=EXAMPLE.format("ccgi dictionary --format json"))
@@ -19,4 +19,4 @@ def dictionary(form: str) -> None:
     """
     from ccgi_pipeline import dictionary as pages
 
-    click.echo(pages.render_json() if form == "json" else pages.render_markdown(), nl=False)
+    echo(pages.render_json() if form == "json" else pages.render_markdown(), nl=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, warehouse_option
+from ccgi_pipeline.cli.common import EXAMPLE, echo, warehouse_option
 
 
 @click.group()
@@ -28,7 +28,7 @@ def new_key() -> None:
     """
     from ccgi_pipeline.encryption import keys
 
-    click.echo(keys.generate_key())
+    echo(keys.generate_key())
 
 
 @encryption.command(
@@ -50,7 +50,7 @@ def change_key(warehouse: Path, new_key_file: Path) -> None:
     from ccgi_pipeline.encryption import keys
 
     keys.change_key(warehouse, keys.read_key_file(new_key_file))
-    click.echo("The new key is in force; the old key is refused.")
+    echo("The new key is in force; the old key is refused.")
 
 
 @encryption.command("status", epilog=EXAMPLE.format("ccgi encryption status"))
@@ -60,10 +60,10 @@ def status(warehouse: Path) -> None:
     from ccgi_pipeline.encryption import keys
 
     if not (warehouse / keys.FILE_NAME).exists():
-        click.echo("not encrypted")
+        echo("not encrypted")
         return
     told = keys.read_status(warehouse)
-    click.echo(
+    echo(
         f"encrypted, scheme {told.scheme}\nsince            {told.made}\n"
         f"key last changed {told.key_changed}"
     )

@@ -18,6 +18,7 @@ from ccgi_pipeline.cli.common import (
     EXAMPLE,
     FAILURE,
     date_option,
+    echo,
     print_table,
     today,
     warehouse_option,
@@ -128,14 +129,14 @@ def explain(  # noqa: PLR0913, PLR0917 - click passes one for each option
 
 def _print_row(traced: TracedRow, *, show_values: bool) -> None:
     made = traced.made
-    click.echo(f"{made.path}, row {traced.number}")
-    click.echo(f"night of {made.night}, snapshot {made.snapshot}, SHA-256 {made.sha256}")
+    echo(f"{made.path}, row {traced.number}")
+    echo(f"night of {made.night}, snapshot {made.snapshot}, SHA-256 {made.sha256}")
     if show_values:
         for name, cell in traced.cells.items():
-            click.echo(f"    {name}: {cell}")
+            echo(f"    {name}: {cell}")
     if made.part == "Agg":
-        click.echo(f"students: {traced.students:,}, rows of the detail: {traced.detail_rows:,}")
-    click.echo(
+        echo(f"students: {traced.students:,}, rows of the detail: {traced.detail_rows:,}")
+    echo(
         "The records behind it, by the file that last changed them (the same record sent again "
         "changes nothing):"
     )
@@ -157,17 +158,17 @@ def _print_row(traced: TracedRow, *, show_values: bool) -> None:
 
 def _print_lines(file: SentFile, listed: int, cells: Mapping[int, Mapping[str, str]]) -> None:
     """The lines of one file, the first ``listed`` of them by number."""
-    click.echo(f"\n{file.feed.name}: {file.path}")
+    echo(f"\n{file.feed.name}: {file.path}")
     where = f"archive/{file.sha256[:2]}/{file.sha256}" if file.sha256 else "not known any more"
-    click.echo(f"  {where}")
+    echo(f"  {where}")
     for line in file.lines[:listed]:
         rules = f" ({', '.join(file.rules[line])})" if line in file.rules else ""
-        click.echo(f"  line {line}: {file.fate}{rules}")
+        echo(f"  line {line}: {file.fate}{rules}")
         for name, cell in cells.get(line, {}).items():
-            click.echo(f"    {name}: {cell}")
+            echo(f"    {name}: {cell}")
     more = len(file.lines) - listed
     if more > 0:
-        click.echo(f"  ... and {more:,} more lines")
+        echo(f"  ... and {more:,} more lines")
 
 
 def _explain_student(
@@ -186,7 +187,7 @@ def _explain_student(
     with open_warehouse(warehouse, read_only=True) as connection:
         found = read_student_histories(connection, ssid, from_foster_extracts=foster_focus)
     if not found:
-        click.echo("No district has this student now.", err=True)
+        echo("No district has this student now.", err=True)
         sys.exit(FAILURE)
     for student in found:
         for wanted in systems_on(on):
@@ -251,4 +252,4 @@ def _print_explanation(
         ],
     )
     for reason in result["reasons"]:
-        console.print(f"* {reason}")
+        echo(f"* {reason}")

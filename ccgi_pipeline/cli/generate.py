@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, progress_bars, today
+from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, echo, progress_bars, today
 from ccgi_pipeline.common.progress import ProgressCounter
 
 
@@ -48,4 +48,4 @@ def generate(  # noqa: PLR0913, PLR0917 - click passes one for each option
             days=days,
             progress=ProgressCounter("generating districts", districts).advance,
         )
-    click.echo(f"{made.files} files, {made.students} students, {made.lines} lines in {out}")
+    echo(f"{made.files} files, {made.students} students, {made.lines} lines in {out}")

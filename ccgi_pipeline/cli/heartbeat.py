@@ -11,7 +11,14 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, inbox_option, outbox_option, warehouse_option
+from ccgi_pipeline.cli.common import (
+    EXAMPLE,
+    FAILURE,
+    echo,
+    inbox_option,
+    outbox_option,
+    warehouse_option,
+)
 
 
 @click.command(epilog=EXAMPLE.format("ccgi heartbeat --notify"))
@@ -30,9 +37,9 @@ def heartbeat(warehouse: Path, outbox: Path, inbox: Path, *, notify: bool) -> No
     folders = PipelinePaths(inbox, outbox, warehouse)
     found, unsent = check_health_from_outside(folders, notify=notify)
     for alert in found:
-        click.echo(f"{alert.page}: {alert.words}\n  what to do: {alert.link}")
+        echo(f"{alert.page}: {alert.words}\n  what to do: {alert.link}")
     for words in unsent:
-        click.echo(words, err=True)
+        echo(words, err=True)
     if found or unsent:
         sys.exit(FAILURE)
-    click.echo("All is well.")
+    echo("All is well.")

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, date_option, print_table, today, warehouse_option
+from ccgi_pipeline.cli.common import (
+    EXAMPLE,
+    date_option,
+    echo,
+    print_table,
+    today,
+    warehouse_option,
+)
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 if TYPE_CHECKING:
@@ -39,7 +46,7 @@ def list_(warehouse: Path) -> None:
     with open_warehouse(warehouse, read_only=True) as connection:
         found = approvals.read_holds(connection)
     if not found:
-        click.echo("No drop is held.")
+        echo("No drop is held.")
         return
     print_table(
         ("drop", "district", "family", "night", "would end", "would add", "state"),
@@ -83,8 +90,8 @@ def _bring_up_to_date(warehouse: Path) -> None:
 
 
 def _print_hold(held: Hold) -> None:
-    click.echo(f"{held.drop}: {held.family} of {held.sender}, night of {held.night:%Y-%m-%d}")
-    click.echo(f"{held.state}{f' ({held.reason})' if held.reason else ''}")
+    echo(f"{held.drop}: {held.family} of {held.sender}, night of {held.night:%Y-%m-%d}")
+    echo(f"{held.state}{f' ({held.reason})' if held.reason else ''}")
     print_table(
         ("feed", "school", "would end", "would add", "active", "likely cause"),
         [
@@ -150,4 +157,4 @@ def _answer(drop: str, warehouse: Path, answer: str, *, by: str, reason: str, on
             held = approvals.decide_hold(
                 connection, held.drop, answer, by=by, reason=reason, on=on, profiles=profiles
             )
-    click.echo(f"{held.drop}: {held.state}")
+    echo(f"{held.drop}: {held.state}")

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, date_option, print_table, progress_bars, today
+from ccgi_pipeline.cli.common import (
+    EXAMPLE,
+    FOLDER,
+    date_option,
+    echo,
+    print_table,
+    progress_bars,
+    today,
+)
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 if TYPE_CHECKING:
@@ -49,7 +57,7 @@ def generate_(out: Path, count: int, applications: int, seed: int) -> None:
 
     with progress_bars():
         for path, lines in write_state(out, count, applications, seed):
-            click.echo(f"{path}: {lines:,} lines")
+            echo(f"{path}: {lines:,} lines")
 
 
 @lookup.command("load", epilog=EXAMPLE.format("ccgi lookup load data/state/calpads_identity.csv"))
@@ -63,7 +71,7 @@ def load(paths: Sequence[Path], store: Path, on: date | None) -> None:
     store.mkdir(parents=True, exist_ok=True)
     with progress_bars(), recorded_act(store, Act.IDENTITIES_LOADED, {"files": len(paths)}):
         made, refused = load_identity_files(store, paths, on or today())
-    click.echo(f"{made.lines:,} lines, {made.keys:,} keys, {made.seconds:.1f} s")
+    echo(f"{made.lines:,} lines, {made.keys:,} keys, {made.seconds:.1f} s")
     _print_refused(refused)
 
 
@@ -72,7 +80,7 @@ def _print_refused(refused: RefusedLines) -> None:
     from ccgi_pipeline.feeds.registry import RULES
 
     if refused.lines:
-        click.echo(f"{refused.lines:,} lines were not loaded:")
+        echo(f"{refused.lines:,} lines were not loaded:")
         print_table(
             ("rule", "lines", "what is wrong"),
             [(rule, count, RULES[rule].text) for rule, count in refused.rules.most_common()],
@@ -105,7 +113,7 @@ def add(client_id: str, hourly_limit: int | None, store: Path, *, verify_only: b
             secret = ClientRegistry(store).register(client_id, scopes, hourly_limit)
     except ValueError as wrong:
         raise click.ClickException(str(wrong)) from None
-    click.echo(secret)
+    echo(secret)
 
 
 @client.command("rotate", epilog=EXAMPLE.format("ccgi lookup client rotate cccapply"))
@@ -118,7 +126,7 @@ def rotate(client_id: str, store: Path) -> None:
     try:
         about = {"client": client_id, "change": "new secret"}
         with recorded_act(store, Act.CLIENT_CHANGED, about):
-            click.echo(ClientRegistry(store).rotate_secret(client_id))
+            echo(ClientRegistry(store).rotate_secret(client_id))
     except (ValueError, KeyError) as wrong:
         raise click.ClickException(str(wrong)) from None
 
@@ -135,7 +143,7 @@ def disable(client_id: str, store: Path) -> None:
             ClientRegistry(store).disable(client_id)
     except (ValueError, KeyError) as wrong:
         raise click.ClickException(str(wrong)) from None
-    click.echo(f"{client_id} is disabled")
+    echo(f"{client_id} is disabled")
 
 
 @client.command("list", epilog=EXAMPLE.format("ccgi lookup client list"))
@@ -193,7 +201,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
     shown = server.TlsFiles(certificate, key) if certificate and key else None
     if self_signed and shown is None:
         shown = server.make_self_signed(store)
-    click.echo(f"serving on http{'s' if shown else ''}://{host}:{port}", err=True)
+    echo(f"serving on http{'s' if shown else ''}://{host}:{port}", err=True)
     server.serve(
         ServiceSettings(store, hourly_limit=hourly_limit),
         host,
@@ -258,12 +266,12 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
     print_table(("answer", "applications"), sorted(told.counts.items()))
     _print_refused(told.refused)
     if told.waiting:
-        click.echo(f"{told.waiting:,} wait; at this limit about {told.eta_minutes:,} more minutes")
+        echo(f"{told.waiting:,} wait; at this limit about {told.eta_minutes:,} more minutes")
     if out is not None:
         out.touch(mode=0o600)
         texts = told.answers.select(selectors.string()).columns
         sanitize_cells(told.answers, texts).write_csv(out)
-        click.echo(f"answers: {out} (SSIDs: restricted)")
+        echo(f"answers: {out} (SSIDs: restricted)")
     sys.exit(os.EX_OK if not told.waiting else 1)
 
 
@@ -291,13 +299,13 @@ def uniqueness(paths: Sequence[Path], keys: Sequence[str], form: str, on: date |
         tables = ssid_files.measure_uniqueness(paths, wanted, on or today())
     for name, table in tables.items():
         if form == "csv":
-            click.echo(analysis.format_csv(table), nl=False)
+            echo(analysis.format_csv(table), nl=False)
         elif form == "svg":
-            click.echo(analysis.draw_svg(table, name), nl=False)
+            echo(analysis.draw_svg(table, name), nl=False)
         else:
             alone = analysis.percent_unique(table)
-            click.echo(f"\n{name}: {alone:.3f} % of the students share it with nobody")
-            click.echo(analysis.format_text(table), nl=False)
+            echo(f"\n{name}: {alone:.3f} % of the students share it with nobody")
+            echo(analysis.format_text(table), nl=False)
 
 
 @lookup.command("rules", epilog=EXAMPLE.format("ccgi lookup rules --identities 200000"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, print_table, warehouse_option
+from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, echo, print_table, warehouse_option
 from ccgi_pipeline.common.errors import PipelineError
 
 
@@ -39,9 +39,9 @@ def test(warehouse: Path) -> None:
             send([build_test_notice(datetime.now(UTC))])
         except PipelineError as error:
             failed = True
-            click.echo(f"{name}: {error}", err=True)
+            echo(f"{name}: {error}", err=True)
         else:
-            click.echo(f"{name}: sent")
+            echo(f"{name}: sent")
     if failed:
         sys.exit(FAILURE)
 
@@ -55,7 +55,7 @@ def list_(warehouse: Path) -> None:
     with open_alert_store(warehouse) as store:
         alerts = store.read_alerts()
     if not alerts:
-        click.echo("No alert is open.")
+        echo("No alert is open.")
         return
     print_table(
         ("kind", "alert", "what to do"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, NOTHING, warehouse_option
+from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, NOTHING, echo, warehouse_option
 
 
 @click.group()
@@ -37,14 +37,14 @@ def check(path: Path | None, warehouse: Path) -> None:
     try:
         content = file.read_bytes()
     except OSError as error:
-        click.echo(f"{file} cannot be read: {error.strerror}", err=True)
+        echo(f"{file} cannot be read: {error.strerror}", err=True)
         sys.exit(NOTHING)
     try:
         profiles_from(content, file)
     except ProfileError as faults:
-        click.echo(str(faults))
+        echo(str(faults))
         sys.exit(FAILURE)
-    click.echo(f"{file} is good.")
+    echo(f"{file} is good.")
 
 
 @profiles.command("schema", epilog=EXAMPLE.format("ccgi profiles schema > profiles.schema.json"))
@@ -52,4 +52,4 @@ def schema() -> None:
     """Prints the JSON schema of profiles.toml, for editors that check and complete TOML."""
     from ccgi_pipeline.profiles import Profiles
 
-    click.echo(json.dumps(Profiles.model_json_schema(), indent=2))
+    echo(json.dumps(Profiles.model_json_schema(), indent=2))

@@ -17,6 +17,7 @@ from ccgi_pipeline.cli.common import (
     EXAMPLE,
     FAILURE,
     Day,
+    echo,
     inbox_option,
     outbox_option,
     print_table,
@@ -63,13 +64,13 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
     if apply_ and not (by.strip() and reason.strip()):
         msg = "--apply needs --by (your name) and --reason (why): a purge cannot be undone"
         raise click.UsageError(msg)
-    click.echo(f"warehouse {warehouse}, outbox {outbox}, inbox {inbox}")
+    echo(f"warehouse {warehouse}, outbox {outbox}, inbox {inbox}")
     folders = PipelinePaths(inbox, outbox, warehouse)
     selection = PurgeSelection(district, before)
     if not apply_:
         planned = purge_operation.plan_purge(folders, selection)
         _print_what_goes(planned.rows, planned.files)
-        click.echo("Nothing was changed. --apply --by NAME --reason WHY deletes it for good.")
+        echo("Nothing was changed. --apply --by NAME --reason WHY deletes it for good.")
         return
     from ccgi_pipeline.runtime.dagster_instance import delete_runs
 
@@ -83,17 +84,17 @@ def purge(  # noqa: PLR0913, PLR0917 - one for each option
         )
     _print_what_goes(certificate.rows, certificate.files)
     proof = certificate.proof
-    click.echo(f"{certificate.snapshots:,} snapshots of the warehouse were deleted.")
-    click.echo(
+    echo(f"{certificate.snapshots:,} snapshots of the warehouse were deleted.")
+    echo(
         f"Proof: {proof.values:,} values were searched for in {proof.files:,} files "
         f"({proof.bytes:,} bytes) and all tables."
     )
     for place, found in proof.found.items():
-        click.echo(f"  still found in {place}: {found:,}")
+        echo(f"  still found in {place}: {found:,}")
     if certificate.proven:
-        click.echo("  found nowhere")
+        echo("  found nowhere")
     number = certificate.audit_entry.partition(":")[0]
-    click.echo(f"Certificate: {warehouse / purge_operation.CERTIFICATES / f'purge-{number}.json'}")
+    echo(f"Certificate: {warehouse / purge_operation.CERTIFICATES / f'purge-{number}.json'}")
     if not certificate.proven:
         sys.exit(FAILURE)
 
@@ -106,4 +107,4 @@ def _print_what_goes(rows: Mapping[str, int], files: Mapping[str, int]) -> None:
     if told:
         print_table(("place", "rows or files"), told)
     else:
-        click.echo("There is nothing to delete.")
+        echo("There is nothing to delete.")

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, warehouse_option
+from ccgi_pipeline.cli.common import EXAMPLE, echo, warehouse_option
 from ccgi_pipeline.cli.deliveries import find_delivery, print_delivery, print_made, require_ledger
 from ccgi_pipeline.delivery.ledger import DeliveryLedger, MadeFile, open_ledger
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
@@ -52,7 +52,7 @@ def rebuild(
         with recorded_act(warehouse, Act.REBUILT, about):
             content = rebuild_operation.rebuild_file(warehouse, made)
         _put(content, out, force=force)
-        click.echo(f"{out}: made again, {len(content):,} bytes")
+        echo(f"{out}: made again, {len(content):,} bytes")
         print_made(made)
         for delivery in sent:
             print_delivery(delivery, ledger)

@@ -20,6 +20,7 @@ from ccgi_pipeline.cli.common import (
     FAILURE,
     Family,
     date_option,
+    echo,
     print_table,
     progress_bars,
     today,
@@ -74,7 +75,7 @@ def replay(  # noqa: PLR0913, PLR0917 - one for each option
         else:
             told = replay_operation.preview_replay(warehouse, wish, on or today())
     if not told:
-        click.echo("No such drop has lines that were kept out.")
+        echo("No such drop has lines that were kept out.")
         return
     told.sort(key=lambda replayed: replayed.of.position)
     changed = [replayed for replayed in told if replayed.state is ReloadState.CHANGED]
@@ -156,8 +157,8 @@ def _print_others(others: Iterable[ReloadResult]) -> None:
 def _print_end(changed: int, *, done: bool) -> None:
     drops = "1 drop" if changed == 1 else f"{changed:,} drops"
     if done:
-        click.echo(f"{drops} changed. The next night writes the reports and receipts.")
+        echo(f"{drops} changed. The next night writes the reports and receipts.")
     elif changed:
-        click.echo(f"Nothing was changed. With --apply --by NAME, {drops} will be.")
+        echo(f"Nothing was changed. With --apply --by NAME, {drops} will be.")
     else:
-        click.echo("Nothing was changed, and nothing would be.")
+        echo("Nothing was changed, and nothing would be.")

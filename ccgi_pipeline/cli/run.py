@@ -64,6 +64,8 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
     from rich.console import Console
     from rich.markup import escape
 
+    from ccgi_pipeline.common.display import escape_unprintable
+
     console = Console()
     console.print(f"\n[bold]The night of {told.night}[/bold]")
     console.print(f"{told.districts:,} districts with a roster, {told.students:,} students")
@@ -90,9 +92,12 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
             "(<CD code>, platform, cde): nobody can be answered for them."
         )
     for why in told.unreachable:
-        console.print(f"[bold red]Not fetched:[/bold red] {escape(why)}")
+        console.print(f"[bold red]Not fetched:[/bold red] {escape(escape_unprintable(why))}")
     console.print(f"\n{told.reports:,} report files of {told.night}, {told.receipts:,} receipts")
-    console.print(f"Reports and receipts: {outbox}{os.sep}<DistrictName>{os.sep}", highlight=False)
+    console.print(
+        f"Reports and receipts: {escape(str(outbox))}{os.sep}<DistrictName>{os.sep}",
+        highlight=False,
+    )
 
 
 def _by_feed(

@@ -15,6 +15,7 @@ from ccgi_pipeline.cli.common import (
     EXAMPLE,
     FAILURE,
     date_option,
+    echo,
     print_table,
     today,
     warehouse_option,
@@ -41,7 +42,7 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
     refusing = {} if district else read_refusing_servers(warehouse)
     shown = [standing for standing in found if standing.needs_attention or not bad]
     if not shown and not (bad and (refusing or claimed)):
-        click.echo("Nothing to look at." if bad else "Nobody has sent anything yet.")
+        echo("Nothing to look at." if bad else "Nobody has sent anything yet.")
     elif shown:
         # Without a server nothing is delivered, and there is nothing to say of it.
         sent = any(standing.delivered or standing.waiting for standing in shown)
@@ -68,8 +69,8 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
             ],
         )
     for server, reason in refusing.items():
-        click.echo(f"{server}: {reason}")
+        echo(f"{server}: {reason}")
     for sender, count in claimed.items():
-        click.echo(f"{sender}: {count:,} SSIDs are known as other students: see `ccgi claims list`")
+        echo(f"{sender}: {count:,} SSIDs are known as other students: see `ccgi claims list`")
     if refusing or claimed or any(standing.needs_attention for standing in found):
         sys.exit(FAILURE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, warehouse_option
+from ccgi_pipeline.cli.common import EXAMPLE, echo, warehouse_option
 from ccgi_pipeline.encryption.sqlite import OWNER_ONLY
 
 
@@ -41,4 +41,4 @@ def support_bundle(warehouse: Path, out: Path, drop: str | None) -> None:
             file.write(content)
     except FileExistsError:
         raise click.ClickException(f"{out} is there already") from None  # noqa: EM102 - shown so
-    click.echo(f"{out}: read READ_ME_FIRST.md in it before you send it")
+    echo(f"{out}: read READ_ME_FIRST.md in it before you send it")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, warehouse_option
+from ccgi_pipeline.cli.common import EXAMPLE, echo, warehouse_option
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 
@@ -40,11 +40,11 @@ def move(warehouse: Path, *, to_postgres: bool) -> None:
             if to_postgres
             else relocation.move_to_folder(warehouse)
         )
-    click.echo(
+    echo(
         f"{moved.rows:,} rows of the catalog with {moved.snapshots:,} snapshots were moved, "
         f"and {moved.files:,} files of tables."
     )
     if to_postgres:
-        click.echo("Keep CCGI_CATALOG set: without it the warehouse does not open.")
+        echo("Keep CCGI_CATALOG set: without it the warehouse does not open.")
     else:
-        click.echo("Unset CCGI_CATALOG and CCGI_TABLES: with them the warehouse does not open.")
+        echo("Unset CCGI_CATALOG and CCGI_TABLES: with them the warehouse does not open.")

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ccgi_pipeline.common.display import escape_unprintable
 from ccgi_pipeline.feeds.registry import (
     DISTRICT_FAMILIES,
     DISTRICT_FEEDS,
@@ -44,12 +45,12 @@ class InboxFile:
 
     @property
     def shown(self) -> str:
-        """The path as text: bytes of a name that are no text are shown as numbers.
+        """The path as text: bytes and characters that a screen cannot show are shown as numbers.
 
         Two names are never shown alike, because files are remembered by it.
         """
         name = self.path.encode(errors="surrogateescape")
-        return name.decode(errors="backslashreplace")
+        return escape_unprintable(name.decode(errors="backslashreplace"))
 
     @property
     def size(self) -> int:

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
+from ccgi_pipeline.common.display import escape_unprintable
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.registry import FAMILIES, feed_by_name, feeds_of, folded_stem
 from ccgi_pipeline.feeds.rules import Rule
@@ -100,7 +101,8 @@ def _opened(
     for file, sha256 in drop.files:
         if is_zip(file.name):
             for member in read_members(file.name, content_of(file, sha256)):
-                path = f"{file.shown}/{member.name}" if member.name != file.name else file.shown
+                name = escape_unprintable(member.name)
+                path = f"{file.shown}/{name}" if member.name != file.name else file.shown
                 content = partial(_same, member.content)
                 opened = file_of_drop(drop, first + len(files), path, content, member.refused)
                 files.append(

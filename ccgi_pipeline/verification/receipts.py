@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from ccgi_pipeline.common.display import escape_unprintable
 from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
 from ccgi_pipeline.feeds.registry import RULES
 
@@ -215,7 +216,7 @@ def as_text(verdict: str, files: Sequence[FileReport]) -> str:
         if hidden:
             lines.append(f"  ... and {hidden} more findings (--format json lists them)")
     lines.append(f"verdict: {verdict.replace('_', ' ')}")
-    return "\n".join(lines)
+    return "\n".join(escape_unprintable(line) for line in lines)
 
 
 def _faults(findings: pl.DataFrame) -> list[dict[str, Any]]:
