@@ -354,6 +354,10 @@ class GuardProfile(SettingsTable):
     may have any number. 0 always asks; a new school year may need more."""
     growth_at_least: int = 50
     """Fewer new students do not count."""
+    unmatched: float = Field(default=0.25, ge=0, le=1)
+    """Share of an extract's students whom Foster Focus does not know: 0 always asks, 1 never."""
+    unmatched_at_least: int = 20
+    """Fewer unknown students do not count."""
     approval_days: int = 7
     """Days for which an approval is valid."""
 

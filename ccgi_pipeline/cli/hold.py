@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def hold() -> None:
     """Shows and answers drops that wait for an operator.
 
-    A drop is held if it would end or add far more records than usual.
+    A drop is held if it would end or add far more records than usual, or if Foster Focus does not
+    know many of its students.
     """
 
 

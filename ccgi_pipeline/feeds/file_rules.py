@@ -176,8 +176,8 @@ ZIP_ENCRYPTED = _rule(
 HELD = _rule(
     "FILE-HELD",
     _E,
-    "Nothing of this delivery was loaded: it would end or add far more records than a day does, so "
-    "CCGI has to approve it first. What was known before stays.",
+    "Nothing of this delivery was loaded: it would end or add far more records than a day does, or "
+    "has far more unknown students, so CCGI has to approve it first. What was known before stays.",
     "If the file is wrong, send the right one. If it is right, let CCGI know.",
 )
 CORRECTION = _rule(

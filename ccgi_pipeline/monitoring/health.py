@@ -401,6 +401,7 @@ def _judge_held_drops(facts: Facts, settings: HeartbeatSettings) -> Iterator[Ale
     for held in facts.held or ():
         done = {"end": held.would_end, "be added": held.would_add}
         what = ", ".join(f"{count:,} records would {verb}" for verb, count in done.items() if count)
+        what = what or held.losses[0].cause
         since = f"held since the night of {held.night:%Y-%m-%d}"
         words = f"{held.family} of {held.sender}, {since}: {what}"
         yield Alert(AlertKind.DROPS_HELD, held.drop, words, AlertKind.DROPS_HELD.value)

@@ -33,6 +33,9 @@ _LOOKED_UP_BY = (
 )
 """Fields of which all agree, at the least, between a student and a child worth comparing."""
 
+_KNOWN_BY = 3
+"""Fields that must agree before anything is said of a child: who knows fewer does not know it."""
+
 MATCHES_SCHEMA = {"ChildID": pl.String, "reason": pl.String, "field": pl.String}
 
 
@@ -43,14 +46,17 @@ def child_match(
 
     ``students`` has ``FIELDS``, ``children`` the columns of the register. Names are compared by
     their letters alone, in any case. Either ``ChildID`` is given, or ``reason`` (a rule's id) says
-    why not; ``field`` names the fields in which a child differs who is nearly the student.
+    why not; ``field`` names the one field in which a child differs who is nearly the student.
+
+    Nobody learns from the answer that a child is in the register who does not know the child: if
+    fewer than three fields agree, or more than one differs, the answer is that of an unknown child.
     """
     here = students.select(FIELDS).with_columns(_letters("Lastname", "Firstname"))
     here = here.with_row_index(_STUDENT)
     there = children.select(
         "ChildID", "Status", "StatusSince", *(pl.col(a).alias(b) for a, b in _OF_CHILD.items())
     ).with_columns(_letters("Lastname", "Firstname"))
-    compared = _compared(here, there)
+    compared = _compared(here, there).filter(pl.col("agreeing") >= _KNOWN_BY)
     fitting = compared.filter(pl.col("fields") == "")
     surest = fitting.filter(pl.col("same_ssid") == pl.col("same_ssid").any().over(_STUDENT))
     alone = surest.filter(pl.len().over(_STUDENT) == 1)
@@ -63,8 +69,8 @@ def child_match(
     ).with_columns(pl.when(pl.col("reason").is_null()).then("ChildID").alias("ChildID"))
     nearly = (
         compared.join(fitting, on=_STUDENT, how="anti")
-        .filter(pl.col("same_ssid") | (pl.col("differing") == 1))
-        .sort(_STUDENT, "differing", "ChildID")
+        .filter(pl.col("differing") == 1)
+        .sort(_STUDENT, pl.col("same_ssid").not_(), "ChildID")
         .unique(_STUDENT, keep="first", maintain_order=True)
     )
     found = pl.concat(
@@ -111,6 +117,7 @@ def _compared(students: pl.DataFrame, children: pl.DataFrame) -> pl.DataFrame:
         "Birthdate",
         (pl.col("SSID") == pl.col("SSID_of_child")).fill_null(value=False).alias("same_ssid"),
         pl.sum_horizontal(differs.values()).alias("differing"),
+        pl.sum_horizontal(_agrees(name) for name in FIELDS).alias("agreeing"),
         pl.concat_str(
             (pl.when(differs[name]).then(pl.lit(name)) for name in FIELDS),
             separator=", ",
@@ -122,6 +129,11 @@ def _compared(students: pl.DataFrame, children: pl.DataFrame) -> pl.DataFrame:
 def _differs(field: str) -> pl.Expr:
     """Both have the field, and not the same."""
     return (pl.col(field) != pl.col(f"{field}_of_child")).fill_null(value=False)
+
+
+def _agrees(field: str) -> pl.Expr:
+    """Both have the field, and the same."""
+    return (pl.col(field) == pl.col(f"{field}_of_child")).fill_null(value=False)
 
 
 def _no_longer_linked(on: date, settings: FosterFocusSettings) -> pl.Expr:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -17,12 +18,22 @@ from ccgi_pipeline.feeds import foster_focus, foster_focus_cps
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, ENROLLMENT_HISTORY
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.warehouse.load import approvals
 from ccgi_pipeline.warehouse.load.drop_records import read_remembered_files
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline_tests.files import as_bytes, good_lines, good_set, usual_name
 from ccgi_pipeline_tests.foster_focus import Line, local_id
 from ccgi_pipeline_tests.nightly.inboxes import PALM_SPRINGS
-from ccgi_pipeline_tests.nightly.nights import ON, Outbox, bytes_below, folders_in, run_night
+from ccgi_pipeline_tests.nightly.nights import (
+    ON,
+    Outbox,
+    bytes_below,
+    folders_in,
+    load_and_answer,
+    run_night,
+    writing,
+)
 
 FOLDER = "PalmSpringsUnified"
 TOMORROW = ON + timedelta(days=1)
@@ -348,3 +359,47 @@ def test_what_had_no_child_waits_for_a_new_register_and_no_longer(tmp_path: Path
     run_night(folders)
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         assert len(read_remembered_files(connection)) == 2
+
+
+def test_an_extract_of_many_unknown_students_is_held_and_tells_nothing_of_them(tmp_path: Path):
+    folders = folders_in(tmp_path)
+    students = _students(30)
+    _put_register(folders, [_child(student) for student in students[:6]])
+    _put_lines(folders, DEMOGRAPHICS, students)
+    run_night(folders)
+    assert _students_in(folders, DEMOGRAPHICS) == set()
+    assert _match_report(folders) == []
+    (receipt,) = Outbox(folders.outbox).receipts(FOLDER)
+    assert receipt["verdict"] == "held"
+    (file,) = receipt["files"]
+    assert file["fates"] == {"held": 30}
+    (finding,) = file["findings"]
+    assert finding["rule"] == "FILE-HELD"
+    assert "not known to Foster Focus" in finding["message"]
+    assert not {"24", "6"} & set(re.findall(r"\d+", finding["message"]))
+    with writing(folders) as connection:
+        (hold,) = approvals.read_holds(connection)
+        assert hold.losses[0].cause == "24 of 30 students are not known to Foster Focus"
+        answer = {"by": "A", "reason": "B", "on": TOMORROW, "profiles": Profiles()}
+        approvals.decide_hold(connection, hold.drop, approvals.APPROVED, **answer)
+    run_night(folders, TOMORROW)
+    assert len(_students_in(folders, DEMOGRAPHICS)) == 6
+    assert len(_match_report(folders, TOMORROW)) == 24
+
+
+@pytest.mark.parametrize(("known", "sent"), [(1, 20), (60, 79)], ids=["few", "a small share"])
+def test_some_unknown_students_hold_nothing(tmp_path: Path, known: int, sent: int):
+    folders = folders_in(tmp_path)
+    students = _students(sent)
+    _put_register(folders, [_child(student) for student in students[:known]])
+    _put_lines(folders, DEMOGRAPHICS, students)
+    load_and_answer(folders)
+    assert len(_students_in(folders, DEMOGRAPHICS)) == known
+
+
+def test_without_a_register_nothing_is_held(tmp_path: Path):
+    folders = folders_in(tmp_path)
+    _put_lines(folders, DEMOGRAPHICS, _students(30))
+    load_and_answer(folders)
+    (receipt,) = Outbox(folders.outbox).receipts(FOLDER)
+    assert receipt["files"][0]["fates"] == {"unmatched": 30}

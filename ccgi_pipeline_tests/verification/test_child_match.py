@@ -100,9 +100,32 @@ def test_a_child_who_differs_in_one_field_is_told_by_the_field_and_not_linked(
     assert _one(_student(), _child(**differing)) == (None, DISAGREES.id, field)
 
 
-def test_under_one_ssid_all_differing_fields_are_told():
-    child = _child(LastName="Baker", BirthDate=date(2009, 1, 1))
-    assert _one(_student(), child) == (None, DISAGREES.id, "Lastname, Birthdate")
+@pytest.mark.parametrize(
+    "known",
+    [
+        {},
+        {"Lastname": "Adams"},
+        {"Lastname": "Adams", "Gender": "F"},
+        {"Firstname": "Robin", "Lastname": "Adams"},
+        {"Birthdate": date(2010, 3, 11)},
+        {"Birthdate": date(2010, 3, 11), "Firstname": "Robin"},
+    ],
+)
+def test_who_has_the_ssid_and_does_not_know_the_child_learns_nothing(known: Cells):
+    invented = {"Lastname": "Zz", "Firstname": "Qq", "Birthdate": date(2011, 1, 1), "Gender": "M"}
+    answer = _one(_student(**{**invented, **known}), _child())
+    assert answer == _one(_student(SSID="1", **invented), _child())
+    assert answer == (None, NO_SUCH_CHILD.id, None)
+
+
+def test_two_fields_that_agree_are_not_enough_to_be_told_of_a_third():
+    student = _student(SSID=None, Gender=None, Firstname="Kim")
+    assert _one(student, _child()) == (None, NO_SUCH_CHILD.id, None)
+
+
+def test_two_fields_that_agree_are_no_child_even_if_nothing_differs():
+    student = _student(SSID=None, Gender=None, Firstname=None)
+    assert _one(student, _child()) == (None, NO_SUCH_CHILD.id, None)
 
 
 def test_two_differing_fields_without_a_common_ssid_are_somebody_else():

@@ -52,6 +52,8 @@ AMBIGUOUS = _reason(
     "More than one child fits the student; nothing of the student was loaded.",
     "Send the student's SSID.",
 )
+UNKNOWN = (NO_SUCH_CHILD, DISAGREES, AMBIGUOUS)
+"""The reasons of students whom the register does not know for certain."""
 REASONS = (NO_SUCH_CHILD, INACTIVE, GRADUATED, OVER_AGE, DISAGREES, AMBIGUOUS)
 """In the order in which they outweigh each other where several hold."""
 

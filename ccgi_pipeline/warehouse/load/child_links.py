@@ -13,7 +13,7 @@ from datetime import date
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, FEEDS
+from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, FEEDS, link_rules
 from ccgi_pipeline.feeds.foster_focus.comparisons import CHILD
 from ccgi_pipeline.feeds.foster_focus_cps import FEED as CHILDREN
 from ccgi_pipeline.feeds.spec import FILE, SENDER
@@ -39,6 +39,8 @@ class LinkResult:
       ``ChildID``).
     - ``senders_with_demographics``: senders whose students are all in these two frames, because
       they sent full demographics and no mere corrections.
+    - ``sent``: by drop its ``students`` and those of them who are ``unknown`` to the register
+      (``drop``, ``_sender``, ``_file``); empty as long as there is no register.
     """
 
     verification: Verification
@@ -47,6 +49,7 @@ class LinkResult:
     unmatched: pl.DataFrame
     matched: pl.DataFrame
     senders_with_demographics: list[str]
+    sent: pl.DataFrame
 
 
 def link_children(
@@ -100,6 +103,14 @@ def link_children(
         ),
         matched=with_child.unique(STUDENT_COLUMNS, keep="first", maintain_order=True),
         senders_with_demographics=senders,
+        sent=known.filter(pl.col(FILE).is_not_null() & pl.lit(not children.is_empty()))
+        .join(drops, on=FILE)
+        .group_by("drop", SENDER, maintain_order=True)
+        .agg(
+            pl.col(FILE).min(),
+            pl.len().alias("students"),
+            pl.col("reason").is_in([rule.id for rule in link_rules.UNKNOWN]).sum().alias("unknown"),
+        ),
     )
 
 

@@ -34,7 +34,7 @@ from ccgi_pipeline.warehouse.load.drop_records import (
     remember_files,
 )
 from ccgi_pipeline.warehouse.load.link_steps import link_step_of
-from ccgi_pipeline.warehouse.load.roster_guard import guard_rosters
+from ccgi_pipeline.warehouse.load.roster_guard import guard_links, guard_rosters
 from ccgi_pipeline.warehouse.load.upsert import FeedLoad, Overtaken, load_feed
 from ccgi_pipeline.warehouse.storage.schema import transaction
 
@@ -123,8 +123,13 @@ def load_files(
     profiles = terms.profiles
     fates, found = [_NO_FATES], [verification.findings]
     senders = verification.files[SENDER].unique().sort().to_list()
+    held = []
     if (step := link_step_of(family)) is not None:
         linked = step.find(connection, verification, terms.night, profiles)
+        doubtful = guard_links(verification, linked.sent, profiles, terms.approvals)
+        if doubtful.files:
+            held.append(doubtful)
+            linked = step.find(connection, doubtful.verification, terms.night, profiles)
         # The newest file that decides links says which records have a counterpart.
         decisive = {feed.name for feed in feeds_of(family) if feed.decides_links}
         if decisive.isdisjoint(terms.overtaken):
@@ -138,12 +143,17 @@ def load_files(
         connection, family, verification, profiles, terms.approvals, before=terms.before
     )
     verification = guarded.verification
-    fates.append(guarded.fates)
-    found.append(guarded.findings)
+    held.append(guarded)
+    fates += [part.fates for part in held]
+    found += [part.findings for part in held]
     loads = _load_feeds(connection, family, verification, terms)
     fates += [load.fates for load in loads.values()]
     found += [_correction_findings(FEEDS_BY_NAME[name], load) for name, load in loads.items()]
-    files = _update_verdicts(verification.files, _file_numbers(found[1:]), guarded.files)
+    files = _update_verdicts(
+        verification.files,
+        _file_numbers(found[1:]),
+        frozenset().union(*(part.files for part in held)),
+    )
     ended = pl.concat([_NONE_ENDED, *(load.ended for load in loads.values())])
     return LoadOutcome(
         files.join(ended, on=FILE, how="left", maintain_order="left").with_columns(
@@ -151,7 +161,7 @@ def load_files(
         ),
         _build_ledger(files, pl.concat(fates)),
         pl.concat(_add_severity(part) for part in found),
-        guarded.losses,
+        pl.concat(part.losses for part in held),
     )
 
 

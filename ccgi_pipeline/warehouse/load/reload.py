@@ -260,8 +260,10 @@ def _describe_losses(losses: pl.DataFrame) -> str:
         f"{would_add:,} records would be added to {active:,} active ones of {feed}"
         if would_add
         else f"{would_end:,} of {active:,} active records of {feed} would end"
-        for feed, would_end, would_add, active in losses.select(
-            "feed", "would_end", "would_add", "active"
+        if would_end
+        else cause
+        for feed, would_end, would_add, active, cause in losses.select(
+            "feed", "would_end", "would_add", "active", "cause"
         ).iter_rows()
     )
 

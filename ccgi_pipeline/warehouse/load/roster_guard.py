@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.feeds.file_rules import HELD
-from ccgi_pipeline.feeds.registry import feeds_of
+from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, feeds_of
 from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
 from ccgi_pipeline.profiles import GuardProfile, Profiles
@@ -88,6 +88,32 @@ def guard_rosters(
     return _leave_out_held(verification, losses)
 
 
+MANY_UNKNOWN = "far more students than usual are not known to Foster Focus"
+
+
+def guard_links(
+    verification: Verification,
+    sent: pl.DataFrame,
+    profiles: Profiles,
+    approvals: Mapping[str, str],
+) -> GuardResult:
+    """Holds the drops in which many students are unknown, unless an operator approved them.
+
+    Otherwise an extract of a whole school would tell who of it is a foster youth. The receipt names
+    no count, because the count tells how many are.
+    """
+    losses = []
+    for drop, sender, file, students, unknown in sent.iter_rows():
+        settings = profiles.of(sender).guard
+        many = unknown > settings.unmatched * students and unknown >= settings.unmatched_at_least
+        if many and drop not in approvals:
+            (name,) = verification.files.filter(pl.col(FILE) == file)["feed"]
+            cause = f"{unknown:,} of {students:,} students are not known to Foster Focus"
+            feed = FEEDS_BY_NAME[name]
+            losses.append(_DropLoss(drop, file, feed, None, 0, students, cause, told=MANY_UNKNOWN))
+    return _leave_out_held(verification, losses)
+
+
 def _end_nothing_in_adding_drops(
     verification: Verification, approvals: Mapping[str, str]
 ) -> Verification:
@@ -112,10 +138,13 @@ class _DropLoss:
     active: int
     cause: str
     would_add: int = 0
+    told: str = ""
 
     @property
     def words(self) -> str:
         """The words for a receipt: counts and a cause; the only value is a school's code."""
+        if self.told:
+            return self.told
         name = self.feed.name.removeprefix(f"{self.feed.family}_")
         if self.would_add:
             new = f"{self.would_add:,} new records of {name} would be added to {self.active:,}"
@@ -352,7 +381,9 @@ def _leave_out_held(verification: Verification, losses: list[_DropLoss]) -> Guar
     return GuardResult(
         replace(
             verification,
-            files=files.with_columns(complete=pl.col("complete") & ~of_held),
+            files=files.with_columns(
+                complete=pl.col("complete") & ~of_held, changes=pl.col("changes") | of_held
+            ),
             accepted=accepted,
         ),
         fates,
