@@ -20,6 +20,8 @@ PROMISES = {
     "nights on PostgreSQL": "nightly/test_beyond_one_machine.py::test_both_write_the_same_bytes",
     "pages in a browser": "verification/test_receipt_html.py::test_on_paper_nothing_is_lost",
     "nights in Dagster": "defs/test_night_in_dagster.py::",
+    "a warehouse among others": "defs/test_code_location.py::"
+    "test_all_that_a_named_warehouse_has_in_dagster_bears_its_name",
     "a kill at each failpoint": "delivery/test_killed_at_failpoints.py::"
     "test_a_night_killed_at_each_milestone_in_turn",
     "a killed replay": "operations/test_a_killed_replay.py::test_a_replay_that_was_killed",

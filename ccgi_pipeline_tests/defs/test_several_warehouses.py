@@ -129,9 +129,9 @@ class Deployment:
 
     def processes(self, name: str) -> list[int]:
         """The processes of a warehouse's nights."""
-        server = self.servers[name].pid
-        children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-        return [pid for pid in map(int, children) if b"spawn_main" in _command_line(pid)]
+        threads = Path(f"/proc/{self.servers[name].pid}/task").glob("*/children")
+        children = [int(pid) for thread in threads for pid in thread.read_text().split()]
+        return [pid for pid in children if b"spawn_main" in _command_line(pid)]
 
 
 def _command_line(pid: int) -> bytes:
@@ -242,6 +242,7 @@ def _kill_next(deployment: Deployment, after: float, seen: set[str]) -> bool:
     time.sleep(after)
     for pid in deployment.processes(KILLED):
         os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + PATIENCE
     while not (run := deployment.instance.get_run_by_id(newest.run_id)) or not run.is_finished:
         assert time.monotonic() < end
         time.sleep(0.1)
