@@ -97,11 +97,19 @@ class _FolderOption(click.Option):
     """A folder: that of the option, else of the variable, else the default.
 
     ``title``: what the folder is, in messages. ``exists``: one that does not exist is refused.
+    ``fits``: tells whether an existing folder is one of these.
     """
 
-    def __init__(self, *args: Any, title: str, exists: bool, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - click's own
+        title: str,
+        exists: bool,
+        fits: Callable[[Path], bool],
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self._title, self._exists = title, exists
+        self._title, self._exists, self._fits = title, exists, fits
 
     def handle_parse_result(
         self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
@@ -110,7 +118,9 @@ class _FolderOption(click.Option):
         value, args = super().handle_parse_result(ctx, opts, args)
         name = self.name or ""
         folder = ctx.params.get(name)
-        if not self._exists or not folder or folder.is_dir() or ctx.resilient_parsing:
+        if not folder or ctx.resilient_parsing:
+            return value, args
+        if self._fits(folder) if folder.is_dir() else not self._exists:
             return value, args
         source = ctx.get_parameter_source(name)
         if source is click.core.ParameterSource.COMMANDLINE:
@@ -120,11 +130,22 @@ class _FolderOption(click.Option):
         else:
             chosen = f"the default; {self.opts[0]} or {self.envvar} names another"
         msg = f"there is no {self._title} at {folder} ({chosen})"
+        if folder.is_dir() and not self._exists:
+            msg = (
+                f"{folder} holds other files and is no {self._title} ({chosen}): name a new folder"
+            )
         raise MissingFolderError(msg)
 
 
-def folder_option(
-    name: str, variable: str, default: Path, purpose: str, *, title: str = "", exists: bool = True
+def folder_option(  # noqa: PLR0913 - what a folder's option is made of
+    name: str,
+    variable: str,
+    default: Path,
+    purpose: str,
+    *,
+    title: str = "",
+    exists: bool = True,
+    fits: Callable[[Path], bool] = lambda _: True,
 ) -> Callable[[_Command], _Command]:
     """An option that names a folder; ``title`` says what the folder is, if its name does not."""
     return click.option(
@@ -138,6 +159,7 @@ def folder_option(
         help=purpose,
         title=title or name,
         exists=exists,
+        fits=fits,
     )
 
 
@@ -153,11 +175,48 @@ def outbox_option(*, exists: bool = True) -> Callable[[_Command], _Command]:
     return folder_option("outbox", OUTBOX, DEFAULT_FOLDERS[OUTBOX], purpose, exists=exists)
 
 
+_MARKS = (
+    "catalog.*",
+    "*.sqlite",
+    "*.json",
+    "profiles.toml",
+    "archive",
+    "tables",
+    "staging",
+    "dagster",
+    "writer.lock",
+)
+"""Names of files and folders of which a warehouse, or the folder of a look-up, has at least one."""
+
+
+def has_marks_of_warehouse(folder: Path) -> bool:
+    """Returns whether a folder holds something that a warehouse holds; nothing is opened."""
+    return any(next(folder.glob(mark), None) is not None for mark in _MARKS)
+
+
+def may_become_warehouse(folder: Path) -> bool:
+    """Returns whether a folder is a warehouse, or empty."""
+    visible = [path for path in folder.iterdir() if path.name[0] != "." and path.name != _OF_DISKS]
+    return not visible or has_marks_of_warehouse(folder)
+
+
+_OF_DISKS = "lost+found"
+"""A folder that every new disk has."""
+
+
 def warehouse_option(
-    purpose: str = "The folder with what is kept between nights.", *, exists: bool = True
+    purpose: str = "The folder with what is kept between nights.",
+    *,
+    exists: bool = True,
+    fits: Callable[[Path], bool] = has_marks_of_warehouse,
 ) -> Callable[[_Command], _Command]:
-    """The option ``--warehouse``; ``exists``: the command is refused without the folder."""
-    return folder_option("warehouse", WAREHOUSE, DEFAULT_FOLDERS[WAREHOUSE], purpose, exists=exists)
+    """The option ``--warehouse``; ``exists``: the command is refused without the folder.
+
+    By default a folder that is no warehouse is refused before anything is written into it.
+    """
+    return folder_option(
+        "warehouse", WAREHOUSE, DEFAULT_FOLDERS[WAREHOUSE], purpose, exists=exists, fits=fits
+    )
 
 
 @contextmanager

@@ -24,7 +24,7 @@ def notices() -> None:
 
 
 @notices.command("test", epilog=EXAMPLE.format("ccgi notices test"))
-@warehouse_option()
+@warehouse_option(fits=Path.is_dir)
 def test(warehouse: Path) -> None:
     """Sends a test notice by every channel."""
     from ccgi_pipeline.monitoring.alerts.channels import build_channels, build_test_notice

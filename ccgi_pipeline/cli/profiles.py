@@ -21,7 +21,11 @@ def profiles() -> None:
 
 @profiles.command("check", epilog=EXAMPLE.format("ccgi profiles check data/demo/profiles.toml"))
 @click.argument("path", required=False, type=click.Path(path_type=Path))
-@warehouse_option("The warehouse whose settings file is checked if no PATH is given.", exists=False)
+@warehouse_option(
+    "The warehouse whose settings file is checked if no PATH is given.",
+    exists=False,
+    fits=Path.is_dir,
+)
 def check(path: Path | None, warehouse: Path) -> None:
     """Checks the settings file PATH, or that of the warehouse, and lists all its faults.
 

@@ -17,6 +17,7 @@ from ccgi_pipeline.cli.common import (
     EXAMPLE,
     date_option,
     inbox_option,
+    may_become_warehouse,
     outbox_option,
     print_table,
     progress_bars,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 @click.command(epilog=EXAMPLE.format("ccgi run --inbox in --outbox out --warehouse warehouse"))
 @inbox_option()
 @outbox_option(exists=False)
-@warehouse_option(exists=False)
+@warehouse_option(exists=False, fits=may_become_warehouse)
 @date_option
 def run(inbox: Path, outbox: Path, warehouse: Path, on: date | None) -> None:
     """Runs one night over the inbox.

@@ -17,7 +17,7 @@ from ccgi_pipeline.encryption.sqlite import OWNER_ONLY
     "support-bundle",
     epilog=EXAMPLE.format("ccgi support-bundle --out support.zip"),
 )
-@warehouse_option()
+@warehouse_option(fits=Path.is_dir)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),

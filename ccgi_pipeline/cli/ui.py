@@ -10,13 +10,19 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, inbox_option, outbox_option, warehouse_option
+from ccgi_pipeline.cli.common import (
+    EXAMPLE,
+    inbox_option,
+    may_become_warehouse,
+    outbox_option,
+    warehouse_option,
+)
 
 
 @click.command(epilog=EXAMPLE.format("ccgi ui"))
-@inbox_option(exists=False)
+@inbox_option()
 @outbox_option(exists=False)
-@warehouse_option(exists=False)
+@warehouse_option(fits=may_become_warehouse)
 @click.option("--port", default=3000, show_default=True)
 @click.option("--read-only", is_flag=True, help="For viewers: nothing can be started or changed.")
 def ui(inbox: Path, outbox: Path, warehouse: Path, port: int, *, read_only: bool) -> None:
@@ -27,5 +33,4 @@ def ui(inbox: Path, outbox: Path, warehouse: Path, port: int, *, read_only: bool
     from ccgi_pipeline.nightly.paths import PipelinePaths
     from ccgi_pipeline.runtime.ui import serve_ui
 
-    inbox.mkdir(parents=True, exist_ok=True)
     sys.exit(serve_ui(PipelinePaths(inbox, outbox, warehouse), port, read_only=read_only))

@@ -86,6 +86,10 @@ class SnapshotGoneError(PermanentError):
     """The warehouse no longer has a snapshot; a backup may have it."""
 
 
+class NoWarehouseError(PermanentError):
+    """There is no warehouse in a folder yet."""
+
+
 class NotEncryptedError(PermanentError):
     """A part of an encrypted warehouse is not encrypted, or does not open with its key."""
 
@@ -139,12 +143,16 @@ def attach_warehouse(
     """Makes the warehouse in ``folder`` the connection's default catalog; creates it if needed.
 
     ``snapshot``: attaches that earlier state, read-only. Spilled data stays in the folder too.
-    Raises SnapshotGoneError, CatalogDamagedError and NoRoomError. An encrypted warehouse also
-    raises EncryptionKeyError (before anything is touched), NotEncryptedError, WarehouseBusyError.
+    Raises SnapshotGoneError, NoWarehouseError, CatalogDamagedError and NoRoomError. An encrypted
+    warehouse also raises EncryptionKeyError (before anything is touched), NotEncryptedError and
+    WarehouseBusyError.
     """
     folder = folder.absolute()
     reading = read_only or snapshot is not None
     where = locate_warehouse(folder)
+    if reading and where.server is None and not warehouse_exists(folder):
+        msg = f"there is no warehouse in {folder} yet: the first night makes it"
+        raise NoWarehouseError(msg)
     keys = load_keys(folder, make=not reading)
     configure_connection(connection, where)
     if keys is not None:
