@@ -6,7 +6,10 @@ from pathlib import Path
 
 import dagster as dg
 
+from ccgi_pipeline.common.owner_only import restrict_umask
 from ccgi_pipeline.defs.automation import DAILY_ASSETS
+
+restrict_umask()  # every process of Dagster that runs the pipeline imports this module
 
 FRESH = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(hours=30), warn_window=timedelta(hours=26)

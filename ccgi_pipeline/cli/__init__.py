@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ccgi_pipeline.common.errors import UnexpectedError, to_pipeline_error
+from ccgi_pipeline.common.owner_only import restrict_umask
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -107,3 +108,4 @@ class _Commands(click.Group):
 @click.version_option(package_name="ccgi-pipeline")
 def main() -> None:
     """California's district data sharing: districts' files in, reports and receipts out."""
+    restrict_umask()

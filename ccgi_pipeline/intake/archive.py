@@ -134,7 +134,7 @@ class Archive:
                 raise
         final = self.path(sha256)
         final.parent.mkdir(exist_ok=True)
-        part_path.chmod(0o444)
+        part_path.chmod(0o400)
         with failpoint("archive: kept"):
             part_path.replace(final)
         return sha256

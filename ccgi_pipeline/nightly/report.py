@@ -48,6 +48,7 @@ def open_reports(
 ) -> pl.DataFrame:
     """Prepares the reports' views; returns the districts that get reports."""
     folders.outgoing.remove_unfinished_files()
+    folders.outgoing.mend()
     named = create_report_views(connection, on)
     return named if only is None else named.filter(pl.col("cd") == only)
 

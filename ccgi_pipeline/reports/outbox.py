@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from ccgi_pipeline.common.failpoints import failpoint
+from ccgi_pipeline.common.owner_only import mend_folder
 from ccgi_pipeline.reports.spec import ReportSpec
 
 _UNFINISHED = ".writing"
@@ -59,6 +60,12 @@ class Outbox:
     def remove_unfinished_files(self) -> None:
         """Removes the files that an interrupted night left unfinished."""
         shutil.rmtree(self.root / _UNFINISHED, ignore_errors=True)
+
+    def mend(self) -> None:
+        """Takes the rights of others from the folders of districts and other senders."""
+        if self.root.is_dir():
+            for folder in self.root.iterdir():
+                mend_folder(folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ import polars as pl
 
 from ccgi_pipeline.common.errors import PermanentError, TransientError, value_free
 from ccgi_pipeline.common.extensions import load_extension
+from ccgi_pipeline.common.owner_only import mend_folder
 from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
 from ccgi_pipeline.encryption.keys import KEY_BYTES, KeyPurpose, Keys, load_keys
@@ -471,6 +472,7 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 def _open_index(path: Path) -> sqlite3.Connection:
     """Opens an index; makes it again if its digests had no key."""
+    mend_folder(path.parent)
     index = _connect_read_only(path, load_keys(path.parent))
     if _read_format(index) == _WITHOUT_KEY:
         index.close()

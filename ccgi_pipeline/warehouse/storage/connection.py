@@ -26,6 +26,7 @@ from ccgi_pipeline.common.errors import (
     to_pipeline_error,
 )
 from ccgi_pipeline.common.extensions import connect, load_extension, refuse_unsigned
+from ccgi_pipeline.common.owner_only import mend_folder
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
 from ccgi_pipeline.encryption.keys import KeyPurpose, Keys, load_keys
 from ccgi_pipeline.warehouse.storage import postgres
@@ -195,6 +196,8 @@ def configure_connection(connection: duckdb.DuckDBPyConnection, where: Warehouse
     for extension in _EXTENSIONS:
         load_extension(connection, extension)
     where.folder.mkdir(parents=True, exist_ok=True)
+    if has_own_catalog(where.folder) or where.made:
+        mend_folder(where.folder)
     connection.execute(f"SET memory_limit = '{_MEMORY}'")
     connection.execute(f"SET temp_directory = {quote_literal(where.folder / 'spill')}")
     connection.execute("SET TimeZone = 'UTC'")
