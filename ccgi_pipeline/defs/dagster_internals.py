@@ -115,6 +115,14 @@ def _location_of(state: InstigatorState) -> str:
 # --- runs, events, checks -------------------------------------------------------------------------
 
 
+def touch_storage(instance: dg.DagsterInstance) -> None:
+    """Opens each of the instance's databases, which makes them where they are missing."""
+    instance.get_runs_count()
+    instance.get_asset_records()
+    instance.all_instigator_state()
+    instance.get_daemon_heartbeats()
+
+
 def fail_run(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:
     """Records that ``run`` failed; for a run whose process is gone."""
     instance.report_run_failed(run, reason)

@@ -3,7 +3,9 @@
 Belongs here: its folder and its settings, and what is done with an instance apart from a night.
 """
 
+import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time
@@ -16,7 +18,7 @@ from ccgi_pipeline.common.environment import INBOX, OUTBOX, WAREHOUSE, read_vari
 from ccgi_pipeline.common.errors import PermanentError, library_errors, to_pipeline_error
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.defs.code_location import own_runs
-from ccgi_pipeline.defs.dagster_internals import fail_run
+from ccgi_pipeline.defs.dagster_internals import fail_run, touch_storage
 from ccgi_pipeline.defs.heartbeat import check_health
 from ccgi_pipeline.defs.receipts import DISTRICTS
 from ccgi_pipeline.monitoring.alerts.types import Alert
@@ -51,16 +53,49 @@ def prepare_dagster_home(warehouse: Path) -> Path:
     DagsterStorageError.
     """
     home = warehouse / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
     settings = PROJECT_ROOT / "dagster.yaml"
     written = settings.read_text() if settings.exists() else ""
     if _use_database():
         written += _ON_POSTGRESQL
+    if not (home / _COMPLETE).exists():
+        _make_storage(home, written)
+    _write_settings(home, written)
+    return home
+
+
+_COMPLETE = "storage.complete"
+"""An empty file in the folder: Dagster's databases have all their tables."""
+
+
+def _write_settings(home: Path, settings: str) -> None:
     # Several machines may share the folder: none may read half a file.
     part = home / f"dagster.yaml.{os.getpid()}.part"
-    part.write_text(written)
+    part.write_text(settings)
     part.replace(home / "dagster.yaml")
-    return home
+
+
+def _make_storage(home: Path, settings: str) -> None:
+    """Lets one process make Dagster's databases, in a folder that appears when they are complete.
+
+    Each process that first opens Dagster's databases makes them, without a lock: two at once leave
+    tables that no later one can open.
+    """
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with (home.parent / f"{home.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (home / _COMPLETE).exists():
+            return
+        # A folder of an earlier version has its databases already, or begins them here.
+        making = home if home.exists() else home.with_name(f"{home.name}.part")
+        if making != home:
+            shutil.rmtree(making, ignore_errors=True)  # of a process that was killed
+            making.mkdir()
+        _write_settings(making, settings)
+        with dg.DagsterInstance.from_config(str(making)) as instance:
+            touch_storage(instance)
+        (making / _COMPLETE).touch()
+        if making != home:
+            making.replace(home)
 
 
 def _use_database() -> bool:

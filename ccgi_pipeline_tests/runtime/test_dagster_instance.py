@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from datetime import date
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import dagster as dg
@@ -52,6 +54,44 @@ def test_a_night_and_a_look_from_outside_leave_no_variable(
     check_health_from_outside(folders, notify=False)
     assert {name: os.environ.get(name) for name in before} == before
     assert OUTBOX not in os.environ.keys() - before.keys()
+
+
+def _open_storage(start: Any, warehouse: Path, answers: Any) -> None:  # noqa: ANN401 - of a context
+    start.wait()
+    try:
+        with dg.DagsterInstance.from_config(str(prepare_dagster_home(warehouse))) as instance:
+            instance.get_runs_count()
+            instance.get_asset_records()
+            instance.all_instigator_state()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
+        answers.put(repr(error)[:200])
+    else:
+        answers.put("")
+
+
+def test_commands_at_once_on_a_new_warehouse_make_dagsters_storage_once(tmp_path: Path) -> None:
+    context, processes = multiprocessing.get_context("fork"), 6
+    for attempt in range(3):
+        start, answers = context.Barrier(processes), context.Queue()
+        warehouse = tmp_path / f"warehouse {attempt}"
+        running = [
+            context.Process(target=_open_storage, args=(start, warehouse, answers))
+            for _ in range(processes)
+        ]
+        for process in running:
+            process.start()
+        assert [answers.get(timeout=100) for _ in running] == [""] * processes
+        for process in running:
+            process.join()
+        assert sorted(path.name for path in warehouse.iterdir()) == ["dagster", "dagster.lock"]
+
+
+def test_a_storage_that_was_begun_and_not_completed_is_made_anew(tmp_path: Path) -> None:
+    begun = tmp_path / "dagster.part" / "history"
+    begun.mkdir(parents=True)
+    (begun / "runs.db").write_bytes(b"no database")
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(tmp_path))) as instance:
+        assert instance.get_runs_count() == 0
 
 
 # --- where Dagster keeps its runs -----------------------------------------------------------------
