@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ccgi_pipeline.common.errors import UnexpectedError, to_pipeline_error
-from ccgi_pipeline.common.owner_only import restrict_umask
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -33,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "dictionary": "Prints every feed, column, rule and report.",
     "encryption": "Manages the keys of encryption at rest.",
     "explain": "Explains a student's eligibility or one row of a report.",
+    "folders": "Shows and answers new names of outbox folders.",
     "generate": "Writes synthetic drops of every family.",
     "heartbeat": "Checks the daemon, sensor, nights, deliveries and disks.",
     "hold": "Shows and answers drops that wait for an operator.",
@@ -108,4 +108,6 @@ class _Commands(click.Group):
 @click.version_option(package_name="ccgi-pipeline")
 def main() -> None:
     """California's district data sharing: districts' files in, reports and receipts out."""
+    from ccgi_pipeline.common.owner_only import restrict_umask
+
     restrict_umask()

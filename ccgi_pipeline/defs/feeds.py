@@ -22,7 +22,7 @@ from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.nightly.load import load_family
 from ccgi_pipeline.nightly.verify import verify_family
 from ccgi_pipeline.profiles import read_profiles
-from ccgi_pipeline.warehouse.load import claims
+from ccgi_pipeline.warehouse.load import claims, outbox_folders
 from ccgi_pipeline.warehouse.queries import health as health_queries
 from ccgi_pipeline.warehouse.queries import rosters
 
@@ -86,6 +86,7 @@ def _table_column(column: Column) -> dg.TableColumn:
 TABLE_IS_SOUND = "table_is_sound"
 RULES_ARE_MET = "newest_files_meet_the_rules"
 ROSTERS_STAND = "no_district_lost_its_roster"
+FOLDERS_STAND = "every_district_keeps_its_folder"
 SSIDS_ARE_OWN = "every_ssid_is_one_students"
 ROSTERS_AGREE = "students_are_those_of_the_transcripts"
 
@@ -218,6 +219,16 @@ def _judge_claims(connection: duckdb.DuckDBPyConnection, _: FeedSpec) -> dict[st
     }
 
 
+def _judge_folders(connection: duckdb.DuckDBPyConnection, _: FeedSpec) -> dict[str, Any]:
+    """Lists the districts whose folder would have another name by the directory."""
+    changes = outbox_folders.read_folder_changes(connection)
+    return {
+        "passed": not changes,
+        "severity": dg.AssetCheckSeverity.WARN,
+        "metadata": {"districts": [change.cd for change in changes]},
+    }
+
+
 _SCHOOLS_SHOWN = 100
 
 
@@ -262,6 +273,11 @@ TABLE_CHECKS: Mapping[str, TableCheck] = {
         "The students of each school in OneRoster are those of its district's transcript roster. "
         "Yellow: more than a tenth of some school's are in one only.",
         _judge_rosters_agree,
+    ),
+    FOLDERS_STAND: TableCheck(
+        "No district's folder in the outbox would have another name by the directory. Yellow: it "
+        "keeps the old one; `ccgi folders list` shows what waits for an approval.",
+        _judge_folders,
     ),
     SSIDS_ARE_OWN: TableCheck(
         "No SSID is on the rosters of two districts under different identities, unless it is "

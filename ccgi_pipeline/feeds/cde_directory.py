@@ -97,6 +97,7 @@ FEED = FeedSpec(
     quote=None,
     blank_words=("No Data",),
     shipped=True,
+    checks=("every_district_keeps_its_folder",),
 )
 
 FEEDS = (FEED,)

@@ -30,6 +30,7 @@ from ccgi_pipeline.reports.queries import (
 )
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
+from ccgi_pipeline.warehouse.load.outbox_folders import remember_folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def open_reports(
     folders.outgoing.remove_unfinished_files()
     folders.outgoing.mend()
     named = create_report_views(connection, on)
+    remember_folders(connection, named, on)
     return named if only is None else named.filter(pl.col("cd") == only)
 
 

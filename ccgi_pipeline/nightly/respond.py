@@ -16,7 +16,6 @@ from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.delivery.ledger import FileKind
-from ccgi_pipeline.districts import districts
 from ccgi_pipeline.feeds.foster_focus import link_rules
 from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
@@ -24,8 +23,9 @@ from ccgi_pipeline.nightly.report import sweep_outbox
 from ccgi_pipeline.reports.outbox import OutboxFile, sha256_of
 from ccgi_pipeline.verification.receipts import format_child_match_csv
 from ccgi_pipeline.warehouse.load.drop_records import record_receipts
+from ccgi_pipeline.warehouse.load.outbox_folders import remember_folders
 from ccgi_pipeline.warehouse.queries import receipts as receipt_queries
-from ccgi_pipeline.warehouse.queries.directory import read_directory
+from ccgi_pipeline.warehouse.queries.directory import name_senders
 
 
 @value_free
@@ -41,7 +41,8 @@ def write_receipts(
     if not waiting:
         return []
     senders = pl.Series("cd", [answer.sender for answer in waiting], dtype=pl.String)
-    named = districts(read_directory(connection), senders)
+    named = name_senders(connection, senders)
+    remember_folders(connection, named, on)
     folder_of = dict(named.select("cd", "folder").iter_rows())
     step = ProgressCounter("writing receipts", len(waiting))
     made = []
@@ -74,7 +75,8 @@ def write_child_match(
     if only is not None:
         rows = [row for row in rows if row.cd == only]
     senders = pl.Series("cd", [row.cd for row in rows], dtype=pl.String)
-    named = districts(read_directory(connection), senders)
+    named = name_senders(connection, senders)
+    remember_folders(connection, named, on)
     folder_of = dict(named.select("cd", "folder").iter_rows())
     made = []
     for row in rows:

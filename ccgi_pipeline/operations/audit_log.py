@@ -37,6 +37,7 @@ class Act(StrEnum):
 
     APPROVED = "hold approved"
     DISCARDED = "hold discarded"
+    FOLDER_CHANGED = "outbox folder changed"
     CLAIM_SHOWN = "claim shown"
     CLAIM_DECIDED = "claim decided"
     REPLAYED = "lines replayed"

@@ -17,7 +17,6 @@ import polars as pl
 
 from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.delivery.ledger import ledger_exists, open_ledger
-from ccgi_pipeline.districts import districts
 from ccgi_pipeline.intake.inbox_state import read_sightings, save_sightings
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.operations.purge_proof import find_files_with_values, list_files
@@ -25,7 +24,7 @@ from ccgi_pipeline.reports.outbox import sha256_of
 from ccgi_pipeline.ssid_lookup.backlog import Backlog
 from ccgi_pipeline.warehouse.load import erasure
 from ccgi_pipeline.warehouse.load.erasure import PurgeSelection
-from ccgi_pipeline.warehouse.queries.directory import read_directory
+from ccgi_pipeline.warehouse.queries.directory import name_senders, read_outbox_folders
 
 _STEP_FOLDERS = ("staging", "spill", "preview")
 """Folders that a night leaves between its steps; they can be made again from what stays."""
@@ -101,8 +100,10 @@ def find_outbox_files(
 ) -> list[Path]:
     """Returns the outbox's files of the district, or of nights before the given day."""
     if selection.district:
-        named = districts(read_directory(connection), pl.Series("cd", [selection.district]))
-        return [path for folder in named["folder"] for path in list_files(folders.outbox / folder)]
+        named = name_senders(connection, pl.Series("cd", [selection.district]))
+        former = read_outbox_folders(connection).filter(pl.col("cd") == selection.district)
+        theirs = sorted({*named["folder"], *former["folder"]})
+        return [path for folder in theirs for path in list_files(folders.outbox / folder)]
     return [path for path in list_files(folders.outbox) if _is_older(path, selection.before)]
 
 

@@ -14,13 +14,14 @@ import polars as pl
 
 from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
 from ccgi_pipeline.common.time_zone import CALIFORNIA
-from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
+from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory
 from ccgi_pipeline.eligibility.systems import AREAS, YEAR
 from ccgi_pipeline.feeds.codes import RACE_CATEGORY
 from ccgi_pipeline.feeds.registry import EVENT_FEEDS
 from ccgi_pipeline.profiles import Profiles, ReportSettings
 from ccgi_pipeline.reports.spec import PLACE, ReportSpec, shipped_query
 from ccgi_pipeline.reports.suppression import MARKS, find_hidden_places, suppress_small_cells
+from ccgi_pipeline.warehouse.queries.directory import name_senders
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 
 _YEARS_IN_WORDS = (
@@ -66,7 +67,7 @@ def create_report_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.D
         "SELECT DISTINCT _sender AS cd FROM lake.transcript_student WHERE _active ORDER BY 1"
     ).pl()["cd"]
     in_force = directory(entries)
-    named = districts(in_force, cd_codes)
+    named = name_senders(connection, cd_codes)
     races = pl.DataFrame(
         [(code.value, code.name) for code in RACE_CATEGORY.codes],
         schema=["code", "name"],

@@ -115,6 +115,7 @@ def build_conditions(selection: PurgeSelection) -> dict[str, str]:
         **by_drop_tables,
         **dict.fromkeys(("drops", "files", "ledger", "receipts", "received_files"), by_drop),
         **dict.fromkeys(("child_links", "unmatched"), of_county),
+        "outbox_folders": "cd = $district",
         **dict.fromkeys(listings, '_sender = $district OR "SSID" IN (FROM purged_students)'),
         **dict.fromkeys(
             ("foster_lookups", "school_codes", "eligibility", "evaluated"), "_sender = $district"

@@ -118,6 +118,11 @@ PIPELINE_TABLES: Mapping[str, Mapping[str, str]] = {
         "answered_on": "DATE",
     },
     "eligibility": {name: _sql_of_dtype(dtype) for name, dtype in ELIGIBILITY_SCHEMA.items()},
+    "outbox_folders": {
+        **dict.fromkeys(("cd", "folder"), "VARCHAR"),
+        "current": "BOOLEAN",
+        "since": "DATE",
+    },
     "shared_ssids": {**dict.fromkeys(("_sender", "SSID"), "VARCHAR"), "place": "BIGINT"},
     "claims": {
         **dict.fromkeys(("claim", "SSID", "_sender"), "VARCHAR"),
@@ -152,6 +157,7 @@ PIPELINE_TABLES: Mapping[str, Mapping[str, str]] = {
 - ``school_codes``: the schools of OneRoster sets with their CDS codes.
 - ``application_ssids``: the SSID look-up's answer to each application (its SSID is restricted).
 - ``eligibility``: the newest result by student and system; years are in sixtieths.
+- ``outbox_folders``: the folder of each sender in the outbox; former ones are not ``current``.
 - ``shared_ssids``: SSIDs that several districts list, and in which order they began to.
 - ``claims``: listings of SSIDs whose identities differ; only those that see get reports about the
   student. ``claim_decisions``: operators' decisions.
