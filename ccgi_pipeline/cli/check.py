@@ -97,6 +97,8 @@ def check(  # noqa: PLR0913 - one for each option
             receipt_html.render_check(checked.verdict, checked.files, values_shown=show_values),
             nl=False,
         )
+    elif not checked.files:
+        echo(f"nothing to judge: no file in {', '.join(map(str, paths))}", err=True)
     else:
         echo(receipts.as_text(checked.verdict, checked.files))
     if checked.nothing_recognised:

@@ -13,8 +13,8 @@ import click
 
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
-    date_option,
     echo,
+    night_date_option,
     print_table,
     today,
     warehouse_option,
@@ -108,7 +108,7 @@ def show(claim: str, warehouse: Path, *, show_values: bool) -> None:
 @click.option("--nobody", is_flag=True, help="It is the student of none of them.")
 @click.option("--by", required=True, help="Your name.")
 @click.option("--reason", required=True, help="Why. Name no student.")
-@date_option
+@night_date_option
 def decide(  # noqa: PLR0913 - click passes one for each option
     claim: str,
     warehouse: Path,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,9 +37,58 @@ class Day(click.ParamType[date]):
     ) -> date:
         """Returns the date."""
         try:
-            return value if isinstance(value, date) else date.fromisoformat(str(value))
+            day = value if isinstance(value, date) else date.fromisoformat(str(value))
         except ValueError:
             self.fail("write the date as YYYY-MM-DD", param, ctx)
+        if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+            self.fail(f"the year must be between {_FIRST_YEAR} and {_LAST_YEAR}", param, ctx)
+        return day
+
+
+_FIRST_YEAR, _LAST_YEAR = 1980, 2100
+"""Years of which there may be data."""
+
+
+class NightDay(Day):
+    """The day of something that is written into a warehouse: one that has come."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> date:
+        """Returns the date, if it is not in the future anywhere on earth."""
+        day = super().convert(value, param, ctx)
+        if day > today() + timedelta(days=1):
+            self.fail(
+                f"{day} has not come yet: approvals would expire, and records would end, too early",
+                param,
+                ctx,
+            )
+        return day
+
+
+class Sender(click.ParamType[str]):
+    """The CD code of a district, or the name of a state-wide sender."""
+
+    name = "sender"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Returns the code if it has the form of one."""
+        from ccgi_pipeline.feeds.registry import STATEWIDE_SENDERS
+
+        code = str(value)
+        if code not in STATEWIDE_SENDERS and not (len(code) == _CD_DIGITS and code.isdecimal()):
+            self.fail(
+                f"{code!r} is no CD code: 7 digits, such as 3367173 (state-wide senders: "
+                f"{', '.join(STATEWIDE_SENDERS)})",
+                param,
+                ctx,
+            )
+        return code
+
+
+_CD_DIGITS = 7
 
 
 class Family(click.ParamType[str]):
@@ -79,6 +128,9 @@ def today() -> date:
 FOLDER = click.Path(file_okay=False, path_type=Path)
 date_option = click.option(
     "--date", "on", type=Day(), help="The day of the night, YYYY-MM-DD [today]."
+)
+night_date_option = click.option(
+    "--date", "on", type=NightDay(), help="The day of the night, YYYY-MM-DD [today]."
 )
 
 

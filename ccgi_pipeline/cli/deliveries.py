@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, echo, print_table, warehouse_option
+from ccgi_pipeline.cli.common import EXAMPLE, Sender, echo, print_table, warehouse_option
 from ccgi_pipeline.delivery.ledger import (
     Delivery,
     DeliveryLedger,
@@ -37,7 +37,7 @@ def deliveries() -> None:
     epilog=EXAMPLE.format("ccgi deliveries list --district 3367173 --state changed"),
 )
 @warehouse_option()
-@click.option("--district", help="Deliveries of this district only, by CD code.")
+@click.option("--district", type=Sender(), help="Deliveries of this district only, by CD code.")
 @click.option(
     "--state",
     "states",

@@ -17,6 +17,7 @@ import click
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
     FAILURE,
+    Sender,
     date_option,
     echo,
     print_table,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     help="SSID: use the Foster Focus transcripts, if you may see them.",
 )
 @click.option("--report", help="Row: the beginning of the report's name or title.")
-@click.option("--district", help="Row: the district, by its CD code.")
+@click.option("--district", type=Sender(), help="Row: the district, by its CD code.")
 @click.option(
     "--row",
     type=click.IntRange(min=2),

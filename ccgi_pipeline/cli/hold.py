@@ -15,8 +15,8 @@ import click
 
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
-    date_option,
     echo,
+    night_date_option,
     print_table,
     today,
     warehouse_option,
@@ -109,7 +109,7 @@ def _with_an_answer(command: Callable[..., None]) -> Callable[..., None]:
         warehouse_option(),
         click.option("--by", required=True, help="Your name."),
         click.option("--reason", required=True, help="Why. Name no student."),
-        date_option,
+        night_date_option,
     ]
     for option in reversed(options):
         command = option(command)

@@ -17,6 +17,7 @@ from ccgi_pipeline.cli.common import (
     EXAMPLE,
     FAILURE,
     Day,
+    Sender,
     echo,
     inbox_option,
     outbox_option,
@@ -32,7 +33,7 @@ from ccgi_pipeline.cli.common import (
 @warehouse_option()
 @outbox_option()
 @inbox_option()
-@click.option("--district", help="Delete all data of this district, by its CD code.")
+@click.option("--district", type=Sender(), help="Delete all data of this district, by its CD code.")
 @click.option("--before", type=Day(), help="Delete data from before this day that no report needs.")
 @click.option("--apply", "apply_", is_flag=True, help="Do it. Without this, nothing is changed.")
 @click.option("--by", default="", help="Your name. Needed with --apply.")

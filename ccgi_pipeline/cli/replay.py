@@ -19,8 +19,9 @@ from ccgi_pipeline.cli.common import (
     EXAMPLE,
     FAILURE,
     Family,
-    date_option,
+    Sender,
     echo,
+    night_date_option,
     print_table,
     progress_bars,
     today,
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
 
 @click.command(epilog=EXAMPLE.format("ccgi replay --district 3367173"))
 @warehouse_option()
-@click.option("--district", help="Drops of this sender only, by CD code.")
+@click.option("--district", type=Sender(), help="Drops of this sender only, by CD code.")
 @click.option("--family", type=Family(), help="Drops of this family only.")
 @click.option("--drop", default="", help="The beginning of a drop's id.")
 @click.option("--apply", "apply_", is_flag=True, help="Do it. Without this, nothing is changed.")
 @click.option("--by", default="", help="Your name. Needed with --apply.")
 @click.option("--reason", default="", help="Why. Name no student.")
-@date_option
+@night_date_option
 def replay(  # noqa: PLR0913, PLR0917 - one for each option
     warehouse: Path,
     district: str | None,

@@ -15,9 +15,9 @@ import click
 
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
-    date_option,
     inbox_option,
     may_become_warehouse,
+    night_date_option,
     outbox_option,
     print_table,
     progress_bars,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @inbox_option()
 @outbox_option(exists=False)
 @warehouse_option(exists=False, fits=may_become_warehouse)
-@date_option
+@night_date_option
 def run(inbox: Path, outbox: Path, warehouse: Path, on: date | None) -> None:
     """Runs one night over the inbox.
 

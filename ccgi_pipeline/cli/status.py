@@ -14,6 +14,7 @@ import click
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
     FAILURE,
+    Sender,
     date_option,
     echo,
     print_table,
@@ -24,7 +25,7 @@ from ccgi_pipeline.cli.common import (
 
 @click.command(epilog=EXAMPLE.format("ccgi status"))
 @warehouse_option()
-@click.option("--district", help="One sender only, by CD code.")
+@click.option("--district", type=Sender(), help="One sender only, by CD code.")
 @click.option("--bad", is_flag=True, help="Show only what needs attention.")
 @date_option
 def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool) -> None:
@@ -55,7 +56,7 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
                     standing.name,
                     standing.family,
                     f"{standing.night:%Y-%m-%d}",
-                    standing.days,
+                    standing.age,
                     standing.verdict.replace("_", " "),
                     standing.lines,
                     standing.kept_out,

@@ -82,7 +82,7 @@ def _run_key(day: date, runs_before: int) -> str:
 def find_missed_days(instance: dg.DagsterInstance) -> tuple[date, ...]:
     """Returns the days whose scheduled night is missing, though a later one succeeded.
 
-    None if the schedule is not switched on: then others decide on which days there is a night.
+    None of them if the schedule is off: then others decide on which days there is a night.
     """
     switch = read_switch(instance, every_night.name, NAME)
     if switch is None or not switch.on:

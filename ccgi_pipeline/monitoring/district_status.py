@@ -44,6 +44,11 @@ class DistrictStatus:
     waiting: int
 
     @property
+    def age(self) -> str:
+        """Days since its night, in words where the day that is looked at lies before it."""
+        return f"{self.days:,}" if self.days >= 0 else "later"
+
+    @property
     def needs_attention(self) -> bool:
         """Whether it needs attention: the drop was rejected or is held, or a file waits."""
         return self.verdict in {Verdict.REJECTED, Verdict.HELD} or self.waiting > 0
@@ -100,7 +105,7 @@ def format_markdown(statuses: Sequence[DistrictStatus], most: int) -> str:
     rows = [
         [
             *(_format_sender(status), status.family, status.verdict.replace("_", " ")),
-            *(f"{status.night:%Y-%m-%d}", f"{status.days:,}"),
+            *(f"{status.night:%Y-%m-%d}", status.age),
             f"{status.kept_out:,} of {status.lines:,}",
             *(_format_delivery(status) if sent else ()),
         ]
