@@ -67,17 +67,49 @@ COLUMN_TWICE = _rule(
     "A column appears twice; nothing was loaded.",
     "Send each column once.",
 )
+_SAVE_AS_UTF_8 = (
+    "Save the file as UTF-8. Excel: Save As, CSV UTF-8 (Comma delimited). SQL Server: sqlcmd -f "
+    "65001, or bcp -C 65001. A student system: choose UTF-8 (Unicode) as the export's encoding."
+)
 ENCODING = _rule(
     "FILE-ENCODING",
     _E,
-    "The file is neither UTF-8 nor UTF-16 nor Windows text; nothing was loaded.",
-    "Save the file as UTF-8.",
+    "The file is no text: neither UTF-8 nor UTF-16 nor an 8-bit encoding; nothing was loaded.",
+    "Send the file as text. " + _SAVE_AS_UTF_8,
 )
 WINDOWS_TEXT = _rule(
     "FILE-CP1252",
     _W,
     "The file is Windows text (cp1252), not UTF-8; accented letters were converted.",
-    "Save the file as UTF-8.",
+    _SAVE_AS_UTF_8,
+)
+OLD_ENCODING = _rule(
+    "FILE-OLD-ENCODING",
+    _W,
+    "The file is in an encoding of DOS or of old Macintosh programs, not in UTF-8; accented "
+    "letters were converted. Check that names are right.",
+    _SAVE_AS_UTF_8,
+)
+MIXED_ENCODING = _rule(
+    "FILE-MIXED-ENCODING",
+    _W,
+    "The file is UTF-8, but this line has letters in another encoding; they were converted.",
+    "Correct the names in this line where they are kept: they were probably pasted in. "
+    + _SAVE_AS_UTF_8,
+)
+SURROGATES = _rule(
+    "FILE-SURROGATES",
+    _W,
+    "The line has a sign in an old form of UTF-8 (CESU-8), as some databases write it; it was "
+    "converted.",
+    "Oracle: export with the character set AL32UTF8 instead of UTF8. MySQL: use utf8mb4.",
+)
+LETTERS = _rule(
+    "FILE-LETTERS",
+    _W,
+    "The cell has letters whose encoding cannot be told, or of which a half is missing; the value "
+    "was left out.",
+    _SAVE_AS_UTF_8,
 )
 UTF16 = _rule(
     "FILE-UTF16", _W, "The file is UTF-16, not UTF-8; it was converted.", "Save it as UTF-8."
@@ -97,6 +129,61 @@ BLANK_LINES = _rule(
     "The file has blank lines; they hold nothing and were passed over.",
     "Take blank lines out.",
 )
+LITTER = _rule(
+    "FILE-LITTER",
+    _I,
+    "The file has lines that an export tool left, such as a row count, dashes or separators only; "
+    "they hold no record and were passed over.",
+    "Nothing needs to be done. To be rid of them, turn off row counts and underlines in the tool "
+    "(SQL Server: SET NOCOUNT ON; psql: -t; SQL*Plus: SET FEEDBACK OFF), and delete empty rows "
+    "below a spreadsheet's last one.",
+)
+_AS_IT_STANDS = "It was loaded as it stands."
+LOST_LETTER = _rule(
+    "FILE-LOST-LETTER",
+    _W,
+    "The cell has a question mark or a replacement sign where a letter was lost, in an earlier "
+    "import or export. " + _AS_IT_STANDS,
+    "Correct the name in your student system, and import and export in UTF-8.",
+)
+ENCODED_TWICE = _rule(
+    "FILE-ENCODED-TWICE",
+    _W,
+    "The cell's accented letters were encoded twice, so that each became two or three other signs. "
+    + _AS_IT_STANDS,
+    "Open the source as UTF-8 when you import or convert it (Excel: Data, From Text/CSV, File "
+    "Origin 65001: Unicode (UTF-8)), and correct names that are already kept so.",
+)
+ENTITY = _rule(
+    "FILE-ENTITY",
+    _W,
+    "The cell has a letter as web pages write it, such as an ampersand, a name and a semicolon. "
+    + _AS_IT_STANDS,
+    "Export text, not HTML, and correct names that are already kept so.",
+)
+SPREADSHEET_ERROR = _rule(
+    "FILE-SPREADSHEET-ERROR",
+    _W,
+    "The cell holds an error of a spreadsheet: a look-up that found nothing, or number signs from "
+    "a column that was too narrow. " + _AS_IT_STANDS,
+    "Correct the formula or widen the column in the spreadsheet; better, send the export as it "
+    "comes from your student system.",
+)
+POWER_OF_TEN = _rule(
+    "FILE-POWER-OF-TEN",
+    _W,
+    "The cell holds a number as a power of ten: a spreadsheet has rounded it, and digits are lost. "
+    + _AS_IT_STANDS,
+    "Format the column as text before you fill it (Excel: Data, From Text/CSV, data type Text); "
+    "better, send the export as it comes from your student system.",
+)
+NULL_WORD = _rule(
+    "FILE-NULL-WORD",
+    _W,
+    "The cell holds a word with which databases and programs say that there is nothing. "
+    + _AS_IT_STANDS,
+    "Leave such cells blank: in SQL write COALESCE(column, ''), in pandas to_csv(na_rep='').",
+)
 NUL = _rule(
     "FILE-NUL",
     _E,
@@ -107,7 +194,8 @@ FIELDS = _rule(
     "FILE-FIELDS",
     _E,
     "The line does not have as many cells as the header; it was not loaded.",
-    "Check the line for missing or extra separators.",
+    "Check the line for missing or extra separators. Put a cell that has a separator in it into "
+    "quotation marks, or take the separator out.",
 )
 TRUNCATED = _rule(
     "FILE-TRUNCATED",
@@ -118,7 +206,8 @@ TRUNCATED = _rule(
 EXTRA_CELLS = _rule(
     "FILE-EXTRA-CELLS",
     _W,
-    "The line has extra blank cells at its end; they were dropped.",
+    "The line has extra blank cells at its end, as nearly all lines of the file have or as the "
+    "header has; they were dropped.",
     "Take the extra separators out.",
 )
 QUOTES = _rule(
@@ -136,8 +225,8 @@ LINE_BREAK = _rule(
 )
 REPEATED_HEADER = _rule(
     "FILE-REPEATED-HEADER",
-    _E,
-    "The header is repeated in the middle of the file; the line was not loaded.",
+    _I,
+    "The header is repeated in the middle of the file; the line was passed over.",
     "Send the header once, in line 1.",
 )
 ZIP_BROKEN = _rule(

@@ -15,15 +15,16 @@ import polars as pl
 
 from ccgi_pipeline.feeds.registry import FEEDS, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.intake.damage import find_damage
 from ccgi_pipeline.intake.encodings import decode
 from ccgi_pipeline.intake.headers import Header, parse_header
+from ccgi_pipeline.intake.litter import may_be_litter
 from ccgi_pipeline.intake.reader import (
     LINE,
     SPAN,
     LineFormat,
     Reading,
     collect_findings,
-    is_blank,
     no_line_unreadable,
     parse_cells,
     read,
@@ -101,7 +102,7 @@ class _Headers:
 def _parse_header_line(position: int, file: FileToRead, headers: _Headers) -> _Body | None:
     """Parses a file's header; None if the file must go through ``reader.read``."""
     text = decode(file.content)
-    if text.body is None or text.findings:
+    if text.body is None or text.findings or text.has_unknown_letters:
         return None
     first, _, below = text.body.partition(b"\n")
     if not first.strip() or not below or b"\x00" in below:
@@ -109,7 +110,7 @@ def _parse_header_line(position: int, file: FileToRead, headers: _Headers) -> _B
     if below.startswith(b"\n") or b"\n\n" in below:
         return None
     header = headers.of(first.decode(), file)
-    if header is None or header.fatal or len(header.columns) == 1:
+    if header is None or header.fatal or len(header.columns) == 1 or header.blank_end:
         return None
     if not below.endswith(b"\n"):
         below += b"\n"
@@ -140,8 +141,14 @@ def _parse_bodies(bodies: list[_Body]) -> Iterator[tuple[int, Reading]]:
         pl.lit(value=False).alias("extra"),
     )
     cells = parse_cells(records, header, content)
-    findings = collect_findings(list(header.findings), records.clear(), no_line_unreadable())
+    damaged = find_damage(content, records["text"], cells, header.feed)
+    of_header = list(header.findings)
+    usual = collect_findings(of_header, records.clear(), no_line_unreadable(), damaged.clear())
     for body, start, count in zip(bodies, starts.tolist(), counts.tolist(), strict=True):
+        findings = usual
+        if damaged.height:
+            theirs = damaged.filter(pl.col("row").is_between(start, start + count - 1))
+            findings = collect_findings(of_header, records.clear(), no_line_unreadable(), theirs)
         yield (
             body.position,
             Reading(
@@ -161,14 +168,13 @@ _FIRST_BELOW_HEADER = 2
 
 def _select_regular_files(lines: pl.DataFrame, of_file: np.ndarray, body: _Body) -> np.ndarray:
     """Returns for each file whether every line is one record; ``body`` is any one of them."""
-    header = body.header
-    form = LineFormat(header.separator, header.feed.quote, len(header.columns), header.text)
+    form = LineFormat.of_header(body.header)
     text = pl.col("text")
     right = text.str.count_matches(form.separator, literal=True) == form.cells - 1
     if body.quoted:
         quoted = text.str.contains(form.quote or "", literal=True)
         right = pl.when(quoted).then(text.str.contains(form.quoted_line())).otherwise(right)
-    wrong = lines.select(~right | is_blank() | (text == form.header)).to_series().to_numpy()
+    wrong = lines.select(~right | may_be_litter() | form.may_repeat_header()).to_series().to_numpy()
     regular = np.ones(of_file[-1] + 1, dtype=bool)
     regular[of_file[wrong]] = False
     return regular

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.intake.findings import Finding
+from ccgi_pipeline.intake.letters import UNKNOWN_LETTER, read_letters
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -29,33 +30,94 @@ class Text:
     body: bytes | None
     encoding: str
     findings: tuple[Finding, ...]
+    has_unknown_letters: bool = False
 
 
 def decode(content: bytes) -> Text:
-    """Decodes ``content`` as UTF-8, UTF-16 (with or without mark) or else as Windows text."""
+    """Decodes ``content`` as UTF-8, UTF-16 (with or without mark) or an 8-bit encoding.
+
+    UTF-8 is told line by line: what is UTF-8 stays, the rest is read by its letters (``letters``).
+    """
     findings: list[Finding] = []
     encoding = ""
+    has_unknown = False
     for mark, marked_encoding in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
             encoding, content = marked_encoding, content[len(mark) :]
             findings.append(Finding(file_rules.BYTE_ORDER_MARK))
             break
     encoding = encoding or _detect_utf16(content) or "utf-8"
-    if encoding == "utf-8":
-        body, encoding = _decode_eight_bits(content)
-    else:
+    body: bytes | None
+    if encoding != "utf-8":
         findings.append(Finding(file_rules.UTF16))
         body = _decode(content, encoding)
+    elif content.isascii():
+        body = content
+    else:
+        body = _decode(content, "utf-8")
+        if body is None and not _is_binary(content):
+            body, encoding, of_letters = _decode_letters(content)
+            findings += of_letters
+            has_unknown = UNKNOWN_LETTER.encode() in body
     if body is None:
-        return Text(None, encoding, (Finding(file_rules.ENCODING),))
-    if encoding == "cp1252":
-        findings.append(Finding(file_rules.WINDOWS_TEXT))
+        unknown = encoding if encoding.startswith("utf-16") else "unknown"
+        return Text(None, unknown, (Finding(file_rules.ENCODING),))
     while body.startswith(codecs.BOM_UTF8):
         body = body.removeprefix(codecs.BOM_UTF8)
     body, odd = _normalize_line_ends(body)
     if odd:
         findings.append(Finding(file_rules.LINE_ENDS))
-    return Text(body, encoding, tuple(findings))
+    if body.endswith(_END_OF_FILE) and not body.endswith(b"\n" + _END_OF_FILE):
+        body = body.rstrip(_END_OF_FILE)
+        findings.append(Finding(file_rules.LITTER, detail="the sign Ctrl-Z behind the last line"))
+    return Text(body, encoding, tuple(findings), has_unknown)
+
+
+_END_OF_FILE = b"\x1a"
+"""DOS ends files with this sign."""
+
+
+def _is_binary(content: bytes) -> bool:
+    """Returns whether the content is no text: it has many control characters."""
+    sample = content[:_SAMPLE]
+    return sum(sign in _CONTROL_SIGNS for sign in sample) > _FEW * len(sample)
+
+
+_CONTROL_SIGNS = frozenset({*range(9), *range(14, 26)})
+_FEW = 0.02
+
+
+def _decode_letters(content: bytes) -> tuple[bytes, str, list[Finding]]:
+    """Returns a content that is not all UTF-8 as UTF-8, its encoding, and what was done."""
+    body, odd = _normalize_line_ends(content)
+    letters = read_letters(body)
+    findings = [Finding(file_rules.LINE_ENDS)] if odd else []
+    findings += [Finding(file_rules.SURROGATES, line=line) for line in letters.surrogates]
+    if letters.mixed:
+        name = _NAMES[letters.encoding]
+        findings += [
+            Finding(file_rules.MIXED_ENCODING, line=line, detail=f"read as {name}")
+            for line in letters.lines
+        ]
+    elif letters.lines:
+        lines = f"{len(letters.lines):,} lines, the first is line {letters.lines[0]:,}"
+        if letters.encoding == "cp1252":
+            findings.append(Finding(file_rules.WINDOWS_TEXT, detail=lines))
+        else:
+            name = _NAMES[letters.encoding]
+            findings.append(Finding(file_rules.OLD_ENCODING, detail=f"{name}; {lines}"))
+    encoding = letters.encoding if letters.lines else "unknown"
+    if letters.mixed or letters.surrogates:
+        encoding = "utf-8"
+    return letters.text.encode(), encoding, findings
+
+
+_NAMES = {
+    "cp1252": "Windows text (cp1252)",
+    "mac_roman": "Macintosh text (MacRoman)",
+    "cp850": "DOS text (code page 850)",
+    "cp437": "DOS text (code page 437)",
+}
 
 
 def _detect_utf16(content: bytes) -> str | None:
@@ -66,19 +128,6 @@ def _detect_utf16(content: bytes) -> str | None:
     if sample[0::2].count(0) / half > _MOSTLY:
         return "utf-16-be"
     return None
-
-
-def _decode_eight_bits(content: bytes) -> tuple[bytes | None, str]:
-    """Returns UTF-8 bytes and the encoding: UTF-8, or cp1252 if every byte is a character there."""
-    if content.isascii():
-        return content, "utf-8"
-    body = _decode(content, "utf-8")
-    if body is not None:
-        return body, "utf-8"
-    try:
-        return content.decode("cp1252").encode(), "cp1252"
-    except UnicodeDecodeError:
-        return None, "unknown"
 
 
 def _decode(content: bytes, encoding: str) -> bytes | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.columns import Requirement
@@ -19,7 +19,10 @@ from ccgi_pipeline.intake.findings import Finding
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A file's columns: for each cell the column's name, or None if the feed has no such column."""
+    """A file's columns: for each cell the column's name, or None if the feed has no such column.
+
+    ``blank_end``: how many of its last cells are blank. ``dropped``: how many such were dropped.
+    """
 
     feed: FeedSpec
     separator: str
@@ -27,6 +30,8 @@ class Header:
     columns: tuple[str | None, ...]
     edition: str
     findings: tuple[Finding, ...]
+    blank_end: int = 0
+    dropped: int = 0
 
     @property
     def fatal(self) -> bool:
@@ -68,7 +73,24 @@ def parse_header(
         *_header_findings(feed, columns, cells, edition, number),
         *_specification_findings(feed, separator, columns, cells, number),
     ]
-    return Header(feed, separator, line, columns, edition, tuple(findings))
+    named_cells = [position for position, cell in enumerate(cells, start=1) if cell]
+    blank_end = len(cells) - named_cells[-1]
+    return Header(feed, separator, line, columns, edition, tuple(findings), blank_end)
+
+
+def without_blank_end(header: Header) -> Header:
+    """Returns the header without the blank cells at its end, and a finding in place of theirs."""
+    width = len(header.columns) - header.blank_end
+    unnamed = {f"column {width + number}" for number in range(1, header.blank_end + 1)}
+    findings = [found for found in header.findings if found.detail not in unnamed]
+    line = next(found.line for found in header.findings if found.detail in unnamed)
+    return replace(
+        header,
+        columns=header.columns[:width],
+        findings=(*findings, Finding(file_rules.EXTRA_CELLS, line=line)),
+        blank_end=0,
+        dropped=header.blank_end,
+    )
 
 
 def _split_header(line: str, separator: str) -> list[str]:

@@ -9,19 +9,26 @@ types and rules of a feed's columns (verification).
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.registry import FEEDS, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.intake.damage import find_damage, leave_out_unknown_letters
 from ccgi_pipeline.intake.encodings import decode
-from ccgi_pipeline.intake.findings import Finding, findings_frame, line_findings
-from ccgi_pipeline.intake.headers import Header, parse_header
+from ccgi_pipeline.intake.findings import (
+    FINDINGS_SCHEMA,
+    Finding,
+    findings_frame,
+    line_findings,
+)
+from ccgi_pipeline.intake.headers import Header, parse_header, without_blank_end
+from ccgi_pipeline.intake.litter import first_record, may_be_litter, sort_out_litter
+from ccgi_pipeline.intake.surplus_cells import describe_surplus
 
 LINE, SPAN = "_line", "_span"
 """Columns with a record's first physical line, and the number of lines that it covers."""
@@ -33,8 +40,10 @@ _LINE_SEPARATORS = "\x1f\x1e\x1d\x1c\x01\x02\x03\x04"
 lines."""
 _SMALL = 1 << 16
 """Up to this many bytes, Python splits a file faster than a CSV parser does."""
-_LONGEST_RECORD = 20
+_LONGEST_RECORD = 1000
 """Physical lines that a record may span; beyond them an open quote counts as stray."""
+_NEARLY_ALL = 0.9
+"""The share of lines that must have the same surplus of blank cells for it to be dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,8 @@ class Reading:
     feed's columns as text with ``_line`` and ``_span``; the spans of its rows and ``unreadable``
     add up to ``lines``. ``findings`` is a frame of ``FINDINGS_SCHEMA``. ``edition`` is the version
     of the file that its header shows, if it shows one. ``left_alone`` counts the lines of a file
-    that no feed needs.
+    that no feed needs. ``first_cells`` holds what the first column has in unreadable lines that
+    still show it, under that column's name: the records exist, though nothing of them was read.
     """
 
     feed: FeedSpec | None
@@ -56,6 +66,7 @@ class Reading:
     findings: pl.DataFrame
     edition: str = ""
     left_alone: int = 0
+    first_cells: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 def read(
@@ -75,18 +86,12 @@ def read(
         lines_below_header = max(0, len(content.splitlines()) - 1)
         return _unreadable_file(named, text.encoding, lines_below_header, findings)
     lines = split_lines(text.body)
-    blank = lines.filter(is_blank())
-    lines = lines.filter(~is_blank()) if blank.height else lines
+    last_line = lines.item(-1, LINE) if lines.height else 0
+    sorted_out = sort_out_litter(lines, lines.select(may_be_litter()).to_series())
+    lines = sorted_out.lines
     if lines.is_empty():
         return _unreadable_file(named, text.encoding, 0, [*findings, Finding(file_rules.EMPTY)])
-    if not blank.is_empty():
-        findings.append(
-            Finding(
-                file_rules.BLANK_LINES,
-                line=blank.item(0, LINE),
-                detail=f"{blank.height} blank lines",
-            )
-        )
+    findings.extend(sorted_out.findings)
     number, first = lines.item(0, LINE), lines.item(0, "text")
     header = parse_header(number, first, named, candidates, edition)
     if header is None:
@@ -95,34 +100,81 @@ def read(
         return _unreadable_file(
             named, text.encoding, lines.height, [*findings, Finding(rule, line=line)]
         )
-    findings.extend(header.findings)
     lines = lines.slice(1)
+    header = _fit_header(header, lines)
+    findings.extend(header.findings)
     if header.fatal:
         nothing = _unreadable_file(header.feed, text.encoding, lines.height, findings)
         return replace(nothing, edition=header.edition)
+    form = LineFormat.of_header(header)
+    repeated = lines.select(form.may_repeat_header()).to_series()
+    if repeated.any():
+        repeated &= lines.select(form.repeats_header()).to_series()
+        findings += [
+            Finding(file_rules.REPEATED_HEADER, line=line) for line in lines.filter(repeated)[LINE]
+        ]
+        lines = lines.filter(~repeated)
     if lines.is_empty():
         findings.append(Finding(file_rules.HEADER_ONLY))
-    form = LineFormat(header.separator, header.feed.quote, len(header.columns), header.text)
-    records, unreadable = _sort_lines(lines, form, ends_open=not text.body.endswith(b"\n"))
-    as_received = records.height == lines.height and blank.is_empty() and not records["extra"].any()
+    ends_open = not text.body.endswith(b"\n") and lines.height > 0
+    records, unreadable = _sort_lines(
+        lines, form, ends_open=ends_open and lines.item(-1, LINE) == last_line
+    )
+    as_received = (
+        records.height == lines.height
+        and not sorted_out.count
+        and not repeated.any()
+        and not records["extra"].any()
+    )
     untouched = text.body[text.body.index(b"\n") + 1 :] if as_received and records.height else None
+    cells = parse_cells(records, header, untouched)
+    damaged = find_damage(text.body, records["text"], cells, header.feed)
+    if text.has_unknown_letters:
+        cells, unknown = leave_out_unknown_letters(cells, header.feed)
+        damaged = pl.concat([damaged.select(unknown.columns), unknown])
     return Reading(
         feed=header.feed,
         encoding=text.encoding,
         lines=lines.height,
-        records=parse_cells(records, header, untouched),
+        records=cells,
         unreadable=int(unreadable["lines"].sum()),
-        findings=collect_findings(findings, records, unreadable),
+        findings=collect_findings(findings, records, unreadable, damaged),
         edition=header.edition,
+        first_cells=_first_cells(lines, unreadable, header),
     )
 
 
+def _fit_header(header: Header, lines: pl.DataFrame) -> Header:
+    """Returns the header without blank cells at its end, unless most lines have those cells too."""
+    if not header.blank_end:
+        return header
+    cells = pl.col("text").str.count_matches(header.separator, literal=True) + 1
+    wide = lines.select((cells >= len(header.columns)).sum()).item()
+    return header if 2 * wide > lines.height else without_blank_end(header)
+
+
+def _first_cells(lines: pl.DataFrame, unreadable: pl.DataFrame, header: Header) -> pl.DataFrame:
+    """Returns the first cell of lines with a wrong number of cells, under its column's name."""
+    name = header.columns[0]
+    if unreadable.is_empty() or name is None:
+        return pl.DataFrame()
+    ragged = unreadable.filter(pl.col("rule").is_in([file_rules.FIELDS.id, file_rules.QUOTES.id]))
+    first = pl.col("text").str.split(header.separator).list.first().str.strip_chars('" \t')
+    cells = lines.join(ragged, on=LINE, how="semi").select(first.alias(name))
+    return cells.filter(pl.col(name).str.len_chars() > 0)
+
+
 def collect_findings(
-    of_file: list[Finding], records: pl.DataFrame, unreadable: pl.DataFrame
+    of_file: list[Finding],
+    records: pl.DataFrame,
+    unreadable: pl.DataFrame,
+    of_cells: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Returns the findings of a file and of its lines, in the order of the lines."""
+    """Returns the findings of a file, its lines and cells, in the order of the lines."""
     # Each step is skipped if it would find nothing, because most files have no findings of lines.
     frames = [findings_frame(of_file)]
+    if of_cells.height:
+        frames.append(of_cells.select(*FINDINGS_SCHEMA))
     if unreadable.height:
         frames.append(
             unreadable.select("rule", LINE, pl.lit(None, dtype=pl.String), "detail").rename(
@@ -141,8 +193,9 @@ def collect_findings(
 def count_lines(content: bytes) -> Reading:
     """Counts the lines of a file that is not read."""
     text = decode(content)
-    lines = split_lines(text.body or b"").filter(~is_blank()).height
-    below_header = max(0, lines - 1)
+    lines = split_lines(text.body or b"")
+    filled = sort_out_litter(lines, lines.select(may_be_litter()).to_series()).lines
+    below_header = max(0, filled.height - 1)
     return Reading(
         None, text.encoding, below_header, None, 0, findings_frame([]), left_alone=below_header
     )
@@ -156,8 +209,7 @@ def detect_feed(
     if named is not None:
         return named
     body = decode(beginning).body or b""
-    first_line = next((line for line in body.decode().split("\n") if line.strip()), "")
-    header = parse_header(1, first_line, None, candidates)
+    header = parse_header(1, first_record(body.decode()), None, candidates)
     return header.feed if header else None
 
 
@@ -168,11 +220,6 @@ def _unreadable_file(
 
 
 # --- lines ------------------------------------------------------------------------------------
-
-
-def is_blank() -> pl.Expr:
-    """Matches lines of white space and stray byte order marks."""
-    return pl.col("text").str.contains(r"^[\s\x{feff}]*$").fill_null(value=True)
 
 
 def split_lines(body: bytes) -> pl.DataFrame:
@@ -213,10 +260,15 @@ _RECORD_SCHEMA = {LINE: pl.UInt32, SPAN: pl.UInt32, "text": pl.String, "extra": 
 class LineFormat:
     """The form that every line of a file must have."""
 
+    header: Header
     separator: str
     quote: str | None
     cells: int
-    header: str
+
+    @classmethod
+    def of_header(cls, header: Header) -> LineFormat:
+        """Returns the form of the lines below ``header``."""
+        return cls(header, header.separator, header.feed.quote, len(header.columns))
 
     def quoted_line(self, *, any_cells: bool = False) -> str:
         """Returns the regular expression of a record whose cells may be quoted (RFC 4180)."""
@@ -224,6 +276,25 @@ class LineFormat:
         cell = rf"(?:[^{quote}{separator}]*|{quote}(?:[^{quote}]|{quote}{quote})*{quote})"
         more = "*" if any_cells else f"{{{self.cells - 1}}}"
         return rf"(?s)\A{cell}(?:{separator}{cell}){more}\z"
+
+    def may_repeat_header(self) -> pl.Expr:
+        """Matches lines that begin as the header does; few others do."""
+        begin = self.header.text.lstrip('\ufeff" ')[:_BEGINNING]
+        plain = {begin, begin.lower(), begin.upper()}
+        begins = [mark + word for word in sorted(plain) for mark in ("", '"', "\ufeff")]
+        return pl.any_horizontal(pl.col("text").str.starts_with(word) for word in begins)
+
+    def repeats_header(self) -> pl.Expr:
+        """Matches the header itself, in any case, with or without quotation marks."""
+        marks = r'[\s"\x{feff}]'
+        text = pl.col("text").str.replace_all(marks, "").str.to_lowercase()
+        header = re.sub('[\\s"\ufeff]', "", self.header.text).lower()
+        ends = self.separator if self.separator.strip() else ""
+        return text.str.strip_chars_end(ends) == header.rstrip(ends)
+
+
+_BEGINNING = 6
+"""Characters of the header by which its repetitions are looked for."""
 
 
 def _sort_lines(
@@ -233,15 +304,12 @@ def _sort_lines(
 
     Unreadable lines have the columns ``_line``, ``lines`` (how many), ``rule`` and ``detail``.
 
-    ``ends_open``: the file's last line has no line end. If that line is unreadable too, the file
-    was cut off there.
+    ``ends_open``: the file's last line has no line end. If that line is unreadable for what it
+    lacks, the file was cut off there.
     """
     has_quote = pl.col("text").str.contains(form.quote, literal=True) if form.quote else pl.lit(0)
-    damage = (
-        pl.when(pl.col("text").str.contains("\x00", literal=True))
-        .then(pl.lit(file_rules.NUL.id))
-        .when(pl.col("text") == form.header)
-        .then(pl.lit(file_rules.REPEATED_HEADER.id))
+    damage = pl.when(pl.col("text").str.contains("\x00", literal=True)).then(
+        pl.lit(file_rules.NUL.id)
     )
     lines = lines.with_columns(
         (pl.col("text").str.count_matches(form.separator, literal=True) + 1).alias("cells"),
@@ -252,28 +320,32 @@ def _sort_lines(
         # This is true of most files, and saves most of the time that a small file takes.
         return _as_records(lines, pl.col("text"), extra=False), no_line_unreadable()
     damaged = lines.filter(pl.col("rule").is_not_null())
-    whole = lines.filter(pl.col("rule").is_null())
-    plain, ragged = _sort_plain_lines(whole.filter(~pl.col("quoted")), form)
-    quoted = _sort_quoted_lines(whole, form)
+    whole = _count_cells(lines.filter(pl.col("rule").is_null()), form)
+    surplus = _common_surplus(whole, form)
+    plain, ragged = _sort_plain_lines(whole.filter(~pl.col("quoted")), form, surplus)
+    quoted = _sort_quoted_lines(whole, form, surplus)
+    taken = pl.col(LINE).is_in(quoted.taken)
+    ragged = pl.concat([ragged, quoted.ragged]).filter(~taken)
     unreadable = pl.concat(
         [
-            _unreadable(damaged, pl.col("rule")),
-            _unreadable(ragged, pl.lit(file_rules.FIELDS.id), _cell_count_text(form)),
-            _unreadable(quoted.ragged, pl.lit(file_rules.FIELDS.id), _cell_count_text(form)),
-            _unreadable(quoted.broken, pl.lit(file_rules.QUOTES.id)),
+            _unreadable(damaged, pl.lit(file_rules.NUL.id)),
+            _unreadable(
+                ragged, pl.lit(file_rules.FIELDS.id), describe_surplus(ragged, form.header)
+            ),
+            _unreadable(quoted.broken.filter(~taken), pl.lit(file_rules.QUOTES.id)),
         ]
-    ).filter(~pl.col(LINE).is_in(quoted.taken))
-    if ends_open and not lines.is_empty():
-        cut = (pl.col(LINE) == lines.item(-1, LINE)) & pl.col("rule").is_in(
-            [file_rules.FIELDS.id, file_rules.QUOTES.id, file_rules.NUL.id]
-        )
+    )
+    too_long = ragged.filter(pl.col("cells") > form.cells)[LINE].implode()
+    if ends_open:
+        cut = (pl.col(LINE) == lines.item(-1, LINE)) & ~pl.col(LINE).is_in(too_long)
         unreadable = unreadable.with_columns(
             pl.when(cut)
             .then(pl.lit(file_rules.TRUNCATED.id))
             .otherwise(pl.col("rule"))
             .alias("rule")
         )
-    return pl.concat([plain, quoted.records]).sort(LINE), unreadable.sort(LINE)
+    records = pl.concat([plain.filter(~taken), quoted.records])
+    return records.sort(LINE), unreadable.sort(LINE)
 
 
 def _is_regular(lines: pl.DataFrame, form: LineFormat) -> bool:
@@ -296,11 +368,9 @@ def no_line_unreadable() -> pl.DataFrame:
     )
 
 
-def _cell_count_text(form: LineFormat) -> pl.Expr:
-    return pl.col("cells").cast(pl.String) + f" cells, the header has {form.cells}"
-
-
-def _unreadable(lines: pl.DataFrame, rule: pl.Expr, detail: pl.Expr | None = None) -> pl.DataFrame:
+def _unreadable(
+    lines: pl.DataFrame, rule: pl.Expr, detail: pl.Series | None = None
+) -> pl.DataFrame:
     return lines.select(
         LINE,
         pl.lit(1, dtype=pl.UInt32).alias("lines"),
@@ -318,26 +388,87 @@ def _as_records(lines: pl.DataFrame, text: pl.Expr, *, extra: bool) -> pl.DataFr
     )
 
 
-def _sort_plain_lines(plain: pl.DataFrame, form: LineFormat) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _count_cells(lines: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
+    """Returns the lines with ``cells`` counted outside quotation marks, and ``blank_end``.
+
+    ``blank_end`` is the number of blank cells at the line's end; 0 where no cell is too many.
+    """
+    wrong = pl.col("cells") > form.cells
+    text = pl.col("text")
+    if form.quote:
+        quote, separator = re.escape(form.quote), re.escape(form.separator)
+        # Of each quoted cell its first letter is left, so that a blank one stays blank.
+        outside = text.str.replace_all(f"{quote}([^{quote}{separator}]?)[^{quote}]*{quote}", "${1}")
+        text = pl.when("quoted").then(outside).otherwise(text)
+    text = pl.when(wrong).then(text)
+    counted = text.str.count_matches(form.separator, literal=True) + 1
+    end = text.str.extract(rf"([\s{re.escape(form.separator)}]*)$")
+    return lines.with_columns(
+        pl.coalesce(counted, "cells").alias("cells"),
+        end.str.count_matches(form.separator, literal=True).fill_null(0).alias("blank_end"),
+    )
+
+
+def _common_surplus(lines: pl.DataFrame, form: LineFormat) -> int:
+    """Returns how many blank cells nearly all lines have beyond the header's last column.
+
+    Fewer lines prove nothing: where a cell with a comma was split in two and the last cell is
+    blank, the line looks the same, and its cells stand in the wrong columns.
+    """
+    surplus = (pl.col("cells").cast(pl.Int64) - form.cells).alias("surplus")
+    found = (
+        lines.select(surplus, "blank_end")
+        .filter((pl.col("surplus") > 0) & (pl.col("blank_end") >= pl.col("surplus")))
+        .group_by("surplus")
+        .len()
+        .sort("len", "surplus", descending=[True, False])
+    )
+    if found.is_empty():
+        return 0
+    common, count = found.row(0)
+    witnesses = count + (form.header.dropped == common)
+    return int(common) if count >= _NEARLY_ALL * lines.height and witnesses > 1 else 0
+
+
+def _blank_cells(form: LineFormat, count: int) -> str:
+    """Returns the regular expression of so many blank cells at a line's end."""
+    separator = re.escape(form.separator)
+    blank = rf"{separator}[^\S{separator}]*"
+    if form.quote:
+        blank += rf"(?:{re.escape(form.quote * 2)}[^\S{separator}]*)?"
+    return f"(?:{blank}){{{count}}}$"
+
+
+def _has_surplus(form: LineFormat, surplus: int) -> pl.Expr:
+    """Matches lines with the blank cells too many that nearly all lines have."""
+    if not surplus:
+        return pl.lit(value=False)
+    exceeds = pl.col("cells").cast(pl.Int64) - form.cells == surplus
+    return exceeds & pl.col("text").str.contains(_blank_cells(form, surplus))
+
+
+def _without_surplus(lines: pl.DataFrame, form: LineFormat, surplus: int) -> pl.DataFrame:
+    text = pl.col("text").str.replace(_blank_cells(form, surplus), "")
+    return _as_records(lines, text, extra=True)
+
+
+def _sort_plain_lines(
+    plain: pl.DataFrame, form: LineFormat, surplus: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Returns the records of lines without quotes, and the lines with a wrong number of cells.
 
-    Blank cells beyond the header's last column are dropped and marked (``extra``), unless the line
-    has a comma followed by a blank: then the comma is probably text and has split a cell in two.
+    The blank cells that nearly all lines have too many are dropped and marked (``extra``), unless
+    the line has a comma followed by a blank: then the comma is probably text.
     """
     separator = re.escape(form.separator)
-    trailing = pl.col("text").str.extract(rf"([\s{separator}]*)$")
-    blank_cells = trailing.str.count_matches(form.separator, literal=True)
     right = pl.col("cells") == form.cells
-    surplus = pl.col("cells").cast(pl.Int64) - form.cells
-    exact = plain.filter(right)
-    other = plain.filter(~right)
     in_text = pl.col("text").str.contains(rf"{separator} [^\s{separator}]")
-    trims = (surplus > 0) & (blank_cells >= surplus) & ~in_text
-    trimmable = other.filter(trims)
-    first_cells = pl.col("text").str.split(form.separator).list.head(form.cells)
+    trims = _has_surplus(form, surplus) & ~in_text
+    exact, other = plain.filter(right), plain.filter(~right)
+    trimmed = other.filter(trims)
     records = [
         _as_records(exact, pl.col("text"), extra=False),
-        _as_records(trimmable, first_cells.list.join(form.separator), extra=True),
+        _without_surplus(trimmed, form, surplus),
     ]
     return pl.concat(records), other.filter(~trims)
 
@@ -352,12 +483,12 @@ class _QuotedLines:
     taken: list[int]
 
 
-def _sort_quoted_lines(whole: pl.DataFrame, form: LineFormat) -> _QuotedLines:
+def _sort_quoted_lines(whole: pl.DataFrame, form: LineFormat, surplus: int) -> _QuotedLines:
     """Sorts the lines with quotes into records, ragged lines and lines whose quotes do not match.
 
     A quoted cell may hold line breaks: a line that is no record by itself is joined with the lines
-    that follow it, as long as together they have fewer separators than two records. So a stray
-    quote costs its own line only, and never the students below it.
+    that follow it, unless those look like records of their own. So a stray quote costs its own
+    line only, and never the students below it.
     """
     lines = whole.filter(pl.col("quoted"))
     if lines.is_empty():
@@ -368,34 +499,15 @@ def _sort_quoted_lines(whole: pl.DataFrame, form: LineFormat) -> _QuotedLines:
     if other.is_empty():
         return _QuotedLines(single, other, other, [])
     closed = pl.col("text").str.contains(form.quoted_line(any_cells=True))
-    trimmed, ragged = _trim_records(other.filter(closed), form)
-    broken = other.filter(~closed)
+    trims = closed & _has_surplus(form, surplus)
+    trimmed = _without_surplus(other.filter(trims), form, surplus)
+    ragged, broken = other.filter(closed & ~trims), other.filter(~closed)
     joined, taken = _join_records(whole, broken[LINE].to_list(), form)
     started = [start for start, *_ in joined]
     records = [single, trimmed, pl.DataFrame(joined, schema=_RECORD_SCHEMA, orient="row")]
     broken = broken.filter(~pl.col(LINE).is_in([*started, *taken]))
+    records = [frame.filter(~pl.col(LINE).is_in(taken)) for frame in records]
     return _QuotedLines(pl.concat(records), ragged, broken, taken)
-
-
-def _trim_records(closed: pl.DataFrame, form: LineFormat) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Splits lines with matching quotes and a wrong number of cells into records and the rest.
-
-    Blank cells beyond the header's last column are dropped, as in lines without quotes.
-    """
-    rows: list[tuple[int, int, str, bool]] = []
-    counts: list[int] = []
-    for number, text in closed.select(LINE, "text").iter_rows():
-        cells = next(csv.reader([text], delimiter=form.separator, quotechar=form.quote))
-        counts.append(len(cells))
-        if len(cells) > form.cells and not "".join(cells[form.cells :]).strip():
-            kept = io.StringIO()
-            csv.writer(kept, delimiter=form.separator, lineterminator="").writerow(
-                cells[: form.cells]
-            )
-            rows.append((number, 1, kept.getvalue(), True))
-    trimmed = pl.DataFrame(rows, schema=_RECORD_SCHEMA, orient="row")
-    counted = closed.with_columns(pl.Series("cells", counts, dtype=pl.UInt32))
-    return trimmed, counted.filter(~pl.col(LINE).is_in(trimmed[LINE].implode()))
 
 
 def _join_records(
@@ -403,24 +515,36 @@ def _join_records(
 ) -> tuple[list[tuple[int, int, str, bool]], list[int]]:
     """Joins lines to records with line breaks in them; tries each of ``starts`` as first line."""
     pattern = re.compile(form.quoted_line().replace(r"\z", r"\Z"))
+    in_text = re.compile(rf"{re.escape(form.separator)}[^\S\t]")
     joined: list[tuple[int, int, str, bool]] = []
     taken: list[int] = []
+
+    def looks_like_record(text: str) -> bool:
+        # In a record no separator is followed by a blank; in a text nearly every comma is.
+        separators = text.count(form.separator)
+        return separators == form.cells - 1 > 0 and not in_text.search(text)
+
     for start in starts:
         if taken and start <= taken[-1]:
             continue
         first = whole[LINE].search_sorted(start)
-        window = whole.slice(first, _LONGEST_RECORD)
+        numbers: list[int] = []
         parts: list[str] = []
-        separators = 0
-        for text, cells in window.select("text", "cells").iter_rows():
-            separators += cells - 1
-            if separators >= 2 * (form.cells - 1):
-                break
+        quotes, alike = 0, 0
+        for number, text in whole.slice(first, _LONGEST_RECORD).select(LINE, "text").iter_rows():
+            if len(parts) > 1 and (looks_like_record(parts[-1]) or pattern.search(parts[-1])):
+                break  # a record stands between the quotes
+            numbers.append(number)
             parts.append(text)
+            quotes += text.count(form.quote or "")
+            alike += looks_like_record(text)
+            if len(parts) == 1 or quotes % 2:
+                continue
             record = " ".join(part.strip() for part in parts)
-            if len(parts) > 1 and pattern.search(record):
-                joined.append((start, len(parts), record, False))
-                taken.extend(window[LINE].slice(1, len(parts) - 1).to_list())
+            if pattern.search(record):
+                if alike < len(parts):
+                    joined.append((start, len(parts), record, False))
+                    taken.extend(numbers[1:])
                 break
     return joined, taken
 

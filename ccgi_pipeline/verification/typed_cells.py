@@ -131,10 +131,11 @@ def _decimal(declared: Column) -> pl.Expr:
     if not isinstance(declared.dtype, pl.Decimal):
         msg = f"{declared.name} is declared as a decimal, but its type is {declared.dtype}"
         raise TypeError(msg)
-    scale = declared.dtype.scale
-    whole = (declared.dtype.precision or 38) - scale
-    number = rf"^(-?[0-9]{{1,{whole}}}(?:\.[0-9]{{0,{scale}}})?)[0-9]*$"
-    return pl.col(declared.name).str.extract(number).cast(declared.dtype, strict=False)
+    # No digit of a whole number is cut: one that has too many is no value of the column.
+    number = rf"^(-?[0-9]*(?:\.[0-9]{{0,{declared.dtype.scale}}})?)[0-9]*$"
+    text = pl.col(declared.name).str.extract(number)
+    text = pl.when(text.str.contains("[0-9]")).then(text)
+    return text.str.replace(r"^(-?)\.", "${1}0.").cast(declared.dtype, strict=False)
 
 
 def _boolean(declared: Column) -> pl.Expr:

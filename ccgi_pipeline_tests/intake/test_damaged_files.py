@@ -137,7 +137,7 @@ def _letters_of_utf_8(feed: FeedSpec) -> Case:
 
 
 def _undecodable(feed: FeedSpec) -> Case:
-    content = _edited(feed, {HURT: lambda line: b"\x81\xc3" + line})
+    content = _edited(feed, {HURT: lambda line: 200 * b"\x01\x81" + line})
     return Case(content, {}, [("ENCODING", None)], _count(feed), "unknown")
 
 
@@ -183,7 +183,7 @@ def _repeated_header(feed: FeedSpec) -> Case:
     header = _physical(feed)[0]
     kept = {number + (number >= HURT): line for number, line in good.items()}
     content = _edited(feed, {HURT: lambda line: header + line})
-    return Case(content, kept, [("REPEATED-HEADER", HURT)], len(good) + 1)
+    return Case(content, kept, [("REPEATED-HEADER", HURT)], len(good))
 
 
 def _no_header(feed: FeedSpec) -> Case:
@@ -260,7 +260,38 @@ def _long(feed: FeedSpec) -> Case:
 def _extra_blanks(feed: FeedSpec) -> Case:
     mark = _separator(feed)
     content = _edited(feed, {HURT: lambda line: line[:-1] + mark + b" " + mark + b"\n"})
-    return Case(content, _all(feed), [("EXTRA-CELLS", HURT)], _count(feed))
+    return Case(content, _without(_all(feed), HURT), [("FIELDS", HURT)], _count(feed))
+
+
+def _extra_blanks_everywhere(**form: int) -> Damage:
+    def damage(feed: FeedSpec) -> Case:
+        every = range(2, _count(feed) + 2)
+        more = _separator(feed) + b" " + _separator(feed)
+        content = _edited(feed, {n: lambda line: line[:-1] + more + b"\n" for n in every}, **form)
+        return Case(content, _all(feed), [("EXTRA-CELLS", n) for n in every], _count(feed))
+
+    return damage
+
+
+def _blank_end_of_header(feed: FeedSpec) -> Case:
+    content = _edited(feed, {1: lambda line: line[:-1] + 2 * _separator(feed) + b"\n"})
+    return Case(content, _all(feed), [("EXTRA-CELLS", 1)], _count(feed))
+
+
+def _empty_row_of_a_spreadsheet(feed: FeedSpec) -> Case:
+    row = _separator(feed) * (len(feed.columns) - 1) + b"\n"
+    blank = feed.separators[0].isspace() or len(feed.columns) == 1
+    good = _all(feed)
+    kept = {number + (number >= HURT): line for number, line in good.items()}
+    content = _edited(feed, {HURT: lambda line: row + line})
+    return Case(content, kept, [("BLANK-LINES" if blank else "LITTER", HURT)], len(good))
+
+
+def _row_count_below(feed: FeedSpec) -> Case:
+    last = _count(feed) + 2
+    content = good_file(feed, COUNT) + b"\n(8 rows affected)\n"
+    found = [("BLANK-LINES", last), ("LITTER", last + 1)]
+    return Case(content, _all(feed), found, _count(feed))
 
 
 def _cut_off(feed: FeedSpec) -> Case:
@@ -357,7 +388,7 @@ def _extra_blanks_after_quotes(feed: FeedSpec) -> Case:
     mark = _separator(feed)
     hurt = {HURT: lambda line: line[:-1] + mark + mark + b"\n"}
     content = _edited(feed, hurt, quoting=csv.QUOTE_ALL)
-    return Case(content, _all(feed), [("EXTRA-CELLS", HURT)], _count(feed))
+    return Case(content, _without(_all(feed), HURT), [("FIELDS", HURT)], _count(feed))
 
 
 def _short_with_quotes(feed: FeedSpec) -> Case:
@@ -428,7 +459,11 @@ _DAMAGE: Mapping[str, tuple[Damage, Callable[[FeedSpec], bool]]] = {
     "a header only": (_header_only, _any),
     "a short line": (_short, _with_several_columns),
     "a long line": (_long, _any),
-    "extra blank cells": (_extra_blanks, _any),
+    "extra blank cells in one line": (_extra_blanks, _any),
+    "extra blank cells in every line": (_extra_blanks_everywhere(), _any),
+    "extra blank cells behind the header": (_blank_end_of_header, _any),
+    "an empty row of a spreadsheet": (_empty_row_of_a_spreadsheet, _any),
+    "a row count at the end": (_row_count_below, _any),
     "a last line that breaks off": (_cut_off, _with_several_columns),
     "a NUL": (_nul, _any),
     "a stray quote": (_stray_quotes(HURT), _with_quotes),
@@ -461,6 +496,10 @@ _DAMAGE: Mapping[str, tuple[Damage, Callable[[FeedSpec], bool]]] = {
         _with_quotes_and_many_columns,
     ),
     "extra blank cells after quoted ones": (_extra_blanks_after_quotes, _with_quotes),
+    "extra blank cells after quoted ones everywhere": (
+        _extra_blanks_everywhere(quoting=csv.QUOTE_ALL),
+        _with_quotes,
+    ),
     "a short line of quoted cells": (_short_with_quotes, _with_quotes_and_several_columns),
     "a long line of quoted cells": (_long_with_quotes, _with_quotes),
 }
@@ -528,6 +567,9 @@ _UNHARMED = {
     "no end of the last line",
     "blank lines inside",
     "blank lines at both ends",
+    "a repeated header",
+    "an empty row of a spreadsheet",
+    "a row count at the end",
     "columns in another order",
     "a header spelled otherwise",
     "a header in capitals",

@@ -57,10 +57,59 @@ def test_words_that_other_readers_take_for_nothing_or_for_numbers_stay_words(wor
     assert _column(reading, "TestName") == [word]
 
 
-def test_a_line_of_nothing_but_separators_is_a_record_and_not_a_blank_line():
-    reading = read(HEADER + b",,\n0012345678,x,01/02/2026\n", NAME)
-    assert reading.lines == 2
-    assert _column(reading, "StateID") == [None, "0012345678"]
+@pytest.mark.parametrize(
+    "litter",
+    [
+        ",,", " , ,", '"","",""', ",,,,,", "----------,----,----------", "----- ---- -----",
+        "-----+----",
+        "\x1a", "(1 row affected)", "(1 row(s) affected)", "(1,019 rows affected)", "(1 row)",
+        "1 rows selected.", "no rows selected", "19 record(s) selected.", "COPY 19",
+        "Total,1,", "Total: 1", "TOTAL RECORDS,1,", "Grand Total,,1", "Record count: 1",
+        '"Total","1",""', "Rows: 1", "Completion time: 2026-11-27T03:00:00.1-08:00",
+        "Time: 3.214 ms", "Elapsed: 00:00:00.01", "SQL> spool off", "End of report", "-- EOF --",
+        "PL/SQL procedure successfully completed.", "Changed database context to 'SIS'.",
+        "StateID,TestName,TestDate", "stateid,testname,testdate", '"StateID","TestName","TestDate"',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("below", [True, False])
+def test_what_an_export_tool_leaves_is_passed_over_and_told(litter: str, below: bool):  # noqa: FBT001
+    line = b"0012345678,x,01/02/2026\n"
+    left = litter.encode() + b"\n"
+    reading = read(HEADER + (line + left if below else left + line), NAME)
+    assert reading.lines == 1
+    assert reading.unreadable == 0
+    assert _column(reading, "StateID") == ["0012345678"]
+    ((rule, _),) = _rules(reading)
+    assert rule in {"FILE-LITTER", "FILE-REPEATED-HEADER"}
+
+
+def test_litter_without_a_line_end_does_not_make_the_file_look_cut_off():
+    reading = read(HEADER + b"0012345678,x,01/02/2026\n(1 row affected)", NAME)
+    assert _rules(reading) == [("FILE-LITTER", 3)]
+
+
+@pytest.mark.parametrize("litter", [b"\n", b"sep=,\n", b"Changed database context to 'SIS'.\n"])
+def test_litter_may_stand_above_the_header(litter: bytes):
+    reading = read(litter + HEADER + b"0012345678,x,01/02/2026\n", NAME)
+    assert _column(reading, "StateID") == ["0012345678"]
+    assert reading.lines == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Total Fitness", "Row 5", "Count Basie", "Copy", "Page 4", "End of Course", "student-1"],
+)
+def test_a_record_that_begins_like_litter_is_a_record(name: str):
+    reading = read(
+        b"TestName,StateID,TestDate\n" + f"{name},0012345678,01/02/2026\n".encode(), NAME
+    )
+    assert _column(reading, "TestName") == [name]
+    assert reading.lines == 1
+
+
+def test_a_damaged_record_is_no_litter():
+    reading = read(HEADER + b"0012345678,x\n0012345679,x,01/02/2026\n", NAME)
+    assert reading.unreadable == 1
 
 
 def test_control_characters_of_every_kind_do_not_move_a_line():

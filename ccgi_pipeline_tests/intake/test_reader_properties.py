@@ -27,7 +27,8 @@ from ccgi_pipeline_tests.intake.changes import CHANGES, PROFILE, Change, mutated
 _LETTERS = st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufeff")
 """Everything that can stand in a line of text; a byte order mark has tests of its own."""
 _WORDS = st.text(st.one_of(st.sampled_from(" \",^\t'éß李"), _LETTERS), max_size=12)
-_NOT_BLANK = _WORDS.filter(str.strip)
+_NOT_BLANK = _WORDS.filter(lambda word: any(map(str.isalnum, word)))
+"""Cells that keep a line from being litter."""
 _COLUMNS = list(COURSE_CATALOG.columns)
 _RECORDS = st.lists(st.tuples(_NOT_BLANK, *[_WORDS] * (len(_COLUMNS) - 1)), min_size=1, max_size=8)
 
@@ -51,7 +52,11 @@ def test_what_the_csv_module_writes_is_read_back_as_it_was(
     expected = [tuple(cell.strip() or None for cell in record) for record in records]
     assert reading.records.select(_COLUMNS).rows() == expected
     assert reading.records[LINE].to_list() == list(range(2, len(records) + 2))
-    assert reading.findings.is_empty()
+    assert set(reading.findings["rule"]) <= _OF_WORDS
+
+
+_OF_WORDS = {"FILE-LOST-LETTER", "FILE-ENCODED-TWICE"}
+"""What may be said of words made at random."""
 
 
 def _assert_every_line_is_accounted_for(reading: Reading) -> None:
@@ -98,6 +103,8 @@ def test_the_lines_of_a_changed_file_are_those_that_an_editor_counts(
     content = mutated(good_file(TEST_GRADE), changes)
     reading = read(content, usual_name(TEST_GRADE))
     if reading.encoding != "utf-8" or b"\xef\xbb\xbf" in content:
+        return
+    if {"FILE-LITTER", "FILE-REPEATED-HEADER"} & set(reading.findings["rule"]):
         return
     physical = re.split("\r\n|\r|\n", content.decode(errors="replace"))
     filled = [line for line in physical if _BLANK.sub("", line)]
