@@ -269,6 +269,32 @@ HELD = _rule(
     "has far more unknown students, so CCGI has to approve it first. What was known before stays.",
     "If the file is wrong, send the right one. If it is right, let CCGI know.",
 )
+TWICE = _rule(
+    "FILE-TWICE",
+    _E,
+    "The delivery has two files of this kind with the same records, and no dates in their names "
+    "say which is the newer one; neither was loaded. What was known before stays.",
+    "Send one file of each kind; or put the date into each name, such as 20261126.",
+)
+TWICE_OLDER = _rule(
+    "FILE-TWICE-OLDER",
+    _W,
+    "The delivery has a newer file of this kind, by the date in its name; this one was not loaded.",
+    "Send one file of each kind.",
+)
+TWICE_SAME = _rule(
+    "FILE-TWICE-SAME",
+    _W,
+    "The delivery has this file twice; one of them was loaded.",
+    "Send one file of each kind.",
+)
+TWICE_RECORDS = _rule(
+    "FILE-TWICE-RECORDS",
+    _W,
+    "Records of this file are also in another file of the delivery, with other values. Those of "
+    "the file whose name comes last count.",
+    "Send each record in one file only.",
+)
 CORRECTION = _rule(
     "FILE-CORRECTION",
     _I,

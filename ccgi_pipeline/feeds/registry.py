@@ -6,7 +6,6 @@ Belongs here: what is true of the declarations taken together. A new family is o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from ccgi_pipeline.feeds import (
@@ -20,6 +19,7 @@ from ccgi_pipeline.feeds import (
     transcript,
 )
 from ccgi_pipeline.feeds.columns import Requirement
+from ccgi_pipeline.feeds.file_dates import without_date
 from ccgi_pipeline.feeds.file_rules import FILE_RULES
 from ccgi_pipeline.feeds.rules import Across, Rule
 from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec, fold
@@ -92,14 +92,6 @@ COMPARISONS: Mapping[str, tuple[tuple[Rule, Across], ...]] = {
 }
 """Per feed the rules that are judged on its lines by looking at others."""
 
-_DATE = re.compile(r"(?<!\d)(?:20\d{6}|20\d{2}[-_]\d{2}[-_]\d{2})(?!\d)", re.ASCII)
-
-
-def date_in_name(file_name: str) -> str:
-    """The digits of the date in a file's name, or an empty string."""
-    found = _DATE.search(file_name)
-    return re.sub(r"\D", "", found.group()) if found else ""
-
 
 def feed_by_name(file_name: str, candidates: Iterable[FeedSpec] = FEEDS) -> FeedSpec | None:
     """The feed that a file's name speaks of: any case, blank or underscore, district, date.
@@ -122,7 +114,7 @@ def feed_by_name(file_name: str, candidates: Iterable[FeedSpec] = FEEDS) -> Feed
 def folded_stem(file_name: str) -> str:
     """A file's name without folders, extension and date, as names are compared."""
     stem = file_name.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    return fold(_DATE.sub("", stem))
+    return fold(without_date(stem))
 
 
 _ENOUGH_COLUMNS = 0.6

@@ -15,12 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ccgi_pipeline.common.display import escape_unprintable
+from ccgi_pipeline.feeds.file_dates import date_in_name
 from ccgi_pipeline.feeds.registry import (
     DISTRICT_FAMILIES,
     DISTRICT_FEEDS,
     STATEWIDE_SENDERS,
-    date_in_name,
     feed_by_name,
+)
+from ccgi_pipeline.intake.file_names import (
+    is_checksums,
+    is_litter,
+    is_marker,
+    is_unfinished,
+    is_unfinished_folder,
 )
 from ccgi_pipeline.intake.listed_files import make_stamp
 from ccgi_pipeline.intake.zip_files import CORRECTIONS, is_in_corrections, is_zip
@@ -28,9 +35,6 @@ from ccgi_pipeline.intake.zip_files import CORRECTIONS, is_in_corrections, is_zi
 UNKNOWN_FAMILY = "unknown"
 """The family of files that belong to no known family; their sender gets a receipt all the same."""
 
-_PARTIAL = re.compile(r"(?i)(\.part|\.filepart|\.tmp|\.crdownload|~)$|^\.|^~\$")
-"""Names that WinSCP, lftp, browsers, servers and editors give to unfinished files."""
-_CHECKSUMS = re.compile(r"(?i)\.sha256(sums?)?$|^sha256sums?(\.txt)?$")
 _CD_CODE = re.compile(r"[0-9]{7}")
 
 
@@ -96,16 +100,6 @@ def is_cd_code(text: str) -> bool:
     return _CD_CODE.fullmatch(text) is not None
 
 
-def is_unfinished(name: str) -> bool:
-    """Returns whether a file or folder of this name is hidden or still being written."""
-    return _PARTIAL.search(name) is not None
-
-
-def is_checksums(name: str) -> bool:
-    """Returns whether a file of this name is a list of checksums, as ``sha256sum`` writes it."""
-    return _CHECKSUMS.search(name) is not None
-
-
 DEPTH_LIMIT = 32
 """How many folders may lie within each other below an inbox; packages have three or four."""
 _GONE = "gone"
@@ -138,7 +132,10 @@ def sorted_listing(
     """Sorts files into a listing by their names; the others are senders of unreadable folders."""
     files, unfinished, checksums = [], [], []
     for file in sorted(found):
-        if any(is_unfinished(part) for part in PurePosixPath(file.path).parts):
+        *folders, name = PurePosixPath(file.path).parts
+        if any(map(is_litter, [*folders, name])) or is_marker(name):
+            continue
+        if is_unfinished(name) or any(map(is_unfinished_folder, folders)):
             unfinished.append(file)
         elif is_checksums(file.name):
             checksums.append(file)
@@ -179,7 +176,7 @@ def _walk(inbox: Path, locked: list[str], faulty: list[str]) -> Iterator[InboxFi
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        if is_unfinished(entry.name):
+                        if is_unfinished_folder(entry.name):
                             continue
                         if depth < DEPTH_LIMIT:
                             waiting.append((Path(entry.path), depth + 1))
@@ -239,15 +236,17 @@ def group_drops(files: Sequence[tuple[InboxFile, str]]) -> list[Drop]:
     zips = [(file, sha256) for file, sha256 in files if is_zip(file.name)]
     newest: defaultdict[tuple[str, str, str], str] = defaultdict(str)
     for file, _ in loose:
-        newest[delivery_place(file)] = max(newest[delivery_place(file)], date_in_name(file.name))
+        newest[delivery_place(file)] = max(
+            newest[delivery_place(file)], date_in_name(_below_sender(file))
+        )
     groups: defaultdict[tuple[str, ...], list[tuple[InboxFile, str]]] = defaultdict(list)
     for file, sha256 in loose:
-        dated = date_in_name(file.name) or newest[delivery_place(file)] or _NEWEST
+        dated = date_in_name(_below_sender(file)) or newest[delivery_place(file)] or _NEWEST
         groups[dated, *delivery_place(file), ""].append((file, sha256))
     for file, sha256 in zips:
-        groups[date_in_name(file.name) or _NEWEST, *delivery_place(file), file.name].append(
-            (file, sha256)
-        )
+        groups[
+            date_in_name(_below_sender(file)) or _NEWEST, *delivery_place(file), file.name
+        ].append((file, sha256))
     return [
         Drop(
             id=drop_id(
@@ -262,6 +261,11 @@ def group_drops(files: Sequence[tuple[InboxFile, str]]) -> list[Drop]:
         )
         for (_, sender, family, _, _), group in sorted(groups.items())
     ]
+
+
+def _below_sender(file: InboxFile) -> str:
+    """Returns the path below the sender's folder, in whose names a date may stand."""
+    return file.path.rpartition(f"{file.sender}/")[2] if file.sender else file.name
 
 
 def delivery_place(file: InboxFile) -> tuple[str, str, str]:

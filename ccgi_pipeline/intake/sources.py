@@ -19,12 +19,12 @@ from ccgi_pipeline.common.errors import PermanentError, PipelineError, Transient
 from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.checksums import LIST_SIZE_LIMIT, parse_checksums
+from ccgi_pipeline.intake.file_names import is_unfinished
 from ccgi_pipeline.intake.inbox import (
     DEPTH_LIMIT,
     InboxFile,
     Listing,
     folder_of,
-    is_unfinished,
     scan_folder,
     sender_and_family,
     sender_of,

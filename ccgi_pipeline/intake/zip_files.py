@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from ccgi_pipeline.feeds import file_rules
+from ccgi_pipeline.feeds.file_dates import time_in_name
 from ccgi_pipeline.feeds.rules import Rule
+from ccgi_pipeline.intake.file_names import is_litter
 
 MEMBER_LIMIT = 200
 """A full OneRoster set with gradebook has under 40 files."""
@@ -43,10 +45,6 @@ _BROKEN = (
     struct.error,
 )
 """What the standard library raises for damaged zips, found by damaging them."""
-_LITTER = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
-"""Files that operating systems add to zips."""
-
-
 CORRECTIONS = "corrections"
 """The folder for files that hold only corrected lines."""
 
@@ -62,6 +60,7 @@ class Member:
     """One file to read: its name without folders, and its bytes or the rule that refuses it.
 
     ``in_folder``: it lies in a folder of its zip. ``correction``: in a folder for corrections.
+    ``sent_at``: the digits of the time in its name or folder, if any.
     """
 
     name: str
@@ -69,6 +68,7 @@ class Member:
     refused: Rule | None = None
     in_folder: bool = False
     correction: bool = False
+    sent_at: str = ""
 
 
 def is_zip(file_name: str) -> bool:
@@ -108,7 +108,7 @@ def _zip_members(file_name: str, package: zipfile.ZipFile, packed: int) -> list[
     entries = [
         entry
         for entry in package.infolist()
-        if not _is_folder(entry) and not set(PurePosixPath(entry.filename).parts) & set(_LITTER)
+        if not _is_folder(entry) and not any(map(is_litter, _path(entry).parts))
     ]
     room = min(SIZE_LIMIT, max(_RATIO_FROM, packed * RATIO_LIMIT))
     claimed = [entry.file_size for entry in entries if entry.file_size <= _limit_of(entry)]
@@ -124,11 +124,16 @@ def _zip_members(file_name: str, package: zipfile.ZipFile, packed: int) -> list[
 
 
 def _is_folder(entry: zipfile.ZipInfo) -> bool:
-    return entry.filename.endswith("/")
+    # Compress-Archive of PowerShell writes folders with a backslash.
+    return entry.filename.endswith(("/", "\\"))
+
+
+def _path(entry: zipfile.ZipInfo) -> PurePosixPath:
+    return PurePosixPath(entry.filename.replace("\\", "/"))
 
 
 def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> Member:
-    path = PurePosixPath(entry.filename.replace("\\", "/"))
+    path = _path(entry)
     refused: Rule | None = None
     leads_out = path.is_absolute() or ".." in path.parts or ":" in entry.filename
     if leads_out or not path.name or stat.S_ISLNK(entry.external_attr >> 16):
@@ -149,6 +154,7 @@ def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> 
                 content,
                 in_folder=len(path.parts) > 1,
                 correction=is_in_corrections(path.as_posix()),
+                sent_at=time_in_name(path.as_posix()),
             )
     return Member(path.name, refused=refused)
 

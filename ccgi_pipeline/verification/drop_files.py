@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from ccgi_pipeline.common.display import escape_unprintable
 from ccgi_pipeline.feeds import file_rules
+from ccgi_pipeline.feeds.file_dates import time_in_name
 from ccgi_pipeline.feeds.registry import FAMILIES, feed_by_name, feeds_of, folded_stem
 from ccgi_pipeline.feeds.rules import Rule
 from ccgi_pipeline.feeds.spec import FeedSpec, fold
@@ -31,7 +32,7 @@ class FileToVerify:
 
     ``path`` is where the sender put it, a zip's member behind its zip; ``in_folder``: the member
     lies in a folder of the zip; ``unpacked``: its bytes. ``correction``: it holds some of many
-    lines, and is no full set.
+    lines, and is no full set. ``sent_at``: the digits of the time in its name or folder, if any.
     """
 
     number: int
@@ -44,6 +45,7 @@ class FileToVerify:
     in_folder: bool = False
     unpacked: int = 0
     correction: bool = False
+    sent_at: str = ""
 
     @property
     def name(self) -> str:
@@ -111,12 +113,14 @@ def _opened(
                         unpacked=len(member.content),
                         in_folder=member.in_folder,
                         correction=file.correction or member.correction,
+                        sent_at=member.sent_at or time_in_name(file.name),
                     )
                 )
         else:
             content = partial(content_of, file, sha256)
             opened = file_of_drop(drop, first + len(files), file.shown, content)
-            files.append(replace(opened, correction=file.correction))
+            sent_at = time_in_name(file.shown)
+            files.append(replace(opened, correction=file.correction, sent_at=sent_at))
     return files
 
 

@@ -25,7 +25,7 @@ from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.drop_files import FileToVerify, file_of_drop, read_files
 from ccgi_pipeline.verification.missing_records import MissingRecords
 from ccgi_pipeline.verification.oneroster_sets import FACTS_SCHEMA as SET_FACTS_SCHEMA
-from ccgi_pipeline.verification.oneroster_sets import OF_WHOLE_FILES, OneRosterSets
+from ccgi_pipeline.verification.oneroster_sets import JUDGED_AS_SETS, OF_WHOLE_FILES, OneRosterSets
 from ccgi_pipeline.verification.outcomes import (
     FILES_SCHEMA,
     SEVERITY_RANK,
@@ -37,6 +37,7 @@ from ccgi_pipeline.verification.outcomes import (
 from ccgi_pipeline.verification.police_rule import mentions_police
 from ccgi_pipeline.verification.profile_columns import FACTS_SCHEMA, facts
 from ccgi_pipeline.verification.record_lookup import RecordLookup, numbers_of_rows
+from ccgi_pipeline.verification.repeated_files import decide_repeated_files
 from ccgi_pipeline.verification.severities import Severities
 from ccgi_pipeline.verification.typed_cells import FORM_OF_SENDER, typed_lines
 from ccgi_pipeline.verification.validation import ValidationResult, validate, validate_cells
@@ -67,12 +68,14 @@ def verify(
     severities = Severities.of_profiles(profiles, {file.sender for file in files})
     if readings is None:
         readings = read_files(files, profiles, progress=progress)
-    sets = OneRosterSets(files, readings, profiles)
+    repeated = decide_repeated_files(files, readings, JUDGED_AS_SETS)
+    sets = OneRosterSets(files, repeated.readings, profiles)
     senders = _senders(files)
     found = pl.concat(
         [
             _reader_findings(sets.readings),
             sets.findings,
+            repeated.findings,
             _required_file_findings(files, sets.readings),
             _correction_findings(files, sets.readings),
         ]

@@ -15,13 +15,18 @@ import polars as pl
 from ccgi_pipeline.districts import shipped_directory
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.spec import FILE, SENDER
+from ccgi_pipeline.intake.file_names import (
+    is_litter,
+    is_marker,
+    is_unfinished,
+    is_unfinished_folder,
+)
 from ccgi_pipeline.intake.inbox import (
     NO_SENDER,
     UNKNOWN_FAMILY,
     InboxFile,
     group_drops,
     is_cd_code,
-    is_unfinished,
     sender_and_family,
 )
 from ccgi_pipeline.intake.recognition import detect_family
@@ -120,10 +125,32 @@ def _plain_files(paths: Sequence[Path]) -> Iterator[Path]:
             yield from sorted(
                 inner
                 for inner in path.rglob("*")
-                if inner.is_file() and not any(map(is_unfinished, inner.relative_to(path).parts))
+                if inner.is_file() and not _is_passed_over(inner.relative_to(path))
             )
         else:
             yield path
+
+
+def _is_passed_over(path: Path) -> bool:
+    """Returns whether a night would not take the file: it is not whole, or no delivery."""
+    folders = path.parts[:-1]
+    return (
+        is_marker(path.name)
+        or is_unfinished(path.name)
+        or any(map(is_unfinished_folder, folders))
+        or any(map(is_litter, path.parts))
+    )
+
+
+def unfinished_files(paths: Sequence[Path]) -> list[Path]:
+    """Returns the files in folders that are passed over since their names are temporary."""
+    return [
+        inner
+        for path in paths
+        if path.is_dir()
+        for inner in sorted(path.rglob("*"))
+        if inner.is_file() and is_unfinished(inner.name) and not inner.name.startswith(".")
+    ]
 
 
 def _as_received(path: Path, family: str | None) -> InboxFile:

@@ -169,19 +169,29 @@ class OneRosterSets:
         self.readings.update(read_files(again, self._profiles, editions))
 
     def _refuse_second_files(self, drop: Sequence[FileToVerify]) -> None:
-        """Of two files of one kind, that with the specification's name stands."""
-        seen: set[str] = set()
-        by_name = sorted(
-            drop, key=lambda file: (file.correction, not _has_usual_name(file, self.readings))
-        )
-        for file in by_name:
-            reading = self.readings[file.number]
-            if reading.feed is None:
+        """Of several files of one kind, that with the specification's name stands, or the newest.
+
+        Where neither name nor date decides, none does.
+        """
+        of_kind: dict[str, list[FileToVerify]] = {}
+        for file in drop:
+            if (feed := self.readings[file.number].feed) is not None:
+                of_kind.setdefault(feed.name, []).append(file)
+        for several in of_kind.values():
+            if len(several) == 1:
                 continue
-            if reading.feed.name in seen:
+            rank = {file.number: self._rank(file) for file in several}
+            highest = max(rank.values())
+            stands = [file for file in several if rank[file.number] == highest]
+            named = highest[:2] == (True, True) or any(file.correction for file in several)
+            for file in several:
+                if file is stands[0] and (len(stands) == 1 or named):
+                    continue
                 self._tell(file, [Finding(package_rules.TWICE)])
                 self.refuse([file.number])
-            seen.add(reading.feed.name)
+
+    def _rank(self, file: FileToVerify) -> tuple[bool, bool, str]:
+        return not file.correction, _has_usual_name(file, self.readings), file.sent_at
 
     def _is_delta(self, file: FileToVerify, word: str | None) -> bool:
         """Whether a file holds changes only.

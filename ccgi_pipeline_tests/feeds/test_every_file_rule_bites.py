@@ -10,7 +10,7 @@ import codecs
 import io
 import zipfile
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 
 import polars as pl
 import pytest
@@ -62,6 +62,14 @@ def _line(number: int, old: bytes, new: bytes) -> Sent:
     return _edited(edit)
 
 
+def _in_catalog(column: str, cell: bytes) -> Sent:
+    """The package with a cell of the catalog's physical line 4 replaced."""
+    lines = good_lines(COURSE_CATALOG)
+    lines[2] = {**lines[2], column: "<>"}
+    content = as_bytes(COURSE_CATALOG, lines).replace(b"<>", cell)
+    return _with(content, usual_name(COURSE_CATALOG))
+
+
 def _with_header(feed: FeedSpec, *names: str) -> Sent:
     lines = [dict.fromkeys(names, "x") | line for line in good_lines(feed)]
     cells = [",".join(line[name] for name in names) for line in lines]
@@ -95,6 +103,10 @@ def _at(rule: str, line: int | None = None, column: str | None = None, name: str
     return (name, rule, line, column)
 
 
+_CATALOG_NAME = usual_name(COURSE_CATALOG)
+_OTHER_TITLES = as_bytes(
+    COURSE_CATALOG, [{**line, "Subject": "Other"} for line in good_lines(COURSE_CATALOG)]
+)
 _COLUMNS = tuple(TEST_GRADE.columns)
 _CATALOG = tuple(COURSE_CATALOG.columns)
 _WAYS: Mapping[str, Way] = {
@@ -128,7 +140,91 @@ _WAYS: Mapping[str, Way] = {
         lambda: _with_header(TEST_GRADE, *_COLUMNS, _COLUMNS[1]),
         [_at("FILE-COLUMN-TWICE", 1, _COLUMNS[1])],
     ),
-    "FILE-ENCODING": (lambda: _line(4, b"TestName", b"\x81"), [_at("FILE-ENCODING")]),
+    "FILE-ENCODING": (lambda: _line(4, b"TestName", 99 * b"\x81\x01"), [_at("FILE-ENCODING")]),
+    "FILE-OLD-ENCODING": (
+        lambda: _line(4, b"TestName", "Español".encode("mac_roman")),
+        [_at("FILE-OLD-ENCODING")],
+    ),
+    "FILE-MIXED-ENCODING": (
+        lambda: _edited(
+            lambda lines: lines.__setitem__(
+                slice(3, 5),
+                [
+                    lines[3].replace(b"TestName", b"Espa\xf1ol"),
+                    lines[4].replace(b"TestName", "Français".encode()),
+                ],
+            )
+        ),
+        [_at("FILE-MIXED-ENCODING", 4)],
+    ),
+    "FILE-SURROGATES": (
+        lambda: _line(4, b"TestName", b"\xed\xa0\xbd\xed\xb8\x80"),
+        [_at("FILE-SURROGATES", 4)],
+    ),
+    "FILE-LETTERS": (
+        lambda: _in_catalog("Subject", b"Espa" + b"\xc3"),
+        [_at("FILE-LETTERS", 4, "Subject", usual_name(COURSE_CATALOG))],
+    ),
+    **{
+        f"FILE-{rule}": (
+            partial(_in_catalog, "Subject", cell.encode()),
+            [_at(f"FILE-{rule}", 4, "Subject", usual_name(COURSE_CATALOG))],
+        )
+        for rule, cell in {
+            "LOST-LETTER": "Espa?ol",
+            "ENCODED-TWICE": "EspaÃ±ol",
+            "ENTITY": "Espa&ntilde;ol",
+            "SPREADSHEET-ERROR": "#N/A",
+            "POWER-OF-TEN": "1.2E+05",
+            "NULL-WORD": "NULL",
+        }.items()
+    },
+    "FILE-LITTER": (
+        lambda: _edited(lambda lines: lines.append(b"(6 rows affected)\n")),
+        [_at("FILE-LITTER", 8)],
+    ),
+    "FILE-TWICE": (
+        lambda: _with(_OTHER_TITLES, f"Old_{_CATALOG_NAME}"),
+        [
+            _at("FILE-TWICE", name=_CATALOG_NAME),
+            _at("FILE-TWICE", name=f"Old_{_CATALOG_NAME}"),
+        ],
+    ),
+    "FILE-TWICE-OLDER": (
+        lambda: {
+            **{
+                name: sent for name, sent in good_set("transcript").items() if "Catalog" not in name
+            },
+            "CourseCatalog_20261120_0800.csv": _OTHER_TITLES,
+            "CourseCatalog_20261120_1100.csv": good_file(COURSE_CATALOG),
+        },
+        [
+            _at("FILE-TWICE-OLDER", name="CourseCatalog_20261120_0800.csv"),
+            _at("TR-MAN-FILE", 4, "FileName", usual_name(MANIFEST)),
+        ],
+    ),
+    "FILE-TWICE-SAME": (
+        lambda: _with(good_file(TEST_GRADE), f"Copy_{VICTIM}"),
+        [_at("FILE-TWICE-SAME", name=f"Copy_{VICTIM}")],
+    ),
+    "FILE-TWICE-RECORDS": (
+        lambda: _with(
+            as_bytes(
+                COURSE_CATALOG,
+                [
+                    {**line, "Subject": "Other", "CourseNumber": number or line["CourseNumber"]}
+                    for line, number in zip(
+                        good_lines(COURSE_CATALOG), ["", "91", "92", "93", "94", "95"], strict=True
+                    )
+                ],
+            ),
+            f"Other_{_CATALOG_NAME}",
+        ),
+        [
+            _at("FILE-TWICE-RECORDS", name=_CATALOG_NAME),
+            _at("FILE-TWICE-RECORDS", name=f"Other_{_CATALOG_NAME}"),
+        ],
+    ),
     "FILE-CP1252": (lambda: _line(4, b"TestName", b"Espa\xf1ol"), [_at("FILE-CP1252")]),
     "FILE-UTF16": (
         lambda: _with(good_file(TEST_GRADE).decode().encode("utf-16-le")),
@@ -146,7 +242,7 @@ _WAYS: Mapping[str, Way] = {
         lambda: _with(good_file(TEST_GRADE)[:-13]),
         [_at("FILE-TRUNCATED", _LAST)],
     ),
-    "FILE-EXTRA-CELLS": (lambda: _line(4, b"\n", b",\n"), [_at("FILE-EXTRA-CELLS", 4)]),
+    "FILE-EXTRA-CELLS": (lambda: _line(1, b"\n", b",\n"), [_at("FILE-EXTRA-CELLS", 1)]),
     "FILE-QUOTES": (lambda: _line(4, b"TestName", b'Test"Name'), [_at("FILE-QUOTES", 4)]),
     "FILE-LINE-BREAK": (
         lambda: _line(4, b"TestName 2", b'"Test\nName"'),
@@ -228,7 +324,8 @@ def test_damage_of_one_file_leaves_the_rest_of_the_package_accepted(rule: Rule):
     damaged = [name for name, *_ in expected]
     others = files.filter(~pl.col("path").str.split("/").list.last().is_in(damaged))
     assert set(others.select("verdict", "rejected").iter_rows()) <= {("accepted", 0)}
-    assert (files["accepted"] + files["rejected"]).to_list() == files["lines"].to_list()
+    fates = files["accepted"] + files["rejected"] + files["left_alone"]
+    assert fates.to_list() == files["lines"].to_list()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import pytest
 
 from ccgi_pipeline.feeds.columns import Requirement
-from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, date_in_name, feed_by_header, feed_by_name
+from ccgi_pipeline.feeds.file_dates import date_in_name
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, feed_by_header, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec, fold
 
 _STEMS = [(feed, stem) for feed in FEEDS for stem in feed.stems]

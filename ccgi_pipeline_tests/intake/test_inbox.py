@@ -132,6 +132,10 @@ def test_an_inbox_that_does_not_exist_is_empty(tmp_path: Path):
         "Student.csv.filepart",
         "Student.csv.FILEPART",
         "Student.csv.tmp",
+        "Student.csv.partial",
+        "Student.csv.writing",
+        "Student.csv.done",
+        "Thumbs.db",
         "Student.csv.crdownload",
         "Student.csv~",
         "~$Student.xlsx",
@@ -147,7 +151,7 @@ def test_what_is_not_finished_is_passed_over(tmp_path: Path, name: str):
     assert [file.name for file in list_inbox(tmp_path)] == ["Whole.csv"]
 
 
-@pytest.mark.parametrize("name", ["Student.part.csv", "tmp.csv", "a~b.csv", "Student.csv.partial"])
+@pytest.mark.parametrize("name", ["Student.part.csv", "tmp.csv", "a~b.csv"])
 def test_a_whole_file_whose_name_only_looks_unfinished_is_listed(tmp_path: Path, name: str):
     _put(tmp_path, f"{CD}/transcript/{name}")
     assert [file.name for file in list_inbox(tmp_path)] == [name]

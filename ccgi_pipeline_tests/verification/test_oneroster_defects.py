@@ -258,21 +258,24 @@ CASES = [
         "a trailing comma",
         "users",
         _set("users", _edited("users", HURT, lambda line: line[:-1] + b",\n")),
-        [_warning("FILE-EXTRA-CELLS")],
+        [_error("FILE-FIELDS")],
+        lost=(HURT,),
     ),
     Case(
         2,
         "several trailing commas",
         "orgs",
         _set("orgs", _edited("orgs", HURT, lambda line: line[:-1] + b",,,\n")),
-        [_warning("FILE-EXTRA-CELLS")],
+        [_error("FILE-FIELDS")],
+        lost=(HURT,),
     ),
     Case(
         2,
         "a trailing comma after quoted cells",
         "classes",
         _set("classes", _edited("classes", HURT, lambda line: line[:-1] + b",\n")),
-        [_warning("FILE-EXTRA-CELLS")],
+        [_error("FILE-FIELDS")],
+        lost=(HURT,),
     ),
     # 3: a short row
     Case(

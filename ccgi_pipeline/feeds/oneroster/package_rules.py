@@ -68,7 +68,8 @@ NOTHING_TO_REFER_TO = _rule(
 TWICE = _rule(
     "OR-PKG-TWICE",
     _E,
-    "The drop has this file twice; the second one was not read.",
+    "The drop has this file twice; this one was not read. The one with the specification's name "
+    "is, or the one with the latest date in its name; where neither tells, none is.",
     "Send each file once.",
     None,
 )
