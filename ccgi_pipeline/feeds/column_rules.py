@@ -25,7 +25,9 @@ RULE_KINDS = {
 }
 
 
-def rules_of_column(feed: FeedSpec, declared: Column, schema: pa.Column) -> list[Rule]:
+def rules_of_column(  # noqa: C901 - one kind of rule after another
+    feed: FeedSpec, declared: Column, schema: pa.Column
+) -> list[Rule]:
     """A column's own rules; one that the record can do without warns, and is left out."""
     required = declared.requirement is Requirement.REQUIRED
     severity = (schema.metadata or {})["wrong"] or (
@@ -64,7 +66,7 @@ def rules_of_column(feed: FeedSpec, declared: Column, schema: pa.Column) -> list
         if declared.blank_until:
             text = f"{name} is blank, as it may be until {declared.blank_until}."
             fix = f"Fill {name} once {declared.blank_until}."
-        passes = _filled_if_expected(declared) if declared.editions else None
+        passes = _filled_if_expected(declared, _is_gone(feed)) if declared.editions else None
         rules.append(rule("REQ", text, fix, at=declared.blank, passes=passes))
     checks = {str(check.name): check.statistics for check in schema.checks}
     form = _FORM[declared.type](declared)
@@ -88,6 +90,37 @@ def rules_of_column(feed: FeedSpec, declared: Column, schema: pa.Column) -> list
                 f"{name} is not spelled as the specification has it; it was understood.",
                 f"Use exactly one of: {_listed(declared.exact)}.",
                 at=Severity.WARNING,
+            )
+        )
+    elif declared.understood:
+        rules.append(
+            rule(
+                "FORM",
+                f"{name} is not written as the specification has it; it was understood.",
+                f"Send {name} as {form}",
+                at=Severity.WARNING,
+            )
+        )
+    elif declared.listed:
+        rules.append(
+            rule(
+                "FORM",
+                f"{name} has a blank item in its list; the item was left out.",
+                "Put one comma between two items, and none at the end.",
+                at=Severity.WARNING,
+            )
+        )
+    if declared.extended:
+        rules.append(
+            rule(
+                "EXT",
+                f"{name} is a term of the sender's own (ext:), which only version 1.2 permits.",
+                f"Use one of: {_shown(declared.codes)}; or send version 1.2."
+                if declared.codes
+                else "Send version 1.2.",
+                passes=lambda _: (
+                    ~pl.col(name).str.starts_with("ext:") | (pl.col("_edition") == _WITH_OWN_TERMS)
+                ),
             )
         )
     if declared.length is not None:
@@ -121,6 +154,10 @@ def rules_of_column(feed: FeedSpec, declared: Column, schema: pa.Column) -> list
     return rules
 
 
+_WITH_OWN_TERMS = "1.2"
+"""The edition that permits terms of the sender's own."""
+
+
 def repeated_key_rule(feed: FeedSpec) -> Rule:
     """Two lines with one key: as an error the first one stands, as a warning the last one does."""
     keys = ", ".join(feed.keys)
@@ -135,10 +172,18 @@ def repeated_key_rule(feed: FeedSpec) -> Rule:
     )
 
 
-def _filled_if_expected(declared: Column) -> Callable[[date], pl.Expr]:
-    """That the column is filled in lines of the editions that have it."""
-    filled = pl.col(declared.name).is_not_null()
+def _filled_if_expected(declared: Column, gone: pl.Expr) -> Callable[[date], pl.Expr]:
+    """That the column is filled in lines of the editions that have it, unless they are ``gone``."""
+    filled = pl.col(declared.name).is_not_null() | gone
     return lambda _: filled | ~pl.col("_edition").is_in(declared.editions)
+
+
+def _is_gone(feed: FeedSpec) -> pl.Expr:
+    """Whether a line says that its record is no more."""
+    if feed.gone is None:
+        return pl.lit(value=False)
+    column, value = feed.gone
+    return (pl.col(column) == value).fill_null(value=False)
 
 
 def _not_retired(declared: Column) -> Callable[[date], pl.Expr]:

@@ -92,10 +92,13 @@ class Column:
     requirement: Requirement
     length: int | None
     codes: CodeSet | None
+    codes_in: tuple[str, ...]
+    extended: bool
     pii: bool
     restricted: bool
     foster: bool
     formats: tuple[str, ...]
+    understood: tuple[str, ...]
     true_values: tuple[str, ...]
     false_values: tuple[str, ...]
     exact: tuple[str, ...]
@@ -134,6 +137,8 @@ DATE_FORMATS = ("%m/%d/%Y", "%Y-%m-%d")
 
 
 TIMESTAMP_FORMATS = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S%.fZ")
+TIMESTAMP_SHAPE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?Z$"
+"""The shape of ``TIMESTAMP_FORMATS``."""
 
 
 YES, NO = ("Y", "YES", "TRUE", "1"), ("N", "NO", "FALSE", "0")
@@ -155,6 +160,8 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
     restricted: bool = False,
     foster: bool = False,
     formats: tuple[str, ...] = (),
+    understood: tuple[str, ...] = (),
+    codes_in: tuple[str, ...] = (),
     year: bool = False,
     bit: bool = False,
     exact: bool = False,
@@ -174,16 +181,18 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
     """Declares one column of a feed inside a ``DataFrameModel``.
 
     ``pattern`` is the form of the whole cell (a regular expression); a cell that does not have it
-    is of the wrong type. ``formats`` are the date forms that the feed accepts. ``numbers``: the
-    codes are numbers. ``year``: four digits; ``bit``: 1 or 0. ``exact``: the specification has
-    codes (or ``true``, ``false``) to the letter; another case, or one of the words ``also`` (in
-    lower case, with the code that each stands for), is understood and told. ``listed``: a list with
-    commas, whose codes a rule of the feed judges; ``extended``: terms of the sender's own
-    (``ext:…``) are permitted too. ``editions``: the versions of the file that have the column, if
-    not all; ``former``: its names in older ones. ``wrong``, ``blank``: how much a wrong cell or a
-    blank weighs, if other than the requirement says; ``blank_rule``: the id of the feed's rule that
-    a blank breaks, where the source has one; ``blank_until``: what has to have happened before it
-    is due. ``example`` is a good cell, needed where type and codes do not imply one.
+    is of the wrong type. ``formats`` are the date forms that the feed accepts; ``understood`` are
+    those that are read and told. ``codes_in``: the editions in which only the codes are permitted,
+    if not all. ``numbers``: the codes are numbers. ``year``: four digits; ``bit``: 1 or 0.
+    ``exact``: the specification has codes (or ``true``, ``false``) to the letter; another case, or
+    one of the words ``also`` (in lower case, with the code that each stands for), is understood and
+    told. ``listed``: a list with commas, whose codes a rule of the feed judges; ``extended``: terms
+    of the sender's own (``ext:…``) are permitted too. ``editions``: the versions of the file that
+    have the column, if not all; ``former``: its names in older ones. ``wrong``, ``blank``: how much
+    a wrong cell or a blank weighs, if other than the requirement says; ``blank_rule``: the id of
+    the feed's rule that a blank breaks, where the source has one; ``blank_until``: what has to have
+    happened before it is due. ``example`` is a good cell, needed where type and codes do not imply
+    one.
     """
     checks: dict[str, Any] = {}
     if pattern is not None:
@@ -211,6 +220,9 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
             "restricted": restricted,
             "foster": foster,
             "formats": formats,
+            "understood": understood,
+            "codes_in": codes_in,
+            "extended": extended,
             "year": year,
             "bit": bit,
             "exact": exact,
@@ -259,10 +271,13 @@ def column_from_schema(name: str, declared: pa.Column, *, feed_is_foster: bool) 
         requirement=facts["requirement"],
         length=facts["length"],
         codes=facts["codes"],
+        codes_in=facts["codes_in"],
+        extended=facts["extended"],
         pii=facts["pii"],
         restricted=facts["restricted"],
         foster=facts["foster"] or feed_is_foster,
         formats=facts["formats"] or _DEFAULT_FORMATS.get(kind, ()),
+        understood=facts["understood"],
         true_values=ONE if facts["bit"] else YES,
         false_values=ZERO if facts["bit"] else NO,
         exact=_is_exact(facts, kind),

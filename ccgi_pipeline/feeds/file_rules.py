@@ -217,6 +217,14 @@ QUOTES = _rule(
     "Put quotation marks around the whole cell, and double those inside it.",
     RFC_4180,
 )
+QUOTED_CELLS = _rule(
+    "FILE-QUOTED-CELLS",
+    _W,
+    "Nearly every line has quotation marks around its cells. This file has none: the marks were "
+    "taken for a part of the values.",
+    "Export without quotation marks (text qualifier: none). In SQL Server's export wizard leave "
+    "Text qualifier at <none>; in Excel save as Text (Tab delimited) and not through a script.",
+)
 LINE_BREAK = _rule(
     "FILE-LINE-BREAK",
     _W,

@@ -181,6 +181,8 @@ class FeedSpec:
     def edition_of(self, header: Collection[str], otherwise: str) -> str:
         """The edition that a header (folded names) shows, or else ``otherwise``."""
         for edition, marks in self.edition_marks.items():
+            if otherwise > edition:
+                continue  # the set is known to be newer: an old name is a slip
             if not {fold(mark) for mark in marks}.isdisjoint(header):
                 return edition
         return otherwise
@@ -233,10 +235,11 @@ class FamilySpec:
     is named. ``comes_after``: families that are loaded before, besides those whose feeds its rules
     look up. ``rules``: rules of whole drops, headers and links, which no feed lists.
     ``required_files``: by feed the rule that a drop without its file breaks. ``nothing_sent``: the
-    rule that a drop breaks which refers to a feed of which nothing was ever sent. ``left_alone``:
-    names of files that belong to a drop and are counted, but not read. ``answers_strays``: drops
-    that no family claims are answered with this one's. ``independent_files``: each file stands for
-    itself; else the files in one folder are one set, also where only some of them are new.
+    rule that a drop breaks which refers to a feed of which nothing was ever sent;
+    ``changes_refer``: the same of files that hold changes only. ``left_alone``: names of files that
+    belong to a drop and are counted, but not read. ``answers_strays``: drops that no family claims
+    are answered with this one's. ``independent_files``: each file stands for itself; else the files
+    in one folder are one set, also where only some of them are new.
 
     Steps are named here and found in a table of the room that has them: ``drop_rules`` judges drops
     as wholes (verification), ``link`` finds counterparts (warehouse), ``after_load`` follows the
@@ -251,6 +254,7 @@ class FamilySpec:
     rules: tuple[Rule, ...] = ()
     required_files: Mapping[str, Rule] = field(default_factory=dict)
     nothing_sent: Rule | None = None
+    changes_refer: Rule | None = None
     left_alone: tuple[str, ...] = ()
     answers_strays: bool = False
     independent_files: bool = False

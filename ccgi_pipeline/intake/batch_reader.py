@@ -115,6 +115,8 @@ def _parse_header_line(position: int, file: FileToRead, headers: _Headers) -> _B
     if not below.endswith(b"\n"):
         below += b"\n"
     quote = header.feed.quote
+    if quote is None and below.startswith(b'"'):
+        return None
     return _Body(position, header, below, quoted=quote is not None and quote.encode() in below)
 
 

@@ -64,7 +64,7 @@ def _is_blank() -> pl.Expr:
 
 
 def _is_litter() -> pl.Expr:
-    quoted_blanks = r'(?:\s*""\s*[,;^|]?)+'
+    quoted_blanks = r'(?:\s*""\s*[,;^|])+(?:\s*"")?\s*'
     footers = "|".join(_FOOTERS)
     return pl.col("text").str.contains(
         rf"(?i)^(?:[{_MARKS}]*|{quoted_blanks}|\s*(?:{footers})\s*)$"

@@ -116,6 +116,8 @@ def read(
         lines = lines.filter(~repeated)
     if lines.is_empty():
         findings.append(Finding(file_rules.HEADER_ONLY))
+    if form.quote is None and _are_quoted(lines):
+        findings.append(Finding(file_rules.QUOTED_CELLS))
     ends_open = not text.body.endswith(b"\n") and lines.height > 0
     records, unreadable = _sort_lines(
         lines, form, ends_open=ends_open and lines.item(-1, LINE) == last_line
@@ -144,6 +146,12 @@ def read(
     )
 
 
+def _are_quoted(lines: pl.DataFrame) -> bool:
+    """Returns whether nearly all lines begin with a quotation mark."""
+    quoted = lines["text"].str.starts_with('"').sum()
+    return bool(quoted) and quoted >= _NEARLY_ALL * lines.height
+
+
 def _fit_header(header: Header, lines: pl.DataFrame) -> Header:
     """Returns the header without blank cells at its end, unless most lines have those cells too."""
     if not header.blank_end:
@@ -158,7 +166,8 @@ def _first_cells(lines: pl.DataFrame, unreadable: pl.DataFrame, header: Header) 
     name = header.columns[0]
     if unreadable.is_empty() or name is None:
         return pl.DataFrame()
-    ragged = unreadable.filter(pl.col("rule").is_in([file_rules.FIELDS.id, file_rules.QUOTES.id]))
+    damage = [file_rules.FIELDS.id, file_rules.QUOTES.id, file_rules.TRUNCATED.id]
+    ragged = unreadable.filter(pl.col("rule").is_in(damage))
     first = pl.col("text").str.split(header.separator).list.first().str.strip_chars('" \t')
     cells = lines.join(ragged, on=LINE, how="semi").select(first.alias(name))
     return cells.filter(pl.col(name).str.len_chars() > 0)

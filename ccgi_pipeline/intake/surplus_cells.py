@@ -79,6 +79,9 @@ def _fits(header: Header, position: int, cell: str) -> bool:
     value = cell.strip()
     if name is None or not value:
         return True
+    for check in header.feed.schema.columns[name].checks:
+        if check.name == "str_matches" and not re.search(check.statistics["pattern"], value):
+            return False
     return _fits_column(header.feed.columns[name], value)
 
 

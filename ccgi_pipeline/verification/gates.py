@@ -211,6 +211,7 @@ class _LineJudgment:
             lines = lines.join(self._facts, on=SENDER, how="left", maintain_order="left")
         if feed.may_be_changes:
             lines = lines.join(self._sets.facts, on=FILE, how="left", maintain_order="left")
+            failures = _with_free_codes(feed, failures, lines)
         self._typed[feed.name] = ValidationResult(lines, failures.drop(FILE))
         self.lookup.add(feed, lines)
 
@@ -296,6 +297,19 @@ class _LineJudgment:
         senders = lines[SENDER].gather(failures[ROW]).alias(SENDER)
         weighed = self._severities.weigh(failures.with_columns(senders))
         return weighed.filter(pl.col("severity") == Severity.ERROR)[ROW]
+
+
+def _with_free_codes(feed: FeedSpec, failures: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """The failures; of codes that the edition of a file leaves to the sender by another rule."""
+    for name, declared in feed.columns.items():
+        if declared.codes_in and not failures.is_empty():
+            edition = lines["_edition"].gather(failures[ROW])
+            is_free = ~edition.is_in(list(declared.codes_in))
+            is_form = failures["rule"] == feed.column_rule_id("FORM", name)
+            told = pl.Series([feed.column_rule_id("AGREED", name)])
+            rule = pl.select(pl.when(is_free & is_form).then(told).otherwise(failures["rule"]))
+            failures = failures.with_columns(rule.to_series().alias("rule"))
+    return failures
 
 
 # --- what each file comes to ----------------------------------------------------------------------

@@ -31,7 +31,8 @@ def items_of(relation: Relation, lines: pl.DataFrame) -> pl.DataFrame:
     if not relation.many:
         return cells
     listed = pl.col("item").str.split(",")
-    return cells.with_columns(listed).explode("item").with_columns(pl.col("item").str.strip_chars())
+    items = cells.with_columns(listed).explode("item")
+    return items.with_columns(pl.col("item").str.strip_chars()).filter(pl.col("item") != "")
 
 
 class MissingRecords:
@@ -62,7 +63,10 @@ class MissingRecords:
                 direct.with_columns(feed_number, column.alias("column")).select(_TOLD.keys())
             )
         kept_out = places.filter(pl.col(ROW).is_in(rejected.implode()))
-        own = kept_out.join(direct, on=ROW, how="anti").with_columns(
+        # Where another line has the record, nothing depends on the one that was kept out.
+        accepted = places.filter(~pl.col(ROW).is_in(rejected.implode()))
+        alone = kept_out.join(accepted, on=[SENDER, "key"], how="anti")
+        own = alone.join(direct, on=ROW, how="anti").with_columns(
             root=pl.concat_str(pl.lit("line"), FILE, LINE, separator="\n")
         )
         inherited = self._inherited(feed, lines)

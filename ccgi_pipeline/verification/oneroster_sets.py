@@ -12,8 +12,9 @@ from pathlib import PurePosixPath
 
 import polars as pl
 
-from ccgi_pipeline.feeds import oneroster
+from ccgi_pipeline.feeds import file_rules, oneroster
 from ccgi_pipeline.feeds.oneroster import package_rules
+from ccgi_pipeline.feeds.oneroster.header_rules import FOREIGN
 from ccgi_pipeline.feeds.oneroster.rules import PROPERTIES_OF_FILES
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
@@ -68,6 +69,7 @@ class OneRosterSets:
             for drop, files in self._drops.items()
         }
         self._read_again()
+        self._foreign = {drop for drop, files in self._drops.items() if self._is_foreign(files)}
         for drop in self._drops:
             self._take(drop)
 
@@ -105,6 +107,9 @@ class OneRosterSets:
         drop, edition = self._drops[identity], self._editions[identity]
         declared, lines = self._manifests[identity]
         self._refuse_second_files(drop)
+        if identity in self._foreign:
+            self._refuse_foreign(drop)
+            return
         for file in drop:
             reading = self.readings[file.number]
             if reading.feed is None:
@@ -147,26 +152,44 @@ class OneRosterSets:
     def _edition(self, drop: Sequence[FileToVerify], declared: Mapping[str, str]) -> str:
         """The version of the set: by its headers, its manifest, the files that it has."""
         shown = {self.readings[file.number].edition for file in drop}
-        if _OLDEST in shown:
-            return _OLDEST
         later = {oneroster.ROLES.name, oneroster.USER_PROFILES.name}
         feeds = {feed.name for f in drop if (feed := self.readings[f.number].feed)}
-        says_1_2 = declared.get("oneroster.version", "").startswith(_NEWEST)
-        return _NEWEST if _NEWEST in shown or says_1_2 or later & feeds else _USUAL
+        said = declared.get("oneroster.version", "")
+        if _NEWEST in shown or said.startswith(_NEWEST) or later & feeds:
+            return _NEWEST
+        # One old name of a column does not make a set old whose manifest says otherwise.
+        return _OLDEST if _OLDEST in shown and not said.startswith(_USUAL) else _USUAL
 
     def _read_again(self) -> None:
         """Reads files as of their set's version whose own header does not show it."""
         again = [
             file
             for drop, files in self._drops.items()
-            if self._editions[drop] != _USUAL
             for file in files
             if (reading := self.readings[file.number]).feed
-            and not reading.edition
+            and reading.edition != self._editions[drop]
+            and (reading.edition == _OLDEST or self._editions[drop] != _USUAL)
             and any(column.editions for column in reading.feed.columns.values())
         ]
         editions = {file.number: self._editions[file.drop] for file in again}
         self.readings.update(read_files(again, self._profiles, editions))
+
+    def _is_foreign(self, drop: Sequence[FileToVerify]) -> bool:
+        """Whether a file of the drop has the header of another product."""
+        return any(
+            FOREIGN.id in self.readings[file.number].findings["rule"].to_list() for file in drop
+        )
+
+    def _refuse_foreign(self, drop: Sequence[FileToVerify]) -> None:
+        """Keeps out all files that came with one of another product: they look alike."""
+        for file in drop:
+            reading = self.readings[file.number]
+            if reading.feed is None:
+                continue
+            self._facts.append((file.number, reading.edition or _USUAL, False))
+            if FOREIGN.id not in reading.findings["rule"].to_list():
+                self._tell(file, [Finding(FOREIGN)])
+            self.refuse([file.number])
 
     def _refuse_second_files(self, drop: Sequence[FileToVerify]) -> None:
         """Of several files of one kind, that with the specification's name stands, or the newest.
@@ -216,9 +239,39 @@ class OneRosterSets:
             yield Finding(package_rules.FOLDER)
         if not _has_usual_name(file, self.readings):
             yield Finding(package_rules.FILE_NAME)
+        if self._profiles.of(file.sender).oneroster.strict:
+            found = set(self.readings[file.number].findings["rule"])
+            for rule, mended in zip(package_rules.TO_THE_LETTER, _MENDED, strict=True):
+                if found & mended:
+                    yield Finding(rule)
         by_file = self._profiles.of(file.sender).oneroster.mode == "by_file"
         if delta and by_file and word == "bulk":
             yield Finding(package_rules.CHANGES_AFTER_ALL)
+
+    def _of_manifest(
+        self, drop: Sequence[FileToVerify], declared: Mapping[str, str], *, alone: bool
+    ) -> Iterator[Finding]:
+        manifest = self._file_of(drop, oneroster.MANIFEST)
+        is_read = manifest and self.readings[manifest.number].records is not None
+        if is_read and "oneroster.version" not in declared:
+            yield Finding(package_rules.NO_VERSION)
+        elif is_read and "manifest.version" not in declared:
+            yield Finding(package_rules.NO_MANIFEST_VERSION)
+        if alone and not {"bulk", "delta"} & set(declared.values()):
+            yield Finding(package_rules.ONLY_MANIFEST)
+
+    def _of_absent_roles(
+        self, drop: Sequence[FileToVerify], declared: Mapping[str, str]
+    ) -> Iterator[Finding]:
+        """A full set of users without roles: of changes, the roles may be known."""
+        users = self._file_of(drop, oneroster.USERS)
+        is_absent = declared.get(_property(oneroster.ROLES), "absent") == "absent"
+        word = declared.get(_property(oneroster.USERS))
+        if not users or not is_absent or self._is_delta(users, word):
+            return
+        records = self.readings[users.number].records
+        if records is not None and records["role"].null_count() == records.height:
+            yield Finding(package_rules.NO_ROLES)
 
     def _of_drop(
         self,
@@ -233,10 +286,9 @@ class OneRosterSets:
         if oneroster.MANIFEST.name not in sent:
             yield Finding(package_rules.NO_MANIFEST)
         else:
-            if "oneroster.version" not in declared:
-                yield Finding(package_rules.NO_VERSION)
-            if len(sent) == 1:
-                yield Finding(package_rules.ONLY_MANIFEST)
+            yield from self._of_manifest(drop, declared, alone=len(sent) == 1)
+        if edition == _NEWEST and oneroster.ROLES.name not in sent:
+            yield from self._of_absent_roles(drop, declared)
         asked_for = (*_ASKED_FOR, oneroster.ROLES) if edition == _NEWEST else _ASKED_FOR
         for feed in oneroster.FEEDS:
             word = declared.get(_property(feed), "absent")
@@ -249,6 +301,20 @@ class OneRosterSets:
                 yield Finding(package_rules.NOT_SENT, line=line, detail=f"{feed.stems[0]}.csv")
             elif feed.name not in sent and feed in asked_for and not declared:
                 yield Finding(package_rules.MISSING_FILE, detail=f"{feed.stems[0]}.csv")
+
+
+_MENDED = (
+    {
+        file_rules.WINDOWS_TEXT.id,
+        file_rules.OLD_ENCODING.id,
+        file_rules.MIXED_ENCODING.id,
+        file_rules.SURROGATES.id,
+        file_rules.UTF16.id,
+    },
+    {file_rules.EXTRA_CELLS.id},
+    {file_rules.HEADER_ONLY.id},
+)
+"""The findings of a tolerant reading that ``TO_THE_LETTER`` stands for, in its order."""
 
 
 def _has_usual_name(file: FileToVerify, readings: Mapping[int, Reading]) -> bool:

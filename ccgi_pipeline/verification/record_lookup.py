@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
+from ccgi_pipeline.feeds.columns import ColumnType
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME
-from ccgi_pipeline.feeds.rules import Relation
+from ccgi_pipeline.feeds.rules import Relation, Rule
 from ccgi_pipeline.feeds.spec import CALENDAR, FILE, FILES_OF_DROP, SENDER, FeedSpec
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
 from ccgi_pipeline.intake.reader import Reading
@@ -62,16 +63,21 @@ class RecordLookup:
             return relation_column(relation, lines, [self._names_in_drops(lines[FILE].unique())])
         before = self._known(relation.target, columns, None)
         now = self._lines.get(relation.target)
+        unreadable = self._unreadable_records(relation).select(before.columns)
         if not relation.replaces:
-            targets = [before] if now is None else [before, now.select(SENDER, *columns)]
+            targets = [before, unreadable]
+            targets += [] if now is None else [now.select(SENDER, *columns)]
             return relation_column(relation, lines, targets)
         target = FEEDS_BY_NAME[relation.target]
         senders = [before[SENDER]]
         if now is not None:
             senders.append(now[SENDER])
-            before = before.filter(~pl.col(SENDER).is_in(self._senders_of_full_sets(target)))
+            # A record that is not there may stand in a line that could not be read.
+            replaced = set(self._senders_of_full_sets(target)) - self._senders_of_damaged(target)
+            before = before.filter(~pl.col(SENDER).is_in(sorted(replaced)))
             before = before.join(now, on=[SENDER, *target.keys], how="anti")
             before = pl.concat([before, now.filter(~_is_gone(target)).select(before.columns)])
+        before = pl.concat([before, unreadable])
         # A record that is gone needs no counterpart.
         kept = pl.when(~_is_gone(target)).then(relation.column).alias(relation.column)
         lines = lines.with_columns(kept)
@@ -97,9 +103,13 @@ class RecordLookup:
         rows = [
             (number, rule.id, None, None, f"{FEEDS_BY_NAME[target].stems[0]}.csv")
             for (_, target), number in first.items()
-            if (rule := FAMILIES[self._files[number].family].nothing_sent) is not None
+            if (rule := self._rule_of_nothing_sent(number)) is not None
         ]
         return pl.DataFrame(rows, schema={FILE: pl.UInt32, **FINDINGS_SCHEMA}, orient="row")
+
+    def _rule_of_nothing_sent(self, number: int) -> Rule | None:
+        family = FAMILIES[self._files[number].family]
+        return family.changes_refer if number in self.partial_files() else family.nothing_sent
 
     def seen(self, feed: str, columns: tuple[str, ...], lines: pl.DataFrame) -> pl.DataFrame:
         """Finds what the senders of ``lines`` send of ``feed`` now, or else sent before."""
@@ -136,6 +146,36 @@ class RecordLookup:
                 if reading.feed is feed and _has_records(reading) and number not in partial
             }
         )
+
+    def _senders_of_damaged(self, feed: FeedSpec) -> set[str]:
+        """Finds senders who send lines of ``feed`` now that could not be read."""
+        return {
+            self._files[number].sender
+            for number, reading in self._sets.readings.items()
+            if reading.feed is feed and reading.unreadable
+        }
+
+    def _unreadable_records(self, relation: Relation) -> pl.DataFrame:
+        """Finds the records of the target whose lines show their id and nothing else.
+
+        They are there, so that lines which name them are not to blame; of which kind they are
+        cannot be known.
+        """
+        target, column = FEEDS_BY_NAME[relation.target], relation.target_column
+        found = [nothing_known(relation.target, relation.target_columns)]
+        for number, reading in self._sets.readings.items():
+            if reading.feed is not target or column not in reading.first_cells.columns:
+                continue
+            if target.columns[column].type is not ColumnType.STRING:
+                continue
+            shown = reading.first_cells.select(
+                pl.lit(self._files[number].sender).alias(SENDER), pl.col(column)
+            )
+            if relation.target_is is not None:
+                kind, value = relation.target_is
+                shown = shown.with_columns(pl.lit(value).alias(kind))
+            found.append(shown.select(found[0].columns))
+        return pl.concat(found)
 
     def _senders_of_corrections(self, feed: FeedSpec) -> set[str]:
         """Finds senders who correct lines of ``feed`` now."""

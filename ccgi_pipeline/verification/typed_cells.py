@@ -20,6 +20,9 @@ _DATE_SHAPES = {
 """Without these, a two-digit year would be read as one of the first century."""
 
 
+BLANK_ITEM = r"^\s*,|,\s*(?:,|$)"
+"""A list with an item that is blank."""
+
 _FORM_OF_FILE = "_date_form"
 FORM_OF_SENDER = "_dates"
 """A column beside the records of senders whose profile names another form of dates."""
@@ -28,7 +31,13 @@ FORM_OF_SENDER = "_dates"
 def typed_lines(feed: FeedSpec, records: pl.DataFrame) -> pl.DataFrame:
     """The typed lines; a cell is null where it is blank or cannot be parsed."""
     # A column without a cell has no form that could be looked at.
-    columns = [c for c in feed.columns.values() if c.type is not ColumnType.STRING or c.exact]
+    columns = [
+        c
+        for c in feed.columns.values()
+        if c.type is not ColumnType.STRING
+        or c.exact
+        or (c.listed and records[c.name].str.contains(BLANK_ITEM).any())
+    ]
     blank = [c for c in columns if records[c.name].null_count() == records.height]
     records = records.with_columns(pl.lit(None, dtype=c.dtype).alias(c.name) for c in blank)
     columns = [declared for declared in columns if declared not in blank]
@@ -77,6 +86,9 @@ def typed(declared: Column, *, one_form: bool = False) -> pl.Expr:
 
 def _string(declared: Column) -> pl.Expr:
     text = pl.col(declared.name)
+    if declared.listed:
+        text = text.str.replace_all(r"^[\s,]+|[\s,]+$", "").str.replace_all(r",\s*(?:,\s*)+", ",")
+        text = pl.when(text.str.len_chars() > 0).then(text)
     if not declared.exact:
         return text
     words = {**declared.also, **{word.lower(): word for word in declared.exact}}
@@ -113,9 +125,20 @@ def _date_of_sender(declared: Column) -> pl.Expr:
 
 def _timestamp(declared: Column) -> pl.Expr:
     text = pl.col(declared.name)
-    return pl.coalesce(
-        text.str.to_datetime(form, time_unit="us", strict=False) for form in declared.formats
-    )
+
+    def written_in(form: str, text: pl.Expr) -> pl.Expr:
+        if form == _DAY:
+            return text.str.to_date(form, strict=False).cast(pl.Datetime("us"))
+        return text.str.to_datetime(form, time_unit="us", strict=False)
+
+    parsed = pl.coalesce(written_in(form, text) for form in declared.formats)
+    if not declared.understood:
+        return parsed
+    rest = pl.when(parsed.is_null()).then(text).str.replace(r"(?:[+-]00:?00)$", "Z")
+    return pl.coalesce(parsed, *(written_in(form, rest) for form in declared.understood))
+
+
+_DAY = "%Y-%m-%d"
 
 
 def _integer(declared: Column) -> pl.Expr:

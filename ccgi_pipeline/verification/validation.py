@@ -18,12 +18,12 @@ import pandera.polars as pa
 import polars as pl
 
 from ccgi_pipeline.common.errors import PermanentError
-from ccgi_pipeline.feeds.columns import ColumnType, Requirement
+from ccgi_pipeline.feeds.columns import TIMESTAMP_SHAPE, ColumnType, Requirement
 from ccgi_pipeline.feeds.registry import COMPARISONS
 from ccgi_pipeline.feeds.rules import Across, Relation, Rule, Scope
 from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER, FeedSpec
 from ccgi_pipeline.verification.missing_records import MISSING_SCHEMA, items_of
-from ccgi_pipeline.verification.typed_cells import typed_lines
+from ccgi_pipeline.verification.typed_cells import BLANK_ITEM, typed_lines
 
 FAILURES_SCHEMA = {ROW: pl.UInt32, "rule": pl.String, "column": pl.String}
 
@@ -122,7 +122,7 @@ def validate_cells(feed: FeedSpec, records: pl.DataFrame) -> ValidationResult:
     unparsed = _unparsed(feed, records, parsed)
     suspects = parsed.filter(~pl.all_horizontal(cell_expectations(feed)))
     failures = pl.concat([unparsed, _pandera_failures(feed.schema, suspects, feed)])
-    failures = _without_consequences(feed, failures)
+    failures = _without_consequences(feed, _without_gone(feed, failures, parsed))
     misspelt = _misspelt(feed, records, parsed).join(failures, on=[ROW, "column"], how="anti")
     return ValidationResult(
         _without_failed_cells(parsed, failures), pl.concat([failures, misspelt])
@@ -152,6 +152,16 @@ def _misspelt(feed: FeedSpec, records: pl.DataFrame, parsed: pl.DataFrame) -> pl
             rule_id = feed.column_rule_id("FORM", name)
             rows = parsed[ROW].filter(as_sent & parsed[name].is_not_null())
             failures.append(_failures(rows, rule_id, name))
+            continue
+        sent = records[name]
+        if declared.understood and sent.null_count() < len(sent):
+            as_sent = ~sent.str.contains(TIMESTAMP_SHAPE) & parsed[name].is_not_null()
+        elif declared.listed:
+            as_sent = sent.str.contains(BLANK_ITEM)
+        else:
+            continue
+        rule_id = feed.column_rule_id("FORM", name)
+        failures.append(_failures(parsed[ROW].filter(as_sent), rule_id, name))
     return pl.concat(failures)
 
 
@@ -201,6 +211,22 @@ def _without_consequences(feed: FeedSpec, failures: pl.DataFrame) -> pl.DataFram
         .unique([ROW, "column"], keep="first", maintain_order=True)
         .select(FAILURES_SCHEMA.keys())
     )
+
+
+def _without_gone(feed: FeedSpec, failures: pl.DataFrame, parsed: pl.DataFrame) -> pl.DataFrame:
+    """The failures without blanks of lines that say that their record is no more.
+
+    Such a line needs its key only.
+    """
+    if feed.gone is None or failures.is_empty():
+        return failures
+    column, value = feed.gone
+    gone = parsed[ROW].filter((parsed[column] == value).fill_null(value=False))
+    if gone.is_empty():
+        return failures
+    blanks = [feed.blank_rule_id(name) for name in feed.columns if name not in feed.keys]
+    excused = pl.col(ROW).is_in(gone.implode()) & pl.col("rule").is_in(blanks)
+    return failures.filter(~excused)
 
 
 def _without_failed_cells(parsed: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
@@ -362,7 +388,8 @@ def named_records(
     """
     if relation.target_is is not None:
         column, value = relation.target_is
-        target = target.filter(pl.col(column) == value)
+        own_kind = pl.col(column).str.starts_with("ext:")  # a sender's own kind may be that kind
+        target = target.filter((pl.col(column) == value) | own_kind)
     if senders.is_empty():
         nothing = {relation.name: pl.Boolean, _missing_item(relation): pl.String}
         return pl.DataFrame(schema=nothing).clear(lines.height)

@@ -166,9 +166,15 @@ def _no_code(_: FeedSpec, column: Column) -> str:
 
 
 def _misspelt(feed: FeedSpec, column: Column) -> str:
-    """The good cell in letters of the other case; where it has none, another code so."""
+    """The good cell in letters of the other case; where it has none, another code so.
+
+    Of a list without codes, the good one with a comma at its end; of a time, a day.
+    """
     good = good_lines(feed)[_BROKEN][column.name]
-    return next(word.swapcase() for word in (good, *column.exact) if word.swapcase() != word)
+    if column.listed and not column.exact:
+        return f"{good},"
+    words = (good, *column.exact)
+    return next((word.swapcase() for word in words if word.swapcase() != word), "2026-11-20")
 
 
 _KINDS: Mapping[str, Callable[[FeedSpec, Column], str]] = {
@@ -206,7 +212,15 @@ LOOKING_FURTHER = {
         for kind in (
             "DELTA-status", "DELTA-dateLastModified",
             "BULK-status", "BULK-dateLastModified", "BULK-GONE", "FORM-status",
+            "FORM-dateLastModified",
         )
+    ),
+    # judged by the version of the file: test_oneroster_versions
+    *(
+        rule
+        for feed in oneroster.FEEDS
+        for rule in feed.all_rules
+        if "-EXT-" in rule or rule.endswith(("-CODE-grades", "-AGREED-grades", "-FORM-grades"))
     ),
     # judged by other lines of the file or by the kind of what is named: there too
     "OR-ORG-SELF", "OR-ORG-CIRCLE", "OR-SES-SELF", "OR-SES-CIRCLE",

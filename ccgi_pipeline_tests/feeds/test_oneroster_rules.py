@@ -47,7 +47,8 @@ def _found(
     """All that is told of a set in which one file has these lines."""
     verification = judged(roster(version, {name: mode}, beside(name), **{name: lines}))
     assert accounted_for(verification)
-    return told(verification)
+    # Of version 1.2 only the files are sent that the lines need, which roles seldom are.
+    return [place for place in told(verification) if place[1] != "OR-PKG-ROLES"]
 
 
 @cache
@@ -116,8 +117,9 @@ def test_a_status_in_other_words_is_understood(name: str, written: str, meant: s
 @pytest.mark.parametrize("column", ["status", "dateLastModified"])
 def test_a_status_or_time_that_cannot_be_read_is_no_blank(name: str, column: str):
     kind = {"status": "CODE", "dateLastModified": "TYPE"}[column]
+    severity = {"status": "error", "dateLastModified": "warning"}[column]
     found = _told_of(name, "delta", **{column: "someday"})
-    assert found == _in(name, (f"{kind}-{column}", "error", HURT, column))
+    assert found == _in(name, (f"{kind}-{column}", severity, HURT, column))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -426,7 +428,7 @@ def test_subjects_and_their_codes_are_as_many_where_both_are_given(
         ("kg,Other", "KG,Other", ["FORM"]),
         ("AE", "AE", ["CODE"]),
         ("09,Freshman", "09,Freshman", ["CODE"]),
-        ("09,", "09,", ["CODE"]),
+        ("09,", "09", ["FORM"]),
     ],
 )
 @pytest.mark.parametrize("name", ["users", "classes", "courses"])
@@ -450,25 +452,30 @@ def _with_grades(written: str) -> Verification:
 
 
 @pytest.mark.parametrize(
-    ("written", "read"),
+    ("written", "read", "rule"),
     [
-        (MODIFIED, "2026-11-19T08:30:00Z"),
-        ("2012-04-23T18:25:43.511Z", "2012-04-23T18:25:43.511000Z"),
-        ("2012-04-23T18:25:43.5Z", "2012-04-23T18:25:43.500000Z"),
-        ("2012-04-23T18:25:43", None),
-        ("2012-04-23 18:25:43Z", None),
-        ("2012-04-23T18:25:43+02:00", None),
-        ("2012-04-23", None),
+        (MODIFIED, "2026-11-19T08:30:00Z", None),
+        ("2012-04-23T18:25:43.511Z", "2012-04-23T18:25:43.511000Z", None),
+        ("2012-04-23T18:25:43.5Z", "2012-04-23T18:25:43.500000Z", None),
+        ("2012-04-23T18:25:43+00:00", "2012-04-23T18:25:43Z", "FORM"),
+        ("2012-04-23T18:25:43.511+0000", "2012-04-23T18:25:43.511000Z", "FORM"),
+        ("2012-04-23T18:25Z", "2012-04-23T18:25:00Z", "FORM"),
+        ("2012-04-23", "2012-04-23T00:00:00Z", "FORM"),
+        ("2012-04-23T18:25:43", "", "TYPE"),
+        ("2012-04-23 18:25:43Z", "", "TYPE"),
+        ("2012-04-23T18:25:43+02:00", "", "TYPE"),
+        ("yesterday", "", "TYPE"),
     ],
 )
-def test_a_time_is_in_utc_with_or_without_a_fraction(written: str, read: str | None):
+def test_a_time_that_is_not_by_the_letter_is_told_and_costs_no_line(
+    written: str, read: str, rule: str | None
+):
     lines = changes("users", {HURT: {"dateLastModified": written}})
     sent = roster(modes={"users": "delta"}, without=beside("users"), users=lines)
     verification = judged(sent)
-    kept = cells_of(verification, "users").get(HURT, {}).get("dateLastModified")
-    refused = ("TYPE-dateLastModified", "error", HURT, "dateLastModified")
-    assert kept == read
-    assert told(verification) == _in("users", *([] if read else [refused]))
+    assert cells_of(verification, "users")[HURT]["dateLastModified"] == read
+    found = [(f"{rule}-dateLastModified", "warning", HURT, "dateLastModified")] if rule else []
+    assert told(verification) == _in("users", *found)
 
 
 # --- what to change -------------------------------------------------------------------------------

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import codecs
 
+import polars as pl
 import pytest
 
+from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
+from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, MANIFEST, STUDENT, TEST_GRADE
+from ccgi_pipeline.intake.batch_reader import FileToRead, read_batch
 from ccgi_pipeline.intake.reader import LINE, Reading, detect_feed, read
-from ccgi_pipeline_tests.files import as_bytes, good_file, good_lines
+from ccgi_pipeline_tests.files import as_bytes, good_file, good_lines, usual_name
 
 NAME = "TestGrade.csv"
 HEADER = b"StateID,TestName,TestDate\n"
@@ -255,3 +259,49 @@ def test_a_file_is_known_by_a_beginning_that_ends_within_a_letter(encoding: str)
 def test_a_manifest_keeps_the_separators_in_its_names():
     reading = read(b'FileName\n"Palm Springs, Student.csv"\n', "Manifest.csv", (MANIFEST,))
     assert _column(reading, "FileName") == ["Palm Springs, Student.csv"]
+
+
+@pytest.mark.parametrize("feed", foster_focus.FEEDS, ids=lambda feed: feed.name)
+def test_quotation_marks_are_named_as_the_cause_where_a_file_has_none(feed: FeedSpec):
+    content = good_file(feed)
+    quoted = b"".join(b'"' + line.replace(b"\t", b'"\t"') + b'"\n' for line in content.splitlines())
+    (together,) = read_batch([FileToRead(quoted, usual_name(feed), [feed])])
+    for reading in (read(quoted, usual_name(feed), [feed]), together):
+        assert "FILE-QUOTED-CELLS" in reading.findings["rule"].to_list()
+    assert "FILE-QUOTED-CELLS" not in read(content, usual_name(feed)).findings["rule"].to_list()
+
+
+_SHIFTED = b"19700571234567,Reading,Writing,3010,\n"
+
+
+@pytest.mark.parametrize("good", [1, 2, 8])
+def test_a_line_whose_cells_are_shifted_is_never_taken_for_one_with_blanks_at_its_end(good: int):
+    header = b"CDSCode,CourseTitle,CourseNumber,Honors\n"
+    lines = b"".join(b"19700571234567,Band,%d,N\n" % number for number in range(good))
+    reading = read(header + lines + _SHIFTED, "CourseCatalog.csv")
+    assert reading.records is not None
+    assert reading.records["CourseTitle"].to_list() == ["Band"] * good
+    fields = reading.findings.filter(pl.col("rule") == "FILE-FIELDS")
+    assert fields["line"].to_list() == [good + 2]
+    assert fields["detail"].item() == (
+        "5 cells, the header has 4; probably a cell too many between CourseTitle and CourseNumber"
+    )
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "one, two, three and\nfour",
+        "one,two,three,four\nfive,six",
+        "\n".join(f"line {number}, of many" for number in range(60)),
+    ],
+)
+def test_a_quoted_cell_may_have_any_commas_and_line_breaks(cell: str):
+    header = "CDSCode,CourseTitle,CourseNumber,Honors\n"
+    line = f'19700571234567,"{cell}",3010,N\n'
+    content = (header + line + "19700571234567,Band,3011,N\n").encode()
+    reading = read(content, "CourseCatalog.csv")
+    assert reading.unreadable == 0
+    assert reading.records is not None
+    assert reading.records["CourseNumber"].to_list() == ["3010", "3011"]
+    assert reading.records["CourseTitle"][0] == cell.replace("\n", " ")

@@ -8,7 +8,7 @@ Belongs here: sets of several files, against what was sent before, by the distri
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import polars as pl
@@ -157,7 +157,8 @@ def test_of_a_sender_whose_files_only_add_nothing_is_ever_gone():
 def test_version_1_2_is_shown_by_the_header_of_users():
     verification = judged(roster("1.2", without=["manifest", "roles", "userProfiles"]))
     assert _edition_is_1_2(verification)
-    assert {rule for _, rule, *_ in told(verification)} == {"OR-PKG-MANIFEST", "OR-PKG-FILE"}
+    found = {rule for _, rule, *_ in told(verification)}
+    assert found == {"OR-PKG-MANIFEST", "OR-PKG-FILE", "OR-PKG-ROLES"}
 
 
 def test_version_1_2_is_shown_by_the_manifest_too():
@@ -619,13 +620,103 @@ def test_a_record_that_stops_being_a_school_is_none():
 
 
 def test_a_reference_to_a_file_that_was_never_sent_is_told_once_a_drop():
-    verification = judged(_only("enrollments", changes("enrollments"), "delta"))
+    verification = judged(_only("enrollments", lines_of("enrollments"), "bulk"))
     found = verification.findings.select("rule", "severity", "detail").rows()
     assert sorted(found) == [
         ("OR-PKG-REFERENCE", "error", "classes.csv"),
         ("OR-PKG-REFERENCE", "error", "orgs.csv"),
         ("OR-PKG-REFERENCE", "error", "users.csv"),
     ]
+
+
+def test_changes_need_not_define_what_they_refer_to():
+    verification = judged(_only("enrollments", changes("enrollments"), "delta"))
+    assert set(verification.findings.select("rule", "severity").rows()) == {
+        ("OR-PKG-CHANGES-REFER", "info")
+    }
+    assert outcome(verification, "enrollments.csv")["rejected"] == 0
+
+
+def test_a_set_with_one_old_name_of_a_column_has_the_version_of_its_manifest():
+    header = ["agents" if n == "agentSourcedIds" else n for n in header_of("users", "1.2")]
+    lines = [{**line, "agents": line["agentSourcedIds"]} for line in lines_of("users")]
+    body = "\n".join(",".join(f'"{line[n]}"' for n in header) for line in lines)
+    users = (",".join(header) + "\n" + body + "\n").encode()
+    verification = judged(roster("1.2", users=users))
+    assert {rule for _, rule, *_ in told(verification)} == {"OR-HEADER-1.0"}
+
+
+@pytest.mark.parametrize("mode", ["delta", "bulk"])
+@pytest.mark.parametrize("name", ["users", "classes", "orgs", "enrollments"])
+def test_a_deleted_record_needs_its_id_only(name: str, mode: str):
+    lines = changes(name) if mode == "delta" else lines_of(name)
+    blank = dict.fromkeys(lines[0], "")
+    gone = {**blank, "sourcedId": "gone", **OF_CHANGES, "status": "tobedeleted"}
+    sent = roster(modes={name: mode}, **{name: [*lines, gone]})
+    verification = judged(sent)
+    assert outcome(verification, f"{name}.csv")["rejected"] == 0
+    assert not [place for place in told(verification) if place[2] == "error"]
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [("orgs", "type"), ("classes", "classType"), ("enrollments", "role")]
+)
+@pytest.mark.parametrize("version", ["1.1", "1.2"])
+def test_terms_of_the_senders_own_are_of_version_1_2(name: str, column: str, version: str):
+    lines = with_cells(name, {HURT: {column: "ext:own"}})
+    verification = judged(roster(version, **{name: lines}))
+    rule = f"{feed_of(name).prefix}-EXT-{column}"
+    errors = [place for place in told(verification) if place[2] == "error"]
+    expected = [(f"{name}.csv", rule, "error", HURT, column)] if version == "1.1" else []
+    assert errors == expected
+
+
+@pytest.mark.parametrize(("written", "rule"), [("9", "AGREED"), ("Freshman", "AGREED")])
+def test_grades_of_version_1_2_are_no_error_to_the_strict(written: str, rule: str):
+    users = with_cells("users", {HURT: {"grades": written}})
+    verification = judged(roster("1.2", users=users), STRICT)
+    assert told(verification) == [("users.csv", f"OR-USR-{rule}-grades", "warning", HURT, "grades")]
+
+
+@pytest.mark.parametrize(
+    ("made", "rule"),
+    [
+        (lambda content: content.replace(b"Surname", "Niño".encode("cp1252")), "UTF8"),
+        (lambda content: content.replace(b"\n", b",\n").replace(b",\n", b"\n", 1), "CELLS"),
+        (lambda content: content.split(b"\n")[0] + b"\n", "HEADER-ONLY"),
+    ],
+)
+def test_what_is_mended_for_others_is_an_error_to_the_strict(
+    made: Callable[[bytes], bytes], rule: str
+):
+    sent = roster(users=made(file_of("users", lines_of("users"))), without=beside("users"))
+    strict = [place for place in told(judged(sent, STRICT)) if place[2] == "error"]
+    assert ("users.csv", f"OR-PKG-{rule}", "error", None, None) in strict
+    assert not [place for place in told(judged(sent)) if place[2] == "error"]
+
+
+def test_files_that_came_with_one_of_school_data_sync_are_refused_with_it():
+    sent = roster(classes=b"sourcedId,orgSourcedId,title\nk1,s1,Ceramics\n")
+    verification = judged(sent)
+    assert verification.files["accepted"].sum() == 0
+    assert "OR-HEADER-SDS" in _rules(verification)
+
+
+def test_lines_that_name_a_record_of_an_unreadable_line_are_loaded():
+    orgs = file_of("orgs", lines_of("orgs")).splitlines(keepends=True)
+    orgs = [orgs[0], *(line.replace(b",", b",one cell too many,", 1) for line in orgs[1:])]
+    verification = judged(roster(orgs=b"".join(orgs)))
+    assert outcome(verification, "orgs.csv")["accepted"] == 0
+    others = verification.files.filter(~pl.col("path").str.ends_with("orgs.csv"))
+    assert others["rejected"].sum() == 0
+
+
+def test_what_was_known_counts_while_a_line_of_a_full_file_cannot_be_read():
+    known = knowing(orgs=[*lines_of("orgs"), {"sourcedId": "closed", "type": "school"}])
+    orgs = file_of("orgs", lines_of("orgs")) + b'"broken,,,\n'
+    classes = with_cells("classes", {HURT: {"schoolSourcedId": "closed"}})
+    verification = judged(roster(orgs=orgs, classes=classes), known=known)
+    assert outcome(verification, "classes.csv")["rejected"] == 0
 
 
 def test_a_class_and_its_enrollments_may_be_deleted_in_one_drop():

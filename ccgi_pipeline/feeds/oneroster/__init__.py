@@ -69,7 +69,11 @@ def _feed(  # noqa: PLR0913 - what makes one file differ from the next
             *rules.mode_rules(prefix),
             *(rule for _, of_reference in references for rule in of_reference),
             *own_rules,
-            *((rules.grades_rule(prefix),) if "grades" in model.to_schema().columns else ()),
+            *(
+                (rules.grades_rule(prefix), rules.agreed_grades_rule(prefix))
+                if "grades" in model.to_schema().columns
+                else ()
+            ),
         ),
         relations=tuple(relation for relations, _ in references for relation in relations),
     )
@@ -104,6 +108,7 @@ ACADEMIC_SESSIONS = _feed(
     files.AcademicSession,
     (rules.reference("OR-SES", "parentSourcedId", rules.SESSIONS, Severity.WARNING),),
     (
+        *rules.SESSION_RULES,
         rules.dates_rule("OR-SES", "startDate", "endDate", may_be_equal=False),
         *rules.parents_rules("OR-SES", rules.SESSIONS),
     ),
@@ -136,7 +141,7 @@ CLASSES = _feed(
     ),
     (rules.subjects_rule("OR-CLS"),),
     marks={"1.0": ("grade", "termSourcedId")},
-    foreign_marks=("sessionSourcedIds",),
+    foreign_marks=("sessionSourcedIds", "orgSourcedId"),
     school="schoolSourcedId",
 )
 USERS = _feed(
@@ -149,7 +154,7 @@ USERS = _feed(
         rules.reference("OR-USR", "primaryOrgSourcedId", rules.ORGS, Severity.WARNING),
     ),
     rules.USER_RULES,
-    marks={"1.0": ("userId", "agents"), "1.2": MARKS_OF_1_2},
+    marks={"1.2": MARKS_OF_1_2, "1.0": ("userId", "agents")},
     foreign_marks=("activeDirectoryMatchId",),
     checks=("students_are_those_of_the_transcripts",),
     school="orgSourcedIds",
@@ -224,6 +229,7 @@ FAMILY = FamilySpec(
     comes_after=("cde_directory", "transcript"),
     rules=(*header_rules.RULES, *package_rules.RULES),
     nothing_sent=package_rules.NOTHING_TO_REFER_TO,
+    changes_refer=package_rules.CHANGES_REFER,
     left_alone=package_rules.LEFT_ALONE_FILES,
     drop_rules="oneroster_sets",
     after_load=("oneroster_rosters",),

@@ -78,7 +78,7 @@ def _modified(source: str = SPECIFICATION) -> Any:  # noqa: ANN401
     return column(
         "When the record was last modified, in UTC: in delta files only.",
         requirement=CONDITIONAL,
-        wrong=Severity.ERROR,
+        understood=("%Y-%m-%dT%H:%M:%S%.fZ", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d"),
         source=source,
     )
 
@@ -141,6 +141,7 @@ def _grades(
         codes=words.GRADE,
         exact=True,
         also=words.GRADE_ALSO,
+        codes_in=UNTIL_1_1,
         listed=True,
         former=former,
         pii=pii,

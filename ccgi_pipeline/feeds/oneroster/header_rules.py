@@ -54,7 +54,8 @@ RENAMED = _rule(
 FOREIGN = _rule(
     "OR-HEADER-SDS",
     Severity.ERROR,
-    "This is a Microsoft School Data Sync file, not OneRoster's of that name; nothing was loaded.",
+    "This is a file of Microsoft School Data Sync (SDS), or came with one; it is not OneRoster's "
+    "of that name, and nothing was loaded.",
     "Export OneRoster 1.1 or 1.2 instead of School Data Sync.",
 )
 RULES = (SEPARATOR, ORDER, CASE, ABSENT, UNKNOWN, RENAMED, FOREIGN)

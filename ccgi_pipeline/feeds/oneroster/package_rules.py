@@ -30,6 +30,36 @@ NO_VERSION = _rule(
     "The manifest does not say which version of OneRoster the set has.",
     "Send the properties manifest.version and oneroster.version.",
 )
+NO_MANIFEST_VERSION = _rule(
+    "OR-PKG-MANIFEST-VERSION",
+    _I,
+    "The manifest has no line manifest.version.",
+    "Send the property manifest.version with the value 1.0.",
+)
+NO_ROLES = _rule(
+    "OR-PKG-ROLES",
+    _W,
+    "The set is of version 1.2 and has no roles.csv: nobody in it counts as a student or a "
+    "teacher.",
+    "Send roles.csv with users.csv, and declare it as bulk in the manifest; or export version 1.1.",
+    None,
+)
+TO_THE_LETTER = tuple(
+    Rule(
+        id=f"OR-PKG-{name}",
+        severity=_I,
+        strict=_E,
+        text=f"{text}, which the specification does not permit; nothing of the file was loaded.",
+        fix=fix,
+        source=SOURCE,
+    )
+    for name, text, fix in (
+        ("UTF8", "The file is not UTF-8", "Export the file as UTF-8."),
+        ("CELLS", "The file has lines with more cells than the header", "Take the cells out."),
+        ("HEADER-ONLY", "The file has a header and no lines", "Declare the file as absent."),
+    )
+)
+"""What a tolerant reading mends with a finding of its own: told only to the strict."""
 ONLY_MANIFEST = _rule(
     "OR-PKG-NOTHING",
     _I,
@@ -99,7 +129,18 @@ CHANGES_AFTER_ALL = _rule(
     "changes, and no record was ended for not being in it.",
     "In bulk files leave status and dateLastModified blank; or declare the file as delta.",
 )
-RULES = tuple(value for value in list(globals().values()) if isinstance(value, Rule))
+CHANGES_REFER = _rule(
+    "OR-PKG-CHANGES-REFER",
+    _I,
+    "Changes refer to a file of which nothing is known here; whether its records exist was not "
+    "checked.",
+    "Nothing needs to be done: changes need not define what they refer to.",
+    None,
+)
+RULES = (
+    *(value for value in list(globals().values()) if isinstance(value, Rule)),
+    *TO_THE_LETTER,
+)
 
 LEFT_ALONE_FILES = (
     "categories",
