@@ -92,6 +92,11 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
             f"[bold red]{told.strays:,} files of the inbox lie in no sender's folder "
             "(<CD code>, platform, cde): nobody can be answered for them."
         )
+    if told.unfinished:
+        console.print(
+            f"{told.unfinished:,} files of the inbox have temporary names: they are taken once "
+            "they are renamed"
+        )
     for why in told.unreachable:
         console.print(f"[bold red]Not fetched:[/bold red] {escape(escape_unprintable(why))}")
     console.print(f"\n{told.reports:,} report files of {told.night}, {told.receipts:,} receipts")

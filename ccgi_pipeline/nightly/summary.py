@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from ccgi_pipeline.common.errors import value_free
-from ccgi_pipeline.intake.inbox import NO_SENDER, list_inbox
+from ccgi_pipeline.intake.inbox import NO_SENDER, scan_folder
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import has_new_files
 from ccgi_pipeline.warehouse.load.drop_records import read_drops_to_load_again
@@ -27,7 +27,8 @@ class NightSummary:
     """What a night did, in counts.
 
     ``unreachable``: what could not be fetched from an inbox, and what to do about it. ``strays``:
-    files in the inbox that belong to no sender.
+    files in the inbox that belong to no sender. ``unfinished``: those with a temporary name, which
+    wait until they are renamed.
     """
 
     night: date
@@ -40,6 +41,7 @@ class NightSummary:
     receipts: int
     strays: int
     events_outside_rosters: int
+    unfinished: int = 0
     unreachable: tuple[str, ...] = ()
 
 
@@ -86,9 +88,11 @@ def summarize_night(folders: PipelinePaths, on: date, before: NightStart) -> Nig
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         counts = health_queries.count_since(connection, before.last_drop)
     made = [entry.name for entry in folders.outgoing.files_on(on)]
+    listing = scan_folder(folders.inbox)
     return NightSummary(
         night=on,
-        strays=sum(1 for file in list_inbox(folders.inbox) if file.sender == NO_SENDER),
+        strays=sum(file.sender == NO_SENDER for file in listing.files),
+        unfinished=sum(not file.name.startswith((".", "~")) for file in listing.unfinished),
         reports=sum(name.endswith(("_Agg.csv", "_Detail.csv")) for name in made),
         receipts=sum(name.endswith(".json") for name in made),
         **counts,

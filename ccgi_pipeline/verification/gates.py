@@ -25,7 +25,7 @@ from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.drop_files import FileToVerify, file_of_drop, read_files
 from ccgi_pipeline.verification.missing_records import MissingRecords
 from ccgi_pipeline.verification.oneroster_sets import FACTS_SCHEMA as SET_FACTS_SCHEMA
-from ccgi_pipeline.verification.oneroster_sets import JUDGED_AS_SETS, OF_WHOLE_FILES, OneRosterSets
+from ccgi_pipeline.verification.oneroster_sets import OF_WHOLE_FILES, OneRosterSets
 from ccgi_pipeline.verification.outcomes import (
     FILES_SCHEMA,
     SEVERITY_RANK,
@@ -68,7 +68,7 @@ def verify(
     severities = Severities.of_profiles(profiles, {file.sender for file in files})
     if readings is None:
         readings = read_files(files, profiles, progress=progress)
-    repeated = decide_repeated_files(files, readings, JUDGED_AS_SETS)
+    repeated = decide_repeated_files(files, readings)
     sets = OneRosterSets(files, repeated.readings, profiles)
     senders = _senders(files)
     found = pl.concat(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from ccgi_pipeline.feeds import file_rules
+from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.rules import Rule
 from ccgi_pipeline.feeds.spec import FILE
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
@@ -53,24 +54,52 @@ class RepeatedFiles:
 
 
 def decide_repeated_files(
-    files: Sequence[FileToVerify], readings: Mapping[int, Reading], judged_as_sets: frozenset[str]
+    files: Sequence[FileToVerify], readings: Mapping[int, Reading]
 ) -> RepeatedFiles:
-    """Decides for each drop which of its files of one kind count."""
+    """Decides for each drop of a district which of its files of one kind count.
+
+    State-wide senders send many files of one kind, whose records add up.
+    """
+    compared = {
+        family.name
+        for family in FAMILIES.values()
+        if family.sender is None and family.drop_rules is None and not family.independent_files
+    }
     decided = RepeatedFiles(dict(readings))
     of_kind: dict[tuple[str, str], list[FileToVerify]] = {}
     for file in files:
         reading = readings[file.number]
-        if reading.feed and not file.correction and file.family not in judged_as_sets:
+        if reading.feed and not file.correction and file.family in compared:
             of_kind.setdefault((file.drop, reading.feed.name), []).append(file)
     for several in of_kind.values():
         with_records = [file for file in several if _has_records(readings[file.number])]
-        if len(with_records) > 1:
-            _decide(with_records, decided)
+        sharing = _files_with_common_records(with_records, decided)
+        if len(sharing) > 1:
+            _decide(sharing, decided)
     return decided
 
 
 def _has_records(reading: Reading) -> bool:
     return reading.records is not None and not reading.records.is_empty()
+
+
+def _files_with_common_records(
+    files: Sequence[FileToVerify], decided: RepeatedFiles
+) -> list[FileToVerify]:
+    """Returns the files that have a record which another one has too; one pass over all keys."""
+    if len(files) < _SEVERAL:
+        return []
+    feed = decided.readings[files[0].number].feed
+    keys = list(feed.keys) if feed else []
+    numbered = pl.concat(
+        _records(file, decided).select(*keys, pl.lit(file.number).alias(FILE)).unique()
+        for file in files
+    )
+    common = set(numbered.filter(pl.struct(keys).is_duplicated())[FILE])
+    return [file for file in files if file.number in common]
+
+
+_SEVERAL = 2
 
 
 def _decide(files: Sequence[FileToVerify], decided: RepeatedFiles) -> None:

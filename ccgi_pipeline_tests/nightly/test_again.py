@@ -215,7 +215,12 @@ _SENDERS = {
     (kind, place): f"98000{number:02d}"
     for number, (kind, place) in enumerate(itertools.product(_UNKNOWN, _PLACES))
 }
-_UNFINISHED = ("StudentTemplate.csv.part", ".StudentTemplate.csv.swp", "~$StudentTemplate.csv")
+_UNFINISHED = (
+    "StudentTemplate.csv.part",
+    "StudentTemplate.csv.1f3a.partial",
+    ".StudentTemplate.csv.swp",
+    "~$StudentTemplate.csv",
+)
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +264,11 @@ def test_the_same_bytes_of_two_senders_are_two_drops(odd_night: PipelinePaths):
 
 def test_files_in_no_senders_folder_are_told_to_the_operator(odd_night: PipelinePaths):
     assert summarize_night(odd_night, ON, NightStart()).strays == 2
+
+
+def test_files_with_temporary_names_are_told_to_the_operator(odd_night: PipelinePaths):
+    # The two that editors make are nobody's upload.
+    assert summarize_night(odd_night, ON, NightStart()).unfinished == 2
 
 
 @pytest.mark.parametrize("name", _UNFINISHED)
