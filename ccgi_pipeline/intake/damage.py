@@ -33,40 +33,42 @@ _ENTITY = (
 class _Sign:
     """A sign of damage: where ``pattern`` is found in a cell, ``rule`` is broken.
 
-    ``marks``: bytes of which a file must have one, so that it can have the sign at all.
+    ``marks``: single signs or ``words`` of which a file must have one, so that it can have the sign
+    of damage at all; both searches are quick.
     ``personal``: only in columns that are about a person, since elsewhere it may be a word.
     """
 
     rule: Rule
     pattern: str
-    marks: tuple[bytes, ...]
+    marks: str = ""
+    words: tuple[str, ...] = ()
     personal: bool = False
 
 
 _SIGNS = (
-    _Sign(file_rules.LOST_LETTER, r"\x{fffd}", (b"\xef\xbf\xbd",)),
-    _Sign(file_rules.LOST_LETTER, r"^[^:=/@]*\pL\?\pL[^:=/@]*$", (b"?",)),
+    _Sign(file_rules.LOST_LETTER, r"\x{fffd}", "\N{REPLACEMENT CHARACTER}"),
+    _Sign(file_rules.LOST_LETTER, r"^[^:=/@]*\pL\?\pL[^:=/@]*$", "?"),
     _Sign(
         file_rules.ENCODED_TWICE,
         rf"[ÃÂ][{_SECOND_BYTES}]|â€[{_SECOND_BYTES}]|[√├]\S",
-        (b"\xc3\x83", b"\xc3\x82", b"\xc3\xa2\xe2", b"\xe2\x88\x9a", b"\xe2\x94\x9c"),
+        "ÃÂâ√├",
     ),
-    _Sign(file_rules.ENTITY, rf"&(?:{_ENTITY});", (b"&",)),
+    _Sign(file_rules.ENTITY, rf"&(?:{_ENTITY});", "&"),
     _Sign(
         file_rules.SPREADSHEET_ERROR,
         r"^(?:#N/A|#NAME\?|#REF!|#VALUE!|#DIV/0!|#NUM!|#NULL!|#SPILL!|#CALC!|#{3,})$",
-        (b"#",),
+        "#",
     ),
-    _Sign(file_rules.POWER_OF_TEN, r"^-?[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$", (b"E+", b"e+")),
+    _Sign(file_rules.POWER_OF_TEN, r"^-?[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$", "+"),
     _Sign(
         file_rules.NULL_WORD,
         r"^(?:NULL|null|[(<\[](?i:null)[)>\]]|\\N|#NULL#)$",
-        (b"NULL", b"null", b"\\N"),
+        words=("NULL", "null", "Null", "\\N"),
     ),
     _Sign(
         file_rules.NULL_WORD,
         r"^(?:None|none|NaN|nan|undefined|nil|NIL)$",
-        (b"None", b"none", b"NaN", b"nan", b"undefined", b"nil", b"NIL"),
+        words=("None", "none", "NaN", "nan", "undefined", "nil", "NIL"),
         personal=True,
     ),
 )
@@ -80,11 +82,11 @@ def find_damage(
     ``content`` are the bytes of the lines, if they are at hand: a quick search in them spares the
     look at each line of ``text``. ``cells`` are the same records as columns.
     """
-    signs = [s for s in _SIGNS if content is None or any(mark in content for mark in s.marks)]
+    signs = [sign for sign in _SIGNS if _may_have(sign, content, text)]
     none = findings_frame([]).with_columns(row=pl.lit(None, dtype=pl.UInt32))
     if not signs or cells.is_empty():
         return none
-    marks = sorted({mark.decode(errors="ignore") for sign in signs for mark in sign.marks} - {""})
+    marks = sorted({mark for sign in signs for mark in (*sign.marks, *sign.words)})
     suspects = text.str.contains_any(marks).fill_null(value=False)
     if not suspects.any():
         return none
@@ -113,6 +115,17 @@ def find_damage(
                     )
                 )
     return pl.concat(found)
+
+
+def _may_have(sign: _Sign, content: bytes | None, text: pl.Series) -> bool:
+    """Returns whether a file may have a cell with the sign."""
+    if sign.words:
+        return bool(text.str.contains_any(list(sign.words)).any())
+    if content is None:
+        return True
+    if content.isascii() and not sign.marks.isascii():
+        return False
+    return any(mark.encode() in content for mark in sign.marks)
 
 
 def _is_free_text(declared: Column) -> bool:

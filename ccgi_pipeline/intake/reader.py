@@ -288,10 +288,8 @@ class LineFormat:
 
     def may_repeat_header(self) -> pl.Expr:
         """Matches lines that begin as the header does; few others do."""
-        begin = self.header.text.lstrip('\ufeff" ')[:_BEGINNING]
-        plain = {begin, begin.lower(), begin.upper()}
-        begins = [mark + word for word in sorted(plain) for mark in ("", '"', "\ufeff")]
-        return pl.any_horizontal(pl.col("text").str.starts_with(word) for word in begins)
+        begin = re.escape(self.header.text.lstrip('\ufeff" ')[:_BEGINNING])
+        return pl.col("text").str.contains(rf'^[\x{{feff}}"]*(?i:{begin})')
 
     def repeats_header(self) -> pl.Expr:
         """Matches the header itself, in any case, with or without quotation marks."""
