@@ -284,7 +284,7 @@ def test_a_line_whose_cells_are_shifted_is_never_taken_for_one_with_blanks_at_it
     fields = reading.findings.filter(pl.col("rule") == "FILE-FIELDS")
     assert fields["line"].to_list() == [good + 2]
     assert fields["detail"].item() == (
-        "5 cells, the header has 4; probably a cell too many between CourseTitle and CourseNumber"
+        "5 cells, the header has 4; probably a cell too many between CourseTitle and Honors"
     )
 
 
