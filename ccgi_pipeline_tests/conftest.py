@@ -68,11 +68,22 @@ def store() -> Iterator[ObjectStorage]:
         yield running
 
 
+_USUAL_UMASK = 0o022
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _usual_umask() -> None:
+    """Gives servers that the tests start an open umask: the pipeline's modules restrict it."""
+    os.umask(_USUAL_UMASK)
+
+
 @pytest.fixture(autouse=True)
 def _environment_as_it_was() -> Iterator[None]:
-    """Has no test leave a variable to the next: a night's own code sets some for its children."""
+    """Restores variables and umask after each test: commands set some of their own."""
     before = dict(os.environ)
+    os.umask(_USUAL_UMASK)
     yield
+    os.umask(_USUAL_UMASK)
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)

@@ -199,11 +199,13 @@ def _status(prefix: str) -> Iterator[Fault]:
 
 def _faults_of_users(mark: str) -> Iterator[Fault]:
     grades, password = pl.col("grades"), pl.lit("changeme", dtype=pl.String)
-    short = grades.str.starts_with("0")
+    # Version 1.2, which has no role here, leaves the codes of grades to the sender.
+    listed = pl.col("role").is_not_null()
+    short = grades.str.starts_with("0") & listed
     yield _instead("OR-USR-CODE-role", _STUDENT, "pupil")
     yield _instead("OR-USR-FORM-enabledUser", "true", "TRUE")
     yield _instead("OR-USR-TYPE-enabledUser", "true", "enabled")
-    yield Fault("OR-USR-CODE-grades", "grades", grades.is_not_null(), pl.lit("Freshman"))
+    yield Fault("OR-USR-CODE-grades", "grades", grades.is_not_null() & listed, pl.lit("Freshman"))
     yield Fault("OR-USR-FORM-grades", "grades", short, grades.str.tail(1))
     yield Fault("OR-USR-PASSWORD", "password", pl.col("password").is_null(), password)
     yield _to_nowhere("OR-USR-REF-orgSourcedIds", mark)
