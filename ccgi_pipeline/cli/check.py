@@ -85,9 +85,7 @@ def check(  # noqa: PLR0913 - one for each option
         paths, on or today(), family, known, settings, show_values=show_values
     )
     for path in offline_check.unfinished_files(paths):
-        click.echo(
-            f"{path.name}: passed over, since the name is that of an unfinished file", err=True
-        )
+        echo(f"{path.name}: passed over, since the name is that of an unfinished file", err=True)
     if form == "json":
         answer = {
             "verdict": str(checked.verdict),

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, date_option, print_table, today, warehouse_option
+from ccgi_pipeline.cli.common import (
+    EXAMPLE,
+    date_option,
+    echo,
+    print_table,
+    today,
+    warehouse_option,
+)
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
 
@@ -32,7 +39,7 @@ def list_(warehouse: Path) -> None:
     with open_warehouse(warehouse, read_only=True) as connection:
         found = read_folder_changes(connection)
     if not found:
-        click.echo("Every folder has the name that the directory gives.")
+        echo("Every folder has the name that the directory gives.")
         return
     print_table(
         ("district", "folder", "by the directory", "folder of"),
@@ -60,6 +67,4 @@ def approve(district: str, warehouse: Path, by: str, reason: str, on: date | Non
         about = {"district": district}
         with recorded_act(warehouse, Act.FOLDER_CHANGED, about, by=by, reason=reason):
             change = approve_folder(connection, district, on or today())
-    click.echo(
-        f"{district}: {change.wanted} from the next night on; {change.folder} stays as it is"
-    )
+    echo(f"{district}: {change.wanted} from the next night on; {change.folder} stays as it is")

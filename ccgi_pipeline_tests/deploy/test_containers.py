@@ -86,15 +86,19 @@ def test_every_variable_of_the_files_is_one_that_is_read() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_command_is_one_of_ours_with_its_options(service: str) -> None:
+def test_every_command_is_one_of_ours_with_its_options(service: str, tmp_path: Path) -> None:
     program, name, *options = _pipelines()[service]["command"]
+    here = [option.replace("/srv/ccgi", str(tmp_path)) for option in options]
+    for folder in ("inbox", "outbox", "warehouse"):
+        (tmp_path / folder).mkdir()  # as the image has them
     assert program == "ccgi"
     command = main.get_command(click.Context(main), name)
     assert command is not None
-    with command.make_context(name, options) as context:
+    with command.make_context(name, here) as context:
         environment = _pipelines()[service]["environment"]
         for folder in ("inbox", "outbox", "warehouse"):
-            assert str(context.params[folder]) == environment[f"CCGI_{folder.upper()}"]
+            assert context.params[folder] == tmp_path / folder
+            assert environment[f"CCGI_{folder.upper()}"] == f"/srv/ccgi/{folder}"
 
 
 def test_the_image_leaves_the_command_to_others_and_nobodys_user_runs_it() -> None:

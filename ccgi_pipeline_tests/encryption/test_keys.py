@@ -30,6 +30,8 @@ from ccgi_pipeline.encryption.keys import (
     read_key_file,
 )
 from ccgi_pipeline.encryption.sqlite import open_database
+from ccgi_pipeline.warehouse.storage.connection import open_warehouse
+from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
 
 OLD, NEW = generate_key(), generate_key()
 _TABLE = "CREATE TABLE IF NOT EXISTS kept (word TEXT)"
@@ -215,11 +217,15 @@ def test_the_commands_make_tell_and_change_keys(
         result = CliRunner().invoke(main, ["encryption", *map(str, arguments)])
         return result.exit_code, result.output
 
+    plain = tmp_path / "plain"
+    with open_warehouse(plain) as connection:
+        create_missing_tables(connection)
     monkeypatch.setenv(KEY, OLD)
     status, printed = ccgi("new-key")
     assert status == 0
     key = _key_file(tmp_path / "key", printed.strip())
-    assert ccgi("status", "--warehouse", tmp_path) == (0, "not encrypted\n")
+    assert ccgi("status", "--warehouse", tmp_path)[0] == 2  # no warehouse
+    assert ccgi("status", "--warehouse", plain) == (0, "not encrypted\n")
     status, told = ccgi("status", "--warehouse", folder)
     assert (status, told.splitlines()[0]) == (0, "encrypted, scheme 1")
     change = ("change-key", "--warehouse", folder, "--new-key-file", key)

@@ -200,7 +200,11 @@ def test_files_that_are_moved_within_the_inbox_change_no_record(tmp_path: Path):
 
 
 _UNKNOWN = {
-    "a picture": ("photo.jpg", b"\xff\xd8\xff\xe0 no text at all \x81\x8d", "FILE-ENCODING"),
+    "a picture": (
+        "photo.jpg",
+        b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01 no text at all \x81\x8d",
+        "FILE-ENCODING",
+    ),
     "a letter": ("ReadMe.txt", b"Dear CCGI,\nthe files follow tomorrow.\n", "FILE-UNRECOGNISED"),
     "an empty file of no known name": ("export.dat", b"", "FILE-EMPTY"),
     "a zip that is none": ("package.zip", b"PK but not really", "FILE-ZIP-BROKEN"),

@@ -21,7 +21,7 @@ from ccgi_pipeline_tests.privacy.damages import damaged
 
 GOOD = DISTRICT
 """The district whose first day is good."""
-LATER = "later_20261120"
+LATER = "later"
 """The folder of a set that ends most of what it sent before."""
 
 

@@ -58,7 +58,7 @@ def test_the_faults_have_happened(nights: Nights) -> None:
         )
         rules = {rule for (rule,) in connection.execute("SELECT rule FROM findings").fetchall()}
     assert {"accepted", "accepted_with_findings", "rejected"} <= set(verdicts)
-    assert {"FILE-FAULT", "FILE-ZIP-BROKEN", "FILE-UNRECOGNISED", "FILE-ENCODING"} <= rules
+    assert {"FILE-FAULT", "FILE-ZIP-BROKEN", "FILE-UNRECOGNISED", "FILE-LETTERS"} <= rules
     assert len(rules) > 100
     assert b"waits for an answer" in nights.said["hold show"]
     assert b"new files; none can be taken yet" in nights.said["sensor"]
