@@ -92,7 +92,7 @@ def _files_with_common_records(
     feed = decided.readings[files[0].number].feed
     keys = list(feed.keys) if feed else []
     numbered = pl.concat(
-        _records(file, decided).select(*keys, pl.lit(file.number).alias(FILE)).unique()
+        _records(file, decided).select(*keys, pl.lit(file.number).alias(FILE)).drop_nulls().unique()
         for file in files
     )
     common = set(numbered.filter(pl.struct(keys).is_duplicated())[FILE])
@@ -149,8 +149,10 @@ def _share(file: FileToVerify, other: FileToVerify, decided: RepeatedFiles) -> f
     if feed is None:
         return 0.0
     keys = list(feed.keys)
-    one, two = (_records(each, decided).select(keys).unique() for each in (file, other))
-    common = one.join(two, on=keys, how="semi", nulls_equal=True).height
+    one, two = (
+        _records(each, decided).select(keys).drop_nulls().unique() for each in (file, other)
+    )
+    common = one.join(two, on=keys, how="semi").height
     return common / max(1, min(one.height, two.height))
 
 

@@ -128,6 +128,7 @@ def test_an_inbox_that_holds_each_day_alone_comes_to_the_same(
     assert _days(tmp_path, put_alone, _run) == overwritten[1]
 
 
+@pytest.mark.slow
 def test_nights_that_are_killed_and_run_again_come_to_the_same(
     overwritten: tuple[PipelinePaths, _Result], tmp_path: Path
 ):

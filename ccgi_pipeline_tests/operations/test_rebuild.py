@@ -351,8 +351,8 @@ def test_deliveries_of_others_are_not_listed(copy: Path, arguments: list[str]):
 def test_where_nothing_was_made_that_is_said(tmp_path: Path):
     for command in (["deliveries", "list"], ["rebuild", "--path", "a"]):
         result = ccgi(*command, "--warehouse", tmp_path)
-        assert result.exit_code == 1
-        assert "nothing was ever made" in result.output
+        assert result.exit_code == 2
+        assert "there is no warehouse" in result.output
     assert not [*tmp_path.iterdir()]
 
 
