@@ -44,6 +44,7 @@ CANNOT_RUN: Mapping[str, str] = {
     r"ccgi lookup serve.*": f"{_SERVER}; ssid_lookup/test_service.py starts and stops it",
     r"ccgi lookup match .*": "it needs the service; ssid_lookup/test_client.py asks one",
     r"ccgi bench .*": _MINUTES,
+    r"ccgi claims (show|decide) .*": "no SSID is claimed there; nightly/test_claims.py does both",
     r"curl .*ccgi.example.org.*": "a sample address; deploy/test_access.py asks without a login",
     r"export CCGI_UI_.*": "caddy asks for a password; deploy/test_access.py sets these variables",
     r"caddy run .*": f"{_SERVER}; deploy/test_access.py runs that file",
