@@ -111,5 +111,5 @@ def test_why_a_drop_is_held_hangs_on_no_other_batch(
     for cd, school in ((PALM_SPRINGS, PALM_SPRINGS_HIGH), (HAYWARD, HAYWARD_HIGH)):
         put_roster(folders.inbox, cd, students(numbered(2000, 30), school), "20261123")
     load_and_answer(folders, SECOND)
-    (cause,) = {row[5] for row in lake_rows(folders.warehouse)["held_for"]}
+    (cause,) = {row[6] for row in lake_rows(folders.warehouse)["held_for"]}
     assert cause == NEW_IDS
