@@ -46,7 +46,7 @@ def run_night(folders: PipelinePaths, on: date) -> NightSummary:
     If that was done before and the reports are as they were written, nothing is run. Raises
     NightFailedError with the steps that failed, WarehouseBusyError if another night is running.
     """
-    with folders_in_environment(folders):
+    with folders_in_environment(folders), translate_errors(folders):
         return _run_night(folders, on)
 
 
