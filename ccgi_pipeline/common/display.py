@@ -1,8 +1,9 @@
-"""Text of strangers made harmless for a screen: names, headers and cells from received files.
+"""Makes names, headers and cells from received files safe to show in a terminal.
 
-Belongs here: what no name may contain when it is shown. A terminal obeys escape sequences; a line
-break in a name forges a line of ours; a mark of direction shows a text in another order. Does not
-belong here: HTML (its templates escape), spreadsheets' formulas (receipts and reports).
+Belongs here: replacing the characters that a terminal would act on. An escape sequence is obeyed, a
+line break in a name looks like another line of the output, and a bidirectional control character
+reorders the text. Does not belong here: HTML (its templates escape), spreadsheets' formulas
+(spreadsheet_cells).
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def _put_day(inbox: Path, day: int) -> None:
 
 @dataclass(frozen=True)
 class _Result:
-    """Rows but for the stamps of files and the times of snapshots, and the files of the outbox."""
+    """All rows of the warehouse without the files' stamps, and the files of the outbox."""
 
     rows: dict[str, list[tuple[object, ...]]]
     outbox: dict[str, bytes]
