@@ -20,6 +20,21 @@ def local_id(number: int) -> str:
     return f"L{number:06d}"
 
 
+def register_line(student: Line, **cells: str) -> Line:
+    """The line of a register of children that knows ``student``, a line of demographics."""
+    return {
+        "ChildID": f"child-{student['SISLocalID']}",
+        "LastName": student["Lastname"],
+        "FirstName": student["Firstname"],
+        "BirthDate": student["Birthdate"],
+        "Gender": student["Gender"],
+        "SSID": student["SSID"],
+        "Status": "active",
+        "StatusSince": "2024-01-01",
+        **cells,
+    }
+
+
 def foster_line(feed: FeedSpec, number: int, sender: str, school: str) -> Line:
     """The line of the student ``number`` in ``feed``, sent by the district ``sender``.
 

@@ -23,7 +23,7 @@ from ccgi_pipeline.warehouse.load import approvals
 from ccgi_pipeline.warehouse.load.drop_records import read_remembered_files
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline_tests.files import as_bytes, good_lines, good_set, usual_name
-from ccgi_pipeline_tests.foster_focus import Line, local_id
+from ccgi_pipeline_tests.foster_focus import Line, local_id, register_line
 from ccgi_pipeline_tests.nightly.inboxes import PALM_SPRINGS
 from ccgi_pipeline_tests.nightly.nights import (
     ON,
@@ -48,20 +48,6 @@ def _put(folders: PipelinePaths, name: str, content: bytes, sender: str = PALM_S
 
 def _put_lines(folders: PipelinePaths, feed: FeedSpec, lines: list[Line]) -> None:
     _put(folders, usual_name(feed), as_bytes(feed, lines))
-
-
-def _child(student: Line, **cells: str) -> Line:
-    return {
-        "ChildID": f"child-{student['SISLocalID']}",
-        "LastName": student["Lastname"],
-        "FirstName": student["Firstname"],
-        "BirthDate": student["Birthdate"],
-        "Gender": student["Gender"],
-        "SSID": student["SSID"],
-        "Status": "active",
-        "StatusSince": "2024-01-01",
-        **cells,
-    }
 
 
 def _put_register(folders: PipelinePaths, children: list[Line]) -> None:
@@ -104,11 +90,11 @@ def linked(tmp_path_factory: pytest.TempPathFactory) -> PipelinePaths:
     _put_register(
         folders,
         [
-            _child(students[0]),
-            _child(students[1], SSID=""),
-            _child(students[2], BirthDate="2009-12-31"),
-            _child(students[3], Status="inactive", StatusSince="2026-01-01"),
-            _child(students[4], Status="graduated"),
+            register_line(students[0]),
+            register_line(students[1], SSID=""),
+            register_line(students[2], BirthDate="2009-12-31"),
+            register_line(students[3], Status="inactive", StatusSince="2026-01-01"),
+            register_line(students[4], Status="graduated"),
         ],
     )
     run_night(folders)
@@ -159,14 +145,14 @@ def test_the_report_is_written_every_night_even_if_nothing_came(linked: Pipeline
 
 
 @pytest.mark.slow
-def test_a_new_register_takes_again_what_had_no_child(tmp_path: Path):
+def test_a_new_register_takes_again_what_had_noregister_line(tmp_path: Path):
     folders = folders_in(tmp_path)
     students = _students(2)
     _put_lines(folders, DEMOGRAPHICS, students)
-    _put_register(folders, [_child(students[0])])
+    _put_register(folders, [register_line(students[0])])
     run_night(folders)
     assert _students_in(folders, DEMOGRAPHICS) == {local_id(0)}
-    _put_register(folders, [_child(student) for student in students])
+    _put_register(folders, [register_line(student) for student in students])
     run_night(folders, TOMORROW)
     run_night(folders, TOMORROW + timedelta(days=1))
     assert _students_in(folders, DEMOGRAPHICS) == {local_id(0), local_id(1)}
@@ -177,7 +163,7 @@ def test_a_new_register_takes_again_what_had_no_child(tmp_path: Path):
 def test_a_line_kept_out_of_demographics_does_not_unlink_its_student(tmp_path: Path):
     folders = folders_in(tmp_path)
     students = _students(2)
-    _put_register(folders, [_child(student) for student in students])
+    _put_register(folders, [register_line(student) for student in students])
     _put_lines(folders, DEMOGRAPHICS, students)
     run_night(folders)
     _put_lines(folders, DEMOGRAPHICS, [students[0], {**students[1], "Lastname": ""}])
@@ -190,7 +176,7 @@ def test_a_line_kept_out_of_demographics_does_not_unlink_its_student(tmp_path: P
 def test_a_student_who_left_the_demographics_is_no_longer_linked(tmp_path: Path):
     folders = folders_in(tmp_path)
     students = _students(2)
-    _put_register(folders, [_child(student) for student in students])
+    _put_register(folders, [register_line(student) for student in students])
     _put_lines(folders, DEMOGRAPHICS, students)
     run_night(folders)
     _put_lines(folders, DEMOGRAPHICS, students[:1])
@@ -206,7 +192,7 @@ def _corrected(tmp_path: Path, profile: str = "") -> PipelinePaths:
     """The specification's example: Dewolf was wrong, it was Bullard."""
     folders = folders_in(tmp_path)
     _profile(folders, profile)
-    _put_register(folders, [_child(student) for student in _students(1)])
+    _put_register(folders, [register_line(student) for student in _students(1)])
     _put_lines(folders, DEMOGRAPHICS, _students(1))
     (line,) = good_lines(ENROLLMENT_HISTORY, 1, PALM_SPRINGS)
     wrong = {**line, "SISSchoolCode": "30", "SchoolName": "Dewolf Continuation High"}
@@ -261,7 +247,7 @@ def test_a_file_sent_again_changes_nothing(tmp_path: Path):
 def test_enrollments_left_open_are_closed_on_the_day_that_the_profile_names(tmp_path: Path):
     folders = folders_in(tmp_path)
     _profile(folders, f'[districts.{PALM_SPRINGS}.foster_focus]\nclose_enrollments_on = "06-12"\n')
-    _put_register(folders, [_child(student) for student in _students(1)])
+    _put_register(folders, [register_line(student) for student in _students(1)])
     _put_lines(folders, DEMOGRAPHICS, _students(1))
     (line,) = good_lines(ENROLLMENT_HISTORY, 1, PALM_SPRINGS)
     past = {**line, "UniqueID": "past", "EntryDate": "2025-08-18", "ExitDate": ""}
@@ -281,7 +267,7 @@ def test_a_file_is_known_by_the_name_that_the_profile_gives_it(tmp_path: Path):
         folders,
         f'[districts.{PALM_SPRINGS}.foster_focus.file_names]\ndemographics = "FY EXPORT 7"\n',
     )
-    _put_register(folders, [_child(student) for student in _students(1)])
+    _put_register(folders, [register_line(student) for student in _students(1)])
     header_only = as_bytes(DEMOGRAPHICS, [])
     _put(folders, "FY_Export_7.txt", header_only)
     run_night(folders)
@@ -294,7 +280,7 @@ def test_a_file_is_known_by_the_name_that_the_profile_gives_it(tmp_path: Path):
 
 def test_a_record_that_mentions_police_is_removed_counted_and_kept_nowhere(tmp_path: Path):
     folders = folders_in(tmp_path)
-    _put_register(folders, [_child(student) for student in _students(3)])
+    _put_register(folders, [register_line(student) for student in _students(3)])
     _put_lines(folders, DEMOGRAPHICS, _students(3))
     lines = good_lines(foster_focus.BEHAVIOR, 3, PALM_SPRINGS)
     lines[1]["PenaltyTypeDesc"] = "Sheriff Xylophone called"
@@ -335,7 +321,7 @@ def test_views_read_records_with_the_districts_own_codes(tmp_path: Path):
         """,
     )
     _put_all(folders)
-    _put_register(folders, [_child(student) for student in _students(2)])
+    _put_register(folders, [register_line(student) for student in _students(2)])
     run_night(folders)
     with open_warehouse(folders.warehouse, read_only=True) as connection:
 
@@ -355,7 +341,7 @@ def test_views_read_records_with_the_districts_own_codes(tmp_path: Path):
 def test_what_had_no_child_waits_for_a_new_register_and_no_longer(tmp_path: Path):
     folders = folders_in(tmp_path)
     _put_lines(folders, DEMOGRAPHICS, _students(1))
-    _put_register(folders, [_child(_students(2)[1])])
+    _put_register(folders, [register_line(_students(2)[1])])
     run_night(folders)
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         assert len(read_remembered_files(connection)) == 2
@@ -364,7 +350,7 @@ def test_what_had_no_child_waits_for_a_new_register_and_no_longer(tmp_path: Path
 def test_an_extract_of_many_unknown_students_is_held_and_tells_nothing_of_them(tmp_path: Path):
     folders = folders_in(tmp_path)
     students = _students(30)
-    _put_register(folders, [_child(student) for student in students[:6]])
+    _put_register(folders, [register_line(student) for student in students[:6]])
     _put_lines(folders, DEMOGRAPHICS, students)
     run_night(folders)
     assert _students_in(folders, DEMOGRAPHICS) == set()
@@ -391,7 +377,7 @@ def test_an_extract_of_many_unknown_students_is_held_and_tells_nothing_of_them(t
 def test_some_unknown_students_hold_nothing(tmp_path: Path, known: int, sent: int):
     folders = folders_in(tmp_path)
     students = _students(sent)
-    _put_register(folders, [_child(student) for student in students[:known]])
+    _put_register(folders, [register_line(student) for student in students[:known]])
     _put_lines(folders, DEMOGRAPHICS, students)
     load_and_answer(folders)
     assert len(_students_in(folders, DEMOGRAPHICS)) == known

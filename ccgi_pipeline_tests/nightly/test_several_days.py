@@ -26,7 +26,7 @@ from ccgi_pipeline.feeds import foster_focus, foster_focus_cps
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, ENROLLMENT_HISTORY, GPA
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline_tests.files import as_bytes, good_lines, usual_name
-from ccgi_pipeline_tests.foster_focus import Line
+from ccgi_pipeline_tests.foster_focus import register_line
 from ccgi_pipeline_tests.nightly.inboxes import PALM_SPRINGS, put
 from ccgi_pipeline_tests.nightly.nights import (
     ON,
@@ -42,23 +42,10 @@ _FOLDER = f"{PALM_SPRINGS}/{foster_focus.NAME}"
 _REGISTER = f"{foster_focus_cps.SENDER}/{foster_focus_cps.FEED.family}/children.txt"
 
 
-def _child(student: Line) -> Line:
-    return {
-        "ChildID": f"child-{student['SISLocalID']}",
-        "LastName": student["Lastname"],
-        "FirstName": student["Firstname"],
-        "BirthDate": student["Birthdate"],
-        "Gender": student["Gender"],
-        "SSID": student["SSID"],
-        "Status": "active",
-        "StatusSince": "2024-01-01",
-    }
-
-
 def _put_day(inbox: Path, day: int) -> None:
     """Puts the files of a day: the register knows one child more, one extract changes."""
     students = good_lines(DEMOGRAPHICS, _STUDENTS, PALM_SPRINGS)
-    register = [_child(student) for student in students[: day + 1]]
+    register = [register_line(student) for student in students[: day + 1]]
     put(inbox, _REGISTER, as_bytes(foster_focus_cps.FEED, register))
     for feed in (DEMOGRAPHICS, ENROLLMENT_HISTORY, GPA):
         lines = good_lines(feed, _STUDENTS, PALM_SPRINGS)
@@ -155,7 +142,7 @@ def test_a_new_register_loads_earlier_extracts_again_where_the_inbox_is_empty(tm
     _run(folders, ON)
     shutil.rmtree(folders.inbox)
     students = good_lines(DEMOGRAPHICS, _STUDENTS, PALM_SPRINGS)
-    register = [_child(student) for student in students]
+    register = [register_line(student) for student in students]
     put(folders.inbox, _REGISTER, as_bytes(foster_focus_cps.FEED, register))
     _run(folders, ON + timedelta(days=1))
     told = _receipts(folders)
@@ -171,7 +158,7 @@ def test_extracts_that_stay_as_unmatched_as_they_were_are_not_answered_again(tmp
     _run(folders, ON)
     before = bytes_below(folders.outbox)
     strangers = good_lines(DEMOGRAPHICS, _STUDENTS + 1, PALM_SPRINGS)
-    register = [_child(strangers[0]), _child(strangers[-1])]
+    register = [register_line(strangers[0]), register_line(strangers[-1])]
     put(folders.inbox, _REGISTER, as_bytes(foster_focus_cps.FEED, register))
     _run(folders, ON + timedelta(days=1))
     new = bytes_below(folders.outbox).keys() - before.keys()
