@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -22,6 +23,16 @@ from ccgi_pipeline.cli.common import (
     echo,
     today,
 )
+
+_UNFINISHED_NAMED = 20
+"""Files with temporary names that are named one by one."""
+
+
+def _name_unfinished(files: Sequence[Path]) -> None:
+    for path in files[:_UNFINISHED_NAMED]:
+        echo(f"{path.name}: passed over, since the name is that of an unfinished file", err=True)
+    if more := len(files[_UNFINISHED_NAMED:]):
+        echo(f"... and {more:,} more files with such names", err=True)
 
 
 @click.command(epilog=EXAMPLE.format("ccgi check ToSend/ --family transcript"))
@@ -84,8 +95,7 @@ def check(  # noqa: PLR0913 - one for each option
     checked = offline_check.check(
         paths, on or today(), family, known, settings, show_values=show_values
     )
-    for path in offline_check.unfinished_files(paths):
-        echo(f"{path.name}: passed over, since the name is that of an unfinished file", err=True)
+    _name_unfinished(offline_check.unfinished_files(paths))
     if form == "json":
         answer = {
             "verdict": str(checked.verdict),

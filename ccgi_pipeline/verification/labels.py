@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePosixPath
 
+from ccgi_pipeline.common.display import shorten
 from ccgi_pipeline.feeds.registry import FAMILIES, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.rules import Severity
 
@@ -127,10 +128,15 @@ def file_name(path: str) -> str:
 
 
 def as_seen(name: str) -> str:
-    """A name with the characters that nobody sees, or that turn the others around, spelled out."""
-    return "".join(
-        f"[U+{ord(letter):04X}]" if unicodedata.category(letter) in _UNSEEN else letter
-        for letter in name
+    """A name with the characters that nobody sees, or that turn the others around, spelled out.
+
+    A name that is too long to be read is shortened.
+    """
+    return shorten(
+        "".join(
+            f"[U+{ord(letter):04X}]" if unicodedata.category(letter) in _UNSEEN else letter
+            for letter in name
+        )
     )
 
 

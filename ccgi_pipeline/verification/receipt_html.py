@@ -34,7 +34,14 @@ from ccgi_pipeline.verification.next_steps import (
     explain_drop,
     explain_duplicate,
 )
-from ccgi_pipeline.verification.receipts import FIRST_LINES, SHOWN_PER_RULE, WEIGHTS, FileReport
+from ccgi_pipeline.verification.receipts import (
+    FIRST_LINES,
+    SHOWN_PER_RULE,
+    WEIGHTS,
+    FileReport,
+    choose_files,
+    count_verdicts,
+)
 
 
 def render_receipt(delivery: SentDrop, files: Sequence[FileReport]) -> bytes:
@@ -51,6 +58,9 @@ def render_receipt(delivery: SentDrop, files: Sequence[FileReport]) -> bytes:
         told=explain_drop(delivery, facts.outcome),
         reasons=facts.reasons if delivery.verdict == "held" else [],
         files=facts.files,
+        more_files=facts.more_files,
+        file_count=len(files),
+        rest=f"{delivery.stem}.csv in the same folder has what is wrong with each.",
         ledger=_ledger(facts.outcome.fates, facts.outcome.lines),
         list_note=_list_note(delivery, facts),
         about=about,
@@ -85,6 +95,9 @@ def render_check(verdict: str, files: Sequence[FileReport], *, values_shown: boo
         verdict_words=labels.VERDICTS[verdict],
         told=explain_check(verdict, facts.outcome),
         files=facts.files,
+        more_files=facts.more_files,
+        file_count=len(files),
+        rest="--format json has what is wrong with each.",
         ledger=_ledger(facts.outcome.fates, facts.outcome.lines, checked=True),
         list_note=f"{labels.WEIGHTS_EXPLAINED}{hidden}" if facts.findings else None,
         about=[_LINE_NUMBERS],
@@ -111,7 +124,7 @@ def _template() -> tuple[Template, Mapping[str, object]]:
 
 def _rendered(**page: object) -> str:
     template, style = _template()
-    nothing = {"files": [], "ledger": _ledger({}, 0)}
+    nothing = {"files": [], "more_files": [], "file_count": 0, "ledger": _ledger({}, 0)}
     return template.render(page={**nothing, **page}, **style) + "\n"
 
 
@@ -156,13 +169,14 @@ class _Facts:
         broken = {point["rule"] for point in every}
         self.findings = bool(every)
         self.hides, self.overflows = most > FIRST_LINES, most > SHOWN_PER_RULE
-        self.reasons = [
-            detail
+        reasons = {
+            detail: None
             for point in every
             if point["rule"] == HELD.id
             for detail in point["detail"]
             if detail
-        ]
+        }
+        self.reasons = [*reasons][:_POINTS_TOLD]
         fates: Counter[str] = Counter()
         for report in reports:
             fates.update(report.fates)
@@ -173,16 +187,25 @@ class _Facts:
             fault=FAULT.id in broken,
             refused=_refused(reports),
         )
+        chosen = choose_files(reports)
+        places = {id(report): of_file for report, of_file in zip(reports, points, strict=True)}
         worst_first = sorted(
-            zip(reports, points, strict=True),
+            ((report, places[id(report)]) for report in chosen),
             key=lambda both: min((WEIGHTS[point["severity"]] for point in both[1]), default=9),
         )
+        self._points_left = _POINTS_TOLD
         self.files = [self._file(report, of_file) for report, of_file in worst_first]
+        self.more_files = [
+            {"count": count, "verdict": verdict, "verdict_words": labels.VERDICTS[verdict]}
+            for verdict, count in (count_verdicts(reports) - count_verdicts(chosen)).items()
+        ]
 
     def _file(self, report: FileReport, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         feed = FEEDS_BY_NAME.get(report.feed or "")
         name = labels.file_name(report.path)
         path = labels.as_seen(report.path)
+        told = points[: self._points_left]
+        self._points_left -= len(told)
         return {
             "name": name,
             "path": path if path != name else None,
@@ -197,7 +220,8 @@ class _Facts:
                 for severity in (str(Severity.ERROR), str(Severity.WARNING))
             },
             "sentences": [] if self._checked else list(_sentences(report)),
-            "rules": [self._rule(report, point) for point in points],
+            "rules": [self._rule(report, point) for point in told],
+            "more_rules": len(points) - len(told),
         }
 
     def _rule(self, report: FileReport, point: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,6 +271,8 @@ class _Facts:
             yield {"system": place.system, "where": place.where, "note": note}
 
 
+_POINTS_TOLD = 500
+"""Points of a page, in all its files. With so many it has less than a megabyte."""
 _COLUMNS_NAMED = 40
 """As many columns as the widest file of a district has, and a few more."""
 

@@ -9,13 +9,14 @@ of a district that asks for them has the cells of the first lines.) Does not bel
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from ccgi_pipeline.common.display import escape_unprintable
+from ccgi_pipeline.common.display import escape_unprintable, shorten
 from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
 from ccgi_pipeline.feeds.registry import RULES
 
@@ -26,6 +27,9 @@ SHOWN_PER_RULE = 1000
 further one is counted."""
 FIRST_LINES = 10
 """Lines of one rule and file that a page or a terminal names: a pattern shows in ten."""
+
+FILES_TOLD = 100
+"""Files that a page or a terminal tells of one by one. A drop may have any number of them."""
 
 Cells = Mapping[tuple[int | None, str | None], str]
 """Cells by line and column, as they may be shown."""
@@ -51,6 +55,27 @@ class FileReport:
     no_longer_active: int = 0
     complete: bool | None = None
     cells: Cells = field(default_factory=dict)
+
+
+def choose_files(reports: Sequence[FileReport]) -> Sequence[FileReport]:
+    """Returns the files to tell of, in their order: at most ``FILES_TOLD``.
+
+    Where there are more, those come first that are recognised, then those with the worst findings.
+    """
+    if len(reports) <= FILES_TOLD:
+        return reports
+    by_need = sorted(range(len(reports)), key=lambda number: _need(reports[number]))
+    return [reports[number] for number in sorted(by_need[:FILES_TOLD])]
+
+
+def _need(report: FileReport) -> tuple[bool, int]:
+    weights = [WEIGHTS[severity] for severity in report.findings["severity"].unique()]
+    return report.feed is None, min(weights, default=len(WEIGHTS))
+
+
+def count_verdicts(reports: Iterable[FileReport]) -> Counter[str]:
+    """Returns how many files have each verdict."""
+    return Counter(report.verdict for report in reports)
 
 
 def describe_file(report: FileReport) -> dict[str, Any]:
@@ -199,10 +224,11 @@ _RULES_IN_TEXT = 20
 def as_text(verdict: str, files: Sequence[FileReport]) -> str:
     """Everything that was checked, for a person at a terminal: errors first, each fault once."""
     lines: list[str] = []
-    for file in files:
+    chosen = choose_files(files)
+    for file in chosen:
         fates = ", ".join(f"{count} {fate}" for fate, count in file.fates.items() if count)
         feed = file.feed or "not recognised"
-        lines.append(f"{file.path}: {file.verdict.replace('_', ' ')}")
+        lines.append(f"{shorten(file.path)}: {file.verdict.replace('_', ' ')}")
         lines.append(f"  {feed}, {file.encoding or 'not read'}, {file.lines} lines ({fates})")
         told = _faults(file.findings)
         for fault in told[:_RULES_IN_TEXT]:
@@ -215,6 +241,12 @@ def as_text(verdict: str, files: Sequence[FileReport]) -> str:
         hidden = sum(fault["count"] for fault in told[_RULES_IN_TEXT:])
         if hidden:
             lines.append(f"  ... and {hidden} more findings (--format json lists them)")
+    left_out = count_verdicts(files) - count_verdicts(chosen)
+    if left_out:
+        listed = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in left_out.items())
+        lines.append(
+            f"... and {left_out.total():,} more files: {listed} (--format json lists them)"
+        )
     lines.append(f"verdict: {verdict.replace('_', ' ')}")
     return "\n".join(escape_unprintable(line) for line in lines)
 

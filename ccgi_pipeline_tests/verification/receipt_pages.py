@@ -129,6 +129,13 @@ def huge(files: int = 40, rules: int = 8) -> list[FileReport]:
     ]
 
 
+def unrecognised(files: int) -> list[FileReport]:
+    """A delivery of files that nobody knows."""
+    one = report({"rejected": 1}, [("FILE-UNRECOGNISED", None, None, None)], verdict="rejected",
+                 feed=None)  # fmt: skip
+    return [replace(one, path=f"3367173/transcript/{number}.txt") for number in range(files)]
+
+
 PAGES: Mapping[str, bytes] = {
     "accepted": render_receipt(delivery("accepted"), GOOD),
     "mixed": render_receipt(delivery("accepted_with_findings"), MIXED),

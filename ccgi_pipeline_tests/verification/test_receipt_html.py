@@ -33,7 +33,7 @@ from ccgi_pipeline.verification.receipt_html import (
     render_duplicate,
     render_receipt,
 )
-from ccgi_pipeline.verification.receipts import FileReport
+from ccgi_pipeline.verification.receipts import FILES_TOLD, FileReport
 from ccgi_pipeline_tests.verification.receipt_pages import (
     AGE,
     FIELDS,
@@ -46,6 +46,7 @@ from ccgi_pipeline_tests.verification.receipt_pages import (
     delivery,
     huge,
     report,
+    unrecognised,
 )
 
 # --- what it says ---------------------------------------------------------------------------------
@@ -249,6 +250,30 @@ def test_a_check_speaks_of_what_would_be():
 
 def test_a_check_of_nothing_is_a_page_too():
     assert "0 of 0 lines" in told(render_check("rejected", []))
+
+
+def test_of_twenty_thousand_files_the_page_tells_of_those_that_matter():
+    page = render_receipt(delivery("rejected"), [*unrecognised(19_999), *REJECTED[:2]])
+    text = told(page)
+    assert len(page) < 500_000
+    assert page.count(b'<section class="file"') == FILES_TOLD
+    assert "StudentTemplate could not be loaded" in text  # recognised, and the last of them all
+    assert "in 20,001 files" in text
+    assert "Of 20,001 files, this page tells of 100. The others: 19,901 Rejected . 2026" in text
+    assert ".csv in the same folder has what is wrong with each." in text
+    checked = render_check("rejected", unrecognised(200))
+    assert "The others: 100 Rejected . --format json has what is wrong with each" in told(checked)
+
+
+def test_a_page_stays_small_whatever_is_wrong_and_however_files_are_called():
+    wrong = [
+        replace(broken, path=f"3367173/transcript/{chr(0x202E) * 3_000}{number}.csv")
+        for number, broken in enumerate(huge(files=300, rules=40))
+    ]
+    page = render_receipt(delivery("accepted_with_findings"), wrong)
+    assert len(page) < 1_500_000
+    assert "40 more points of this file are not on this page. 2026" in told(page)
+    assert "Nothing to correct" not in told(page)
 
 
 def test_cells_are_shown_as_text_and_with_a_warning():

@@ -29,6 +29,7 @@ _Row = tuple[str, int | None, str | None, str | None]
 REQ: _Row = ("TR-STU-REQ-StateID", 7, "StateID", None)
 AGE: _Row = ("TR-STU-AGE", 8, "DateOfBirth", None)
 SHORT: _Row = ("FILE-FIELDS", 9, None, "3 cells, the header has 43")
+UNKNOWN: _Row = ("FILE-UNRECOGNISED", None, None, None)
 MARK: _Row = ("FILE-BOM", None, None, None)
 
 
@@ -179,6 +180,23 @@ def test_the_terminal_is_not_flooded():
     text = as_text("rejected", [_many(500)])
     assert len(text.splitlines()) < 10
     assert "500 lines (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ...)" in text
+
+
+def test_of_many_files_the_terminal_tells_of_those_that_are_recognised():
+    unknown = [
+        replace(_report(UNKNOWN, path=f"in/{number}.txt"), feed=None, verdict="rejected")
+        for number in range(2_000)
+    ]
+    text = as_text("rejected", [*unknown, _report(REQ)])
+    assert "3367173/transcript/StudentTemplate.csv: accepted with findings" in text
+    assert len(text) < 50_000
+    assert "... and 1,901 more files: 1,901 rejected (--format json lists them)" in text
+
+
+def test_a_name_of_any_length_leaves_the_terminal_readable():
+    text = as_text("rejected", [_report(REQ, path=f"in/{'x' * 4_000}.csv")])
+    assert max(map(len, text.splitlines())) < 400
+    assert "x.csv: accepted with findings" in text
 
 
 def test_the_csv_has_cells_only_for_who_asked():

@@ -80,6 +80,11 @@ class Notice:
         return f"{over}{TITLES[self.alert.kind]}: {self.alert.words}"
 
 
+MOST_TOLD = 50
+"""Notices that one message tells of one by one. Chat services refuse messages that are too long,
+and a message that is refused is never over."""
+
+
 def format_subject(notices: Sequence[Notice], installation: str) -> str:
     """Returns the subject of a mail with these notices."""
     began = [notice for notice in notices if notice.event is NoticeEvent.BEGAN]
@@ -93,18 +98,25 @@ def format_subject(notices: Sequence[Notice], installation: str) -> str:
 def format_mail(notices: Sequence[Notice]) -> str:
     """Returns the text of a mail with these notices."""
     parts = []
-    for notice in notices:
+    for notice in notices[:MOST_TOLD]:
         at = notice.at.astimezone(CALIFORNIA)
         parts.append(f"{notice.line}\n  seen {at:%Y-%m-%d %H:%M} in California")
         if notice.event is NoticeEvent.BEGAN:
             parts[-1] += f"\n  what to do: {notice.alert.link}"
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *_tell_rest(notices)]) + "\n"
+
+
+def _tell_rest(notices: Sequence[Notice]) -> list[str]:
+    left_out = len(notices[MOST_TOLD:])
+    return [f"{left_out:,} more: `ccgi notices list` shows all that is open"] if left_out else []
 
 
 def format_webhook_message(notices: Sequence[Notice], installation: str) -> dict[str, Any]:
     """Returns the object that is posted; ``text`` is what chat services show."""
+    told = notices[:MOST_TOLD]
+    lines = [format_subject(notices, installation), *(n.line for n in told), *_tell_rest(notices)]
     return {
-        "text": "\n".join([format_subject(notices, installation), *(n.line for n in notices)]),
+        "text": "\n".join(lines),
         "installation": installation,
         "notices": [
             {
@@ -115,6 +127,7 @@ def format_webhook_message(notices: Sequence[Notice], installation: str) -> dict
                 "runbook": notice.alert.link,
                 "at": notice.at.isoformat(timespec="seconds"),
             }
-            for notice in notices
+            for notice in told
         ],
+        "notices_omitted": len(notices) - len(told),
     }

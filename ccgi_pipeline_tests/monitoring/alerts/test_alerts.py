@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -111,6 +112,19 @@ def test_a_mail_says_what_it_is_when_and_where_to_read_on(tmp_path: Path, mail: 
     assert "drops are held: oneroster of 3367173: 812 records would end" in body
     assert "seen 2026-11-22 17:30 in California" in body
     assert "what to do: docs/when-something-is-red.md#drops_held" in body
+
+
+def test_of_many_states_a_message_tells_some_and_counts_the_rest(
+    tmp_path: Path, mail: MailServer, hook: Webhook
+) -> None:
+    many = [replace(HELD, subject=f"{number}") for number in range(1_000)]
+    assert record_and_send(tmp_path, by_mail(mail), many, AT) == []
+    (body,), (message,) = mail.bodies, hook.posted
+    assert "950 more: `ccgi notices list` shows all that is open" in body
+    assert len(body) < 20_000
+    assert "950 more" in message["text"]
+    assert (len(message["notices"]), message["notices_omitted"]) == (50, 950)
+    assert len(json.dumps(message)) < 25_000  # Teams takes 28 KB
 
 
 def test_a_mail_goes_over_tls_with_the_login_from_the_environment(
