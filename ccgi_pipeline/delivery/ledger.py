@@ -237,7 +237,7 @@ class DeliveryLedger:
         self,
         delivery: Delivery,
         state: DeliveryState,
-        facts: tuple[int, int, int] | None = None,
+        facts: tuple[int | None, int | None, int | None] | None = None,
     ) -> None:
         """Records a delivery's new ``state``; ``facts``: size, mtime and atime on the server."""
         with failpoint(f"delivery: {state.value} noted"), transaction(self.database):

@@ -191,7 +191,7 @@ def _record_delivered(delivery: Delivery, connection: Connection, ledger: Delive
         ledger.advance(delivery, DeliveryState.PICKED_UP)
 
 
-def _describe_remote(facts: RemoteFile) -> tuple[int, int, int]:
+def _describe_remote(facts: RemoteFile) -> tuple[int | None, int | None, int | None]:
     return facts.size, facts.mtime, facts.atime
 
 
@@ -231,8 +231,10 @@ def _find_change(delivery: Delivery, there: Mapping[str, RemoteFile]) -> Deliver
     file = there.get(delivery.remote)
     if file is None:
         return DeliveryState.PICKED_UP
-    if delivery.size is None or (file.size, file.mtime) != (delivery.size, delivery.mtime):
+    # Some servers tell neither size nor time.
+    pairs = [(file.size, delivery.size), (file.mtime, delivery.mtime)]
+    if any(now is not None and now != before for now, before in pairs):
         return DeliveryState.CHANGED
-    if delivery.atime is not None and file.atime > delivery.atime:
+    if None not in {file.atime, delivery.atime} and (file.atime or 0) > (delivery.atime or 0):
         return DeliveryState.PICKED_UP
     return None

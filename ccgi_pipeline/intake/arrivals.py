@@ -114,12 +114,14 @@ class ScanTerms:
     """When files may be taken: once they have not changed for ``quiet``, counted at ``now``.
 
     Without ``wait_for_local``, files of the local inbox are taken at once: an operator who starts
-    a night by hand has put them there.
+    a night by hand has put them there. ``read_undated``: files whose server tells no time are
+    fetched though they were taken before, since only their content shows a correction.
     """
 
     now: datetime
     quiet: timedelta
     wait_for_local: bool
+    read_undated: bool = True
 
 
 def scan_inboxes(
@@ -143,7 +145,11 @@ def scan_inboxes(
     for source, listing in listings:
         strays += [file for file in listing.files if file.sender == NO_SENDER]
         own = [f for f in listing.files if f.sender != NO_SENDER and only in {None, f.sender}]
-        files = tuple(file for file in own if not _is_remembered(file, remembered, inboxes.largest))
+        known = {file for file in own if _is_remembered(file, remembered, inboxes.largest)}
+        undated = {file for file in known if file.undated}
+        if terms.read_undated:
+            known -= undated
+        files = tuple(file for file in own if file not in known)
         if isinstance(source, RemoteInbox) and only is None:
             present = {file.shown for file in listing.files}
             gone += [
@@ -154,10 +160,10 @@ def scan_inboxes(
         taken += [
             (source, file)
             for file in own
-            if _is_remembered(file, remembered, inboxes.largest)
-            and not _was_too_large(file, remembered)  # its bytes are in no archive
+            if file in known and not _was_too_large(file, remembered)  # its bytes are in no archive
         ]
-        seen_now |= update_sightings([*files, *listing.unfinished], sightings, terms.now)
+        watched = {*files, *undated, *listing.unfinished}
+        seen_now |= update_sightings(watched, sightings, terms.now)
         if not files:
             continue
         new.append((source, files))
@@ -237,7 +243,9 @@ def receive_files(
                 continue
             progress(file.sender)
             before = remembered.get(file.shown)
-            if before is not None and before.sha256 == sha256 and not source.resending_counts:
+            known = before is not None and before.stamp == file.stamp
+            counts = source.resending_counts and not (known and file.undated)
+            if before is not None and before.sha256 == sha256 and not counts:
                 touched.append((file, sha256))
             else:
                 arrived.append((_with_family(file, archive, sha256), sha256))

@@ -63,6 +63,11 @@ class InboxFile:
         return int(size) if size.isdecimal() else 0
 
     @property
+    def undated(self) -> bool:
+        """Whether its server tells no time: another content of the same length looks the same."""
+        return self.stamp.endswith("-")
+
+    @property
     def name(self) -> str:
         """The file's name without folders."""
         return PurePosixPath(self.path).name

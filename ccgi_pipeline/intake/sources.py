@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -36,7 +36,7 @@ from ccgi_pipeline.intake.listed_files import (
     open_listed_file,
 )
 from ccgi_pipeline.profiles import Profiles, SftpServer
-from ccgi_pipeline.sftp.connection import Connection, connect
+from ccgi_pipeline.sftp.connection import Connection, RemoteFile, connect
 from ccgi_pipeline.sftp.servers import SftpAccount, read_credentials
 
 
@@ -142,14 +142,17 @@ class RemoteInbox:
     def listing(self) -> Listing:
         """Lists the files of the folder."""
         locked: list[str] = []
-        found = self.connection.walk(self._folder, _hidden, locked.append)
+        found = [
+            self._measured(self._below(file.path), file)
+            for file in self.connection.walk(self._folder, _hidden, locked.append)
+        ]
         files = [
             InboxFile(
                 f"{self.name}:{file.path}",
                 *sender_and_family(
                     f"{self.server.sender}/{file.path}" if self.server.sender else file.path
                 ),
-                f"{file.size}-{file.mtime}",
+                _make_stamp(file),
             )
             for file in found
         ]
@@ -160,7 +163,10 @@ class RemoteInbox:
         return self.server.inbox or "."
 
     def _path(self, file: InboxFile) -> str:
-        return f"{self._folder.rstrip('/')}/{file.path.removeprefix(f'{self.name}:')}"
+        return self._below(file.path.removeprefix(f"{self.name}:"))
+
+    def _below(self, path: str) -> str:
+        return f"{self._folder.rstrip('/')}/{path}"
 
     def store(self, file: InboxFile, archive: Archive) -> str:
         """Stores the file's bytes in ``archive``; returns their SHA-256."""
@@ -168,16 +174,21 @@ class RemoteInbox:
         def fetched(part: BinaryIO) -> str:
             with failpoint("inbox: downloaded"):
                 size, sha256 = self.connection.fetch(self._path(file), part, file.size)
-            if file.stamp != f"{size}-{self._mtime(file)}":
+            now = self.connection.stat(self._path(file))
+            if now is None or not _is_stamp_of(file.stamp, replace(now, size=size)):
                 msg = "the file changed while it was fetched"
                 raise FileStillGrowingError(msg)
             return sha256
 
         return archive.store_output(fetched)
 
-    def _mtime(self, file: InboxFile) -> int | None:
-        facts = self.connection.stat(self._path(file))
-        return facts.mtime if facts else None
+    def _measured(self, path: str, file: RemoteFile) -> RemoteFile:
+        """Returns the file with its size: without it, one that still grows would look complete."""
+        if file.size is not None:
+            return file
+        with suppress(PipelineError):  # whoever fetches the file is told
+            return replace(file, size=self.connection.measure(path))
+        return file
 
     def locked_folders_message(self, senders: Sequence[str]) -> str:
         """Returns what to do about unreadable folders."""
@@ -195,7 +206,7 @@ class RemoteInbox:
 
     def read_small(self, file: InboxFile) -> bytes:
         """Returns the bytes of a file, or none if it is too large."""
-        if int(file.stamp.split("-", 1)[0]) > LIST_SIZE_LIMIT:
+        if file.size > LIST_SIZE_LIMIT:
             return b""
         content = BytesIO()
         self.connection.fetch(self._path(file), content, LIST_SIZE_LIMIT)
@@ -203,9 +214,23 @@ class RemoteInbox:
 
     def remove(self, file: InboxFile) -> None:
         """Removes the file, if it has not changed since it was taken."""
-        if file.stamp.split("-", 1)[1] == str(self._mtime(file)):
+        path = self._path(file)
+        now = self.connection.stat(path)
+        if now is not None and _is_stamp_of(file.stamp, self._measured(path, now)):
             with failpoint("inbox: removed"):
-                self.connection.remove(self._path(file))
+                self.connection.remove(path)
+
+
+def _make_stamp(file: RemoteFile) -> str:
+    """Returns size and time as far as the server tells them."""
+    size, mtime = ("" if fact is None else str(fact) for fact in (file.size, file.mtime))
+    return f"{size}-{mtime}"
+
+
+def _is_stamp_of(stamp: str, file: RemoteFile) -> bool:
+    """Returns whether the file is as its listing had it, by what the server tells both times."""
+    pairs = zip(stamp.split("-"), _make_stamp(file).split("-"), strict=True)
+    return all(before == now or not before or not now for before, now in pairs)
 
 
 def _hidden(name: str) -> bool:

@@ -84,6 +84,7 @@ def receive_drops(
         scan = _remove_taken(scan, profiles)
         history = read_drop_history(connection)
         received = receive_files(inboxes, scan, folders.archive, remembered, history, step.advance)
+        _remove_undated(scan, received, profiles)
         if only is None:
             save_refusing_servers(folders.warehouse, _refusing(inboxes.problems))
     record_arrivals(connection, received, on)
@@ -128,6 +129,15 @@ def _remove_taken(scan: InboxScan, profiles: Profiles) -> InboxScan:
         else:
             kept.append((source, file))
     return replace(scan, taken=tuple(kept))
+
+
+def _remove_undated(scan: InboxScan, received: ReceivedDrops, profiles: Profiles) -> None:
+    """Removes, where that is wished, loaded files that were just fetched and found unchanged."""
+    unchanged = {file for file, _ in received.touched if file.undated}
+    for source, files in scan.new:
+        for file in unchanged.intersection(files):
+            if profiles.of(file.sender).delivery.remove_taken:
+                source.remove(file)
 
 
 def _select_drops_to_load_again(
@@ -179,7 +189,8 @@ def poll_inboxes(folders: PipelinePaths, clock: Clock | None = None) -> InboxPol
     except TransientError as later:
         return InboxPoll(None, str(later))
     with open_inboxes(folders.inbox, profiles) as inboxes:
-        terms = ScanTerms(now, quiet, wait_for_local=True)
+        # Every minute would be too often to fetch files that tell no time.
+        terms = ScanTerms(now, quiet, wait_for_local=True, read_undated=False)
         scan, sightings = scan_inboxes(
             inboxes, remembered, read_sightings(folders.warehouse), terms
         )

@@ -12,12 +12,13 @@ name gets into a log or an error.
 from __future__ import annotations
 
 import hashlib
+import re
 import stat
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -71,6 +72,9 @@ _MAX_LISTS = 8
 _MAX_DEPTH = 32
 """Levels of folders. No drop is as deep, and a folder that contains itself would have no end."""
 
+_LARGEST_FILE, _PROBES = 1 << 40, 32
+"""Where the end of a file is looked for, and in how many places at once."""
+
 _MAX_FILES, _MAX_ALL_FOLDERS = 200_000, 20_000
 """Files and folders of one listing. The inbox of a state has some ten thousand files."""
 
@@ -82,14 +86,17 @@ _FETCH_SECONDS, _SLOWEST = 600.0, 50_000
 now and then would keep a night waiting without being silent."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file on the server; times are seconds since 1970, by the server's clock."""
+    """A file on the server; times are seconds since 1970, by the server's clock.
+
+    What the server does not tell is None.
+    """
 
     path: str
-    size: int
-    mtime: int
-    atime: int
+    size: int | None
+    mtime: int | None
+    atime: int | None
 
     @property
     def shown(self) -> str:
@@ -136,9 +143,8 @@ class Connection:
         SftpPermanentError.
         """
         with self._translate_errors(Operation.LISTING):
-            return sorted(
-                _Walk(self._session, _encode_path(folder), is_ignored, refused).list_files()
-            )
+            walk = _Walk(self._session, _encode_path(folder), is_ignored, refused)
+            return sorted(walk.list_files(), key=lambda file: file.path)
 
     def stat(self, path: str) -> RemoteFile | None:
         """Returns the attributes of a file, folder or link; None if there is none."""
@@ -160,7 +166,8 @@ class Connection:
             nonlocal received
             received += len(data)
             if most is not None and received > most:
-                raise _ChangedError
+                msg = f"a file has more than the {most:,} bytes that were listed"
+                raise SftpTransientError(msg)
             if time.monotonic() > until:
                 msg = "a file takes too long to arrive: it is tried again later"
                 raise SftpTransientError(msg)
@@ -174,6 +181,35 @@ class Connection:
         with self._translate_errors(Operation.READING):
             size = self._read(_encode_path(path), take)
         return size, digest.hexdigest()
+
+    def measure(self, path: str) -> int:
+        """Finds out how many bytes a file has, for servers that do not tell.
+
+        Bytes here and there are read, many at once, to see which of them exist.
+        """
+        with self._translate_errors(Operation.READING):
+            handle = self._open(_encode_path(path), OpenFlag.READ)
+            with self._close_later(handle):
+                there, end = -1, _LARGEST_FILE
+                tried = [0, *(1 << power for power in range(end.bit_length() - 1))]
+                while there + 1 < end:
+                    exists = self._find_bytes(handle, tried)
+                    there = max((at for at in tried if exists[at]), default=there)
+                    end = min((at for at in tried if at > there and not exists[at]), default=end)
+                    step = max(1, (end - there) // _PROBES)
+                    tried = [*range(there + 1, end, step)]
+                return end
+
+    def _find_bytes(self, handle: bytes, offsets: Sequence[int]) -> dict[int, bool]:
+        asked = {
+            at: self._session.queue(MessageType.READ, handle, encode_uint64(at), encode_uint32(1))
+            for at in offsets
+        }
+        exists = dict.fromkeys(offsets, False)
+        for at, request in asked.items():
+            with suppress(RefusedError):  # beyond the end
+                exists[at] = bool(self._receive_data(request))
+        return exists
 
     def read_back(self, path: str) -> tuple[int, str]:
         """Reads a file back from the server; returns its size and SHA-256."""
@@ -319,20 +355,19 @@ class Connection:
                 after = session.wait(asked[2]).expect(MessageType.ATTRS).read_attributes()
             finally:
                 session.abandon(asked)
-            if before.size is None:
-                msg = "the server does not tell a file's size"
-                raise GarbledError(msg)
             take(first)
-            if before.size > len(first):
-                self._read_rest(handle, len(first), before.size, take)
+            received = len(first)
+            more = received > 0 if before.size is None else before.size > received
+            if more:
+                received = self._read_rest(handle, received, before.size, take)
                 after = session.call(
                     MessageType.FSTAT, handle, expect=MessageType.ATTRS
                 ).read_attributes()
-            elif before.size < len(first):
-                raise _ChangedError
             if (after.size, after.mtime) != (before.size, before.mtime):
                 raise _ChangedError
-            return before.size
+            if before.size not in {None, received}:
+                raise _ChangedError
+            return received
 
     def _receive_data(self, asked: int) -> memoryview:
         """Returns the data of a READ; nothing at the end of the file."""
@@ -344,16 +379,20 @@ class Connection:
             raise
 
     def _read_rest(
-        self, handle: bytes, start: int, end: int, take: Callable[[memoryview], object]
-    ) -> None:
-        """Reads the bytes from ``start`` to ``end``, with many requests at once."""
+        self, handle: bytes, start: int, end: int | None, take: Callable[[memoryview], object]
+    ) -> int:
+        """Reads the bytes from ``start`` to ``end``, with many requests at once; returns the end.
+
+        Where the end is not known, there are no more requests at once than there were answers.
+        """
         session = self._session
         under_way: deque[tuple[int, int, int]] = deque()
         asked = start
         try:
-            while start < end:
-                while asked < end and asked - start < _MAX_UNDER_WAY:
-                    size = min(self._read_chunk, end - asked)
+            while end is None or start < end:
+                most = _MAX_UNDER_WAY if end is not None else min(start, _MAX_UNDER_WAY)
+                while (end is None or asked < end) and asked - start < most:
+                    size = min(self._read_chunk, end - asked) if end else self._read_chunk
                     request = session.queue(
                         MessageType.READ, handle, encode_uint64(asked), encode_uint32(size)
                     )
@@ -361,6 +400,8 @@ class Connection:
                     asked += size
                 request, offset, size = under_way.popleft()
                 data = self._receive_data(request)
+                if not data and end is None:
+                    return start
                 if not data:
                     raise _ChangedError
                 take(data)
@@ -374,6 +415,7 @@ class Connection:
                         encode_uint32(size - len(data)),
                     )
                     under_way.appendleft((rest, offset + len(data), size - len(data)))
+            return start
         finally:
             session.abandon(request for request, _, _ in under_way)
 
@@ -407,8 +449,9 @@ class Connection:
                     pass
         if arrived != written:
             # A server may work on several requests at once and reply before the last write.
+            # One that tells no size is believed: what was sent is read back before it is renamed.
             again = self._find_attributes(path, MessageType.STAT)
-            if again is None or again.size != written:
+            if again is None or again.size not in {None, written}:
                 raise _IncompleteError
         return written
 
@@ -426,7 +469,7 @@ class Connection:
 
     def _is_folder(self, path: PurePosixPath) -> bool:
         known = self._find_attributes(_encode_path(str(path)), MessageType.STAT)
-        return known is not None and stat.S_ISDIR(known.mode or stat.S_IFDIR)
+        return known is not None and _type_bits(known) in {0, stat.S_IFDIR}
 
     def _make_folder(self, path: PurePosixPath) -> None:
         try:
@@ -479,11 +522,15 @@ def _open_local(path: Path) -> Iterator[BinaryIO]:
 
 @dataclass(slots=True, eq=False)
 class _Folder:
-    """A folder that is being listed."""
+    """A folder that is being listed.
+
+    ``path``: relative to the top folder; empty for the top folder itself. ``unknown``: the entry,
+    if the server does not tell whether it is a folder or a file.
+    """
 
     path: bytes
-    """Relative to the top folder; empty for the top folder itself."""
     level: int
+    unknown: RemoteEntry | None = None
     handle: bytes | None = None
     requests: set[int] = field(default_factory=set)
 
@@ -537,10 +584,7 @@ class _Walk:
         self._under_way.append((request, folder))
 
     def _open_folder(self, folder: _Folder) -> None:
-        path = b"/".join(part for part in (self._top.rstrip(b"/"), folder.path) if part)
-        if self._top.startswith(b"/") and not path:
-            path = b"/"
-        self._queue(folder, MessageType.OPENDIR, encode_bytes(path or b"."))
+        self._queue(folder, MessageType.OPENDIR, encode_bytes(self._full_path(folder.path)))
         self._open_count += 1
 
     def _handle_reply(self, request: int, folder: _Folder) -> Iterator[RemoteFile]:
@@ -548,19 +592,23 @@ class _Walk:
         reply = self._session.wait(request)
         try:
             if folder.handle is None:
+                self._folders += folder.unknown is not None
                 folder.handle = encode_bytes(reply.expect(MessageType.HANDLE).read_bytes())
                 self._queue(folder, MessageType.READDIR, folder.handle)
                 self._queue(folder, MessageType.READDIR, folder.handle)
                 return
             entries = list(reply.expect(MessageType.NAME).read_entries())
         except RefusedError as refused:
-            if refused.code != StatusCode.EOF and not self._is_skipped(folder, refused):
+            if folder.handle is None and folder.unknown is not None:
+                self._files += 1
+                yield _remote_file(_decode_name(folder.path), folder.unknown.attributes)
+            elif refused.code != StatusCode.EOF and not self._is_skipped(folder, refused):
                 raise
             self._close_folder(folder)
             return
         while len(folder.requests) < _MAX_LISTS:
             self._queue(folder, MessageType.READDIR, folder.handle)
-        for entry in entries:
+        for entry in self._complete_entries(filter(self._is_wanted, entries), folder):
             yield from self._handle_entry(entry, folder)
 
     def _is_skipped(self, folder: _Folder, why: RefusedError) -> bool:
@@ -579,32 +627,108 @@ class _Walk:
             self._session.abandon([self._session.queue(MessageType.CLOSE, folder.handle)])
         self._open_count -= 1
 
-    def _handle_entry(self, entry: RemoteEntry, folder: _Folder) -> Iterator[RemoteFile]:
+    def _is_wanted(self, entry: RemoteEntry) -> bool:
         # A name with a slash could lead out of the folder, and none of these can be fetched.
         if entry.name in {b"", b".", b".."} or b"/" in entry.name or b"\0" in entry.name:
-            return
-        if self._is_ignored(_decode_name(entry.name)):
-            return
-        path = folder.path + b"/" + entry.name if folder.path else entry.name
-        kind = _file_type(entry)
-        if kind == stat.S_IFDIR and folder.level < _MAX_DEPTH:
-            self._folders += 1
-            self._waiting.append(_Folder(path, folder.level + 1))
-        elif kind == stat.S_IFREG:
+            return False
+        return not self._is_ignored(_decode_name(entry.name))
+
+    def _complete_entries(
+        self, entries: Iterable[RemoteEntry], folder: _Folder
+    ) -> list[RemoteEntry]:
+        """Asks for what a listing leaves out of some entries: type, size or time.
+
+        Some servers answer that only about a single file.
+        """
+        asked: list[tuple[RemoteEntry, int | None, int | None]] = []
+        for entry in entries:
+            at, kind = encode_bytes(self._full_path(_join(folder, entry))), _file_type(entry)
+            known, link = None, None
+            if kind is None or (kind == stat.S_IFREG and _lacks_facts(entry.attributes)):
+                known = self._session.queue(MessageType.LSTAT, at)
+            if kind is None:
+                link = self._session.queue(MessageType.READLINK, at)
+            asked.append((entry, known, link))
+        try:
+            return [self._complete_entry(*one) for one in asked]
+        finally:
+            self._session.abandon(
+                request for _, *both in asked for request in both if request is not None
+            )
+
+    def _complete_entry(
+        self, entry: RemoteEntry, known: int | None, link: int | None
+    ) -> RemoteEntry:
+        attributes = entry.attributes
+        if known is not None:
+            with suppress(RefusedError):
+                told = self._session.wait(known).expect(MessageType.ATTRS).read_attributes()
+                attributes = _merge(attributes, told)
+        if link is not None and not _type_bits(attributes):
+            with suppress(RefusedError):  # it is none, or the server does not know links
+                self._session.wait(link).expect(MessageType.NAME)
+                attributes = replace(attributes, mode=stat.S_IFLNK)
+        return replace(entry, attributes=attributes)
+
+    def _full_path(self, path: bytes) -> bytes:
+        joined = b"/".join(part for part in (self._top.rstrip(b"/"), path) if part)
+        if self._top.startswith(b"/") and not joined:
+            return b"/"
+        return joined or b"."
+
+    def _handle_entry(self, entry: RemoteEntry, folder: _Folder) -> Iterator[RemoteFile]:
+        path, kind = _join(folder, entry), _file_type(entry)
+        if kind == stat.S_IFREG:
             self._files += 1
             yield _remote_file(_decode_name(path), entry.attributes)
+        elif folder.level >= _MAX_DEPTH:
+            return
+        elif kind == stat.S_IFDIR:
+            self._folders += 1
+            self._waiting.append(_Folder(path, folder.level + 1))
+        elif kind is None:
+            # Only a folder can be opened as one.
+            self._waiting.append(_Folder(path, folder.level + 1, entry))
 
 
-def _file_type(entry: RemoteEntry) -> int:
-    """Returns the entry's type as ``stat`` has it: a regular file, a folder or something else."""
-    if entry.attributes.mode is not None:
-        return stat.S_IFMT(entry.attributes.mode)
-    # Some servers tell the type only in the line for display.
-    return {b"-": stat.S_IFREG, b"d": stat.S_IFDIR}.get(entry.listed[:1], 0)
+def _join(folder: _Folder, entry: RemoteEntry) -> bytes:
+    return folder.path + b"/" + entry.name if folder.path else entry.name
+
+
+def _file_type(entry: RemoteEntry) -> int | None:
+    """Returns the entry's type as ``stat`` has it; None if the server does not tell it."""
+    if kind := _type_bits(entry.attributes):
+        return kind
+    # Some servers tell the type only in the line for display. On others that is the bare name.
+    listed = _LISTED.match(entry.listed)
+    return _LISTED_TYPES.get(listed[1], stat.S_IFSOCK) if listed else None
+
+
+def _type_bits(known: Attributes) -> int:
+    return stat.S_IFMT(known.mode or 0)
+
+
+_LISTED = re.compile(rb"([-a-zA-Z])[-r][-w][-xsSlL][-r][-w][-xsSlL][-r][-w][-xtT][+.@]?(?: |$)")
+_LISTED_TYPES = {b"-": stat.S_IFREG, b"d": stat.S_IFDIR, b"l": stat.S_IFLNK}
+
+
+def _lacks_facts(known: Attributes) -> bool:
+    # No file is from the first second of 1970: a server that says so does not know.
+    return known.size is None or not known.mtime
+
+
+def _merge(known: Attributes, told: Attributes) -> Attributes:
+    """Returns the attributes with those in place of what is missing that another answer has."""
+    return Attributes(
+        told.size if known.size is None else known.size,
+        known.mode if _type_bits(known) else told.mode,
+        known.atime or told.atime,
+        known.mtime or told.mtime,
+    )
 
 
 def _remote_file(path: str, known: Attributes) -> RemoteFile:
-    return RemoteFile(path, known.size or 0, known.mtime or 0, known.atime or 0)
+    return RemoteFile(path, known.size, known.mtime or None, known.atime or None)
 
 
 def _encode_path(path: str) -> bytes:

@@ -37,6 +37,7 @@ class MessageType(IntEnum):
     MKDIR = 14
     STAT = 17
     RENAME = 18
+    READLINK = 19
     STATUS = 101
     HANDLE = 102
     DATA = 103

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 
 import paramiko  # type: ignore[import-untyped]
@@ -64,8 +64,7 @@ def open_session(server: SftpAccount, credentials: Credentials) -> Iterator[Sftp
     key = credentials.load_key()
     with ExitStack() as stack:
         try:
-            transport = stack.enter_context(_open_transport(server))
-            _check_host_key(server, transport)
+            transport = _open_known_transport(server, stack)
             _authenticate(server, transport, key, credentials.password)
             session = _start_sftp(server, transport)
         except PipelineError:
@@ -75,20 +74,58 @@ def open_session(server: SftpAccount, credentials: Credentials) -> Iterator[Sftp
         yield session
 
 
+def _open_known_transport(server: SftpAccount, stack: ExitStack) -> paramiko.Transport:
+    """Opens SSH with the server, whose host key is one of those that are set for it.
+
+    A server with host keys of several types shows one. A fingerprint does not tell its type, so
+    the others are asked for, each with a connection. Raises SftpPermanentError if none is set.
+    """
+    shown: dict[str, str] = {}
+    while True:
+        with ExitStack() as attempt:
+            try:
+                transport = attempt.enter_context(_open_transport(server, shown))
+            except (paramiko.SSHException, EOFError, OSError):
+                if not shown:
+                    raise
+                break  # it has no other key
+            key = transport.get_remote_server_key()
+            if server.is_pinned(key.asbytes()):
+                stack.enter_context(attempt.pop_all())
+                return transport
+            if key.get_name() in shown:
+                break
+            shown[key.get_name()] = fingerprint(key.asbytes())
+    keys = ", ".join(f"{kind} {digest}" for kind, digest in shown.items())
+    msg = (
+        f"{server.name}: the server shows a host key that is not set for it: {keys}. Nothing was "
+        "sent to it. Ask its operator, not the server, whether this is its key; if so, set it"
+    )
+    raise SftpPermanentError(msg)
+
+
 @contextmanager
-def _open_transport(server: SftpAccount) -> Iterator[paramiko.Transport]:
-    """Opens SSH with the server; neither host key nor credentials are checked yet."""
+def _open_transport(
+    server: SftpAccount, without: Collection[str] = ()
+) -> Iterator[paramiko.Transport]:
+    """Opens SSH with the server; neither host key nor credentials are checked yet.
+
+    ``without``: types of host key that it must not show.
+    """
     with _Socket.connected(server) as stream:
         transport = paramiko.Transport(stream, disabled_algorithms=_WEAK)
         options = transport.get_security_options()
         options.ciphers = _CIPHERS
-        if types := server.host_key_types:
-            # A server with several host keys must show one of the known types.
-            options.key_types = [
-                algorithm
-                for algorithm in options.key_types
-                if algorithm in types or (algorithm.startswith("rsa-") and "ssh-rsa" in types)
-            ]
+        types = server.host_key_types
+        # A server with several host keys must show one of the known types.
+        options.key_types = [
+            algorithm
+            for algorithm in options.key_types
+            for kind in ["ssh-rsa" if algorithm.startswith("rsa-") else algorithm]
+            if kind not in without and (kind in types or not types)
+        ]
+        if not options.key_types:
+            raise paramiko.IncompatiblePeer
         transport.banner_timeout = server.handshake_timeout + _PARAMIKO_MARGIN
         transport.handshake_timeout = server.handshake_timeout + _PARAMIKO_MARGIN
         transport.clear_to_send_timeout = server.stall_timeout
@@ -141,17 +178,6 @@ class _Socket(socket.socket):
             raise
         self._waiting_since = None
         return sent
-
-
-def _check_host_key(server: SftpAccount, transport: paramiko.Transport) -> None:
-    shown = transport.get_remote_server_key()
-    if not server.is_pinned(shown.asbytes()):
-        msg = (
-            f"{server.name}: the server shows a host key that is not set for it: "
-            f"{shown.get_name()} {fingerprint(shown.asbytes())}. Nothing was sent to it. Ask its "
-            "operator, not the server, whether this is its key; if so, set it"
-        )
-        raise SftpPermanentError(msg)
 
 
 def _authenticate(

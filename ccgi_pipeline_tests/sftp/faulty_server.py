@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
 import threading
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
@@ -68,6 +69,12 @@ class Fault(Enum):
     SYMLINK = "there are links"
     ODD_NAMES = "names are listed that no folder can hold"
     MANY_ENTRIES = "a folder has 10,000 files"
+    NO_TYPES = "attributes have no bits that tell a file from a folder"
+    NO_TIMES = "no time is told"
+    TIMES_ARE_ZERO = "every time is told as that of 1970"
+    NO_SIZES = "no size is told"
+    NO_FACTS = "nothing is told of a file but its name"
+    NO_FACTS_IN_LISTINGS = "listings have names only; a single file is told in full"
     NAMES_BUT_FOR_CASE = "names differ by case alone"
     WRONG_CREDENTIALS = "the credentials are refused"
     HOST_KEY_CHANGED = "the server has another host key"
@@ -415,6 +422,18 @@ def attributes(
     off = {Fault.CLOCK_A_DAY_AHEAD: _DAY, Fault.CLOCK_A_DAY_BEHIND: -_DAY}.get(faulty.fault, 0)
     told.st_mtime = int(known.st_mtime) // step * step + off
     told.st_atime = int(known.st_atime) // step * step + off
+    fault, listed = faulty.fault, name is not None
+    nothing = fault is Fault.NO_FACTS or (fault is Fault.NO_FACTS_IN_LISTINGS and listed)
+    if fault is Fault.NO_TYPES:
+        told.st_mode = stat.S_IMODE(known.st_mode)
+    if fault is Fault.TIMES_ARE_ZERO:
+        told.st_mtime = told.st_atime = 0
+    if fault is Fault.NO_TIMES or nothing:
+        told.st_mtime = told.st_atime = None
+    if fault is Fault.NO_SIZES or nothing:
+        told.st_size = None
+    if nothing:
+        told.st_mode = told.st_uid = told.st_gid = None
     return told
 
 
@@ -463,6 +482,9 @@ class _Files(paramiko.SFTPServerInterface):
             return _File(self.faulty, file, self.faulty.limit(direction, size))
 
         return _asked(opened)
+
+    def readlink(self, path: str) -> str | int:
+        return _asked(lambda: str(self._path(path).readlink()))
 
     def remove(self, path: str) -> int:
         return _status(self._path(path).unlink)

@@ -62,6 +62,12 @@ HARMLESS = [
     Fault.SYMLINK,
     Fault.ODD_NAMES,
     Fault.NAMES_BUT_FOR_CASE,
+    Fault.NO_TYPES,
+    Fault.NO_TIMES,
+    Fault.TIMES_ARE_ZERO,
+    Fault.NO_SIZES,
+    Fault.NO_FACTS,
+    Fault.NO_FACTS_IN_LISTINGS,
     Fault.REKEY,
     Fault.SLOW_BANNER,
 ]
@@ -306,6 +312,46 @@ def test_ten_thousand_files_of_a_server_with_small_answers_are_listed(tmp_path: 
     ):
         found = connection.walk("", all_names)
     assert [file.path for file in found] == [f"{number:05}.csv" for number in range(10_000)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "mtime"),
+    [
+        (Fault.NONE, 100_000, 5),
+        (Fault.NO_TYPES, 100_000, 5),
+        (Fault.NO_TIMES, 100_000, None),
+        (Fault.TIMES_ARE_ZERO, 100_000, None),
+        (Fault.NO_SIZES, None, 5),
+        (Fault.NO_FACTS, None, None),
+        (Fault.NO_FACTS_IN_LISTINGS, 100_000, 5),
+    ],
+)
+def test_a_server_that_leaves_facts_out_is_listed_and_fetched_all_the_same(
+    tmp_path: Path, kind: Fault, size: int | None, mtime: int | None
+):
+    data = random.Random(kind.name).randbytes(100_000)  # noqa: S311
+    for path in ("0161192/transcript/f.csv", "top.csv"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+        os.utime(tmp_path / path, (4, 5))
+    (tmp_path / "0161192" / "empty").mkdir()
+    (tmp_path / "link.csv").symlink_to(tmp_path / "top.csv")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    with (
+        FaultyServer(tmp_path, kind) as server,
+        connect(server.as_server(), server.credentials()) as connection,
+    ):
+        found = connection.walk("", all_names)
+        assert [(file.path, file.size, file.mtime) for file in found] == [
+            ("0161192/transcript/f.csv", size, mtime),
+            ("top.csv", size, mtime),
+        ]
+        assert [file.path for file in connection.walk("0161192", all_names)] == ["transcript/f.csv"]
+        into = BytesIO()
+        assert connection.fetch(found[0].path, into)[0] == len(data)
+        assert into.getvalue() == data
+        (tmp_path / "top.csv").write_bytes(b"")
+        assert connection.read_back("top.csv")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from io import BytesIO
 import pytest
 
 from ccgi_pipeline.sftp.connection import Connection
-from ccgi_pipeline.sftp.faults import SftpPermanentError, SftpTransientError
+from ccgi_pipeline.sftp.faults import SftpTransientError
 from ccgi_pipeline.sftp.protocol import (
     GarbledError,
     MessageType,
@@ -162,16 +162,19 @@ def test_a_server_that_gives_less_than_asked_is_asked_for_the_rest():
     assert connection.read_back("f") == (len(data), hashlib.sha256(data).hexdigest())
 
 
-def test_a_server_that_hides_sizes_is_told_as_such():
+def test_a_file_of_a_server_that_hides_sizes_is_read_to_its_end():
+    nothing = encode_uint32(0)
     said = [
         message(MessageType.HANDLE, encode_uint32(1), encode_bytes(b"h")),
-        message(MessageType.ATTRS, encode_uint32(2), encode_uint32(0)),
-        status(3, StatusCode.EOF),
-        message(MessageType.ATTRS, encode_uint32(4), encode_uint32(0)),
+        message(MessageType.ATTRS, encode_uint32(2), nothing),
+        message(MessageType.DATA, encode_uint32(3), encode_bytes(b"1234")),
+        message(MessageType.ATTRS, encode_uint32(4), nothing),
+        message(MessageType.DATA, encode_uint32(5), encode_bytes(b"56")),  # less than asked for
+        status(6, StatusCode.EOF),
+        message(MessageType.ATTRS, encode_uint32(7), nothing),
     ]
     connection = Connection("partner", SftpSession(Script(HELLO, *said)))
-    with pytest.raises(SftpPermanentError):
-        connection.read_back("f")
+    assert connection.read_back("f") == (6, hashlib.sha256(b"123456").hexdigest())
 
 
 def test_a_file_that_arrived_with_another_size_is_transient():
@@ -205,15 +208,22 @@ def test_a_server_that_tells_kinds_only_to_the_eye_is_understood():
     def entry(name: bytes, listed: bytes) -> bytes:
         return encode_bytes(name) + encode_bytes(listed) + encode_uint32(0)
 
-    listed = [(b"file", b"-rw-r--r--"), (b"link", b"lrwxrwxrwx"), (b"something", b"")]
+    listed = [
+        (b"file", b"-rw-r--r--   1 ccgi ccgi 7 file"),
+        (b"link", b"lrwxrwxrwx"),
+        (b"data.csv", b"data.csv"),  # no line, but the name once more: it is no folder by its "d"
+    ]
     entries = b"".join(entry(*one) for one in listed)
     said = [
         message(MessageType.HANDLE, encode_uint32(1), encode_bytes(b"h")),
         message(MessageType.NAME, encode_uint32(2), encode_uint32(len(listed)), entries),
-        status(3, StatusCode.EOF),
+        # Two parts of the folder were asked for, then eight, then the facts of two entries.
+        *(status(number, StatusCode.EOF) for number in range(3, 11)),
+        *(status(number, StatusCode.UNSUPPORTED) for number in range(11, 15)),
     ]
     connection = Connection("partner", SftpSession(Script(HELLO, *said)))
-    assert [file.path for file in connection.walk("", lambda _: False)] == ["file"]
+    found = [file.path for file in connection.walk("", lambda _: False)]
+    assert found == ["data.csv", "file"]
 
 
 def test_a_stream_that_takes_nothing_more_ends():

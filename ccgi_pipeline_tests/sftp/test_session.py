@@ -77,6 +77,20 @@ def test_a_server_with_several_host_keys_shows_the_one_that_is_set(pairs: Path, 
     with openssh(*lines) as server:
         line = (pairs / f"{kind}.pub").read_text()
         comes_in(replace(server.as_server(), host_keys=(line,)), server.credentials())
+        # A fingerprint does not tell its type, and the server shows another key at first.
+        only = fingerprint(base64.b64decode(line.split()[1]))
+        comes_in(replace(server.as_server(), host_keys=(only,)), server.credentials())
+
+
+def test_a_server_none_of_whose_keys_is_set_is_refused_with_all_that_it_shows(pairs: Path):
+    kinds = ("rsa", "ecdsa", "ed25519")
+    with openssh(*(f"HostKey {pairs / name}" for name in kinds)) as server:
+        at = replace(server.as_server(), host_keys=("SHA256:" + "A" * 43,))
+        with pytest.raises(SftpPermanentError, match="not set for it") as error:
+            comes_in(at, server.credentials())
+    for kind in kinds:
+        key = (pairs / f"{kind}.pub").read_text().split()[1]
+        assert fingerprint(base64.b64decode(key)) in str(error.value)
 
 
 def test_only_ciphers_and_checksums_of_today_are_used(server: OpenSsh):
