@@ -29,7 +29,7 @@ import polars as pl
 
 from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.encryption.sqlite import OWNER_ONLY, open_database, transaction
-from ccgi_pipeline.ssid_lookup.contract import BLANKS, LookupRequest
+from ccgi_pipeline.ssid_lookup.contract import LookupRequest, normalize_column
 
 REQUEST_FIELDS = {
     "ccc_id": "CCCID",
@@ -143,7 +143,7 @@ def build_questions(applications: pl.DataFrame) -> list[Question]:
         applications.select(APPLICATION_SCHEMA.names())
         .match_to_schema(APPLICATION_SCHEMA)
         .with_columns(pl.col("birthdate").dt.to_string("%Y-%m-%d"))
-        .with_columns(pl.col(*REQUEST_FIELDS).str.strip_chars(BLANKS).fill_null(""))
+        .with_columns(normalize_column(pl.col(*REQUEST_FIELDS)))
     )
     return [_build_question(app_id, asked) for app_id, *asked in values.iter_rows()]
 

@@ -4,8 +4,9 @@ Belongs here: Tables 1 and 2 of the Scope of Data Sharing, with the names of its
 (FirstName, LastName, BirthDate, CDSCode, CCCID, SSID). Does not belong here: which clients may
 send requests, and which student matches.
 
-Values are normalised by one rule: blanks around a value are trimmed, and nothing else is changed.
-So a match is a match of all required fields, letter by letter. Values are students' data: no
+Values are normalised by one rule: a letter with an accent is one sign (Unicode's form NFC), blanks
+around a value are trimmed, and nothing else is changed. So a match is a match of all required
+fields, letter by letter, however a system stores an accent. Values are students' data: no
 message and no ``repr`` of this module contains one.
 """
 
@@ -13,11 +14,14 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from typing import Any
+
+import polars as pl
 
 BLANKS = (
     " \t\n\v\f\r\u0085\u00a0\u1680"
@@ -166,7 +170,7 @@ def read_fields(body: bytes, fields: Sequence[ContractField]) -> dict[str, str]:
     if problems:
         raise InvalidRequestError(problems)
     values = dict(members)
-    return {spec.name: _trim(values.get(spec.name)) for spec in fields}
+    return {spec.name: normalize_text(values.get(spec.name)) for spec in fields}
 
 
 def _parse_members(body: bytes) -> list[tuple[str, Any]]:
@@ -183,8 +187,14 @@ class _Members(list[tuple[str, Any]]):
     """The members of a JSON object, repeated ones included."""
 
 
-def _trim(value: str | None) -> str:
-    return (value or "").strip(BLANKS)
+def normalize_text(value: str | None) -> str:
+    """Returns a value as it is compared; absent is blank."""
+    return unicodedata.normalize("NFC", value or "").strip(BLANKS)
+
+
+def normalize_column(text: pl.Expr) -> pl.Expr:
+    """Returns a column normalised as the values of a request are; absent is blank."""
+    return text.str.normalize("NFC").str.strip_chars(BLANKS).fill_null("")
 
 
 def _find_problem(spec: ContractField, values: Sequence[Any]) -> FieldProblem | None:
@@ -193,7 +203,7 @@ def _find_problem(spec: ContractField, values: Sequence[Any]) -> FieldProblem | 
     value = values[0] if values else None
     if value is not None and not isinstance(value, str):
         return FieldProblem(spec.name, ProblemCode.TYPE, "write it as a string")
-    text = _trim(value)
+    text = normalize_text(value)
     if not text:
         missing = FieldProblem(spec.name, ProblemCode.REQUIRED, "it must be given")
         return missing if spec.required else None

@@ -47,7 +47,7 @@ from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
 from ccgi_pipeline.encryption.keys import KEY_BYTES, KeyPurpose, Keys, load_keys
 from ccgi_pipeline.encryption.sqlite import OWNER_ONLY, connect, open_database, transaction
-from ccgi_pipeline.ssid_lookup.contract import BLANKS, NOT_IN_A_NAME, LookupRequest
+from ccgi_pipeline.ssid_lookup.contract import NOT_IN_A_NAME, LookupRequest, normalize_column
 
 IDENTITY_SCHEMA = pl.Schema(
     {
@@ -240,7 +240,7 @@ def _stage_identities(
 def _select_usable(frame: pl.DataFrame) -> pl.DataFrame:
     """Returns the lines that a request can match, normalised as requests are."""
     names = ["FirstName", "LastName", "AliasFirstName", "AliasLastName"]
-    texts = pl.col("SSID", "CDSCode", *names).str.strip_chars(BLANKS).fill_null("")
+    texts = normalize_column(pl.col("SSID", "CDSCode", *names))
     return (
         frame.select(IDENTITY_SCHEMA.names())
         .match_to_schema(IDENTITY_SCHEMA)

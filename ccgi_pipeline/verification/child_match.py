@@ -93,7 +93,11 @@ def child_match(
 
 
 def _letters(*columns: str) -> list[pl.Expr]:
-    return [pl.col(c).str.to_lowercase().str.replace_all(r"[^\p{L}]", "") for c in columns]
+    """Returns the letters of each column; one with an accent is one sign, not two."""
+    return [
+        pl.col(c).str.normalize("NFC").str.to_lowercase().str.replace_all(r"[^\p{L}]", "")
+        for c in columns
+    ]
 
 
 def _compared(students: pl.DataFrame, children: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from ccgi_pipeline.ssid_lookup.contract import LookupRequest
+from ccgi_pipeline.ssid_lookup.contract import LookupRequest, normalize_text
 from ccgi_pipeline.ssid_lookup.store import IDENTITY_SCHEMA
 
 HAYWARD_HIGH, PALM_SPRINGS_HIGH = "01611920133629", "33671733337268"
@@ -61,7 +61,9 @@ class Model:
     def __init__(self, identities: Iterable[Identity]) -> None:
         self._ssids: dict[Key, set[str]] = defaultdict(set)
         for ssid, first, last, _, _, born, cds in identities:
-            self._ssids[first.strip(), last.strip(), born.isoformat(), cds].add(ssid)
+            self._ssids[normalize_text(first), normalize_text(last), born.isoformat(), cds].add(
+                ssid
+            )
 
     def look_up(self, request: LookupRequest) -> str | None:
         """The one student whom the required fields fit; of several, the one that is supplied."""

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
+from unicodedata import normalize
 
 import polars as pl
 import pytest
@@ -110,6 +111,15 @@ def test_blanks_around_a_value_and_further_columns_are_no_change(backlog: Backlo
     backlog.store([(keys(frame)[0], NoStudentReply())])
     padded = frame.with_columns(("\u00a0" + pl.col("firstname") + " "), college=pl.lit("Chabot"))
     assert backlog.select_pending(padded).is_empty()
+
+
+def test_an_application_whose_accents_are_stored_in_another_way_is_not_asked_again(
+    backlog: Backlog,
+):
+    names = {form: pl.lit(normalize(form, "Zoë")).alias("firstname") for form in ("NFC", "NFD")}
+    frame = applications(1).with_columns(names["NFC"])
+    backlog.store([(keys(frame)[0], NoStudentReply())])
+    assert backlog.select_pending(frame.with_columns(names["NFD"])).is_empty()
 
 
 def test_what_is_asked_is_what_the_contract_requires():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -66,6 +67,12 @@ def test_no_message_holds_anything_of_a_value(values: dict[str, str]):
 def test_blanks_around_a_value_are_trimmed(before: str, after: str, name: str):
     padded = _written({**_GOOD, name: before + _GOOD[name] + after})
     assert parse_lookup(padded) == parse_lookup(_written(_GOOD))
+
+
+def test_a_name_with_its_accents_apart_is_as_long_as_it_looks():
+    name = "é" * 30
+    found = parse_lookup(_written({**_GOOD, "FirstName": normalize("NFD", name)}))
+    assert found.first_name == name
 
 
 def test_every_blank_that_python_knows_is_trimmed_or_a_control_character():

@@ -8,16 +8,18 @@ program, it is a million look-ups::
 
 from __future__ import annotations
 
+import json
 import tempfile
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ccgi_pipeline.ssid_lookup.contract import BLANKS, LookupRequest
+from ccgi_pipeline.ssid_lookup.contract import LookupRequest, normalize_text, parse_lookup
 from ccgi_pipeline.ssid_lookup.store import IdentityStore, MissReason, load_identities
 from ccgi_pipeline_tests.ssid_lookup.people import (
     PALM_SPRINGS_HIGH,
@@ -43,8 +45,8 @@ _IDENTITIES = st.tuples(
 )
 _REQUESTS = st.builds(
     LookupRequest,
-    first_name=_NAMES.map(lambda name: name.strip(BLANKS)),
-    last_name=_LAST.map(lambda name: name.strip(BLANKS)),
+    first_name=_NAMES.map(normalize_text),
+    last_name=_LAST.map(normalize_text),
     birth_date=_DAYS.map(date.isoformat),
     cds_code=_SCHOOLS,
     cccid=st.just("ABC1234"),
@@ -64,7 +66,7 @@ def test_the_store_answers_as_a_dictionary_would(
     half = len(identities) // 2
     load_identities(folder, [frame(identities[:half]), frame(identities[half:])])
     requests += [
-        request_for(one, first_name=one[1].strip(BLANKS), last_name=one[2].strip(BLANKS))
+        request_for(one, first_name=normalize_text(one[1]), last_name=normalize_text(one[2]))
         for one in identities
     ]
     model = Model(identities)
@@ -109,6 +111,26 @@ def test_a_student_who_comes_twice_is_one_student(tmp_path: Path):
     load_identities(tmp_path, [frame([identity("9000000001"), identity("9000000001")])])
     with closing(IdentityStore(tmp_path)) as store:
         assert store.look_up(request_for(identity("9000000001"))) == "9000000001"
+
+
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+@pytest.mark.parametrize("sent", ["NFC", "NFD"])
+def test_an_accent_may_stand_apart_from_its_letter_and_still_counts(
+    tmp_path: Path, stored: str, sent: str
+):
+    known = identity("9000000001", first=normalize(stored, "Zoë"), last=normalize(stored, "Ngọc"))
+    load_identities(tmp_path, [frame([known])])
+    asked = {"FirstName": "Zoë", "LastName": "Ngọc"}
+    values = {
+        "BirthDate": "2008-04-09",
+        "CDSCode": known[-1],
+        "CCCID": "ABC1234",
+        **{name: normalize(sent, value) for name, value in asked.items()},
+    }
+    with closing(IdentityStore(tmp_path)) as store:
+        assert store.look_up(parse_lookup(json.dumps(values).encode())) == "9000000001"
+        without = json.dumps({**values, "FirstName": "Zoe"}).encode()
+        assert store.look_up(parse_lookup(without)) is None
 
 
 MISSES = {

@@ -6,6 +6,7 @@ Belongs here: the pure comparison. What becomes of a student's lines is tested w
 from __future__ import annotations
 
 from datetime import date
+from unicodedata import normalize
 
 import polars as pl
 import pytest
@@ -81,6 +82,23 @@ def test_names_are_compared_by_their_letters_in_any_case():
     student = _student(Lastname="o'BRIEN-Núñez ", Firstname="ana maria")
     child = _child(LastName="O Brien Núñez", FirstName="Ana-Maria")
     assert _one(student, child) == ("C1", None, None)
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_an_accent_that_stands_apart_from_its_letter_makes_no_other_name(forms: tuple[str, str]):
+    ours, theirs = forms
+    names = ("Muñoz", "JOSÉ Đỗ")
+    student = _student(
+        SSID=None,
+        **dict(zip(("Lastname", "Firstname"), (normalize(ours, n) for n in names), strict=True)),
+    )
+    child = _child(
+        **dict(zip(("LastName", "FirstName"), (normalize(theirs, n) for n in names), strict=True))
+    )
+    assert _one(student, child) == ("C1", None, None)
+    # Another accent is another letter, in either form.
+    other = _child(LastName=normalize(theirs, "Munoz"), FirstName=child["FirstName"])
+    assert _one(student, other)[0] is None
 
 
 @pytest.mark.parametrize(

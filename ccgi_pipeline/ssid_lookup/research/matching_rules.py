@@ -193,18 +193,24 @@ _SOUNDS: dict[str, Callable[[str], str]] = {
 
 def _prepare_held(identities: pl.DataFrame) -> pl.DataFrame:
     columns = ("SSID", "FirstName", "LastName", "BirthDate", "CDSCode")
-    return identities.select(
-        *columns,
-        pl.coalesce("AliasFirstName", "FirstName").alias("alias_first"),
-        pl.coalesce("AliasLastName", "LastName").alias("alias_last"),
-        *_build_forms(pl.col("FirstName"), pl.col("LastName")),
-    ).pipe(_add_sounds)
+    names = pl.col("FirstName", "LastName", "AliasFirstName", "AliasLastName")
+    return (
+        identities.with_columns(names.str.normalize("NFC"))
+        .select(
+            *columns,
+            pl.coalesce("AliasFirstName", "FirstName").alias("alias_first"),
+            pl.coalesce("AliasLastName", "LastName").alias("alias_last"),
+            *_build_forms(pl.col("FirstName"), pl.col("LastName")),
+        )
+        .pipe(_add_sounds)
+    )
 
 
 def _prepare_asked(applications: pl.DataFrame) -> pl.DataFrame:
     birth = pl.col("birthdate").dt
     swappable = birth.day() <= 12  # noqa: PLR2004 - a year has twelve months
-    return applications.select(
+    composed = applications.with_columns(pl.col("firstname", "lastname").str.normalize("NFC"))
+    return composed.select(
         *("app_id", "firstname", "lastname", "birthdate", "hs_cds_full"),
         pl.date(birth.year(), pl.when(swappable).then(birth.day()), birth.month()).alias(
             "birth_swapped"

@@ -23,15 +23,16 @@ import polars as pl
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
 
 PARTS = {
-    "first_name": "FirstName",
-    "first_initial": "left(FirstName, 1)",
-    "middle_name": "MiddleName",
-    "last_name": "LastName",
+    "first_name": "nfc_normalize(FirstName)",
+    "first_initial": "left(nfc_normalize(FirstName), 1)",
+    "middle_name": "nfc_normalize(MiddleName)",
+    "last_name": "nfc_normalize(LastName)",
     "birth_date": "BirthDate",
     "birth_year": "year(BirthDate)",
     "cds_code": "CDSCode",
 }
-"""The parts of a key, each with the SQL that takes it from an identity."""
+"""The parts of a key, each with the SQL that takes it from an identity. A letter with an accent is
+one sign, as in a look-up."""
 
 RESULT_COUNT, NAME_COUNT = "Result Count", "Name Count"
 PERCENT, RUNNING = "% of total", "Running %"

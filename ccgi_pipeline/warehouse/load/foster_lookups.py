@@ -66,7 +66,8 @@ def _meaning(kind: str, code: str) -> str:
     """Returns SQL for the meaning of a record's ``code``, or null."""
     return f"""(
         SELECT any_value(meaning) FROM foster_lookups AS known
-        WHERE known._sender = record._sender AND known.kind = '{kind}' AND known.code = {code}
+        WHERE known._sender = record._sender AND known.kind = '{kind}'
+            AND nfc_normalize(known.code) = nfc_normalize({code})
     )"""
 
 

@@ -45,7 +45,9 @@ def match_school_codes(schools: pl.DataFrame, directory: pl.DataFrame) -> pl.Dat
 
 
 def _folded(column: str) -> pl.Expr:
-    return pl.col(column).str.to_lowercase().str.replace_all(r"[^a-z0-9]", "")
+    """Returns a name's letters without accents, and its digits."""
+    plain = pl.col(column).str.normalize("NFKD").str.to_lowercase()
+    return plain.str.replace_all(r"[^a-z0-9]", "")
 
 
 def _match_column(

@@ -6,6 +6,7 @@ Belongs here: hand-made cases and the synthetic state. Does not belong here: the
 from __future__ import annotations
 
 from datetime import date
+from unicodedata import normalize
 
 import polars as pl
 import pytest
@@ -131,6 +132,13 @@ def test_every_rule_answers_what_is_written_without_a_mistake() -> None:
     for school in (SCHOOL, OTHER):
         found = answering(KNOWN, application("Elizabeth", "García-López", hs_cds_full=school))
         assert found == {rule.name: "1" for rule in RULES}
+
+
+def test_every_rule_takes_a_name_with_its_accents_apart_for_the_same() -> None:
+    written = application("Elizabeth", normalize("NFD", "García-López"))
+    assert answering(KNOWN, written) == {rule.name: "1" for rule in RULES}
+    apart = state(student("1", normalize("NFD", "Émile"), normalize("NFD", "Núñez")))
+    assert answering(apart, application("Émile", "Núñez")) == {rule.name: "1" for rule in RULES}
 
 
 def test_a_nickname_is_found_in_either_direction_and_whatever_its_accents() -> None:

@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date
+from unicodedata import normalize
 
 import duckdb
 import polars as pl
@@ -115,6 +116,15 @@ def test_students_are_counted_by_what_they_share(key: str, expected: dict[int, i
 
 def test_a_student_with_two_schools_is_one_student() -> None:
     assert counts(count_uniqueness(state(STATE[:2]), KEYS["name_and_birth"])) == {1: 1}
+
+
+def test_a_name_is_the_same_with_its_accents_apart() -> None:
+    rows: list[Row] = [
+        (ssid, normalize(form, "Émile"), normalize(form, "Núñez"), None, None, BORN, "A")
+        for ssid, form in (("1", "NFC"), ("2", "NFD"))
+    ]
+    for key in ("name_and_birth", "initial_and_birth"):
+        assert counts(count_uniqueness(state(rows), KEYS[key])) == {2: 1}
 
 
 def test_whoever_lacks_a_part_of_the_key_is_not_counted() -> None:

@@ -6,6 +6,7 @@ Belongs here: small sets and rosters of which it can be counted by hand who is w
 from __future__ import annotations
 
 from pathlib import Path
+from unicodedata import normalize
 
 import duckdb
 import polars as pl
@@ -65,6 +66,14 @@ def test_a_schools_code_is_told_by_what_it_has(school: pl.DataFrame, code: str, 
 )
 def test_a_school_that_cannot_be_told_has_no_code(school: pl.DataFrame):
     assert match_school_codes(school, DIRECTORY).is_empty()
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_schools_accents_may_stand_apart_from_their_letters_or_be_missing(form: str):
+    directory = DIRECTORY.with_columns(School=pl.lit("La Cañada High")).tail(1)
+    for name in ("La Cañada High", "LA CANADA HIGH"):
+        found = match_school_codes(_school(name=normalize(form, name)), directory)
+        assert found["CDSCode"].to_list() == ["33671733300002"]
 
 
 def test_a_school_of_another_district_is_none_of_ours():
