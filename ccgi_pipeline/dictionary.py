@@ -1,4 +1,4 @@
-"""Renders the data dictionary: every feed, column, rule and report, from their declarations.
+"""Renders the data dictionary: every feed, column, rule, cause and report, from their declarations.
 
 Belongs here: its two forms, JSON and Markdown. All facts come from the declarations. The page in
 ``docs`` is generated, and a test fails if it is out of date.
@@ -19,13 +19,16 @@ from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec
 from ccgi_pipeline.reports.column_policies import POLICIES, Output, Policy
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
+from ccgi_pipeline.verification.causes.declaration import Cause
+from ccgi_pipeline.verification.causes.registry import CAUSES
 
 
 def render_json() -> str:
-    """Returns one object with ``feeds``, ``rules``, ``reports`` and ``outputs``."""
+    """Returns one object with ``feeds``, ``rules``, ``causes``, ``reports`` and ``outputs``."""
     dictionary = {
         "feeds": [_feed_object(feed) for feed in FEEDS],
         "rules": [_rule_object(rule) for rule in RULES.values()],
+        "causes": [_cause_object(cause) for cause in CAUSES],
         "reports": [_report_object(report) for report in REPORTS],
         "outputs": [_output_object(output, policy) for output, policy in POLICIES.items()],
     }
@@ -76,6 +79,17 @@ def _rule_object(rule: Rule) -> dict[str, Any]:
         "text": rule.text,
         "fix": rule.fix,
         "source": rule.source,
+    }
+
+
+def _cause_object(cause: Cause) -> dict[str, Any]:
+    return {
+        "id": cause.id,
+        "text": cause.text,
+        "means": cause.means,
+        "shown_by": cause.shown_by,
+        "fix": cause.fix,
+        "by_tool": dict(cause.by_tool),
     }
 
 
@@ -136,6 +150,7 @@ def render_markdown() -> str:
     lines += ["## Rules of files and packages", ""]
     of_feeds = {rule_id for feed in FEEDS for rule_id in feed.all_rules}
     lines += _rule_table(rule for rule in RULES.values() if rule.id not in of_feeds)
+    lines += _cause_section()
     lines += ["## Reports", ""]
     for report in REPORTS:
         lines += _report_section(report)
@@ -245,6 +260,29 @@ def _rule_table(rules: Iterable[Rule]) -> list[str]:
         ("Rule", "Severity", "What is wrong", "What to change", "Source"),
         ((f"`{rule.id}`", rule.severity, rule.text, rule.fix, rule.source) for rule in rules),
     )
+
+
+_WHAT_CAUSES_ARE = (
+    "A cause is what probably happened to a file as a whole. A receipt tells it once, with its "
+    "count, in place of the findings that it explains. It changes neither a severity nor a verdict."
+)
+
+
+def _cause_section() -> list[str]:
+    lines = ["## Causes", "", _WHAT_CAUSES_ARE, ""]
+    for cause in CAUSES:
+        lines += [
+            f"### `{cause.id}`",
+            "",
+            cause.text,
+            "",
+            f"- What shows it: {cause.shown_by}",
+            f"- What it means: {cause.means}",
+            f"- What to change: {cause.fix}",
+            *(f"- {tool}: {words}" for tool, words in cause.by_tool.items()),
+            "",
+        ]
+    return lines
 
 
 def _report_section(report: ReportSpec) -> list[str]:

@@ -18,6 +18,13 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+class Hint(StrEnum):
+    """What has probably happened to a file of which nearly every line breaks a rule."""
+
+    OTHER_DISTRICT = "other_district"
+    EARLIER_YEAR = "earlier_year"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Across:
     """A comparison that becomes a boolean column of the lines of the feed ``lines_of``.
@@ -46,7 +53,8 @@ class Rule:
     judges them. ``strict``: how much it weighs to a district that is held to the specification's
     letter, if other than ``severity``. ``missing``: the relation whose missing counterpart breaks
     the rule; it is reported once, with a count of the lines that depend on it. ``of_blank``: the
-    rule is about a blank, and a cell that its own rule refused is none. ``counterexample`` are
+    rule is about a blank, and a cell that its own rule refused is none. ``hint``: what has probably
+    happened where nearly every line of a file breaks it. ``counterexample`` are
     cells that break the rule when they are put into a good line; the tests use it.
     """
 
@@ -61,6 +69,7 @@ class Rule:
     strict: Severity | None = None
     missing: Relation | None = None
     of_blank: bool = False
+    hint: Hint | None = None
     counterexample: Mapping[str, str] | None = None
 
 

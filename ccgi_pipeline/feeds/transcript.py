@@ -15,7 +15,7 @@ import polars as pl
 
 from ccgi_pipeline.feeds import codes, file_rules, sources
 from ccgi_pipeline.feeds.columns import Requirement, column
-from ccgi_pipeline.feeds.rules import Relation, Rule, Scope, Severity
+from ccgi_pipeline.feeds.rules import Hint, Relation, Rule, Scope, Severity
 from ccgi_pipeline.feeds.spec import FILES_OF_DROP, FamilySpec, FeedSpec, KeptWhile, Lifecycle
 
 STUDENT_SOURCE = "CCGI StudentTemplate, 2025-26, as student systems produce it"
@@ -408,6 +408,7 @@ STUDENT = FeedSpec(
             source="CDS codes: county, district and school (CDE)",
             column="PrimaryCDSCode",
             passes=lambda _: _of_the_sender("PrimaryCDSCode"),
+            hint=Hint.OTHER_DISTRICT,
             counterexample={"PrimaryCDSCode": "99999999999999"},
         ),
         Rule(
@@ -571,6 +572,7 @@ COURSE_CATALOG = FeedSpec(
             source="CDS codes: county, district and school (CDE)",
             column="CDSCode",
             passes=lambda _: _of_the_sender("CDSCode"),
+            hint=Hint.OTHER_DISTRICT,
             counterexample={"CDSCode": "99999999999999"},
         ),
     ),

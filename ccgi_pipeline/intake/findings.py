@@ -23,6 +23,8 @@ FINDINGS_SCHEMA = {
 """One row per finding; ``line`` is the physical line (the header is 1), null for the whole file."""
 WEIGHED_SCHEMA = {**FINDINGS_SCHEMA, "severity": pl.String}
 """The same with the severity that the sender's profile gives each finding."""
+EXPLAINED_SCHEMA = {**WEIGHED_SCHEMA, "cause": pl.String}
+"""The same with the id of the cause that explains the finding, if one does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,6 +238,7 @@ def _of_drop(verification: Verification, drop: str) -> Verification:
     return Verification(
         files,
         verification.findings.filter(own),
+        verification.causes.filter(own),
         {feed: lines.filter(own) for feed, lines in verification.accepted.items()},
         {feed: keys.filter(own) for feed, keys in verification.kept_keys.items()},
     )

@@ -8,6 +8,7 @@ which records lines are compared (record_lookup).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -22,6 +23,7 @@ from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA, WEIGHED_SCHEMA
 from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.intake.reader import LINE, SPAN, Reading
 from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.verification.causes.search import explain_findings
 from ccgi_pipeline.verification.drop_files import FileToVerify, file_of_drop, read_files
 from ccgi_pipeline.verification.missing_records import MissingRecords
 from ccgi_pipeline.verification.oneroster_sets import FACTS_SCHEMA as SET_FACTS_SCHEMA
@@ -102,9 +104,19 @@ def verify(
     ).select(FILE, *WEIGHED_SCHEMA)
     findings = _with_dependent_lines(findings, lines.missing.details())
     findings = findings.sort(FILE, "line", "rule", "column", nulls_last=False)
-    return Verification(
-        _file_outcomes(files, sets, lines, findings), findings, lines.accepted, lines.kept_keys
-    )
+    outcomes = _file_outcomes(files, sets, lines, findings)
+    findings, causes = explain_findings(files, _as_read(readings, sets), findings, on)
+    return Verification(outcomes, findings, causes, lines.accepted, lines.kept_keys)
+
+
+def _as_read(readings: Mapping[int, Reading], sets: OneRosterSets) -> dict[int, Reading]:
+    """The readings, with the records also of files that were refused as wholes."""
+    return {
+        number: judged
+        if judged.records is not None or judged.feed is None
+        else replace(judged, records=readings[number].records)
+        for number, judged in sets.readings.items()
+    }
 
 
 def _senders(files: Sequence[FileToVerify]) -> pl.DataFrame:

@@ -171,6 +171,9 @@ def _as_received(path: Path, family: str | None) -> InboxFile:
 def _reports(verified: Verification) -> Iterator[FileReport]:
     findings = verified.findings.partition_by(FILE, as_dict=True, maintain_order=True)
     none = verified.findings.clear()
+    causes: dict[int, dict[str, str]] = {}
+    for number, cause, evidence in verified.causes.iter_rows():
+        causes.setdefault(number, {})[cause] = evidence
     for row in verified.files.iter_rows(named=True):
         yield FileReport(
             path=row["path"],
@@ -185,6 +188,7 @@ def _reports(verified: Verification) -> Iterator[FileReport]:
                 **{fate: row[fate] for fate in ("removed", "left_alone") if row[fate]},
             },
             findings=findings.get((row[FILE],), none),
+            causes=causes.get(row[FILE], {}),
         )
 
 

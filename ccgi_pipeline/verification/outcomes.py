@@ -52,7 +52,8 @@ could be read, so that what is not in the file is known to be gone."""
 class Verification:
     """What verification made of a set of files.
 
-    ``files``: a frame of ``FILES_SCHEMA``. ``findings``: ``WEIGHED_SCHEMA`` with ``_file`` first.
+    ``files``: a frame of ``FILES_SCHEMA``. ``findings``: ``EXPLAINED_SCHEMA`` with ``_file`` first.
+    ``causes``: what probably happened to files as wholes (``CAUSES_SCHEMA``).
     ``accepted``: per feed its typed lines with ``_file``, ``_sender``, ``_line``, ``_span``.
     ``kept_keys``: per snapshot feed (and of foster youth) the keys of lines that were rejected
     yet name a record: that record is not gone.
@@ -60,6 +61,7 @@ class Verification:
 
     files: pl.DataFrame
     findings: pl.DataFrame
+    causes: pl.DataFrame
     accepted: Mapping[str, pl.DataFrame]
     kept_keys: Mapping[str, pl.DataFrame]
 

@@ -25,6 +25,7 @@ from ccgi_pipeline.feeds.registry import DISTRICT_FEEDS, FEEDS_BY_NAME, RULES, f
 from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
 from ccgi_pipeline.verification import labels
+from ccgi_pipeline.verification.causes.told_causes import ToldCause, unexplained
 from ccgi_pipeline.verification.labels import counted
 from ccgi_pipeline.verification.next_steps import (
     DropOutcome,
@@ -147,14 +148,29 @@ def _list_note(delivery: SentDrop, facts: _Facts) -> str | None:
     if not facts.findings:
         return None
     upto = f", up to {SHOWN_PER_RULE:,} for each point of a file" if facts.overflows else ""
+    once = (
+        " A probable cause has one row there for all places that it explains; "
+        f"{delivery.stem}.json lists these too."
+        if facts.explained
+        else ""
+    )
     return (
         f"{labels.WEIGHTS_EXPLAINED} Each point names its first {FIRST_LINES} lines. The complete "
         f"list, a row for each place{upto}, is {delivery.stem}.csv in the same folder; it opens in "
-        "a spreadsheet."
+        f"a spreadsheet.{once}"
     )
 
 
 # --- each file ------------------------------------------------------------------------------------
+
+
+_Point = ToldCause | Mapping[str, Any]
+"""What is told of a file: a cause, or a broken rule that none explains."""
+
+
+def _severity_of(point: _Point) -> str:
+    severity: str = point.severity if isinstance(point, ToldCause) else point["severity"]
+    return severity
 
 
 class _Facts:
@@ -167,7 +183,8 @@ class _Facts:
         every = [point for of_file in points for point in of_file]
         most = max((point["count"] for point in every), default=0)
         broken = {point["rule"] for point in every}
-        self.findings = bool(every)
+        self.explained = any(report.causes for report in reports)
+        self.findings = bool(every) or self.explained
         self.hides, self.overflows = most > FIRST_LINES, most > SHOWN_PER_RULE
         reasons = {
             detail: None
@@ -191,7 +208,9 @@ class _Facts:
         places = {id(report): of_file for report, of_file in zip(reports, points, strict=True)}
         worst_first = sorted(
             ((report, places[id(report)]) for report in chosen),
-            key=lambda both: min((WEIGHTS[point["severity"]] for point in both[1]), default=9),
+            key=lambda both: min(
+                map(WEIGHTS.__getitem__, both[0].findings["severity"].unique()), default=9
+            ),
         )
         self._points_left = _POINTS_TOLD
         self.files = [self._file(report, of_file) for report, of_file in worst_first]
@@ -204,7 +223,9 @@ class _Facts:
         feed = FEEDS_BY_NAME.get(report.feed or "")
         name = labels.file_name(report.path)
         path = labels.as_seen(report.path)
-        told = points[: self._points_left]
+        every: list[_Point] = [*report.told_causes, *points]
+        every.sort(key=lambda point: WEIGHTS[_severity_of(point)])
+        told = every[: self._points_left]
         self._points_left -= len(told)
         return {
             "name": name,
@@ -216,12 +237,47 @@ class _Facts:
             "ledger": _ledger(report.fates, report.lines, checked=self._checked),
             "loaded": sum(report.fates.get(fate, 0) for fate in labels.LOADED),
             "places": {
-                severity: sum(p["count"] for p in points if p["severity"] == severity)
+                severity: int((report.findings["severity"] == severity).sum())
                 for severity in (str(Severity.ERROR), str(Severity.WARNING))
             },
             "sentences": [] if self._checked else list(_sentences(report)),
-            "rules": [self._rule(report, point) for point in told],
-            "more_rules": len(points) - len(told),
+            "points": [self._point(report, point) for point in told],
+            "more_rules": len(every) - len(told),
+        }
+
+    def _point(self, report: FileReport, point: _Point) -> dict[str, Any]:
+        if isinstance(point, ToldCause):
+            return self._cause(report, point)
+        return self._rule(report, point)
+
+    def _cause(self, report: FileReport, told: ToldCause) -> dict[str, Any]:
+        """A probable cause: what happened, what shows it, what to change, what it explains."""
+        feed = FEEDS_BY_NAME.get(report.feed or "")
+        first = told.findings.head(FIRST_LINES)
+        rows = [
+            {"line": line, "column": column, "cell": report.cells[line, column]}
+            for line, column in first.select("line", "column").iter_rows()
+            if (line, column) in report.cells
+        ]
+        names = list(feed.columns) if feed is not None and told.cause.names_help else []
+        return {
+            "is_cause": True,
+            "id": told.cause.id,
+            "severity": told.severity,
+            "weight": labels.WEIGHTS[told.severity],
+            "extent": counted(told.findings.height, "finding"),
+            "text": told.cause.text,
+            "evidence": told.evidence,
+            "means": told.cause.means,
+            "fix": told.cause.fix,
+            "tools": [
+                {"system": tool, "where": words} for tool, words in told.cause.by_tool.items()
+            ],
+            "explains": _in_short(told),
+            "lines": told.lines,
+            "lines_title": "Line" if told.lines.isdigit() else "Lines",
+            "names": names,
+            "rows": rows,
         }
 
     def _rule(self, report: FileReport, point: Mapping[str, Any]) -> dict[str, Any]:
@@ -279,12 +335,29 @@ _COLUMNS_NAMED = 40
 _ENCODINGS = {"utf-8": "UTF-8 text", "utf-16": "UTF-16 text", "cp1252": "Windows text"}
 
 
+def _in_short(told: ToldCause) -> list[dict[str, Any]]:
+    """The rules that a cause explains, each once with its columns."""
+    columns: dict[str, list[str]] = {}
+    counts: Counter[str] = Counter()
+    for rule in told.explains:
+        columns.setdefault(rule.rule, []).extend([rule.column] if rule.column else [])
+        counts[rule.rule] += rule.count
+    return [
+        {
+            "rule": rule,
+            "count": counts[rule],
+            "columns": [labels.as_seen(column) for column in of_rule[:_COLUMNS_NAMED]],
+        }
+        for rule, of_rule in columns.items()
+    ]
+
+
 def _points(reports: Sequence[FileReport]) -> list[list[dict[str, Any]]]:
     """Per file each broken rule once, with its first lines: errors first, then what occurs most."""
     found = [
-        report.findings.select(pl.lit(number, dtype=pl.UInt32).alias("file"), pl.all())
+        left.select(pl.lit(number, dtype=pl.UInt32).alias("file"), pl.all())
         for number, report in enumerate(reports)
-        if not report.findings.is_empty()
+        if not (left := unexplained(report.findings)).is_empty()
     ]
     points: list[list[dict[str, Any]]] = [[] for _ in reports]
     if not found:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ import polars as pl
 from ccgi_pipeline.common.display import escape_unprintable, shorten
 from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
 from ccgi_pipeline.feeds.registry import RULES
+from ccgi_pipeline.verification.causes.registry import CAUSES_BY_ID
+from ccgi_pipeline.verification.causes.told_causes import ToldCause, told_causes, unexplained
 
 WEIGHTS = {"error": 0, "warning": 1, "info": 2}
 """The severities, the weightiest first."""
@@ -39,7 +41,8 @@ Cells = Mapping[tuple[int | None, str | None], str]
 class FileReport:
     """What became of one file: ``fates`` are physical lines per fate and add up to ``lines``.
 
-    ``findings`` is a frame of ``WEIGHED_SCHEMA``. ``no_longer_active``: records that the file ended
+    ``findings`` is a frame of ``EXPLAINED_SCHEMA``. ``causes``: the evidence of each cause that
+    explains some of them, by its id. ``no_longer_active``: records that the file ended
     by not having them; ``complete``: whether it could end any, if that is known. ``cells``: what
     stands where the first findings point, for districts that ask for it.
     """
@@ -55,6 +58,12 @@ class FileReport:
     no_longer_active: int = 0
     complete: bool | None = None
     cells: Cells = field(default_factory=dict)
+    causes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def told_causes(self) -> list[ToldCause]:
+        """The causes with what each explains, the weightiest first."""
+        return told_causes(self.causes, self.findings)
 
 
 def choose_files(reports: Sequence[FileReport]) -> Sequence[FileReport]:
@@ -90,8 +99,27 @@ def describe_file(report: FileReport) -> dict[str, Any]:
         "lines": report.lines,
         "fates": dict(report.fates),
         "rules": _rules_broken(report.findings),
+        "causes": [_cause_object(told) for told in report.told_causes],
         "findings": [_finding_object(row) for row in shown.iter_rows(named=True)],
         "findings_omitted": report.findings.height - shown.height,
+    }
+
+
+def _cause_object(told: ToldCause) -> dict[str, Any]:
+    return {
+        "cause": told.cause.id,
+        "severity": told.severity,
+        "count": told.findings.height,
+        "text": told.cause.text,
+        "evidence": told.evidence,
+        "means": told.cause.means,
+        "fix": told.cause.fix,
+        "by_tool": dict(told.cause.by_tool),
+        "lines": told.lines,
+        "explains": [
+            {"rule": rule.rule, "column": rule.column, "count": rule.count}
+            for rule in told.explains
+        ],
     }
 
 
@@ -127,8 +155,20 @@ def _finding_object(row: Mapping[str, Any]) -> dict[str, Any]:
         "severity": row["severity"],
         "line": row["line"],
         "column": row["column"],
-        "message": _message(row),
+        "message": _message_with_cause(row),
+        "cause": row["cause"],
     }
+
+
+def _message_with_cause(row: Mapping[str, Any]) -> str:
+    """The message; of a finding about the whole file also what probably happened."""
+    cause = CAUSES_BY_ID.get(row["cause"] or "")
+    if cause is None or row["line"] not in _OF_WHOLE_FILE:
+        return _message(row)
+    return f"{_message(row)} Probable cause: {cause.text}"
+
+
+_OF_WHOLE_FILE = (None, 1)
 
 
 def _message(row: Mapping[str, Any]) -> str:
@@ -192,23 +232,46 @@ _CSV_CELL = f"the cell (first {FIRST_LINES} lines of a rule)"
 
 
 def format_receipt_csv(files: Iterable[FileReport], *, with_cells: bool = False) -> bytes:
-    """One row a finding: where it is, which rule, what to change; its cell only if asked for."""
+    """One row a finding: where it is, which rule, what to change; its cell only if asked for.
+
+    A cause has one row in place of the findings that it explains, but for those with a cell.
+    """
     rows: list[Sequence[str]] = []
     columns = (*_CSV_COLUMNS, _CSV_CELL) if with_cells else _CSV_COLUMNS
     for file in files:
-        shown = _shown(file.findings)
-        for row in shown.iter_rows(named=True):
+        rows += [_cause_row(file.path, told)[: len(columns)] for told in file.told_causes]
+        left = unexplained(file.findings)
+        shown = _shown(left)
+        listed = [shown, *(_with_cells(file, told.findings) for told in file.told_causes)]
+        for row in pl.concat(listed).iter_rows(named=True):
             rule = RULES[row["rule"]]
             line = "" if row["line"] is None else str(row["line"])
             where = (file.path, line, row["column"] or "")
             cell = file.cells.get((row["line"], row["column"]), "")
             told = (*where, row["severity"], rule.id, _message(row), rule.fix, cell)
             rows.append(told[: len(columns)])
-        omitted = file.findings.height - shown.height
+        omitted = left.height - shown.height
         if omitted:
             more = f"{omitted} further findings are not listed; the receipt counts them by rule."
             rows.append((file.path, "", "", "info", "", more, "", "")[: len(columns)])
     return _csv(columns, rows)
+
+
+def _cause_row(path: str, told: ToldCause) -> Sequence[str]:
+    cause = told.cause
+    mend = " ".join([cause.fix, *(f"{tool}: {words}" for tool, words in cause.by_tool.items())])
+    columns = ", ".join(told.columns)
+    wrong = f"{cause.text} ({told.evidence})"
+    return (path, told.lines, columns, told.severity, cause.id, wrong, mend, "")
+
+
+def _with_cells(file: FileReport, findings: pl.DataFrame) -> pl.DataFrame:
+    """The findings at whose places a cell is shown."""
+    if not file.cells:
+        return findings.clear()
+    return findings.filter(
+        [place in file.cells for place in findings.select("line", "column").iter_rows()]
+    )
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
@@ -230,7 +293,9 @@ def as_text(verdict: str, files: Sequence[FileReport]) -> str:
         feed = file.feed or "not recognised"
         lines.append(f"{shorten(file.path)}: {file.verdict.replace('_', ' ')}")
         lines.append(f"  {feed}, {file.encoding or 'not read'}, {file.lines} lines ({fates})")
-        told = _faults(file.findings)
+        for cause in file.told_causes:
+            lines += _cause_in_text(cause)
+        told = _faults(unexplained(file.findings))
         for fault in told[:_RULES_IN_TEXT]:
             rule = RULES[fault["rule"]]
             column = f", {fault['column']}" if fault["column"] else ""
@@ -249,6 +314,17 @@ def as_text(verdict: str, files: Sequence[FileReport]) -> str:
         )
     lines.append(f"verdict: {verdict.replace('_', ' ')}")
     return "\n".join(escape_unprintable(line) for line in lines)
+
+
+def _cause_in_text(told: ToldCause) -> Iterator[str]:
+    cause, places = told.cause, told.places or "file"
+    yield f"  {told.severity}: {places}: {cause.text} [{cause.id}]"
+    count = f"{told.findings.height:,} finding{'s' if told.findings.height > 1 else ''}"
+    rules = ", ".join(dict.fromkeys(rule.rule for rule in told.explains))
+    yield f"    {told.evidence} This explains {count} of {rules}."
+    yield f"    {cause.fix}"
+    for tool, words in cause.by_tool.items():
+        yield f"    {tool}: {words}"
 
 
 def _faults(findings: pl.DataFrame) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from datetime import date
 import polars as pl
 
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, RULES
-from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
+from ccgi_pipeline.intake.findings import EXPLAINED_SCHEMA
 from ccgi_pipeline.verification.next_steps import Repeated, SentDrop
 from ccgi_pipeline.verification.receipt_html import (
     render_check,
@@ -60,7 +60,7 @@ def report(
     **facts: object,
 ) -> FileReport:
     """What became of a file."""
-    rows = [(*found, str(RULES[found[0]].severity)) for found in findings]
+    rows = [(*found, str(RULES[found[0]].severity), None) for found in findings]
     made = FileReport(
         path=path,
         family="transcript",
@@ -69,7 +69,7 @@ def report(
         encoding="utf-8",
         lines=sum(fates.values()),
         fates=fates,
-        findings=pl.DataFrame(rows, schema=WEIGHED_SCHEMA, orient="row"),
+        findings=pl.DataFrame(rows, schema=EXPLAINED_SCHEMA, orient="row"),
         complete=True,
     )
     return replace(made, **facts)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from ccgi_pipeline.feeds.registry import RULES
-from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
+from ccgi_pipeline.intake.findings import EXPLAINED_SCHEMA
 from ccgi_pipeline.verification.receipts import (
     SHOWN_PER_RULE,
     FileReport,
@@ -43,8 +43,8 @@ def _report(*findings: _Row, path: str = "3367173/transcript/StudentTemplate.csv
         lines=12,
         fates={"accepted": 10, "rejected": 2, "held": 0},
         findings=pl.DataFrame(
-            [(*found, str(RULES[found[0]].severity)) for found in findings],
-            schema=WEIGHED_SCHEMA,
+            [(*found, str(RULES[found[0]].severity), None) for found in findings],
+            schema=EXPLAINED_SCHEMA,
             orient="row",
         ),
     )
@@ -76,6 +76,7 @@ def test_a_finding_is_told_with_rule_severity_place_and_message():
             "line": 7,
             "column": "StateID",
             "message": RULES["TR-STU-REQ-StateID"].text,
+            "cause": None,
         },
         {
             "rule": "FILE-FIELDS",
@@ -83,6 +84,7 @@ def test_a_finding_is_told_with_rule_severity_place_and_message():
             "line": 9,
             "column": None,
             "message": f"{RULES['FILE-FIELDS'].text} (3 cells, the header has 43)",
+            "cause": None,
         },
     ]
 

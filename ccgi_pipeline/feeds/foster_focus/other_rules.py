@@ -20,7 +20,7 @@ from ccgi_pipeline.feeds.foster_focus.comparisons import (
     told_once,
 )
 from ccgi_pipeline.feeds.foster_focus.verify_data_meets import DEM, ENR
-from ccgi_pipeline.feeds.rules import Across, Rule, Severity
+from ccgi_pipeline.feeds.rules import Across, Hint, Rule, Severity
 from ccgi_pipeline.feeds.sources import FOSTER_FOCUS
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
@@ -57,6 +57,7 @@ def common_rules(prefix: str, page: int) -> tuple[Rule, ...]:
             source=FOSTER_FOCUS.page(2),
             column="SystemID",
             passes=lambda _: _sent_by_its_district(),
+            hint=Hint.OTHER_DISTRICT,
             counterexample={"SystemID": "9999999"},
         ),
         Rule(

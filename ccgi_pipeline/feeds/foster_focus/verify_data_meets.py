@@ -30,7 +30,7 @@ from ccgi_pipeline.feeds.foster_focus.comparisons import (
 )
 from ccgi_pipeline.feeds.foster_focus.extracts import SpecialEducation
 from ccgi_pipeline.feeds.foster_focus.standard_tests import normalised_test
-from ccgi_pipeline.feeds.rules import Across, Rule, Severity
+from ccgi_pipeline.feeds.rules import Across, Hint, Rule, Severity
 from ccgi_pipeline.feeds.sources import FOSTER_FOCUS
 from ccgi_pipeline.feeds.spec import CALENDAR, FILE, ROW, SENDER
 
@@ -70,6 +70,7 @@ def _rule(  # noqa: PLR0913 - what a rule is made of
     column: str | None = None,
     passes: pl.Expr | None = None,
     across: tuple[Across, ...] = (),
+    hint: Hint | None = None,
 ) -> Rule:
     extract, number = id_.split("-")
     return Rule(
@@ -81,6 +82,7 @@ def _rule(  # noqa: PLR0913 - what a rule is made of
         column=column,
         passes=None if passes is None else lambda _: passes,
         across=across,
+        hint=hint,
     )
 
 
@@ -170,6 +172,7 @@ DEMOGRAPHICS = (
                 holds=_has_an_enrollment_this_year,
             ),
         ),
+        hint=Hint.EARLIER_YEAR,
     ),
 )
 
@@ -220,6 +223,7 @@ ENROLLMENT_HISTORY = (
         "Send the exit date, or let us know the day on which your school year closes.",
         column="ExitDate",
         passes=~(_open & (school_year("EntryDate") < _this_year) & ~pl.col("_closes")),
+        hint=Hint.EARLIER_YEAR,
     ),
     _rule(
         "ENR-2",

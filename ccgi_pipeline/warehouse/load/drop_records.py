@@ -139,7 +139,7 @@ def number_drops(connection: duckdb.DuckDBPyConnection, drops: Sequence[Drop]) -
 
 def delete_drops(connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]) -> None:
     """Deletes what an earlier night recorded about drops that are loaded again."""
-    for table in ("drops", "drop_files", "files", "ledger", "findings", "receipts"):
+    for table in ("drops", "drop_files", "files", "ledger", "findings", "causes", "receipts"):
         connection.execute(
             f"DELETE FROM {table} WHERE list_contains($ids, drop_id)", {"ids": list(drop_ids)}
         )

@@ -94,7 +94,11 @@ def build_conditions(selection: PurgeSelection) -> dict[str, str]:
     listings = ("shared_ssids", "claims", "claim_decisions")
     by_drop = "drop_id IN (FROM purged_drops)"
     by_drop_tables = dict.fromkeys(
-        ("findings", "duplicates", "held_for", "hold_answers", "replays", "drop_files"), by_drop
+        (
+            *("findings", "causes", "duplicates", "held_for", "hold_answers", "replays"),
+            "drop_files",
+        ),
+        by_drop,
     )
     if selection.before:
         gone = f"""(_sender, "SSID") IN (

@@ -18,7 +18,7 @@ from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.feeds.file_rules import FAULT
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, feeds_of
 from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
-from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
+from ccgi_pipeline.intake.findings import EXPLAINED_SCHEMA
 from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.outcomes import Verdict, Verification
@@ -73,12 +73,14 @@ class LoadOutcome:
 
     ``files``: a frame of ``FILES_SCHEMA`` with the new verdicts and ``no_longer_active``.
     ``ledger``: ``_file``, ``feed``, ``fate``, ``lines``; the fates of a file add up to its lines.
-    ``findings``: ``WEIGHED_SCHEMA`` with ``_file`` first. ``losses``: what held drops would end.
+    ``findings``: ``EXPLAINED_SCHEMA`` with ``_file`` first. ``causes``: ``CAUSES_SCHEMA``.
+    ``losses``: what held drops would end.
     """
 
     files: pl.DataFrame
     ledger: pl.DataFrame
     findings: pl.DataFrame
+    causes: pl.DataFrame
     losses: pl.DataFrame
 
 
@@ -160,7 +162,8 @@ def load_files(
             pl.col("no_longer_active").fill_null(0)
         ),
         _build_ledger(files, pl.concat(fates)),
-        pl.concat(_add_severity(part) for part in found),
+        pl.concat(_complete(part) for part in found),
+        verification.causes,
         pl.concat(part.losses for part in held),
     )
 
@@ -183,14 +186,20 @@ def record_outcome(
     append_rows(connection, "files", files.select("drop_id", "file_number", *columns))
     findings = outcome.findings.join(numbers, on=FILE)
     findings = findings.sort("drop_id", "file_number", maintain_order=True)
-    append_rows(connection, "findings", findings.select("drop_id", "file_number", *WEIGHED_SCHEMA))
+    append_rows(
+        connection, "findings", findings.select("drop_id", "file_number", *EXPLAINED_SCHEMA)
+    )
+    causes = outcome.causes.join(numbers, on=FILE, maintain_order="left")
+    append_rows(connection, "causes", causes.select("drop_id", "file_number", "cause", "evidence"))
     return ledger
 
 
-def _add_severity(found: pl.DataFrame) -> pl.DataFrame:
-    """Returns findings with their severity, which the findings of the load do not have yet."""
+def _complete(found: pl.DataFrame) -> pl.DataFrame:
+    """Returns findings with severity and cause, which the findings of the load do not have yet."""
     weighed = found if "severity" in found.columns else found.with_columns(usual())
-    schema = {"_file": pl.UInt32, **WEIGHED_SCHEMA}
+    if "cause" not in weighed.columns:
+        weighed = weighed.with_columns(pl.lit(None, dtype=pl.String).alias("cause"))
+    schema = {"_file": pl.UInt32, **EXPLAINED_SCHEMA}
     return weighed.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
 
 

@@ -18,7 +18,7 @@ import polars as pl
 from ccgi_pipeline.feeds.foster_focus.link_rules import CORRECTION
 from ccgi_pipeline.feeds.spec import FILE
 from ccgi_pipeline.feeds.transcript import CLAIMED, CONTESTED
-from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
+from ccgi_pipeline.intake.findings import EXPLAINED_SCHEMA
 from ccgi_pipeline.verification.outcomes import Verification, judge_drop
 from ccgi_pipeline.warehouse.load.drop_records import append_rows
 from ccgi_pipeline.warehouse.load.ledger import (
@@ -150,7 +150,7 @@ class _DropState:
 
 
 def _cast_findings(findings: pl.DataFrame) -> pl.DataFrame:
-    types = {"file_number": pl.Int32, **WEIGHED_SCHEMA}
+    types = {"file_number": pl.Int32, **EXPLAINED_SCHEMA}
     return findings.select(pl.col(name).cast(dtype) for name, dtype in types.items())
 
 
@@ -241,6 +241,7 @@ def _leave_out(
             changes=pl.col("changes") | older, complete=pl.col("complete") & ~older
         ),
         findings=verification.findings.filter(there),
+        causes=verification.causes.filter(there),
         accepted={feed: lines.filter(there) for feed, lines in verification.accepted.items()},
         kept_keys={feed: keys.filter(there) for feed, keys in verification.kept_keys.items()},
     )
@@ -284,7 +285,7 @@ def _replace_records(
     """Replaces what is recorded of the files that were loaded again."""
     again = outcome.files.select(FILE).join(numbers, on=FILE)["file_number"].to_list()
     whole = len(again) == numbers.height
-    for table in ("files", "ledger", "findings"):
+    for table in ("files", "ledger", "findings", "causes"):
         connection.execute(
             f"DELETE FROM {table} WHERE drop_id = $drop "
             "AND ($whole OR list_contains($numbers, file_number))",

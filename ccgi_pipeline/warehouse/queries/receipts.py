@@ -18,7 +18,7 @@ import polars as pl
 from ccgi_pipeline.districts import districts
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.archive import Archive, ArchiveDamagedError
-from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
+from ccgi_pipeline.intake.findings import EXPLAINED_SCHEMA
 from ccgi_pipeline.intake.inbox import is_cd_code
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.cells import as_shown, read_cells
@@ -217,7 +217,7 @@ def _with_cells(
 def _file_reports(
     connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]
 ) -> dict[str, list[FileReport]]:
-    """Returns what became of each file of these drops; three queries serve all drops."""
+    """Returns what became of each file of these drops; four queries serve all drops."""
     asked = pl.DataFrame({"drop_id": drop_ids}, schema={"drop_id": pl.String}).unique()
     connection.register("asked", asked.to_arrow())
     files = connection.execute(
@@ -236,20 +236,28 @@ def _file_reports(
     ).fetchall()
     findings = connection.execute(
         """
-        SELECT drop_id, file_number, rule, line, "column", detail, severity
+        SELECT drop_id, file_number, rule, line, "column", detail, severity, cause
         FROM findings SEMI JOIN asked USING (drop_id)
         ORDER BY drop_id, file_number, line NULLS FIRST, rule, "column", length(detail), detail
         """
     ).pl()
+    told = connection.execute(
+        """
+        SELECT drop_id, file_number, cause, evidence FROM causes SEMI JOIN asked USING (drop_id)
+        """
+    ).fetchall()
     connection.unregister("asked")
+    causes: dict[tuple[str, int], dict[str, str]] = {}
+    for drop_id, number, cause, evidence in told:
+        causes.setdefault((drop_id, number), {})[cause] = evidence
     fates: dict[tuple[str, int], dict[str, int]] = {}
     for drop_id, number, fate, lines in ledger:
         fates.setdefault((drop_id, number), {})[fate] = lines
     place = ["drop_id", "file_number"]
-    by_file = findings.cast(dict(WEIGHED_SCHEMA)).partition_by(  # type: ignore[arg-type]
+    by_file = findings.cast(dict(EXPLAINED_SCHEMA)).partition_by(  # type: ignore[arg-type]
         place, as_dict=True, include_key=False, maintain_order=True
     )
-    none = pl.DataFrame(schema=WEIGHED_SCHEMA)
+    none = pl.DataFrame(schema=EXPLAINED_SCHEMA)
     reports: dict[str, list[FileReport]] = {}
     for drop_id, number, path, family, feed, verdict, encoding, lines, ended, complete in files:
         reports.setdefault(drop_id, []).append(
@@ -264,6 +272,7 @@ def _file_reports(
                 findings=by_file.get((drop_id, number), none),
                 no_longer_active=ended or 0,
                 complete=complete,
+                causes=causes.get((drop_id, number), {}),
             )
         )
     return reports

@@ -83,7 +83,12 @@ PIPELINE_TABLES: Mapping[str, Mapping[str, str]] = {
         "file_number": "INTEGER",
         "rule": "VARCHAR",
         "line": "BIGINT",
-        **dict.fromkeys(("column", "detail", "severity"), "VARCHAR"),
+        **dict.fromkeys(("column", "detail", "severity", "cause"), "VARCHAR"),
+    },
+    "causes": {
+        "drop_id": "VARCHAR",
+        "file_number": "INTEGER",
+        **dict.fromkeys(("cause", "evidence"), "VARCHAR"),
     },
     "duplicates": {"drop_id": "VARCHAR", "path": "VARCHAR", "night": "DATE"},
     "receipts": {"drop_id": "VARCHAR", "night": "DATE"},
@@ -147,6 +152,7 @@ PIPELINE_TABLES: Mapping[str, Mapping[str, str]] = {
 - ``duplicates``: drops that came again with the same content.
 - ``receipts``: drops whose sender has a receipt.
 - ``files``, ``ledger``, ``findings``: the files of a drop, their lines by fate, broken rules.
+- ``causes``: what probably happened to a file, which explains findings.
 - ``child_links``, ``unmatched``: the students of each sender's newest Foster Focus drop, with the
   child they are linked to, or the reason why there is none.
 - ``foster_lookups``: the meaning of a district's own codes.

@@ -80,6 +80,7 @@ class Staging:
         with failpoint("staging: batch written"):
             self._save_frame(folder / "files.parquet", verified.files)
             self._save_frame(folder / "findings.parquet", verified.findings)
+            self._save_frame(folder / "causes.parquet", verified.causes)
             self._save_drops(folder / "drops.json", drops)
 
     def list_batches(self, family: str) -> list[Path]:
@@ -91,6 +92,7 @@ class Staging:
         verified = Verification(
             files=self._read_frame(folder / "files.parquet"),
             findings=self._read_frame(folder / "findings.parquet"),
+            causes=self._read_frame(folder / "causes.parquet"),
             accepted=self._read_frames(folder / "accepted"),
             kept_keys=self._read_frames(folder / "kept_keys"),
         )

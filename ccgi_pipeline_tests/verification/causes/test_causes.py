@@ -1,0 +1,111 @@
+"""Every cause: it is found where it happened, alone, and not in a neighbour; it tells no value.
+
+Belongs here: the search for causes, over all of them. How receipts show them is tested beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ccgi_pipeline import dictionary
+from ccgi_pipeline.feeds.registry import FAMILIES, RULES
+from ccgi_pipeline.intake.reader import read
+from ccgi_pipeline.verification.causes.registry import CAUSES, CAUSES_BY_ID
+from ccgi_pipeline.verification.causes.rule_kinds import KIND_OF_RULE
+from ccgi_pipeline.verification.outcomes import Verification
+from ccgi_pipeline_tests.files import good_set, verified
+from ccgi_pipeline_tests.verification.causes.samples import SAMPLES, Sample, name_of
+
+IDS = [cause.id for cause in CAUSES]
+FEWEST = 25
+
+
+@cache
+def judged(id_: str, *, neighbour: bool = False) -> Verification:
+    """What verification makes of a cause's sample, sent alone."""
+    return verify_alone(SAMPLES[id_][neighbour])
+
+
+def verify_alone(sample: Sample) -> Verification:
+    """What verification makes of a file, sent alone."""
+    return verified({name_of(sample): sample.content}, sample.feed.family)
+
+
+def found_in(verification: Verification) -> list[str]:
+    """The causes of the file."""
+    return verification.causes["cause"].to_list()
+
+
+def test_there_are_many_causes_each_once_with_samples() -> None:
+    assert len(IDS) >= FEWEST
+    assert len(set(IDS)) == len(IDS)
+    assert set(SAMPLES) == set(IDS)
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_a_cause_is_found_where_it_happened_and_no_other_is(id_: str) -> None:
+    verification = judged(id_)
+    assert found_in(verification) == [id_]
+    told = verification.findings.filter(pl.col("cause") == id_)
+    assert told.height >= CAUSES_BY_ID[id_].least
+    kinds = {KIND_OF_RULE.get(rule, rule) for rule in told["rule"]}
+    assert kinds & set(CAUSES_BY_ID[id_].kinds)
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_a_cause_is_not_found_in_a_neighbour_that_has_findings(id_: str) -> None:
+    verification = judged(id_, neighbour=True)
+    assert not verification.findings.is_empty()
+    assert id_ not in found_in(verification)
+
+
+@pytest.mark.parametrize("id_", IDS)
+def test_the_evidence_of_a_cause_holds_no_value(id_: str) -> None:
+    sample = SAMPLES[id_][0]
+    (evidence,) = judged(id_).causes["evidence"]
+    assert evidence.endswith(".")
+    records = read(sample.content, name_of(sample), [sample.feed]).records
+    values = set() if records is None else {
+        cell for name in sample.feed.columns for cell in records[name].drop_nulls() if len(cell) > 3
+    }  # fmt: skip
+    assert not [value for value in values if value in evidence]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_good_files_have_no_cause(family: str) -> None:
+    assert found_in(verified(good_set(family), family)) == []
+
+
+@pytest.mark.parametrize(
+    "id_", ["CAUSE-SEMICOLONS", "CAUSE-TRAILING-COLUMNS", "CAUSE-LEADING-ZERO"]
+)
+def test_a_cause_changes_no_verdict_and_no_finding(
+    id_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_causes = judged(id_)
+    monkeypatch.setattr("ccgi_pipeline.verification.causes.search._BY_KIND", {})
+    without = verify_alone(SAMPLES[id_][0])
+    assert without.causes.is_empty()
+    assert with_causes.files.equals(without.files)
+    assert with_causes.findings.drop("cause").equals(without.findings.drop("cause"))
+
+
+def test_every_cause_has_its_entry_in_the_dictionary() -> None:
+    told = {cause["id"]: cause for cause in json.loads(dictionary.render_json())["causes"]}
+    assert list(told) == IDS
+    page = (Path(__file__).parents[3] / "docs" / "data-dictionary.md").read_text()
+    for id_, cause in told.items():
+        assert f"### `{id_}`" in page
+        for said in ("text", "means", "shown_by", "fix"):
+            assert cause[said].endswith((".", ".)")), (id_, said)
+
+
+def test_no_cause_names_an_unknown_kind_of_finding() -> None:
+    known = {KIND_OF_RULE.get(rule, rule) for rule in RULES}
+    for cause in CAUSES:
+        assert set(cause.kinds) <= known, cause.id
