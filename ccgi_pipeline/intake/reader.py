@@ -400,7 +400,8 @@ def _count_cells(lines: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
 
     ``blank_end`` is the number of blank cells at the line's end; 0 where no cell is too many.
     """
-    wrong = pl.col("cells") > form.cells
+    # A separator within quotation marks makes a line that lacks a cell look right.
+    wrong = (pl.col("cells") > form.cells) | pl.col("quoted")
     text = pl.col("text")
     if form.quote:
         quote, separator = re.escape(form.quote), re.escape(form.separator)

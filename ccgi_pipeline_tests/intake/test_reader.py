@@ -305,3 +305,9 @@ def test_a_quoted_cell_may_have_any_commas_and_line_breaks(cell: str):
     assert reading.records is not None
     assert reading.records["CourseNumber"].to_list() == ["3010", "3011"]
     assert reading.records["CourseTitle"][0] == cell.replace("\n", " ")
+
+
+def test_a_line_that_lacks_a_cell_is_counted_without_the_separators_in_its_quotes():
+    line = b'1612590130229,"Algebra, 1"\n'
+    findings = read(HEADER + line, NAME).findings
+    assert findings["detail"].to_list() == ["2 cells, the header has 3"]

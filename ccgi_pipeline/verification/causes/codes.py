@@ -35,7 +35,8 @@ from ccgi_pipeline.verification.causes.rule_kinds import CODE, FORM, LENGTH
 
 _WRONG = (FORM, CODE, LENGTH)
 _LEFT_OUT = (
-    "Where the column is required, the line was not loaded; otherwise its value was left out."
+    "A value was loaded only where its meaning is certain. Otherwise it was left out, and the "
+    "line too where the column is required."
 )
 
 
@@ -194,9 +195,7 @@ def _find_descriptions(file: JudgedFile) -> Found | None:
         begins = cell.str.contains(r"^[0-9a-z]{1,4} ?[-:.=] ?[a-z]{3}")
         return cell.is_in(names) | begins | cell.str.contains(r"^[a-z][a-z ,/'()-]{4,}$")
 
-    return _found(
-        _most_like(file, is_name, CODE, LENGTH), "hold words in place of codes", CODE, LENGTH
-    )
+    return _found(_most_like(file, is_name, *_WRONG), "hold words in place of codes", *_WRONG)
 
 
 _WORDS = {
@@ -404,7 +403,7 @@ CAUSES = (
             campus="Ad Hoc reporting: choose the field for the code, not the one for its name.",
             sql="Select the code column; leave out the join with the table of descriptions.",
         ),
-        kinds=(CODE, LENGTH),
+        kinds=_WRONG,
         least=2,
         find=_find_descriptions,
     ),

@@ -26,21 +26,22 @@ from ccgi_pipeline.verification.causes.judged_file import (
 )
 from ccgi_pipeline.verification.causes.rule_kinds import FORM
 
-_DAYS = frozenset({ColumnType.DATE, ColumnType.TIMESTAMP})
 _LEFT_OUT = "Where the date is required, the line was not loaded; otherwise the date was left out."
 _FIRST, _SECOND = r"^([0-9]{1,2})[-/. ][0-9]{1,2}[-/. ]", r"^[0-9]{1,2}[-/. ]([0-9]{1,2})[-/. ]"
 _MONTHS = 12
 
 
-def _wrong_dates(file: JudgedFile) -> list[WrongCells]:
-    return [wrong for wrong in file.wrong_cells(FORM) if wrong.column.type in _DAYS]
+def _wrong_dates(file: JudgedFile, kind: ColumnType = ColumnType.DATE) -> list[WrongCells]:
+    return [wrong for wrong in file.wrong_cells(FORM) if wrong.column.type is kind]
 
 
-def _like(pattern: str, words: str) -> Callable[[JudgedFile], Found | None]:
-    """Returns a search for dates most of which match ``pattern``."""
+def _like(
+    pattern: str, words: str, kind: ColumnType = ColumnType.DATE
+) -> Callable[[JudgedFile], Found | None]:
+    """Returns a search for dates (or times) most of which match ``pattern``."""
 
     def find(file: JudgedFile) -> Found | None:
-        pairs = [(wrong, wrong.like(pattern)) for wrong in _wrong_dates(file)]
+        pairs = [(wrong, wrong.like(pattern)) for wrong in _wrong_dates(file, kind)]
         found = [like for wrong, like in pairs if are_most(len(like), len(wrong))]
         if not found:
             return None
@@ -180,6 +181,26 @@ CAUSES = (
             r"[0-9]{1,2}[-.][0-9]{1,2}[-.](?:19|20)[0-9]{2}|[0-9]{1,2}/[0-9]{1,2}/(?:19|20)[0-9]{2}|"
             r"[0-9]{1,2}[- ][a-z]{3,9}[-, ]+[0-9]{2,4}|[a-z]{3,9}\.? [0-9]{1,2},? [0-9]{4})$",
             "are dates in another form",
+        ),
+    ),
+    Cause(
+        id="CAUSE-TIME-FORM",
+        text="Times are written in another form than the specification has.",
+        means="A time that can mean one instant only was understood; others were refused.",
+        shown_by="Times without Z, without seconds, with an offset, as a day, or as a spreadsheet "
+        "writes them.",
+        fix="Write times in UTC as 2026-11-20T08:30:00Z.",
+        by_tool=by_tool(
+            excel="Excel rewrites times when it opens a file. " + AS_IT_COMES,
+            sql="SQL Server: CONVERT(varchar(19), column AT TIME ZONE 'UTC', 126) + 'Z'; "
+            "PostgreSQL: to_char(column AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"').",
+        ),
+        kinds=(FORM,),
+        least=2,
+        find=_like(
+            r"^(?:[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}|[0-9]{1,2}/[0-9]{1,2}/[0-9]{2,4})(?:[T ]|$)",
+            "are times in another form",
+            ColumnType.TIMESTAMP,
         ),
     ),
     Cause(

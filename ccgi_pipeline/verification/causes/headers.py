@@ -217,7 +217,7 @@ def _find_old_version(file: JudgedFile) -> Found | None:
     if told.is_empty():
         return None
     return Found(
-        f"{number_of(told.height, 'column')} have the name that they had in an older version: "
+        "Columns with the name that they had in an older version: "
         f"{', '.join(told['column'].drop_nulls().unique().sort())}.",
         pl.col(KIND) == file.feed.headers.renamed.id,
     )
@@ -259,10 +259,19 @@ def _find_no_header(file: JudgedFile) -> Found | None:
             if cell:
                 answers.append(_is_value_of(declared, pattern, cell))
         judged = [answer for answer in answers if answer is not None]
-        if are_most(sum(judged), len(judged)) and _fit(cells, [feed]) is None:
+        if _fit(cells, [feed]) is not None:
+            continue
+        if are_most(sum(judged), len(judged)):
             return Found(
                 f"Line 1 has {number_of(len(cells))}; {sum(judged)} of the {len(judged)} whose "
                 "form can be told are values of the columns that are due in their places.",
+                _EXPLAINS,
+            )
+        with_digits = sum(any(map(str.isdigit, cell)) for cell in cells)
+        if len(cells) == len(feed.columns) and 2 * with_digits > sum(map(bool, cells)):
+            return Found(
+                f"Line 1 has as many cells as the file has columns, {len(cells)}, and digits in "
+                f"{with_digits} of them, as no column names have.",
                 _EXPLAINS,
             )
     return None
@@ -286,8 +295,8 @@ def _find_other_names(file: JudgedFile) -> Found | None:
         )
         if missing and len(cells) > named:
             return Found(
-                f"Of {len(cells)} column names in line 1, {named} are known and "
-                f"{len(cells) - named} are not; {missing} required ones are missing.",
+                f"Line 1 has {number_of(len(cells), 'column name')}, {named} of them known; the "
+                f"number of required ones that are missing is {missing}.",
                 _EXPLAINS,
             )
     return None

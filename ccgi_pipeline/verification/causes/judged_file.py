@@ -110,17 +110,29 @@ class JudgedFile:
         records, feed = self.reading.records, self.feed
         if records is None or feed is None:
             return []
-        found = []
-        of_columns = self.of(*kinds).filter(pl.col("column").is_in(list(feed.columns)))
-        for (name,), told in of_columns.group_by("column", maintain_order=True):
-            if told.height < SEVERAL:
-                continue
-            lines = told["line"].drop_nulls().unique()
-            cells = records.filter(pl.col(LINE).is_in(lines.implode())).select(
-                pl.col(LINE).alias("line"), pl.col(str(name)).alias("cell")
+        if kinds not in self._wrong_cells:
+            of_columns = self.of(*kinds).filter(pl.col("column").is_in(list(feed.columns)))
+            lines_of = of_columns.group_by("column", maintain_order=True).agg(
+                pl.col("line").drop_nulls().unique()
             )
-            found.append(WrongCells(feed.columns[str(name)], cells.drop_nulls("cell")))
-        return found
+            self._wrong_cells[kinds] = [
+                WrongCells(feed.columns[name], _cells(records, name, lines))
+                for name, lines in zip(*lines_of.get_columns(), strict=True)
+                if len(lines) >= SEVERAL
+            ]
+        return self._wrong_cells[kinds]
+
+    @cached_property
+    def _wrong_cells(self) -> dict[tuple[str, ...], list[WrongCells]]:
+        return {}
+
+
+def _cells(records: pl.DataFrame, name: str, lines: pl.Series) -> pl.DataFrame:
+    """Returns the filled cells of a column in these lines."""
+    places = records.select(pl.col(LINE).alias("line"), pl.col(name).alias("cell"))
+    if len(lines) < records.height:
+        places = places.filter(pl.col("line").is_in(lines.implode()))
+    return places.drop_nulls("cell")
 
 
 def are_most(some: int, among: int) -> bool:

@@ -21,7 +21,11 @@ from ccgi_pipeline.verification.causes.judged_file import (
 from ccgi_pipeline.verification.causes.rule_kinds import BLANK, REPEATED
 
 _FIELDS, _EXTRA = file_rules.FIELDS.id, file_rules.EXTRA_CELLS.id
-_LITTER, _TRUNCATED = file_rules.LITTER.id, file_rules.TRUNCATED.id
+_LITTER, _BLANK, _TRUNCATED = (
+    file_rules.LITTER.id,
+    file_rules.BLANK_LINES.id,
+    file_rules.TRUNCATED.id,
+)
 _QUOTES, _HEADER_AGAIN = file_rules.QUOTES.id, file_rules.REPEATED_HEADER.id
 
 
@@ -76,6 +80,8 @@ def _find_short_lines(file: JudgedFile) -> Found | None:
 def _find_broken_lines(file: JudgedFile) -> Found | None:
     """Two short lines, one below the other, that make one whole line together."""
     short = _ragged(file).filter(pl.col("cells") < pl.col("due")).sort("line")
+    if short.height == file.lines and short["cells"].n_unique() == 1:
+        return None  # every line lacks the same cells: none is half of another
     below = short.select(pl.all().shift(-1).name.suffix("_below"))
     pairs = short.hstack(below).filter(
         (pl.col("line_below") == pl.col("line") + 1)
@@ -103,9 +109,9 @@ def _find_trailing_columns(file: JudgedFile) -> Found | None:
     )
 
 
-def _litter(file: JudgedFile) -> int:
-    """The number of lines that an export tool left."""
-    counts = file.of(_LITTER)["detail"].str.extract(r"^([0-9,]+) line")
+def _passed_over(file: JudgedFile, *rules: str) -> int:
+    """The number of lines that were passed over by these rules."""
+    counts = file.of(*rules)["detail"].str.extract(r"^([0-9,]+) (?:blank )?line")
     return int(counts.str.replace_all(",", "").cast(pl.Int64).sum() or 0)
 
 
@@ -119,18 +125,18 @@ _BLANK_ROW = r'^[\s"]*[,;^|\t][\s",;^|]*$'
 
 
 def _find_blank_rows(file: JudgedFile) -> Found | None:
-    if not file.has(_LITTER):
-        return None
     blank = _lines_like(file, _BLANK_ROW)
-    if not are_most(blank, _litter(file)):
+    if not are_most(blank, _passed_over(file, _LITTER, _BLANK)):
         return None
     return Found(
-        f"{number_of(blank, 'line')} have separators and nothing else.", pl.col(KIND) == _LITTER
+        f"{number_of(blank, 'line')} have separators and nothing else.",
+        pl.col(KIND).is_in([_LITTER, _BLANK]),
     )
 
 
 def _find_report_lines(file: JudgedFile) -> Found | None:
-    passed_over = _litter(file) - (_lines_like(file, _BLANK_ROW) if file.has(_LITTER) else 0)
+    blank = r'^[\s"]*[,;^|][\s",;^|]*$'
+    passed_over = _passed_over(file, _LITTER) - _lines_like(file, blank)
     if passed_over < 1:
         return None
     return Found(
@@ -276,7 +282,7 @@ CAUSES = (
         by_tool=by_tool(
             excel="Select the rows below the last record, right-click, Delete, and save again.",
         ),
-        kinds=(_LITTER,),
+        kinds=(_LITTER, _BLANK),
         find=_find_blank_rows,
     ),
     Cause(

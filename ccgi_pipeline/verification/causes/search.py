@@ -63,16 +63,18 @@ def explain_findings(
             continue  # of what was refused unopened there is nothing to look at
         left = by_file[file.number,]
         judged = JudgedFile(file.name, file.sender, readings[file.number], left, on, file.content)
+        kinds = set(left[KIND].unique())
         for cause in tried[file.number]:
-            if left.is_empty() or not left[KIND].is_in(cause.kinds).any():
+            found = None if kinds.isdisjoint(cause.kinds) else cause.find(judged)
+            if found is None:
                 continue
-            found = cause.find(judged)
-            theirs = left.filter(found.explains) if found else left.clear()
-            if found is None or theirs.height < cause.least:
+            theirs = left.filter(found.explains)
+            if theirs.height < cause.least:
                 continue
             causes.append((file.number, cause.id, found.evidence))
             explained.append(theirs.select(_NUMBER, pl.lit(cause.id).alias("cause")))
-            left = left.join(theirs.select(_NUMBER), on=_NUMBER, how="anti", maintain_order="left")
+            left = left.filter(~found.explains.fill_null(value=False))
+            kinds = set(left[KIND].unique())
     if not causes:
         return unexplained, pl.DataFrame(schema=CAUSES_SCHEMA)
     joined = numbered.join(pl.concat(explained), on=_NUMBER, how="left", maintain_order="left")

@@ -312,6 +312,10 @@ SAMPLES: Mapping[str, tuple[Sample, Sample]] = {
         roster(DateOfBirth="03/01/2010 AD"),
     ),
     "CAUSE-DATE-FORM": (roster(DateOfBirth="20100301"), roster(DateOfBirth="a day in March")),
+    "CAUSE-TIME-FORM": (
+        _of(USERS, cells={"dateLastModified": "11/20/2026 8:30"}),
+        _of(USERS, cells={"dateLastModified": "this morning"}),
+    ),
     "CAUSE-LAST-YEAR": (
         _enrollments(lambda _: 2024),
         _enrollments(lambda n: 2026 if n > len(_FEW) else 2024),

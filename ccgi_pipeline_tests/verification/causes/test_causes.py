@@ -8,17 +8,20 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from ccgi_pipeline import dictionary
-from ccgi_pipeline.feeds.registry import FAMILIES, RULES
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, RULES
+from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 from ccgi_pipeline.intake.reader import read
+from ccgi_pipeline.verification.causes.codes import digits_of
 from ccgi_pipeline.verification.causes.registry import CAUSES, CAUSES_BY_ID
 from ccgi_pipeline.verification.causes.rule_kinds import KIND_OF_RULE
 from ccgi_pipeline.verification.outcomes import Verification
-from ccgi_pipeline_tests.files import good_set, verified
+from ccgi_pipeline_tests.files import as_bytes, good_lines, good_set, usual_name, verified
 from ccgi_pipeline_tests.verification.causes.samples import SAMPLES, Sample, name_of
 
 IDS = [cause.id for cause in CAUSES]
@@ -93,6 +96,45 @@ def test_a_cause_changes_no_verdict_and_no_finding(
     assert without.causes.is_empty()
     assert with_causes.files.equals(without.files)
     assert with_causes.findings.drop("cause").equals(without.findings.drop("cause"))
+
+
+_FEW_COLUMNS = 3
+"""Below that a line of values cannot be told from one of names."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("id_", "form"),
+    [
+        ("CAUSE-PIPES", {"separator": "|"}),
+        ("CAUSE-NO-HEADER", {"header": []}),
+        ("CAUSE-COLUMN-NAMES", {"header": "other"}),
+    ],
+)
+def test_what_happens_to_headers_is_found_in_every_feed(
+    family: str, id_: str, form: dict[str, Any]
+) -> None:
+    feeds = [feed for feed in FAMILIES[family].feeds if len(feed.columns) > _FEW_COLUMNS]
+    sent = {}
+    for feed in feeds:
+        names = [f"Field of {name[::-1]}" for name in feed.columns]
+        of_feed = {**form, "header": names} if form.get("header") == "other" else form
+        sent[usual_name(feed)] = as_bytes(feed, good_lines(feed), **of_feed)
+    verification = verified(sent, family)
+    told = verification.causes.join(verification.files, on=FILE).select("cause", "feed")
+    assert sorted(told.rows()) == sorted((id_, feed.name) for feed in feeds)
+
+
+@pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
+def test_a_lost_zero_is_found_in_every_column_of_codes(feed: FeedSpec) -> None:
+    digits = {name: digits_of(feed, declared) for name, declared in feed.columns.items()}
+    lost = {name: "1" * (count - 1) for name, count in digits.items() if count}
+    if not lost:
+        return
+    content = as_bytes(feed, [{**line, **lost} for line in good_lines(feed)])
+    verification = verified({usual_name(feed): content}, feed.family)
+    told = verification.findings.filter(pl.col("cause") == "CAUSE-LEADING-ZERO")
+    assert set(told["column"]) == set(lost)
 
 
 def test_every_cause_has_its_entry_in_the_dictionary() -> None:
