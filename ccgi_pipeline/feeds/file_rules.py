@@ -67,7 +67,7 @@ COLUMN_TWICE = _rule(
     "A column appears twice; nothing was loaded.",
     "Send each column once.",
 )
-_SAVE_AS_UTF_8 = (
+SAVE_AS_UTF_8 = (
     "Save the file as UTF-8. Excel: Save As, CSV UTF-8 (Comma delimited). SQL Server: sqlcmd -f "
     "65001, or bcp -C 65001. A student system: choose UTF-8 (Unicode) as the export's encoding."
 )
@@ -75,27 +75,27 @@ ENCODING = _rule(
     "FILE-ENCODING",
     _E,
     "The file is no text: neither UTF-8 nor UTF-16 nor an 8-bit encoding; nothing was loaded.",
-    "Send the file as text. " + _SAVE_AS_UTF_8,
+    "Send the file as text. " + SAVE_AS_UTF_8,
 )
 WINDOWS_TEXT = _rule(
     "FILE-CP1252",
     _W,
     "The file is Windows text (cp1252), not UTF-8; accented letters were converted.",
-    _SAVE_AS_UTF_8,
+    SAVE_AS_UTF_8,
 )
 OLD_ENCODING = _rule(
     "FILE-OLD-ENCODING",
     _W,
     "The file is in an encoding of DOS or of old Macintosh programs, not in UTF-8; accented "
     "letters were converted. Check that names are right.",
-    _SAVE_AS_UTF_8,
+    SAVE_AS_UTF_8,
 )
 MIXED_ENCODING = _rule(
     "FILE-MIXED-ENCODING",
     _W,
     "The file is UTF-8, but this line has letters in another encoding; they were converted.",
     "Correct the names in this line where they are kept: they were probably pasted in. "
-    + _SAVE_AS_UTF_8,
+    + SAVE_AS_UTF_8,
 )
 SURROGATES = _rule(
     "FILE-SURROGATES",
@@ -109,11 +109,9 @@ LETTERS = _rule(
     _W,
     "The cell has letters whose encoding cannot be told, or of which a half is missing; the value "
     "was left out.",
-    _SAVE_AS_UTF_8,
+    SAVE_AS_UTF_8,
 )
-UTF16 = _rule(
-    "FILE-UTF16", _W, "The file is UTF-16, not UTF-8; it was converted.", "Save it as UTF-8."
-)
+UTF16 = _rule("FILE-UTF16", _W, "The file is UTF-16, not UTF-8; it was converted.", SAVE_AS_UTF_8)
 BYTE_ORDER_MARK = _rule(
     "FILE-BOM", _I, "The file begins with a byte order mark.", "Nothing needs to be done."
 )

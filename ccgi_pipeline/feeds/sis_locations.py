@@ -44,17 +44,19 @@ _POWERSCHOOL = "ps-compliance.powerschool-docs.com, {}"
 _POWERSCHOOL_STUDENT = _POWERSCHOOL.format("California: Entering Student and Guardian Information")
 _POWERSCHOOL_DISTRICT = _POWERSCHOOL.format("California: Enter District Info")
 _POWERSCHOOL_ENROLLMENT = _POWERSCHOOL.format("California: Editing a Student's Enrollment Records")
-_POWERSCHOOL_TRANSFER = _POWERSCHOOL.format("Texas: Transfer Information (the same page)")
+_POWERSCHOOL_TRANSFER = _POWERSCHOOL.format(
+    "Transfer Information (the same in each state)"
+)
 _POWERSCHOOL_CCGI_STUDENT = _POWERSCHOOL.format("California: CCGI Student File Report")
 _POWERSCHOOL_CCGI_COURSE = _POWERSCHOOL.format("California: CCGI Course Grade Report")
 _POWERSCHOOL_CCGI_CATALOG = _POWERSCHOOL.format("California: CCGI Course Catalog Report")
 _POWERSCHOOL_UC_CSU = _POWERSCHOOL.format("California: UC/CSU Qualifications")
-_POWERSCHOOL_MATCH = _POWERSCHOOL.format("Vermont: 00_Student_Match (a table of all states)")
+_POWERSCHOOL_MATCH = _POWERSCHOOL.format("00_Student_Match (a table of all states)")
 _POWERSCHOOL_CALPADS = "help.scottsvalleyusd.org: Important CALPADS Fields (a district's help page)"
 
 _CAMPUS = "kb.infinitecampus.com, {}"
 _CAMPUS_CENSUS = _CAMPUS.format("Census (California)")
-_CAMPUS_IDENTITIES = _CAMPUS.format("Census (Indiana): Identities (the same tool)")
+_CAMPUS_IDENTITIES = _CAMPUS.format("Census: Identities")
 _CAMPUS_ENROLLMENTS = _CAMPUS.format("Enrollments: How-To Guides")
 _CAMPUS_TRANSCRIPTS = _CAMPUS.format("Transcripts")
 _CAMPUS_COURSE = _CAMPUS.format("California Course and Section")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import duckdb
 
 from ccgi_pipeline.common.errors import describe_without_values, library_errors
-from ccgi_pipeline.feeds.registry import FAMILY_OF_STRAYS
+from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop
 from ccgi_pipeline.intake.zip_files import is_zip
@@ -54,7 +54,7 @@ def bisect_failures(
 
 def staged_families(family: str) -> list[str]:
     """Returns the families whose drops are staged with ``family``: strays go with one family."""
-    return [family, UNKNOWN_FAMILY] if family == FAMILY_OF_STRAYS else [family]
+    return [family, UNKNOWN_FAMILY] if FAMILIES[family].answers_strays else [family]
 
 
 def cut_batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]:

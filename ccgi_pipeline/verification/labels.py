@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import PurePosixPath
 
 from ccgi_pipeline.common.display import shorten
+from ccgi_pipeline.feeds.file_rules import FAULT, HELD
 from ccgi_pipeline.feeds.registry import FAMILIES, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.rules import Severity
 
@@ -31,8 +32,8 @@ FATES: Mapping[str, Label] = {
     "updated": Label("Changed", "We had this record with something else in it; now it is as sent."),
     "unchanged": Label("Same as before", "We had this record exactly as it is in your file."),
     "accepted": Label("Can be loaded", "Nothing keeps this line out."),
-    "superseded": Label("Repeated", "A later line of the same file is about the same record; the "
-                       "later one counts."),
+    "superseded": Label("Repeated", "A later line of this file, or a later file, is about the same "
+                       "record; the later one counts."),
     "left_alone": Label("Not needed", "The line is in a file that nobody here asks for; it was "
                        "counted and not read."),
     "removed": Label("Left out on purpose", "The line mentions police involvement. Such lines are "
@@ -57,6 +58,8 @@ WEIGHTS: Mapping[str, str] = {
     str(Severity.WARNING): "Please check",
     str(Severity.INFO): "For your information",
 }
+NOT_THE_SENDERS: Mapping[str, str] = {HELD.id: "CCGI decides", FAULT.id: "Our fault"}
+"""What stands in place of a weight where a sender has nothing to correct."""
 WEIGHTS_EXPLAINED = (
     "“Must fix” keeps lines out; “Please check” does not; “For your information” asks for nothing."
 )

@@ -80,9 +80,9 @@ def explain_drop(delivery: SentDrop, outcome: DropOutcome) -> NextSteps:
     """Explains the verdict of a drop."""
     if delivery.verdict == "held":
         return NextSteps(
-            meaning="Nothing of this delivery has been loaded yet. It would take away far more "
-            "records than a normal day does, so somebody at CCGI has to decide first. Until then, "
-            "everything stays as it was before.",
+            meaning="Nothing of this delivery has been loaded yet. It differs from what you sent "
+            "before by more than a normal day does, so somebody at CCGI has to decide first. Until "
+            "then, everything stays as it was before.",
             next="If a file is incomplete or the wrong one, send the right one; it is judged by "
             "itself. If it is right, tell your contact at CCGI, who can release it.",
         )

@@ -293,7 +293,7 @@ class OneRosterSets:
         for feed in oneroster.FEEDS:
             word = declared.get(_property(feed), "absent")
             line = lines.get(_property(feed))
-            if feed is oneroster.MANIFEST or not feed.may_be_changes:
+            if not feed.may_be_changes:  # the manifest
                 continue
             if feed.name in sent and declared and word == "absent":
                 yield Finding(package_rules.NOT_NAMED, line=line, detail=f"{feed.stems[0]}.csv")

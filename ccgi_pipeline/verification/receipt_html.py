@@ -227,6 +227,8 @@ class _Facts:
         every.sort(key=lambda point: WEIGHTS[_severity_of(point)])
         told = every[: self._points_left]
         self._points_left -= len(told)
+        not_theirs = pl.col("rule").is_in([*labels.NOT_THE_SENDERS])
+        for_sender = report.findings.filter(~not_theirs)
         return {
             "name": name,
             "path": path if path != name else None,
@@ -237,7 +239,7 @@ class _Facts:
             "ledger": _ledger(report.fates, report.lines, checked=self._checked),
             "loaded": sum(report.fates.get(fate, 0) for fate in labels.LOADED),
             "places": {
-                severity: int((report.findings["severity"] == severity).sum())
+                severity: int((for_sender["severity"] == severity).sum())
                 for severity in (str(Severity.ERROR), str(Severity.WARNING))
             },
             "sentences": [] if self._checked else list(_sentences(report)),
@@ -301,7 +303,7 @@ class _Facts:
         return {
             "id": rule.id,
             "severity": point["severity"],
-            "weight": labels.WEIGHTS[point["severity"]],
+            "weight": labels.NOT_THE_SENDERS.get(rule.id, labels.WEIGHTS[point["severity"]]),
             "extent": _extent(point["count"], rows, len(named), of_lines=of_lines),
             "text": rule.text,
             "fix": rule.fix,

@@ -19,6 +19,7 @@ import polars as pl
 from ccgi_pipeline.common.display import escape_unprintable, shorten
 from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
 from ccgi_pipeline.feeds.registry import RULES
+from ccgi_pipeline.verification import labels
 from ccgi_pipeline.verification.causes.registry import CAUSES_BY_ID
 from ccgi_pipeline.verification.causes.told_causes import ToldCause, told_causes, unexplained
 
@@ -292,7 +293,8 @@ def as_text(verdict: str, files: Sequence[FileReport]) -> str:
         fates = ", ".join(f"{count} {fate}" for fate, count in file.fates.items() if count)
         feed = file.feed or "not recognised"
         lines.append(f"{shorten(file.path)}: {file.verdict.replace('_', ' ')}")
-        lines.append(f"  {feed}, {file.encoding or 'not read'}, {file.lines} lines ({fates})")
+        size = labels.counted(file.lines, "line")
+        lines.append(f"  {feed}, {file.encoding or 'not read'}, {size} ({fates})")
         for cause in file.told_causes:
             lines += _cause_in_text(cause)
         told = _faults(unexplained(file.findings))

@@ -36,6 +36,7 @@ from ccgi_pipeline_tests.nightly.inboxes import (
 )
 from ccgi_pipeline_tests.nightly.nights import (
     APPLICATIONS,
+    OF_APPLICATIONS,
     Outbox,
     folders_in,
     load_and_answer,
@@ -157,7 +158,7 @@ def test_a_transfer_works_the_night_it_begins(
     folders: PipelinePaths, spelled: dict[str, str]
 ) -> None:
     roster(folders, HAYWARD, TUESDAY, theirs(HAYWARD, **spelled))
-    run_night(folders, TUESDAY)
+    run_night(folders, TUESDAY, reports=OF_APPLICATIONS)
     # What the student did before the transfer is the student's, and goes along.
     assert applicants_of(folders, "HaywardUnified", TUESDAY) == [SSID]
     assert applicants_of(folders, "PalmSpringsUnified", TUESDAY) == [SSID]
@@ -186,7 +187,7 @@ def test_of_two_in_one_night_neither_sees_until_it_is_decided(folders: PipelineP
     put_events(folders.inbox, [application(OTHER, "CCCApply", "Submitted", "Foothill")], "20261117")
     for cd, identity in ((PALM_SPRINGS, CHILD), (HAYWARD, INVENTED)):
         roster(folders, cd, TUESDAY, theirs(cd, OTHER, **identity))
-    run_night(folders, TUESDAY)
+    run_night(folders, TUESDAY, reports=OF_APPLICATIONS)
     assert seen_by(folders) == set()
     for folder in ("PalmSpringsUnified", "HaywardUnified"):
         assert rules_told(folders, folder, TUESDAY) == [("TR-STU-CLAIMED", 3)]
@@ -309,7 +310,7 @@ def test_an_operators_decision_counts_at_once_and_lasts(claimed: PipelinePaths) 
     assert ccgi(claimed, "claims", "list") == "No claim waits for an answer.\n"
     ccgi(claimed, "status")
     roster(claimed, PALM_SPRINGS, WEDNESDAY, theirs(PALM_SPRINGS, **CHILD, Gender="M"))
-    run_night(claimed, WEDNESDAY)
+    run_night(claimed, WEDNESDAY, reports=OF_APPLICATIONS)
     assert applicants_of(claimed, "HaywardUnified", WEDNESDAY) == [SSID]
     assert applicants_of(claimed, "PalmSpringsUnified", WEDNESDAY) == []
     assert rules_told(claimed, "PalmSpringsUnified", WEDNESDAY) == [("TR-STU-CLAIMED", 3)]

@@ -18,7 +18,7 @@ from ccgi_pipeline_tests.nightly.inboxes import (
     put_roster,
     students,
 )
-from ccgi_pipeline_tests.nightly.nights import Outbox, folders_in, lake_rows, run_night
+from ccgi_pipeline_tests.nightly.nights import OF_ACCOUNTS, Outbox, folders_in, lake_rows, run_night
 
 MANY, FEW = numbered(1_000_000_000, 5), numbered(1_000_000_000, 3)
 ACCOUNTS = "legacy reporting/account registrations"
@@ -36,11 +36,11 @@ def verdicts(folders: PipelinePaths, folder: str = "HaywardUnified") -> list[str
 def test_the_same_content_again_is_a_duplicate_and_changes_nothing(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     path = put_roster(folders.inbox, HAYWARD, students(MANY, HAYWARD_HIGH))
-    run_night(folders)
+    run_night(folders, reports=OF_ACCOUNTS)
     before = lake_rows(folders.warehouse)["transcript_student"]
     again = folders.inbox / HAYWARD / "transcript" / "again"
     shutil.copytree(path.parent, again)
-    run_night(folders)
+    run_night(folders, reports=OF_ACCOUNTS)
     assert lake_rows(folders.warehouse)["transcript_student"] == before
     assert verdicts(folders) == ["accepted", "duplicate"]
 
@@ -49,10 +49,10 @@ def test_the_same_content_again_is_a_duplicate_and_changes_nothing(tmp_path: Pat
 def test_a_touched_file_is_still_known_by_the_drop_that_it_made(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     path = put_roster(folders.inbox, HAYWARD, students(MANY, HAYWARD_HIGH))
-    run_night(folders)
+    run_night(folders, reports=OF_ACCOUNTS)
     before = {row[0]: row for row in lake_rows(folders.warehouse)["received_files"]}
     path.touch()
-    run_night(folders)
+    run_night(folders, reports=OF_ACCOUNTS)
     after = {row[0]: row for row in lake_rows(folders.warehouse)["received_files"]}
     name = path.relative_to(folders.inbox).as_posix()
     assert after[name][1] != before[name][1]
@@ -65,16 +65,16 @@ def test_sending_an_older_package_once_more_goes_back_to_it(tmp_path: Path) -> N
     folders = folders_in(tmp_path)
     transcript = folders.inbox / HAYWARD / "transcript"
     put_roster(folders.inbox, HAYWARD, students(MANY, HAYWARD_HIGH))
-    run_night(folders)
+    run_night(folders, reports=OF_ACCOUNTS)
     shutil.copytree(transcript, tmp_path / "first")
     put_roster(folders.inbox, HAYWARD, students(FEW, HAYWARD_HIGH), "20261121")
-    run_night(folders)
+    run_night(folders, reports=OF_ACCOUNTS)
     assert reported(folders) == FEW
     shutil.copytree(tmp_path / "first", transcript / "back")
-    run_night(folders)
+    run_night(folders, reports=OF_ACCOUNTS)
     assert reported(folders) == MANY
     shutil.copytree(tmp_path / "first", transcript / "back again")
-    run_night(folders)
+    run_night(folders, reports=OF_ACCOUNTS)
     assert verdicts(folders) == ["accepted"] * 3 + ["duplicate"]
 
 
@@ -94,7 +94,7 @@ def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PipelinePaths:
 
     with monkeypatch.context() as disk:
         disk.setattr(Archive, "read", damaged_read)
-        run_night(folders)
+        run_night(folders, reports=OF_ACCOUNTS)
     return folders
 
 
@@ -109,7 +109,7 @@ def test_a_drop_at_fault_is_answered_and_costs_no_other_district_its_night(
 
 @pytest.mark.slow
 def test_a_drop_at_fault_is_taken_again_by_the_next_night(damaged: PipelinePaths) -> None:
-    run_night(damaged)
+    run_night(damaged, reports=OF_ACCOUNTS)
     assert reported(damaged) == MANY
     assert verdicts(damaged) == ["accepted"]
     tables = lake_rows(damaged.warehouse)

@@ -140,7 +140,7 @@ def test_foster_youth_are_in_no_report_of_ccgi(linked: PipelinePaths):
 
 
 def test_the_report_is_written_every_night_even_if_nothing_came(linked: PipelinePaths):
-    run_night(linked, TOMORROW)
+    run_night(linked, TOMORROW, reports=[])
     assert _match_report(linked, TOMORROW) == _match_report(linked)
 
 
@@ -150,11 +150,11 @@ def test_a_new_register_takes_again_what_had_noregister_line(tmp_path: Path):
     students = _students(2)
     _put_lines(folders, DEMOGRAPHICS, students)
     _put_register(folders, [register_line(students[0])])
-    run_night(folders)
+    run_night(folders, reports=[])
     assert _students_in(folders, DEMOGRAPHICS) == {local_id(0)}
     _put_register(folders, [register_line(student) for student in students])
-    run_night(folders, TOMORROW)
-    run_night(folders, TOMORROW + timedelta(days=1))
+    run_night(folders, TOMORROW, reports=[])
+    run_night(folders, TOMORROW + timedelta(days=1), reports=[])
     assert _students_in(folders, DEMOGRAPHICS) == {local_id(0), local_id(1)}
     assert _match_report(folders, TOMORROW + timedelta(days=1)) == []
 
@@ -165,10 +165,10 @@ def test_a_line_kept_out_of_demographics_does_not_unlink_its_student(tmp_path: P
     students = _students(2)
     _put_register(folders, [register_line(student) for student in students])
     _put_lines(folders, DEMOGRAPHICS, students)
-    run_night(folders)
+    run_night(folders, reports=[])
     _put_lines(folders, DEMOGRAPHICS, [students[0], {**students[1], "Lastname": ""}])
     _put_lines(folders, ENROLLMENT_HISTORY, good_lines(ENROLLMENT_HISTORY, 2, PALM_SPRINGS))
-    run_night(folders, TOMORROW)
+    run_night(folders, TOMORROW, reports=[])
     assert _students_in(folders, ENROLLMENT_HISTORY) == {local_id(0), local_id(1)}
 
 
@@ -178,10 +178,10 @@ def test_a_student_who_left_the_demographics_is_no_longer_linked(tmp_path: Path)
     students = _students(2)
     _put_register(folders, [register_line(student) for student in students])
     _put_lines(folders, DEMOGRAPHICS, students)
-    run_night(folders)
+    run_night(folders, reports=[])
     _put_lines(folders, DEMOGRAPHICS, students[:1])
     _put_lines(folders, ENROLLMENT_HISTORY, good_lines(ENROLLMENT_HISTORY, 2, PALM_SPRINGS))
-    run_night(folders, TOMORROW)
+    run_night(folders, TOMORROW, reports=[])
     assert _students_in(folders, ENROLLMENT_HISTORY) == {local_id(0)}
 
 
@@ -198,9 +198,9 @@ def _corrected(tmp_path: Path, profile: str = "") -> PipelinePaths:
     wrong = {**line, "SISSchoolCode": "30", "SchoolName": "Dewolf Continuation High"}
     right = {**line, "SISSchoolCode": "40", "SchoolName": "Bullard High"}
     _put_lines(folders, ENROLLMENT_HISTORY, [wrong])
-    run_night(folders)
+    run_night(folders, reports=[])
     _put_lines(folders, ENROLLMENT_HISTORY, [right])
-    run_night(folders, TOMORROW)
+    run_night(folders, TOMORROW, reports=[])
     return folders
 
 
@@ -240,7 +240,7 @@ def test_a_file_sent_again_changes_nothing(tmp_path: Path):
     before = _schools(folders)
     sent = (folders.inbox / PALM_SPRINGS / "foster_focus" / "enrollmenthistory.txt").read_bytes()
     _put(folders, "enrollment_history.txt", sent)
-    run_night(folders, TOMORROW + timedelta(days=1))
+    run_night(folders, TOMORROW + timedelta(days=1), reports=[])
     assert _schools(folders) == before
 
 
@@ -253,7 +253,7 @@ def test_enrollments_left_open_are_closed_on_the_day_that_the_profile_names(tmp_
     past = {**line, "UniqueID": "past", "EntryDate": "2025-08-18", "ExitDate": ""}
     now = {**line, "UniqueID": "now", "ExitDate": ""}
     _put_lines(folders, ENROLLMENT_HISTORY, [past, now])
-    run_night(folders)
+    run_night(folders, reports=[])
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         rows = connection.execute(
             f'SELECT "UniqueID", "ExitDate" FROM {ENROLLMENT_HISTORY.name} ORDER BY 1'  # noqa: S608
@@ -270,7 +270,7 @@ def test_a_file_is_known_by_the_name_that_the_profile_gives_it(tmp_path: Path):
     _put_register(folders, [register_line(student) for student in _students(1)])
     header_only = as_bytes(DEMOGRAPHICS, [])
     _put(folders, "FY_Export_7.txt", header_only)
-    run_night(folders)
+    run_night(folders, reports=[])
     (receipt,) = Outbox(folders.outbox).receipts(FOLDER)
     assert receipt["files"][0]["feed"] == DEMOGRAPHICS.name
 
@@ -322,7 +322,7 @@ def test_views_read_records_with_the_districts_own_codes(tmp_path: Path):
     )
     _put_all(folders)
     _put_register(folders, [register_line(student) for student in _students(2)])
-    run_night(folders)
+    run_night(folders, reports=[])
     with open_warehouse(folders.warehouse, read_only=True) as connection:
 
         def all_of(query: str) -> set[tuple[object, ...]]:
@@ -342,7 +342,7 @@ def test_what_had_no_child_waits_for_a_new_register_and_no_longer(tmp_path: Path
     folders = folders_in(tmp_path)
     _put_lines(folders, DEMOGRAPHICS, _students(1))
     _put_register(folders, [register_line(_students(2)[1])])
-    run_night(folders)
+    run_night(folders, reports=[])
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         assert len(read_remembered_files(connection)) == 2
 
@@ -352,7 +352,7 @@ def test_an_extract_of_many_unknown_students_is_held_and_tells_nothing_of_them(t
     students = _students(30)
     _put_register(folders, [register_line(student) for student in students[:6]])
     _put_lines(folders, DEMOGRAPHICS, students)
-    run_night(folders)
+    run_night(folders, reports=[])
     assert _students_in(folders, DEMOGRAPHICS) == set()
     assert _match_report(folders) == []
     (receipt,) = Outbox(folders.outbox).receipts(FOLDER)
@@ -368,7 +368,7 @@ def test_an_extract_of_many_unknown_students_is_held_and_tells_nothing_of_them(t
         assert hold.losses[0].cause == "24 of 30 students are not known to Foster Focus"
         answer = {"by": "A", "reason": "B", "on": TOMORROW, "profiles": Profiles()}
         approvals.decide_hold(connection, hold.drop, approvals.APPROVED, **answer)
-    run_night(folders, TOMORROW)
+    run_night(folders, TOMORROW, reports=[])
     assert len(_students_in(folders, DEMOGRAPHICS)) == 6
     assert len(_match_report(folders, TOMORROW)) == 24
 

@@ -30,7 +30,7 @@ from ccgi_pipeline_tests.nightly.inboxes import (
     put_roster,
     student,
 )
-from ccgi_pipeline_tests.nightly.nights import ON, folders_in, run_night
+from ccgi_pipeline_tests.nightly.nights import OF_ACCOUNTS, ON, folders_in, run_night
 
 TOMORROW = ON + timedelta(days=1)
 PUPIL = {PALM_SPRINGS: "9000000001", HAYWARD: "9000000002"}
@@ -63,7 +63,7 @@ def yesterday(tmp_path_factory: pytest.TempPathFactory) -> PipelinePaths:
     made = folders_in(tmp_path_factory.mktemp("yesterday"))
     for cd, school in ((PALM_SPRINGS, PALM_SPRINGS_HIGH), (HAYWARD, HAYWARD_HIGH)):
         put_roster(made.inbox, cd, [student(PUPIL[cd], school)])
-    run_night(made)
+    run_night(made, reports=OF_ACCOUNTS)
     return made
 
 
@@ -102,7 +102,7 @@ def test_no_name_in_the_directory_moves_a_district_into_anothers_folder(
     folders: PipelinePaths, palm_springs: str, hayward: str
 ) -> None:
     put_names(folders, palm_springs, hayward)
-    run_night(folders, TOMORROW)
+    run_night(folders, TOMORROW, reports=OF_ACCOUNTS)
     assert folders_of(folders, PALM_SPRINGS) == {PALM}
     assert folders_of(folders, HAYWARD) == {HAY}
     with open_ledger(folders.warehouse) as ledger:
@@ -119,11 +119,11 @@ def test_no_name_in_the_directory_moves_a_district_into_anothers_folder(
 
 def test_a_new_name_changes_the_folder_once_it_is_approved(folders: PipelinePaths) -> None:
     put_names(folders, "Desert Unified", "Hayward Unified")
-    run_night(folders, TOMORROW)
+    run_night(folders, TOMORROW, reports=OF_ACCOUNTS)
     assert folders_of(folders, PALM_SPRINGS) == {PALM}
     ccgi(folders, "approve", PALM_SPRINGS, *WHO)
     assert "Every folder" in ccgi(folders, "list")
-    run_night(folders, TOMORROW + timedelta(days=1))
+    run_night(folders, TOMORROW + timedelta(days=1), reports=OF_ACCOUNTS)
     assert folders_of(folders, PALM_SPRINGS) == {PALM, "DesertUnified"}
     *_, entry = read_entries(folders.warehouse)
     assert (entry.act, entry.who, entry.about) == (
@@ -133,7 +133,7 @@ def test_a_new_name_changes_the_folder_once_it_is_approved(folders: PipelinePath
     )
     # What was a district's folder is never another's: its old files lie there.
     put_names(folders, "Desert Unified", "Palm Springs Unified")
-    run_night(folders, TOMORROW + timedelta(days=2))
+    run_night(folders, TOMORROW + timedelta(days=2), reports=OF_ACCOUNTS)
     assert folders_of(folders, HAYWARD) == {HAY}
     ccgi(folders, "approve", HAYWARD, *WHO, exit_code=1)
 
@@ -150,6 +150,6 @@ def test_a_new_district_with_a_known_name_gets_a_folder_of_its_own(
         ],
     )
     put_roster(folders.inbox, BERKELEY, [student("9000000003", BERKELEY_HIGH)], "20261123")
-    run_night(folders, TOMORROW)
+    run_night(folders, TOMORROW, reports=OF_ACCOUNTS)
     assert not [p for p in (folders.outbox / PALM).rglob("*.csv") if "9000000003" in p.read_text()]
     assert (folders.outbox / f"{PALM}{BERKELEY}").is_dir()

@@ -27,6 +27,7 @@ from ccgi_pipeline_tests.nightly.inboxes import (
 )
 from ccgi_pipeline_tests.nightly.nights import (
     APPLICATIONS,
+    OF_APPLICATIONS,
     ON,
     Outbox,
     bytes_below,
@@ -52,7 +53,7 @@ def test_events_of_students_outside_the_rosters_are_kept_counted_and_in_no_repor
     put_roster(folders.inbox, HAYWARD, students([_HERE], HAYWARD_HIGH))
     put_events(folders.inbox, _applied(_HERE, _NOBODYS, _NOBODYS))
     before = read_night_start(folders)
-    run_night(folders)
+    run_night(folders, reports=OF_APPLICATIONS)
     assert len(lake_rows(folders.warehouse)[_APPLICATIONS.name]) == 3
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         assert health_queries.count_events_outside_rosters(connection, _APPLICATIONS) == 2
@@ -72,7 +73,7 @@ def test_who_leaves_the_roster_leaves_the_reports_and_comes_back_with_it(tmp_pat
         on = ON + timedelta(days=number)
         grade = f"{10 + number}"  # the same roster again would be the same drop
         put_roster(folders.inbox, HAYWARD, students(ssids, HAYWARD_HIGH, grade), f"{on:%Y%m%d}")
-        run_night(folders, on)
+        run_night(folders, on, reports=OF_APPLICATIONS)
         outbox = Outbox(folders.outbox)
         reported.append(_ssids(outbox.report("HaywardUnified", APPLICATIONS, "Detail", on)))
     assert reported == [[_HERE, _GONE], [_HERE], [_HERE, _GONE]]
@@ -84,10 +85,10 @@ def test_an_event_that_came_before_its_student_is_reported_once_the_student_is_t
     folders = folders_in(tmp_path)
     put_events(folders.inbox, _applied(_HERE, _GONE))
     put_roster(folders.inbox, HAYWARD, students([_GONE], HAYWARD_HIGH), "20261121")
-    run_night(folders)
+    run_night(folders, reports=OF_APPLICATIONS)
     later = ON + timedelta(days=1)
     put_roster(folders.inbox, HAYWARD, students([_GONE, _HERE], HAYWARD_HIGH), "20261122")
-    run_night(folders, later)
+    run_night(folders, later, reports=OF_APPLICATIONS)
     rows = Outbox(folders.outbox).report("HaywardUnified", APPLICATIONS, "Detail", later)
     assert _ssids(rows) == [_HERE, _GONE]
 
@@ -98,10 +99,10 @@ def test_who_moves_to_another_district_is_reported_there_alone(tmp_path: Path):
     later = ON + timedelta(days=1)
     put_events(folders.inbox, _applied(_HERE, _GONE))
     put_roster(folders.inbox, HAYWARD, students([_HERE, _GONE], HAYWARD_HIGH), "20261121")
-    run_night(folders)
+    run_night(folders, reports=OF_APPLICATIONS)
     put_roster(folders.inbox, HAYWARD, students([_HERE], HAYWARD_HIGH), "20261122")
     put_roster(folders.inbox, PALM_SPRINGS, students([_GONE], PALM_SPRINGS_HIGH), "20261122")
-    run_night(folders, later)
+    run_night(folders, later, reports=OF_APPLICATIONS)
     outbox = Outbox(folders.outbox)
     assert {
         folder: _ssids(outbox.report(folder, APPLICATIONS, "Detail", later))
@@ -116,7 +117,7 @@ def test_several_packages_of_one_night_count_one_after_the_other(tmp_path: Path)
     put_roster(folders.inbox, HAYWARD, students([_HERE, _GONE], HAYWARD_HIGH), "20261119")
     put_roster(folders.inbox, HAYWARD, students([_GONE], HAYWARD_HIGH), "20261120")
     put_roster(folders.inbox, HAYWARD, students([_HERE], HAYWARD_HIGH, "12"), "20261121")
-    run_night(folders)
+    run_night(folders, reports=OF_APPLICATIONS)
     outbox = Outbox(folders.outbox)
     rows = outbox.report("HaywardUnified", APPLICATIONS, "Detail")
     assert [(row[3], row[4]) for row in rows[1:]] == [(_HERE, "12")]
@@ -138,6 +139,6 @@ def test_a_student_whose_line_is_rejected_in_the_newest_of_two_packages_of_a_nig
     put_roster(folders.inbox, HAYWARD, students([_HERE], HAYWARD_HIGH), "20261119")
     bad = student(_HERE, HAYWARD_HIGH, GradeLevel="99")
     put_roster(folders.inbox, HAYWARD, [bad, student(_GONE, HAYWARD_HIGH)], "20261120")
-    run_night(folders)
+    run_night(folders, reports=OF_APPLICATIONS)
     rows = Outbox(folders.outbox).report("HaywardUnified", APPLICATIONS, "Detail")
     assert _ssids(rows) == [_HERE, _GONE]

@@ -6,6 +6,7 @@ Belongs here: the declaration of rules about drops. Does not belong here: findin
 
 from __future__ import annotations
 
+from ccgi_pipeline.feeds.file_rules import SAVE_AS_UTF_8
 from ccgi_pipeline.feeds.oneroster.vocabulary import SOURCE
 from ccgi_pipeline.feeds.rules import Rule, Severity
 
@@ -54,7 +55,7 @@ TO_THE_LETTER = tuple(
         source=SOURCE,
     )
     for name, text, fix in (
-        ("UTF8", "The file is not UTF-8", "Export the file as UTF-8."),
+        ("UTF8", "The file is not UTF-8", SAVE_AS_UTF_8),
         ("CELLS", "The file has lines with more cells than the header", "Take the cells out."),
         ("HEADER-ONLY", "The file has a header and no lines", "Declare the file as absent."),
     )
