@@ -44,9 +44,7 @@ _POWERSCHOOL = "ps-compliance.powerschool-docs.com, {}"
 _POWERSCHOOL_STUDENT = _POWERSCHOOL.format("California: Entering Student and Guardian Information")
 _POWERSCHOOL_DISTRICT = _POWERSCHOOL.format("California: Enter District Info")
 _POWERSCHOOL_ENROLLMENT = _POWERSCHOOL.format("California: Editing a Student's Enrollment Records")
-_POWERSCHOOL_TRANSFER = _POWERSCHOOL.format(
-    "Transfer Information (the same in each state)"
-)
+_POWERSCHOOL_TRANSFER = _POWERSCHOOL.format("Transfer Information (the same in each state)")
 _POWERSCHOOL_CCGI_STUDENT = _POWERSCHOOL.format("California: CCGI Student File Report")
 _POWERSCHOOL_CCGI_COURSE = _POWERSCHOOL.format("California: CCGI Course Grade Report")
 _POWERSCHOOL_CCGI_CATALOG = _POWERSCHOOL.format("California: CCGI Course Catalog Report")
