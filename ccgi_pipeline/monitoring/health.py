@@ -267,10 +267,19 @@ def judge_facts(facts: Facts, settings: HeartbeatSettings) -> tuple[list[Alert],
     return wanted, unchecked
 
 
+def _is_far(at: datetime, now: datetime, limit: timedelta) -> bool:
+    """Tells whether something happened longer ago than ``limit``, or as far in the future.
+
+    A clock that was ahead leaves such a time. It is no sign of life: else nothing would be missed
+    until then.
+    """
+    return abs(now - at) > limit
+
+
 def _judge_daemon_and_sensor(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
     known = facts.orchestrator
     limit = timedelta(minutes=settings.daemon_minutes)
-    silent = {name: at for name, at in known.daemons.items() if facts.now - at > limit}
+    silent = {name: at for name, at in known.daemons.items() if _is_far(at, facts.now, limit)}
     if silent and not facts.just_started:
         yield _heartbeat_alert(
             "daemon_silent",
@@ -284,15 +293,14 @@ def _judge_daemon_and_sensor(facts: Facts, settings: HeartbeatSettings) -> Itera
     if not known.sensor_on:
         return
     scanned = facts.last_scan.at if facts.last_scan else None
-    alive = max((at for at in (scanned, known.sensor_since) if at), default=None)
+    limit = timedelta(minutes=settings.sensor_minutes)
+    times = [at for at in (scanned, known.sensor_since) if at]
     if known.sensor_errors:
         kinds = ", ".join(sorted(set(known.sensor_errors)))
         yield _heartbeat_alert(
             "sensor_failing", f"the sensor new_drops fails at every tick ({kinds})"
         )
-    elif not facts.just_started and (
-        alive is None or facts.now - alive > timedelta(minutes=settings.sensor_minutes)
-    ):
+    elif not facts.just_started and all(_is_far(at, facts.now, limit) for at in times):
         when = (
             "has not run yet" if scanned is None else f"has not run since {_format_time(scanned)}"
         )
@@ -304,10 +312,10 @@ def _judge_nights(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
     ended = known.last_success
     if ended is None:
         yield _heartbeat_alert("night_late", "no night has succeeded yet")
-    elif facts.now - ended > timedelta(hours=settings.night_hours):
+    elif _is_far(ended, facts.now, timedelta(hours=settings.night_hours)):
         yield _heartbeat_alert("night_late", f"no night has succeeded since {_format_time(ended)}")
     began = known.running_since
-    if began is not None and facts.now - began > timedelta(hours=settings.run_hours):
+    if began is not None and _is_far(began, facts.now, timedelta(hours=settings.run_hours)):
         yield _heartbeat_alert("run_stuck", f"a run has been under way since {_format_time(began)}")
 
 
@@ -341,22 +349,22 @@ def _judge_missed_nights(facts: Facts, settings: HeartbeatSettings) -> Iterator[
 
 def _judge_watchers(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
     waits = facts.unsent_since
-    if waits is not None and facts.now - waits > _UNSENT:
+    if waits is not None and _is_far(waits, facts.now, _UNSENT):
         yield _heartbeat_alert(
             "notices_unsent", f"notices have been waiting to be sent since {_format_time(waits)}"
         )
     outside = facts.outside_at
-    if outside is not None and facts.now - outside > timedelta(minutes=settings.heartbeat_minutes):
+    usual = timedelta(minutes=settings.heartbeat_minutes)
+    if outside is not None and _is_far(outside, facts.now, usual):
         yield _heartbeat_alert(
             "heartbeat_silent", f"`ccgi heartbeat` has not run since {_format_time(outside)}"
         )
     inside, daemons = facts.inside_at, facts.orchestrator.daemons
     limit = timedelta(minutes=settings.sensor_minutes)
     # A daemon that is down is reported by itself: its sensors are silent because of it.
-    alive = daemons and facts.now - min(daemons.values()) <= timedelta(
-        minutes=settings.daemon_minutes
-    )
-    if alive and inside is not None and facts.now - inside > limit:
+    recent = timedelta(minutes=settings.daemon_minutes)
+    alive = daemons and not any(_is_far(at, facts.now, recent) for at in daemons.values())
+    if alive and inside is not None and _is_far(inside, facts.now, limit):
         words = f"the sensor heartbeat has not run since {_format_time(inside)}"
         yield Alert(AlertKind.HEARTBEAT, "heartbeat_silent/inside", words, "heartbeat_silent")
 

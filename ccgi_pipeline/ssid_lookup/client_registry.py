@@ -57,6 +57,10 @@ _CLIENT_ID = re.compile("[A-Za-z0-9._-]{1,64}")
 
 _SECRET_BYTES = 32
 
+LONGEST_TOKEN = 3600
+"""The most seconds for which a token is issued. A token that ends later was issued by a clock that
+was ahead, and is not valid: else it would be for as long as the clock was wrong."""
+
 
 class UnknownClientError(PermanentError):
     """No client of this id is registered."""
@@ -188,10 +192,16 @@ class ClientRegistry:
 
     def issue_token(self, client_id: str, scopes: Iterable[ClientScope], seconds: int) -> str:
         """Returns a new token, and deletes ended ones."""
+        if seconds > LONGEST_TOKEN:
+            msg = f"a token is issued for {LONGEST_TOKEN} seconds at most"
+            raise PermanentError(msg)
         token = secrets.token_urlsafe(_SECRET_BYTES)
         now = self._clock()
         with transaction(self._database):
-            self._database.execute("DELETE FROM tokens WHERE expires_at <= ?", (now,))
+            self._database.execute(
+                "DELETE FROM tokens WHERE expires_at <= ? OR expires_at > ?",
+                (now, now + LONGEST_TOKEN),
+            )
             self._database.execute(
                 "INSERT INTO tokens VALUES (?, ?, ?, ?)",
                 (_hash(token), client_id, _join_scopes(scopes), now + seconds),
@@ -200,13 +210,14 @@ class ClientRegistry:
 
     def find_token(self, token: str) -> Token | None:
         """Returns a valid token; None if it has ended, was revoked or is unknown."""
+        now = self._clock()
         row = self._database.execute(
             """
             SELECT client_id, tokens.scopes, clients.scopes, hourly_limit
             FROM tokens JOIN clients USING (client_id)
-            WHERE token_hash = ? AND expires_at > ? AND enabled
+            WHERE token_hash = ? AND expires_at > ? AND expires_at <= ? AND enabled
             """,
-            (_hash(token), self._clock()),
+            (_hash(token), now, now + LONGEST_TOKEN),
         ).fetchone()
         if row is None:
             return None

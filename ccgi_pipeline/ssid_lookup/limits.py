@@ -6,6 +6,9 @@ about the limit. Does not belong here: which requests count.
 Each grant of the last hour is a row. A request is granted if the client has fewer rows than its
 limit, so no hour has more, whenever it begins. The decision is one transaction, which excludes
 other workers. The times of a client's grants never decrease, so that counting is one subtraction.
+
+A clock that was ahead leaves grants in the future. They count as granted a minute from now at the
+latest, so a client waits for an hour and a minute, whatever the clock said.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ from ccgi_pipeline.encryption.sqlite import open_database, transaction
 
 HOUR = 3600
 _MICROSECONDS = 1_000_000
+
+_CLOCK_ERROR = 60
+"""By how many seconds a clock is set in ordinary service; within them no request is given back."""
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS grants (
@@ -59,6 +65,9 @@ class Limiter:
             now = int(self._clock() * _MICROSECONDS)
             self._delete_ended(client_id, now)
             first, last = self._find_first_and_last(client_id)
+            if last and last[0] > now + _CLOCK_ERROR * _MICROSECONDS:
+                self._cap_future(client_id, now)
+                first, last = self._find_first_and_last(client_id)
             used = last[1] - first[1] + 1 if first and last else 0
             if used < limit:
                 # A clock that was set back gives no requests back.
@@ -80,6 +89,13 @@ class Limiter:
         self._database.execute(
             "DELETE FROM grants WHERE client_id = ? AND at <= ?",
             (client_id, now - HOUR * _MICROSECONDS),
+        )
+
+    def _cap_future(self, client_id: str, now: int) -> None:
+        """Gives the grants of a clock that was ahead the latest time that a right one can have."""
+        latest = now + _CLOCK_ERROR * _MICROSECONDS
+        self._database.execute(
+            "UPDATE grants SET at = ? WHERE client_id = ? AND at > ?", (latest, client_id, latest)
         )
 
     def _find_first_and_last(

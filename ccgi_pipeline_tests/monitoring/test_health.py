@@ -108,6 +108,29 @@ def test_a_sensor_heartbeat_that_is_dead_while_the_daemon_lives_is_found_from_ou
     assert [t.page for t in find_alerts(with_its_daemon, USUAL)] == ["daemon_silent"]
 
 
+AHEAD = timedelta(days=3650)
+
+
+@pytest.mark.parametrize(
+    ("page", "facts"),
+    [
+        ("daemon_silent", replace(SOUND, orchestrator=replace(ALIVE, daemons={"S": NOW + AHEAD}))),
+        ("sensor_silent", replace(SOUND, last_scan=LastScan(NOW + AHEAD, {}))),
+        ("night_late", replace(SOUND, orchestrator=replace(ALIVE, last_success=NOW + AHEAD))),
+        ("run_stuck", replace(SOUND, orchestrator=replace(ALIVE, running_since=NOW + AHEAD))),
+        ("notices_unsent", replace(SOUND, unsent_since=NOW + AHEAD)),
+        ("heartbeat_silent", replace(SOUND, outside_at=NOW + AHEAD)),
+    ],
+)
+def test_what_a_clock_noted_that_was_ahead_is_no_sign_of_life(page: str, facts: Facts) -> None:
+    assert [alert.page for alert in find_alerts(facts, USUAL)] == [page]
+
+
+def test_a_sensor_that_was_switched_on_by_a_clock_ahead_is_alive_when_it_looks() -> None:
+    known = replace(ALIVE, sensor_since=NOW + AHEAD)
+    assert find_alerts(replace(SOUND, orchestrator=known), USUAL) == []
+
+
 def test_what_was_never_switched_on_is_not_missed() -> None:
     by_cron = Facts(now=NOW, orchestrator=OrchestratorState(last_success=NOW - HOUR))
     assert find_alerts(by_cron, USUAL) == []

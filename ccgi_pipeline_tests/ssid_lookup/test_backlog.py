@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from unicodedata import normalize
 
@@ -168,6 +168,23 @@ def test_a_question_can_be_claimed_once_until_it_is_released_or_answered(
         assert backlog.is_answered(first)
         assert not backlog.claim(second)
     assert backlog.claim(second)
+
+
+def test_an_answer_of_a_clock_that_was_ahead_is_deleted_by_its_age_one_day(tmp_path: Path):
+    begins = datetime(2026, 11, 30, tzinfo=UTC)
+    times = {"now": begins + timedelta(days=3650)}
+
+    def tell() -> float:
+        return times["now"].timestamp()
+
+    (key,) = keys(applications(1))
+    with closing(Backlog(tmp_path, tell)) as backlog:
+        backlog.store([(key, NoStudentReply())])
+        times["now"] = begins
+        assert backlog.delete_before(begins.date()) == 0
+        times["now"] = begins + timedelta(days=30)
+        assert backlog.delete_before(begins.date()) == 0
+        assert backlog.delete_before((begins + timedelta(days=1)).date()) == 1
 
 
 def test_the_claims_of_a_killed_process_end_with_it(tmp_path: Path, backlog: Backlog):

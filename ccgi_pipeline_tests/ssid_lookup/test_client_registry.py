@@ -10,6 +10,7 @@ import pytest
 
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.ssid_lookup.client_registry import (
+    LONGEST_TOKEN,
     Client,
     ClientExistsError,
     ClientRegistry,
@@ -105,6 +106,22 @@ def test_ended_tokens_are_forgotten(clients: ClientRegistry, clock: Clock):
         clock.now += 300
     count = clients._database.execute("SELECT count(*) FROM tokens").fetchone()
     assert count == (2,)
+
+
+def test_a_token_of_a_clock_that_was_ahead_does_not_last_for_years(
+    clients: ClientRegistry, clock: Clock
+):
+    clients.register("cccapply", ClientScope)
+    clock.now += 10 * 365 * 86_400
+    token = clients.issue_token("cccapply", ClientScope, 600)
+    assert clients.find_token(token) is not None
+    clock.now -= 10 * 365 * 86_400
+    assert clients.find_token(token) is None
+    good = clients.issue_token("cccapply", ClientScope, LONGEST_TOKEN)
+    assert clients.find_token(good) is not None
+    assert clients._database.execute("SELECT count(*) FROM tokens").fetchone() == (1,)
+    with pytest.raises(PermanentError):
+        clients.issue_token("cccapply", ClientScope, LONGEST_TOKEN + 1)
 
 
 def test_a_changed_limit_holds_for_tokens_that_are_out(clients: ClientRegistry):

@@ -230,6 +230,25 @@ def test_a_clock_that_was_set_back_gives_nothing_back(tmp_path: Path):
         assert not limiter.request("cccapply", 2).granted
 
 
+@pytest.mark.parametrize("ahead", [61, HOUR, 10 * 365 * 24 * HOUR])
+def test_a_clock_that_was_ahead_locks_nobody_out(tmp_path: Path, ahead: int):
+    """A single request under it, or all of an hour: the wait is that of an hour, and ends."""
+    clock = Clock()
+    with closing(Limiter(tmp_path, clock)) as limiter:
+        clock.now += ahead
+        assert limiter.request("cccapply", 3).granted
+        clock.now -= ahead
+        assert limiter.request("cccapply", 3).remaining == 1
+        clock.now += ahead
+        assert limiter.request("other", 1).granted
+        clock.now -= ahead
+        refused = limiter.request("other", 1)
+        assert (refused.granted, refused.seconds) == (False, HOUR + 60)
+        clock.now += refused.seconds
+        assert limiter.request("other", 1).granted
+        assert limiter.request("cccapply", 3).remaining == 2
+
+
 def main() -> None:
     """Askers, each in a thread with a connection of its own."""
     folder, askers, ends = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
