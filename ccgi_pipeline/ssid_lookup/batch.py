@@ -165,18 +165,37 @@ def _summarize(
     )
 
 
+class _Pause:
+    """A time in which nothing is sent; a clock that is set back ends it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began = self._ends = -math.inf
+
+    def extend(self, seconds: float) -> None:
+        """Makes the pause last for so many seconds from now, unless it does already."""
+        if self.seconds_left() < seconds:
+            self._began = self._clock()
+            self._ends = self._began + seconds
+
+    def seconds_left(self) -> float:
+        """Returns the seconds until the pause ends; 0 if there is none."""
+        now = self._clock()
+        return max(0.0, self._ends - now) if now >= self._began else 0.0
+
+
 class _Budget:
     """The hourly limit, by our own count and by the service's headers; the stricter one holds."""
 
     def __init__(
         self, limiter: Limiter, lookup: LookupClient, pace: LookupPace, clock: Clock
     ) -> None:
-        self._limiter, self._lookup, self._clock = limiter, lookup, clock
+        self._limiter, self._lookup = limiter, lookup
         self._limit = pace.hourly_limit
         self._own_status = RateStatus(pace.hourly_limit, HOUR)
         self._in_flight = pace.in_flight
         self._returned = 0
-        self._opens_at = -math.inf
+        self._closed = _Pause(clock)
 
     def max_in_flight(self) -> int:
         """Returns how many requests may be under way: no more than the service says remain."""
@@ -185,7 +204,7 @@ class _Budget:
 
     def take_one(self) -> bool:
         """Takes one request from the budget; returns False if none may be sent now."""
-        if self._clock() < self._opens_at:
+        if self._closed.seconds_left():
             return False
         if self._returned:
             self._returned -= 1
@@ -193,32 +212,29 @@ class _Budget:
         decision = self._limiter.request(self._lookup.account, self._limit)
         self._own_status = RateStatus(decision.remaining, decision.seconds)
         if not decision.granted:
-            self._close_for(decision.seconds)
+            self._closed.extend(decision.seconds)
         return decision.granted
 
     def update_from_answer(self) -> None:
         """Stops sending if the service's last answer says that no request remains."""
         status = self._lookup.rate_status
         if status is not None and status.remaining == 0:
-            self._close_for(status.seconds)
+            self._closed.extend(status.seconds)
 
     def give_back(self, seconds: float) -> None:
         """Gives a request back that the service refused, and so did not count."""
         self._returned += 1
-        self._close_for(max(1.0, seconds))
+        self._closed.extend(max(1.0, seconds))
 
     def seconds_to_wait(self) -> float:
         """Returns the seconds until a request may be sent, as far as is known; 0 for now."""
-        return max(0.0, self._opens_at - self._clock())
+        return self._closed.seconds_left()
 
     def estimate_seconds(self, pending: int) -> float:
         """Returns the seconds until ``pending`` requests can be sent."""
         seconds = self.seconds_to_wait()
         now = RateStatus(0, math.ceil(seconds)) if seconds else self._own_status
         return estimate_finish(pending, self._limit, now.remaining, now.seconds)
-
-    def _close_for(self, seconds: float) -> None:
-        self._opens_at = max(self._opens_at, self._clock() + seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +276,7 @@ class _BatchRun:
         self._under_way: dict[Future[LookupReply], _SentRequest] = {}
         self._failed: Counter[QuestionKey] = Counter()
         self._failures = self._failures_in_a_row = 0
-        self._pause_ends = -math.inf
+        self._pause = _Pause(timing.clock)
         self._slept = 0.0
         self._left: Remaining | None = None
 
@@ -285,7 +301,7 @@ class _BatchRun:
         return self._left is Remaining.FOR_THE_HOUR or self._failures_in_a_row >= self._pace.tries
 
     def _send_allowed(self, threads: ThreadPoolExecutor) -> None:
-        if self._is_over() or self._timing.clock() < self._pause_ends:
+        if self._is_over() or self._pause.seconds_left():
             return
         for _ in range(len(self._queue)):
             if len(self._under_way) >= self._budget.max_in_flight():
@@ -301,7 +317,7 @@ class _BatchRun:
                 self._queue.appendleft(question)
                 return
         if self._queue and not self._under_way:
-            self._pause_sending(_CLAIMED_PAUSE)
+            self._pause.extend(_CLAIMED_PAUSE)
 
     def _skip_claimed(self, question: Question) -> None:
         """Handles a question that another process has claimed: done, or checked again later."""
@@ -353,12 +369,9 @@ class _BatchRun:
             self._failures_in_a_row += 1
             longer = self._pace.first_pause * 2 ** (self._failures_in_a_row - 1)
             spread = (1 + self._timing.jitter()) / 2
-            self._pause_sending(min(longer, self._pace.longest_pause) * spread)
+            self._pause.extend(min(longer, self._pace.longest_pause) * spread)
         if self._failures_in_a_row >= self._pace.tries:
             self._left = Remaining.SERVICE_UNAVAILABLE
-
-    def _pause_sending(self, seconds: float) -> None:
-        self._pause_ends = max(self._pause_ends, self._timing.clock() + seconds)
 
     def _sleep(self) -> None:
         """Sleeps until a request may be sent, or ends the batch if that exceeds the patience."""
@@ -369,5 +382,4 @@ class _BatchRun:
         if seconds:
             self._slept += seconds
             self._timing.report_eta(self._budget.estimate_seconds(len(self._queue)))
-        pause = self._pause_ends - self._timing.clock()
-        self._timing.sleep(max(seconds, pause, 0.0))
+        self._timing.sleep(max(seconds, self._pause.seconds_left()))

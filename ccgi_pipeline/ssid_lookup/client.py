@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -31,6 +31,7 @@ from ccgi_pipeline.ssid_lookup.backlog import (
 )
 from ccgi_pipeline.ssid_lookup.client_registry import ClientScope
 from ccgi_pipeline.ssid_lookup.contract import LOOKUP_FIELDS, NO_STUDENT_FOUND, SSID, LookupRequest
+from ccgi_pipeline.ssid_lookup.limits import HOUR
 from ccgi_pipeline.ssid_lookup.server import InsecureError
 from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH, Clock
 
@@ -41,6 +42,16 @@ _TOKEN_MARGIN = 30
 
 _DEFAULT_WAIT = 60
 """Seconds to wait if the service says "too many requests" but not for how long."""
+
+LONGEST_WAIT = HOUR + 60
+"""The most seconds to wait, whatever the service says: its limit is of an hour, give or take a
+clock. A service whose clock is wrong is asked again then."""
+
+LARGEST_ANSWER = 64 * 1024
+"""Bytes. The longest answer of the contract, with every field at fault, has fewer than 2,000."""
+
+_LONGEST_ANSWER = 60
+"""The most seconds that the body of an answer may take."""
 
 
 class TooManyRequestsError(TransientError):
@@ -104,7 +115,12 @@ class LookupClient:
         self.rate_status: RateStatus | None = None
         self._clock = clock
         self._http = httpx.Client(
-            base_url=address, verify=_load_trust(certificate), timeout=timeout, transport=transport
+            base_url=address,
+            verify=_load_trust(certificate),
+            timeout=timeout,
+            transport=transport,
+            # What is packed small may be large; no answer of the contract needs packing.
+            headers={"Accept-Encoding": "identity"},
         )
         self._tokens = _TokenCache(self._http, (client_id, secret), clock)
 
@@ -130,9 +146,7 @@ class LookupClient:
 
     def _post(self, request: LookupRequest, token: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
-        return _send(
-            lambda: self._http.post(LOOKUP_PATH, json=_build_body(request), headers=headers)
-        )
+        return _send(self._http, LOOKUP_PATH, json=_build_body(request), headers=headers)
 
 
 class _TokenCache:
@@ -159,7 +173,7 @@ class _TokenCache:
     def _fetch(self) -> None:
         now = self._clock()
         form = {"grant_type": "client_credentials", "scope": str(ClientScope.LOOKUP)}
-        response = _send(lambda: self._http.post(TOKEN_PATH, data=form, auth=self._credentials))
+        response = _send(self._http, TOKEN_PATH, data=form, auth=self._credentials)
         if response.status_code in _REFUSAL_STATUSES:
             raise LookupRefusedError(_explain_token_refusal(response))
         if response.status_code != HTTPStatus.OK:
@@ -226,13 +240,46 @@ def _build_body(request: LookupRequest) -> dict[str, str]:
     return {name: value for name, value in members.items() if value is not None}
 
 
-def _send(send: Callable[[], httpx.Response]) -> httpx.Response:
+def _send(http: httpx.Client, path: str, **request: Any) -> httpx.Response:  # noqa: ANN401
+    """Sends a POST and returns its answer, of whose body no more is read than is allowed."""
+    pipeline_error: PermanentError | TransientError
     try:
-        return send()
+        with http.stream("POST", path, **request) as response:
+            body = _read_answer(response)
     except httpx.RequestError as error:
         pipeline_error = explain_request_error(error)
+    else:
+        # A page of a proxy may be as long as it likes: its status says what there is to say.
+        if body is not None or response.status_code != HTTPStatus.OK:
+            return httpx.Response(
+                response.status_code, headers=_select_headers(response), content=body or b""
+            )
+        pipeline_error = ContractBrokenError(
+            f"the service's answer is packed, has more than {LARGEST_ANSWER:,} bytes or takes more "
+            f"than {_LONGEST_ANSWER} seconds, as none of the contract does: check its address"
+        )
     # Raised outside of the except block, so that the request is not part of its traceback.
     raise pipeline_error
+
+
+def _read_answer(response: httpx.Response) -> bytes | None:
+    """Returns the body of an answer; None if it is none of the contract by its form alone."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        return None
+    ends = time.monotonic() + _LONGEST_ANSWER
+    body = bytearray()
+    for part in response.iter_bytes():
+        body += part
+        if len(body) > LARGEST_ANSWER or time.monotonic() > ends:
+            return None
+    return bytes(body)
+
+
+def _select_headers(response: httpx.Response) -> list[tuple[str, str]]:
+    """Returns the headers without those about the form of the body."""
+    about_body = {"content-encoding", "content-length", "transfer-encoding"}
+    headers = response.headers.multi_items()
+    return [(name, value) for name, value in headers if name.lower() not in about_body]
 
 
 def explain_request_error(error: httpx.RequestError) -> PermanentError | TransientError:
@@ -329,10 +376,11 @@ def parse_retry_after(response: httpx.Response, now: float) -> float:
     """Returns the seconds to wait. A date is compared with the service's own clock."""
     value = response.headers.get("retry-after", "").strip()
     if re.fullmatch("[0-9]{1,9}", value):
-        return int(value)
+        return min(int(value), LONGEST_WAIT)
     until = _parse_http_date(value)
     if until is not None:
-        return max(0.0, until - (_parse_http_date(response.headers.get("date", "")) or now))
+        asked_at = _parse_http_date(response.headers.get("date", "")) or now
+        return min(max(0.0, until - asked_at), LONGEST_WAIT)
     status = parse_rate_status(response)
     return status.seconds if status else _DEFAULT_WAIT
 
@@ -349,5 +397,7 @@ def parse_rate_status(response: httpx.Response) -> RateStatus | None:
     """Returns the strictest of the service's limits (draft-ietf-httpapi-ratelimit-headers)."""
     value = response.headers.get("ratelimit", "")
     pairs = re.findall(r";\s*r=([0-9]{1,9})\s*;\s*t=([0-9]{1,9})", value)
-    statuses = [RateStatus(int(remaining), int(seconds)) for remaining, seconds in pairs]
+    statuses = [
+        RateStatus(int(remaining), min(int(seconds), LONGEST_WAIT)) for remaining, seconds in pairs
+    ]
     return min(statuses, key=lambda one: (one.remaining, -one.seconds), default=None)

@@ -11,6 +11,7 @@ client's secret from its standard input::
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import math
@@ -25,7 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
@@ -50,6 +51,7 @@ from ccgi_pipeline.ssid_lookup.batch import (
     BatchOutcome,
     LookupPace,
     Remaining,
+    _Pause,
     estimate_finish,
     look_up_all,
 )
@@ -666,6 +668,68 @@ def test_no_student_found_may_be_said_in_plain_text(tmp_path: Path):
         assert one.ask_all(applications(3)) == BatchOutcome(0, 3, 0, 0, 0)
 
 
+@contextmanager
+def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server of any kind: each connection is answered by ``answer``, then closed."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):
+                    connection.recv(65536)
+                    answer(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+ENDLESS_ANSWERS = {
+    "a length": b"Content-Length: 400000000\r\n\r\n",
+    "no length": b"\r\n",
+    "chunks": b"Transfer-Encoding: chunked\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("form", ENDLESS_ANSWERS)
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(200, ContractBrokenError), (400, LookupRefusedError), (503, LookupUnavailableError)],
+)
+def test_of_an_answer_without_end_no_more_is_read_than_allowed(
+    tmp_path: Path, form: str, status: int, error: type[Exception]
+):
+    sent = 0
+
+    def answer(connection: socket.socket) -> None:
+        nonlocal sent
+        connection.sendall(b"HTTP/1.1 %d X\r\n" % status + ENDLESS_ANSWERS[form])
+        piece = b"1000\r\n" + b"9" * 4096 + b"\r\n" if form == "chunks" else b"9" * 65536
+        while sent < 400_000_000:
+            sent += connection.send(piece)
+
+    with (
+        serving(answer) as address,
+        asking(tmp_path, address, "secret") as one,
+        pytest.raises(error),
+    ):
+        one.lookup.look_up(build_questions(applications(1))[0].request)
+    assert sent < 20_000_000
+
+
+def test_a_packed_answer_is_not_unpacked(tmp_path: Path):
+    """A gigabyte of zeros has a megabyte when it is packed."""
+    packed = httpx.Response(
+        200, content=gzip.compress(b'{"SSID": ""}'), headers={"Content-Encoding": "gzip"}
+    )
+    with rogue(tmp_path, lambda _: packed) as one, pytest.raises(ContractBrokenError):
+        one.lookup.look_up(build_questions(applications(1))[0].request)
+
+
 def test_one_application_that_always_fails_does_not_hold_up_the_others(tmp_path: Path):
     def answer(request: httpx.Request) -> httpx.Response:
         status = 500 if b"A000003" in request.content else 400
@@ -707,6 +771,10 @@ def test_aparse_retry_after_may_be_seconds_a_date_or_missing():
         return parse_retry_after(httpx.Response(429, headers=told), now)
 
     assert seconds(Retry_After="2000") == 2000
+    # Nobody waits for years because of a service whose clock is wrong.
+    assert seconds(Retry_After="999999999") == HOUR + 60
+    assert seconds(Retry_After="Fri, 15 Jan 2037 09:00:00 GMT") == HOUR + 60
+    assert seconds(RateLimit='"hour";r=0;t=315360000') == HOUR + 60
     later = "Fri, 15 Jan 2027 09:00:00 GMT"  # an hour after _START
     assert seconds(Retry_After=later) == HOUR
     # By the service's own clock, which is a minute behind ours.
@@ -722,6 +790,30 @@ def test_of_several_limits_the_tightest_counts():
     assert standing is not None
     assert (standing.remaining, standing.seconds) == (0, 120)
     assert parse_rate_status(httpx.Response(200)) is None
+
+
+def test_a_clock_that_is_set_back_does_not_make_a_batch_wait_for_years(tmp_path: Path):
+    """A refusal under a clock ahead: its pause ends when the clock is right again."""
+    years = 10 * 365 * 24 * HOUR
+    with rogue(tmp_path, lambda _: httpx.Response(400, text="No student found")) as one:
+        pause = _Pause(one.clock)
+        one.clock.move(years)
+        pause.extend(60)
+        assert pause.seconds_left() == 60
+        one.clock.move(-years)
+        assert pause.seconds_left() == 0
+        pause.extend(30)
+        assert pause.seconds_left() == 30
+        pause.extend(10)
+        assert pause.seconds_left() == 30
+        # Its own count of the hour is in a file, and outlives the wrong clock.
+        one.clock.move(years)
+        assert one.ask_all(applications(2), hourly_limit=2).no_student == 2
+        one.clock.move(-years)
+        left = one.ask_all(applications(4), hourly_limit=2, patience=0)
+        assert (left.waiting, left.seconds_left <= HOUR + 60) == (2, True)
+        one.clock.move(HOUR + 60)
+        assert one.ask_all(applications(4), hourly_limit=2).no_student == 4
 
 
 # Hours go by: the app itself, in this process, with the client's clock.
