@@ -179,6 +179,21 @@ def list_(store: Path) -> None:
     show_default=True,
     help="The limit of clients without their own.",
 )
+@click.option(
+    "--connections",
+    default=500,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Connections at once, for each worker.",
+)
+@click.option(
+    "--connections-per-address",
+    "per_address",
+    default=100,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Of them, from one address; 0 behind a proxy: all come from its address.",
+)
 def serve(  # noqa: PLR0913, PLR0917 - one for each option
     store: Path,
     host: str,
@@ -189,18 +204,24 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
     plain_http: bool,  # noqa: FBT001
     workers: int,
     hourly_limit: int,
+    connections: int,
+    per_address: int,
 ) -> None:
     """Serves look-ups and verifications over HTTPS until it is stopped.
 
     The page /docs of the service describes them.
     """
     from ccgi_pipeline.ssid_lookup import server
+    from ccgi_pipeline.ssid_lookup.connections import ConnectionLimits, reserve_files
     from ccgi_pipeline.ssid_lookup.service import ServiceSettings
 
     store.mkdir(parents=True, exist_ok=True)
     shown = server.TlsFiles(certificate, key) if certificate and key else None
     if self_signed and shown is None:
         shown = server.make_self_signed(store)
+    limits = reserve_files(ConnectionLimits(connections, per_address))
+    if limits.connections < connections:
+        echo(f"the system's limit of open files allows {limits.connections} connections", err=True)
     echo(f"serving on http{'s' if shown else ''}://{host}:{port}", err=True)
     server.serve(
         ServiceSettings(store, hourly_limit=hourly_limit),
@@ -209,6 +230,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
         certificate=shown,
         plain_http=plain_http,
         workers=workers,
+        limits=limits,
     )
 
 

@@ -34,6 +34,7 @@ from authlib.oauth2.rfc6749.grants import (  # type: ignore[import-untyped]
 )
 from authlib.oauth2.rfc6750 import BearerTokenGenerator  # type: ignore[import-untyped]
 
+from ccgi_pipeline.ssid_lookup import refusals
 from ccgi_pipeline.ssid_lookup.client_registry import SCOPES, ClientRegistry, ClientScope, Token
 
 REALM = "ssid-lookup"
@@ -49,6 +50,7 @@ logging.getLogger("authlib").setLevel(logging.WARNING)
 class HttpAnswer:
     """The parts of an HTTP response; ``client_id``: the authenticated client.
 
+    ``claimed``: the registered client that the request named, whether its secret is right or not.
     Its ``repr`` shows no token.
     """
 
@@ -56,17 +58,27 @@ class HttpAnswer:
     body: Mapping[str, Any] = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     client_id: str | None = None
+    claimed: str | None = None
 
 
 class BearerError(Exception):
-    """A request lacks a valid token; ``error`` is None if it has none at all (RFC 6750, 3.1)."""
+    """A request lacks a valid token; ``error`` is None if it has none at all (RFC 6750, 3.1).
+
+    ``known``: the valid token, if only its scope is wrong.
+    """
 
     def __init__(
-        self, status: int, error: str | None = None, description: str = "", scope: str = ""
+        self,
+        status: int,
+        error: str | None = None,
+        description: str = "",
+        scope: str = "",
+        known: Token | None = None,
     ) -> None:
         super().__init__(error or "no token")
         self.status, self.error = status, error
         self.description, self.scope = description, scope
+        self.client_id = known.client_id if known else None
 
     @property
     def challenge(self) -> str:
@@ -84,10 +96,9 @@ class BearerError(Exception):
     @property
     def body(self) -> dict[str, str]:
         """The body of the response."""
-        return {
-            "error": self.error or "unauthorized",
-            "error_description": self.description or "A bearer token is needed.",
-        }
+        if self.error is None:
+            return refusals.NO_TOKEN.body
+        return refusals.Refusal(self.status, self.error, self.description).body
 
 
 def read_bearer_token(authorizations: list[str], query: str) -> str:
@@ -110,11 +121,11 @@ def check_token(clients: ClientRegistry, token: str, scope: ClientScope) -> Toke
     """Returns what a valid token allows; raises BearerError if ``scope`` is not in it."""
     known = clients.find_token(token)
     if known is None:
-        description = "The token has ended, was revoked or is unknown."
-        raise BearerError(401, "invalid_token", description)
+        unknown = refusals.INVALID_TOKEN
+        raise BearerError(unknown.status, unknown.error, unknown.message)
     if scope not in known.scopes:
-        description = "The token does not allow this request."
-        raise BearerError(403, "insufficient_scope", description, scope)
+        wrong = refusals.WRONG_SCOPE
+        raise BearerError(wrong.status, wrong.error, wrong.message, scope, known)
     return known
 
 
@@ -122,6 +133,7 @@ class TokenEndpoint:
     """Answers token requests."""
 
     def __init__(self, clients: ClientRegistry, seconds: int) -> None:
+        self._clients = clients
         self._server = _TokenServer(clients, seconds)
 
     def respond(
@@ -134,8 +146,20 @@ class TokenEndpoint:
             return _refuse(error)
         request = _Request(dict(headers), payload, secure=secure)
         answer: HttpAnswer = self._server.create_token_response(request)
-        client = request.client
-        return replace(answer, client_id=client.client_id) if client else answer
+        if request.client:
+            return replace(answer, client_id=request.client.client_id)
+        claimed = _find_claimed_client(headers, payload)
+        # Another word may be a secret in the wrong place, and is not repeated in any log.
+        is_registered = claimed is not None and self._clients.find_client(claimed) is not None
+        return replace(answer, claimed=claimed if is_registered else None)
+
+
+def _find_claimed_client(headers: list[tuple[str, str]], payload: Mapping[str, str]) -> str | None:
+    """Returns the client id of a well-formed request."""
+    for name, value in headers:
+        if name == "authorization":
+            return _parse_basic_client_id(value)
+    return payload.get("client_id")
 
 
 def _refuse(error: OAuth2Error) -> HttpAnswer:
@@ -144,10 +168,20 @@ def _refuse(error: OAuth2Error) -> HttpAnswer:
 
 
 def _build_answer(status: int, body: Mapping[str, Any]) -> HttpAnswer:
+    if "error" in body:
+        body = _describe_error(body)
     headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
     if status == 401:  # noqa: PLR2004 - Unauthorized
         headers["WWW-Authenticate"] = f'Basic realm="{REALM}"'
     return HttpAnswer(status, body, headers)
+
+
+def _describe_error(body: Mapping[str, Any]) -> dict[str, str]:
+    """Returns an error of the RFC in the form of all errors of the service."""
+    usual = {refusal.error: refusal.message for refusal in refusals.OAUTH_REFUSALS}
+    error = str(body["error"])
+    words = str(body.get("error_description") or usual.get(error, "The request was refused."))
+    return {"error": error, "message": words, "error_description": words}
 
 
 def _parse_payload(headers: list[tuple[str, str]], query: str, body: bytes) -> dict[str, str]:
@@ -160,7 +194,8 @@ def _parse_payload(headers: list[tuple[str, str]], query: str, body: bytes) -> d
     if [value.split(";")[0].strip().lower() for value in content_types] != [form]:
         msg = f"The body must be {form}."
         raise InvalidRequestError(msg)
-    pairs = _parse_pairs(body)
+    # RFC 6749, section 3.2: a parameter without a value counts as omitted.
+    pairs = [(name, value) for name, value in _parse_pairs(body) if value]
     if any(count > 1 for count in Counter(name for name, _ in pairs).values()):
         msg = "A parameter is given more than once."
         raise InvalidRequestError(msg)

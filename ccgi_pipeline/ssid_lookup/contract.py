@@ -50,11 +50,15 @@ class ProblemCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ContractField:
-    """A field of a request; ``form`` describes its format in words, ``pattern`` is its regex."""
+    """A field of a request; ``form`` describes its format in words, ``pattern`` is its regex.
+
+    ``example`` is of nobody: an SSID that begins with 9 is invented.
+    """
 
     name: str
     description: str
     length: int
+    example: str
     required: bool = True
     form: str = "text without control characters"
     pattern: str | None = None
@@ -65,6 +69,7 @@ SSID = ContractField(
     "SSID",
     "Statewide Student Identifier, as the student gave it",
     10,
+    "9000000001",
     required=False,
     form="10 digits",
     pattern="[0-9]{10}",
@@ -74,6 +79,7 @@ CCCID = ContractField(
     "California Community College identifier",
     # The contract says 7; a comment beside it says that the field already is 8 wide.
     8,
+    "ABC1234",
     form="7 or 8 letters and digits",
     pattern="[A-Za-z0-9]{7,8}",
 )
@@ -81,6 +87,7 @@ BIRTH_DATE = ContractField(
     "BirthDate",
     "The student's date of birth",
     10,
+    "2008-04-09",
     form="YYYY-MM-DD, a day of the calendar",
     pattern="[0-9]{4}-[0-9]{2}-[0-9]{2}",
     is_date=True,
@@ -88,13 +95,14 @@ BIRTH_DATE = ContractField(
 LOOKUP_FIELDS = (
     SSID,
     CCCID,
-    ContractField("FirstName", "The student's first name", 30),
-    ContractField("LastName", "The student's last name", 50),
+    ContractField("FirstName", "The student's first name", 30, "Marisol"),
+    ContractField("LastName", "The student's last name", 50, "de la Cruz"),
     BIRTH_DATE,
     ContractField(
         "CDSCode",
         "High school of attendance: county-district-school code",
         14,
+        "01611920130062",
         form="14 digits",
         pattern="[0-9]{14}",
     ),
@@ -252,6 +260,11 @@ def build_invalid_request_answer(error: InvalidRequestError) -> dict[str, Any]:
     }
 
 
+def build_example(fields: Sequence[ContractField]) -> dict[str, str]:
+    """Returns an object with all required fields, for the OpenAPI page."""
+    return {spec.name: spec.example for spec in fields if spec.required}
+
+
 def build_json_schema(fields: Sequence[ContractField]) -> Mapping[str, Any]:
     """Returns the JSON schema of the fields, for the OpenAPI page."""
     return {
@@ -267,5 +280,6 @@ def _build_property(spec: ContractField) -> dict[str, Any]:
         "type": "string",
         "maxLength": spec.length,
         "description": f"{spec.description} ({spec.form})",
+        "examples": [spec.example],
     }
     return {**shown, "pattern": f"^{spec.pattern}$"} if spec.pattern else shown

@@ -41,12 +41,13 @@ ENROLLMENT_FIELDS = (
     CCCID,
     replace(SSID, description="Statewide Student Identifier, as looked up", required=True),
     ContractField(
-        "College", "MIS code of the college (GI01)", 3, form="3 digits", pattern="[0-9]{3}"
+        "College", "MIS code of the college (GI01)", 3, "482", form="3 digits", pattern="[0-9]{3}"
     ),
     ContractField(
         "Term",
         "MIS identifier of the term (GI03): two digits of the year, one of the term",
         3,
+        "267",
         form="3 digits",
         pattern="[0-9]{3}",
     ),
@@ -54,6 +55,7 @@ ENROLLMENT_FIELDS = (
         "Status",
         "The student's enrollment",
         12,
+        str(EnrollmentStatus.ENROLLED),
         form=" or ".join(EnrollmentStatus),
         pattern=f"({'|'.join(EnrollmentStatus)})",
     ),
@@ -61,6 +63,7 @@ ENROLLMENT_FIELDS = (
         "Date",
         "The day from which the status holds",
         10,
+        "2026-08-24",
         form="YYYY-MM-DD, a day of the calendar",
         pattern="[0-9]{4}-[0-9]{2}-[0-9]{2}",
         is_date=True,

@@ -1,17 +1,19 @@
 """The server: starts and stops the service.
 
-Belongs here: uvicorn, TLS, worker processes, a certificate for the demo. Does not belong here: the
-service's answers (``service``).
+Belongs here: uvicorn, worker processes, a certificate for the demo. Does not belong here: the
+service's answers (``service``), and the limits of connections and their TLS (``connections``).
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 from cryptography import x509
@@ -22,10 +24,25 @@ from uvicorn.supervisors import Multiprocess
 
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.encryption.sqlite import OWNER_ONLY
-from ccgi_pipeline.ssid_lookup.service import ServiceResources, ServiceSettings, create_app
+from ccgi_pipeline.ssid_lookup.connections import (
+    BACKLOG,
+    ConnectionGate,
+    ConnectionLimits,
+    build_tls_context,
+    reserve_files,
+)
+from ccgi_pipeline.ssid_lookup.service import (
+    ServiceResources,
+    ServiceSettings,
+    create_app,
+    open_journal,
+)
 
 _STOP_SECONDS = 5
 """How long requests under way may take when the service stops."""
+
+_WORKER_SECONDS = 30
+"""How long a worker may take to start or to answer, on a busy machine, before it is replaced."""
 
 _DEMO_CERTIFICATE_DAYS = 30
 
@@ -42,7 +59,10 @@ class TlsFiles:
     key: Path
 
 
-def serve(
+USUAL_LIMITS = ConnectionLimits()
+
+
+def serve(  # noqa: PLR0913 - what and where; the others are named and have defaults
     settings: ServiceSettings,
     host: str,
     port: int,
@@ -50,11 +70,12 @@ def serve(
     certificate: TlsFiles | None = None,
     plain_http: bool = False,
     workers: int = 1,
+    limits: ConnectionLimits = USUAL_LIMITS,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then finishes the requests under way.
 
-    Raises InsecureError without a certificate, unless ``plain_http`` is set and ``host`` is the
-    loopback.
+    ``limits``: of the connections of each worker. Raises InsecureError without a certificate,
+    unless ``plain_http`` is set and ``host`` is the loopback; CertificateError, TooFewFilesError.
     """
     if certificate is None and not (plain_http and _is_loopback(host)):
         msg = (
@@ -64,6 +85,11 @@ def serve(
         raise InsecureError(msg)
     # Opened once before the workers start, so that a file that cannot be opened is reported here.
     ServiceResources(settings).close()
+    files = (certificate.certificate, certificate.key) if certificate else None
+    if files:
+        build_tls_context(*files)
+    limits = reserve_files(limits)
+    gate = ConnectionGate(limits, open_journal(settings), files)
     config = uvicorn.Config(
         # Each worker makes its own app with this function, which must be picklable.
         partial(create_app, settings),
@@ -71,16 +97,23 @@ def serve(
         host=host,
         port=port,
         workers=workers,
-        ssl_certfile=certificate.certificate if certificate else None,
-        ssl_keyfile=certificate.key if certificate else None,
-        # The service writes its own logs, because an address may contain students' data.
+        # It makes the protocol of each connection, which is all that uvicorn asks of a class.
+        http=cast("type[asyncio.Protocol]", gate),
+        # uvloop may read a client's first bytes before the protocol can begin TLS.
+        loop="asyncio",
+        backlog=BACKLOG,
+        h11_max_incomplete_event_size=limits.head_bytes,
+        timeout_keep_alive=int(limits.idle_seconds),
+        # The service writes its own logs, because an address may contain students' data; and
+        # anybody can make uvicorn warn, as often as they like.
         access_log=False,
-        log_level="warning",
+        log_level="error",
         # A proxy's headers are not trusted.
         proxy_headers=False,
         server_header=False,
         ws="none",
         timeout_graceful_shutdown=_STOP_SECONDS,
+        timeout_worker_healthcheck=_WORKER_SECONDS,
     )
     if workers == 1:
         uvicorn.Server(config).run()
@@ -111,8 +144,10 @@ def make_self_signed(folder: Path) -> TlsFiles:
 def _is_valid(certificate: Path) -> bool:
     if not certificate.exists():
         return False
-    ends = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
-    return ends > datetime.now(tz=UTC) + timedelta(days=1)
+    made = x509.load_pem_x509_certificate(certificate.read_bytes())
+    now = datetime.now(tz=UTC)
+    # One that is not valid yet was made by a clock that was ahead.
+    return made.not_valid_before_utc <= now < made.not_valid_after_utc - timedelta(days=1)
 
 
 def _write_owner_only(path: Path, content: bytes) -> None:

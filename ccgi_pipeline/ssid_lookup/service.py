@@ -10,41 +10,40 @@ thread (``group_commit``).
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Security
-from fastapi.security import OAuth2
 from starlette.background import BackgroundTask
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from ccgi_pipeline.common.errors import describe_without_values, library_errors
-from ccgi_pipeline.ssid_lookup import limits
+from ccgi_pipeline.ssid_lookup import limits, openapi, refusals
+from ccgi_pipeline.ssid_lookup.addresses import group_address
 from ccgi_pipeline.ssid_lookup.authorization import (
     BearerError,
     TokenEndpoint,
     check_token,
     read_bearer_token,
 )
-from ccgi_pipeline.ssid_lookup.client_registry import SCOPES, ClientRegistry, ClientScope
+from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
 from ccgi_pipeline.ssid_lookup.contract import (
     LOOKUP_ANSWER_FIELDS,
     LOOKUP_FIELDS,
     NO_STUDENT_FOUND,
-    ContractField,
     InvalidRequestError,
     LookupRequest,
     build_invalid_request_answer,
-    build_json_schema,
     build_match_answer,
     parse_lookup,
 )
@@ -56,6 +55,8 @@ from ccgi_pipeline.ssid_lookup.enrollments import (
 )
 from ccgi_pipeline.ssid_lookup.group_commit import GroupCommit
 from ccgi_pipeline.ssid_lookup.journal import Journal
+from ccgi_pipeline.ssid_lookup.refusal_log import MINUTE, RefusalLog, Refused
+from ccgi_pipeline.ssid_lookup.refusals import Refusal
 from ccgi_pipeline.ssid_lookup.store import CccidStore, IdentityStore, NoIdentitiesError
 
 Clock = Callable[[], float]
@@ -77,13 +78,20 @@ class ServiceSettings:
 
     ``hourly_limit`` (the contract's figure) holds for clients without a limit of their own.
     ``largest_body`` in bytes: the longest request of the contract has fewer than 4,000, even if
-    every letter is a JSON escape.
+    every letter is a JSON escape. ``failed_logins``: so many of one client at one address are
+    answered in a minute.
     """
 
     folder: Path
     token_seconds: int = 600
     hourly_limit: int = 5000
     largest_body: int = 16 * 1024
+    failed_logins: int = 60
+
+
+def open_journal(settings: ServiceSettings, clock: Clock = time.time) -> Journal:
+    """Returns the logs in the settings' folder."""
+    return Journal(settings.folder / "logs", _PATHS, clock)
 
 
 class ServiceResources:
@@ -99,11 +107,14 @@ class ServiceResources:
         self.enrollment_writes = GroupCommit(self.enrollments.store)
         self.clients = ClientRegistry(folder, clock)
         self.limiter = limits.Limiter(folder, clock)
-        self.journal = Journal(folder / "logs", _PATHS, clock)
+        self.journal = open_journal(settings, clock)
         self.tokens = TokenEndpoint(self.clients, settings.token_seconds)
+        self.refusals = RefusalLog(self.journal)
+        self.page: tuple[str, Mapping[str, str]] | None = None
 
     def close(self) -> None:
         """Closes all files."""
+        self.refusals.write_ended(all_of_them=True)
         self.identities.close()
         self.cccids.close()
         self.enrollments.close()
@@ -123,20 +134,33 @@ class LimitReachedError(Exception):
     """The client has reached its hourly limit."""
 
 
+class TooManyFailuresError(Exception):
+    """Too many logins of this client failed at this address; ``seconds``: how long to wait."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("too many failed logins")
+        self.seconds = seconds
+
+
 def create_app(settings: ServiceSettings, clock: Clock = time.time) -> FastAPI:
     """Creates the service over the files in the settings' folder."""
     resources = ServiceResources(settings, clock)
 
     @asynccontextmanager
     async def until_closed(_: FastAPI) -> AsyncIterator[None]:
+        every_minute = asyncio.create_task(_log_every_minute(resources))
         yield
+        every_minute.cancel()
         resources.close()
 
     app = FastAPI(
         title="SSID Data Lookup",
         summary="Gives CCCApply a student's SSID, by exact match on all required fields.",
-        docs_url=PAGE_PATH,
+        # FastAPI's own page loads its scripts from another host.
+        docs_url=None,
         redoc_url=None,
+        # A redirection would go to the host that the client's request names.
+        redirect_slashes=False,
         openapi_url=OPENAPI_PATH,
         lifespan=until_closed,
     )
@@ -148,97 +172,63 @@ def create_app(settings: ServiceSettings, clock: Clock = time.time) -> FastAPI:
     return app
 
 
+async def _log_every_minute(resources: ServiceResources) -> None:
+    while True:
+        await asyncio.sleep(MINUTE)
+        resources.refusals.write_ended()
+
+
 def _add_routes(app: FastAPI) -> None:
+    security = openapi.build_security(TOKEN_PATH)
     app.add_api_route(
         TOKEN_PATH,
         handle_token,
         methods=["POST"],
         summary="A bearer token for a client's id and secret (OAuth 2.0 client credentials)",
-        openapi_extra={"requestBody": _TOKEN_BODY},
-        responses=_responses({200: "A token", 400: "A bad request", 401: "Unknown client"}),
+        openapi_extra={"requestBody": openapi.TOKEN_BODY},
+        responses={
+            200: openapi.describe_example("A token", openapi.TOKEN_EXAMPLE),
+            **openapi.describe_refusals(openapi.TOKEN_REFUSALS),
+        },
     )
     app.add_api_route(
         LOOKUP_PATH,
         handle_lookup,
         methods=["POST"],
         summary="The SSID of the one student that all required fields match",
-        dependencies=[Security(_OAUTH2, scopes=[ClientScope.LOOKUP])],
-        openapi_extra={"requestBody": _json_body(LOOKUP_FIELDS)},
-        responses=_responses(
-            {200: "The student's SSID and the CCCID", 400: "No student found", **_REFUSALS},
-            LOOKUP_ANSWER_FIELDS,
-        ),
+        dependencies=[Security(security, scopes=[ClientScope.LOOKUP])],
+        openapi_extra={"requestBody": openapi.describe_body(LOOKUP_FIELDS)},
+        responses={
+            200: openapi.describe_fields("The student's SSID and the CCCID", LOOKUP_ANSWER_FIELDS),
+            **openapi.describe_refusals(openapi.LOOKUP_REFUSALS),
+        },
     )
     app.add_api_route(
         VERIFICATION_PATH,
         handle_verification,
         methods=["POST"],
         summary="Takes a verification of enrollment; sending it twice is sending it once",
-        dependencies=[Security(_OAUTH2, scopes=[ClientScope.VERIFY])],
-        openapi_extra={"requestBody": _json_body(ENROLLMENT_FIELDS)},
-        responses=_responses({200: "Stored", **_REFUSALS}),
+        dependencies=[Security(security, scopes=[ClientScope.VERIFY])],
+        openapi_extra={"requestBody": openapi.describe_body(ENROLLMENT_FIELDS)},
+        responses={
+            200: openapi.describe_example("Stored", STORED),
+            **openapi.describe_refusals(openapi.VERIFICATION_REFUSALS),
+        },
     )
     app.add_api_route(
         HEALTH_PATH,
         handle_health,
         methods=["GET"],
         summary="Whether look-ups can be answered",
-        responses=_responses({200: "They can", 503: "No identities have been loaded"}),
+        responses={
+            200: openapi.describe_example("They can", _HEALTHY),
+            **openapi.describe_refusals([refusals.NO_IDENTITIES]),
+        },
     )
+    app.add_api_route(PAGE_PATH, handle_page, methods=["GET"], include_in_schema=False)
 
 
-# The following is shown on the OpenAPI page; requests are checked by the same declarations.
-
-_OAUTH2 = OAuth2(
-    flows={
-        "clientCredentials": {
-            "tokenUrl": TOKEN_PATH,
-            "scopes": {str(scope): meaning for scope, meaning in SCOPES.items()},
-        }
-    },
-    auto_error=False,
-)
-_TOKEN_BODY = {
-    "required": True,
-    "content": {
-        "application/x-www-form-urlencoded": {
-            "schema": {
-                "type": "object",
-                "required": ["grant_type"],
-                "properties": {
-                    "grant_type": {"type": "string", "const": "client_credentials"},
-                    "scope": {"type": "string"},
-                    "client_id": {"type": "string"},
-                    "client_secret": {"type": "string", "format": "password"},
-                },
-            }
-        }
-    },
-}
-_REFUSALS = {
-    401: "No valid token",
-    403: "The token does not allow it",
-    422: "Fields that do not meet the contract, each named",
-    429: "The hourly limit is reached; Retry-After says how long to wait",
-}
-
-
-def _json_body(fields: Sequence[ContractField]) -> dict[str, Any]:
-    return {
-        "required": True,
-        "content": {"application/json": {"schema": build_json_schema(fields)}},
-    }
-
-
-def _responses(
-    meanings: Mapping[int, str], answer: Sequence[ContractField] = ()
-) -> dict[int | str, dict[str, Any]]:
-    shown: dict[int | str, dict[str, Any]] = {
-        status: {"description": meaning} for status, meaning in meanings.items()
-    }
-    if answer:
-        shown[200]["content"] = {"application/json": {"schema": build_json_schema(answer)}}
-    return shown
+_HEALTHY = {"status": "ok"}
 
 
 async def handle_token(request: Request) -> Response:
@@ -250,9 +240,24 @@ async def handle_token(request: Request) -> Response:
         request.headers.items(), request.url.query, body, secure=secure
     )
     request.state.client_id = answer.client_id
-    outcome = "issued" if answer.body.get("access_token") else "refused"
-    resources.journal.record_outcome(answer.client_id, "token", outcome, answer.body.get("error"))
+    error = answer.body.get("error")
+    if answer.client_id is not None:
+        outcome = "refused" if error else "issued"
+        resources.journal.record_outcome(answer.client_id, "token", outcome, error)
+    else:
+        wait = _record_failed_login(request, answer.claimed, "token", str(error))
+        if wait and answer.status == 401:  # noqa: PLR2004 - Unauthorized
+            raise TooManyFailuresError(wait)
     return JSONResponse(answer.body, answer.status, headers=answer.headers)
+
+
+def _record_failed_login(request: Request, client_id: str | None, what: str, reason: str) -> int:
+    """Counts and logs a failed login; returns how long to wait, if there were too many."""
+    resources = _resources(request)
+    address = group_address(request.client.host) if request.client else ""
+    return resources.refusals.record(
+        Refused(client_id, address, what, reason), resources.settings.failed_logins
+    )
 
 
 async def handle_lookup(request: Request) -> Response:
@@ -291,8 +296,17 @@ async def handle_verification(request: Request) -> Response:
 async def handle_health(request: Request) -> Response:
     """GET /health."""
     if _resources(request).identities.is_loaded():
-        return JSONResponse({"status": "ok"})
-    return JSONResponse({"status": "no identities"}, 503)
+        return JSONResponse(_HEALTHY)
+    return _refuse(refusals.NO_IDENTITIES)
+
+
+async def handle_page(request: Request) -> Response:
+    """GET /docs."""
+    resources = _resources(request)
+    if resources.page is None:
+        resources.page = openapi.render_page(request.app.openapi())
+    page, headers = resources.page
+    return HTMLResponse(page, headers=headers)
 
 
 def _resources(request: Request) -> ServiceResources:
@@ -332,8 +346,8 @@ async def _read_body(request: Request, largest: int) -> bytes:
     return bytes(parts)
 
 
-def _error_response(status: int, error: str, message: str) -> Response:
-    return JSONResponse({"error": error, "message": message}, status)
+def _refuse(refusal: Refusal) -> Response:
+    return JSONResponse(refusal.body, refusal.status)
 
 
 async def _handle_bad_fields(request: Request, error: Exception) -> Response:
@@ -352,56 +366,62 @@ def _describe_fields(error: InvalidRequestError) -> str:
     return " ".join(named) or "no JSON object"
 
 
-async def _handle_bad_token(_: Request, error: Exception) -> Response:
+async def _handle_bad_token(request: Request, error: Exception) -> Response:
     if not isinstance(error, BearerError):
         raise error
+    # Too many are not refused: a client whose token has ended must learn that it needs another.
+    _record_failed_login(request, error.client_id, "bearer", error.error or "missing")
     headers = {"WWW-Authenticate": error.challenge}
     return JSONResponse(error.body, error.status, headers=headers)
 
 
 async def _handle_limit_reached(_: Request, _error: Exception) -> Response:
-    return _error_response(
-        429, "limit_reached", "The hourly limit is reached; Retry-After says how long to wait."
-    )
+    return _refuse(refusals.LIMIT_REACHED)
+
+
+async def _handle_too_many_failures(_: Request, error: Exception) -> Response:
+    if not isinstance(error, TooManyFailuresError):
+        raise error
+    answer = _refuse(refusals.TOO_MANY_FAILURES)
+    answer.headers["Retry-After"] = str(error.seconds)
+    return answer
 
 
 async def _handle_not_json(_: Request, _error: Exception) -> Response:
-    return _error_response(415, "unsupported_media_type", "The body must be application/json.")
+    return _refuse(refusals.NOT_JSON)
 
 
 async def _handle_too_large(_: Request, _error: Exception) -> Response:
-    answer = _error_response(
-        413, "too_large", "The body is larger than any request of the contract."
-    )
+    answer = _refuse(refusals.TOO_LARGE)
     answer.headers["Connection"] = "close"
     return answer
 
 
 async def _handle_no_identities(_: Request, _error: Exception) -> Response:
-    return _error_response(503, "temporarily_unavailable", "No identities have been loaded yet.")
+    return _refuse(refusals.NO_IDENTITIES)
 
 
 async def _handle_disconnect(_: Request, _error: Exception) -> Response:
     """Answers a client that closed the connection within its body, and will not read this."""
-    return _error_response(400, "incomplete", "The body is incomplete.")
+    return _refuse(refusals.INCOMPLETE)
 
 
 async def _handle_http_error(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    code, message = _HTTP_ERRORS.get(error.status_code, ("refused", "The request was refused."))
-    return JSONResponse({"error": code, "message": message}, error.status_code, error.headers)
+    refusal = _HTTP_ERRORS.get(error.status_code)
+    if refusal is None:
+        refusal = Refusal(error.status_code, "refused", "The request was refused.")
+    return JSONResponse(refusal.body, refusal.status, error.headers)
 
 
-_HTTP_ERRORS = {
-    404: ("not_found", "The service has no such address; /docs lists its addresses."),
-    405: ("method_not_allowed", "This address does not accept this HTTP method; /docs lists them."),
-}
+_HTTP_ERRORS = {refusal.status: refusal for refusal in (refusals.NOT_FOUND, refusals.WRONG_METHOD)}
 
 _ERROR_HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
     InvalidRequestError: _handle_bad_fields,
     BearerError: _handle_bad_token,
     LimitReachedError: _handle_limit_reached,
+    TooManyFailuresError: _handle_too_many_failures,
     NotJsonError: _handle_not_json,
     TooLargeError: _handle_too_large,
     NoIdentitiesError: _handle_no_identities,
@@ -432,7 +452,7 @@ class _ResponseMiddleware:
                 answer.client_id, "fault", "error", describe_without_values(error)
             )
             if not answer.begun:
-                fault = _error_response(500, "server_error", "An error happened in the service.")
+                fault = _refuse(refusals.SERVER_ERROR)
                 await fault(scope, receive, answer.send)
 
 

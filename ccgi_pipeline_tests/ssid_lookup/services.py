@@ -3,7 +3,9 @@
 Belongs here: starting and stopping it, registering clients, ways to ask (httpx, a standard OAuth
 client, curl). Run as a program, it is the service::
 
-    python services.py FOLDER PORT HOURLY_LIMIT WORKERS tls|plain
+    python services.py FOLDER PORT OPTIONS
+
+``OPTIONS`` is a JSON object with the other arguments of ``running``.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ import authlib.deprecate  # noqa: F401 - sets filters, see below
 import httpx
 
 from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
-from ccgi_pipeline.ssid_lookup.server import TlsFiles, make_self_signed, serve
+from ccgi_pipeline.ssid_lookup.connections import ConnectionLimits
+from ccgi_pipeline.ssid_lookup.server import USUAL_LIMITS, TlsFiles, make_self_signed, serve
 from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH, ServiceSettings
 
 with warnings.catch_warnings():
@@ -111,12 +114,18 @@ class Service:
 
 @contextmanager
 def running(
-    folder: Path, *, hourly_limit: int = 5000, workers: int = 1, tls: bool = False
+    folder: Path,
+    *,
+    workers: int = 1,
+    tls: bool = False,
+    limits: ConnectionLimits = USUAL_LIMITS,
+    **settings: int,
 ) -> Iterator[Service]:
-    """The service over ``folder``, until the end of the block."""
+    """The service over ``folder``, until the end of the block; ``settings``: ServiceSettings."""
     port = _free_port()
     certificate = make_self_signed(folder) if tls else None
-    arguments = [folder, port, hourly_limit, workers, "tls" if tls else "plain"]
+    options = {"workers": workers, "tls": tls, "limits": asdict(limits), "settings": settings}
+    arguments = [folder, port, json.dumps(options)]
     output = folder / "output.txt"
     with output.open("ab") as written:
         process = subprocess.Popen(
@@ -165,14 +174,16 @@ def registered(
 
 def main() -> None:
     """Serves until it is told to stop."""
-    folder, port, hourly_limit, workers, transport = sys.argv[1:]
+    folder, port, options = sys.argv[1:]
+    told = json.loads(options)
     serve(
-        ServiceSettings(Path(folder), hourly_limit=int(hourly_limit)),
+        ServiceSettings(Path(folder), **told["settings"]),
         _HOST,
         int(port),
-        certificate=make_self_signed(Path(folder)) if transport == "tls" else None,
-        plain_http=transport == "plain",
-        workers=int(workers),
+        certificate=make_self_signed(Path(folder)) if told["tls"] else None,
+        plain_http=not told["tls"],
+        workers=told["workers"],
+        limits=ConnectionLimits(**told["limits"]),
     )
 
 

@@ -164,7 +164,6 @@ TOKEN_CASES = {
     "one good scope and one that it has not": Case(
         400, "invalid_scope", RIGHT_BASIC, GRANT + "&scope=ssid:lookup+enrollment:verify"
     ),
-    "an empty scope": Case(400, "invalid_scope", RIGHT_BASIC, GRANT + "&scope="),
     "a scope in capitals": Case(400, "invalid_scope", RIGHT_BASIC, GRANT + "&scope=SSID:LOOKUP"),
     "JSON for a form": Case(
         400,
@@ -303,6 +302,11 @@ def test_a_wrong_request_is_refused_as_the_rfcs_say(
     assert "access_token" not in body
     assert "SSID" not in body
     assert body["error"] == (case.error or "unauthorized")
+    assert body["message"]
+    # RFC 6749 has a name of its own for the words of the token endpoint.
+    described = case.path == TOKEN_PATH and case.status < 413
+    assert set(body) == {"error", "message", *(["error_description"] if described else [])}
+    assert body.get("error_description", body["message"]) == body["message"]
     challenge = answer.headers.get("WWW-Authenticate", "")
     if case.path == TOKEN_PATH:
         assert challenge.startswith("Basic ") == (case.status == 401)
@@ -327,12 +331,47 @@ def test_an_unknown_client_is_refused_like_a_wrong_secret(
     assert len({(answer.status_code, answer.text) for answer in answers}) == 1
 
 
+def test_failed_logins_are_limited_and_lock_nobody_out(credentials: Credentials):
+    """Also of an unknown client; and the right secret gets a token at the same address."""
+    with running(Path(credentials.values["folder"]), failed_logins=5) as service:
+        log = service.folder / "logs/operator.jsonl"
+        before = len(log.read_text().splitlines())
+        with service.http() as http:
+            for name in ("a wrong secret", "an unknown client"):
+                case = TOKEN_CASES[name]
+                answers = [case.sent(http, credentials) for _ in range(8)]
+                assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 3
+                refused = answers[-1]
+                assert refused.json()["error"] == "too_many_failures"
+                assert 50 <= int(refused.headers["Retry-After"]) <= 60
+            right = Case(200, None, RIGHT_BASIC, GRANT).sent(http, credentials)
+            assert right.status_code == 200
+            # Who has an ended token must learn that, however many there are.
+            asked = [DATA_CASES["an ended token"].sent(http, credentials) for _ in range(8)]
+            assert {answer.status_code for answer in asked} == {401}
+    lines = [json.loads(line) for line in log.read_text().splitlines()[before:]]
+    told = [(one["client"], one["what"], one["times"]) for one in lines if "times" in one]
+    assert told == [
+        ("cccapply", "token", 1),
+        (None, "token", 1),
+        (None, "bearer", 1),
+        ("cccapply", "token", 7),
+        (None, "token", 7),
+        (None, "bearer", 7),
+    ]
+    assert {one["address"] for one in lines if "times" in one} == {"127.0.0.1"}
+
+
 def test_the_right_request_gets_a_token_and_data(http: httpx.Client, credentials: Credentials):
     for case in (
         Case(200, None, RIGHT_BASIC, GRANT),
         Case(200, None, RIGHT_BASIC, GRANT + "&scope=ssid:lookup&client_id={id}"),
         Case(200, None, _basic("rotated:{new secret}"), GRANT),
         Case(200, None, body=GRANT + "&client_id={id}&client_secret={secret}"),
+        # RFC 6749, section 3.2: without a value a parameter counts as omitted.
+        Case(200, None, RIGHT_BASIC, GRANT + "&scope=&client_id=&client_secret=&audience="),
+        Case(200, None, RIGHT_BASIC, GRANT + "&scope=&scope=ssid:lookup"),
+        Case(200, None, body=GRANT + "&scope=&client_id={id}&client_secret={secret}"),
     ):
         answer = case.sent(http, credentials)
         assert answer.status_code == 200, answer.text
@@ -359,7 +398,7 @@ def test_no_token_secret_or_personal_value_is_in_any_log(
     ):
         case.sent(http, credentials)
     http.request("QUETZALLI", LOOKUP_PATH)
-    service.operator_lines(number + len(TOKEN_CASES))
+    service.operator_lines(number + 4)
     written = service.everything_written()
     assert '"outcome": "match"' in written
     assert not [name for name in _secrets(credentials) if credentials.values[name] in written]

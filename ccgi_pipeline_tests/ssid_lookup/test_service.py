@@ -7,7 +7,10 @@ Belongs here: what is seen from outside of one or more real processes. Does not 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
+import re
 import secrets
 import signal
 import stat
@@ -31,6 +34,7 @@ from ccgi_pipeline.ssid_lookup.service import (
     LOOKUP_PATH,
     OPENAPI_PATH,
     PAGE_PATH,
+    TOKEN_PATH,
     VERIFICATION_PATH,
     ServiceSettings,
     create_app,
@@ -314,7 +318,70 @@ def test_the_page_shows_what_the_contract_says(asker: Asker):
     assert {"200", "400", "401", "403", "422", "429"} <= set(asked["responses"])
     flow = shown["components"]["securitySchemes"]["OAuth2"]["flows"]["clientCredentials"]
     assert set(flow["scopes"]) == {"ssid:lookup", "enrollment:verify"}
-    assert "swagger" in asker.http.get(PAGE_PATH).text
+
+
+def test_every_error_is_described_with_its_form_and_an_example(asker: Asker):
+    """Those of the contract, and those that any request may get."""
+    shown = asker.http.get(OPENAPI_PATH).json()
+    required = {
+        LOOKUP_PATH: {"400", "401", "403", "408", "413", "415", "422", "429", "500", "503"},
+        VERIFICATION_PATH: {"400", "401", "403", "408", "413", "415", "422", "429", "500"},
+        TOKEN_PATH: {"400", "401", "408", "413", "429", "500"},
+        HEALTH_PATH: {"503"},
+    }
+    for path, statuses in required.items():
+        (described,) = shown["paths"][path].values()
+        assert statuses == {status for status in described["responses"] if status >= "400"}
+        for status, response in described["responses"].items():
+            content = response["content"]["application/json"]
+            examples = [one["value"] for one in content.get("examples", {}).values()]
+            for example in examples or [content["example"]]:
+                if status >= "400":
+                    assert content["schema"] == {"$ref": "#/components/schemas/ErrorAnswer"}
+                    assert {"error", "message"} <= set(example)
+        if "requestBody" in described:
+            for content in described["requestBody"]["content"].values():
+                assert set(content["schema"]["required"]) <= set(content["example"])
+    form = shown["components"]["schemas"]["ErrorAnswer"]
+    assert form["required"] == ["error", "message"]
+    answers = shown["paths"][LOOKUP_PATH]["post"]["responses"]["400"]["content"]
+    told = answers["application/json"]["examples"]["no_student_found"]["value"]
+    assert told == asker.look_up(FirstName="Nobody").json()
+
+
+def test_the_examples_are_requests_of_the_contract(asker: Asker):
+    shown = asker.http.get(OPENAPI_PATH).json()
+    for path, status in ((LOOKUP_PATH, 400), (VERIFICATION_PATH, 200)):
+        content = shown["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        assert asker.post(path, json=content["example"]).status_code == status
+
+
+def test_the_page_shows_everything_and_needs_no_other_host(asker: Asker):
+    answer = asker.http.get(PAGE_PATH)
+    assert answer.headers["Content-Type"].startswith("text/html")
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    page = answer.text
+    for shown in (TOKEN_PATH, LOOKUP_PATH, VERIFICATION_PATH, "BirthDate", "No student found"):
+        assert shown in page
+    for status in ("400", "401", "403", "415", "422", "429", "503"):
+        assert f"<code>{status}</code>" in page
+    assert "<script" not in page
+    assert re.findall(r"https?://|//[a-z]", page) == []
+    # What the policy allows is the style of the page, which is not changed on the way.
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"'sha256-{digest}'" in policy
+
+
+def test_no_answer_sends_a_client_to_the_host_that_its_request_names(asker: Asker):
+    addresses = [TOKEN_PATH, LOOKUP_PATH, VERIFICATION_PATH, HEALTH_PATH, PAGE_PATH, OPENAPI_PATH]
+    for path in [*addresses, "/", "/docs/oauth2-redirect", "/redoc", "//attacker.example/docs"]:
+        for asked in (path, path + "/", path + "//", path + "/..", path + "%2f"):
+            for method in ("GET", "POST"):
+                answer = asker.http.request(method, asked, headers={"Host": "attacker.example"})
+                assert not answer.is_redirect
+                assert "attacker" not in answer.text + str(answer.headers)
 
 
 def test_health_tells_whether_look_ups_can_be_answered(tmp_path: Path):

@@ -1,0 +1,60 @@
+"""The errors that the service answers: status, code and words, all of one form.
+
+Belongs here: each error once, for the handlers and for the description (``openapi``). Does not
+belong here: what is wrong with single fields (``contract``).
+
+The form is ``{"error": code, "message": words}``. A look-up with bad fields has ``fields`` beside
+them, and the token endpoint repeats the words as ``error_description`` (RFC 6749, section 5.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error of the service."""
+
+    status: int
+    error: str
+    message: str
+
+    @property
+    def body(self) -> dict[str, str]:
+        """The body of the response."""
+        return {"error": self.error, "message": self.message}
+
+
+INCOMPLETE = Refusal(400, "incomplete", "The body is incomplete.")
+NO_HTTP = Refusal(
+    400, "bad_request", "The request is no HTTP, or its address and headers are too long."
+)
+NO_TOKEN = Refusal(401, "unauthorized", "A bearer token is needed.")
+INVALID_TOKEN = Refusal(401, "invalid_token", "The token has ended, was revoked or is unknown.")
+WRONG_SCOPE = Refusal(403, "insufficient_scope", "The token does not allow this request.")
+NOT_FOUND = Refusal(404, "not_found", "The service has no such address; /docs lists its addresses.")
+WRONG_METHOD = Refusal(
+    405, "method_not_allowed", "This address does not accept this HTTP method; /docs lists them."
+)
+TOO_SLOW = Refusal(408, "too_slow", "The request took too long to arrive.")
+TOO_LARGE = Refusal(413, "too_large", "The body is larger than any request of the contract.")
+NOT_JSON = Refusal(415, "unsupported_media_type", "The body must be application/json.")
+LIMIT_REACHED = Refusal(
+    429, "limit_reached", "The hourly limit is reached; Retry-After says how long to wait."
+)
+TOO_MANY_FAILURES = Refusal(
+    429, "too_many_failures", "Too many logins failed; Retry-After says how long to wait."
+)
+SERVER_ERROR = Refusal(500, "server_error", "An error happened in the service.")
+NO_IDENTITIES = Refusal(503, "temporarily_unavailable", "No identities have been loaded yet.")
+
+INVALID_CLIENT = Refusal(401, "invalid_client", "The client id or the secret is wrong.")
+OAUTH_REFUSALS = (
+    Refusal(400, "invalid_request", "The token request is malformed."),
+    INVALID_CLIENT,
+    Refusal(400, "unsupported_grant_type", "The grant type must be client_credentials."),
+    Refusal(400, "invalid_scope", "The client is not registered for such a scope."),
+    Refusal(400, "unauthorized_client", "The client may not use this grant type."),
+)
+"""The errors of the token endpoint (RFC 6749, section 5.2)."""
