@@ -255,12 +255,13 @@ class _Facts:
     def _cause(self, report: FileReport, told: ToldCause) -> dict[str, Any]:
         """A probable cause: what happened, what shows it, what to change, what it explains."""
         feed = FEEDS_BY_NAME.get(report.feed or "")
-        first = told.findings.head(FIRST_LINES)
+        first = told.details.head(FIRST_LINES) if not report.cells else told.findings
         rows = [
-            {"line": line, "column": column, "cell": report.cells[line, column]}
-            for line, column in first.select("line", "column").iter_rows()
-            if (line, column) in report.cells
-        ]
+            {"line": line, "column": column, "detail": detail, "cell": cell}
+            for line, column, detail in first.select("line", "column", "detail").iter_rows()
+            for cell in [report.cells.get((line, column))]
+            if cell is not None or detail is not None
+        ][:FIRST_LINES]
         names = list(feed.columns) if feed is not None and told.cause.names_help else []
         return {
             "is_cause": True,
@@ -280,6 +281,9 @@ class _Facts:
             "lines_title": "Line" if told.lines.isdigit() else "Lines",
             "names": names,
             "rows": rows,
+            "with_columns": any(row["column"] for row in rows),
+            "with_cells": any(row["cell"] for row in rows),
+            "with_details": any(row["detail"] for row in rows),
         }
 
     def _rule(self, report: FileReport, point: Mapping[str, Any]) -> dict[str, Any]:

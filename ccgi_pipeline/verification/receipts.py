@@ -318,12 +318,19 @@ def as_text(verdict: str, files: Sequence[FileReport]) -> str:
     return "\n".join(escape_unprintable(line) for line in lines)
 
 
+_DETAILS_IN_TEXT = 3
+"""A terminal shows so many lines of a cause that say more."""
+
+
 def _cause_in_text(told: ToldCause) -> Iterator[str]:
     cause, places = told.cause, told.places or "file"
     yield f"  {told.severity}: {places}: {cause.text} [{cause.id}]"
     count = f"{told.findings.height:,} finding{'s' if told.findings.height > 1 else ''}"
     rules = ", ".join(dict.fromkeys(rule.rule for rule in told.explains))
     yield f"    {told.evidence} This explains {count} of {rules}."
+    details = told.details.head(_DETAILS_IN_TEXT).select("line", "column", "detail")
+    for line, column, detail in details.iter_rows():
+        yield f"    line {line}{f', {column}' if column else ''}: {detail}"
     yield f"    {cause.fix}"
     for tool, words in cause.by_tool.items():
         yield f"    {tool}: {words}"

@@ -30,7 +30,8 @@ _UNREAD = (
     file_rules.COLUMN_MISSING.id,
 )
 """Rules that a file breaks of which nothing can be read."""
-_EVERYTHING = pl.lit(value=True)
+_EVERYTHING = pl.col("rule").str.starts_with("FILE-")
+"""All that is wrong with the file itself; not what its package lacks."""
 _NOTHING_READ = "Nothing of the file could be read, so nothing of it was loaded."
 _FIRST_BYTES = "The first bytes of the file."
 
@@ -71,10 +72,17 @@ _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 
 def _find_workbook(file: JudgedFile) -> Found | None:
     parts = _members(file)
-    is_new = any(re.match(r"xl/|content\.xml$|Index/.*\.iwa", part) for part in parts)
+    is_new = any(part.startswith("xl/") for part in parts) or _is_open_document(
+        file, b"spreadsheet"
+    )
     is_old = file.beginning.startswith(_OLD_OFFICE) and not _is_word(file)
     cut = b"xl/" in file.beginning[:4096] and file.beginning.startswith(b"PK")
     return _told("a workbook of a spreadsheet") if is_new or is_old or cut else None
+
+
+def _is_open_document(file: JudgedFile, kind: bytes) -> bool:
+    """Returns whether the file is an OpenDocument file of this kind, which its begin tells."""
+    return b"mimetypeapplication/vnd.oasis.opendocument." + kind in file.beginning[:200]
 
 
 def _is_word(file: JudgedFile) -> bool:
@@ -86,7 +94,9 @@ _TAIL = 1 << 16
 
 def _find_document(file: JudgedFile) -> Found | None:
     parts = _members(file)
-    is_word = any(part.startswith(("word/", "ppt/")) for part in parts)
+    is_word = any(part.startswith(("word/", "ppt/")) for part in parts) or _is_open_document(
+        file, b"text"
+    )
     is_old = file.beginning.startswith(_OLD_OFFICE) and _is_word(file)
     rich = file.beginning.startswith(b"{\\rtf")
     return _told("a document of a word processor") if is_word or is_old or rich else None

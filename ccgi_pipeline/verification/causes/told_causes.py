@@ -50,6 +50,13 @@ class ToldCause:
         return f"line{'s' if several else ''} {self.lines}" if self.lines else ""
 
     @property
+    def details(self) -> pl.DataFrame:
+        """The findings of single lines that say more; none if there is one finding only."""
+        if self.findings.height == 1:
+            return self.findings.clear()
+        return self.findings.filter(pl.col("line").is_not_null() & pl.col("detail").is_not_null())
+
+    @property
     def columns(self) -> list[str]:
         """The columns concerned."""
         return list(dict.fromkeys(rule.column for rule in self.explains if rule.column))

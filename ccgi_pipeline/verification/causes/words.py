@@ -111,7 +111,8 @@ CAUSES = (
     Cause(
         id="CAUSE-QUOTED-CELLS",
         text="Every cell stands in quotation marks; in this file they are part of the value.",
-        means="Names were loaded with the marks around them; codes and dates were refused.",
+        means="Names have the marks around them. Codes and dates were refused, and the lines with "
+        "them where they are required.",
         shown_by="Nearly all lines begin with a quotation mark, in a file that has none.",
         fix="Export without quotation marks (text qualifier: none).",
         by_tool=by_tool(

@@ -5,7 +5,11 @@ Belongs here: the search for causes, over all of them. How receipts show them is
 
 from __future__ import annotations
 
+import bz2
+import io
 import json
+import lzma
+import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,12 +20,13 @@ import pytest
 from ccgi_pipeline import dictionary
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, RULES
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
+from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline.intake.reader import read
 from ccgi_pipeline.verification.causes.codes import digits_of
 from ccgi_pipeline.verification.causes.registry import CAUSES, CAUSES_BY_ID
 from ccgi_pipeline.verification.causes.rule_kinds import KIND_OF_RULE
 from ccgi_pipeline.verification.outcomes import Verification
-from ccgi_pipeline_tests.files import as_bytes, good_lines, good_set, usual_name, verified
+from ccgi_pipeline_tests.files import as_bytes, good_lines, good_set, usual_name, verified, zipped
 from ccgi_pipeline_tests.verification.causes.samples import SAMPLES, Sample, name_of
 
 IDS = [cause.id for cause in CAUSES]
@@ -77,6 +82,57 @@ def test_the_evidence_of_a_cause_holds_no_value(id_: str) -> None:
         cell for name in sample.feed.columns for cell in records[name].drop_nulls() if len(cell) > 3
     }  # fmt: skip
     assert not [value for value in values if value in evidence]
+
+
+def _open_document(kind: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as package:
+        package.writestr("mimetype", f"application/vnd.oasis.opendocument.{kind}")
+        package.writestr("content.xml", "<office/>")
+    return packed.getvalue()
+
+
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
+_WORD = "WordDocument".encode("utf-16-le")
+
+
+@pytest.mark.parametrize(
+    ("content", "id_"),
+    [
+        (_OLE + "Workbook".encode("utf-16-le"), "CAUSE-WORKBOOK"),
+        (_OLE + _WORD, "CAUSE-DOCUMENT"),
+        (_open_document("spreadsheet"), "CAUSE-WORKBOOK"),
+        (_open_document("text"), "CAUSE-DOCUMENT"),
+        (b"{\\rtf1\\ansi students}\n", "CAUSE-DOCUMENT"),
+        (zipped({"a.csv": b"a,b\n" * 500})[:60], "CAUSE-ZIP"),
+        (bz2.compress(b"StateID\n" * 99), "CAUSE-COMPRESSED"),
+        (lzma.compress(b"StateID\n" * 99), "CAUSE-COMPRESSED"),
+        (b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(range(200)), "CAUSE-COMPRESSED"),
+        (b"\x85\x01\x0c\x03" + bytes(range(1, 255)) * 3, "CAUSE-PGP"),
+        (b"\xc1\xc0\x4c\x03" + bytes(range(1, 255)) * 3, "CAUSE-PGP"),
+        (b"Version: 1\n-----BEGIN PGP MESSAGE-----\n\nhQEMA\n", "CAUSE-PGP"),
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(range(255)) * 3, "CAUSE-PICTURE"),
+        (b"\xef\xbb\xbf\r\n<HTML><BODY>Please sign in</BODY></HTML>", "CAUSE-WEB-PAGE"),
+        ("<!DOCTYPE html><html></html>".encode("utf-16"), "CAUSE-WEB-PAGE"),
+        (b"<!-- report -->\n<table><tr><td>StateID</td></tr></table>", "CAUSE-WEB-PAGE"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?><Workbook/>", "CAUSE-XML"),
+        (b'[\n  {"StateID": "1"}\n]', "CAUSE-JSON"),
+        (b"[]", "CAUSE-JSON"),
+        (b"ORA-00942: table or view does not exist\n", "CAUSE-ERROR-MESSAGE"),
+        (b'psql: error: connection to server on socket "x" failed\n', "CAUSE-ERROR-MESSAGE"),
+        (b"Traceback (most recent call last):\n  File x\n", "CAUSE-ERROR-MESSAGE"),
+        (b"\xef\xbb\xbf", "CAUSE-EMPTY"),
+        (b"\r\n\r\n", "CAUSE-EMPTY"),
+    ],
+)
+def test_another_kind_of_file_is_called_by_its_name(content: bytes, id_: str) -> None:
+    assert found_in(verify_alone(Sample(STUDENT, content))) == [id_]
+
+
+def test_a_file_that_is_no_text_does_not_explain_what_its_package_lacks() -> None:
+    findings = judged("CAUSE-WORKBOOK").findings
+    told = dict(findings.select("rule", "cause").iter_rows())
+    assert told == {"FILE-ENCODING": "CAUSE-WORKBOOK", "TR-PKG-MANIFEST": None}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -20,8 +20,9 @@ from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline.verification.causes.registry import CAUSES_BY_ID
 from ccgi_pipeline.verification.causes.told_causes import ranges_of
 from ccgi_pipeline.verification.offline_check import check
-from ccgi_pipeline.verification.receipt_html import render_receipt
+from ccgi_pipeline.verification.receipt_html import render_check, render_receipt
 from ccgi_pipeline.verification.receipts import (
+    FIRST_LINES,
     FileReport,
     as_text,
     describe_file,
@@ -115,6 +116,24 @@ def test_the_page_tells_the_cause_once_and_the_other_fault_beside_it(report: Fil
 def test_the_page_shows_a_causes_cells_to_who_asked_for_them(report: FileReport) -> None:
     assert "1612590130229" not in _page(report)
     assert "1612590130229" in _page(replace(report, cells={(2, "PrimaryCDSCode"): "1612590130229"}))
+
+
+def test_lines_that_say_more_are_told_first(tmp_path: Path) -> None:
+    report = _checked(tmp_path, SAMPLES["CAUSE-SURPLUS-CELL"][0].content)
+    more = "39 cells, the header has 38; probably a cell too many"
+    assert f"line 2: {more}" in as_text("rejected", [report])
+    page = _page(report)
+    assert page.index("First lines Line More exactly 2 39 cells") < page.index("It explains")
+
+
+def test_a_check_that_may_show_values_shows_some_of_a_causes(tmp_path: Path) -> None:
+    path = tmp_path / usual_name(STUDENT)
+    path.write_bytes(SAMPLES["CAUSE-LEADING-ZERO"][0].content)
+    (report,) = check([path], ON, "transcript", show_values=True).files
+    cell = "PrimaryCDSCode: the cell is: 1612590130229"
+    assert as_text("rejected", [report]).count(cell) == 3
+    page = render_check("rejected", [report], values_shown=True)
+    assert page.count("the cell is: 1612590130229") == FIRST_LINES
 
 
 def test_a_finding_about_the_whole_file_names_its_cause(tmp_path: Path) -> None:
