@@ -46,6 +46,8 @@ from ccgi_pipeline_tests.nightly.nights import (
 MONDAY = date(2026, 11, 16)
 TUESDAY, WEDNESDAY = MONDAY + timedelta(days=1), MONDAY + timedelta(days=2)
 SSID, OTHER = "9000000001", "9000000002"
+LISTED = (SSID, "9000000011", "9000000012", "9000000013")
+"""SSIDs that Palm Springs lists on Monday, so that one night shows several cases."""
 CHILD = {"FirstName": "Zoë", "LastName": "O'Brien-Lee", "DateOfBirth": "03/01/2010"}
 INVENTED = {"FirstName": "Mallory", "LastName": "Nobody", "DateOfBirth": "05/05/2011"}
 
@@ -87,11 +89,13 @@ def seen_by(folders: PipelinePaths) -> set[str]:
 
 @pytest.fixture(scope="module")
 def monday(tmp_path_factory: pytest.TempPathFactory) -> PipelinePaths:
-    """Palm Springs has listed the child since Monday; the child has applied to a college."""
+    """Palm Springs has listed children since Monday; each has applied to a college."""
     made = folders_in(tmp_path_factory.mktemp("monday"))
-    roster(made, PALM_SPRINGS, MONDAY, theirs(PALM_SPRINGS, **CHILD))
+    children = [theirs(PALM_SPRINGS, ssid, **CHILD) for ssid in LISTED]
+    roster(made, PALM_SPRINGS, MONDAY, *children)
     roster(made, HAYWARD, MONDAY)
-    put_events(made.inbox, [application(SSID, "CCCApply", "Submitted", "Foothill")])
+    steps = [application(ssid, "CCCApply", "Submitted", "Foothill") for ssid in LISTED]
+    put_events(made.inbox, steps)
     load_and_answer(made, MONDAY)
     return made
 
@@ -142,37 +146,51 @@ def test_findings_stay_while_the_rosters_stay(folders: PipelinePaths) -> None:
         assert sum(file["fates"].values()) == file["lines"]
 
 
-@pytest.mark.parametrize(
-    "spelled",
-    [
-        CHILD,
-        {"FirstName": "ZOE", "LastName": "OBrien Lee", "DateOfBirth": "03/01/2010"},
-        {
-            "FirstName": "Zoe\u0308",
-            "LastName": "O\u2019Brien\u2013Lee",
-            "DateOfBirth": "03/01/2010",
-        },
-    ],
+SPELLINGS = (
+    CHILD,
+    {"FirstName": "ZOE", "LastName": "OBrien Lee", "DateOfBirth": "03/01/2010"},
+    {"FirstName": "Zoe\u0308", "LastName": "O\u2019Brien\u2013Lee", "DateOfBirth": "03/01/2010"},
 )
-def test_a_transfer_works_the_night_it_begins(
-    folders: PipelinePaths, spelled: dict[str, str]
-) -> None:
-    roster(folders, HAYWARD, TUESDAY, theirs(HAYWARD, **spelled))
+
+
+def test_a_transfer_works_the_night_it_begins(folders: PipelinePaths) -> None:
+    moved = LISTED[: len(SPELLINGS)]
+    came = [
+        theirs(HAYWARD, ssid, **spelled) for ssid, spelled in zip(moved, SPELLINGS, strict=True)
+    ]
+    roster(folders, HAYWARD, TUESDAY, *came)
     run_night(folders, TUESDAY, reports=OF_APPLICATIONS)
     # What the student did before the transfer is the student's, and goes along.
-    assert applicants_of(folders, "HaywardUnified", TUESDAY) == [SSID]
-    assert applicants_of(folders, "PalmSpringsUnified", TUESDAY) == [SSID]
+    assert applicants_of(folders, "HaywardUnified", TUESDAY) == [*moved]
+    assert applicants_of(folders, "PalmSpringsUnified", TUESDAY) == [*LISTED]
     assert claims(folders) == []
     assert rules_told(folders, "HaywardUnified", TUESDAY) == []
 
 
-@pytest.mark.parametrize("field", ["FirstName", "LastName", "DateOfBirth"])
-def test_each_part_of_the_identity_counts(folders: PipelinePaths, field: str) -> None:
-    roster(folders, HAYWARD, TUESDAY, theirs(HAYWARD, **{**CHILD, field: INVENTED[field]}))
+def by_line(folders: PipelinePaths) -> dict[int, Claim]:
+    """The claims by the line of Hayward's roster; line 2 has a student of its own."""
+    found = {
+        listing.line: claim
+        for claim in claims(folders)
+        for listing in claim.listings
+        if listing.cd == HAYWARD
+    }
+    return dict(sorted(found.items()))
+
+
+def test_each_part_of_the_identity_counts(folders: PipelinePaths) -> None:
+    fields = ("FirstName", "LastName", "DateOfBirth")
+    came = [
+        theirs(HAYWARD, ssid, **{**CHILD, field: INVENTED[field]})
+        for ssid, field in zip(LISTED, fields, strict=False)
+    ]
+    roster(folders, HAYWARD, TUESDAY, *came)
     load_and_answer(folders, TUESDAY)
-    (claim,) = claims(folders)
-    assert claim.claimants == [HAYWARD]
-    assert {listing.differs for listing in claim.listings} == {(field,)}
+    found = by_line(folders)
+    assert [*found] == [3, 4, 5]
+    for line, field in zip(found, fields, strict=True):
+        assert found[line].claimants == [HAYWARD]
+        assert {listing.differs for listing in found[line].listings} == {(field,)}
 
 
 def test_who_listed_a_student_who_has_left_keeps_the_number(folders: PipelinePaths) -> None:
@@ -204,57 +222,56 @@ def test_a_corrected_identity_ends_the_claim(folders: PipelinePaths) -> None:
     assert claims(folders) == []
 
 
-def _identities(folders: PipelinePaths, on: date, **cells: str) -> None:
-    usual = {"SSID": SSID, "CDSCode": HAYWARD_HIGH}
-    content = as_bytes(REGISTER, [line_of(REGISTER, {**usual, **cells})])
-    put(folders.inbox, f"calpads/{on:%Y%m%d}/calpads_identity.csv", content)
+def _identities(folders: PipelinePaths, on: date, *known: Line) -> None:
+    lines = [line_of(REGISTER, {"CDSCode": HAYWARD_HIGH, **cells}) for cells in known]
+    put(folders.inbox, f"calpads/{on:%Y%m%d}/calpads_identity.csv", as_bytes(REGISTER, lines))
 
 
-@pytest.mark.parametrize(
-    ("known", "see"),
-    [
-        ({"FirstName": "Zoe", "LastName": "OBrien-Lee", "BirthDate": "2010-03-01"}, PALM_SPRINGS),
-        ({"FirstName": "Mallory", "LastName": "Nobody", "BirthDate": "2011-05-05"}, HAYWARD),
-        (
-            {
-                "FirstName": "M",
-                "AliasFirstName": "Mallory",
-                "LastName": "Nobody",
-                "BirthDate": "2011-05-05",
-            },
-            HAYWARD,
-        ),
-        ({"FirstName": "Third", "LastName": "Child", "BirthDate": "2009-01-01"}, None),
-    ],
+STATE = (
+    ({"FirstName": "Zoe", "LastName": "OBrien-Lee", "BirthDate": "2010-03-01"}, PALM_SPRINGS),
+    ({"FirstName": "Mallory", "LastName": "Nobody", "BirthDate": "2011-05-05"}, HAYWARD),
+    (
+        {
+            "FirstName": "M",
+            "AliasFirstName": "Mallory",
+            "LastName": "Nobody",
+            "BirthDate": "2011-05-05",
+        },
+        HAYWARD,
+    ),
+    ({"FirstName": "Third", "LastName": "Child", "BirthDate": "2009-01-01"}, None),
 )
-def test_the_states_identities_decide(
-    folders: PipelinePaths, known: dict[str, str], see: str | None
-) -> None:
-    _identities(folders, TUESDAY, **known)
-    roster(folders, HAYWARD, TUESDAY, theirs(HAYWARD, **INVENTED))
+"""What the state knows of a claimed SSID, and which district sees the student then."""
+
+
+def test_the_states_identities_decide(folders: PipelinePaths) -> None:
+    known = [{**cells, "SSID": ssid} for ssid, (cells, _) in zip(LISTED, STATE, strict=True)]
+    _identities(folders, TUESDAY, *known)
+    roster(folders, HAYWARD, TUESDAY, *(theirs(HAYWARD, ssid, **INVENTED) for ssid in LISTED))
     load_and_answer(folders, TUESDAY)
-    assert seen_by(folders) == ({see} if see else set())
-    (claim,) = claims(folders)
-    assert claim.waits == (see is None)
+    found = by_line(folders)
+    assert [*found] == [3, 4, 5, 6]
+    for claim, (_, see) in zip(found.values(), STATE, strict=True):
+        assert [listing.cd for listing in claim.listings if listing.sees] == ([see] if see else [])
+        assert claim.waits == (see is None)
 
 
 def test_an_invented_student_with_a_number_of_the_register_sees_nothing(
     folders: PipelinePaths,
 ) -> None:
-    known = {"FirstName": "Third", "LastName": "Child", "BirthDate": "2009-01-01"}
-    _identities(folders, TUESDAY, SSID=OTHER, **known)
-    roster(folders, HAYWARD, TUESDAY, theirs(HAYWARD, OTHER, **INVENTED))
+    nicknamed = "9000000003"
+    _identities(
+        folders,
+        TUESDAY,
+        {"SSID": OTHER, "FirstName": "Third", "LastName": "Child", "BirthDate": "2009-01-01"},
+        {"SSID": nicknamed, "FirstName": "Mal", "LastName": "NOBODY", "BirthDate": "2011-05-05"},
+    )
+    listed = [theirs(HAYWARD, ssid, **INVENTED) for ssid in (OTHER, nicknamed)]
+    roster(folders, HAYWARD, TUESDAY, *listed)
     load_and_answer(folders, TUESDAY)
     assert seen_by(folders) == set()
+    # A nickname does not differ from the register's name: the second line claims nothing.
     assert rules_told(folders, "HaywardUnified", TUESDAY) == [("TR-STU-CLAIMED", 3)]
-
-
-def test_a_students_nickname_does_not_differ_from_the_register(folders: PipelinePaths) -> None:
-    known = {"FirstName": "Mal", "LastName": "NOBODY", "BirthDate": "2011-05-05"}
-    _identities(folders, TUESDAY, SSID=OTHER, **known)
-    roster(folders, HAYWARD, TUESDAY, theirs(HAYWARD, OTHER, **INVENTED))
-    load_and_answer(folders, TUESDAY)
-    assert claims(folders) == []
 
 
 # --- what operators see and answer ----------------------------------------------------------------
@@ -340,6 +357,7 @@ def test_an_answer_that_means_nothing_is_refused(
     assert seen_by(claimed) == {PALM_SPRINGS}
 
 
+@pytest.mark.slow
 def test_a_purge_of_the_claimant_leaves_no_claim(claimed: PipelinePaths) -> None:
     purge = ["purge", "--district", HAYWARD, "--apply", "--by", "A", "--reason", "B"]
     where = ["--warehouse", str(claimed.warehouse), "--outbox", str(claimed.outbox)]
