@@ -46,7 +46,7 @@ COMMANDS: Mapping[str, str] = {
     "status": "Shows each district's newest drops and deliveries.",
     "support-bundle": "Writes a zip for support, without personal data.",
     "ui": "Opens the Dagster UI over a warehouse.",
-    "warehouse": "Moves a warehouse into PostgreSQL or back into its folder.",
+    "warehouse": "Verifies a warehouse; moves it into PostgreSQL or back.",
 }
 """Each command's name and the first sentence of its help."""
 

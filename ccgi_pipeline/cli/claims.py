@@ -121,15 +121,12 @@ def decide(  # noqa: PLR0913 - click passes one for each option
 ) -> None:
     """Decides whose student it is: the next reports follow."""
     from ccgi_pipeline.warehouse.load.claims import decide_claim, find_claim
-    from ccgi_pipeline.warehouse.storage.connection import open_warehouse
-    from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
-    from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
+    from ccgi_pipeline.warehouse.storage.connection import write_warehouse
 
     if bool(see) == nobody:
         msg = "say whose student it is: --sees with a CD code, or --nobody"
         raise click.UsageError(msg)
-    with exclusive_writer(warehouse), open_warehouse(warehouse) as connection:
-        create_missing_tables(connection)
+    with write_warehouse(warehouse) as connection:
         found = find_claim(connection, claim)
         about = {"claim": found.id, "districts": " ".join(see) or "nobody"}
         with recorded_act(warehouse, Act.CLAIM_DECIDED, about, by=by, reason=reason):

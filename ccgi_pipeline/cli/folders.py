@@ -58,12 +58,9 @@ def list_(warehouse: Path) -> None:
 def approve(district: str, warehouse: Path, by: str, reason: str, on: date | None) -> None:
     """Gives a district the folder that the directory names: from the next night on."""
     from ccgi_pipeline.warehouse.load.outbox_folders import approve_folder
-    from ccgi_pipeline.warehouse.storage.connection import open_warehouse
-    from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
-    from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
+    from ccgi_pipeline.warehouse.storage.connection import write_warehouse
 
-    with exclusive_writer(warehouse), open_warehouse(warehouse) as connection:
-        create_missing_tables(connection)
+    with write_warehouse(warehouse) as connection:
         about = {"district": district}
         with recorded_act(warehouse, Act.FOLDER_CHANGED, about, by=by, reason=reason):
             change = approve_folder(connection, district, on or today())

@@ -144,13 +144,10 @@ def _answer(drop: str, warehouse: Path, answer: str, *, by: str, reason: str, on
     from ccgi_pipeline.profiles import read_profiles
     from ccgi_pipeline.warehouse.load import approvals
     from ccgi_pipeline.warehouse.load.roster_guard import DISCARDED
-    from ccgi_pipeline.warehouse.storage.connection import open_warehouse
-    from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
-    from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
+    from ccgi_pipeline.warehouse.storage.connection import write_warehouse
 
     act = Act.DISCARDED if answer == DISCARDED else Act.APPROVED
-    with exclusive_writer(warehouse), open_warehouse(warehouse) as connection:
-        create_missing_tables(connection)
+    with write_warehouse(warehouse) as connection:
         profiles = read_profiles(warehouse)
         held = approvals.find_hold(connection, drop)
         about = {"drop": held.drop, "district": held.sender, "answer": answer}

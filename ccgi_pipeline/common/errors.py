@@ -57,6 +57,10 @@ class CatalogDamagedError(PermanentError):
     """The warehouse's catalog cannot be read or is gone, and needs a backup."""
 
 
+class TablesDamagedError(PermanentError):
+    """A file of the warehouse's tables is missing or not as it was written, and needs a backup."""
+
+
 def library_errors() -> tuple[type[BaseException], ...]:
     """Returns what any library may raise; a panic of polars does not derive from Exception.
 
@@ -158,7 +162,22 @@ _REFUSED = (
     "SignatureDoesNotMatch",
 )
 """What PostgreSQL and object storage say."""
+_TABLES_UNREADABLE = (
+    *('.parquet": No such file', "No magic bytes found", "too small to be a Parquet file"),
+    *("TProtocolException", "Decompression failure", "decompression failure", "Parquet footer"),
+    *("Computed AES tag differs", "Invalid string encoding found in Parquet"),
+    *("Failed to read file", "Out of buffer"),
+)
+"""What DuckDB says of a file of a table that is gone, cut or changed."""
 _KNOWN_FAULTS: tuple[tuple[Sequence[str], type[PipelineError], str], ...] = (
+    (
+        _TABLES_UNREADABLE,
+        TablesDamagedError,
+        (
+            "a file of the warehouse's tables is gone or damaged: `ccgi warehouse verify` names it "
+            "and says what to do"
+        ),
+    ),
     (
         _IN_USE,
         DatabaseInUseError,

@@ -21,6 +21,7 @@ from ccgi_pipeline.common.extensions import VERIFIED_HERE
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import WaitMode
+from ccgi_pipeline.warehouse.storage.checksums import checked_tables
 from ccgi_pipeline.warehouse.storage.connection import attach_warehouse
 from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
@@ -103,7 +104,11 @@ class Warehouse(DuckDBResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
-        """Opens the warehouse for one run. Raises WarehouseBusyError if another run writes."""
+        """Opens the warehouse for one run. Raises WarehouseBusyError if another run writes.
+
+        What it reads is compared with what was written. Raises CatalogDamagedError and
+        TablesDamagedError.
+        """
         del context
         folder = self.folders.warehouse
         with exclusive_writer(folder), self.get_connection() as connection:
@@ -111,7 +116,8 @@ class Warehouse(DuckDBResource):
             create_missing_tables(connection)
             self._connection = connection
             try:
-                yield self
+                with checked_tables(connection, folder):
+                    yield self
             finally:
                 self._connection = None
                 connection.close()  # before the lock is released, however the run ended

@@ -33,6 +33,7 @@ from ccgi_pipeline.operations.purge_proof import (
 )
 from ccgi_pipeline.warehouse.load import erasure
 from ccgi_pipeline.warehouse.load.erasure import PurgeSelection
+from ccgi_pipeline.warehouse.storage.checksums import checked_tables
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline.warehouse.storage.history import delete_history
 from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
@@ -123,6 +124,7 @@ def run_purge(
             warehouse, audit_log.Act.PURGED, about, by=by, reason=reason
         ) as entry,
         open_warehouse(warehouse) as connection,
+        checked_tables(connection, warehouse),
     ):
         create_missing_tables(connection)
         with erasure.mark_rows_to_purge(connection, selection):

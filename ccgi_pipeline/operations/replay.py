@@ -53,10 +53,10 @@ from ccgi_pipeline.warehouse.storage.connection import (
     open_warehouse,
     read_snapshot_id,
     warehouse_exists,
+    write_warehouse,
 )
 from ccgi_pipeline.warehouse.storage.preview_copy import make_preview_copy
 from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
-from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 
 _LOG = logging.getLogger(__name__)
 
@@ -83,8 +83,7 @@ def run_replay(
     Raises WarehouseBusyError while another process writes.
     """
     _must_exist(warehouse)
-    with exclusive_writer(warehouse), open_warehouse(warehouse) as connection:
-        create_missing_tables(connection)
+    with write_warehouse(warehouse) as connection:
         before = read_snapshot_id(connection)
         results = list(_Replay(connection, warehouse, on, signature).run(selection))
         update_claims(connection, on, before)

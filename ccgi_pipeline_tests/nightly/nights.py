@@ -33,9 +33,7 @@ from ccgi_pipeline.nightly.verify import verify_family
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.warehouse.load.ledger import LoadResult
-from ccgi_pipeline.warehouse.storage.connection import open_warehouse
-from ccgi_pipeline.warehouse.storage.schema import create_missing_tables
-from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
+from ccgi_pipeline.warehouse.storage.connection import open_warehouse, write_warehouse
 
 ON = date(2026, 11, 22)
 
@@ -50,8 +48,7 @@ def folders_in(root: Path, inbox: Path | None = None) -> PipelinePaths:
 @contextmanager
 def writing(folders: PipelinePaths) -> Iterator[duckdb.DuckDBPyConnection]:
     """The warehouse, opened and locked as a night opens it."""
-    with exclusive_writer(folders.warehouse), open_warehouse(folders.warehouse) as connection:
-        create_missing_tables(connection)
+    with write_warehouse(folders.warehouse) as connection:
         yield connection
 
 

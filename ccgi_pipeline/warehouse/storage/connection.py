@@ -30,6 +30,7 @@ from ccgi_pipeline.common.owner_only import mend_folder
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
 from ccgi_pipeline.encryption.keys import KeyPurpose, Keys, load_keys
 from ccgi_pipeline.warehouse.storage import postgres
+from ccgi_pipeline.warehouse.storage.checksums import checked_tables
 from ccgi_pipeline.warehouse.storage.location import (
     CATALOG,
     ENCRYPTED_CATALOG,
@@ -56,7 +57,11 @@ from ccgi_pipeline.warehouse.storage.secrets import (
     create_bucket_secret,
     create_catalog_secret,
 )
-from ccgi_pipeline.warehouse.storage.writers import reader_catalog, refresh_reader_copy
+from ccgi_pipeline.warehouse.storage.writers import (
+    exclusive_writer,
+    reader_catalog,
+    refresh_reader_copy,
+)
 
 _EXTENSIONS = ("ducklake", "sqlite_scanner")
 
@@ -116,6 +121,19 @@ def open_warehouse(
     connection = connect()
     attach_warehouse(connection, folder, read_only=read_only, snapshot=snapshot)
     return connection
+
+
+@contextmanager
+def write_warehouse(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens the warehouse in ``folder`` for its one writer, with all tables of this version.
+
+    The files that it reads are compared with what was written. Raises WarehouseBusyError,
+    CatalogDamagedError and TablesDamagedError.
+    """
+    with exclusive_writer(folder), open_warehouse(folder) as connection:
+        create_missing_tables(connection)
+        with checked_tables(connection, folder):
+            yield connection
 
 
 def read_snapshot_id(connection: duckdb.DuckDBPyConnection) -> int:

@@ -22,7 +22,7 @@ from ccgi_pipeline.common.errors import PermanentError, value_free
 from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
 from ccgi_pipeline.encryption.keys import KeyPurpose, Keys, load_keys
-from ccgi_pipeline.warehouse.storage import postgres
+from ccgi_pipeline.warehouse.storage import checksums, postgres
 from ccgi_pipeline.warehouse.storage.connection import configure_connection
 from ccgi_pipeline.warehouse.storage.location import (
     CATALOG,
@@ -130,6 +130,7 @@ def move_to_postgres(folder: Path) -> MoveResult:
             with suppress(FileNotFoundError):
                 Path(f"{source.at}{suffix}").replace(f"{moved}{suffix}")
         (folder / READER_CATALOG).unlink(missing_ok=True)
+        checksums.forget_catalog(folder)
     return MoveResult(rows, snapshots, files)
 
 
@@ -158,6 +159,7 @@ def move_to_folder(folder: Path) -> MoveResult:
             files = _copy_files(connection, where.tables, str(folder / TABLES))
             target = CatalogPlace.in_folder(folder, keys)
             rows, snapshots = copy_catalog_to_file(connection, where.server, target)
+        checksums.forget_catalog(folder)
         with failpoint("move: in force"):
             delete_location(folder)
     return MoveResult(rows, snapshots, files)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.encryption.keys import load_keys
-from ccgi_pipeline.warehouse.storage import postgres
+from ccgi_pipeline.warehouse.storage import checksums, postgres
 from ccgi_pipeline.warehouse.storage.location import ENCRYPTED_CATALOG, locate_warehouse
 from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError, busy_error, folder_lock
 
@@ -29,9 +29,10 @@ READER_CATALOG = "catalog.readers.duckdb"
 def exclusive_writer(folder: Path) -> Iterator[None]:
     """Holds the warehouse's lock, alone; the lock ends with the process, however that ends.
 
-    At the end it refreshes the readers' copy of an encrypted catalog: every connection must be
-    closed by then. Raises WarehouseBusyError if another process holds the lock, and
-    EncryptionKeyError before anything is touched.
+    At the end it refreshes the readers' copy of an encrypted catalog, and notes what the catalog
+    is: every connection must be closed by then. Raises WarehouseBusyError if another process holds
+    the lock, EncryptionKeyError before anything is touched, and CatalogDamagedError if the catalog
+    is not as the last writer left it.
     """
     where = locate_warehouse(folder)
     load_keys(folder, make=True)
@@ -40,6 +41,7 @@ def exclusive_writer(folder: Path) -> Iterator[None]:
             yield
         return
     with folder_lock(folder):
+        checksums.begin_writing(folder)
         refresh_reader_copy(folder)
         try:
             yield
@@ -47,6 +49,7 @@ def exclusive_writer(folder: Path) -> Iterator[None]:
             # A failed night may have left the catalog open; the next reader refreshes the copy.
             with suppress(WarehouseBusyError):
                 refresh_reader_copy(folder)
+            checksums.end_writing(folder)
 
 
 def reader_catalog(folder: Path) -> Path:
