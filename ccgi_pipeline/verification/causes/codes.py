@@ -31,7 +31,7 @@ from ccgi_pipeline.verification.causes.judged_file import (
     is_about,
     number_of,
 )
-from ccgi_pipeline.verification.causes.rule_kinds import CODE, FORM, LENGTH
+from ccgi_pipeline.verification.causes.rule_kinds import CODE, FORM, LENGTH, OTHER_DISTRICT
 
 _WRONG = (FORM, CODE, LENGTH)
 _LEFT_OUT = (
@@ -232,7 +232,7 @@ def _find_check_marks(file: JudgedFile) -> Found | None:
 
 
 def _find_other_district(file: JudgedFile) -> Found | None:
-    told = file.of("other_district")
+    told = file.of(OTHER_DISTRICT)
     records = file.reading.records
     if records is None or told.height < max(SEVERAL, _NEARLY_ALL * file.lines):
         return None
@@ -242,7 +242,7 @@ def _find_other_district(file: JudgedFile) -> Found | None:
     whose = "one and the same other district" if districts == 1 else f"{districts} districts"
     return Found(
         f"{number_of(told.height, 'line')} of {file.lines:,} have a code of {whose} in {column}.",
-        pl.col(KIND) == "other_district",
+        pl.col(KIND) == OTHER_DISTRICT,
     )
 
 
@@ -446,7 +446,7 @@ CAUSES = (
             powerschool="Look which school or district is chosen in the context bar.",
             campus="Look which district is chosen in the toolbar.",
         ),
-        kinds=("other_district",),
+        kinds=(OTHER_DISTRICT,),
         least=2,
         find=_find_other_district,
     ),

@@ -12,7 +12,6 @@ from datetime import date
 import polars as pl
 
 from ccgi_pipeline.feeds.columns import ColumnType
-from ccgi_pipeline.feeds.rules import Hint
 from ccgi_pipeline.verification.causes.declaration import AS_IT_COMES, Cause, Found, by_tool
 from ccgi_pipeline.verification.causes.judged_file import (
     KIND,
@@ -24,7 +23,7 @@ from ccgi_pipeline.verification.causes.judged_file import (
     is_about,
     number_of,
 )
-from ccgi_pipeline.verification.causes.rule_kinds import FORM
+from ccgi_pipeline.verification.causes.rule_kinds import EARLIER_YEAR, FORM
 
 _LEFT_OUT = "Where the date is required, the line was not loaded; otherwise the date was left out."
 _FIRST, _SECOND = r"^([0-9]{1,2})[-/. ][0-9]{1,2}[-/. ]", r"^[0-9]{1,2}[-/. ]([0-9]{1,2})[-/. ]"
@@ -78,7 +77,7 @@ def _find_days_first(file: JudgedFile) -> Found | None:
 
 
 def _find_earlier_year(file: JudgedFile) -> Found | None:
-    records, feed, told = file.reading.records, file.feed, file.of(Hint.EARLIER_YEAR)
+    records, feed, told = file.reading.records, file.feed, file.of(EARLIER_YEAR)
     if records is None or feed is None or told.height < SEVERAL:
         return None
     days = [name for name, declared in feed.columns.items() if declared.type is ColumnType.DATE]
@@ -94,7 +93,7 @@ def _find_earlier_year(file: JudgedFile) -> Found | None:
     return Found(
         f"No date in {number_of(file.lines, 'line')} lies in the school year "
         f"{starts}-{(starts + 1) % 100:02d}; {told.height:,} findings come from that.",
-        pl.col(KIND) == Hint.EARLIER_YEAR,
+        pl.col(KIND) == EARLIER_YEAR,
     )
 
 
@@ -215,7 +214,7 @@ CAUSES = (
             campus="Choose the current year in the toolbar, or in the extract's calendar.",
             sql="Take a fixed year out of the query's WHERE.",
         ),
-        kinds=(Hint.EARLIER_YEAR,),
+        kinds=(EARLIER_YEAR,),
         least=SEVERAL,
         find=_find_earlier_year,
     ),

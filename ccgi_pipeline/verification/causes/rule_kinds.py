@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.registry import FEEDS, RULES
+from ccgi_pipeline.feeds.rules import Hint
 
 BLANK, FORM, CODE, LENGTH, REPEATED = "blank", "form", "code", "length", "repeated"
 SEPARATOR = "separator"
@@ -18,6 +19,10 @@ long. Of lines: the key of an earlier line. Of a file: it is read, but separated
 
 OF_CELLS = frozenset({BLANK, FORM, CODE, LENGTH, REPEATED})
 """Kinds of rules that single lines of many files break."""
+
+OTHER_DISTRICT, EARLIER_YEAR = str(Hint.OTHER_DISTRICT), str(Hint.EARLIER_YEAR)
+"""Of rules with a hint. Plain text, since polars takes a list that begins with a member of an
+enumeration for one of that enumeration only."""
 
 _OF_COLUMNS = {"REQ": BLANK, "TYPE": FORM, "FORM": FORM, "CODE": CODE, "LEN": LENGTH}
 

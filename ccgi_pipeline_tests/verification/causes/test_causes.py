@@ -207,3 +207,8 @@ def test_no_cause_names_an_unknown_kind_of_finding() -> None:
     known = {KIND_OF_RULE.get(rule, rule) for rule in RULES}
     for cause in CAUSES:
         assert set(cause.kinds) <= known, cause.id
+
+
+def test_kinds_are_plain_text() -> None:
+    kinds = {kind for cause in CAUSES for kind in cause.kinds} | set(KIND_OF_RULE.values())
+    assert [kind for kind in kinds if type(kind) is not str] == []
