@@ -6,6 +6,9 @@ Belongs here: real servers, real refusals. Whole nights on such a warehouse are 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -15,11 +18,14 @@ from ccgi_pipeline.common.errors import (
     CatalogDamagedError,
     PipelineError,
     StorageRefusedError,
+    TablesDamagedError,
     UnreachableError,
     to_pipeline_error,
 )
 from ccgi_pipeline.encryption.keys import EncryptionKeyError, generate_key
+from ccgi_pipeline.operations.verification import VerifiedPart, verify_warehouse
 from ccgi_pipeline.warehouse.storage.catalog_health import find_catalog_fault
+from ccgi_pipeline.warehouse.storage.checksums import checked_tables
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
 from ccgi_pipeline.warehouse.storage.location import (
     CATALOG_AT,
@@ -31,7 +37,7 @@ from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
 from ccgi_pipeline.warehouse.storage.postgres import CatalogRefusedError
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 from ccgi_pipeline_tests.encrypted_folders import key_set
-from ccgi_pipeline_tests.object_storage import ObjectStorage
+from ccgi_pipeline_tests.object_storage import BUCKET, ObjectStorage
 from ccgi_pipeline_tests.postgresql import PostgreSql
 
 
@@ -58,6 +64,52 @@ def test_a_catalog_in_postgresql_leaves_none_in_the_folder(
     assert database_server.password not in (tmp_path / LOCATION_FILE).read_text()
     tables = "SELECT count(*) FROM ducklake_table WHERE table_name = 'duplicates'"
     assert database_server.execute(catalog_in_postgresql, tables) == [(1,)]
+
+
+@contextmanager
+def _checked(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with (
+        exclusive_writer(folder),
+        open_warehouse(folder) as connection,
+        checked_tables(connection, folder),
+    ):
+        yield connection
+
+
+def _tables_of(warehouse: Path) -> VerifiedPart:
+    (tables,) = [part for part in verify_warehouse(warehouse, warehouse) if part.name == "tables"]
+    return tables
+
+
+@pytest.mark.usefixtures("catalog_in_postgresql")
+def test_the_tables_files_are_compared_wherever_the_catalog_is(tmp_path: Path) -> None:
+    _begin(tmp_path)
+    more = "INSERT INTO duplicates FROM duplicates"
+    for _ in range(2):
+        with _checked(tmp_path) as connection:
+            connection.execute(more)
+    assert (_tables_of(tmp_path).checked, _tables_of(tmp_path).faults) == (3, [])
+    damaged = max((tmp_path / "tables").rglob("*.parquet"))
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    with pytest.raises(TablesDamagedError, match=damaged.name), _checked(tmp_path):
+        pass
+    (fault,) = _tables_of(tmp_path).faults
+    assert damaged.name in fault
+
+
+@pytest.mark.usefixtures("catalog_in_postgresql")
+def test_of_tables_in_object_storage_names_and_sizes_are_compared(
+    tmp_path: Path, store: ObjectStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in store.environment("verified").items():
+        monkeypatch.setenv(variable, value)
+    _begin(tmp_path)
+    assert (_tables_of(tmp_path).checked, _tables_of(tmp_path).faults) == (1, [])
+    (key,) = re.findall("<Key>(.*?)</Key>", store.listed("verified"))
+    with open_warehouse(tmp_path, read_only=True) as connection:
+        connection.execute(f"COPY (SELECT 1) TO 's3://{BUCKET}/{key}' (FORMAT parquet)")
+    (fault,) = _tables_of(tmp_path).faults
+    assert fault == f"{key.removeprefix('verified/')}: of another size"
 
 
 @pytest.mark.usefixtures("catalog_in_postgresql")
