@@ -17,6 +17,7 @@ import asyncio
 import json
 import resource
 import ssl
+import traceback
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -34,8 +35,11 @@ from ccgi_pipeline.ssid_lookup.journal import Journal
 from ccgi_pipeline.ssid_lookup.refusal_log import RefusalLog, Refused
 from ccgi_pipeline.ssid_lookup.refusals import Refusal
 
-BACKLOG = 128
+BACKLOG = 64
 """Connections that wait to be accepted. They are accepted all at once, before any is closed."""
+
+_IN_PASSING = 2 * BACKLOG
+"""Connections that have just been accepted, and others that are just being closed."""
 
 _OTHER_FILES = 64
 """Files that the service has open beside its connections."""
@@ -67,7 +71,7 @@ class ConnectionLimits:
     request_seconds: float = 10
     idle_seconds: float = 15
     head_bytes: int = 16 * 1024
-    request_bytes: int = 128 * 1024
+    request_bytes: int = 48 * 1024
 
 
 class CertificateError(PermanentError):
@@ -84,16 +88,16 @@ def reserve_files(limits: ConnectionLimits) -> ConnectionLimits:
     Returns limits with fewer connections where the system does not allow so many files; raises
     TooFewFilesError if it allows next to none.
     """
-    needed = limits.connections + BACKLOG + _OTHER_FILES
+    needed = limits.connections + _IN_PASSING + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY not in (soft, hard) and hard < needed:
-        if hard < _FEWEST_CONNECTIONS + BACKLOG + _OTHER_FILES:
+        if hard < _FEWEST_CONNECTIONS + _IN_PASSING + _OTHER_FILES:
             msg = (
                 f"the system allows {hard} open files, too few for the service: raise its limit "
                 "(ulimit -n, or LimitNOFILE of systemd)"
             )
             raise TooFewFilesError(msg)
-        limits, needed = replace(limits, connections=hard - BACKLOG - _OTHER_FILES), hard
+        limits, needed = replace(limits, connections=hard - _IN_PASSING - _OTHER_FILES), hard
     if soft != resource.RLIM_INFINITY and soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     return limits
@@ -242,20 +246,19 @@ class Connection(H11Protocol):
             self._handshake = self.loop.create_task(self._begin_tls(transport, self._gate.tls))
 
     async def _begin_tls(self, tcp: asyncio.Transport, context: ssl.SSLContext) -> None:
-        seconds = self._limits.request_seconds
         try:
+            # Its time is limited as that of a request, which it is a part of.
             secured = await self.loop.start_tls(
-                tcp,
-                self,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=seconds,
-                ssl_shutdown_timeout=_END_SECONDS,
+                tcp, self, context, server_side=True, ssl_shutdown_timeout=_END_SECONDS
             )
-        except OSError:  # a time-out, an end, or no TLS at all
+        except OSError as error:  # an end, or no TLS at all
+            # What failed is in a circle with its own traceback, and would be kept for long.
+            traceback.clear_frames(error.__traceback__)
             self._gate.record_refusal(self, "no_tls")
             self.abort()
             return
+        finally:
+            self._handshake = None
         if secured is None or tcp.is_closing():
             self.abort()
             return
@@ -274,6 +277,8 @@ class Connection(H11Protocol):
         """Ends the connection at once, whatever is still to be sent."""
         self._gate.forget(self)
         self.connections.discard(self)
+        if self._handshake is not None:
+            self._handshake.cancel()
         if self._tcp is not None:
             self._tcp.abort()
 
@@ -395,6 +400,7 @@ class Connection(H11Protocol):
         phase, waited = waits_for[0], now - self._since
         if phase is Phase.REQUEST and waited > self._limits.request_seconds:
             if self.transport is None:
+                self._gate.record_refusal(self, refusals.TOO_SLOW.error)
                 self.abort()
             else:
                 self._refuse(refusals.TOO_SLOW)
