@@ -243,15 +243,17 @@ def format_receipt_csv(files: Iterable[FileReport], *, with_cells: bool = False)
         rows += [_cause_row(file.path, told)[: len(columns)] for told in file.told_causes]
         left = unexplained(file.findings)
         shown = _shown(left)
-        listed = [shown, *(_with_cells(file, told.findings) for told in file.told_causes)]
-        for row in pl.concat(listed).iter_rows(named=True):
+        omitted = left.height - shown.height
+        if file.causes and file.cells:
+            explained = [_with_cells(file, told.findings) for told in file.told_causes]
+            shown = pl.concat([shown, *explained])
+        for row in shown.iter_rows(named=True):
             rule = RULES[row["rule"]]
             line = "" if row["line"] is None else str(row["line"])
             where = (file.path, line, row["column"] or "")
             cell = file.cells.get((row["line"], row["column"]), "")
             told = (*where, row["severity"], rule.id, _message(row), rule.fix, cell)
             rows.append(told[: len(columns)])
-        omitted = left.height - shown.height
         if omitted:
             more = f"{omitted} further findings are not listed; the receipt counts them by rule."
             rows.append((file.path, "", "", "info", "", more, "", "")[: len(columns)])
@@ -268,8 +270,6 @@ def _cause_row(path: str, told: ToldCause) -> Sequence[str]:
 
 def _with_cells(file: FileReport, findings: pl.DataFrame) -> pl.DataFrame:
     """The findings at whose places a cell is shown."""
-    if not file.cells:
-        return findings.clear()
     return findings.filter(
         [place in file.cells for place in findings.select("line", "column").iter_rows()]
     )
