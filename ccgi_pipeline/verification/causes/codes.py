@@ -259,7 +259,7 @@ CAUSES = (
         fix=AS_IT_COMES,
         by_tool=by_tool(
             excel=AS_TEXT_IN_EXCEL,
-            sql="CAST float columns AS decimal or varchar by way of decimal(14,0).",
+            sql="Of a column of type float: CAST(CAST(column AS decimal(14,0)) AS varchar(14)).",
         ),
         kinds=(FORM, LENGTH, CODE, file_rules.POWER_OF_TEN.id),
         least=2,
@@ -288,8 +288,8 @@ CAUSES = (
         fix="Export the columns as text.",
         by_tool=by_tool(
             excel="Give the column the format Text.",
-            sql="pandas: read_csv(dtype=str); SQL: CAST(column AS varchar) before a join makes it "
-            "a float.",
+            sql="SQL: CAST(CAST(column AS decimal(14,0)) AS varchar(14)); pandas: "
+            "read_csv(dtype=str).",
         ),
         kinds=_WRONG,
         least=2,

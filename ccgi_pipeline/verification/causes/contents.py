@@ -331,8 +331,7 @@ CAUSES = (
         text="This is JSON, the answer of a programming interface, not a text file with columns.",
         means=_NOTHING_READ,
         shown_by="The file begins as JSON does.",
-        fix="Export as text with separators; or, for rosters, ask CCGI to read your OneRoster "
-        "interface itself.",
+        fix="Export as text with separators.",
         by_tool=by_tool(
             sql="Write rows and columns: leave out FOR JSON, row_to_json and the like."
         ),
