@@ -26,7 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
@@ -70,6 +70,7 @@ from ccgi_pipeline.ssid_lookup.limits import HOUR
 from ccgi_pipeline.ssid_lookup.server import InsecureError
 from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH, ServiceSettings, create_app
 from ccgi_pipeline.ssid_lookup.store import load_identities
+from ccgi_pipeline_tests.raw_server import serving
 from ccgi_pipeline_tests.ssid_lookup.people import HAYWARD_HIGH, frame, identity
 from ccgi_pipeline_tests.ssid_lookup.services import Service, registered, running
 
@@ -668,26 +669,6 @@ def test_no_student_found_may_be_said_in_plain_text(tmp_path: Path):
         assert one.ask_all(applications(3)) == BatchOutcome(0, 3, 0, 0, 0)
 
 
-@contextmanager
-def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server of any kind: each connection is answered by ``answer``, then closed."""
-
-    def serve() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                with connection, suppress(OSError):
-                    connection.recv(65536)
-                    answer(connection)
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
-
-
 ENDLESS_ANSWERS = {
     "a length": b"Content-Length: 400000000\r\n\r\n",
     "no length": b"\r\n",
@@ -722,10 +703,10 @@ def test_of_an_answer_without_end_no_more_is_read_than_allowed(
 
 
 def test_a_packed_answer_is_not_unpacked(tmp_path: Path):
-    """A gigabyte of zeros has a megabyte when it is packed."""
-    packed = httpx.Response(
-        200, content=gzip.compress(b'{"SSID": ""}'), headers={"Content-Encoding": "gzip"}
-    )
+    """Not even a good one: nobody asked for it, and a gigabyte of blanks packs to a megabyte."""
+    good = json.dumps({"SSID": "9000000001", "CCCID": "A000000"}).encode()
+    headers = {"Content-Encoding": "gzip"}
+    packed = httpx.Response(200, content=gzip.compress(good), headers=headers)
     with rogue(tmp_path, lambda _: packed) as one, pytest.raises(ContractBrokenError):
         one.lookup.look_up(build_questions(applications(1))[0].request)
 

@@ -19,16 +19,25 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate
 
 from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
 from ccgi_pipeline.ssid_lookup.group_commit import GroupCommit
-from ccgi_pipeline.ssid_lookup.server import InsecureError, serve
+from ccgi_pipeline.ssid_lookup.server import (
+    InsecureError,
+    _sign_certificate,
+    make_self_signed,
+    serve,
+)
 from ccgi_pipeline.ssid_lookup.service import (
     HEALTH_PATH,
     LOOKUP_PATH,
@@ -464,6 +473,20 @@ def test_plain_http_is_not_answered_where_tls_is_served(folder: Path):
             httpx.get(f"http://127.0.0.1:{service.port}{HEALTH_PATH}")
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{service.url}{HEALTH_PATH}")
+
+
+def test_a_certificate_of_a_clock_that_was_ahead_is_made_again(tmp_path: Path):
+    """Clients would refuse it until the day from which it is valid."""
+    made = make_self_signed(tmp_path)
+    key = load_pem_private_key(made.key.read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    good = made.certificate.read_bytes()
+    assert make_self_signed(tmp_path).certificate.read_bytes() == good
+    ahead = datetime.now(tz=UTC) + timedelta(days=3650)
+    made.certificate.write_bytes(_sign_certificate(key, ahead).public_bytes(Encoding.PEM))
+    remade = make_self_signed(tmp_path)
+    until = load_pem_x509_certificate(remade.certificate.read_bytes()).not_valid_after_utc
+    assert until < datetime.now(tz=UTC) + timedelta(days=31)
 
 
 def test_the_key_of_the_demo_is_its_owners_alone_and_used_again(folder: Path):

@@ -134,9 +134,10 @@ def _connect(settings: NoticeSettings) -> Iterator[smtplib.SMTP]:
 
 def _post_to_webhook(url: str, installation: str, notices: Sequence[Notice]) -> None:
     try:
-        answer = httpx.post(
-            url, json=format_webhook_message(notices, installation), timeout=_SECONDS
-        )
+        message = format_webhook_message(notices, installation)
+        # The status says all: of a page that follows it, however long, nothing is read.
+        with httpx.stream("POST", url, json=message, timeout=_SECONDS) as answer:
+            pass
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         msg = f"the webhook could not be reached just now ({type(error).__name__})"
         raise NoticeNotSentError(msg) from None

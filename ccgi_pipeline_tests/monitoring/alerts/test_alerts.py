@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,6 +33,7 @@ from ccgi_pipeline_tests.monitoring.alerts.receivers import (
     mail_server,
     webhook,
 )
+from ccgi_pipeline_tests.raw_server import serving
 
 AT = datetime(2026, 11, 23, 1, 30, tzinfo=UTC)
 HELD = Alert(
@@ -229,6 +231,23 @@ def test_without_a_channel_the_test_says_so(tmp_path: Path) -> None:
     told = CliRunner().invoke(main, ["notices", "test", "--warehouse", str(tmp_path)])
     assert told.exit_code == 1
     assert "no channel is set" in told.output
+
+
+def test_of_a_webhooks_answer_only_the_status_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = 0
+
+    def answer(connection: socket.socket) -> None:
+        nonlocal sent
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 400000000\r\n\r\n")
+        while sent < 400_000_000:
+            sent += connection.send(b"9" * 65536)
+
+    with serving(answer) as address:
+        monkeypatch.setenv("CCGI_WEBHOOK_URL", address)
+        assert record_and_send(tmp_path, NoticeSettings(), [HELD], AT) == []
+    assert 0 < sent < 20_000_000
 
 
 @pytest.mark.parametrize(
