@@ -135,6 +135,10 @@ class ReportSettings(SettingsTable):
     """The students that a percentage counts: of the school and grade, or of the whole school."""
     percent_decimals: int = Field(default=1, ge=0, le=2)
     """Decimals of percentages."""
+    aid_year_starts: MonthAndDay = "10-01"
+    """Month and day on which a new application year for financial aid begins."""
+    admission_year_starts: MonthAndDay = "07-01"
+    """Month and day on which a new application year for admission to college begins."""
 
 
 class FosterFocusSettings(SettingsTable):

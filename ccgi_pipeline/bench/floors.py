@@ -17,6 +17,7 @@ import duckdb
 
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME, feed_by_name
 from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.profiles import ReportSettings
 from ccgi_pipeline.reports.queries import create_detail_table, create_report_views
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
@@ -138,7 +139,7 @@ def _measure_queries(folders: PipelinePaths, on: date) -> float:
     """Measures the queries of the reports, whose rows stay in DuckDB."""
 
     def query(connection: duckdb.DuckDBPyConnection) -> None:
-        create_report_views(connection, on)
+        create_report_views(connection, on, ReportSettings())
         for spec in REPORTS:
             create_detail_table(connection, spec)
 

@@ -193,7 +193,7 @@ def _early_enough(system: System) -> pl.Expr:
 
 
 def _status(system: System) -> pl.Expr:
-    grade = pl.col("grade").fill_null(_LAST_YEAR)
+    grade = pl.col("grade")
     benchmark = (
         pl.when(grade < _FIRST_YEAR)
         .then(0)
@@ -212,7 +212,7 @@ def _status(system: System) -> pl.Expr:
     close = (_at_least(system.close) | no_mark) & nearly
     meets = pl.col("complete") & _early_enough(system) & _at_least(system.wanted)
     return (
-        pl.when(~pl.col("has_lines"))
+        pl.when(~pl.col("has_lines") | grade.is_null())
         .then(pl.lit(INSUFFICIENT))
         .when(meets)
         .then(pl.lit(MEETS))
@@ -240,9 +240,11 @@ def _reasons(system: System, now: Subjects, measured: pl.DataFrame) -> pl.Expr:
         found.append(_early_reason(system))
     listed = pl.concat_list(found).list.drop_nulls()
     return (
-        pl.when(pl.col("has_lines"))
-        .then(listed)
-        .otherwise(pl.concat_list(pl.lit("No A-G course is in the course history.")))
+        pl.when(~pl.col("has_lines"))
+        .then(pl.concat_list(pl.lit("No A-G course is in the course history.")))
+        .when(pl.col("grade").is_null())
+        .then(pl.concat_list(pl.lit("The grade level is not one of grades 1 to 12.")))
+        .otherwise(listed)
     )
 
 

@@ -72,6 +72,18 @@ RACE_CATEGORY = CodeSet(
     source=CALPADS_CODE_SETS,
 )
 
+_RACE_GROUPS = {"2": "Asian", "3": "Pacific Islander"}
+
+
+def race_group(code: str) -> str:
+    """Returns the group by which CDE reports a race category; most categories are a group alone.
+
+    Source: CDE, race and ethnicity collection; the first digit tells the group.
+    """
+    names = {known.value: known.name for known in RACE_CATEGORY.codes}
+    return _RACE_GROUPS.get(code[:1], names[code])
+
+
 ENGLISH_LANGUAGE_ACQUISITION_STATUS = CodeSet(
     "CALPADS English Language Acquisition Status",
     _names(

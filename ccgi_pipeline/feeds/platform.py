@@ -39,6 +39,8 @@ APPLICATION_STATUS = _words(
 )
 FINANCIAL_AID_TYPE = _words("Financial Aid Application Type", "FAFSA", "CADAA")
 PROGRESS = _words("Progress", "Started", "Completed")
+MODULE_STATUS = _words("Financial Aid Module Status", "Assigned", "Started", "Completed")
+"""As ``APPLICATION_STATUS``, in the order in which a student reaches them."""
 FAVORITE_TYPE = _words("Favorite Type", "College", "Major", "Career")
 FAVORITE_ACTION = _words("Favorite Action", "Added", "Removed")
 GOAL_STATUS = _words("Goal Status", "Set", "Completed", "Removed")
@@ -121,7 +123,10 @@ class FinancialAidModule(Event):
 
     ModuleName: str = column("Name of the module.", requirement=REQUIRED, length=120, source=SOURCE)
     ModuleStatus: str = column(
-        "Started or completed.", requirement=REQUIRED, codes=PROGRESS, source=SOURCE
+        "Assigned, started or completed.",
+        requirement=REQUIRED,
+        codes=MODULE_STATUS,
+        source=SOURCE,
     )
 
 

@@ -50,7 +50,7 @@ def open_reports(
     """Prepares the reports' views; returns the districts that get reports."""
     folders.outgoing.remove_unfinished_files()
     folders.outgoing.mend()
-    named = create_report_views(connection, on)
+    named = create_report_views(connection, on, archived_profiles(folders)[0].reports)
     remember_folders(connection, named, on)
     return named if only is None else named.filter(pl.col("cd") == only)
 

@@ -168,7 +168,7 @@ def _reports(
     on: date,
     wanted: Collection[_Key],
 ) -> Iterator[tuple[_Key, bytes]]:
-    named = create_report_views(connection, on)
+    named = create_report_views(connection, on, profiles.reports)
     parts: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for key in wanted:
         if key.kind == FileKind.REPORT and key.name in SPECS:

@@ -106,7 +106,7 @@ def trace_row(
     part = file or ("Detail" if "Detail" in spec.files else spec.files[0])
     made = _made(warehouse, spec, cd, part, night)
     with open_past_warehouse(warehouse, made) as (connection, profiles):
-        create_report_views(connection, made.night)
+        create_report_views(connection, made.night, profiles.reports)
         printed, ssids, count = _row(connection, spec, profiles, made, row)
         connection.register("behind", pl.DataFrame({"SSID": ssids}).to_arrow())
         behind = [*_behind(connection, spec, cd)]

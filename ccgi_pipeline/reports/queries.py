@@ -16,7 +16,9 @@ from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory
 from ccgi_pipeline.eligibility.systems import AREAS, YEAR
-from ccgi_pipeline.feeds.codes import RACE_CATEGORY
+from ccgi_pipeline.feeds.codes import RACE_CATEGORY, race_group
+from ccgi_pipeline.feeds.columns import CodeSet
+from ccgi_pipeline.feeds.platform import APPLICATION_STATUS, MODULE_STATUS
 from ccgi_pipeline.feeds.registry import EVENT_FEEDS
 from ccgi_pipeline.profiles import Profiles, ReportSettings
 from ccgi_pipeline.reports.spec import PLACE, ReportSpec, shipped_query
@@ -38,7 +40,9 @@ ELIGIBILITY = "eligibility"
 """The view with the evaluated course histories."""
 
 
-def create_report_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.DataFrame:
+def create_report_views(
+    connection: duckdb.DuckDBPyConnection, on: date, settings: ReportSettings
+) -> pl.DataFrame:
     """Creates the views of the queries, as of the end of the day ``on`` in California.
 
     Returns the districts that have a roster, and so get reports (``cd``, ``County``, ``District``,
@@ -51,10 +55,7 @@ def create_report_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.D
             f"SELECT * FROM lake.{feed.name} "
             f"WHERE OccurredAt < TIMESTAMP '{until:%Y-%m-%d %H:%M:%S}'"
         )
-    connection.execute(
-        "CREATE OR REPLACE TEMP MACRO california_day(moment) AS "
-        f"strftime(timezone('{CALIFORNIA.key}', timezone('UTC', moment)), '%Y-%m-%d')"
-    )
+    create_macros(connection, settings)
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW {ELIGIBILITY} AS SELECT * FROM lake.{ELIGIBILITY}"
     )
@@ -69,8 +70,8 @@ def create_report_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.D
     in_force = directory(entries)
     named = name_senders(connection, cd_codes)
     races = pl.DataFrame(
-        [(code.value, code.name) for code in RACE_CATEGORY.codes],
-        schema=["code", "name"],
+        [(code.value, code.name, race_group(code.value)) for code in RACE_CATEGORY.codes],
+        schema=["code", "name", "in_group"],
         orient="row",
     )
     for name, frame in (
@@ -84,6 +85,30 @@ def create_report_views(connection: duckdb.DuckDBPyConnection, on: date) -> pl.D
     roster = shipped_query("roster.sql").read_text()
     connection.execute(f"CREATE OR REPLACE TEMP TABLE roster AS {roster}")
     return named
+
+
+def create_macros(connection: duckdb.DuckDBPyConnection, settings: ReportSettings) -> None:
+    """Creates the functions of moments (UTC) and of statuses that the queries may call."""
+    for macro in _macros(settings):
+        connection.execute(f"CREATE OR REPLACE TEMP MACRO {macro}")
+
+
+def _macros(settings: ReportSettings) -> Iterator[str]:
+    local = f"timezone('{CALIFORNIA.key}', timezone('UTC', moment))"
+    yield f"california_day(moment) AS strftime({local}, '%Y-%m-%d')"
+    for name, starts in (
+        ("aid_year", settings.aid_year_starts),
+        ("admission_year", settings.admission_year_starts),
+    ):
+        later = f"strftime({local}, '%m-%d') >= '{starts}'"
+        yield f"{name}(moment) AS year({local}) + CAST({later} AS INTEGER)"
+    yield f"status_rank(status) AS {_rank(APPLICATION_STATUS)}"
+    yield f"module_rank(status) AS {_rank(MODULE_STATUS)}"
+
+
+def _rank(codes: CodeSet) -> str:
+    """Returns the expression of a status's place in the order in which ``codes`` are declared."""
+    return f"list_position({[code.value for code in codes.codes]}, status)"
 
 
 def read_detail_rows(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) -> pl.DataFrame:

@@ -22,7 +22,8 @@ _APPLICATION_TYPE = ReportColumn(
 _APPLICATION_STATUS = ReportColumn(
     "Application Status",
     ("platform_college_applications", "ApplicationStatus"),
-    "The newest status known.",
+    "The furthest status of the newest application year, of Launched, In Progress, Submitted and "
+    "Completed.",
 )
 _COLLEGE_NAME = ReportColumn(
     "College Name",
@@ -34,6 +35,9 @@ _MODULE_STATUS = ReportColumn(
     "Module Status", ("platform_financial_aid_modules", "ModuleStatus"), "The furthest reached."
 )
 _STATUS_DATE = ReportColumn("Status Date", None, "Day of that status, in California.")
+_REACHED = ReportColumn(
+    "Status Date", None, "Day on which that status was first reached, in California."
+)
 
 DAILY = (
     ReportSpec(
@@ -41,15 +45,20 @@ DAILY = (
         title="College and financial aid status",
         folder=(_DAILY, "college and financial aid status"),
         query=shipped_query("applications.sql"),
-        columns=(_APPLICATION_TYPE, _APPLICATION_STATUS, _COLLEGE_NAME, _STATUS_DATE),
+        columns=(_APPLICATION_TYPE, _APPLICATION_STATUS, _COLLEGE_NAME, _REACHED),
         files=("Detail",),
     ),
     ReportSpec(
         name="financial_aid_module_daily",
         title="Financial aid modules, daily",
         folder=(_DAILY, "financial aid module daily"),
-        query=shipped_query("financial_aid_modules.sql"),
-        columns=(_MODULE_NAME, _MODULE_STATUS, _STATUS_DATE),
+        query=shipped_query("financial_aid_module_daily.sql"),
+        columns=(
+            ReportColumn("Modules Assigned", None, "Modules assigned, begun or finished."),
+            ReportColumn("Modules Started", None, "Modules that were begun or finished."),
+            ReportColumn("Modules Completed", None, "Modules that were finished."),
+            ReportColumn("Last Activity Date", None, "Day of the newest of these, in California."),
+        ),
         files=("Detail",),
     ),
     ReportSpec(
@@ -75,8 +84,12 @@ LEGACY = (
         query=shipped_query("account_registrations.sql"),
         columns=(
             ReportColumn("Account Status", None, "Registered or Not Registered."),
-            ReportColumn("Account Type", ("platform_account_registrations", "AccountType")),
-            ReportColumn("Registration Date", None, "Day of the registration, in California."),
+            ReportColumn(
+                "Account Type", ("platform_account_registrations", "AccountType"), "The newest."
+            ),
+            ReportColumn(
+                "Registration Date", None, "Day of the first registration, in California."
+            ),
         ),
         dimensions=("Account Status",),
     ),
@@ -101,7 +114,7 @@ LEGACY = (
         title="FAFSA applications",
         folder=(_LEGACY, "applications and launches", "FAFSA Applications"),
         query=shipped_query("fafsa_applications.sql"),
-        columns=(_APPLICATION_TYPE, _APPLICATION_STATUS, _STATUS_DATE),
+        columns=(_APPLICATION_TYPE, _APPLICATION_STATUS, _REACHED),
         dimensions=("Application Type", "Application Status"),
     ),
     ReportSpec(
@@ -151,7 +164,7 @@ LEGACY = (
         title="Financial aid modules",
         folder=(*_ACTIVITIES, "financial aid modules"),
         query=shipped_query("financial_aid_modules.sql"),
-        columns=(_MODULE_NAME, _MODULE_STATUS, _STATUS_DATE),
+        columns=(_MODULE_NAME, _MODULE_STATUS, _REACHED),
         dimensions=("Module Name", "Module Status"),
         tables=Tables(by=("Module Name",)),
     ),
@@ -226,9 +239,10 @@ ELIGIBILITY = (
             ReportColumn(
                 "Cal State Apply Status",
                 ("platform_college_applications", "ApplicationStatus"),
-                "The furthest that an application has come; Not Applied where there is none.",
+                "The furthest that an application of the newest application year has come; Not "
+                "Applied where there is none.",
             ),
-            ReportColumn("# of Campuses", None, "Campuses applied to."),
+            ReportColumn("# of Campuses", None, "Campuses that applications of that year name."),
         ),
         dimensions=("CSU Eligibility (Estimate)", "Cal State Apply Status"),
         # Its rows add up to rows of csu_eligibility; both linked reports count who applied.

@@ -268,3 +268,14 @@ def test_no_students_and_no_courses_have_empty_results(system: System):
     somebody = evaluate(no_courses, students_frame({"one": 12}), system)
     assert somebody["status"].to_list() == ["Insufficient data"]
     assert somebody["years"].to_list() == [0]
+
+
+@for_each_system
+def test_a_grade_that_is_no_number_is_not_judged_as_grade_12(odd: Histories, system: System):
+    """Kindergarten, ungraded and adult students have no year to be measured by."""
+    ungraded = _students(odd).with_columns(grade=pl.lit(None, pl.Int8))
+    result = evaluate(_courses(odd), ungraded, system)
+    assert set(result["status"]) == {"Insufficient data"}
+    with_lines = result.filter(pl.col("years") > 0)["reasons"].to_list()
+    assert with_lines
+    assert set(map(tuple, with_lines)) == {("The grade level is not one of grades 1 to 12.",)}

@@ -18,7 +18,7 @@ from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.feeds.columns import Column, ColumnClass, ColumnType
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import FeedSpec
-from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.profiles import Profiles, ReportSettings
 from ccgi_pipeline.reports.college_download import COLUMNS
 from ccgi_pipeline.reports.column_policies import POLICIES, Output, may_show
 from ccgi_pipeline.reports.foster_privacy import FOSTER_TABLES
@@ -133,7 +133,7 @@ def _reports(connection: duckdb.DuckDBPyConnection) -> Shown:
 @pytest.fixture(scope="module")
 def shown(planted: duckdb.DuckDBPyConnection) -> Shown:
     evaluate_rosters(planted, ON, Profiles())
-    create_report_views(planted, ON)
+    create_report_views(planted, ON, ReportSettings())
     return _reports(planted)
 
 
@@ -228,7 +228,7 @@ def test_no_classed_code_and_no_foster_youth_changes_a_report(
         planted.execute(f"UPDATE {feed.name} SET {name} = {_changed(column)}")  # noqa: S608
     for table in FOSTER_TABLES:
         planted.execute(f"DELETE FROM {table}")  # noqa: S608
-    create_report_views(planted, ON)
+    create_report_views(planted, ON, ReportSettings())
     after = _reports(planted)
     planted.execute("ROLLBACK")
     assert {key for key, rows in shown.items() if not rows.equals(after[key])} == set()
@@ -239,7 +239,7 @@ def test_a_code_that_a_report_shows_would_have_changed_it(
 ) -> None:
     planted.execute("BEGIN")
     planted.execute("UPDATE transcript_student SET GradeLevel = '09'")
-    create_report_views(planted, ON)
+    create_report_views(planted, ON, ReportSettings())
     after = _reports(planted)
     planted.execute("ROLLBACK")
     assert not shown["goals", "Detail"].equals(after["goals", "Detail"])

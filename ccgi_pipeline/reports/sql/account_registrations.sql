@@ -1,8 +1,8 @@
--- Every student of the roster, with the account that was opened first, if any.
+-- Every student of the roster, with the day of the first registration and the newest account type.
 WITH accounts AS (
     SELECT
         SSID,
-        arg_min(AccountType, (OccurredAt, EventID)) AS account_type,
+        arg_max(AccountType, (OccurredAt, EventID)) AS account_type,
         min(OccurredAt) AS since
     FROM account_registrations
     GROUP BY SSID

@@ -1,18 +1,16 @@
--- Each student's way to CSU beside the furthest that an application to Cal State Apply has come.
+-- Each student's way to CSU beside the furthest that an application to Cal State Apply has come in
+-- the student's newest application year.
 WITH newest AS (
-    SELECT
-        SSID, CollegeName,
-        arg_max(ApplicationStatus, (OccurredAt, EventID)) AS status
+    SELECT SSID, CollegeName, ApplicationStatus AS status
     FROM college_applications
     WHERE ApplicationType = 'Cal State Apply'
-    GROUP BY ALL
+    QUALIFY admission_year(OccurredAt) = max(admission_year(OccurredAt)) OVER (PARTITION BY SSID)
 ),
 
 furthest AS (
     SELECT
         SSID,
-        arg_max(status, list_position(['Launched', 'In Progress', 'Submitted', 'Completed'], status))
-            AS status,
+        arg_max(status, status_rank(status)) AS status,
         count(DISTINCT CollegeName) AS campuses
     FROM newest
     GROUP BY ALL

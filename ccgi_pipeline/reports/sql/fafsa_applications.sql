@@ -1,16 +1,23 @@
--- Financial aid applications by student: the newest status. Which of the two is never told.
+-- Financial aid applications by student: the furthest status of the newest application year. Which
+-- of the two is never told.
 WITH newest AS (
+    SELECT SSID, ApplicationStatus AS status, OccurredAt
+    FROM financial_aid_applications
+    QUALIFY aid_year(OccurredAt) = max(aid_year(OccurredAt)) OVER (PARTITION BY SSID)
+),
+
+furthest AS (
     SELECT
         SSID,
-        arg_max(ApplicationStatus, (OccurredAt, EventID)) AS status,
-        max(OccurredAt) AS since
-    FROM financial_aid_applications
+        arg_max(status, status_rank(status)) AS status,
+        arg_min(OccurredAt, (-status_rank(status), OccurredAt)) AS since
+    FROM newest
     GROUP BY SSID
 )
 
 SELECT
     roster.*,
     'FAFSA/CADAA' AS "Application Type",
-    newest.status AS "Application Status",
-    california_day(newest.since) AS "Status Date"
-FROM roster JOIN newest USING (SSID)
+    furthest.status AS "Application Status",
+    california_day(furthest.since) AS "Status Date"
+FROM roster JOIN furthest USING (SSID)

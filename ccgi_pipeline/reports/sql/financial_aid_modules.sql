@@ -1,11 +1,9 @@
--- Financial aid modules by student and module: completed once is completed.
+-- Financial aid modules by student and module: the furthest status, and when it was reached first.
 WITH furthest AS (
     SELECT
         SSID, ModuleName,
-        CASE WHEN bool_or(ModuleStatus = 'Completed') THEN 'Completed' ELSE 'Started' END AS status,
-        coalesce(
-            min(OccurredAt) FILTER (ModuleStatus = 'Completed'), min(OccurredAt)
-        ) AS since
+        arg_max(ModuleStatus, module_rank(ModuleStatus)) AS status,
+        arg_min(OccurredAt, (-module_rank(ModuleStatus), OccurredAt)) AS since
     FROM financial_aid_modules
     GROUP BY ALL
 )

@@ -1,7 +1,25 @@
 -- The students of every district's roster, as every report begins. One row a student and district.
 -- A listing whose SSID is another's student (claims) is left out: nothing about it is in a report.
 -- Needs: the tables transcript_student and claims, the view directory (CDSCode, County, District,
--- School), the view district_names (cd, County, District) and race_categories (code, name).
+-- School), the view district_names (cd, County, District) and race_categories (code, name, in_group).
+WITH races AS (
+    SELECT
+        _sender, StateID,
+        CASE
+            WHEN count(DISTINCT in_group) > 1 THEN 'Two or More Races'
+            WHEN count(DISTINCT name) > 1 THEN any_value(in_group)
+            ELSE any_value(name)
+        END AS Race
+    FROM (
+        SELECT
+            _sender, StateID,
+            unnest([RaceCode1, RaceCode2, RaceCode3, RaceCode4, RaceCode5]) AS code
+        FROM transcript_student WHERE _active
+    )
+    JOIN race_categories USING (code)
+    GROUP BY ALL
+)
+
 SELECT
     student._sender AS cd,
     student.PrimaryCDSCode AS cds_code,
@@ -10,11 +28,8 @@ SELECT
     coalesce(directory.School, student.PrimaryCDSCode) AS School,
     student.StateID AS SSID,
     student.GradeLevel AS "Grade Level",
-    coalesce(student.Gender, '') AS Gender,
-    CASE
-        WHEN student.RaceCode2 IS NOT NULL THEN 'Two or More Races'
-        ELSE coalesce(race_categories.name, 'Not Reported')
-    END AS Race,
+    coalesce(student.Gender, 'Not Reported') AS Gender,
+    coalesce(races.Race, 'Not Reported') AS Race,
     CASE student.HispanicEthnicity
         WHEN true THEN 'Hispanic'
         WHEN false THEN 'Non-Hispanic'
@@ -23,7 +38,7 @@ SELECT
 FROM transcript_student AS student
 JOIN district_names ON district_names.cd = student._sender
 LEFT JOIN directory ON directory.CDSCode = student.PrimaryCDSCode
-LEFT JOIN race_categories ON race_categories.code = student.RaceCode1
+LEFT JOIN races ON races._sender = student._sender AND races.StateID = student.StateID
 ANTI JOIN (SELECT _sender, SSID FROM claims WHERE NOT sees) AS not_seen
     ON not_seen._sender = student._sender AND not_seen.SSID = student.StateID
 WHERE student._active
