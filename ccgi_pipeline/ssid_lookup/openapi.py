@@ -133,11 +133,14 @@ _NO_STUDENT = Refusal(400, NO_STUDENT_FOUND["error"], NO_STUDENT_FOUND["message"
 _BAD_FIELDS = Refusal(422, "invalid_request", InvalidRequestError(()).message)
 _ANYWHERE = (
     refusals.NO_HTTP,
+    refusals.INCOMPLETE,
     refusals.TOO_SLOW,
     refusals.TOO_LARGE,
     refusals.SERVER_ERROR,
 )
+_MALFORMED_TOKEN = Refusal(400, "invalid_request", "The Authorization header is malformed.")
 _WITH_TOKEN = (
+    _MALFORMED_TOKEN,
     refusals.NO_TOKEN,
     refusals.INVALID_TOKEN,
     refusals.WRONG_SCOPE,
@@ -160,7 +163,8 @@ def describe_refusals(refused: Sequence[Refusal]) -> dict[int | str, dict[str, A
             refusal.status,
             {"model": ErrorAnswer, "description": "", "content": {_JSON: {"examples": {}}}},
         )
-        entry["description"] = f"{entry['description']} {refusal.message}".strip()
+        before = f"{entry['description']}; " if entry["description"] else ""
+        entry["description"] = before + refusal.message.rstrip(".")
         entry["content"][_JSON]["examples"][refusal.error] = {"value": _build_body(refusal)}
     return described
 

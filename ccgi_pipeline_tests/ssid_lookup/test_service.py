@@ -351,6 +351,8 @@ def test_every_error_is_described_with_its_form_and_an_example(asker: Asker):
         if "requestBody" in described:
             for content in described["requestBody"]["content"].values():
                 assert set(content["schema"]["required"]) <= set(content["example"])
+    described = shown["paths"][LOOKUP_PATH]["post"]["responses"]["401"]["description"]
+    assert described.startswith("A bearer token is needed; The token has ended")
     form = shown["components"]["schemas"]["ErrorAnswer"]
     assert form["required"] == ["error", "message"]
     answers = shown["paths"][LOOKUP_PATH]["post"]["responses"]["400"]["content"]
