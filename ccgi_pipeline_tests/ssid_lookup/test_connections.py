@@ -28,6 +28,7 @@ from ccgi_pipeline.ssid_lookup.service import HEALTH_PATH, PAGE_PATH, TOKEN_PATH
 from ccgi_pipeline.ssid_lookup.store import load_identities
 from ccgi_pipeline_tests.ssid_lookup.people import frame, identity
 from ccgi_pipeline_tests.ssid_lookup.services import Service, running
+from ccgi_pipeline_tests.tiers import slow_but
 
 LIMITS = ConnectionLimits(
     connections=40,
@@ -316,7 +317,7 @@ def open_ones(connections: Sequence[socket.socket], most: int = 0) -> int:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("first", [b"", GET[:-2], GET], ids=["silent", "half a head", "idle"])
+@pytest.mark.parametrize("first", slow_but(GET[:-2], [b"", GET[:-2], GET]))
 def test_connections_that_are_held_open_shut_nobody_out(service: Service, first: bytes):
     with held_open(service, 300, first=first) as held:
         assert healthy(service)
@@ -376,6 +377,7 @@ def test_many_addresses_cannot_take_the_place_of_all_others(patient: Service):
         assert open_ones(few) == 3
 
 
+@pytest.mark.slow
 def test_behind_a_proxy_there_is_no_limit_for_its_address(tmp_path: Path):
     limits = ConnectionLimits(connections=40, per_address=0)
     with running(tmp_path, limits=limits) as service, held_open(service, 35) as held:
