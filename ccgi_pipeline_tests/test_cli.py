@@ -97,6 +97,7 @@ def test_the_json_has_the_shape_that_the_design_promises(broken: Path) -> None:
         "line": 6,
         "column": "StateID",
         "message": "StateID is not in the form that this file needs.",
+        "cause": None,
     }
 
 
