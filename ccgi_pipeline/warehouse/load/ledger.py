@@ -189,8 +189,11 @@ def record_outcome(
     append_rows(
         connection, "findings", findings.select("drop_id", "file_number", *EXPLAINED_SCHEMA)
     )
-    causes = outcome.causes.join(numbers, on=FILE, maintain_order="left")
-    append_rows(connection, "causes", causes.select("drop_id", "file_number", "cause", "evidence"))
+    if not outcome.causes.is_empty():
+        causes = outcome.causes.join(numbers, on=FILE, maintain_order="left")
+        append_rows(
+            connection, "causes", causes.select("drop_id", "file_number", "cause", "evidence")
+        )
     return ledger
 
 
