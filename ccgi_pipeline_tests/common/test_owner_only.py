@@ -43,6 +43,7 @@ def open_all(root: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
+@pytest.mark.slow
 def test_a_night_under_an_open_umask_leaves_nothing_to_others(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)
     put_roster(folders.inbox, PALM_SPRINGS, students(["9000000001"], PALM_SPRINGS_HIGH))

@@ -24,6 +24,7 @@ from ccgi_pipeline.runtime.dagster_instance import (
 )
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 from ccgi_pipeline_tests.nightly.nights import ON, folders_in
+from ccgi_pipeline_tests.tiers import slow_but
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ _MARKED: dict[str, Callable[[dg.DagsterInstance, dg.DagsterRun], object]] = {
 """The ways in which a run's end is marked by another process than its own."""
 
 
-@pytest.mark.parametrize("way", _MARKED)
+@pytest.mark.parametrize("way", slow_but("failed", _MARKED))
 def test_however_a_run_was_marked_from_outside_both_watchers_tell_it(
     folders: PipelinePaths, instance: dg.DagsterInstance, way: str
 ) -> None:

@@ -30,6 +30,7 @@ def _add_night(instance: dg.DagsterInstance, day: str, status: dg.DagsterRunStat
     instance.create_run_for_job(defs().resolve_job_def("night"), run_config=config, status=status)
 
 
+@pytest.mark.slow
 def test_the_schedule_makes_up_what_was_missed_or_failed_in_its_order(tmp_path: Path) -> None:
     tick = datetime(2026, 11, 23, 2, tzinfo=ZoneInfo("America/Los_Angeles"))
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:

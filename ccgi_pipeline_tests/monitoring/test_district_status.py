@@ -24,6 +24,7 @@ from ccgi_pipeline_tests.nightly.inboxes import (
     students,
 )
 from ccgi_pipeline_tests.nightly.nights import ON, folders_in, load_and_answer
+from ccgi_pipeline_tests.tiers import slow_but
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_an_empty_warehouse_says_so(tmp_path: Path) -> None:
     assert (shown.exit_code, shown.output.strip()) == (0, "Nobody has sent anything yet.")
 
 
-@pytest.mark.parametrize("flag", [[], ["--bad"]])
+@pytest.mark.parametrize("flag", slow_but([], [[], ["--bad"]]))
 def test_a_server_that_refuses_is_to_be_looked_at(tmp_path: Path, flag: list[str]) -> None:
     folders = folders_in(tmp_path)
     load_and_answer(folders)

@@ -307,8 +307,13 @@ def test_a_roster_that_grows_too_fast_is_held_until_it_is_approved(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("known", "sent", "settings"),
-    [(10, 59, ""), (400, 480, ""), (150, 205, "[defaults.guard]\ngrowth = 0.5\n")],
-    ids=["few", "a small share", "a setting"],
+    [
+        pytest.param(10, 59, "", id="few"),
+        pytest.param(400, 480, "", id="a small share", marks=pytest.mark.slow),
+        pytest.param(
+            150, 205, "[defaults.guard]\ngrowth = 0.5\n", id="a setting", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_a_roster_may_grow_as_a_district_does(tmp_path: Path, known: int, sent: int, settings: str):
     folders = folders_in(tmp_path)

@@ -118,6 +118,7 @@ def test_both_write_the_same_bytes(embedded: Nights, served: Nights) -> None:
     assert not list(warehouse.glob("catalog*"))
 
 
+@pytest.mark.slow
 def test_reports_of_the_first_night_are_made_again_and_lead_back_to_their_lines(
     served: Nights,
 ) -> None:
@@ -208,6 +209,7 @@ def test_a_purge_reaches_the_catalog_and_the_store_and_a_move_back_keeps_the_res
         assert lake_rows(folders.warehouse) == rows
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_costs_a_night_nothing_but_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

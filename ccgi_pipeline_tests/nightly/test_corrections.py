@@ -276,6 +276,7 @@ def test_a_known_record_is_updated_by_its_correction(tmp_path: Path):
     assert _active(folders) == len(EVERYONE)
 
 
+@pytest.mark.slow
 def test_a_correction_that_fails_again_is_told_so(tmp_path: Path):
     folders = folders_in(tmp_path)
     failed = _failed()

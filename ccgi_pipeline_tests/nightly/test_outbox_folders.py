@@ -95,8 +95,15 @@ WHO = ("--by", "A. Name", "--reason", "by phone")
 
 @pytest.mark.parametrize(
     ("palm_springs", "hayward"),
-    [("Hayward Unified", "Palm Springs Unified"), ("Hayward Unified", "Other Unified")],
-    ids=["exchanged", "one takes the other's"],
+    [
+        pytest.param("Hayward Unified", "Palm Springs Unified", id="exchanged"),
+        pytest.param(
+            "Hayward Unified",
+            "Other Unified",
+            id="one takes the other's",
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_no_name_in_the_directory_moves_a_district_into_anothers_folder(
     folders: PipelinePaths, palm_springs: str, hayward: str

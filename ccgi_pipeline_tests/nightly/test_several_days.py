@@ -104,6 +104,7 @@ def test_each_day_is_one_drop_with_all_files_of_the_folder(
     assert unmatched == [[3, 3, 3], [2, 2, 1], [1, 1, 0]]
 
 
+@pytest.mark.slow
 def test_an_inbox_that_holds_each_day_alone_comes_to_the_same(
     overwritten: tuple[PipelinePaths, _Result], tmp_path: Path
 ):
@@ -152,6 +153,7 @@ def test_a_new_register_loads_earlier_extracts_again_where_the_inbox_is_empty(tm
     ]
 
 
+@pytest.mark.slow
 def test_extracts_that_stay_as_unmatched_as_they_were_are_not_answered_again(tmp_path: Path):
     folders = folders_in(tmp_path)
     _put_day(folders.inbox, 0)

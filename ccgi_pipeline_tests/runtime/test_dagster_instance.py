@@ -45,6 +45,7 @@ def test_the_folders_are_named_for_a_while_only(
     assert OUTBOX not in os.environ
 
 
+@pytest.mark.slow
 def test_a_night_and_a_look_from_outside_leave_no_variable(
     folders: PipelinePaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:

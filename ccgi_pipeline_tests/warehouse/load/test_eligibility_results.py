@@ -76,6 +76,7 @@ def test_a_district_whose_courses_changed_is_evaluated_and_no_other(night: Pipel
     assert _evaluated_by(night, changed) == {PALM_SPRINGS}
 
 
+@pytest.mark.slow
 def test_a_setting_of_a_district_has_it_evaluated_anew(night: PipelinePaths):
     def set_apart() -> None:
         settings = f'[districts."{HAYWARD}"]\nresidency = "nonresident"\n'

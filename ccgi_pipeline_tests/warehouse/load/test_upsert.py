@@ -166,6 +166,7 @@ _SETTINGS = settings(
 )
 
 
+@pytest.mark.slow
 @settings(_SETTINGS, max_examples=40)
 @given(history=_ROSTERS)
 def test_a_roster_is_what_its_lines_make_it_one_after_the_other(
