@@ -164,6 +164,49 @@ def test_the_newest_account_type_counts_from_the_first_registration_on(
     assert ask(connection, "account_registrations") == [("Registered", "Partner", "2026-08-01")]
 
 
+def roster_of(students: list[dict[str, str | None]]) -> list[dict[str, object]]:
+    """The roster's rows of students of one district, of whom these cells are known."""
+    names = ["StateID", "PrimaryCDSCode", "GradeLevel", "Gender"]
+    names += [f"RaceCode{number}" for number in range(1, 6)]
+    listed = ", ".join(f"?::VARCHAR AS {name}" for name in names)
+    with duckdb.connect() as made:
+        made.execute("CREATE TABLE race_categories (code VARCHAR, name VARCHAR, in_group VARCHAR)")
+        for code in RACE_CATEGORY.codes:
+            known = [code.value, code.name, race_group(code.value)]
+            made.execute("INSERT INTO race_categories VALUES (?, ?, ?)", known)
+        made.execute("CREATE TABLE claims (_sender VARCHAR, SSID VARCHAR, sees BOOLEAN)")
+        made.execute("CREATE TABLE directory (CDSCode VARCHAR, School VARCHAR)")
+        made.execute("INSERT INTO directory VALUES ('1975309' || '0000001', 'Larkspur High')")
+        made.execute("INSERT INTO directory VALUES ('1975309' || '0000002', 'Larkspur High')")
+        made.execute("INSERT INTO directory VALUES ('1975309' || '0000003', 'Other High')")
+        made.execute(
+            "CREATE TABLE district_names AS SELECT 'cd' AS cd, 'C' AS County, 'D' AS District"
+        )
+        selects = " UNION ALL ".join(
+            "SELECT 'cd' AS _sender, true AS _active, NULL::BOOLEAN AS HispanicEthnicity, " + listed
+            for _ in students
+        )
+        cells = [student.get(name) for student in students for name in names]
+        made.execute(f"CREATE TABLE transcript_student AS {selects}", cells)
+        rows = made.execute(shipped_query("roster.sql").read_text())
+        shown = [column[0] for column in rows.description]
+        return [dict(zip(shown, row, strict=True)) for row in rows.fetchall()]
+
+
+def test_two_schools_of_one_name_are_told_apart() -> None:
+    schools = ["19753090000001", "19753090000002", "19753090000002", "19753090000003"]
+    rows = roster_of(
+        [{"StateID": str(n), "PrimaryCDSCode": school} for n, school in enumerate(schools)]
+    )
+    assert {str(row["cds_code"])[-1]: row["School"] for row in rows} == {
+        "1": "Larkspur High (0000001)",
+        "2": "Larkspur High (0000002)",
+        "3": "Other High",
+    }
+    (alone,) = roster_of([{"StateID": "1", "PrimaryCDSCode": schools[0]}])
+    assert alone["School"] == "Larkspur High"
+
+
 @pytest.mark.parametrize(
     ("codes", "race"),
     [
@@ -182,26 +225,6 @@ def test_the_newest_account_type_counts_from_the_first_registration_on(
 def test_races_are_told_by_their_groups(codes: list[str | None], race: str) -> None:
     columns = [f"RaceCode{number}" for number in range(1, 6)]
     cells = dict(zip(columns, [*codes, None, None, None, None, None], strict=False))
-    with duckdb.connect() as made:
-        made.execute("CREATE TABLE race_categories (code VARCHAR, name VARCHAR, in_group VARCHAR)")
-        for code in RACE_CATEGORY.codes:
-            known = [code.value, code.name, race_group(code.value)]
-            made.execute("INSERT INTO race_categories VALUES (?, ?, ?)", known)
-        made.execute("CREATE TABLE claims (_sender VARCHAR, SSID VARCHAR, sees BOOLEAN)")
-        made.execute("CREATE TABLE directory (CDSCode VARCHAR, School VARCHAR)")
-        made.execute(
-            "CREATE TABLE district_names AS SELECT 'cd' AS cd, 'C' AS County, 'D' AS District"
-        )
-        listed = ", ".join(f"?::VARCHAR AS {name}" for name in columns)
-        made.execute(
-            "CREATE TABLE transcript_student AS SELECT 'cd' AS _sender, true AS _active, "
-            "'s' AS PrimaryCDSCode, '1' AS StateID, '11' AS GradeLevel, NULL::VARCHAR AS Gender, "
-            f"NULL::BOOLEAN AS HispanicEthnicity, {listed}",
-            [*cells.values()],
-        )
-        rows = made.execute(shipped_query("roster.sql").read_text())
-        names = [column[0] for column in rows.description]
-        (row,) = rows.fetchall()
-    told = dict(zip(names, row, strict=True))
+    (told,) = roster_of([{"StateID": "1", **cells}])
     assert told["Race"] == race
     assert told["Gender"] == "Not Reported"

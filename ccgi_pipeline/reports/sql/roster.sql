@@ -18,27 +18,41 @@ WITH races AS (
     )
     JOIN race_categories USING (code)
     GROUP BY ALL
+),
+
+listed AS (
+    SELECT
+        student._sender AS cd,
+        student.PrimaryCDSCode AS cds_code,
+        district_names.County,
+        district_names.District,
+        coalesce(directory.School, student.PrimaryCDSCode) AS School,
+        student.StateID AS SSID,
+        student.GradeLevel AS "Grade Level",
+        coalesce(student.Gender, 'Not Reported') AS Gender,
+        coalesce(races.Race, 'Not Reported') AS Race,
+        CASE student.HispanicEthnicity
+            WHEN true THEN 'Hispanic'
+            WHEN false THEN 'Non-Hispanic'
+            ELSE 'Not Reported'
+        END AS Ethnicity
+    FROM transcript_student AS student
+    JOIN district_names ON district_names.cd = student._sender
+    LEFT JOIN directory ON directory.CDSCode = student.PrimaryCDSCode
+    LEFT JOIN races ON races._sender = student._sender AND races.StateID = student.StateID
+    ANTI JOIN (SELECT _sender, SSID FROM claims WHERE NOT sees) AS not_seen
+        ON not_seen._sender = student._sender AND not_seen.SSID = student.StateID
+    WHERE student._active
 )
 
 SELECT
-    student._sender AS cd,
-    student.PrimaryCDSCode AS cds_code,
-    district_names.County,
-    district_names.District,
-    coalesce(directory.School, student.PrimaryCDSCode) AS School,
-    student.StateID AS SSID,
-    student.GradeLevel AS "Grade Level",
-    coalesce(student.Gender, 'Not Reported') AS Gender,
-    coalesce(races.Race, 'Not Reported') AS Race,
-    CASE student.HispanicEthnicity
-        WHEN true THEN 'Hispanic'
-        WHEN false THEN 'Non-Hispanic'
-        ELSE 'Not Reported'
-    END AS Ethnicity
-FROM transcript_student AS student
-JOIN district_names ON district_names.cd = student._sender
-LEFT JOIN directory ON directory.CDSCode = student.PrimaryCDSCode
-LEFT JOIN races ON races._sender = student._sender AND races.StateID = student.StateID
-ANTI JOIN (SELECT _sender, SSID FROM claims WHERE NOT sees) AS not_seen
-    ON not_seen._sender = student._sender AND not_seen.SSID = student.StateID
-WHERE student._active
+    * REPLACE (
+        -- Two schools of one name in a district are told apart by their codes.
+        CASE
+            WHEN min(cds_code) OVER of_one_name <> max(cds_code) OVER of_one_name
+                THEN School || ' (' || right(cds_code, 7) || ')'
+            ELSE School
+        END AS School
+    )
+FROM listed
+WINDOW of_one_name AS (PARTITION BY cd, School)
