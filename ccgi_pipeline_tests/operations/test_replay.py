@@ -52,6 +52,7 @@ from ccgi_pipeline_tests.nightly.nights import (
     lake_rows,
     load_and_answer,
     run_night,
+    writing,
 )
 
 pytestmark = pytest.mark.slow
@@ -643,7 +644,7 @@ def test_a_warehouse_of_an_older_version_is_replayed_by_what_it_remembers(tmp_pa
     for name in (path.name, path.name.replace("StudentTemplate", "Manifest")):
         (again / name).write_bytes((path.parent / name).read_bytes())
     load_and_answer(folders)  # a duplicate: its paths are remembered too
-    with open_warehouse(folders.warehouse) as connection:
+    with writing(folders) as connection:
         connection.execute("DROP TABLE drop_files")
         connection.execute("DROP TABLE replays")
         connection.execute("ALTER TABLE drops DROP COLUMN correction")
