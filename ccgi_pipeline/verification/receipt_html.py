@@ -61,7 +61,7 @@ def render_receipt(delivery: SentDrop, files: Sequence[FileReport]) -> bytes:
         files=facts.files,
         more_files=facts.more_files,
         file_count=len(files),
-        rest=f"{delivery.stem}.csv in the same folder has what is wrong with each.",
+        rest=f"{delivery.stem}.csv in the same folder lists the errors of every file.",
         ledger=_ledger(facts.outcome.fates, facts.outcome.lines),
         list_note=_list_note(delivery, facts),
         about=about,
@@ -98,7 +98,7 @@ def render_check(verdict: str, files: Sequence[FileReport], *, values_shown: boo
         files=facts.files,
         more_files=facts.more_files,
         file_count=len(files),
-        rest="--format json has what is wrong with each.",
+        rest="--format json lists the errors of every file.",
         ledger=_ledger(facts.outcome.fates, facts.outcome.lines, checked=True),
         list_note=f"{labels.WEIGHTS_EXPLAINED}{hidden}" if facts.findings else None,
         about=[_LINE_NUMBERS],
@@ -165,7 +165,7 @@ def _list_note(delivery: SentDrop, facts: _Facts) -> str | None:
 
 
 _Point = ToldCause | Mapping[str, Any]
-"""What is told of a file: a cause, or a broken rule that none explains."""
+"""One point on the page about a file: a cause, or a broken rule that no cause explains."""
 
 
 def _severity_of(point: _Point) -> str:

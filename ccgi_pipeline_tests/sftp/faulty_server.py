@@ -73,7 +73,7 @@ class Fault(Enum):
     NO_TIMES = "no time is told"
     TIMES_ARE_ZERO = "every time is told as that of 1970"
     NO_SIZES = "no size is told"
-    NO_FACTS = "nothing is told of a file but its name"
+    NO_FACTS = "the server tells only the names of files"
     NO_FACTS_IN_LISTINGS = "listings have names only; a single file is told in full"
     NAMES_BUT_FOR_CASE = "names differ by case alone"
     WRONG_CREDENTIALS = "the credentials are refused"

@@ -260,9 +260,9 @@ def test_of_twenty_thousand_files_the_page_tells_of_those_that_matter():
     assert "StudentTemplate could not be loaded" in text  # recognised, and the last of them all
     assert "in 20,001 files" in text
     assert "Of 20,001 files, this page tells of 100. The others: 19,901 Rejected . 2026" in text
-    assert ".csv in the same folder has what is wrong with each." in text
+    assert ".csv in the same folder lists the errors of every file." in text
     checked = render_check("rejected", unrecognised(200))
-    assert "The others: 100 Rejected . --format json has what is wrong with each" in told(checked)
+    assert "100 Rejected . --format json lists the errors of every file" in told(checked)
 
 
 def test_a_page_stays_small_whatever_is_wrong_and_however_files_are_called():
