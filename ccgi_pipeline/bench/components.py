@@ -160,6 +160,8 @@ _COURSE_LINES = """
          'A', 'B', 'C', 'D', 'E', 'G', 'B', 'C', 'F', 'F'][line % 40 // 2 + 1] AS SubjectArea,
         CASE hash(line) % 10 WHEN 0 THEN 'AP' END AS AcademicIndicator,
         NULL::VARCHAR AS DualEnrollmentIndicator,
+        NULL::VARCHAR AS CourseInstitutionName,
+        NULL::VARCHAR AS CourseCurriculumTerm,
         5.0::DECIMAL(10, 4) AS CreditsAttempted,
         ['A', 'A-', 'B+', 'B', 'B-', 'C', 'C+', 'D', 'F', 'A'][(hash(line, 1) % 10 + 1)::INT]
             AS CourseGrade

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ccgi_pipeline.eligibility.explanation import Explanation
     from ccgi_pipeline.eligibility.systems import System
     from ccgi_pipeline.operations.trace import TracedRow
+    from ccgi_pipeline.warehouse.queries.course_histories import StudentHistory
     from ccgi_pipeline.warehouse.queries.lineage import SentFile
 
 
@@ -193,18 +194,20 @@ def _explain_student(
     for student in found:
         for wanted in systems_on(on):
             if system in {None, wanted.name}:
-                told = explained(student.courses, student.grade, wanted)
-                _print_explanation(student.cd, wanted, told, student.names)
+                told = explained(
+                    student.courses, student.grade, wanted, certified=student.certified
+                )
+                _print_explanation(student, wanted, told)
 
 
-def _print_explanation(
-    cd: str, system: System, told: Explanation, names: Mapping[str, str]
-) -> None:
+def _print_explanation(student: StudentHistory, system: System, told: Explanation) -> None:
     from rich.console import Console
 
     console = Console()
     result = told.result
-    console.print(f"\n[bold]{system.name}: {result['status']}[/bold] (district {cd}, an estimate)")
+    console.print(
+        f"\n[bold]{system.name}: {result['status']}[/bold] (district {student.cd}, an estimate)"
+    )
     print_table(
         (
             "year",
@@ -224,7 +227,7 @@ def _print_explanation(
                 str(row["grade"]),
                 row["part"] or "",
                 row["area"],
-                names.get(row["course"], row["course"]),
+                student.names.get(row["course"], row["course"]),
                 row["kind"]
                 or row["discipline"]
                 or " ".join(str(part) for part in (row["language"], row["level"]) if part),
@@ -252,5 +255,13 @@ def _print_explanation(
             for area in AREAS
         ],
     )
+    if student.certified:
+        years = YEARS_WANTED["E"]
+        echo(f"LOTECert: certified in a language, which stands for the {years} years of area E.")
+    for area, name, lines in student.unread:
+        echo(
+            f"Name not read: {name} (area {area}, lines: {lines}). It counts for its area only; "
+            "its kind could change the result."
+        )
     for reason in result["reasons"]:
         echo(f"* {reason}")

@@ -10,6 +10,7 @@ import polars as pl
 
 _COURSE = ("student", "course")
 _PART = (*_COURSE, "part")
+_NUMBERED_PART = r"^[STQH][1-6]$"
 _P_LIES_BETWEEN = 1.5
 """The points of a pass mark when attempts of one term are ordered: above D, below C."""
 
@@ -45,11 +46,13 @@ def drop_superseded_attempts(courses: pl.DataFrame) -> pl.DataFrame:
 def _assign_summer_parts(courses: pl.DataFrame) -> pl.DataFrame:
     """Assigns summer lines to the parts of their course that were not passed before.
 
+    A summer line that says which part it is of is an attempt at that part, like any other line.
     Works in rounds: the first summer line of every course, then the second; there are few.
     """
     attempt = ~pl.col("in_progress") & pl.col("part").is_not_null()
-    summer = courses.filter(attempt & pl.col("summer"))
-    regular = courses.filter(attempt & ~pl.col("summer")).join(summer, on=_COURSE, how="semi")
+    unassigned = pl.col("summer") & ~pl.col("part").str.contains(_NUMBERED_PART)
+    summer = courses.filter(attempt & unassigned)
+    regular = courses.filter(attempt & ~unassigned).join(summer, on=_COURSE, how="semi")
     if regular.is_empty():
         return courses
     summer = summer.sort(*_COURSE, *_chronological_order(), nulls_last=False).select(

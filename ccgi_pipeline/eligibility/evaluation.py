@@ -61,8 +61,9 @@ _FIRST_YEAR = 9
 def evaluate(courses: pl.DataFrame, students: pl.DataFrame, system: System) -> pl.DataFrame:
     """Evaluates each of ``students`` (``student``, ``grade``) from ``courses``.
 
-    ``courses`` is a frame of ``COURSES_SCHEMA``; courses of other students are ignored. Returns a
-    frame of ``RESULTS_SCHEMA`` in the order of ``students``.
+    ``courses`` is a frame of ``COURSES_SCHEMA``; courses of other students are ignored.
+    ``students`` may say who is ``certified`` in a language. Returns a frame of ``RESULTS_SCHEMA``
+    in the order of ``students``.
     """
     return evaluate_all(courses, students, (system,))
 
@@ -71,6 +72,8 @@ def evaluate_all(
     courses: pl.DataFrame, students: pl.DataFrame, systems: Sequence[System]
 ) -> pl.DataFrame:
     """Evaluates the students for several systems, one after the other."""
+    if "certified" not in students.columns:
+        students = students.with_columns(pl.lit(value=False).alias("certified"))
     numbers = students.select("student", pl.int_range(pl.len(), dtype=pl.UInt32).alias("place"))
     known = courses.join(numbers, on="student").drop("student").rename({"place": "student"})
     numbered = add_kind_columns(known).with_row_index("number")
@@ -82,7 +85,7 @@ def evaluate_all(
         .fill_null(0)
     )
     under_way = sum_in_progress(stands, count, AREAS)
-    measured = students.select("student", pl.col("grade").cast(pl.Int32)).with_columns(
+    measured = students.select("student", pl.col("grade").cast(pl.Int32), "certified").with_columns(
         average["gpa_points"].cast(pl.Int64),
         average["gpa_units"].cast(pl.Int64),
         *(_column(f"in_progress_{area}", under_way[area]) for area in AREAS),
@@ -108,9 +111,10 @@ def _evaluate_system(
     ``early``: the attempts that count at the end of grade 11. ``if_passed``: those that would count
     if all work in progress were passed.
     """
+    certified: Flags = measured["certified"].to_numpy()
 
     def subjects_of(courses: pl.DataFrame) -> Subjects:
-        return count_subject_years(select_earned_units(courses, system), measured.height, system)
+        return count_subject_years(select_earned_units(courses, system), certified, system)
 
     now = subjects_of(stands)
     results = measured.with_columns(
@@ -153,6 +157,7 @@ def _remaining_units(courses: pl.DataFrame) -> pl.DataFrame:
     under_way = (
         courses.filter(
             pl.col("in_progress")
+            & ~pl.col("summer")
             & pl.col("part").str.contains(_BEFORE_THE_LAST_PART)
             & (pl.col("kind").fill_null("") != _HALF_A_YEAR_LONG)
         )

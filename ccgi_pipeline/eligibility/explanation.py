@@ -29,11 +29,14 @@ class Explanation:
     courses: pl.DataFrame
 
 
-def explain(courses: pl.DataFrame, grade: int | None, system: System) -> Explanation:
+def explain(
+    courses: pl.DataFrame, grade: int | None, system: System, *, certified: bool = False
+) -> Explanation:
     """Explains the result of the one student whose ``courses`` these are (``COURSES_SCHEMA``)."""
     student = courses["student"].first() if courses.height else "the student"
     students = pl.DataFrame(
-        {"student": [student], "grade": [grade]}, schema={"student": pl.String, "grade": pl.Int8}
+        {"student": [student], "grade": [grade], "certified": [certified]},
+        schema={"student": pl.String, "grade": pl.Int8, "certified": pl.Boolean},
     )
     (result,) = evaluate(courses, students, system).rows(named=True)
     numbered = add_kind_columns(courses).with_row_index("number")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from ccgi_pipeline.eligibility.courses import add_kinds
+from ccgi_pipeline.eligibility.courses import add_kinds, find_unread
 
 COURSES_SCHEMA: Mapping[str, pl.DataType] = {
     "student": pl.String(),
@@ -49,6 +49,8 @@ _ORDER = {
     "IS": 7, "SP": 7, "SS": 9, "SS1": 9, "SS2": 10,
 }  # fmt: skip
 _SUMMER = ("SS", "SS1", "SS2")
+_NO_PART = (*_SUMMER, "IS", "SP")
+"""Terms that do not say which part of a course was taken."""
 _UNITS_A_CREDIT = 6
 """Ten credits are a year."""
 _POINTS = {"A": 4, "B": 3, "C": 2, "D": 1, "F": 0}
@@ -61,37 +63,103 @@ _SECOND_HALF = ("S2", "T2", "T3", "Q3", "Q4", "H4", "H5", "H6", "F", "FY", *_SUM
 _HONORS = ("AP", "IB", "H")
 _YES = ("Y", "YES", "TRUE", "1")
 _EARLY_AREAS = ("C", "E")
+_COLLEGE = (
+    r"\b(?:COLLEGE|COMMUNITY COLLEGE DISTRICT)\s*$"
+    r"|^(?:UNIVERSITY OF CALIFORNIA|UC|CALIFORNIA STATE UNIVERSITY|CAL STATE|CSU)\b"
+)
+_NO_COLLEGE = r"\b(?:HIGH|SCHOOL|MIDDLE|EARLY|ACADEMY|PREP|PREPARATORY)\b"
+"""Schools have such names too: College Park High, Middle College, University High School."""
 
 
 def from_transcripts(lines: pl.DataFrame) -> pl.DataFrame:
     """Returns the courses (``COURSES_SCHEMA``) of lines of the feed ``transcript_course_grade``.
 
-    ``lines`` has the feed's typed columns and ``student``. Lines without an area, of other grades
-    or with other marks count for nothing and are left out.
+    ``lines`` has the feed's typed columns and ``student``, and may have the ``StateCourseCode`` of
+    the course catalog. Lines without an area, of other grades or with other marks count for nothing
+    and are left out.
     """
-    college = pl.col("DualEnrollmentIndicator").str.to_uppercase().is_in(_YES)
+    college = _taken_at_a_college()
     honors = pl.col("AcademicIndicator").str.to_uppercase().is_in(_HONORS)
     return _courses(
         lines.select(
             "student",
             pl.col("LocalCourseID").alias("course"),
-            pl.col("TranscriptAbbreviation").fill_null("").alias("name"),
-            pl.col("SubjectArea").alias("area"),
+            *_named(lines),
             pl.col("Term").alias("term"),
-            pl.coalesce("Term", "TermDescription").alias("part"),
+            _part().alias("part"),
             pl.col("GradeLevel").alias("grade"),
             (pl.col("SchoolYear").str.head(4).cast(pl.Int32) + 1).alias("school_year"),
             pl.col("CreditsAttempted").cast(pl.Float64).alias("credits"),
             pl.col("CourseGrade").alias("mark"),
             pl.col("IsWorkInProgress").fill_null(value=False).alias("in_progress"),
-            (honors.fill_null(value=False) | college.fill_null(value=False)).alias("honors"),
-            college.fill_null(value=False).alias("college"),
+            (honors.fill_null(value=False) | college).alias("honors"),
+            college.alias("college"),
         )
     )
 
 
+def find_unread_lines(lines: pl.DataFrame) -> pl.Series:
+    """Returns which lines of ``transcript_course_grade`` have a name of unknown kind that matters.
+
+    ``lines`` are those of ``from_transcripts``.
+    """
+    grade = pl.col("GradeLevel").cast(pl.Int8, strict=False)
+    named = lines.select(*_named(lines), grade.alias("grade"))
+    counts = named.select(_counts().fill_null(value=False)).to_series()
+    return find_unread(named) & counts
+
+
+def _named(lines: pl.DataFrame) -> tuple[pl.Expr, ...]:
+    """Returns what tells the kind of a course: ``area``, ``name``, ``state_code``."""
+    none = pl.lit(None, dtype=pl.String)
+    code = pl.col("StateCourseCode") if "StateCourseCode" in lines.columns else none
+    return (
+        pl.col("SubjectArea").alias("area"),
+        pl.col("TranscriptAbbreviation").fill_null("").alias("name"),
+        code.alias("state_code"),
+    )
+
+
+def _counts() -> pl.Expr:
+    """Returns whether a line of ``grade`` and ``area`` counts."""
+    return pl.col("area").is_in(list("ABCDEFG")) & (
+        pl.col("grade").is_between(9, 12)
+        | (pl.col("grade").is_in([7, 8]) & pl.col("area").is_in(_EARLY_AREAS))
+    )
+
+
+def _part() -> pl.Expr:
+    """Returns the part of a course: of a line in summer or without a term the curriculum's part."""
+    says_no_part = pl.col("Term").is_null() | pl.col("Term").is_in(_NO_PART)
+    of_curriculum = _numbered_part(pl.col("CourseCurriculumTerm"))
+    return pl.coalesce(pl.when(says_no_part).then(of_curriculum), "Term", "TermDescription")
+
+
+def _taken_at_a_college() -> pl.Expr:
+    """Returns whether the indicator says so or, where it says nothing, the institution's name."""
+    indicator = pl.col("DualEnrollmentIndicator").str.strip_chars().str.to_uppercase()
+    institution = pl.col("CourseInstitutionName").str.strip_chars().str.to_uppercase()
+    named = institution.str.contains(_COLLEGE) & ~institution.str.contains(_NO_COLLEGE)
+    said = pl.when(indicator != "").then(indicator.is_in(_YES))
+    return pl.coalesce(said, named).fill_null(value=False)
+
+
+def is_certified(certificate: pl.Expr) -> pl.Expr:
+    """Returns whether a student's ``LOTECert`` says that a language was certified."""
+    said = certificate.str.strip_chars().str.to_uppercase()
+    return said.is_in(_YES).fill_null(value=False)
+
+
 _TERM_WORDS = r"^\s*(S|SEM|SEMESTER|T|TRI|TRIMESTER|Q|QTR|QUARTER|H|HEX|HEXMESTER)\.?\s*([1-6])\s*$"
 _YEAR_WORDS = r"^\s*(?:F|FY|FULL YEAR|YEAR)\s*$"
+
+
+def _numbered_part(words: pl.Expr) -> pl.Expr:
+    """Returns the code of the part of a course that ``words`` say (S1, Q3), or null."""
+    said = words.str.to_uppercase()
+    return pl.concat_str(
+        said.str.extract(_TERM_WORDS).str.head(1), said.str.extract(_TERM_WORDS, 2)
+    )
 
 
 def from_foster_focus(lines: pl.DataFrame) -> pl.DataFrame:
@@ -101,15 +169,12 @@ def from_foster_focus(lines: pl.DataFrame) -> pl.DataFrame:
     words (Sem 2, Q3, Summer). The extract marks neither honors courses nor work in progress.
     """
     term = pl.col("TermDescript").str.to_uppercase()
-    numbered = pl.concat_str(
-        term.str.extract(_TERM_WORDS).str.head(1), term.str.extract(_TERM_WORDS, 2)
-    )
     code = (
         pl.when(term.str.contains("SUMMER|^SS"))
         .then(pl.lit("SS"))
         .when(term.str.contains(_YEAR_WORDS))
         .then(pl.lit("FY"))
-        .otherwise(numbered)
+        .otherwise(_numbered_part(term))
     )
     area = (
         pl.col("UCCSUApprovedCourse")
@@ -126,6 +191,7 @@ def from_foster_focus(lines: pl.DataFrame) -> pl.DataFrame:
             area.alias("area"),
             code.alias("term"),
             pl.coalesce(code, "TermDescript").alias("part"),
+            pl.col("StateCourseNumber").alias("state_code"),
             pl.col("Grade").alias("grade"),
             pl.col("SchYear").cast(pl.Int32).alias("school_year"),
             pl.col("GradCratt").cast(pl.Float64).alias("credits"),
@@ -168,12 +234,7 @@ def _courses(lines: pl.DataFrame) -> pl.DataFrame:
         pl.when(~pl.col("in_progress")).then(points).alias("points"),
         (~pl.col("in_progress") & passed).alias("passed"),
     ).filter(
-        pl.col("area").is_in(list("ABCDEFG"))
-        & (pl.col("points").is_not_null() | pl.col("passed") | pl.col("in_progress"))
-        & (
-            pl.col("grade").is_between(9, 12)
-            | (pl.col("grade").is_in([7, 8]) & pl.col("area").is_in(_EARLY_AREAS))
-        )
+        _counts() & (pl.col("points").is_not_null() | pl.col("passed") | pl.col("in_progress"))
     )
     return add_kinds(named).select(
         pl.col(name).cast(dtype) for name, dtype in COURSES_SCHEMA.items()

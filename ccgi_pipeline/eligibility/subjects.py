@@ -143,11 +143,13 @@ def select_earned_units(courses: pl.DataFrame, system: System) -> pl.DataFrame:
     )
 
 
-def count_subject_years(courses: pl.DataFrame, students: int, system: System) -> Subjects:
-    """Counts the areas of each of ``students`` from the earned ``courses``.
+def count_subject_years(courses: pl.DataFrame, certified: Flags, system: System) -> Subjects:
+    """Counts the areas of each student from the earned ``courses``.
 
-    ``courses`` has ``student`` as a number from 0, ``column`` and ``earned``.
+    ``courses`` has ``student`` as a number from 0, ``column`` and ``earned``. ``certified``: by
+    student whether a certificate stands for the years of area E.
     """
+    students = len(certified)
     earning = courses.filter("earned")
     late_esl = (pl.col("column") == _COLUMNS["B", "esl"]) & (pl.col("grade") == _LAST_GRADE)
     earning = earning.filter(~late_esl)
@@ -170,7 +172,7 @@ def count_subject_years(courses: pl.DataFrame, students: int, system: System) ->
         "B": b_earned,
         "C": mathematics.counted,
         "D": all_of("D"),
-        "E": language.counted,
+        "E": np.where(certified, np.maximum(language.counted, _WANTED["E"]), language.counted),
         "F": arts.counted,
     }
     surplus = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from random import Random
 
-from ccgi_pipeline_tests.eligibility.naive import Mark
+from ccgi_pipeline_tests.eligibility.naive import TERMS_IN_ORDER, Mark
 from ccgi_pipeline_tests.eligibility.notation import POINTS, TERMS
 
 TERM_SYSTEMS = {
@@ -52,10 +52,11 @@ _SUMMER_UNITS = (30, 30, 30, 60, 15, 6)
 
 @dataclass(slots=True)
 class History:
-    """A student's present grade and marks."""
+    """A student's present grade, marks, and whether a language is certified."""
 
     grade: int
     marks: list[Mark]
+    certified: bool = False
 
 
 def histories(count: int, seed: int, *, odd: bool = True) -> dict[str, History]:
@@ -91,7 +92,7 @@ class _Student:
                 self._year(grade)
         if self.odd and self.marks:
             self._oddities()
-        return History(self.grade, self.marks)
+        return History(self.grade, self.marks, self.odd and self.chance.random() < 0.1)
 
     def _year(self, grade: int) -> None:
         chance = self.chance
@@ -198,7 +199,9 @@ class _Student:
     def _summer(self, line: Mark) -> None:
         term = self.chance.choice(("SS", "SS1", "SS2"))
         units = self.chance.choice(_SUMMER_UNITS) if self.odd else line.units
-        self._marked(replace(line, part=term, summer=True, order=TERMS[term][1], units=units))
+        says_part = self.odd and self.chance.random() < 0.2 and line.part in TERMS_IN_ORDER
+        part = line.part if says_part else term
+        self._marked(replace(line, part=part, summer=True, order=TERMS[term][1], units=units))
 
     def _marked(self, line: Mark) -> None:
         letter = self.chance.choice(self.ability)

@@ -96,16 +96,17 @@ class Estimate:
         return Fraction(self.gpa_points, self.gpa_units) if self.gpa_units else None
 
 
-def estimate(marks: list[Mark], grade: int, system: str) -> Estimate:
+def estimate(marks: list[Mark], grade: int, system: str, *, certified: bool = False) -> Estimate:
     """The estimate of ``system`` ("UC" or "CSU") for a student now in ``grade``."""
     standing = after_repeats(marks)
-    earned = tally(standing, system)
+    earned = tally(standing, system, certified=certified)
     points, units = average(standing)
     in_progress = dict.fromkeys(AREAS, 0)
     for mark in marks:
         if mark.in_progress:
             in_progress[mark.area] += mark.units
-    status = _status(marks, grade, system, earned, Fraction(points, units) if units else None)
+    reached = Fraction(points, units) if units else None
+    status = _status(marks, grade, system, earned, reached, certified=certified)
     return Estimate(status, points, units, earned.units, earned.complete, in_progress)
 
 
@@ -141,13 +142,13 @@ def _parts_of_one_course(taken: list[Mark]) -> list[list[Mark]]:
     taken = sorted(taken, key=_moment)
     regular: dict[str, list[Mark]] = {}
     for mark in taken:
-        if not mark.summer:
+        if not _may_repeat_any_part(mark):
             regular.setdefault(mark.part, []).append(mark)
     in_order = sorted(regular, key=lambda part: (*_moment(regular[part][0])[:2], part))
     repeated_in_summer: dict[str, Mark] = {}
     only_in_summer: dict[str, list[Mark]] = {}
     for mark in taken:
-        if not mark.summer:
+        if not _may_repeat_any_part(mark):
             continue
         for part in in_order:
             if part not in repeated_in_summer and _failed_until(mark.school_year, regular[part]):
@@ -158,6 +159,11 @@ def _parts_of_one_course(taken: list[Mark]) -> list[list[Mark]]:
     for part, mark in repeated_in_summer.items():
         regular[part] = sorted([*regular[part], mark], key=_moment)
     return [*regular.values(), *only_in_summer.values()]
+
+
+def _may_repeat_any_part(mark: Mark) -> bool:
+    """Whether it is a summer line that does not say which part of its course it is."""
+    return mark.summer and mark.part not in TERMS_IN_ORDER
 
 
 def _moment(mark: Mark) -> tuple[int | float | str, ...]:
@@ -185,7 +191,7 @@ def _the_one_that_stands(attempts: list[Mark]) -> Mark:
 # --- section 3: years of an area --------------------------------------------------------------
 
 
-def tally(standing: list[Mark], system: str) -> Tally:
+def tally(standing: list[Mark], system: str, *, certified: bool = False) -> Tally:
     """The years of each area and whether it is complete."""
     earning = [mark for mark in standing if mark.passed]
     earning += _validated_first_parts(standing, system)
@@ -225,6 +231,8 @@ def tally(standing: list[Mark], system: str) -> Tally:
         )
         has["E"] = counted.all_units()
         beyond["E"] -= min(WANTED["E"], counted.earned_units())
+    if certified:
+        has["E"] = max(has["E"], WANTED["E"])
     if system == "CSU":
         counted_arts = max(arts.earned.values(), default=0)
         beyond["F"] = has["F"] - min(WANTED["F"], counted_arts)
@@ -378,11 +386,17 @@ def average(standing: list[Mark]) -> tuple[int, int]:
 
 
 def _status(
-    marks: list[Mark], grade: int, system: str, earned: Tally, reached: Fraction | None
+    marks: list[Mark],
+    grade: int,
+    system: str,
+    earned: Tally,
+    reached: Fraction | None,
+    *,
+    certified: bool,
 ) -> str:
     if not marks:
         return "Insufficient data"
-    eleven = system != "UC" or _eleven_years(marks)
+    eleven = system != "UC" or _eleven_years(marks, certified=certified)
     high_enough = reached is not None and reached >= WANTED_AVERAGE[system]
     if all(earned.complete.values()) and eleven and high_enough:
         return "Meets"
@@ -391,7 +405,7 @@ def _status(
     at_beginning = YEARS_AT_BEGINNING[grade] * YEAR
     on_track = (high_enough or reached is None) and earned.total() >= at_beginning
     if on_track and grade == LAST_GRADE:
-        on_track = eleven and _complete_with_work_in_progress(marks, system)
+        on_track = eleven and _complete_with_work_in_progress(marks, system, certified=certified)
     if on_track:
         return "On track"
     nearly = reached is None or reached >= CLOSE_AVERAGE[system]
@@ -400,13 +414,13 @@ def _status(
     return "Not on track"
 
 
-def _eleven_years(marks: list[Mark]) -> bool:
+def _eleven_years(marks: list[Mark], *, certified: bool) -> bool:
     """Whether 11 years were there at the end of grade 11: nothing later is looked at."""
     until_then = [mark for mark in marks if mark.grade < LAST_GRADE]
-    return tally(after_repeats(until_then), "UC").total() >= ELEVEN_YEARS
+    return tally(after_repeats(until_then), "UC", certified=certified).total() >= ELEVEN_YEARS
 
 
-def _complete_with_work_in_progress(marks: list[Mark], system: str) -> bool:
+def _complete_with_work_in_progress(marks: list[Mark], system: str, *, certified: bool) -> bool:
     standing = after_repeats(marks)
     going = [mark for mark in marks if mark.in_progress]
     hoped = [*standing, *(replace(mark, passed=True) for mark in going)]
@@ -418,14 +432,14 @@ def _complete_with_work_in_progress(marks: list[Mark], system: str) -> bool:
         ]
         to_come = max(0, YEAR - sum(same))
         hoped[len(standing) + number] = replace(mark, passed=True, units=mark.units + to_come)
-    return all(tally(hoped, system).complete.values())
+    return all(tally(hoped, system, certified=certified).complete.values())
 
 
 def _under_way(going: list[Mark]) -> dict[int, Mark]:
     """By place in ``going``, the last line of each course that goes on after it."""
     last: dict[tuple[str, int], int] = {}
     for number, mark in enumerate(going):
-        if mark.kind == "government" or mark.part not in NOT_THE_LAST:
+        if mark.kind == "government" or mark.summer or mark.part not in NOT_THE_LAST:
             continue
         course = mark.course, mark.school_year
         if course not in last or going[last[course]].order < mark.order:

@@ -7,12 +7,14 @@ Does not belong here: rules.
 by term. The third word is the kind; in area E the language and its level (``spanish-2``), in F the
 discipline; ``-`` where it is not known. ``honors``, ``college`` and ``#number`` may follow: without
 a number, courses of the same area and kind are one course, and those of no known kind one course a
-grade. A term may give its units (``SS/60:B``); the term ``-`` is none. Marks are A to F, P, and WIP
-for work in progress. Grade 9 is the school year that ends in 2023.
+grade. A term may give its units (``SS/60:B``), a summer term its part of the course (``SS=S2:B``);
+the term ``-`` is none. Marks are A to F, P, and WIP for work in progress. Grade 9 is the school
+year that ends in 2023.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import fields
 
 import polars as pl
@@ -60,11 +62,12 @@ def _marks_of_course(course: str) -> list[Mark]:
             continue
         term, _, grade_mark = word.partition(":")
         term, _, units = term.partition("/")
+        term, _, of_curriculum = term.partition("=")
         in_progress, points = grade_mark == "WIP", POINTS.get(grade_mark)
         marks.append(
             Mark(
                 course=number,
-                part=None if term == "-" else term,
+                part=of_curriculum or (None if term == "-" else term),
                 area=area,
                 kind=None if area in "EF" else known,
                 language=language or None,
@@ -95,7 +98,8 @@ def courses_frame(of_students: dict[str, list[Mark]]) -> pl.DataFrame:
     return pl.DataFrame(columns, schema=COURSES_SCHEMA)
 
 
-def students_frame(grades: dict[str, int]) -> pl.DataFrame:
-    """The present grade of each student as the frame that ``evaluate`` takes."""
-    schema = {"student": pl.String, "grade": pl.Int8}
-    return pl.DataFrame(list(grades.items()), schema=schema, orient="row")
+def students_frame(grades: dict[str, int], certified: Collection[str] = ()) -> pl.DataFrame:
+    """The present grade of each student as the frame that ``evaluate`` takes; who is certified."""
+    schema = {"student": pl.String, "grade": pl.Int8, "certified": pl.Boolean}
+    rows = [(name, grade, name in certified) for name, grade in grades.items()]
+    return pl.DataFrame(rows, schema=schema, orient="row")

@@ -41,7 +41,7 @@ def courses(of_students: dict[str, History]) -> pl.DataFrame:
 def _naively(of_students: dict[str, History], system: str) -> pl.DataFrame:
     rows = []
     for name, history in of_students.items():
-        it = estimate(history.marks, history.grade, system)
+        it = estimate(history.marks, history.grade, system, certified=history.certified)
         figures = (it.status, it.gpa_points, it.gpa_units)
         by_area = (*it.years.values(), *it.complete.values(), *it.in_progress.values())
         rows.append((name, *figures, *by_area))
@@ -52,7 +52,10 @@ def _naively(of_students: dict[str, History], system: str) -> pl.DataFrame:
 def test_both_come_to_the_same(
     of_students: dict[str, History], courses: pl.DataFrame, system: System
 ):
-    students = students_frame({name: it.grade for name, it in of_students.items()})
+    students = students_frame(
+        {name: it.grade for name, it in of_students.items()},
+        {name for name, it in of_students.items() if it.certified},
+    )
     expected = _naively(of_students, system.name)
     result = evaluate(courses, students, system)
     assert result["student"].to_list() == expected["student"].to_list()
@@ -87,6 +90,8 @@ def test_the_histories_are_of_every_kind(of_students: dict[str, History], course
     assert {it.status for it in statuses} == {
         *("Meets", "On track", "Close", "Not on track", "Insufficient data"),
     }
+    assert any(history.certified for history in of_students.values())
+    assert courses.filter("summer", pl.col("part").str.starts_with("T")).height
     assert courses["area"].n_unique() == len(AREAS)
     assert courses["grade"].n_unique() == 6
     for flag in ("summer", "honors", "college", "in_progress"):

@@ -1,7 +1,7 @@
-"""From the sender's words to courses that can be compared: terms, marks, names, areas.
+"""From the sender's words to courses that can be compared: terms, marks, areas.
 
-Belongs here: what one line of a course history is read as. What courses are good for is tested by
-the worked cases.
+Belongs here: what one line of a course history is read as. Which kind of course a name is is tested
+in test_course_names, what courses are good for by the worked cases.
 """
 
 from __future__ import annotations
@@ -9,8 +9,12 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from ccgi_pipeline.eligibility.courses import add_kinds
-from ccgi_pipeline.eligibility.history import COURSES_SCHEMA, from_foster_focus, from_transcripts
+from ccgi_pipeline.eligibility.history import (
+    COURSES_SCHEMA,
+    from_foster_focus,
+    from_transcripts,
+    is_certified,
+)
 from ccgi_pipeline.feeds.foster_focus import TRANSCRIPTS
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE
 from ccgi_pipeline_tests.files import as_bytes, good_lines, usual_name, verified
@@ -28,6 +32,8 @@ def _line(**cells: object) -> Course:
         "TermDescription": None,
         "GradeLevel": "10",
         "SchoolYear": "2025-26",
+        "CourseCurriculumTerm": None,
+        "CourseInstitutionName": None,
         "CreditsAttempted": 5.0,
         "CourseGrade": "B",
         "IsWorkInProgress": False,
@@ -40,7 +46,8 @@ def _line(**cells: object) -> Course:
 def _read(**cells: object) -> list[Course]:
     text = dict.fromkeys(
         ("SubjectArea", "Term", "TermDescription", "GradeLevel", "CourseGrade", "SchoolYear",
-         "AcademicIndicator", "DualEnrollmentIndicator", "TranscriptAbbreviation"), pl.String
+         "AcademicIndicator", "DualEnrollmentIndicator", "TranscriptAbbreviation",
+         "CourseCurriculumTerm", "CourseInstitutionName", "StateCourseCode"), pl.String
     )  # fmt: skip
     overrides = {**text, "CreditsAttempted": pl.Float64}
     return from_transcripts(pl.DataFrame([_line(**cells)], schema_overrides=overrides)).rows(
@@ -125,57 +132,54 @@ def test_ap_ib_honors_and_college_courses_have_an_honors_point():
 
 
 @pytest.mark.parametrize(
-    ("area", "name", "read_as"),
+    ("institution", "indicator", "college"),
     [
-        ("A", "US History", "us_history"),
-        ("A", "AP U.S. HIST", "us_history"),
-        ("A", "APUSH", "us_history"),
-        ("A", "Wrld Hist/World History H", "world_history"),
-        ("A", "AP European Hist", "world_history"),
-        ("A", "Am Govt/Civics", "government"),
-        ("A", "Economics", None),
-        ("B", "ELD 3", "esl"),
-        ("B", "AP English Lit", None),
-        ("C", "ALG I", "algebra_1"),
-        ("C", "Algebra 2/Trig", "precalculus"),
-        ("C", "Algebra II H", "algebra_2"),
-        ("C", "Geometry", "geometry"),
-        ("C", "Pre-Calculus", "precalculus"),
-        ("C", "AP Calculus BC", "calculus"),
-        ("C", "AP Statistics", "statistics"),
-        ("C", "Integrated Math II", "integrated_2"),
-        ("C", "IM 3", "integrated_3"),
-        ("C", "Math Mystery", None),
-        ("D", "The Living Earth", "biology"),
-        ("D", "AP Bio", "biology"),
-        ("D", "Chemistry in the Earth System", "chemistry"),
-        ("D", "Physics of the Universe", "physics"),
-        ("D", "Marine Biology", "other_biological"),
-        ("G", "Earth Science", "other_physical"),
-        ("G", "Psychology", None),
+        ("Ohlone College", None, True), ("CHABOT COLLEGE ", "", True), ("CSU East Bay", None, True),
+        ("University of California San Diego", None, True), ("Ohlone College", "N", False),
+        ("Ohlone College", "No", False), ("Hayward High", "Y", True), (None, "Y", True),
+        ("College Park High", None, False), ("Crossroads Middle College", None, False),
+        ("University High School", None, False), ("College Prep", None, False),
+        ("Brigham Young University", None, False), ("BYU Online", None, False),
+        (None, None, False),
     ],
-)
-def test_a_name_says_which_kind_of_course_it_is(area: str, name: str, read_as: str | None):
-    frame = pl.DataFrame({"area": [area], "name": [name]})
-    assert add_kinds(frame)["kind"].to_list() == [read_as]
+)  # fmt: skip
+def test_an_institution_that_is_a_college_makes_a_college_course_where_no_indicator_says_else(
+    institution: str | None, indicator: str | None, *, college: bool
+):
+    (course,) = _read(CourseInstitutionName=institution, DualEnrollmentIndicator=indicator)
+    assert (course["college"], course["honors"]) == (college, college)
 
 
 @pytest.mark.parametrize(
-    ("name", "language", "level"),
+    ("term", "of_curriculum", "part"),
     [
-        ("Spanish 1", "spanish", 1),
-        ("SPAN II H", "spanish", 2),
-        ("AP Spanish Language", "spanish", 4),
-        ("AP Spanish Lit", "spanish", 5),
-        ("Mandarin 3", "mandarin", 3),
-        ("ASL 2", "american_sign_language", 2),
-        ("Spanish for Native Speakers", "spanish", 2),
-        ("World Language", None, None),
+        ("SS", "S2", "S2"), ("SS1", "Semester 1", "S1"), ("IS", "Q3", "Q3"), (None, "t2", "T2"),
+        # What says no part, and a regular term, which says it by itself, stay as they are.
+        ("SS", "FY", "SS"), ("SS", "2", "SS"), ("SS", None, "SS"), ("S2", "S1", "S2"),
+        ("FY", "S1", "FY"), (None, None, None),
     ],
-)
-def test_a_name_says_language_and_level(name: str, language: str | None, level: int | None):
-    frame = add_kinds(pl.DataFrame({"area": ["E"], "name": [name]}))
-    assert frame.select("language", "level").row(0) == (language, level)
+)  # fmt: skip
+def test_the_curriculum_term_is_the_part_where_the_term_says_none(
+    term: str | None, of_curriculum: str | None, part: str | None
+):
+    (course,) = _read(Term=term, CourseCurriculumTerm=of_curriculum, CreditsAttempted=5.0)
+    assert course["part"] == part
+    assert course["summer"] == ((term or "").startswith("SS"))
+
+
+def test_the_state_course_code_of_the_catalog_decides_the_discipline():
+    (course,) = _read(SubjectArea="F", TranscriptAbbreviation="PROJECT X", StateCourseCode="9090")
+    assert course["discipline"] == "theater"
+
+
+def test_the_fifth_hexmester_comes_before_the_sixth():
+    assert [_read(Term=f"H{number}")[0]["order"] for number in (4, 5, 6)] == [4, 5, 6]
+
+
+def test_a_certificate_is_what_the_roster_says_yes_to():
+    said = pl.DataFrame({"said": ["Y", " yes ", "TRUE", "1", "N", "", "01", "Spanish", None]})
+    expected = [*[True] * 4, *[False] * 5]
+    assert said.select(is_certified(pl.col("said"))).to_series().to_list() == expected
 
 
 def test_courses_of_accepted_lines_have_the_declared_columns():
@@ -196,6 +200,7 @@ def test_foster_focus_transcripts_are_a_second_source(approved: str, area: str |
         "CourseNumber": "E1",
         "CourseDescript": "Geometry",
         "SubjectDescript": "Math",
+        "StateCourseNumber": None,
         "UCCSUApprovedCourse": approved or None,
         "TermDescript": "Sem 2",
         "Grade": "9",
@@ -204,7 +209,10 @@ def test_foster_focus_transcripts_are_a_second_source(approved: str, area: str |
         "markAwd1": "B",
     }
     found = from_foster_focus(
-        pl.DataFrame([line], schema_overrides={"UCCSUApprovedCourse": pl.String})
+        pl.DataFrame(
+            [line],
+            schema_overrides={"UCCSUApprovedCourse": pl.String, "StateCourseNumber": pl.String},
+        )
     )
     told = found.select("area", "part", "units", "school_year", "points").rows()
     assert told == ([(area, "S2", 30, 2025, 3)] if area else [])

@@ -73,6 +73,7 @@ class Case:
     courses: list[str]
     wants: dict[str, Want]
     grade: int = 12
+    certified: bool = False
 
 
 def both(*args: object, **kwargs: object) -> dict[str, Want]:
@@ -342,6 +343,40 @@ CASES = [
         "3.1 E",
         full(E=["9 E - FY:B", "10 E - FY:B"]),
         both(MEETS, "3", 15, years={"E": 2}),
+    ),
+    Case(
+        "a certificate stands for both years of a language",
+        "2.1 LOTE Cert",
+        full(E=[]),
+        both(MEETS, "3", 15, years={"E": 2}),
+        certified=True,
+    ),
+    Case(
+        "a certificate stands for the year that is missing",
+        "2.1 LOTE Cert",
+        full(E=["9 E spanish-1 FY:B"]),
+        both(MEETS, "3", 15, years={"E": 2}),
+        certified=True,
+    ),
+    Case(
+        "a certificate makes no elective of the years that it stands for",
+        "2.1 LOTE Cert; 3.1 G",
+        full(G=[]),
+        both(CLOSE, "3", 14, lacks="G", years={"E": 2, "G": 0}),
+        certified=True,
+    ),
+    Case(
+        "without the certificate the language is missing",
+        "2.1 LOTE Cert",
+        full(E=[]),
+        both(CLOSE, "3", 13, lacks="E", years={"E": 0}),
+    ),
+    Case(
+        "a certificate alone is no course history",
+        "2.1 LOTE Cert",
+        [],
+        both(INSUFFICIENT, None, 2, lacks=None),
+        certified=True,
     ),
     # --- 3.1, areas F and G --------------------------------------------------------------------
     Case(
@@ -685,6 +720,19 @@ CASES = [
         both(CLOSE, "8/3", 14, lacks="E", years={"E": 1}),
     ),
     # --- 3.3 -----------------------------------------------------------------------------------
+    Case(
+        "a summer line that says its part repeats that part, and validates the one before it",
+        "2.1 CourseCurriculumTerm; 3.3",
+        full(C=["9 C algebra_1 FY:B", "11 C algebra_2 FY:B", "10 C geometry S1:F S2:F SS=S2:B"]),
+        # 510 units of B and 30 of F.
+        {"UC": Want(CLOSE, "17/6", 15, years={"C": 3}), "CSU": Want(MEETS, "17/6", 15)},
+    ),
+    Case(
+        "a summer line that does not say its part repeats the first part that failed",
+        "3.3",
+        full(C=["9 C algebra_1 FY:B", "11 C algebra_2 FY:B", "10 C geometry S1:F S2:F SS:B"]),
+        both(CLOSE, "17/6", 14.5, lacks="C", years={"C": 2.5}),
+    ),
     Case(
         "an F repeated with a C is replaced in years and average",
         "3.3 a D/F is removed by repeating",
@@ -1265,16 +1313,17 @@ CASES = [
 ]
 
 
-def _of_naive(marks: list[Mark], grade: int, system: str) -> Estimate:
-    return estimate(marks, grade, system)
+def _of_evaluate(
+    marks: list[Mark], grade: int, system: str, *, certified: bool = False
+) -> Estimate:
+    return _evaluated(courses_frame({"one": marks}), grade, system, certified=certified)
 
 
-def _of_evaluate(marks: list[Mark], grade: int, system: str) -> Estimate:
-    return _evaluated(courses_frame({"one": marks}), grade, system)
-
-
-def _evaluated(courses: pl.DataFrame, grade: int, system: str) -> Estimate:
-    result = evaluate(courses, students_frame({"one": grade}), SYSTEMS[system])
+def _evaluated(
+    courses: pl.DataFrame, grade: int, system: str, *, certified: bool = False
+) -> Estimate:
+    students = students_frame({"one": grade}, {"one"} if certified else ())
+    result = evaluate(courses, students, SYSTEMS[system])
     (row,) = result.iter_rows(named=True)
     assert row["system"] == system
     assert row["years"] == sum(row[f"years_{area}"] for area in AREAS)
@@ -1288,8 +1337,8 @@ def _evaluated(courses: pl.DataFrame, grade: int, system: str) -> Estimate:
     )
 
 
-Implementation = Callable[[list[Mark], int, str], Estimate]
-IMPLEMENTATIONS = {"evaluate": _of_evaluate, "naive": _of_naive}
+Implementation = Callable[..., Estimate]
+IMPLEMENTATIONS = {"evaluate": _of_evaluate, "naive": estimate}
 
 
 def _assert_as_wanted(got: Estimate, want: Want) -> None:
@@ -1307,7 +1356,9 @@ def _assert_as_wanted(got: Estimate, want: Want) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.source}: {case.name}")
 def test_a_worked_case_comes_out_as_by_hand(case: Case, implementation: Implementation):
     for system, want in case.wants.items():
-        _assert_as_wanted(implementation(marks_of(*case.courses), case.grade, system), want)
+        marks = marks_of(*case.courses)
+        got = implementation(marks, case.grade, system, certified=case.certified)
+        _assert_as_wanted(got, want)
 
 
 def test_every_case_has_its_own_name():

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
-from ccgi_pipeline.feeds.transcript import COURSE_GRADE
+from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, COURSE_GRADE
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline_tests.files import as_bytes
 from ccgi_pipeline_tests.nightly.inboxes import (
@@ -20,6 +20,7 @@ from ccgi_pipeline_tests.nightly.inboxes import (
     PALM_SPRINGS_HIGH,
     application,
     course,
+    put,
     put_events,
     put_roster,
     student,
@@ -27,6 +28,7 @@ from ccgi_pipeline_tests.nightly.inboxes import (
 from ccgi_pipeline_tests.nightly.nights import ON, Outbox, folders_in, lake_rows, run_night
 
 READY, BEHIND, NEW = "1000000001", "1000000002", "1000000003"
+CERTIFIED, COMBINED = "1000000004", "1000000005"
 
 _YEARS = {
     "09": ["B English 9", "C Algebra 1", "D Biology", "E Spanish 1", "F Drawing"],
@@ -35,6 +37,13 @@ _YEARS = {
     "12": ["B English 12"],
 }
 """A course of study that has everything; physics and Spanish 3 spill over into G."""
+_OF_COMBINED = {
+    "09": ["B English 9", "D Biology", "E Spanish 1", "F PROJECT X"],
+    "10": ["A WRLD HIST", "B English 10", "D Chemistry", "E Spanish 2"],
+    "11": ["A US History", "B English 11", "C ALGEBRA 2/TRIG", "D BIO-CHEM", "E Spanish 3"],
+    "12": ["B English 12"],
+}
+"""The same with ALGEBRA 2/TRIG as the only mathematics, and names that say nothing."""
 
 
 def _history(ssid: str, grades: dict[str, list[str]], mark: str = "A") -> list[dict[str, str]]:
@@ -57,12 +66,34 @@ def _history(ssid: str, grades: dict[str, list[str]], mark: str = "A") -> list[d
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> PipelinePaths:
-    """One student who is through, one who is behind, one without a course."""
+    """One student who is through, one who is behind, one without a course, and two others.
+
+    One is certified in a language and takes none; one has combined and odd names of courses, of
+    which the catalog has a state course code.
+    """
     folders = folders_in(tmp_path_factory.mktemp("eligibility"))
-    roster = [student(ssid, PALM_SPRINGS_HIGH, "12") for ssid in (READY, BEHIND, NEW)]
+    roster = [student(ssid, PALM_SPRINGS_HIGH, "12") for ssid in (READY, BEHIND, NEW, COMBINED)]
+    roster.append(student(CERTIFIED, PALM_SPRINGS_HIGH, "12", LOTECert="Y", LanguageCode="01"))
     put_roster(folders.inbox, PALM_SPRINGS, roster)
     behind = {grade: courses[:2] for grade, courses in _YEARS.items() if grade != "12"}
-    lines = [*_history(READY, _YEARS), *_history(BEHIND, behind, "D")]
+    no_language = {
+        grade: [named for named in courses if named[0] != "E"] for grade, courses in _YEARS.items()
+    }
+    lines = [
+        *_history(READY, _YEARS),
+        *_history(BEHIND, behind, "D"),
+        *_history(CERTIFIED, no_language),
+        *_history(COMBINED, _OF_COMBINED),
+    ]
+    catalog = [
+        {**dict.fromkeys(COURSE_CATALOG.columns, ""), "CDSCode": PALM_SPRINGS_HIGH,
+         "CourseNumber": "093", "CourseTitle": "Project X", "StateCourseCode": "9090"},
+    ]  # fmt: skip
+    put(
+        folders.inbox,
+        f"{PALM_SPRINGS}/transcript/CourseCatalog_20261122.csv",
+        as_bytes(COURSE_CATALOG, catalog),
+    )
     path = folders.inbox / PALM_SPRINGS / "transcript" / "CourseGradeTemplate_20261122.csv"
     path.write_bytes(as_bytes(COURSE_GRADE, lines))
     put_events(folders.inbox, [application(READY, "Cal State Apply", "Submitted", "CSU Chico")])
@@ -95,6 +126,8 @@ def test_each_student_of_the_roster_has_a_status_an_average_and_years(
         READY: ("Meets", "4.00", "15", ""),
         BEHIND: ("Not on track", "1.00", "0", "A B C D E F G"),
         NEW: ("Insufficient data", "", "0", "A B C D E F G"),
+        CERTIFIED: ("Meets", "4.00", "15", ""),
+        COMBINED: ("Close", "4.00", "14", "C"),
     }
 
 
@@ -109,7 +142,7 @@ def test_the_aggregate_counts_students_by_status(night: PipelinePaths):
         row["CSU Eligibility (Estimate)"]: row["# of Students"]
         for row in _rows(night, "csu_eligibility", "Agg")
     }
-    assert counts == {"Insufficient data": "1", "Meets": "1", "Not on track": "1"}
+    assert counts == {"Close": "1", "Insufficient data": "1", "Meets": "2", "Not on track": "1"}
 
 
 def test_eligibility_is_crossed_with_the_application_to_csu(night: PipelinePaths):
@@ -142,6 +175,31 @@ def test_an_operator_can_have_the_calculation_explained(night: PipelinePaths):
     assert "Geometry" in told.output
     unknown = CliRunner().invoke(main, [*arguments[:1], "9999999999", *arguments[2:]])
     assert unknown.exit_code == 1
+
+
+def _explained(night: PipelinePaths, ssid: str) -> str:
+    arguments = ["explain", ssid, "--warehouse", str(night.warehouse), "--date", f"{ON}"]
+    told = CliRunner(env={"COLUMNS": "200"}).invoke(main, arguments)
+    assert told.exit_code == 0, told.output
+    return told.output
+
+
+def test_the_explanation_shows_a_certificate_in_a_language(night: PipelinePaths):
+    told = _explained(night, CERTIFIED)
+    assert "LOTECert: certified in a language" in told
+    assert "LOTECert" not in _explained(night, READY)
+
+
+def test_the_explanation_shows_what_names_are_read_as(night: PipelinePaths):
+    told = _explained(night, COMBINED)
+    assert "CSU: Close" in told
+    read_as = {"ALGEBRA 2/TRIG": "algebra_2", "WRLD HIST": "world_history", "PROJECT X": "theater"}
+    for name, kind in read_as.items():
+        (line,) = [line for line in told.split("CSU: Close")[1].splitlines() if f" {name} " in line]
+        assert f" {kind} " in line
+    assert "Name not read: BIO-CHEM (area D, lines: 1)" in told
+    assert "PROJECT X (area" not in told
+    assert "Name not read" not in _explained(night, READY)
 
 
 def test_a_district_of_nonresidents_is_measured_by_their_average(tmp_path: Path):

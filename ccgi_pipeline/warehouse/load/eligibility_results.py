@@ -19,7 +19,7 @@ import polars as pl
 from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.eligibility import evaluation
 from ccgi_pipeline.eligibility.evaluation import evaluate_all, shown_average
-from ccgi_pipeline.eligibility.history import from_transcripts
+from ccgi_pipeline.eligibility.history import from_transcripts, is_certified
 from ccgi_pipeline.eligibility.systems import System, systems_on
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.warehouse.storage.schema import ELIGIBILITY_SCHEMA, quote_identifier, transaction
@@ -40,6 +40,8 @@ COURSE_COLUMNS = (
     "SubjectArea",
     "AcademicIndicator",
     "DualEnrollmentIndicator",
+    "CourseInstitutionName",
+    "CourseCurriculumTerm",
     "CreditsAttempted",
     "CourseGrade",
 )
@@ -98,6 +100,9 @@ def _read_rosters(
         ) LEFT JOIN (
             SELECT _sender, {digest.format("lines")}
             FROM lake.transcript_course_grade WHERE _active GROUP BY ALL
+        ) USING (_sender) LEFT JOIN (
+            SELECT _sender, {digest.format("catalog")}
+            FROM lake.transcript_course_catalog WHERE _active GROUP BY ALL
         ) USING (_sender) ORDER BY _sender
         """
     ).pl()
@@ -108,7 +113,9 @@ def _read_rosters(
         pl.Series("residency", residency, dtype=pl.String),
         pl.col("lines").fill_null(0),
         pl.concat_str(
-            pl.col("students", "students_sum", "lines", "lines_sum").cast(pl.String).fill_null(""),
+            pl.col(*(f"{it}{of}" for it in ("students", "lines", "catalog") for of in ("", "_sum")))
+            .cast(pl.String)
+            .fill_null(""),
             pl.Series("rules", rules, dtype=pl.String),
             separator=" ",
         ).alias("state"),
@@ -125,10 +132,10 @@ def _systems(residency: str, on: date) -> tuple[System, ...]:
 
 @cache
 def _rules(residency: str, on: date) -> str:
-    """Returns a digest of the systems' rules and of the code that evaluates."""
+    """Returns a digest of the systems' rules, the list of course names and the code."""
     digest = hashlib.sha256(repr(_systems(residency, on)).encode())
-    for module in sorted(Path(evaluation.__file__).parent.glob("*.py")):
-        digest.update(module.read_bytes())
+    for file in sorted(Path(evaluation.__file__).parent.glob("*.*")):
+        digest.update(file.read_bytes())
     digest.update(Path(__file__).read_bytes())
     return digest.hexdigest()[:16]
 
@@ -160,17 +167,23 @@ def _read_histories(
     students = connection.execute(
         f"""
         SELECT _sender, StateID AS SSID, _sender || StateID AS student,
-            try_cast(GradeLevel AS TINYINT) AS grade
+            try_cast(GradeLevel AS TINYINT) AS grade, LOTECert
         FROM lake.transcript_student WHERE {theirs}
-        ORDER BY ALL
+        ORDER BY _sender, SSID
         """,
         given,
     ).pl()
+    students = students.select(
+        pl.exclude("LOTECert"), is_certified(pl.col("LOTECert")).alias("certified")
+    )
     columns = ", ".join(quote_identifier(name) for name in COURSE_COLUMNS)
     lines = connection.execute(
         f"""
-        SELECT _sender || StateID AS student, {columns}
-        FROM lake.transcript_course_grade WHERE {theirs}
+        SELECT _sender || StateID AS student, {columns}, StateCourseCode
+        FROM (SELECT * FROM lake.transcript_course_grade WHERE {theirs}) LEFT JOIN (
+            SELECT _sender, CDSCode, CourseNumber AS LocalCourseID, StateCourseCode
+            FROM lake.transcript_course_catalog WHERE {theirs} AND StateCourseCode IS NOT NULL
+        ) USING (_sender, CDSCode, LocalCourseID)
         """,
         given,
     ).pl()

@@ -95,6 +95,18 @@ def test_new_code_has_every_district_evaluated_anew(
     assert again == {PALM_SPRINGS, HAYWARD}
 
 
+def test_another_list_of_course_names_is_another_version(monkeypatch: pytest.MonkeyPatch):
+    def version() -> str:
+        return eligibility_results._rules.__wrapped__("resident", date(2026, 11, 22))
+
+    before = version()
+    assert version() == before
+    read = Path.read_bytes
+    longer = lambda path: read(path) + b"\n" * (path.name == "course_names.tsv")  # noqa: E731
+    monkeypatch.setattr(Path, "read_bytes", longer)
+    assert version() != before
+
+
 @pytest.mark.slow
 def test_a_district_without_a_roster_has_no_results_any_more(night: PipelinePaths):
     with exclusive_writer(night.warehouse), open_warehouse(night.warehouse) as connection:
