@@ -1,11 +1,12 @@
 """Settings and secrets from environment variables: a value itself, or the file that holds it.
 
-Belongs here: reading a variable, and the variables that name the three folders. No message repeats
-a value.
+Belongs here: reading a variable, the variables that name the three folders, and the cores that a
+process may use. No message repeats a value.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,8 @@ INBOX, OUTBOX, WAREHOUSE = "CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE"
 """The environment variables that name the three folders."""
 WAREHOUSE_NAME = "CCGI_WAREHOUSE_NAME"
 """The environment variable that names a warehouse which shares a Dagster deployment with others."""
+THREADS = "CCGI_THREADS"
+"""The environment variable with the number of cores that a process uses for the warehouse."""
 DEFAULT_FOLDERS = {
     INBOX: Path("data/demo/inbox"),
     OUTBOX: Path("data/demo/outbox"),
@@ -45,3 +48,21 @@ def read_variable(
             "check its path and its permissions"
         )
         raise error_type(msg) from None
+
+
+class ThreadsError(PermanentError):
+    """CCGI_THREADS is not a number of cores: correct it."""
+
+
+def read_threads(environment: Mapping[str, str] = os.environ) -> int | None:
+    """Returns how many cores a process uses for the warehouse; None means all that it has.
+
+    Raises ThreadsError.
+    """
+    threads = read_variable(environment, THREADS, ThreadsError)
+    if threads is None:
+        return None
+    if not (threads.strip().isascii() and threads.strip().isdecimal() and int(threads) > 0):
+        msg = f"{THREADS} is not a number of cores: write 1, 2 and so on, or unset it for all"
+        raise ThreadsError(msg)
+    return int(threads)

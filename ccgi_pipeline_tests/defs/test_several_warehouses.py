@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -50,6 +49,8 @@ PROJECT = Path(__file__).parents[2]
 SCRIPTS = Path(sys.executable).parent
 KILLED, OTHERS = "alameda", ("butte", "colusa")
 KILLS = 10
+STEPS = 40
+"""A kill comes after fewer steps than this; a night has some more."""
 PATIENCE = 240
 """Seconds until a night that hangs is given up; a busy machine takes its time."""
 
@@ -117,13 +118,16 @@ class Deployment:
         of_it = dg.RunsFilter(tags={WAREHOUSE_TAG: name}, statuses=[status])
         return self.instance.get_runs_count(of_it)
 
-    def seconds(self, name: str) -> float:
-        """How long the newest night of a warehouse took."""
-        run = self.newest(name)
+    def first(self, name: str) -> dg.RunRecord:
+        """The first run of a warehouse."""
+        of_it = dg.RunsFilter(tags={WAREHOUSE_TAG: name})
+        return self.instance.get_run_records(of_it, limit=1, ascending=True)[0]
+
+    def run(self, run_id: str) -> dg.DagsterRun:
+        """A run as it stands now."""
+        run = self.instance.get_run_by_id(run_id)
         assert run is not None
-        assert run.start_time is not None
-        assert run.end_time is not None
-        return run.end_time - run.start_time
+        return run
 
     def wait(self, name: str, status: dg.DagsterRunStatus, runs: int = 1) -> None:
         """Waits until so many runs of a warehouse have this status."""
@@ -192,7 +196,9 @@ def deployment(
     root = tmp_path_factory.mktemp("deployment")
     home = root / "dagster"
     home.mkdir()
-    shutil.copy(PROJECT / "deploy" / "dagster.yaml", home)
+    settings = yaml.safe_load((PROJECT / "deploy" / "dagster.yaml").read_text())
+    settings["run_retries"]["max_retries"] = KILLS
+    (home / "dagster.yaml").write_text(yaml.safe_dump(settings))
     word = quote(database_server.password)
     runs = database_server.new_database()
     address = f"postgresql+psycopg2://{USER}:{word}@127.0.0.1:{database_server.port}/{runs}"
@@ -233,27 +239,27 @@ def _wait_for_port(port: int) -> None:
         time.sleep(0.2)
 
 
-def _kill_next(deployment: Deployment, after: float, seen: set[str]) -> bool:
-    """Kills the next run of the first warehouse some seconds after it began; whether it still ran.
+def _kill_next(deployment: Deployment, after: int, seen: set[str]) -> bool:
+    """Kills the next run of the first warehouse some steps after it began; whether it still ran.
 
     ``seen``: the runs that were waited for already.
     """
     of_it = dg.RunsFilter(tags={WAREHOUSE_TAG: KILLED})
-    end = time.monotonic() + PATIENCE
-    while True:
-        newest = deployment.instance.get_runs(of_it, limit=1)[0]
-        if newest.run_id not in seen and newest.status is not dg.DagsterRunStatus.QUEUED:
-            break
+    instance, end = deployment.instance, time.monotonic() + PATIENCE
+    while (run := instance.get_runs(of_it, limit=1)[0]).run_id in seen:
         assert time.monotonic() < end, "no run was retried"
         time.sleep(0.1)
-    seen.add(newest.run_id)
-    time.sleep(after)
-    for pid in deployment.processes(KILLED):
-        os.kill(pid, signal.SIGKILL)
-    end = time.monotonic() + PATIENCE
-    while not (run := deployment.instance.get_run_by_id(newest.run_id)) or not run.is_finished:
+    seen.add(run.run_id)
+    while not run.is_finished and instance.get_run_stats(run.run_id).steps_succeeded < after:
+        assert time.monotonic() < end, "the run does not get on"
+        time.sleep(0.1)
+        run = deployment.run(run.run_id)
+    while not run.is_finished:
+        for pid in deployment.processes(KILLED):
+            os.kill(pid, signal.SIGKILL)
         assert time.monotonic() < end
         time.sleep(0.1)
+        run = deployment.run(run.run_id)
     return run.status is dg.DagsterRunStatus.FAILURE
 
 
@@ -264,41 +270,36 @@ def test_nights_of_three_warehouses_side_by_side_one_killed_ten_times(
     for tenant in tenants.values():
         tenant.send(ON)
     deployment.launch(ON, *tenants)
-    for name, tenant in tenants.items():
-        run_night(tenant.embedded, ON)
-        deployment.wait(name, success)
-    spans = {name: deployment.newest(name) for name in tenants}
-    starts = [run.start_time for run in spans.values() if run and run.start_time]
-    ends = [run.end_time for run in spans.values() if run and run.end_time]
-    assert max(starts) < min(ends), "they did not run side by side"
-    others = {name: bytes_below(tenants[name].folders.outbox) for name in OTHERS}
-
-    chance, kills, on = random.Random(5), 0, ON  # noqa: S311 - no secret
-    seen = {run.dagster_run.run_id for run in spans.values() if run}
+    chance, on, seen = random.Random(5), ON, set[str]()  # noqa: S311 - no secret
+    kills = 0
     while kills < KILLS:
+        if _kill_next(deployment, chance.randrange(STEPS), seen):
+            kills += 1
+            continue
+        # That night had ended: the next one is killed.
+        run_night(tenants[KILLED].embedded, on)
         on += timedelta(days=1)
-        done, night = deployment.count(KILLED, success), deployment.seconds(KILLED)
         tenants[KILLED].send(on)
         deployment.launch(on, KILLED)
-        # The night is retried three times, as deploy/dagster.yaml says.
-        for _ in range(min(3, KILLS - kills)):
-            if not _kill_next(deployment, chance.uniform(0, 0.8) * night, seen):
-                break
-            kills += 1
-        deployment.wait(KILLED, success, done + 1)
-        run_night(tenants[KILLED].embedded, on)
+    for name, tenant in tenants.items():
+        run_night(tenant.embedded, on if name == KILLED else ON)
+        deployment.wait(name, success, 1 + ((on - ON).days if name == KILLED else 0))
 
+    first = {name: deployment.first(name) for name in tenants}
+    starts = [run.start_time for run in first.values() if run.start_time]
+    ends = [end for name in OTHERS if (end := first[name].end_time)]
+    assert (len(starts), len(ends)) == (len(tenants), len(OTHERS))
+    assert max(starts) < min(ends), "they did not run side by side"
     for tenant in tenants.values():
         made = bytes_below(tenant.folders.outbox)
         assert len(made) > 20
         assert made == bytes_below(tenant.embedded.outbox)
-    assert {name: bytes_below(tenants[name].folders.outbox) for name in OTHERS} == others
     retried = [
         record.dagster_run
         for record in deployment.instance.get_run_records()
         if record.dagster_run.root_run_id
     ]
-    assert len(retried) >= KILLS
+    assert len(retried) == KILLS
     assert {run.tags[WAREHOUSE_TAG] for run in retried} == {KILLED}
     assert not [name for name in OTHERS if deployment.count(name, dg.DagsterRunStatus.FAILURE)]
     _keep_apart(deployment)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import duckdb
 
+from ccgi_pipeline.common.environment import read_threads
 from ccgi_pipeline.common.errors import (
     PermanentError,
     UnexpectedError,
@@ -210,7 +211,7 @@ def attach_warehouse(
 
 
 def configure_connection(connection: duckdb.DuckDBPyConnection, where: WarehouseLocation) -> None:
-    """Prepares a connection to attach the warehouse: extensions, memory, spill folder, secrets."""
+    """Prepares a connection to attach the warehouse: extensions, memory, cores, secrets."""
     for extension in _EXTENSIONS:
         load_extension(connection, extension)
     where.folder.mkdir(parents=True, exist_ok=True)
@@ -219,6 +220,8 @@ def configure_connection(connection: duckdb.DuckDBPyConnection, where: Warehouse
     connection.execute(f"SET memory_limit = '{_MEMORY}'")
     connection.execute(f"SET temp_directory = {quote_literal(where.folder / 'spill')}")
     connection.execute("SET TimeZone = 'UTC'")
+    if (threads := read_threads()) is not None:
+        connection.execute(f"SET threads = {threads}")
     if where.bucket is not None:
         create_bucket_secret(connection, where.bucket)
 

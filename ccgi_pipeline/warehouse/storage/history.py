@@ -27,13 +27,14 @@ def delete_history(connection: duckdb.DuckDBPyConnection, folder: Path) -> int:
     Returns how many snapshots were deleted. Files that were made from them cannot be made again.
     """
     before = _count_snapshots(connection)
+    (threads,) = connection.execute("SELECT current_setting('threads')").fetchone() or (1,)
     for statement in (
         "SET threads = 1",  # DuckLake has no lock for tables that it rewrites at the same time
         "CALL ducklake_rewrite_data_files('lake', delete_threshold => 0)",
         "CALL ducklake_expire_snapshots('lake', older_than => now() + INTERVAL 1 DAY)",
         "CALL ducklake_cleanup_old_files('lake', cleanup_all => true)",
         "CALL ducklake_delete_orphaned_files('lake', cleanup_all => true)",
-        "RESET threads",
+        f"SET threads = {threads}",
     ):
         connection.execute(statement).fetchall()
     after = _count_snapshots(connection)
