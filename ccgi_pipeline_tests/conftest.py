@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from ccgi_pipeline.common.environment import THREADS
 from ccgi_pipeline_tests.object_storage import ObjectStorage, object_storage
 from ccgi_pipeline_tests.postgresql import PostgreSql, postgresql
+from ccgi_pipeline_tests.tiers import rank_file
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +45,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
+    items.sort(key=lambda item: rank_file(item.path.as_posix()))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Three processes for two cores: tests of servers wait for a part of their time."""
+    return max(2, (os.cpu_count() or 1) * 3 // 2)
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +74,14 @@ def store() -> Iterator[ObjectStorage]:
     """An object store for all tests of one process; each takes a prefix of its own."""
     with object_storage() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def all_cores() -> Iterator[None]:
+    """Lets the nights of a file use every core, as they do outside of `make test`."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delenv(THREADS, raising=False)
+        yield
 
 
 _USUAL_UMASK = 0o022

@@ -1,7 +1,7 @@
-"""Which cases of a parametrised test belong to the quick run, and which to the complete one only.
+"""Which tests belong to the quick run, which to the complete one only, and which begin first.
 
-Belongs here: marking cases as slow. Which tests are slow as a whole, their files say by
-``@pytest.mark.slow``.
+Belongs here: marking cases of a parametrised test as slow, and the order of the files. Which tests
+are slow as a whole, their files say by ``@pytest.mark.slow``.
 """
 
 from __future__ import annotations
@@ -21,3 +21,21 @@ def slow_but(quick: object, cases: Iterable[object]) -> list[object | ParameterS
     The case that stays quick shows that the behaviour is there; the others vary it.
     """
     return [case if case == quick else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
+LONGEST = (
+    "defs/test_several_warehouses.py",
+    "delivery/test_killed_at_failpoints.py",
+    "privacy/test_canaries.py",
+    "nightly/test_killed.py",
+    "operations/test_rebuild.py",
+    "privacy/test_purge.py",
+    "docs/test_commands.py",
+    "delivery/test_full_round.py",
+)
+"""Files that begin first, so that at the end no process waits for another."""
+
+
+def rank_file(path: str) -> int:
+    """Returns when the tests of a file begin, from 0; all but the longest files begin together."""
+    return next((rank for rank, file in enumerate(LONGEST) if path.endswith(file)), len(LONGEST))

@@ -36,7 +36,7 @@ from ccgi_pipeline_tests.nightly.nights import (
     run_night,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("all_cores")]
 
 SECOND = ON + timedelta(days=1)
 

@@ -36,6 +36,8 @@ from ccgi_pipeline_tests.nightly.nights import (
     load_and_answer,
 )
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 _DAYS = 3
 _STUDENTS = 4
 _FOLDER = f"{PALM_SPRINGS}/{foster_focus.NAME}"

@@ -45,6 +45,8 @@ from ccgi_pipeline_tests.reports.test_suppression import (
     price,
 )
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 AGGREGATES = [spec for spec in REPORTS if "Agg" in spec.files]
 OVERLAPPING = {"applications_and_launches", "goals"}
 """Reports in which a student can be in more than one row of a line."""
