@@ -9,8 +9,8 @@ FAST := $(addprefix ccgi_pipeline_tests/,common eligibility encryption feeds int
   test_districts.py test_profiles.py)
 # A file's tests stay in one process, so that what its fixtures prepare is made once. There are more
 # processes than cores, so each uses one: small nights take half the processor time then.
-PYTEST = TMPDIR=$$(.ci/test-folder) CCGI_THREADS=1 POLARS_MAX_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile \
-  --no-loadscope-reorder $(OPTIONS)
+PYTEST = TMPDIR=$$(.ci/test-folder) CCGI_THREADS=1 POLARS_MAX_THREADS=1 \
+  $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(OPTIONS)
 
 ## Runs the main job: a synthetic state and one night over it, under data/demo.
 run: setup
