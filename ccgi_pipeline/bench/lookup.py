@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
-from ccgi_pipeline.ssid_lookup.contract import LookupRequest
+from ccgi_pipeline.ssid_lookup.contract import LOOKUP_PATH, LookupRequest
 from ccgi_pipeline.ssid_lookup.server import serve
-from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, ServiceSettings
+from ccgi_pipeline.ssid_lookup.service import ServiceSettings
 from ccgi_pipeline.ssid_lookup.store import IdentityStore, LoadSummary, load_identities
 
 _HOST = "127.0.0.1"

@@ -36,8 +36,7 @@ from ccgi_pipeline.ssid_lookup.client import (
     RateStatus,
     TooManyRequestsError,
 )
-from ccgi_pipeline.ssid_lookup.limits import HOUR, Limiter
-from ccgi_pipeline.ssid_lookup.service import Clock
+from ccgi_pipeline.ssid_lookup.limits import HOUR, Clock, Limiter
 
 
 @dataclass(frozen=True, slots=True)

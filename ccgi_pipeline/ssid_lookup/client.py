@@ -30,10 +30,16 @@ from ccgi_pipeline.ssid_lookup.backlog import (
     NoStudentReply,
 )
 from ccgi_pipeline.ssid_lookup.client_registry import ClientScope
-from ccgi_pipeline.ssid_lookup.contract import LOOKUP_FIELDS, NO_STUDENT_FOUND, SSID, LookupRequest
-from ccgi_pipeline.ssid_lookup.limits import HOUR
-from ccgi_pipeline.ssid_lookup.server import InsecureError
-from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH, Clock
+from ccgi_pipeline.ssid_lookup.contract import (
+    LOOKUP_FIELDS,
+    LOOKUP_PATH,
+    NO_STUDENT_FOUND,
+    SSID,
+    TOKEN_PATH,
+    InsecureError,
+    LookupRequest,
+)
+from ccgi_pipeline.ssid_lookup.limits import HOUR, Clock
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 

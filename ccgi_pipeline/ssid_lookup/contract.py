@@ -1,8 +1,9 @@
 """The contract of the look-up: fields with their lengths and formats, problems, and answers. Pure.
 
 Belongs here: Tables 1 and 2 of the Scope of Data Sharing, with the names of its business rules
-(FirstName, LastName, BirthDate, CDSCode, CCCID, SSID). Does not belong here: which clients may
-send requests, and which student matches.
+(FirstName, LastName, BirthDate, CDSCode, CCCID, SSID), and what else both ends must know: the
+service's paths and that it needs TLS. Does not belong here: which clients may send requests, and
+which student matches.
 
 Values are normalised by one rule: a letter with an accent is one sign (Unicode's form NFC), blanks
 around a value are trimmed, and nothing else is changed. So a match is a match of all required
@@ -22,6 +23,17 @@ from enum import StrEnum
 from typing import Any
 
 import polars as pl
+
+from ccgi_pipeline.common.errors import PermanentError
+
+TOKEN_PATH = "/oauth/token"  # noqa: S105 - an address
+LOOKUP_PATH = "/ssid-lookup"
+VERIFICATION_PATH = "/enrollment-verifications"
+
+
+class InsecureError(PermanentError):
+    """Students' data would go over a network without encryption."""
+
 
 BLANKS = (
     " \t\n\v\f\r\u0085\u00a0\u1680"

@@ -22,6 +22,9 @@ from pathlib import Path
 from ccgi_pipeline.encryption.sqlite import open_database, transaction
 
 HOUR = 3600
+
+Clock = Callable[[], float]
+"""Returns the time in seconds since 1970."""
 _MICROSECONDS = 1_000_000
 
 _CLOCK_ERROR = 60
@@ -49,7 +52,7 @@ class RateDecision:
 class Limiter:
     """The limit of all clients in ``limits.sqlite``, shared by all workers."""
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, folder: Path, clock: Clock = time.time) -> None:
         # NORMAL: a power failure may lose the last few grants, a restart loses none.
         self._database = open_database(folder / "limits.sqlite", _SCHEMA, "NORMAL")
         self._clock = clock

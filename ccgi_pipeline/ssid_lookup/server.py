@@ -22,7 +22,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from uvicorn.supervisors import Multiprocess
 
-from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.encryption.sqlite import OWNER_ONLY
 from ccgi_pipeline.ssid_lookup.connections import (
     BACKLOG,
@@ -31,6 +30,7 @@ from ccgi_pipeline.ssid_lookup.connections import (
     build_tls_context,
     reserve_files,
 )
+from ccgi_pipeline.ssid_lookup.contract import InsecureError
 from ccgi_pipeline.ssid_lookup.service import (
     ServiceResources,
     ServiceSettings,
@@ -45,10 +45,6 @@ _WORKER_SECONDS = 30
 """How long a worker may take to start or to answer, on a busy machine, before it is replaced."""
 
 _DEMO_CERTIFICATE_DAYS = 30
-
-
-class InsecureError(PermanentError):
-    """Students' data would go over a network without encryption."""
 
 
 @dataclass(frozen=True, slots=True)

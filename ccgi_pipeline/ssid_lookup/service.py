@@ -40,7 +40,10 @@ from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScop
 from ccgi_pipeline.ssid_lookup.contract import (
     LOOKUP_ANSWER_FIELDS,
     LOOKUP_FIELDS,
+    LOOKUP_PATH,
     NO_STUDENT_FOUND,
+    TOKEN_PATH,
+    VERIFICATION_PATH,
     InvalidRequestError,
     LookupRequest,
     build_invalid_request_answer,
@@ -55,15 +58,11 @@ from ccgi_pipeline.ssid_lookup.enrollments import (
 )
 from ccgi_pipeline.ssid_lookup.group_commit import GroupCommit
 from ccgi_pipeline.ssid_lookup.journal import Journal
+from ccgi_pipeline.ssid_lookup.limits import Clock
 from ccgi_pipeline.ssid_lookup.refusal_log import MINUTE, RefusalLog, Refused
 from ccgi_pipeline.ssid_lookup.refusals import Refusal
 from ccgi_pipeline.ssid_lookup.store import CccidStore, IdentityStore, NoIdentitiesError
 
-Clock = Callable[[], float]
-
-TOKEN_PATH = "/oauth/token"  # noqa: S105 - an address
-LOOKUP_PATH = "/ssid-lookup"
-VERIFICATION_PATH = "/enrollment-verifications"
 HEALTH_PATH = "/health"
 PAGE_PATH = "/docs"
 OPENAPI_PATH = "/openapi.json"

@@ -29,7 +29,7 @@ from ccgi_pipeline.reports.college_download import (
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.ssid_lookup import settings
 from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
-from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH
+from ccgi_pipeline.ssid_lookup.contract import LOOKUP_PATH
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline_tests.files import as_bytes
 from ccgi_pipeline_tests.foster_focus import Line

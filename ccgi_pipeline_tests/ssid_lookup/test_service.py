@@ -31,20 +31,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509 import load_pem_x509_certificate
 
 from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
-from ccgi_pipeline.ssid_lookup.group_commit import GroupCommit
-from ccgi_pipeline.ssid_lookup.server import (
-    InsecureError,
-    _sign_certificate,
-    make_self_signed,
-    serve,
-)
-from ccgi_pipeline.ssid_lookup.service import (
-    HEALTH_PATH,
+from ccgi_pipeline.ssid_lookup.contract import (
     LOOKUP_PATH,
-    OPENAPI_PATH,
-    PAGE_PATH,
     TOKEN_PATH,
     VERIFICATION_PATH,
+    InsecureError,
+)
+from ccgi_pipeline.ssid_lookup.group_commit import GroupCommit
+from ccgi_pipeline.ssid_lookup.server import _sign_certificate, make_self_signed, serve
+from ccgi_pipeline.ssid_lookup.service import (
+    HEALTH_PATH,
+    OPENAPI_PATH,
+    PAGE_PATH,
     ServiceSettings,
     create_app,
 )
