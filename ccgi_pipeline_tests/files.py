@@ -172,7 +172,9 @@ _FITTING: Mapping[str, Mapping[str, str]] = {
         "SchoolYear": "2025-26",
         "IsWorkInProgress": "N",
         "CourseGrade": "A",
+        "SubjectArea": "G",
     },
+    "transcript_student": {"LOTECert": "Y"},
 }
 """Cells that the rules across columns ask for, by feed and column."""
 

@@ -20,11 +20,14 @@ _Words = Sequence[tuple[str | None, str]]
 
 _HISTORY_WORDS = r"(?:HIS\w*|HST)"
 _HISTORY: _Words = (
-    (None, r"\bSTUDENT|\bASB\b|\bCOMP\w* GOV|\bRELIGION"),
+    (None, r"\bSTUDENT|\bASB\b|\bCOMP\w* GOV|\bGOV\w* COMP|\bRELIGION"),
     (None, r"\b(?:WORLD|GLOBAL|INT\w*) (?:GOV\w*|POLIT\w*|AFFAIRS|REL\w*|ECON\w*)"),
     ("world_history", rf"\bLATIN AM\w* {_HISTORY_WORDS}"),
     (None, r"\b(?:AFR\w*|ASIAN|MEX\w*|NATIVE|CHICAN\w*|LATIN\w*|INDIGENOUS) AM"),
-    ("us_history", rf"\bUS (?:\w+ )?{_HISTORY_WORDS}|\bUSH\b|APUSH|\bUNITED STATES (?:\w+ )?HIS"),
+    (
+        "us_history",
+        rf"\bUS (?:\w+ )?{_HISTORY_WORDS}|\bUSH(?:IST)?\b|APUSH|\bUNITED STATES (?:\w+ )?HIS",
+    ),
     ("us_history", rf"\bAM(?:ER(?:ICAN)?)? {_HISTORY_WORDS}|\b{_HISTORY_WORDS} (?:US|AMERICAS)\b"),
     ("government", r"GOVERNMENT|\bGOVT?\b|CIVICS|\bAM\w* DEMOC|\bPRIN\w* (?:\w+ )?DEMOC|POLITICS"),
     ("us_history", r"UNITED STATES"),
@@ -35,7 +38,8 @@ _ENGLISH: _Words = (("esl", r"\bESL\b|\bELD\b|ENG\w* AS A SECOND|\bENG\w* LANG\w
 # A name of two courses is read as the lower one, because a higher one stands for those below it.
 _MATHEMATICS: _Words = (
     (None, r"\bPRE ?ALG|READINESS|ESSENTIALS|\bLINEAR ALG|\bCOLLEGE ALG|FINANC|BUSINESS|CONSUMER"),
-    (None, r"\bDATA SCI|\bFUNCT|\bCOMP\w* SCI|GEOM\w* .*ALG|ALG\w* .*GEOM"),
+    (None, r"SUPPORT|FOUNDATION|INTERVENTION"),
+    (None, r"\bDATA SCI|\bFUNCT|\bCOMP\w* SCI|\bGEO\w* .*ALG|ALG\w* .*\bGEO"),
     ("precalculus", r"\bIB\b.*(?:\bAA\b|ANALYSIS)"),
     ("statistics", r"\bIB\b.*(?:\bAI\b|APPLICATIONS)"),
     (None, r"\bIB\b"),
@@ -48,7 +52,7 @@ _MATHEMATICS: _Words = (
     ),
     ("algebra_2", r"\bALG(?:EBRA)? 2\b|\bINT[A-Z]* ALG|\bADV[A-Z]* ALG"),
     ("precalculus", r"\bANALYT[A-Z]* GEOM"),
-    ("geometry", r"GEOM"),
+    ("geometry", r"GEOM|\bGEO\b"),
     (None, r"\bALG(?:EBRA)? TRIG|\bTRIG\w* ALG"),
     ("algebra_1", r"\bALG"),
     ("statistics", r"\bSTATS?\b|STATISTIC"),
@@ -57,7 +61,7 @@ _MATHEMATICS: _Words = (
 )
 _SCIENCE: _Words = (
     (None, r"BIO.*CHEM|CHEM.*BIO|BIO.* PHYSICS|PHYSICS.* BIO|CHEM.* PHYSICS|PHYSICS.* CHEM"),
-    (None, r"BIOETHIC|BIOGRAPH|\bPHYS(?:ICAL)? (?:ED|FIT)|\bENV.*(?:BIO|CHEM)"),
+    (None, r"BIO ?ETHIC|\bLIT|BIOGRAPH|\bPHYS(?:ICAL)? (?:ED|FIT)|\bENV.*(?:BIO|CHEM)"),
     (
         "other_biological",
         r"\bANAT|PHYSIO|BOTANY|ZOOLOGY|MARINE|BIO ?TECH|BIO ?MED|ECOLOGY|MICROBIO",
@@ -74,16 +78,16 @@ _ARTS: _Words = (
     ("dance", r"DANCE|BALLET|FOLKLORIC|CHOREOG"),
     ("theater", r"THEAT|DRAMA|\bACTING|\bPLAY PROD|\bIMPROV"),
     ("music", r"MUSIC|BAND|CHOIR|CHORUS|CHORAL|\bORCH|JAZZ|GUITAR|PIANO|\bSTRINGS?\b|PERCUSSION"),
-    ("music", r"ENSEMBLE|MARIACHI|SINGERS|\bVOCAL|\bSYMPH|DRUMLINE"),
+    ("music", r"ENSEMBLE|\bENS\b|MARIACHI|SINGERS|\bVOCAL|\bSYMPH|DRUMLINE"),
     ("theater", r"STAGE"),
     ("visual_arts", r"PHOTO|MIXED MEDIA|PRINTMAK"),
     ("media_arts", r"MEDIA|\bWEB\b|FILM|VIDEO|ANIMATION|DIGITAL|GRAPHIC|BROADCAST"),
-    ("visual_arts", r"\bART\b|\bARTS\b|DRAWING|PAINT|CERAMIC|SCULPT|STUDIO|DESIGN|POTTERY"),
+    ("visual_arts", r"\bART\b|\bARTS\b|DRAWING|PAINT|CARTOON|CERAMIC|SCULPT|STUDIO|DESIGN|POTTERY"),
 )
 _LANGUAGES: _Words = (
     (None, r"\bLATIN (?:AM|CULT|STUD)"),
-    ("spanish", r"\bSPAN"),
-    ("french", r"\bFREN"),
+    ("spanish", r"\bSPAN|\bSPN\b|^SP \d"),
+    ("french", r"\bFREN|^FR \d"),
     ("german", r"\bGERM(?:AN)?\b"),
     ("cantonese", r"\bCANTON"),
     ("mandarin", r"\bMAND(?:ARIN)?\b|\bCHINESE"),
@@ -95,7 +99,7 @@ _LANGUAGES: _Words = (
     ("arabic", r"\bARAB"),
     ("hmong", r"\bHMONG"),
     ("vietnamese", r"\bVIETN"),
-    ("tagalog", r"\bTAGALOG|\bFILIPINO"),
+    ("tagalog", r"\bTAGALOG|\bFILIPINO|\bPILIPINO"),
     ("portuguese", r"\bPORTUG"),
     ("punjabi", r"\bPUNJABI"),
     ("armenian", r"\bARMENIAN"),
@@ -105,10 +109,11 @@ _LANGUAGES: _Words = (
 )
 _NOT_NATIVE = r"\bNON ?NAT"
 _LEVELS: Sequence[tuple[int, str]] = (
+    (1, r"\bINITIO\b"),
     (5, r"\b5\b|\bAP\b.*LIT"),
     (4, r"\b4\b|\bAP\b|\bIB\b"),
     (3, r"\b3\b"),
-    (2, r"\b2\b|HERITAGE|\bNATIVE|\bSPEAKERS?\b|\bSPKRS?\b"),
+    (2, r"\b2\b|\bHERIT|\bNATIVE|\bSPEAKERS?\b|\bSPKRS?\b"),
     (1, r"\b1\b|\bBEG"),
 )
 _BY_AREA = {

@@ -49,13 +49,15 @@ class Rule:
     columns, its relations' columns and the profile's facts; null counts as passed, since a missing
     or unreadable cell has a rule of its own. ``across`` are the lines on which the rule is judged
     by looking at other lines too; they may be another feed's, where what is missing in this file
-    shows. Rules of single columns and of bytes need neither: the pandera schema or the reader
-    judges them. ``strict``: how much it weighs to a district that is held to the specification's
-    letter, if other than ``severity``. ``missing``: the relation whose missing counterpart breaks
-    the rule; it is reported once, with a count of the lines that depend on it. ``of_blank``: the
-    rule is about a blank, and a cell that its own rule refused is none. ``hint``: what has probably
-    happened where nearly every line of a file breaks it. ``counterexample`` are
-    cells that break the rule when they are put into a good line; the tests use it.
+    shows. ``step``: the name of a step that looks at all accepted lines of the feed and tells each
+    fault once, with a count (verification has the table of them). Rules of single columns and of
+    bytes need none of these: the pandera schema or the reader judges them. ``strict``: how much it
+    weighs to a district that is held to the specification's letter, if other than ``severity``.
+    ``missing``: the relation whose missing counterpart breaks the rule; it is reported once, with a
+    count of the lines that depend on it. ``of_blank``: the rule is about a blank, and a cell that
+    its own rule refused is none. ``hint``: what has probably happened where nearly every line of a
+    file breaks it. ``counterexample`` are cells that break the rule when they are put into a good
+    line; the tests use it.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Rule:
     column: str | None = None
     passes: Callable[[date], pl.Expr] | None = None
     across: tuple[Across, ...] = ()
+    step: str | None = None
     strict: Severity | None = None
     missing: Relation | None = None
     of_blank: bool = False

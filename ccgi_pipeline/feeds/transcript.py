@@ -352,6 +352,7 @@ class Manifest(pa.DataFrameModel):
     )
 
 
+_YES_OR_NO = ("Y", "YES", "TRUE", "1", "N", "NO", "FALSE", "0")
 _OLDEST, _YOUNGEST = 25, 9
 """Ages between which a student of grades 6 to 12 is, with room for adult completers."""
 
@@ -471,6 +472,18 @@ STUDENT = FeedSpec(
             ),
             counterexample={"LocalStudentID": "078-05-1120"},
         ),
+        Rule(
+            id="TR-STU-LOTE",
+            severity=Severity.INFO,
+            text="LOTECert is neither yes nor no. It is not taken for a certificate.",
+            fix="Write Y if the student is certified in a language other than English, else N.",
+            source=PROJECT_SOURCE,
+            column="LOTECert",
+            passes=lambda _: (
+                pl.col("LOTECert").str.strip_chars().str.to_uppercase().is_in(_YES_OR_NO)
+            ),
+            counterexample={"LOTECert": "Spanish"},
+        ),
     ),
 )
 
@@ -549,6 +562,23 @@ COURSE_GRADE = FeedSpec(
             column="CourseGrade",
             passes=lambda _: pl.col("IsWorkInProgress") == (pl.col("CourseGrade") == "WIP"),
             counterexample={"IsWorkInProgress": "N", "CourseGrade": "WIP"},
+        ),
+        Rule(
+            id="TR-CRS-NAME",
+            severity=Severity.INFO,
+            text="The name does not say which course of its A-G area this is (such as geometry, "
+            "chemistry, Spanish 2). It counts for the area only, which may change a student's "
+            "estimated CSU or UC eligibility.",
+            fix="Write the name as transcripts usually do, with its level (GEOM, WRLD HIST, SPAN "
+            "2), or tell CCGI which course it is.",
+            source=PROJECT_SOURCE,
+            column="TranscriptAbbreviation",
+            step="unread_course_names",
+            counterexample={
+                "TranscriptAbbreviation": "PROJECT X",
+                "SubjectArea": "C",
+                "GradeLevel": "10",
+            },
         ),
     ),
 )

@@ -40,6 +40,7 @@ from ccgi_pipeline.verification.police_rule import mentions_police
 from ccgi_pipeline.verification.profile_columns import FACTS_SCHEMA, facts
 from ccgi_pipeline.verification.record_lookup import RecordLookup, numbers_of_rows
 from ccgi_pipeline.verification.repeated_files import decide_repeated_files
+from ccgi_pipeline.verification.rule_steps import find_faults_by_steps
 from ccgi_pipeline.verification.severities import Severities
 from ccgi_pipeline.verification.typed_cells import FORM_OF_SENDER, typed_lines
 from ccgi_pipeline.verification.validation import ValidationResult, validate, validate_cells
@@ -97,6 +98,7 @@ def verify(
             *lines.findings,
             lines.missing.findings(),
             lines.lookup.nothing_sent_findings(),
+            find_faults_by_steps(lines.accepted),
         ]
     )
     findings = severities.weigh(

@@ -127,6 +127,7 @@ def test_a_science_is_also_one_as_an_elective():
         ("A", "United States Government", "government"),
         ("A", "US GOVT HONORS", "government"),
         ("A", "AP COMP GOV", None),
+        ("A", "AP GOV: COMP", None),
         ("A", "LATIN AMERICAN HISTORY", "world_history"),
         ("A", "AFRICAN AMERICAN HISTORY", None),
         ("A", "Economics", None),
@@ -150,6 +151,8 @@ def test_a_science_is_also_one_as_an_elective():
         ("C", "Geometry", "geometry"),
         ("C", "GEOM CP", "geometry"),
         ("C", "GEOMETRY/TRIG", "geometry"),
+        ("C", "GEO/TRIG", "geometry"),
+        ("C", "ALGEBRA SUPPORT", None),
         ("C", "STATS/TRIG", "statistics"),
         ("C", "Pre-Calculus", "precalculus"),
         ("C", "PRECALC H", "precalculus"),
@@ -189,7 +192,8 @@ def test_a_science_is_also_one_as_an_elective():
         ("D", "BIOTECH 1", "other_biological"),
         ("G", "Earth Science", "other_physical"),
         ("G", "Psychology", None),
-        ("G", "BIOETHICS", None),
+        ("G", "BIO ETHICS", None),
+        ("G", "ENVIRONMENTAL LIT", None),
         ("F", "HISTORY OF ART", "visual_arts"),
         ("F", "DIGITAL PHOTO", "visual_arts"),
         ("F", "MIXED MEDIA", "visual_arts"),
@@ -219,6 +223,7 @@ def test_a_name_says_which_kind_of_course_it_is(area: str, name: str, read_as: s
         ("SPAN NATIVE SPK 2", "spanish", 2),
         ("Spanish for Native Speakers", "spanish", 2),
         ("SPAN NON-NATIVE SPKR 1", "spanish", 1),
+        ("IB SPAN AB INITIO", "spanish", 1),
         ("FRENCH III", "french", 3),
         ("GERM 1", "german", 1),
         ("GERMAN II A", "german", 2),
@@ -289,8 +294,8 @@ def test_a_state_course_code_tells_a_name_that_says_nothing():
 
 
 def test_an_elective_of_another_subject_is_no_science():
-    assert _reading("G", "BIOLOGY LITERATURE") == "biology"
-    assert _reading("G", "BIOLOGY LITERATURE", "9115") is None
+    assert _reading("G", "BIOLOGY READINGS") == "biology"
+    assert _reading("G", "BIOLOGY READINGS", "9115") is None
     assert _reading("G", "AG BIOLOGY", "9400") == "biology"
     assert _reading("G", "BIOLOGY", "9320") == "biology"
 
