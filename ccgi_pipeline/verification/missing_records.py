@@ -63,9 +63,12 @@ class MissingRecords:
                 direct.with_columns(feed_number, column.alias("column")).select(_TOLD.keys())
             )
         kept_out = places.filter(pl.col(ROW).is_in(rejected.implode()))
-        # Where another line has the record, nothing depends on the one that was kept out.
-        accepted = places.filter(~pl.col(ROW).is_in(rejected.implode()))
-        alone = kept_out.join(accepted, on=[SENDER, "key"], how="anti")
+        alone = kept_out
+        if not kept_out.is_empty():
+            # Where another line has the record, nothing depends on the one that was kept out.
+            others = places.join(kept_out, on=[SENDER, "key"], how="semi")
+            others = others.join(kept_out, on=ROW, how="anti")
+            alone = kept_out.join(others, on=[SENDER, "key"], how="anti")
         own = alone.join(direct, on=ROW, how="anti").with_columns(
             root=pl.concat_str(pl.lit("line"), FILE, LINE, separator="\n")
         )
