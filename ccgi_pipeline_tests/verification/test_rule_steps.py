@@ -20,7 +20,7 @@ _CATALOG = {"CDSCode": "33671733335130", "CourseNumber": "7", "StateCourseCode":
 
 
 def _lines(*named: tuple[str, str], **cells: str) -> list[Line]:
-    """Course lines that are good but for their areas and names."""
+    """Returns good course lines, with these areas and names."""
     usual = good_lines(COURSE_GRADE, len(named))
     return [
         {**line, "SubjectArea": area, "TranscriptAbbreviation": name, "GradeLevel": "10", **cells}
