@@ -115,6 +115,7 @@ def _report_object(report: ReportSpec) -> dict[str, Any]:
         "columns": {
             file: [column.name for column in report.columns_of(file)] for file in report.files
         },
+        "cadence_setting": report.cadence_setting,
         "provenance": report.provenance,
         "source": report.source,
     }
@@ -287,10 +288,16 @@ def _cause_section() -> list[str]:
 
 def _report_section(report: ReportSpec) -> list[str]:
     folder, files = "/".join(report.folder), ", ".join(report.files)
+    cadence = (
+        f"Written daily, or weekly if `cadence.{report.cadence_setting}` says so; outside the "
+        "academic year as `cadence.outside` says."
+    )
     return [
         f"### {report.title}",
         "",
         f"`{folder}/` - files: {files}. Source of the columns: {report.source}.",
+        "",
+        cadence,
         "",
         *_table(
             ("Detail column", "Class", "Description"),

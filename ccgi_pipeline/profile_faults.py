@@ -53,6 +53,34 @@ _KEY = "[key]"
 
 Place = tuple[int | str, ...]
 
+_FORMER: Mapping[tuple[str, str], str] = {
+    ("delivery", name): "moved to the table `cadence`, which decides what is written: see "
+    "`daily_reporting`, `legacy_reporting` and `weekday` there"
+    for name in ("every", "weekday")
+}
+"""Settings of districts that there once were, by table and name, and where they are now."""
+
+
+def without_former_settings(file: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the file without settings that no longer exist."""
+    districts = {cd: _without_former(own) for cd, own in table_at(file, "districts").items()}
+    return {
+        **file,
+        **({"defaults": _without_former(file["defaults"])} if "defaults" in file else {}),
+        **({"districts": districts} if districts else {}),
+    }
+
+
+def _without_former(profile: Any) -> Any:  # noqa: ANN401 - whatever TOML holds
+    if not isinstance(profile, dict):
+        return profile
+    return {
+        table: {name: one for name, one in own.items() if (table, name) not in _FORMER}
+        if isinstance(own, dict)
+        else own
+        for table, own in profile.items()
+    }
+
 
 def of_validation(
     error: ValidationError, file: Mapping[str, Any], model: type[BaseModel]
@@ -66,7 +94,7 @@ def of_validation(
     return [
         f"{_spelled(one['loc'])} {_words(one, model)}"
         for one in found
-        if one["loc"][0] != "districts" or _is_written(one["loc"], file)
+        if one["loc"][0] != "districts" or _is_written(_place_in_file(one), file)
     ]
 
 
@@ -82,6 +110,7 @@ def of_references(file: Mapping[str, Any]) -> list[str]:
         for place in tables
         for fault in (
             *_server_faults((*place, "delivery"), file, outboxes),
+            *_idle_cadence((*place, "cadence"), file),
             *_unknown_rules((*place, "severities"), file),
             *_unknown_extracts((*place, "foster_focus", "file_names"), file),
         )
@@ -135,6 +164,19 @@ def _folder_faults(file: Mapping[str, Any], outboxes: Mapping[str, str]) -> Iter
             )
 
 
+def _idle_cadence(place: tuple[str, ...], file: Mapping[str, Any]) -> Iterator[str]:
+    """A cadence outside the academic years says nothing where none are named."""
+    calendars = [table_at(file, "defaults", "cadence"), table_at(file, *place)]
+    if place[0] == "defaults":  # a district may name its years
+        districts = table_at(file, "districts")
+        calendars += [table_at(file, "districts", cd, "cadence") for cd in districts]
+    if "outside" in table_at(file, *place) and not any(c.get("academic_years") for c in calendars):
+        yield (
+            f"{_spelled((*place, 'outside'))} has no effect without academic_years: name them, or "
+            "remove outside"
+        )
+
+
 def _unknown_rules(place: tuple[str, ...], file: Mapping[str, Any]) -> Iterator[str]:
     named = table_at(file, *place)
     if named:
@@ -162,6 +204,8 @@ def _words(error: ErrorDetails, model: type[BaseModel]) -> str:
     match kind:
         case "extra_forbidden":
             *table, key = error["loc"]
+            if (former := _FORMER.get((str(table[-1]) if table else "", str(key)))) is not None:
+                return f"is no setting any more; {former}"
             known = _keys_of(table, model)
             hint = _nearest(str(key), known) or f"there are {', '.join(known)}"
             words = f"is no setting; {hint}"
@@ -210,8 +254,14 @@ def _keys_of(place: Collection[int | str], model: type[BaseModel]) -> list[str]:
     kind: Any = model
     for key in place:
         fields = getattr(kind, "model_fields", None)
-        kind = fields[key].annotation if fields else get_args(kind)[1]
+        # Entries of a list are counted; of a mapping's types the second is that of its values.
+        kind = fields[key].annotation if fields else get_args(kind)[not isinstance(key, int)]
     return sorted(kind.model_fields)
+
+
+def _place_in_file(error: ErrorDetails) -> Place:
+    """What is missing is not in the file, but its table is."""
+    return error["loc"][:-1] if error["type"] == "missing" else error["loc"]
 
 
 def _is_written(place: Place, file: Any) -> bool:  # noqa: ANN401 - whatever TOML holds

@@ -22,6 +22,10 @@ Example::
     close_enrollments_on = "06-12"
     no_school = [2026-11-26, 2026-11-27]
 
+    [defaults.cadence]
+    academic_years = [{ first_day = 2026-08-12, last_day = 2027-06-04 }]
+    legacy_reporting = "week"
+
     [districts.3367173.delivery]
     server = "reports"
 
@@ -34,6 +38,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -88,8 +93,13 @@ ConsentMeaning = Literal["consent", "opt_out"]
 PercentOf = Literal["grade", "school"]
 Residency = Literal["resident", "nonresident"]
 SmtpTls = Literal["starttls", "tls", "none"]
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday"]
+Weekday = Literal[
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
+]  # fmt: skip
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
+"""The days of the week, in the order of ``date.weekday``."""
 Cadence = Literal["day", "week"]
+CadenceOutside = Literal["week", "none"]
 SmallCells = Literal["none", "california_10", "cde_11"]
 ModeOfFiles = Literal["by_file", "bulk", "delta"]
 DateForm = Literal["YYYY-MM-DD", "MM/DD/YYYY"]
@@ -312,8 +322,65 @@ class SftpServer(SettingsTable):
         return self
 
 
+_LONGEST_YEAR = 366
+
+
+class AcademicYear(SettingsTable):
+    """The first and the last day of an academic year; both belong to it."""
+
+    first_day: date
+    """The first day."""
+    last_day: date
+    """The last day."""
+
+    @model_validator(mode="after")
+    def _check_days(self) -> Self:
+        days = (self.last_day - self.first_day).days + 1
+        if days < 1:
+            msg = "ends before it begins: last_day must not be earlier than first_day"
+            raise ValueError(msg)
+        if days > _LONGEST_YEAR:
+            msg = f"lasts {days:,} days: an academic year has {_LONGEST_YEAR} days at the most"
+            raise ValueError(msg)
+        return self
+
+
+def _checked_years(years: tuple[AcademicYear, ...]) -> tuple[AcademicYear, ...]:
+    """Returns the years, the earliest first. Raises ValueError if two cannot both be meant."""
+    numbered = sorted(enumerate(years, start=1), key=lambda one: one[1].first_day)
+    for (one, earlier), (other, later) in pairwise(numbered):
+        if later.first_day <= earlier.last_day:
+            msg = f"has entries that overlap: {one} and {other}"
+            raise ValueError(msg)
+        if later.first_day.year == earlier.first_day.year:
+            msg = (
+                f"has two entries that begin in the same calendar year: {one} and {other}. An "
+                "entry is a whole academic year, with its holidays"
+            )
+            raise ValueError(msg)
+    return tuple(year for _, year in numbered)
+
+
+class CadenceProfile(SettingsTable):
+    """How often a district's reports are written. Receipts are written every night."""
+
+    daily_reporting: Cadence = "day"
+    """How often the reports in "daily reporting" are written during the academic year."""
+    legacy_reporting: Cadence = "day"
+    """How often the reports in "legacy reporting" are written during the academic year."""
+    weekday: Weekday = "monday"
+    """The day of weekly reports. If its night is missed, the next night writes them."""
+    outside: CadenceOutside = "week"
+    """Whether all reports are written weekly or not at all outside the academic years."""
+    academic_years: Annotated[
+        tuple[AcademicYear, ...], Field(strict=False), AfterValidator(_checked_years)
+    ] = ()
+    """The academic years. A year that is not listed has the days of the last listed one before it,
+    or of the first. Without any, every day is in an academic year."""
+
+
 class DeliveryProfile(SettingsTable):
-    """Which files of a district's outbox are sent where, and when."""
+    """Which files of a district's outbox are sent where."""
 
     server: str | None = None
     """Name of the SFTP server that receives the files. Without it nothing is sent."""
@@ -321,10 +388,6 @@ class DeliveryProfile(SettingsTable):
     """The district's folder on that server, if it is not named after the district in outbox."""
     send: Texts = ("daily reporting", "legacy reporting", "_receipts")
     """The folders that are sent."""
-    every: Cadence = "day"
-    """Whether reports are sent each day or once a week. Receipts are always sent at once."""
-    weekday: Weekday = "monday"
-    """The day of weekly reports."""
     remove_taken: bool = False
     """Whether files that were loaded are removed from the server they came from."""
     small_cells: SmallCells = "none"
@@ -385,6 +448,7 @@ class DistrictProfile(SettingsTable):
     """Decides which averages CSU and UC ask of the district's students."""
     foster_focus: FosterFocusProfile = Field(default_factory=FosterFocusProfile)
     oneroster: OneRosterProfile = Field(default_factory=OneRosterProfile)
+    cadence: CadenceProfile = Field(default_factory=CadenceProfile)
     delivery: DeliveryProfile = Field(default_factory=DeliveryProfile)
     guard: GuardProfile = Field(default_factory=GuardProfile)
     receipts: ReceiptsProfile = Field(default_factory=ReceiptsProfile)
@@ -434,8 +498,8 @@ def profiles_in(path: Path) -> Profiles:
 def profiles_from(content: bytes, path: Path, *, of_past_night: bool = False) -> Profiles:
     """Returns the profiles in ``content``, which is that of ``path``. Raises ProfileError.
 
-    ``of_past_night``: the names of rules and folders are not checked, since nobody can correct
-    the settings of a night that is over.
+    ``of_past_night``: the names of rules and folders are not checked, and former settings are
+    passed over, since nobody can correct the settings of a night that is over.
     """
     try:
         file = tomllib.loads(content.decode())
@@ -443,6 +507,8 @@ def profiles_from(content: bytes, path: Path, *, of_past_night: bool = False) ->
         what = error if isinstance(error, tomllib.TOMLDecodeError) else "it is not in UTF-8"
         msg = f"{path}: {what}"
         raise ProfileError(msg) from None
+    if of_past_night:
+        file = faults.without_former_settings(file)
     merged = _with_defaults(file)
     found = [] if of_past_night else [*faults.of_references(file), *_shared_folders(merged)]
     try:

@@ -118,8 +118,8 @@ def test_a_wrong_key_is_reported_with_its_place_and_the_nearest_right_one(
     [
         ("[districts.3367173.guard]\nshare = 25\n", "guard.share must be at most 1; found 25"),
         (
-            '[districts.3367173.delivery]\nevery = "weekly"\n',
-            "delivery.every must be one of 'day', 'week'; found 'weekly'",
+            '[districts.3367173.cadence]\nlegacy_reporting = "weekly"\n',
+            "cadence.legacy_reporting must be one of 'day', 'week'; found 'weekly'",
         ),
         (
             '[districts.3367173.foster_focus]\nno_school = [2026-11-26, "2026-11-27"]\n',
@@ -293,7 +293,7 @@ def test_a_district_with_a_server_of_its_own_has_no_second_folder(
 def test_a_profile_may_say_the_same_as_the_districts_own_server(
     tmp_path: Path, setting: str
 ) -> None:
-    assert written(tmp_path, OWN_SERVER + setting).of("3367173").delivery.every == "day"
+    assert written(tmp_path, OWN_SERVER + setting).of("3367173").delivery.send
 
 
 def test_the_settings_of_a_past_night_are_read_whatever_they_refer_to(tmp_path: Path) -> None:
@@ -595,3 +595,107 @@ def test_parent_consent_is_kept_as_consent_whatever_the_district_means_by_y(
         *((HAYWARD, consent) for consent in (True, False, None)),
         *((PALM_SPRINGS, consent) for consent in (False, True, None)),
     ]
+
+
+YEAR = "{ first_day = 2026-08-12, last_day = 2027-06-04 }"
+NEXT = "{ first_day = 2027-08-11, last_day = 2028-06-02 }"
+AGAIN = "{ first_day = 2026-12-01, last_day = 2027-08-01 }"
+
+
+@pytest.mark.parametrize(
+    ("cadence", "said"),
+    [
+        (
+            "academic_years = [{ first_day = 2027-06-04, last_day = 2026-08-12 }]",
+            (
+                "academic_years (entry 1) ends before it begins: last_day must not be earlier than "
+                "first_day"
+            ),
+        ),
+        (
+            f"academic_years = [{YEAR}, {{ first_day = 2027-08-11, last_day = 2029-06-02 }}]",
+            "academic_years (entry 2) lasts 662 days: an academic year has 366 days at the most",
+        ),
+        (
+            f"academic_years = [{NEXT}, {YEAR}, {AGAIN}]",
+            "academic_years has entries that overlap: 2 and 3",
+        ),
+        (
+            f"academic_years = [{YEAR.replace('2027-06-04', '2027-08-11')}, {NEXT}]",
+            "academic_years has entries that overlap: 1 and 2",
+        ),
+        (
+            (
+                "academic_years = [{ first_day = 2026-08-12, last_day = 2026-12-18 }, "
+                "{ first_day = 2026-12-28, last_day = 2027-06-04 }]"
+            ),
+            (
+                "academic_years has two entries that begin in the same calendar year: 1 and 2. An "
+                "entry is a whole academic year, with its holidays"
+            ),
+        ),
+        (
+            "academic_years = [{ first_day = 2026-08-12 }]",
+            "academic_years.last_day (entry 1) is missing",
+        ),
+        (
+            "academic_years = [{ first = 1, first_day = 2026-08-12, last_day = 2027-06-04 }]",
+            "academic_years.first (entry 1) is no setting; did you mean `first_day`?",
+        ),
+        (
+            f"academic_years = {YEAR}",
+            "academic_years must be a list; found a table",
+        ),
+        (
+            'academic_years = [{ first_day = "2026-08-12", last_day = 2027-06-04 }]',
+            (
+                "academic_years.first_day (entry 1) must be a date such as 2026-08-17, without "
+                "quotation marks; found a text"
+            ),
+        ),
+        (
+            f'outside = "day"\nacademic_years = [{YEAR}]',
+            "outside must be one of 'week', 'none'; found a text",
+        ),
+        (
+            'outside = "none"',
+            "outside has no effect without academic_years: name them, or remove outside",
+        ),
+        ('weekday = "mon"', "weekday must be one of"),
+    ],
+)
+@pytest.mark.parametrize("of", ["defaults", "districts.3367173"])
+def test_a_wrong_calendar_is_reported_with_the_entry_that_is_wrong(
+    tmp_path: Path, of: str, cadence: str, said: str
+) -> None:
+    (fault,) = faults(tmp_path, f"[{of}.cadence]\n{cadence}\n")
+    assert fault.startswith(f"{of}.cadence.{said}")
+
+
+def test_a_district_may_have_another_calendar_than_the_others(tmp_path: Path) -> None:
+    profiles = written(
+        tmp_path,
+        f'[defaults.cadence]\noutside = "none"\nacademic_years = [{NEXT}, {YEAR}]\n'
+        f'[districts.3367173.cadence]\nacademic_years = [{AGAIN}]\nweekday = "sunday"\n'
+        "[districts.0110017.cadence]\nacademic_years = []\n",
+    )
+    usual, own, whole = (profiles.of(cd).cadence for cd in ("0161192", "3367173", "0110017"))
+    assert [year.first_day.year for year in usual.academic_years] == [2026, 2027]
+    assert [year.first_day.month for year in own.academic_years] == [12]
+    assert (own.outside, own.weekday) == ("none", "sunday")
+    assert whole.academic_years == ()
+
+
+def test_a_former_setting_says_where_it_is_now_and_is_passed_over_in_a_past_night(
+    tmp_path: Path,
+) -> None:
+    for of in ("defaults", "districts.3367173"):
+        past = f'[{of}.delivery]\nevery = "week"\nweekday = "friday"\nremove_taken = true\n'
+        told = faults(tmp_path, past)
+        assert [fault.split(";")[0] for fault in told] == [
+            f"{of}.delivery.every is no setting any more",
+            f"{of}.delivery.weekday is no setting any more",
+        ]
+        assert all("moved to the table `cadence`" in fault for fault in told)
+        read = profiles_from(past.encode(), tmp_path / FILE_NAME, of_past_night=True)
+        assert read.of("3367173").delivery.remove_taken

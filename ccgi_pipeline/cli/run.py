@@ -99,6 +99,8 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
         )
     for why in told.unreachable:
         console.print(f"[bold red]Not fetched:[/bold red] {escape(escape_unprintable(why))}")
+    for state in told.not_due:
+        console.print(f"Not due: {state.describe()}", highlight=False)
     console.print(f"\n{told.reports:,} report files of {told.night}, {told.receipts:,} receipts")
     console.print(
         f"Reports and receipts: {escape(str(outbox))}{os.sep}<DistrictName>{os.sep}",

@@ -31,12 +31,17 @@ from ccgi_pipeline.cli.common import (
 def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool) -> None:
     """Shows each district's newest drops and deliveries.
 
-    Servers that refused the last scan are listed below, and SSIDs that are claimed. Exit status 1:
-    a server refuses, a newest drop was refused or is held, a file waits to be sent, or a claim
-    waits for an answer.
+    Reports that are not written daily at this time of the year are listed below, with the last
+    night that wrote them and the next day; then servers that refused the last scan, and SSIDs that
+    are claimed. Exit status 1: a server refuses, a newest drop was refused or is held, a file waits
+    to be sent, or a claim waits for an answer.
     """
     from ccgi_pipeline.intake.inbox_state import read_refusing_servers
-    from ccgi_pipeline.monitoring.district_status import count_claims, read_statuses
+    from ccgi_pipeline.monitoring.district_status import (
+        count_claims,
+        read_report_cadence,
+        read_statuses,
+    )
 
     found = read_statuses(warehouse, on or today(), district)
     claimed = count_claims(warehouse, district)
@@ -69,6 +74,9 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
                 for standing in shown
             ],
         )
+    if not bad:
+        for state in read_report_cadence(warehouse, on or today(), district):
+            echo(f"Reports: {state.describe()}")
     for server, reason in refusing.items():
         echo(f"{server}: {reason}")
     for sender, count in claimed.items():

@@ -13,7 +13,11 @@ from ccgi_pipeline.defs.code_location import asset_key, asset_keys
 from ccgi_pipeline.defs.delivery import DELIVERIES
 from ccgi_pipeline.defs.receipts import CHILD_MATCH
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
-from ccgi_pipeline.monitoring.district_status import format_markdown, query_statuses
+from ccgi_pipeline.monitoring.district_status import (
+    format_markdown,
+    query_report_cadence,
+    query_statuses,
+)
 from ccgi_pipeline.operations import audit_log
 
 DISTRICT_STATUS = "district_status"
@@ -41,7 +45,7 @@ _HEADS = 30
     kinds={"ducklake"},
     description="Districts that need attention: their newest drop was rejected or is held, or "
     "files wait to be sent to them. Then all districts, with the age of their drops and their last "
-    "delivery. Codes and counts only.",
+    "delivery, and which reports are not due daily. Codes and counts only.",
 )
 def district_status(
     context: dg.AssetExecutionContext,
@@ -51,6 +55,7 @@ def district_status(
     """Shows the status of each district after the night, and verifies the audit log."""
     folder = warehouse.folders.warehouse
     found = query_statuses(warehouse.connection, folder, night.of(context))
+    cadence = query_report_cadence(warehouse.connection, folder, night.of(context))
     bad = [status for status in found if status.needs_attention]
     verdicts = Counter(f"{s.family}: {s.verdict.replace('_', ' ')}" for s in found)
     kept = _read_heads(context)
@@ -64,6 +69,9 @@ def district_status(
             ),
             "all districts": dg.MetadataValue.md(
                 format_markdown(found, _SHOWN) if found else "Nobody has sent anything yet."
+            ),
+            "reports": dg.MetadataValue.md(
+                "\n".join(f"* {state.describe()}" for state in cadence) or "All are written daily."
             ),
             # A copy outside the log: somebody who rewrites the log does not rewrite this.
             HEAD: str(audit_log.read_head(folder)),

@@ -65,7 +65,8 @@ def _spec(spec: ReportSpec) -> dg.AssetSpec:
         deps=asset_keys(feeds_used(spec)),
         group_name=spec.group.replace(" ", "_"),
         kinds={"sql", "csv"},
-        description=f"{spec.title}, for every district with a roster: `{'/'.join(spec.folder)}`. "
+        description=f"{spec.title}, for every district with a roster, when it is due: "
+        f"`{'/'.join(spec.folder)}`. "
         f"Source of the columns: {spec.source}.",
         metadata={
             "dagster/column_schema": dg.TableSchema(
@@ -82,9 +83,9 @@ def _check(spec: ReportSpec) -> dg.AssetCheckSpec:
     return build_check(
         REPORT_IS_SOUND,
         asset_name(spec),
-        "Each district with a roster has each of the report's files; an aggregate has "
-        "no personal column, and no SSID of a student of the roster; the query reads no table and "
-        "no column of foster youth.",
+        "Each district with a roster has each of the report's files, if the report is due for "
+        "it tonight; an aggregate has no personal column, and no SSID of a student of the "
+        "roster; the query reads no table and no column of foster youth.",
         blocking=True,
     )
 
@@ -108,15 +109,16 @@ def reports(
         if asset_key(asset_name(spec)) not in context.selected_asset_keys:
             continue
         written = write_reports(warehouse.connection, warehouse.folders, spec, named, on)
+        wanted = report_districts(spec, named).height
         yield dg.MaterializeResult(
             asset_key=asset_key(asset_name(spec)),
             metadata={
                 "districts": named.height,
+                "districts for which it is due": wanted,
                 "files": sum(part.files for part in written),
                 **{f"rows {part.file}": part.rows for part in written},
             },
         )
-        wanted = report_districts(spec, named).height
         cells = count_students_in_aggregates(warehouse.connection, written)
         yield _judged(spec, written, wanted, cells)
     sweep_outbox(warehouse.folders)

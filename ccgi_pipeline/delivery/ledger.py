@@ -196,6 +196,27 @@ class DeliveryLedger:
         ).fetchall()
         return _parse_made(rows[0]) if rows else None
 
+    def read_nights_of_reports(
+        self, on: date
+    ) -> dict[tuple[str, str, str], tuple[date | None, date | None]]:
+        """Returns by owner, report and part the nights next to ``on`` that made the file.
+
+        The first is the newest until ``on``, the second the oldest after it.
+        """
+        rows = self.database.execute(
+            "SELECT owner, name, part, max(night) FILTER (WHERE night <= :on), "
+            "min(night) FILTER (WHERE night > :on) FROM made WHERE kind = :kind "
+            "GROUP BY owner, name, part",
+            {"on": on.isoformat(), "kind": str(FileKind.REPORT)},
+        )
+        return {
+            (owner, name, part): (
+                date.fromisoformat(last) if last else None,
+                date.fromisoformat(following) if following else None,
+            )
+            for owner, name, part, last, following in rows
+        }
+
     def prepare(self, wanted: Iterable[tuple[MadeFile, str, str]]) -> None:
         """Records the files to send, each with its server and its path there.
 

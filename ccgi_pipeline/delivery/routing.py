@@ -12,8 +12,6 @@ from ccgi_pipeline.delivery.ledger import FileKind, MadeFile
 from ccgi_pipeline.profile_folders import comparable_folder, holds
 from ccgi_pipeline.profiles import Profiles
 
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
 
 def route_files(
     made: Iterable[MadeFile], profiles: Profiles
@@ -86,7 +84,4 @@ def _is_wanted(file: MadeFile, rest: str, profiles: Profiles) -> bool:
     delivery = profiles.of(file.owner).delivery
     if file.kind == FileKind.DOWNLOAD:
         return True
-    if PurePosixPath(rest).parts[0] not in delivery.send:
-        return False
-    weekly = file.kind == FileKind.REPORT and delivery.every == "week"
-    return not weekly or _WEEKDAYS[file.night.weekday()] == delivery.weekday
+    return PurePosixPath(rest).parts[0] in delivery.send

@@ -1,4 +1,4 @@
-"""The status of each sender: its newest drop of each family, and its last delivery.
+"""The status of each sender: its newest drops, its last delivery, and when its reports are due.
 
 Belongs here: combining what the warehouse and the ledger of deliveries know, for operators. Codes,
 counts, verdicts and nights: nothing of a student.
@@ -16,6 +16,9 @@ import polars as pl
 
 from ccgi_pipeline.delivery import ledger as deliveries
 from ccgi_pipeline.districts import districts
+from ccgi_pipeline.nightly.report import read_cadence
+from ccgi_pipeline.profiles import read_profiles
+from ccgi_pipeline.reports.cadence import CadenceState
 from ccgi_pipeline.verification.outcomes import Verdict
 from ccgi_pipeline.warehouse.load.claims import count_waiting_claims, read_claims
 from ccgi_pipeline.warehouse.queries import health as health_queries
@@ -65,6 +68,21 @@ def count_claims(warehouse: Path, only: str | None = None) -> dict[str, int]:
     with open_warehouse(warehouse, read_only=True) as connection:
         counts = count_waiting_claims(read_claims(connection))
     return {cd: count for cd, count in counts.items() if only in {None, cd}}
+
+
+def read_report_cadence(warehouse: Path, on: date, only: str | None = None) -> list[CadenceState]:
+    """Returns how the reports of all districts stand that are not written daily on that day."""
+    with open_warehouse(warehouse, read_only=True) as connection:
+        return query_report_cadence(connection, warehouse, on, only)
+
+
+def query_report_cadence(
+    connection: duckdb.DuckDBPyConnection, warehouse: Path, on: date, only: str | None = None
+) -> list[CadenceState]:
+    """Returns the same from a warehouse that is open."""
+    cds = [cd for cd in health_queries.read_districts_with_roster(connection) if only in {None, cd}]
+    states = read_cadence(warehouse, read_profiles(warehouse), cds, on)
+    return [state for state in states if not state.daily]
 
 
 def query_statuses(

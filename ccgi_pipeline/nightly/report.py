@@ -1,7 +1,7 @@
 """The fourth step of a night: writes each report for all districts.
 
 Belongs here: which files are written for whom. Does not belong here: the rows of a report
-(reports.queries), the outbox (reports.outbox).
+(reports.queries), when one is due (reports.cadence), the outbox (reports.outbox).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -17,9 +18,17 @@ import polars as pl
 from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.common.progress import ProgressCounter
-from ccgi_pipeline.delivery.ledger import FileKind
+from ccgi_pipeline.delivery.ledger import FileKind, ledger_exists, open_ledger
 from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.reports.cadence import (
+    CadenceState,
+    NightsWritten,
+    are_all_daily,
+    find_due_reports,
+    summarize_cadence,
+)
 from ccgi_pipeline.reports.outbox import Outbox, OutboxFile, write_report
 from ccgi_pipeline.reports.queries import (
     build_sent_aggregate_rows,
@@ -45,14 +54,43 @@ class WrittenReport:
 
 @value_free
 def open_reports(
-    connection: duckdb.DuckDBPyConnection, folders: PipelinePaths, on: date, only: str | None = None
+    connection: duckdb.DuckDBPyConnection,
+    folders: PipelinePaths,
+    on: date,
+    only: str | None = None,
+    reports: Sequence[ReportSpec] = REPORTS,
 ) -> pl.DataFrame:
-    """Prepares the reports' views; returns the districts that get reports."""
+    """Prepares the reports' views; returns the districts with a roster.
+
+    ``due`` has the names of those of ``reports`` that are due tonight for each of them.
+    """
     folders.outgoing.remove_unfinished_files()
     folders.outgoing.mend()
-    named = create_report_views(connection, on, archived_profiles(folders)[0].reports)
+    profiles, _ = archived_profiles(folders)
+    named = create_report_views(connection, on, profiles.reports)
     remember_folders(connection, named, on)
-    return named if only is None else named.filter(pl.col("cd") == only)
+    named = named if only is None else named.filter(pl.col("cd") == only)
+    cds = named["cd"].to_list()
+    daily = are_all_daily(profiles, reports, cds, on)
+    written = {} if daily else read_nights_written(folders.warehouse, on)
+    due = find_due_reports(profiles, reports, cds, written, on)
+    return named.with_columns(due=pl.Series([due[cd] for cd in cds], dtype=pl.List(pl.String)))
+
+
+def read_nights_written(warehouse: Path, on: date) -> dict[tuple[str, str, str], NightsWritten]:
+    """Returns by CD code, report and file the nights next to ``on`` that wrote it."""
+    if not ledger_exists(warehouse):
+        return {}
+    with open_ledger(warehouse) as ledger:
+        nights = ledger.read_nights_of_reports(on)
+    return {of: NightsWritten(*found) for of, found in nights.items()}
+
+
+def read_cadence(
+    warehouse: Path, profiles: Profiles, cds: Sequence[str], on: date
+) -> list[CadenceState]:
+    """Returns how the reports of these districts stand on a night."""
+    return summarize_cadence(profiles, REPORTS, cds, read_nights_written(warehouse, on), on)
 
 
 @value_free
@@ -63,8 +101,14 @@ def write_reports(
     named: pl.DataFrame,
     on: date,
 ) -> list[WrittenReport]:
-    """Builds one report for the districts ``named`` and writes its files."""
-    written = []
+    """Builds one report for those of the districts ``named`` for which it is due.
+
+    Writes its files.
+    """
+    written: list[WrittenReport] = []
+    named = report_districts(spec, named)
+    if named.is_empty():
+        return [WrittenReport(file, 0, 0) for file in spec.files]
     profiles, settings = archived_profiles(folders)
     step = ProgressCounter(f"writing {spec.title}", named.height * len(spec.files))
     create_detail_table(connection, spec)
@@ -102,7 +146,8 @@ def _write_part(
 
 
 def report_districts(spec: ReportSpec, named: pl.DataFrame) -> pl.DataFrame:
-    """Returns the districts of ``named`` that get this report."""
+    """Returns the districts of ``named`` that get this report tonight."""
+    named = named.filter(pl.col("due").list.contains(spec.name))
     return named if spec.only_for is None else named.filter(pl.col("cd").is_in(spec.only_for))
 
 

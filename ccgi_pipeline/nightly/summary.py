@@ -12,6 +12,9 @@ from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.intake.inbox import NO_SENDER, scan_folder
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import has_new_files
+from ccgi_pipeline.nightly.report import read_cadence
+from ccgi_pipeline.profiles import read_profiles
+from ccgi_pipeline.reports.cadence import CadenceState
 from ccgi_pipeline.warehouse.load.drop_records import read_drops_to_load_again
 from ccgi_pipeline.warehouse.queries import health as health_queries
 from ccgi_pipeline.warehouse.queries.quarantine import has_replays_without_receipt
@@ -28,7 +31,8 @@ class NightSummary:
 
     ``unreachable``: what could not be fetched from an inbox, and what to do about it. ``strays``:
     files in the inbox that belong to no sender. ``unfinished``: those with a temporary name, which
-    wait until they are renamed.
+    wait until they are renamed. ``not_due``: groups of reports that were not written, because the
+    districts' cadence does not ask for them tonight.
     """
 
     night: date
@@ -43,6 +47,7 @@ class NightSummary:
     events_outside_rosters: int
     unfinished: int = 0
     unreachable: tuple[str, ...] = ()
+    not_due: tuple[CadenceState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,8 @@ def summarize_night(folders: PipelinePaths, on: date, before: NightStart) -> Nig
     """Counts what the drops since ``before`` brought, and the outbox's files of ``on``."""
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         counts = health_queries.count_since(connection, before.last_drop)
+        cds = health_queries.read_districts_with_roster(connection)
+    cadence = read_cadence(folders.warehouse, read_profiles(folders.warehouse), cds, on)
     made = [entry.name for entry in folders.outgoing.files_on(on)]
     listing = scan_folder(folders.inbox)
     return NightSummary(
@@ -95,5 +102,6 @@ def summarize_night(folders: PipelinePaths, on: date, before: NightStart) -> Nig
         unfinished=sum(not file.name.startswith((".", "~")) for file in listing.unfinished),
         reports=sum(name.endswith(("_Agg.csv", "_Detail.csv")) for name in made),
         receipts=sum(name.endswith(".json") for name in made),
+        not_due=tuple(state for state in cadence if not state.due),
         **counts,
     )

@@ -123,6 +123,11 @@ class ReportSpec:
         return self.folder[0]
 
     @property
+    def cadence_setting(self) -> str:
+        """The setting of a district's ``cadence`` that says how often the report is written."""
+        return self.group.replace(" ", "_")
+
+    @property
     def detail_columns(self) -> tuple[ReportColumn, ...]:
         """The columns of the detail file, in order."""
         return (*STUDENT_COLUMNS, *self.columns)

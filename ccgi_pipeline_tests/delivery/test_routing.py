@@ -67,18 +67,6 @@ def test_only_what_the_district_wants_is_sent(tmp_path: Path) -> None:
     assert sent(tmp_path, settings) == [("reports", f"/districts/{RECEIPT.path}")]
 
 
-@pytest.mark.parametrize(("weekday", "count"), [("monday", 1), ("friday", 2)])
-def test_weekly_reports_go_out_on_their_day_and_receipts_at_once(
-    tmp_path: Path, weekday: str, count: int
-) -> None:
-    settings = (
-        f'[districts.3367173.delivery]\nserver = "reports"\nevery = "week"\nweekday = "{weekday}"\n'
-    )
-    friday = date(2026, 11, 20)
-    made = [replace(REPORT, night=friday), replace(RECEIPT, night=friday)]
-    assert len(sent(tmp_path, settings, *made)) == count
-
-
 def test_a_server_of_one_sender_holds_its_files_directly(tmp_path: Path) -> None:
     own = _SERVER.replace("sftp.reports", "sftp.own") + 'sender = "3367173"\n'
     assert sent(tmp_path, own, RECEIPT) == [("own", "/districts/_receipts/r.json")]
@@ -93,7 +81,10 @@ def test_a_server_of_one_sender_holds_its_files_directly(tmp_path: Path) -> None
             '[defaults.delivery]\nserver = "nowhere"\n',
             "defaults.delivery.server must be the name of",
         ),
-        ('[defaults.delivery]\nserver = "reports"\nevery = "month"\n', "every must be one of"),
+        (
+            '[defaults.delivery]\nserver = "reports"\nevery = "week"\n',
+            "moved to the table `cadence`",
+        ),
         ('[defaults.delivery]\nsend = "all"\n', "send must be a list"),
         ('[sftp.Big]\nhost = "h"\n', "small letters"),
         ('[sftp.b]\nhost = "h"\n', "sftp.b.host_keys is missing"),

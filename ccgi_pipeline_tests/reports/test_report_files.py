@@ -296,7 +296,7 @@ def test_a_customized_report_is_a_spec_and_a_query_and_goes_to_its_districts_alo
     )
     mine = PipelinePaths(folders.inbox, tmp_path / "outbox", folders.warehouse)
     with writing(mine) as connection:
-        named = open_reports(connection, mine, ON)
+        named = open_reports(connection, mine, ON, reports=[spec])
         written = write_reports(connection, mine, spec, named, ON)
     sweep_outbox(mine)
     assert [part.files for part in written] == [1, 1]

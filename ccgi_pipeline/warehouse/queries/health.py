@@ -42,6 +42,14 @@ def count_active_records(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) 
     return _count(connection, f"SELECT count(*) FROM lake.{feed.name} WHERE _active")
 
 
+def read_districts_with_roster(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Returns the CD codes of the districts that have active students, in order."""
+    rows = connection.execute(
+        "SELECT DISTINCT _sender FROM lake.transcript_student WHERE _active ORDER BY 1"
+    ).fetchall()
+    return [cd for (cd,) in rows]
+
+
 def count_events_outside_rosters(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
     """Counts the events of students who are in no district's roster; they are in no report."""
     return _count(
