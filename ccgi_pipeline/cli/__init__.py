@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS: Mapping[str, str] = {
-    "access": "Manages the public keys of districts' SFTP accounts.",
+    "access": "Manages the keys and passwords of districts' SFTP accounts.",
     "audit": "Shows and proves the log of what was done by hand.",
     "bench": "Measures the project beside the engine's own floor.",
     "check": "Judges files, zips or folders without changing anything.",

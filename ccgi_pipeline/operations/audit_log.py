@@ -50,6 +50,8 @@ class Act(StrEnum):
     IDENTITIES_LOADED = "identities loaded"
     CLIENT_ADDED = "look-up client added"
     CLIENT_CHANGED = "look-up client changed"
+    ACCESS_REPLACED = "SFTP access replaced"
+    ACCESS_REVOKED = "SFTP access revoked"
     FAILED = "failed"
 
 

@@ -1,9 +1,9 @@
 """The districts' public keys on CCGI's own SFTP server, by account.
 
 Belongs here: the folder in which OpenSSH's server looks up an account's keys
-(``AuthorizedKeysFile FOLDER/%u``), and changing it in atomic steps. Does not belong here: accounts,
-folders and the server's configuration, which are the operator's task, and the pipeline's own
-credentials for other servers (``servers``).
+(``AuthorizedKeysFile FOLDER/%u``), and changing it in atomic steps. Does not belong here: passwords
+(``district_passwords``), accounts, folders and the server's configuration, which are the operator's
+task, and the pipeline's own credentials for other servers (``servers``).
 
 A file holds no secret: the keys, and a comment about who set them and when. The account must be
 able to read it and nobody else to write it, or OpenSSH accepts none of its keys.
@@ -126,14 +126,33 @@ def revoke_keys(
     return replace_keys(folder, account, (), by=by, at=at)
 
 
+def is_known(folder: Path, account: str) -> bool:
+    """Returns whether the account has or had a key."""
+    return _account_file(folder, account).exists()
+
+
 def require_account(folder: Path, account: str) -> None:
     """Raises AccessError for an account that never had a key: its name may be misspelt."""
-    if not _account_file(folder, account).exists():
+    if not is_known(folder, account):
         msg = (
             f"{account}: this account never had a key, so nothing was changed. ccgi access list "
             "shows the accounts: is the name misspelt?"
         )
         raise AccessError(msg)
+
+
+def check_account(folder: Path, account: str) -> None:
+    """Raises AccessError unless ``folder`` exists and ``account`` may be the name of an account."""
+    _account_file(folder, account)
+
+
+def check_name(by: str) -> str:
+    """Returns the name of the person who acts, in one line. Raises AccessError if it is blank."""
+    name = " ".join(by.split())
+    if not name:
+        msg = "--by needs the name of the person who does this"
+        raise AccessError(msg)
+    return name
 
 
 def _account_file(folder: Path, account: str) -> Path:
@@ -150,12 +169,8 @@ _COMMENT = re.compile(r"# since (?P<since>\S+) by (?P<by>.*)")
 
 
 def _write(file: Path, access: AccountAccess) -> None:
-    by = " ".join(access.by.split())
-    if not by:
-        msg = "--by needs the name of the person who does this"
-        raise AccessError(msg)
     lines = [
-        f"# since {access.since} by {by}",
+        f"# since {access.since} by {check_name(access.by)}",
         *(f"{_RESTRICT} {key.line}" for key in access.keys),
         "",
     ]

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ccgi_pipeline_tests.sftp.openssh import OpenSsh, openssh
+from ccgi_pipeline_tests.sftp.openssh import ROOT, OpenSsh, openssh
+
+collect_ignore = [] if ROOT else ["test_fetched_by_password.py"]
+"""Only root can make accounts."""
 
 
 @pytest.fixture(scope="session")
