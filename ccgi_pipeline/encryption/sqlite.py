@@ -40,7 +40,11 @@ def open_database(path: Path, schema: str, durability: Durability) -> sqlite3.Co
     keys = load_keys(path.parent, make=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _opening_lock(path):
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, OWNER_ONLY))
+        # A file that is there is not opened here. If this process has a connection to it, closing
+        # would end the connection's locks (POSIX), and the next process to leave the file would
+        # take its log away, with all that the connection writes from then on.
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
         connection = connect(
             path, keys, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
