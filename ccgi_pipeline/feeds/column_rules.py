@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import pandera.polars as pa
 import polars as pl
 
-from ccgi_pipeline.feeds.columns import CodeSet, Column, ColumnType, Requirement
+from ccgi_pipeline.feeds.columns import (
+    CodeSet,
+    Column,
+    ColumnType,
+    Requirement,
+    without_commas,
+)
 from ccgi_pipeline.feeds.rules import Rule, Severity
 
 if TYPE_CHECKING:
@@ -98,6 +104,17 @@ def rules_of_column(  # noqa: C901 - one kind of rule after another
                 "FORM",
                 f"{name} is not written as the specification has it; it was understood.",
                 f"Send {name} as {form}",
+                at=Severity.WARNING,
+            )
+        )
+    elif declared.names_with_commas:
+        shown = declared.names_with_commas[0]
+        rules.append(
+            rule(
+                "FORM",
+                f"{name} has a name with a comma in it, which separates the items of this list; it "
+                "was understood as one name, and loaded without the comma.",
+                f"Take the commas out of names: {without_commas(shown)}.",
                 at=Severity.WARNING,
             )
         )

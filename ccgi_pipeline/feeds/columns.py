@@ -104,6 +104,7 @@ class Column:
     exact: tuple[str, ...]
     also: Mapping[str, str]
     listed: bool
+    names_with_commas: tuple[str, ...]
     editions: tuple[str, ...]
     former: tuple[str, ...]
     blank: Severity
@@ -131,6 +132,11 @@ class Column:
     def expected_in(self, edition: str) -> bool:
         """Whether files of this edition of the feed have the column."""
         return not self.editions or not edition or edition in self.editions
+
+
+def without_commas(name: str) -> str:
+    """Returns a name as a list with commas must have it."""
+    return name.replace(",", "")
 
 
 DATE_FORMATS = ("%m/%d/%Y", "%Y-%m-%d")
@@ -167,6 +173,7 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
     exact: bool = False,
     also: Mapping[str, str] | None = None,
     listed: bool = False,
+    names_with_commas: tuple[str, ...] = (),
     extended: bool = False,
     editions: tuple[str, ...] = (),
     former: tuple[str, ...] = (),
@@ -186,8 +193,10 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
     if not all. ``numbers``: the codes are numbers. ``year``: four digits; ``bit``: 1 or 0.
     ``exact``: the specification has codes (or ``true``, ``false``) to the letter; another case, or
     one of the words ``also`` (in lower case, with the code that each stands for), is understood and
-    told. ``listed``: a list with commas, whose codes a rule of the feed judges; ``extended``: terms
-    of the sender's own (``ext:…``) are permitted too. ``editions``: the versions of the file that
+    told. ``listed``: a list with commas, whose codes a rule of the feed judges;
+    ``names_with_commas``: names that such a list must have without their commas, and that are
+    understood and told with them. ``extended``: terms of the sender's own (``ext:…``) are permitted
+    too. ``editions``: the versions of the file that
     have the column, if not all; ``former``: its names in older ones. ``wrong``, ``blank``: how much
     a wrong cell or a blank weighs, if other than the requirement says; ``blank_rule``: the id of
     the feed's rule that a blank breaks, where the source has one; ``blank_until``: what has to have
@@ -228,6 +237,7 @@ def column(  # noqa: PLR0913 - a column has this many facts; they are all named
             "exact": exact,
             "also": also or {},
             "listed": listed,
+            "names_with_commas": names_with_commas,
             "editions": editions,
             "former": former,
             "wrong": wrong,
@@ -283,6 +293,7 @@ def column_from_schema(name: str, declared: pa.Column, *, feed_is_foster: bool) 
         exact=_is_exact(facts, kind),
         also=facts["also"],
         listed=facts["listed"],
+        names_with_commas=facts["names_with_commas"],
         editions=facts["editions"],
         former=facts["former"],
         blank=facts["blank"] or (Severity.ERROR if required else Severity.WARNING),

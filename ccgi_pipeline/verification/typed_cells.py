@@ -6,11 +6,12 @@ here: what a value may be (validation).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
-from ccgi_pipeline.feeds.columns import Column, ColumnType
+from ccgi_pipeline.feeds.columns import Column, ColumnType, without_commas
 from ccgi_pipeline.feeds.spec import FeedSpec
 
 _DATE_SHAPES = {
@@ -36,6 +37,7 @@ def typed_lines(feed: FeedSpec, records: pl.DataFrame) -> pl.DataFrame:
         for c in feed.columns.values()
         if c.type is not ColumnType.STRING
         or c.exact
+        or (c.names_with_commas and records[c.name].str.contains(",", literal=True).any())
         or (c.listed and records[c.name].str.contains(BLANK_ITEM).any())
     ]
     blank = [c for c in columns if records[c.name].null_count() == records.height]
@@ -89,6 +91,8 @@ def _string(declared: Column) -> pl.Expr:
     if declared.listed:
         text = text.str.replace_all(r"^[\s,]+|[\s,]+$", "").str.replace_all(r",\s*(?:,\s*)+", ",")
         text = pl.when(text.str.len_chars() > 0).then(text)
+    if declared.names_with_commas:
+        return _with_names_in_one_piece(text, declared.names_with_commas)
     if not declared.exact:
         return text
     words = {**declared.also, **{word.lower(): word for word in declared.exact}}
@@ -96,6 +100,23 @@ def _string(declared: Column) -> pl.Expr:
         item = pl.element().str.strip_chars()
         return text.str.split(",").list.eval(_understood(item, words)).list.join(",")
     return pl.when(text.is_in(declared.exact)).then(text).otherwise(_understood(text, words))
+
+
+def _with_names_in_one_piece(text: pl.Expr, names: Sequence[str]) -> pl.Expr:
+    """The list with ``names`` written without their commas; as it was sent where it has none."""
+    longest_first = sorted(names, key=len, reverse=True)
+    meant = {
+        f",{re.sub(', *', ',', spelled)},": f",{without_commas(name)},"
+        for name in longest_first
+        for spelled in (name, name.replace("—", "-"))
+    }
+    # An item has a comma on either side. Of two neighbours the first takes the comma between them,
+    # so the second is found the next time.
+    items = pl.concat_str(pl.lit(","), text.str.replace_all(r"\s*,\s*", ","), pl.lit(","))
+    mended = items
+    for _ in range(2):
+        mended = mended.str.replace_many(meant, ascii_case_insensitive=True, leftmost=True)
+    return pl.when(mended == items).then(text).otherwise(mended.str.strip_chars(","))
 
 
 def _understood(word: pl.Expr, words: Mapping[str, str]) -> pl.Expr:

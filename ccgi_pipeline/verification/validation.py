@@ -156,6 +156,8 @@ def _misspelt(feed: FeedSpec, records: pl.DataFrame, parsed: pl.DataFrame) -> pl
         sent = records[name]
         if declared.understood and sent.null_count() < len(sent):
             as_sent = ~sent.str.contains(TIMESTAMP_SHAPE) & parsed[name].is_not_null()
+        elif declared.names_with_commas:
+            as_sent = sent != parsed[name]
         elif declared.listed:
             as_sent = sent.str.contains(BLANK_ITEM)
         else:

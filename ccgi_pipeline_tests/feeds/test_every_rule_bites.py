@@ -168,8 +168,11 @@ def _no_code(_: FeedSpec, column: Column) -> str:
 def _misspelt(feed: FeedSpec, column: Column) -> str:
     """The good cell in letters of the other case; where it has none, another code so.
 
-    Of a list without codes, the good one with a comma at its end; of a time, a day.
+    Of a list without codes, the good one with a comma at its end, or a name that has a comma; of a
+    time, a day.
     """
+    if column.names_with_commas:
+        return column.names_with_commas[0]
     good = good_lines(feed)[_BROKEN][column.name]
     if column.listed and not column.exact:
         return f"{good},"

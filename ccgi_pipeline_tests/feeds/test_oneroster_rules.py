@@ -405,8 +405,9 @@ def test_the_terms_of_a_class_are_all_of_its_terms():
         ("Algebra", "", True),
         ("", "02052", True),
         ("Algebra,Geometry", "02052,02072", True),
-        ("Science, Technology and Society", "03210", False),
+        ("Justice, Drones and Robots", "03210", False),
         ("Algebra", "02052,02072", False),
+        ("Science, Technology and Society", "03001,03210", False),
     ],
 )
 def test_subjects_and_their_codes_are_as_many_where_both_are_given(
@@ -414,7 +415,125 @@ def test_subjects_and_their_codes_are_as_many_where_both_are_given(
 ):
     cells = {"subjects": subjects, "subjectCodes": codes}
     found = [] if equal else [("SUBJECTS", "warning", HURT, "subjectCodes")]
-    assert _found(name, with_cells(name, {HURT: cells})) == _in(name, *found)
+    told_here = [
+        place
+        for place in _found(name, with_cells(name, {HURT: cells}))
+        if not place[1].endswith("-FORM-subjects")
+    ]
+    assert told_here == _in(name, *found)
+
+
+_ONE_NAME, _DOUBT = ("FORM-subjects", "warning"), ("SUBJECTS-COMMA", "info")
+
+
+@pytest.mark.parametrize("name", ["courses", "classes"])
+@pytest.mark.parametrize(
+    ("subjects", "codes", "read", "found"),
+    [
+        (
+            "Science, Technology and Society",
+            "03210",
+            "Science Technology and Society",
+            [_ONE_NAME],
+        ),
+        ("Science, Technology and Society", "", "Science Technology and Society", [_ONE_NAME]),
+        ("SCIENCE,TECHNOLOGY AND SOCIETY", "", "Science Technology and Society", [_ONE_NAME]),
+        (
+            "Algebra I,Science, Technology and Society, Justice, Peace, and Faith,Geometry",
+            "02052,03210,07014,02072",
+            "Algebra I,Science Technology and Society,Justice Peace and Faith,Geometry",
+            [_ONE_NAME],
+        ),
+        (
+            "Government, Politics and Law-Other",
+            "04199",
+            "Government Politics and Law—Other",
+            [_ONE_NAME],
+        ),
+        (
+            "Data Science, Technology and Society",
+            "",
+            "Data Science, Technology and Society",
+            [_DOUBT],
+        ),
+        ("Algebra I, Geometry", "", "Algebra I, Geometry", [_DOUBT]),
+        ("Algebra I, Geometry", "02052,02072", "Algebra I, Geometry", []),
+        ("Algebra I,Geometry", "", "Algebra I,Geometry", []),
+    ],
+)
+def test_a_comma_in_the_name_of_a_subject_is_told_from_one_between_two(
+    name: str, subjects: str, codes: str, read: str, found: list[tuple[str, str]]
+):
+    lines = with_cells(name, {HURT: {"subjects": subjects, "subjectCodes": codes}})
+    verification = judged(roster("1.2", {name: "bulk"}, beside(name), **{name: lines}))
+    of_file = [place for place in told(verification) if place[0] == f"{name}.csv"]
+    assert of_file == _in(name, *((*what, HURT, "subjects") for what in found))
+    assert cells_of(verification, name)[HURT]["subjects"] == read
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "years"),
+    [
+        ("2026-08-10", "2027-06-12", {2027}),
+        ("2026-07-01", "2027-07-01", {2027}),
+        ("2026-08-10", "2026-12-19", {2027}),
+        ("2027-01-08", "2027-06-12", {2027}),
+        ("2026-07-01", "2026-10-01", {2026, 2027}),
+        ("2027-06-14", "2027-07-24", {2027, 2028}),
+        ("2026-07-01", "2026-12-20", {2027}),
+    ],
+)
+def test_the_school_year_of_a_session_is_the_year_in_which_it_ends(
+    start: str, end: str, years: set[int]
+):
+    tried = range(2024, 2030)
+    lines = with_cells(
+        "academicSessions",
+        {
+            2 + at: {"startDate": start, "endDate": end, "schoolYear": str(year)}
+            for at, year in enumerate(tried)
+        },
+        count=len(tried),
+    )
+    found = _found("academicSessions", lines)
+    wrong = [at for at, year in enumerate(tried) if year not in years]
+    assert found == _in(
+        "academicSessions", *(("YEAR", "warning", 2 + at, "schoolYear") for at in wrong)
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "cause"),
+    [
+        ("{LDAP:jdoe}", None),
+        ("{LDAP:jdoe},{LTI:987},{Fed:x}", None),
+        (" { LDAP : jdoe } , {LTI:987} ", None),
+        ("{URL:https://example.org/987}", None),
+        ("local:12345", "BRACES"),
+        ("12345", "BRACES"),
+        ("{LDAP:jdoe", "UNCLOSED"),
+        ("{LDAP:jdoe}{LTI:987}", "UNCLOSED"),
+        ("{LDAP:jdoe};{LTI:987}", "UNCLOSED"),
+        ("{LDAP:jdoe},", "UNCLOSED"),
+        ("{jdoe}", "TYPE"),
+        ("{:jdoe}", "TYPE"),
+        ("{LDAP:jdoe},{987}", "TYPE"),
+        ("{LDAP:}", "ID"),
+        ("{LDAP:jdoe},{LTI: }", "ID"),
+    ],
+)
+def test_user_ids_in_another_form_are_told_with_what_is_wrong_with_them(
+    written: str, cause: str | None
+):
+    found = [] if cause is None else [(f"USERIDS-{cause}", "warning", HURT, "userIds")]
+    verification = _with_user_ids(written)
+    of_file = [place for place in told(verification) if place[0] == "users.csv"]
+    assert of_file == _in("users", *found)
+
+
+def _with_user_ids(written: str) -> Verification:
+    lines = with_cells("users", {HURT: {"userIds": written}})
+    return judged(roster(without=["demographics", "enrollments"], users=lines))
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ COURSES = _feed(
         ),
         rules.reference("OR-CRS", "orgSourcedId", rules.ORGS),
     ),
-    (rules.subjects_rule("OR-CRS"),),
+    (rules.subjects_rule("OR-CRS"), rules.doubtful_commas_rule("OR-CRS")),
     marks={"1.0": ("schoolYearId", "grade")},
 )
 CLASSES = _feed(
@@ -139,7 +139,7 @@ CLASSES = _feed(
         rules.reference("OR-CLS", "schoolSourcedId", rules.ORGS, target_is=("type", "school")),
         rules.reference("OR-CLS", "termSourcedIds", rules.SESSIONS, many=True),
     ),
-    (rules.subjects_rule("OR-CLS"),),
+    (rules.subjects_rule("OR-CLS"), rules.doubtful_commas_rule("OR-CLS")),
     marks={"1.0": ("grade", "termSourcedId")},
     foreign_marks=("sessionSourcedIds", "orgSourcedId"),
     school="schoolSourcedId",

@@ -15,6 +15,7 @@ import polars as pl
 
 from ccgi_pipeline.feeds import sources
 from ccgi_pipeline.feeds.columns import CodeSet, Requirement, column
+from ccgi_pipeline.feeds.oneroster import sced_titles
 from ccgi_pipeline.feeds.oneroster import vocabulary as words
 from ccgi_pipeline.feeds.rules import Severity
 
@@ -149,6 +150,15 @@ def _grades(
     )
 
 
+def _subjects() -> Any:  # noqa: ANN401
+    return column(
+        "SCED course titles, without their commas (list).",
+        names_with_commas=sced_titles.TITLES,
+        example="Algebra I",
+        source=SPECIFICATION,
+    )
+
+
 def _yes_or_no(
     description: str,
     requirement: Requirement = Requirement.OPTIONAL,
@@ -233,7 +243,7 @@ class Course(pa.DataFrameModel):
     courseCode: str = _text("Human readable course code.")
     grades: str = _grades("Grades that attend", former=("grade",))
     orgSourcedId: str = _ref("The organization to which the course belongs", requirement=REQUIRED)
-    subjects: str = _text("SCED course titles, without their commas (list).")
+    subjects: str = _subjects()
     subjectCodes: str = _text("SCED course codes, as many as subjects (list).")
 
 
@@ -258,7 +268,7 @@ class Class(pa.DataFrameModel):
         listed=True,
         former=("termSourcedId",),
     )
-    subjects: str = _text("SCED course titles, without their commas (list).")
+    subjects: str = _subjects()
     subjectCodes: str = _text("SCED course codes, as many as subjects (list).")
     periods: str = _text("Time slots of the day (list).")
 

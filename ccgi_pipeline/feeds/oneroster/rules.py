@@ -212,6 +212,23 @@ def subjects_rule(prefix: str) -> Rule:
     )
 
 
+def doubtful_commas_rule(prefix: str) -> Rule:
+    """Of a title that SCED does not have, nobody but the sender knows which commas are its own."""
+    return Rule(
+        id=f"{prefix}-SUBJECTS-COMMA",
+        severity=Severity.INFO,
+        text="subjects has a comma before a blank, and there are no subjectCodes to count. It was "
+        "read as the end of a subject; it may be a part of its name.",
+        fix="Take commas out of names, and send subjectCodes, one for each subject.",
+        source=SPECIFICATION,
+        column="subjects",
+        passes=lambda _: (
+            ~pl.col("subjects").str.contains(r",\s") | pl.col("subjectCodes").is_not_null()
+        ),
+        counterexample={"subjects": "Robots, Drones and Society", "subjectCodes": ""},
+    )
+
+
 def dates_rule(prefix: str, begin: str, end: str, *, may_be_equal: bool) -> Rule:
     """That the end is not before the begin."""
     first, last = pl.col(begin), pl.col(end)
@@ -316,24 +333,76 @@ def password_rule(prefix: str) -> Rule:
     )
 
 
-def _school_year_ends() -> pl.Expr:
-    """The year in which the school year of ``startDate`` ends; null in July, which is of both."""
-    month, year = pl.col("startDate").dt.month(), pl.col("startDate").dt.year()
-    return pl.when(month != _JULY).then(year + (month > _JULY).cast(pl.Int32)).cast(pl.Int64)
+def _is_the_year_of_the_end() -> pl.Expr:
+    """Whether ``schoolYear`` is the year in which the school year of the session's middle ends.
+
+    The start does not say it: a school year of July to June and a summer session begin on the same
+    day. A session whose middle is in summer is of the year that ended, or of the next one.
+    """
+    middle = pl.col("startDate") + (pl.col("endDate") - pl.col("startDate")) / 2
+    year = middle.dt.year().cast(pl.Int64)
+    in_summer = middle.dt.month().is_between(_JUNE, _AUGUST)
+    ends = year + (middle.dt.month() > _AUGUST).cast(pl.Int64)
+    possible = (pl.col("schoolYear") == ends) | (in_summer & (pl.col("schoolYear") == year + 1))
+    return possible | (pl.col("startDate") >= pl.col("endDate"))
 
 
-_JULY = 7
+_JUNE, _AUGUST = 6, 8
+
+_ONE_ID = r"\{[^{}]*\}"
+_WRONG_USER_IDS = (
+    (
+        "BRACES",
+        "userIds has no braces",
+        ~pl.col("userIds").str.contains(r"[{}]"),
+        "local:12345",
+    ),
+    (
+        "UNCLOSED",
+        "userIds has braces that do not match, or something other than one comma between two ids",
+        pl.col("userIds").str.contains(r"[{}]")
+        & ~pl.col("userIds").str.contains(rf"^\s*{_ONE_ID}(?:\s*,\s*{_ONE_ID})*\s*$"),
+        "{{LDAP:someone}}{{LTI:987}}",
+    ),
+    (
+        "TYPE",
+        "userIds has an id without its type, or without the colon after it",
+        pl.col("userIds").str.contains(r"\{\s*(?::[^{}]*|[^{}:]*)\}"),
+        "{{someone}}",
+    ),
+    (
+        "ID",
+        "userIds has a type without an id",
+        pl.col("userIds").str.contains(r"\{\s*[^{}:\s][^{}:]*:\s*\}"),
+        "{{LDAP:}}",
+    ),
+)
+"""What is wrong with a cell, and a cell of which that is true (braces as in a format string)."""
+
+
+def _user_ids_rule(cause: str, text: str, wrong: pl.Expr, cell: str) -> Rule:
+    return _line_rule(
+        f"OR-USR-USERIDS-{cause}",
+        WARNING,
+        f"{text}; it was loaded as it is.",
+        "Write each id as {Type:Id}, with commas between several: {LDAP:jdoe},{LTI:987}.",
+        column="userIds",
+        passes=~wrong,
+        counterexample={"userIds": cell},
+    )
+
+
 SESSION_RULES = (
     Rule(
         id="OR-SES-YEAR",
         severity=WARNING,
         strict=ERROR,
-        text="schoolYear is the year in which the school year begins; it should be the one in "
-        "which it ends. It was loaded as it is.",
-        fix="For 2026-27 send 2027.",
+        text="schoolYear is not the year in which the school year of the session's dates ends. It "
+        "was loaded as it is.",
+        fix="For 2026-27 send 2027; or correct startDate and endDate.",
         source=SPECIFICATION,
         column="schoolYear",
-        passes=lambda _: pl.col("schoolYear") != _school_year_ends() - 1,
+        passes=lambda _: _is_the_year_of_the_end(),
         counterexample={
             "startDate": "2026-08-10",
             "endDate": "2027-06-12",
@@ -343,17 +412,7 @@ SESSION_RULES = (
 )
 
 USER_RULES = (
-    _line_rule(
-        "OR-USR-USERIDS",
-        WARNING,
-        "userIds is not in the form {Type:Id}; it was loaded as it is.",
-        "Write each id as {Type:Id}, with commas between several: {LDAP:jdoe},{LTI:987}.",
-        column="userIds",
-        passes=pl.col("userIds").str.contains(
-            r"^\s*\{[^{}:]+:[^{}]*\}(?:\s*,\s*\{[^{}:]+:[^{}]*\})*\s*$"
-        ),
-        counterexample={"userIds": "local:12345"},
-    ),
+    *(_user_ids_rule(*cause) for cause in _WRONG_USER_IDS),
     Rule(
         id="OR-USR-GRADES",
         severity=WARNING,

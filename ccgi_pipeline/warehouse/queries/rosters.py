@@ -118,8 +118,11 @@ def compare_rosters(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
             SELECT _sender, sourcedId, any_value("CDSCode") AS school,
                 list_concat(
                     [any_value(identifier), sourcedId, any_value(username)],
-                    regexp_extract_all(
-                        coalesce(any_value(userIds), ''), '[^:{{}},]+:([^:{{}},]+)', 1
+                    list_transform(
+                        regexp_extract_all(
+                            coalesce(any_value(userIds), ''), '[^:{{}},]+:([^{{}},]+)', 1
+                        ),
+                        lambda id: trim(id)
                     )
                 ) AS ids
             FROM lake.oneroster_current_students GROUP BY _sender, sourcedId

@@ -104,7 +104,7 @@ def warehouse(tmp_path: Path) -> duckdb.DuckDBPyConnection:
     users = [
         _user("U1", identifier="L1000000001"),
         _user("1000000002"),
-        _user("U3", userIds="{LDAP:x3},{SSID:1000000003}"),
+        _user("U3", userIds="{LDAP:x3}, { SSID : 1000000003 }"),
         _user("U5", identifier="L5"),
         _user("T1", "teacher"),
     ]
