@@ -104,13 +104,19 @@ class CollegeApplication(Event):
 
 
 class FinancialAidApplication(Event):
-    """A FAFSA or a California Dream Act application took a step."""
+    """A FAFSA or a California Dream Act application, launched or linked, took a step."""
 
     ApplicationType: str = column(
         "FAFSA or CADAA.",
         requirement=REQUIRED,
         codes=FINANCIAL_AID_TYPE,
         restricted=True,
+        source=SOURCE,
+    )
+    Origin: str = column(
+        "Launched from the platform, or linked to it. Older files lack it.",
+        requirement=RECOMMENDED,
+        codes=APPLICATION_ORIGIN,
         source=SOURCE,
     )
     ApplicationStatus: str = column(

@@ -124,7 +124,7 @@ ACTIVITIES = (
         shares={12: 0.62},
         steps=_APPLICATION_STEPS,
         status="ApplicationStatus",
-        drawn={"ApplicationType": {"FAFSA": 0.93, "CADAA": 0.07}},
+        drawn={"ApplicationType": {"FAFSA": 0.93, "CADAA": 0.07}, "Origin": _ORIGINS},
         in_season=True,
     ),
     Activity(

@@ -109,6 +109,7 @@ def financial_aid(ssid: str, kind: str, status: str, at: str = "") -> Line:
         ssid,
         at or "2026-10-01T20:00:00Z",
         ApplicationType=kind,
+        Origin="Launched",
         ApplicationStatus=status,
     )
 

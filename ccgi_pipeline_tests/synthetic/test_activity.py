@@ -119,5 +119,8 @@ def test_an_application_keeps_its_origin_and_a_favorite_is_removed_now_and_then(
     origins = applications.group_by("SSID", "CollegeName").agg(pl.col("Origin").n_unique())
     assert origins["Origin"].max() == 1
     assert set(applications["Origin"]) == {"Launched", "Linked"}
+    aid = clean.lines(platform.FINANCIAL_AID_APPLICATIONS)
+    assert aid.group_by("SSID").agg(pl.col("Origin").n_unique())["Origin"].max() == 1
+    assert 0.15 < (aid["Origin"] == "Linked").mean() < 0.35
     actions = clean.lines(platform.FAVORITES)["Action"]
     assert 0.02 < (actions == "Removed").mean() < 0.2
