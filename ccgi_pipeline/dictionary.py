@@ -75,6 +75,8 @@ def _rule_object(rule: Rule) -> dict[str, Any]:
     return {
         "id": rule.id,
         "severity": str(rule.severity),
+        "severity_if_strict": str(rule.strict or rule.severity),
+        "reason": rule.reason or None,
         "column": rule.column,
         "text": rule.text,
         "fix": rule.fix,
@@ -145,6 +147,7 @@ def render_markdown() -> str:
     lines += _policy_section()
     for family in FAMILIES.values():
         lines += [f"## Family `{family.name}`", "", f"{family.title}. {_sent_by(family)}", ""]
+        lines += _weights_section(family)
         for feed in family.feeds:
             lines += _feed_section(feed)
     lines += _sis_location_section()
@@ -182,6 +185,40 @@ def _policy_section() -> list[str]:
             (
                 (output, policy.reader, ", ".join(_classes(policy.shows)) or "none", policy.why)
                 for output, policy in POLICIES.items()
+            ),
+        ),
+    ]
+
+
+_WHAT_STRICT_MEANS = (
+    "The source does not say what becomes of data that breaks these rules, so the project decided. "
+    "An error keeps the line out; a warning is told, and the line is loaded. The last column is "
+    "for a district whose profile says `{family}.strict = true`; `severities` in the profile "
+    "changes single rules."
+)
+
+
+def _weights_section(family: FamilySpec) -> list[str]:
+    """Lists how much rules weigh whose weight the project decided, each with the reason."""
+    decided = [rule for feed in family.feeds for rule in feed.rules if rule.reason]
+    if not decided:
+        return []
+    return [
+        f"### Errors and warnings of `{family.name}`",
+        "",
+        _WHAT_STRICT_MEANS.format(family=family.name),
+        "",
+        *_table(
+            ("Rule", "What is wrong", "Severity", "Why", "Strict"),
+            (
+                (
+                    f"`{rule.id}`",
+                    rule.text,
+                    rule.severity,
+                    rule.reason,
+                    rule.strict or rule.severity,
+                )
+                for rule in decided
             ),
         ),
     ]

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import polars as pl
+
 from ccgi_pipeline.feeds.foster_focus import FEEDS, NAME
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, RULES
 from ccgi_pipeline.feeds.rules import Severity
-from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
 from ccgi_pipeline.profiles import DistrictProfile, FosterFocusProfile, Profiles
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline_tests.files import (
@@ -23,6 +25,7 @@ from ccgi_pipeline_tests.files import (
     as_bytes,
     broken_rules,
     good_lines,
+    outcome,
     usual_name,
     verified_together,
 )
@@ -145,6 +148,19 @@ class Night:
         self.verification: Verification = verified_together(
             sent, NAME, Profiles(districts=districts)
         )
+
+    def weighed(self, case: Case) -> dict[Place, str]:
+        """The severity of each finding of the case's own rule."""
+        findings = self.verification.findings["severity"]
+        files = self.verification.files.filter(pl.col(SENDER) == self._senders[case])[FILE]
+        mine = self.verification.findings[FILE].is_in(files.implode())
+        places = broken_rules(self.verification, self._senders[case])
+        told = zip(places, findings.filter(mine), strict=True)
+        return {place: weight for place, weight in told if place[1] == f"FF-{case.rule}"}
+
+    def outcome(self, case: Case, name: str) -> dict[str, object]:
+        """What became of one file of the case's set."""
+        return outcome(self.verification, name, self._senders[case])
 
     def found(self, case: Case) -> list[Place]:
         """What is found in the case's set, but for what is only said for information."""

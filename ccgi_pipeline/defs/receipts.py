@@ -17,6 +17,7 @@ from ccgi_pipeline.defs.feeds import build_count_table
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
 from ccgi_pipeline.feeds import foster_focus
+from ccgi_pipeline.feeds.foster_focus import link_rules
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
 from ccgi_pipeline.nightly.evaluate import evaluate_eligibility
 from ccgi_pipeline.nightly.load import load_family
@@ -111,8 +112,8 @@ CHILD_MATCH = "foster_focus_child_match"
     deps=asset_keys(feed.name for feed in foster_focus.FEEDS),
     kinds={"csv"},
     description="The daily child match report of each district that sends foster youth: which "
-    "students are linked to no child of Foster Focus, and why (counts by rule). None of their "
-    "records is loaded.",
+    "students are linked to no child of Foster Focus, and why (counts by rule); none of their "
+    "records is loaded. And which students only one file of the district calls a foster youth.",
 )
 def child_match(
     context: dg.AssetExecutionContext,
@@ -122,7 +123,7 @@ def child_match(
     """Writes the reports, and counts the reasons."""
     connection, folders = warehouse.connection, warehouse.folders
     reasons = write_child_match(connection, folders, night.of(context))
-    without = {"students without a child": sum(reasons.values())}
+    without = {"students without a child": sum(reasons[rule.id] for rule in link_rules.REASONS)}
     return dg.MaterializeResult(metadata={**without, **reasons})
 
 

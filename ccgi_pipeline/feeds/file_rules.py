@@ -223,6 +223,13 @@ QUOTED_CELLS = _rule(
     "Export without quotation marks (text qualifier: none). In SQL Server's export wizard leave "
     "Text qualifier at <none>; in Excel save as Text (Tab delimited) and not through a script.",
 )
+SOME_QUOTED_CELLS = _rule(
+    "FILE-SOME-QUOTED-CELLS",
+    _W,
+    "Cells have quotation marks around them. This file has none: the marks were taken for a part "
+    "of the values.",
+    "Export without quotation marks (text qualifier: none).",
+)
 LINE_BREAK = _rule(
     "FILE-LINE-BREAK",
     _W,

@@ -53,6 +53,7 @@ class Rule:
     fault once, with a count (verification has the table of them). Rules of single columns and of
     bytes need none of these: the pandera schema or the reader judges them. ``strict``: how much it
     weighs to a district that is held to the specification's letter, if other than ``severity``.
+    ``reason``: why it weighs what it does, where the source does not say how much it weighs.
     ``missing``: the relation whose missing counterpart breaks the rule; it is reported once, with a
     count of the lines that depend on it. ``of_blank``: the rule is about a blank, and a cell that
     its own rule refused is none. ``hint``: what has probably happened where nearly every line of a
@@ -70,6 +71,7 @@ class Rule:
     across: tuple[Across, ...] = ()
     step: str | None = None
     strict: Severity | None = None
+    reason: str = ""
     missing: Relation | None = None
     of_blank: bool = False
     hint: Hint | None = None

@@ -25,6 +25,7 @@ from ccgi_pipeline.intake.reader import (
     LineFormat,
     Reading,
     collect_findings,
+    may_have_quoted_cells,
     no_line_unreadable,
     parse_cells,
     read,
@@ -115,7 +116,7 @@ def _parse_header_line(position: int, file: FileToRead, headers: _Headers) -> _B
     if not below.endswith(b"\n"):
         below += b"\n"
     quote = header.feed.quote
-    if quote is None and below.startswith(b'"'):
+    if quote is None and may_have_quoted_cells(below, header.separator):
         return None
     return _Body(position, header, below, quoted=quote is not None and quote.encode() in below)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
@@ -116,8 +116,8 @@ def read(
         lines = lines.filter(~repeated)
     if lines.is_empty():
         findings.append(Finding(file_rules.HEADER_ONLY))
-    if form.quote is None and _are_quoted(lines):
-        findings.append(Finding(file_rules.QUOTED_CELLS))
+    if form.quote is None:
+        findings.extend(_find_quoted_cells(lines, form))
     ends_open = not text.body.endswith(b"\n") and lines.height > 0
     records, unreadable = _sort_lines(
         lines, form, ends_open=ends_open and lines.item(-1, LINE) == last_line
@@ -146,10 +146,26 @@ def read(
     )
 
 
-def _are_quoted(lines: pl.DataFrame) -> bool:
-    """Returns whether nearly all lines begin with a quotation mark."""
-    quoted = lines["text"].str.starts_with('"').sum()
-    return bool(quoted) and quoted >= _NEARLY_ALL * lines.height
+def _number_of_lines(number: int) -> str:
+    return f"{number:,} line{'' if number == 1 else 's'}"
+
+
+def may_have_quoted_cells(body: bytes, separator: str) -> bool:
+    """Returns whether a cell begins with a quotation mark; ``body`` has the lines of a file."""
+    return body.startswith(b'"') or b'\n"' in body or separator.encode() + b'"' in body
+
+
+def _find_quoted_cells(lines: pl.DataFrame, form: LineFormat) -> Iterator[Finding]:
+    """Yields one finding of a file that has no quotation marks, if cells have them around."""
+    text = lines["text"]
+    ends = rf"(?:^|{re.escape(form.separator)})"
+    cell = rf'{ends}"[^"{re.escape(form.separator)}]*"(?:{re.escape(form.separator)}|$)'
+    number = int(text.str.contains(cell).sum()) if text.str.contains('"', literal=True).any() else 0
+    begin = int(text.str.starts_with('"').sum())
+    if begin and begin >= _NEARLY_ALL * lines.height:
+        yield Finding(file_rules.QUOTED_CELLS, detail=_number_of_lines(begin))
+    elif number:
+        yield Finding(file_rules.SOME_QUOTED_CELLS, detail=_number_of_lines(number))
 
 
 def _fit_header(header: Header, lines: pl.DataFrame) -> Header:

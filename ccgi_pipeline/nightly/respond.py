@@ -69,9 +69,9 @@ def write_child_match(
 ) -> dict[str, int]:
     """Writes the child match report of each district that sends foster youth.
 
-    Returns how many students have no child, by the rule that says why.
+    Returns how many students have no child, and how many have flags that disagree, by rule.
     """
-    rows = receipt_queries.read_unmatched_students(connection)
+    rows = receipt_queries.read_unmatched_students(connection, on)
     if only is not None:
         rows = [row for row in rows if row.cd == only]
     senders = pl.Series("cd", [row.cd for row in rows], dtype=pl.String)
@@ -89,4 +89,4 @@ def write_child_match(
     sweep_outbox(folders)
     record_made_files(connection, folders, on, made)
     reasons = [student.rule for row in rows for student in row.students]
-    return {rule.id: reasons.count(rule.id) for rule in link_rules.REASONS}
+    return {rule.id: reasons.count(rule.id) for rule in (*link_rules.REASONS, *link_rules.FLAGS)}

@@ -150,7 +150,7 @@ def _contents(
     if FileKind.REPORT in kinds:
         yield from _reports(connection, profiles, on, wanted)
     if FileKind.CHILD_MATCH in kinds:
-        for district in receipt_queries.read_unmatched_students(connection):
+        for district in receipt_queries.read_unmatched_students(connection, on):
             yield (
                 _Key(FileKind.CHILD_MATCH, "", "", district.cd),
                 format_child_match_csv(district.students),

@@ -187,6 +187,7 @@ def format_receipt_json(head: Mapping[str, Any], files: Iterable[FileReport]) ->
 class StudentWithoutChild:
     """A student who is linked to no child of Foster Focus, and why (``rule``, an id).
 
+    Or a student whose flag as a foster youth differs between two files of the district.
     ``line`` is that of the demographics extract; None if the student was not in the last one.
     ``field`` names the field in which a child differs who is nearly the student.
     """

@@ -10,13 +10,21 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ccgi_pipeline.feeds.registry import RULES
+from ccgi_pipeline.feeds.registry import FAMILIES, RULES
 from ccgi_pipeline.feeds.rules import Rule, Severity
 from ccgi_pipeline.feeds.spec import SENDER
 from ccgi_pipeline.profiles import Profiles
 
 _USUAL = {rule.id: str(rule.severity) for rule in RULES.values()}
-_STRICT = {rule.id: str(rule.strict or rule.severity) for rule in RULES.values()}
+_STRICT = {
+    family.name: {
+        rule.id: str(rule.strict)
+        for rule in (*family.rules, *(r for feed in family.feeds for r in feed.all_rules.values()))
+        if rule.strict is not None
+    }
+    for family in FAMILIES.values()
+}
+"""By family the rules that weigh otherwise to a sender who is held to the letter."""
 _OWN_SCHEMA = {SENDER: pl.String, "rule": pl.String, "own": pl.String}
 
 
@@ -27,9 +35,12 @@ def usual() -> pl.Expr:
 
 @dataclass(frozen=True)
 class Severities:
-    """The severities of some senders' findings, by their profiles."""
+    """The severities of some senders' findings, by their profiles.
 
-    strict: frozenset[str]
+    ``strict``: the senders that a profile holds to the letter, each with the family of which.
+    """
+
+    strict: frozenset[tuple[str, str]]
     own: pl.DataFrame
 
     @classmethod
@@ -41,15 +52,24 @@ class Severities:
             for sender, profile in known.items()
             for rule, severity in profile.severities.items()
         ]
-        strict = frozenset(sender for sender, profile in known.items() if profile.oneroster.strict)
+        strict = frozenset(
+            (sender, family)
+            for sender, profile in known.items()
+            for family in FAMILIES
+            if profile.is_strict(family)
+        )
         return cls(strict, pl.DataFrame(rows, schema=_OWN_SCHEMA, orient="row"))
 
     def weigh(self, found: pl.DataFrame) -> pl.DataFrame:
         """``found`` (``rule``, ``_sender`` and more) with the column ``severity``."""
         severity = usual()
-        if self.strict:
-            to_the_letter = pl.col("rule").replace_strict(_STRICT, return_dtype=pl.String)
-            is_strict = pl.col(SENDER).is_in(sorted(self.strict))
+        for family in sorted({family for _, family in self.strict}):
+            rules = _STRICT[family]
+            senders = sorted(sender for sender, strict in self.strict if strict == family)
+            is_strict = pl.col(SENDER).is_in(senders) & pl.col("rule").is_in(list(rules))
+            to_the_letter = pl.col("rule").replace_strict(
+                rules, default=None, return_dtype=pl.String
+            )
             severity = pl.when(is_strict).then(to_the_letter).otherwise(severity)
         weighed = found.with_columns(severity.alias("severity"))
         if self.own.is_empty():

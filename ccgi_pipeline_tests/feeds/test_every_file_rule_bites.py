@@ -301,7 +301,7 @@ _WAYS: Mapping[str, Way] = {
 
 OF_LOADING = {file_rules.HELD.id}
 """Rules that speak of a drop when it is loaded, not of its bytes: tested with the warehouse."""
-OF_FILES_WITHOUT_QUOTES = {file_rules.QUOTED_CELLS.id}
+OF_FILES_WITHOUT_QUOTES = {file_rules.QUOTED_CELLS.id, file_rules.SOME_QUOTED_CELLS.id}
 """Rules of files that no transcript package has: tested in intake/test_reader.py."""
 _RULES = [
     rule for rule in file_rules.FILE_RULES if rule.id not in OF_LOADING | OF_FILES_WITHOUT_QUOTES

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -19,11 +20,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from ccgi_pipeline import dictionary
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.feeds.foster_focus import FEEDS, NAME
 from ccgi_pipeline.feeds.registry import RULES
 from ccgi_pipeline.feeds.rules import Severity
-from ccgi_pipeline.profiles import FosterFocusProfile
+from ccgi_pipeline.profiles import (
+    DistrictProfile,
+    FosterFocusProfile,
+    OneRosterProfile,
+    Profiles,
+)
+from ccgi_pipeline.verification.severities import Severities
 from ccgi_pipeline_tests.files import DISTRICT, ON, broken_rules, good_set, verified
 from ccgi_pipeline_tests.foster_focus_sets import (
     ADDED,
@@ -70,6 +78,8 @@ def on_school_days(sent: Extracts, _: str) -> None:
 
 LAST_YEAR = {"EntryDate": "2025-08-18", "ExitDate": "2026-06-12", "Grade": "10"}
 """An enrollment in grade 10, in the school year before that of the night."""
+ELSEWHERE = {"SISSchoolCode": "900", "SchoolCDSCode": COUNTY_SCHOOL}
+"""A school of another district, which awarded the credits."""
 OPEN = {"ExitDate": "", "CompletionStatus": ""}
 CALENDAR = FosterFocusProfile(
     first_school_day=date(2026, 8, 17),
@@ -452,6 +462,31 @@ CASES = (
         [(TRN, LINE, "SchYear")],
     ),
     Case(
+        "TRN-1",
+        "a mark's school year is yet to come, and so is the day of the transcript",
+        [changed(TRN, SchYear="2028", trDate="2028-01-31")],
+        [(TRN, LINE, "SchYear")],
+    ),
+    Case(
+        "TRN-1",
+        "a mark of an autumn term has the year of the autumn, by the enrollments",
+        [
+            added(ENR, **LAST_YEAR),
+            changed(TRN, SchYear="2026", TermDescript="Sem 1"),
+        ],
+        [(TRN, LINE, "SchYear")],
+        besides={"FF-TRN-2": "the enrollments have another grade in that year"},
+    ),
+    Case(
+        "TRN-1",
+        "a mark of an autumn term has the year of the autumn, by the mark of the spring",
+        [
+            changed(TRN, SchYear="2025", TermDescript="Fall", Grade="9", **ELSEWHERE),
+            added(TRN, SchYear="2026", TermDescript="Spring", Grade="9", **ELSEWHERE),
+        ],
+        [(TRN, LINE, "SchYear")],
+    ),
+    Case(
         "TRN-2",
         "a mark has a grade that the student did not have in its year",
         [changed(TRN, Grade="10")],
@@ -476,6 +511,25 @@ CASES = (
 )
 
 ALIKE = (
+    Case(
+        "TRN-1",
+        "autumn and spring of a year have the same year",
+        [
+            added(ENR, **LAST_YEAR),
+            changed(TRN, SchYear="2026", TermDescript="Q1", Grade="10"),
+            added(TRN, SchYear="2026", TermDescript="Q3", Grade="10"),
+            added(TRN, SchYear="2027", TermDescript="Q1", Grade="11", UniqueID="third"),
+        ],
+    ),
+    Case(
+        "TRN-1",
+        "a student repeats a grade, and left it in autumn the first time",
+        [
+            added(ENR, **{**LAST_YEAR, "Grade": "11"}),
+            changed(TRN, SchYear="2026", TermDescript="1st Semester"),
+            added(TRN, SchYear="2027", TermDescript="2nd Semester"),
+        ],
+    ),
     Case(
         "DEM-1",
         "one student of demographics is still enrolled tonight",
@@ -678,6 +732,46 @@ def test_each_of_the_41_rules_is_declared_in_the_order_of_the_specification_and_
     assert len(THE_41) == 41
     assert tuple(numbered) == THE_41
     assert {case.rule for case in CASES} == set(THE_41)
+
+
+# --- to the letter --------------------------------------------------------------------------------
+
+STRICT_CASES = tuple(
+    replace(case, profile=case.profile.model_copy(update={"strict": True})) for case in CASES
+)
+
+
+@cache
+def _strict_night() -> Night:
+    return Night(STRICT_CASES)
+
+
+@pytest.mark.parametrize("case", STRICT_CASES, ids=str)
+def test_each_of_the_41_rules_is_an_error_to_a_district_that_is_held_to_the_letter(case: Case):
+    weighed = _strict_night().weighed(case)
+    assert weighed == dict.fromkeys(case.wanted, "error")
+    for name in {name for name, *_ in case.wanted}:
+        assert _strict_night().outcome(case, name)["rejected"] > 0
+
+
+def test_the_strictness_of_one_family_is_none_of_the_other():
+    weighed = Severities.of_profiles(
+        Profiles(districts={DISTRICT: DistrictProfile(oneroster=OneRosterProfile(strict=True))}),
+        [DISTRICT],
+    )
+    assert weighed.of(RULES["FF-DEM-1"], DISTRICT) is Severity.WARNING
+    assert weighed.of(RULES["OR-SES-YEAR"], DISTRICT) is Severity.ERROR
+
+
+def test_the_dictionary_has_one_table_of_the_41_rules_with_weight_and_reason():
+    page = dictionary.render_markdown()
+    table = page.partition("### Errors and warnings of `foster_focus`")[2].partition("\n### ")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if "| `FF-" in line]
+    assert [row[0].strip("`").removeprefix("FF-") for row in rows] == list(THE_41)
+    for rule, _, severity, reason, strict in rows:
+        assert severity == RULES[rule.strip("`")].severity
+        assert reason.endswith(".")
+        assert strict == "error"
 
 
 # --- through the command --------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import codecs
 import polars as pl
 import pytest
 
-from ccgi_pipeline.feeds import foster_focus
+from ccgi_pipeline.feeds import cde_directory, foster_focus
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, MANIFEST, STUDENT, TEST_GRADE
@@ -269,6 +269,36 @@ def test_quotation_marks_are_named_as_the_cause_where_a_file_has_none(feed: Feed
     for reading in (read(quoted, usual_name(feed), [feed]), together):
         assert "FILE-QUOTED-CELLS" in reading.findings["rule"].to_list()
     assert "FILE-QUOTED-CELLS" not in read(content, usual_name(feed)).findings["rule"].to_list()
+
+
+@pytest.mark.parametrize("feed", [*foster_focus.FEEDS, cde_directory.FEED], ids=lambda f: f.name)
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_single_cells_in_quotation_marks_are_told_once_with_a_count(feed: FeedSpec, place: str):
+    header, *lines = good_file(feed).decode().splitlines()
+    at = {"first": 0, "middle": 3, "last": -1}[place]
+    for number in (1, 3):
+        cells = lines[number].split("\t")
+        cells[at] = f'"{cells[at]}"'
+        lines[number] = "\t".join(cells)
+    content = "\n".join([header, *lines, ""]).encode()
+    (together,) = read_batch([FileToRead(content, usual_name(feed), [feed])])
+    for reading in (read(content, usual_name(feed), [feed]), together):
+        told = reading.findings.filter(pl.col("rule") == "FILE-SOME-QUOTED-CELLS")
+        assert told.rows() == [("FILE-SOME-QUOTED-CELLS", None, None, "2 lines")]
+        assert "FILE-QUOTED-CELLS" not in reading.findings["rule"].to_list()
+        name = list(feed.columns)[at]
+        assert reading.records[name].str.contains('^".*"$').sum() == 2
+
+
+@pytest.mark.parametrize("cell", ['Ann "Nan"', '"Nan" Ann', '6" pipe', 'O"Neil'])
+def test_a_quotation_mark_within_a_cell_is_data_and_not_told(cell: str):
+    feed = foster_focus.DEMOGRAPHICS
+    line = good_lines(feed)[0] | {"Lastname": cell}
+    content = as_bytes(feed, [line])
+    (together,) = read_batch([FileToRead(content, usual_name(feed), [feed])])
+    for reading in (read(content, usual_name(feed), [feed]), together):
+        assert reading.findings.is_empty()
+        assert reading.records["Lastname"].to_list() == [cell]
 
 
 _SHIFTED = b"19700571234567,Reading,Writing,3010,\n"

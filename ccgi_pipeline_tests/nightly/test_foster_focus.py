@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -24,7 +25,12 @@ from ccgi_pipeline.warehouse.load.drop_records import read_remembered_files
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline_tests.files import as_bytes, good_lines, good_set, usual_name
 from ccgi_pipeline_tests.foster_focus import Line, local_id, register_line
-from ccgi_pipeline_tests.nightly.inboxes import PALM_SPRINGS
+from ccgi_pipeline_tests.nightly.inboxes import (
+    PALM_SPRINGS,
+    PALM_SPRINGS_HIGH,
+    put_roster,
+    student,
+)
 from ccgi_pipeline_tests.nightly.nights import (
     ON,
     Outbox,
@@ -117,6 +123,74 @@ def test_the_child_match_report_names_each_student_and_the_reason(linked: Pipeli
         (local_id(5), "7", "FF-MATCH-NONE", ""),
     ]
     assert all(row["reason"] and row["what to change"] for row in _match_report(linked))
+
+
+# --- flags that disagree ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def flagged(tmp_path_factory: pytest.TempPathFactory) -> PipelinePaths:
+    """Four students of demographics, two of them in the register, and a roster.
+
+    The roster flags the first; it does not flag the second, whom the register does not know, nor
+    the third, whose local ID has zeros before it there, and does not have the fourth. It flags two
+    whom demographics lack: one is enrolled, one has left.
+    """
+    folders = folders_in(tmp_path_factory.mktemp("flagged"))
+    students = _students(4)
+    _put_lines(folders, DEMOGRAPHICS, students)
+    _put_register(folders, [register_line(students[0]), register_line(students[2])])
+    roster = [
+        student("1000000001", PALM_SPRINGS_HIGH, LocalStudentID=local_id(0), FosterYouth="Y"),
+        student("1000000002", PALM_SPRINGS_HIGH, LocalStudentID=local_id(1), FosterYouth="N"),
+        student("1000000003", PALM_SPRINGS_HIGH, LocalStudentID=f"00{local_id(2)}"),
+        student("1000000004", PALM_SPRINGS_HIGH, LocalStudentID="F4", FosterYouth="Y"),
+        student(
+            "1000000005",
+            PALM_SPRINGS_HIGH,
+            LocalStudentID="F5",
+            FosterYouth="Y",
+            EnrollmentEndDate="10/02/2026",
+        ),
+        student("1000000006", PALM_SPRINGS_HIGH, LocalStudentID="F6", FosterYouth="N"),
+    ]
+    put_roster(folders.inbox, PALM_SPRINGS, roster)
+    run_night(folders, reports=[])
+    return folders
+
+
+def test_students_whom_only_one_file_flags_stand_in_the_child_match_report(flagged: PipelinePaths):
+    told = [(row["SISLocalID"], row["line"], row["rule"]) for row in _match_report(flagged)]
+    flags = [row for row in told if "MATCH-NOT-" in row[2]]
+    assert sorted(flags) == sorted(
+        [
+            ("F4", "", "FF-MATCH-NOT-SENT"),
+            (local_id(1), "", "FF-MATCH-NOT-FLAGGED"),
+            (local_id(2), "", "FF-MATCH-NOT-FLAGGED"),
+        ]
+    )
+
+
+def test_the_answer_about_flags_is_the_same_whoever_is_in_the_register(
+    flagged: PipelinePaths, tmp_path: Path
+):
+    told = [
+        (row["SISLocalID"], row["rule"])
+        for row in _match_report(flagged)
+        if "MATCH-NOT-" in row["rule"]
+    ]
+    folders = folders_in(tmp_path)
+    for sent in ("transcript", foster_focus.NAME):
+        shutil.copytree(flagged.inbox / PALM_SPRINGS / sent, folders.inbox / PALM_SPRINGS / sent)
+    nobody = register_line(_students(1)[0], SSID="", FirstName="Else", LastName="Someone")
+    _put_register(folders, [nobody])
+    run_night(folders, reports=[])
+    again = [
+        (row["SISLocalID"], row["rule"])
+        for row in _match_report(folders)
+        if "MATCH-NOT-" in row["rule"]
+    ]
+    assert again == told
 
 
 def test_the_receipt_has_the_fates_and_the_reasons_and_no_value(linked: PipelinePaths):

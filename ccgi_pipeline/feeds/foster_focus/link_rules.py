@@ -1,9 +1,9 @@
 """Declares what a district is told when its records are linked to children of Foster Focus.
 
-Belongs here: the reasons for which a record is not linked, and the hint of a possible correction,
-as rules with ids, so that receipts and dictionary speak of them. They are found when records are
-loaded, not when a file is judged: only the warehouse knows the children. Does not belong here: how
-children are matched (verification.child_match).
+Belongs here: the reasons for which a record is not linked, flags that disagree, and the hint of a
+possible correction, as rules with ids, so that receipts and dictionary speak of them. They are
+found when records are loaded, not when a file is judged: only the warehouse knows the children.
+Does not belong here: how children are matched (verification.child_match).
 """
 
 from __future__ import annotations
@@ -57,6 +57,23 @@ UNKNOWN = (NO_SUCH_CHILD, DISAGREES, AMBIGUOUS)
 REASONS = (NO_SUCH_CHILD, INACTIVE, GRADUATED, OVER_AGE, DISAGREES, AMBIGUOUS)
 """In the order in which they outweigh each other where several hold."""
 
+NOT_SENT = _reason(
+    "FF-MATCH-NOT-SENT",
+    "The transcript roster flags the student as a foster youth, and no line of the demographics "
+    "extract that could be read is the student's.",
+    "Flag the student in the field from which the extract is made, or correct FosterYouth in the "
+    "transcript files.",
+)
+NOT_FLAGGED = _reason(
+    "FF-MATCH-NOT-FLAGGED",
+    "The student is in the demographics extract and is not flagged as a foster youth in the "
+    "transcript roster.",
+    "Flag the student as a foster youth in your student system (state program code 190), or take "
+    "the student out of the extracts.",
+)
+FLAGS = (NOT_SENT, NOT_FLAGGED)
+"""Where two files of the district disagree. They say nothing about the register."""
+
 CORRECTION = Rule(
     id="FF-CORRECTION",
     severity=Severity.WARNING,
@@ -66,4 +83,4 @@ CORRECTION = Rule(
     "work by themselves.",
     source=FOSTER_FOCUS.page(4),
 )
-LINKING_RULES = (*REASONS, CORRECTION)
+LINKING_RULES = (*REASONS, *FLAGS, CORRECTION)

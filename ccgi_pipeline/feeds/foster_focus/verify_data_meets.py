@@ -1,8 +1,7 @@
 """Declares the 41 rules of the specification's "Verify Data Meets", with its own numbers.
 
-Belongs here: each of them once. A rule about the line itself is an error. A rule about something
-missing elsewhere, or about another extract that may itself be wrong, is a warning, because
-rejecting the line would only lose data. What a file cannot tell (the school calendar, which
+Belongs here: each of them once, with its weight and the reason for it (``_Weight``). A profile that
+is strict makes all of them errors. What a file cannot tell (the school calendar, which
 tests the student system holds) comes from the district's profile. Does not belong here: rules of
 the running text (other_rules).
 """
@@ -10,6 +9,7 @@ the running text (other_rules).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import polars as pl
 
@@ -34,7 +34,6 @@ from ccgi_pipeline.feeds.rules import Across, Hint, Rule, Severity
 from ccgi_pipeline.feeds.sources import FOSTER_FOCUS
 from ccgi_pipeline.feeds.spec import CALENDAR, FILE, ROW, SENDER
 
-ERROR, WARNING = Severity.ERROR, Severity.WARNING
 Seen = Mapping[str, pl.DataFrame]
 
 DEM = "foster_focus_demographics"
@@ -61,9 +60,40 @@ _PAGES = {
 }
 
 
+class _Weight(NamedTuple):
+    """How much a rule weighs, and why."""
+
+    severity: Severity
+    reason: str
+
+
+_WRONG_IN_ITSELF = _Weight(
+    Severity.ERROR, "The line lacks what its record is nothing without, or contradicts itself."
+)
+_NOT_TO_BE_SENT = _Weight(
+    Severity.ERROR, "The record is one that the extract must not have; it is about a child."
+)
+_FILED_WRONGLY = _Weight(
+    Severity.ERROR, "The average would stand under a term, grade or school where it was not earned."
+)
+_MISSING_ELSEWHERE = _Weight(
+    Severity.WARNING,
+    "The line is right, and something else is missing. Without the line more would be missing.",
+)
+_ONE_OF_SEVERAL = _Weight(
+    Severity.WARNING, "One of several lines is wrong, and the file does not say which."
+)
+_OTHER_MAY_BE_WRONG = _Weight(
+    Severity.WARNING, "The line disagrees with another extract or the profile, which may be wrong."
+)
+_STILL_USABLE = _Weight(
+    Severity.WARNING, "The record can be used as it is; it only lacks a field or has another form."
+)
+
+
 def _rule(  # noqa: PLR0913 - what a rule is made of
     id_: str,
-    severity: Severity,
+    weight: _Weight,
     text: str,
     fix: str,
     *,
@@ -75,7 +105,9 @@ def _rule(  # noqa: PLR0913 - what a rule is made of
     extract, number = id_.split("-")
     return Rule(
         id=f"FF-{id_}",
-        severity=severity,
+        severity=weight.severity,
+        reason=weight.reason,
+        strict=Severity.ERROR,
         text=text,
         fix=fix,
         source=f"{FOSTER_FOCUS.page(_PAGES[extract])}, Verify Data Meets {number}",
@@ -124,7 +156,7 @@ def _has_an_enrollment_this_year(lines: pl.DataFrame, seen: Seen) -> pl.Series:
 DEMOGRAPHICS = (
     _rule(
         "DEM-1",
-        WARNING,
+        _MISSING_ELSEWHERE,
         "A student who is enrolled is not in the demographics extract, or nobody in it is.",
         "Send every foster youth who is enrolled in demographics.",
         across=(
@@ -136,7 +168,7 @@ DEMOGRAPHICS = (
     ),
     _rule(
         "DEM-2",
-        WARNING,
+        _MISSING_ELSEWHERE,
         "A student who left earlier in this school year is not in the demographics extract, or "
         "stands in it with an entry date of another year.",
         "Send foster youth who left since the school year began in demographics too, with their "
@@ -161,7 +193,7 @@ DEMOGRAPHICS = (
     ),
     _rule(
         "DEM-3",
-        WARNING,
+        _OTHER_MAY_BE_WRONG,
         "The student has no enrollment in the current school year.",
         "Take students who are not enrolled this school year out of demographics, or mend dates.",
         across=(
@@ -218,7 +250,7 @@ _twelfth = grade("Grade") == "12"
 ENROLLMENT_HISTORY = (
     _rule(
         "ENR-1",
-        ERROR,
+        _WRONG_IN_ITSELF,
         "The enrollment began in an earlier school year and is still open.",
         "Send the exit date, or let us know the day on which your school year closes.",
         column="ExitDate",
@@ -227,14 +259,14 @@ ENROLLMENT_HISTORY = (
     ),
     _rule(
         "ENR-2",
-        WARNING,
+        _ONE_OF_SEVERAL,
         "The student has more than one open enrollment.",
         "Close the enrollments that have ended.",
         across=(Across(lines_of=ENR, column="ExitDate", holds=_one_open_enrollment),),
     ),
     _rule(
         "ENR-3",
-        WARNING,
+        _MISSING_ELSEWHERE,
         "The student attended the district in this school year, and the enrollment history does "
         "not have it.",
         "Send the enrollments of earlier school years too.",
@@ -242,14 +274,14 @@ ENROLLMENT_HISTORY = (
     ),
     _rule(
         "ENR-4",
-        ERROR,
+        _WRONG_IN_ITSELF,
         "The enrollment has no CDS code.",
         "Fill SchoolCDSCode with the school's 14-digit CDS code.",
         column="SchoolCDSCode",
     ),
     _rule(
         "ENR-5",
-        ERROR,
+        _WRONG_IN_ITSELF,
         "A twelfth-grade enrollment has ended without a completion status.",
         "Fill CompletionStatus with the CALPADS code.",
         column="CompletionStatus",
@@ -257,7 +289,7 @@ ENROLLMENT_HISTORY = (
     ),
     _rule(
         "ENR-6",
-        WARNING,
+        _MISSING_ELSEWHERE,
         "The student has no line in the enrollment history.",
         "Send the enrollments of every student of demographics.",
         across=(
@@ -271,7 +303,7 @@ ENROLLMENT_HISTORY = (
     ),
     _rule(
         "ENR-7",
-        WARNING,
+        _MISSING_ELSEWHERE,
         "The student attended this school in the current school year, and the enrollment history "
         "does not have the enrollment.",
         "Send an enrollment for each school of the year, with the CDS code of that school.",
@@ -329,7 +361,7 @@ def _enrolled_school_is_attended(lines: pl.DataFrame, seen: Seen) -> pl.Series:
 ATTENDANCE_PERIODS = (
     _rule(
         "ATP-1",
-        WARNING,
+        _ONE_OF_SEVERAL,
         "The student has another line for this day, or the day is no school day, or a school day "
         "before it is missing. Which days are school days, the district's profile says.",
         "Send one line for each student and school day.",
@@ -344,7 +376,7 @@ ATTENDANCE_PERIODS = (
     ),
     _rule(
         "ATP-2",
-        WARNING,
+        _MISSING_ELSEWHERE,
         "The student has no line in the attendance periods.",
         "Send the attendance of every student of demographics.",
         across=(
@@ -358,7 +390,7 @@ ATTENDANCE_PERIODS = (
     ),
     _rule(
         "ATP-3",
-        WARNING,
+        _OTHER_MAY_BE_WRONG,
         "The student is in elementary school or in a self-contained classroom, and "
         "PeriodsEnrolled is not 1.",
         "Send 1 in PeriodsEnrolled where attendance is taken by day.",
@@ -373,7 +405,7 @@ ATTENDANCE_PERIODS = (
     ),
     _rule(
         "ATP-4",
-        ERROR,
+        _WRONG_IN_ITSELF,
         "PeriodsAttended is more than PeriodsEnrolled.",
         "Correct the numbers of periods.",
         column="PeriodsAttended",
@@ -381,7 +413,7 @@ ATTENDANCE_PERIODS = (
     ),
     _rule(
         "ATP-5",
-        WARNING,
+        _MISSING_ELSEWHERE,
         "The student is enrolled in this school, and no attendance has its CDS code.",
         "Send attendance with the CDS code of the school where it was taken.",
         across=(
@@ -439,7 +471,7 @@ def _period_is_written_one_way(lines: pl.DataFrame, _: Seen) -> pl.Series:
 ATTENDANCE_EXCEPTIONS = (
     _rule(
         "ATX-1",
-        WARNING,
+        _MISSING_ELSEWHERE,
         "The student missed periods on this day, and the attendance exceptions have no line for "
         "it.",
         "Send an exception for each absence.",
@@ -454,7 +486,7 @@ ATTENDANCE_EXCEPTIONS = (
     ),
     _rule(
         "ATX-2",
-        WARNING,
+        _ONE_OF_SEVERAL,
         "The student has another exception for this period, or fewer exceptions on a day than "
         "periods missed.",
         "Send one exception for each missed period, or for the day where attendance is by day.",
@@ -474,7 +506,7 @@ ATTENDANCE_EXCEPTIONS = (
     ),
     _rule(
         "ATX-3",
-        WARNING,
+        _STILL_USABLE,
         "Period is written in another way than in most lines of the file.",
         "Write periods one way throughout: 1, or Period 1.",
         across=(Across(lines_of=ATX, column="Period", holds=_period_is_written_one_way),),
@@ -511,14 +543,14 @@ def _tests_of_the_system_are_there(lines: pl.DataFrame, _: Seen) -> pl.Series:
 TEST_SCORES = (
     _rule(
         "TST-1",
-        ERROR,
+        _WRONG_IN_ITSELF,
         "The score has no test date.",
         "Fill TestDate with the day of the test.",
         column="TestDate",
     ),
     _rule(
         "TST-2",
-        WARNING,
+        _OTHER_MAY_BE_WRONG,
         "The score has no grade level, or another one than the enrollment on the day of the test.",
         "Fill Grade with the grade in which the student was on that day.",
         column="Grade",
@@ -526,7 +558,7 @@ TEST_SCORES = (
     ),
     _rule(
         "TST-3",
-        WARNING,
+        _OTHER_MAY_BE_WRONG,
         "The score has no CDS code, or that of another school than the enrollment on the day of "
         "the test.",
         "Fill SchoolCDSCode with the school in which the student was on that day.",
@@ -535,7 +567,7 @@ TEST_SCORES = (
     ),
     _rule(
         "TST-4",
-        WARNING,
+        _MISSING_ELSEWHERE,
         "The file has no score of a test that the student system holds. Which tests it holds, the "
         "district's profile says.",
         "Send CST, CMA, CAPA, CAHSEE and CELDT scores as far as your system has them.",
@@ -567,14 +599,14 @@ def _one_line_each(lines: pl.DataFrame, _: Seen) -> pl.Series:
 SPECIAL_EDUCATION = (
     _rule(
         "SPE-1",
-        ERROR,
+        _NOT_TO_BE_SENT,
         "The student has another line in this file: the first one stands.",
         "Send one line for each student, with the primary disability.",
         across=(Across(lines_of=SPE, column="SISLocalID", holds=_one_line_each),),
     ),
     _rule(
         "SPE-2",
-        ERROR,
+        _NOT_TO_BE_SENT,
         "The student is not in the demographics extract.",
         "Send only students of demographics.",
         across=(
@@ -588,7 +620,7 @@ SPECIAL_EDUCATION = (
     ),
     _rule(
         "SPE-3",
-        ERROR,
+        _NOT_TO_BE_SENT,
         "The student has left special education.",
         "Send only students who receive services now.",
         across=(
@@ -619,14 +651,14 @@ _grade_in_term = (
 GPAS = (
     _rule(
         "GPA-1",
-        ERROR,
+        _WRONG_IN_ITSELF,
         "The average has no calculation date.",
         "Fill CalculationDate.",
         column="CalculationDate",
     ),
     _rule(
         "GPA-2",
-        ERROR,
+        _FILED_WRONGLY,
         "The average has no term, or the term names another grade level than Grade.",
         "Fill TermDescript with the term, in the grade level of that term.",
         column="TermDescript",
@@ -634,7 +666,7 @@ GPAS = (
     ),
     _rule(
         "GPA-3",
-        ERROR,
+        _FILED_WRONGLY,
         "The average has no grade level, or none that the student had in that school year.",
         "Fill Grade with the grade level at the time.",
         column="Grade",
@@ -642,7 +674,7 @@ GPAS = (
     ),
     _rule(
         "GPA-4",
-        ERROR,
+        _FILED_WRONGLY,
         "The average has no school code, or that of a school in which the student was not "
         "enrolled in that school year.",
         "Fill SISSchoolCode with the school where the average was earned.",
@@ -651,7 +683,7 @@ GPAS = (
     ),
     _rule(
         "GPA-5",
-        ERROR,
+        _FILED_WRONGLY,
         "The average has no CDS code, or that of a school in which the student was not enrolled "
         "in that school year.",
         "Fill SchoolCDSCode with the school where the average was earned.",
@@ -713,21 +745,21 @@ def _suspension_has_its_event(lines: pl.DataFrame, seen: Seen) -> pl.Series:
 BEHAVIOR = (
     _rule(
         "BEH-1",
-        ERROR,
+        _WRONG_IN_ITSELF,
         "The incident has no date.",
         "Fill PenEventDate.",
         column="PenEventDate",
     ),
     _rule(
         "BEH-2",
-        ERROR,
+        _WRONG_IN_ITSELF,
         "A suspension has no first day, or no number of days.",
         "Fill BegServeDate and NumServDays of every suspension.",
         across=(_suspensions_have("BegServeDate"), _suspensions_have("NumServDays")),
     ),
     _rule(
         "BEH-3",
-        ERROR,
+        _WRONG_IN_ITSELF,
         "The incident has no CDS code, or not that of the school SISSchoolCode.",
         "Fill EventSchoolCDSCode with the school where the incident happened.",
         column="EventSchoolCDSCode",
@@ -742,7 +774,7 @@ BEHAVIOR = (
     ),
     _rule(
         "BEH-4",
-        WARNING,
+        _STILL_USABLE,
         "Several penalties stand in the line, and not as many codes as descriptions.",
         "List code and description of each penalty of the day, with commas between them.",
         column="PenaltyTypeCode",
@@ -750,14 +782,14 @@ BEHAVIOR = (
     ),
     _rule(
         "BEH-5",
-        WARNING,
+        _ONE_OF_SEVERAL,
         "The student's penalty of this day stands in another line too.",
         "Send each penalty of a student and day in one line.",
         across=(Across(lines_of=BEH, column="PenaltyTypeDesc", holds=_each_penalty_of_a_day_once),),
     ),
     _rule(
         "BEH-6",
-        WARNING,
+        _MISSING_ELSEWHERE,
         "The student was absent under a suspension of which the behavior extract has no incident.",
         "Send all incidents of the student, also those of the past.",
         across=(
@@ -773,6 +805,53 @@ BEHAVIOR = (
 
 
 # --- transcripts ------------------------------------------------------------------------------
+
+
+_AUTUMN = (
+    r"(?i)\b(?:fall|autumn|(?:s|sem|semester|t|tri|trimester)[ .-]?(?:1|i|one)|"
+    r"(?:q|qtr|quarter)[ .-]?[12]|(?:1st|first) (?:sem|semester|tri|trimester|qtr|quarter)|"
+    r"(?:2nd|second) (?:qtr|quarter))\b"
+)
+"""Terms that end with the calendar year in which the school year begins, or soon after."""
+
+
+def _year_is_that_of_the_spring(lines: pl.DataFrame, seen: Seen) -> pl.Series:
+    """Whether the school year has begun, and an autumn term's is not the year of the autumn.
+
+    The student's other marks or enrollments say the latter: in the year of the mark, the student
+    was not in the mark's grade, and in the next one the student was.
+    """
+    begun = (pl.col("SchYear") <= pl.min_horizontal(school_year("trDate"), "_this_year")).fill_null(
+        value=True
+    )
+    autumn = pl.col("TermDescript").str.contains(_AUTUMN).fill_null(value=False)
+    in_grade = lines.select(
+        ROW, SENDER, *CHILD, "_this_year", "SchYear", grade("Grade"), autumn=autumn
+    )
+    springs = in_grade.filter(~pl.col("autumn")).select(SENDER, *CHILD, "SchYear", "Grade").unique()
+    here = pl.col("SchoolCDSCode").str.starts_with(pl.col("SystemID")).fill_null(value=False)
+
+    def in_year(shift: int) -> tuple[pl.Series, pl.Series]:
+        """Whether another mark, and an enrollment, has the line's grade in a year."""
+        asked = in_grade.with_columns(pl.col("SchYear") + shift)
+        marked = asked.join(
+            springs.with_columns(found=pl.lit(value=True)),
+            on=[SENDER, *CHILD, "SchYear", "Grade"],
+            how="left",
+            maintain_order="left",
+        )["found"].fill_null(value=False)
+        then = enrolled_in_year(asked, seen[ENR], "SchYear")
+        same = then.join(asked.select(ROW, "Grade"), on=ROW).filter(
+            grade("then_Grade") == pl.col("Grade")
+        )
+        return marked, asked[ROW].is_in(same[ROW].unique().implode())
+
+    marked, enrolled = in_year(0)
+    marked_next, enrolled_next = in_year(1)
+    a_year_early = (marked_next & ~marked & ~enrolled) | (
+        enrolled_next & ~enrolled & ~marked & answered(lines, here)
+    )
+    return answered(lines, begun) & ~(in_grade["autumn"] & a_year_early)
 
 
 def _high_school_has_transcripts(lines: pl.DataFrame, seen: Seen) -> pl.Series:
@@ -793,21 +872,23 @@ def _school_awarded_the_credits(lines: pl.DataFrame, seen: Seen) -> pl.Series:
 TRANSCRIPTS = (
     _rule(
         "TRN-1",
-        ERROR,
-        "The mark has no school year, or one that began after the transcript was processed.",
-        "Fill SchYear with the year in whose spring the school year ends.",
+        _WRONG_IN_ITSELF,
+        "The mark has no school year, or one that is yet to come or began after the transcript was "
+        "processed; or it is of an autumn term and has the year of that autumn.",
+        "Fill SchYear with the year in whose spring the school year ends: 2027 for autumn 2026.",
         column="SchYear",
         across=(
             Across(
                 lines_of=TRN,
                 column="SchYear",
-                holds=lambda lines, _: answered(lines, pl.col("SchYear") <= school_year("trDate")),
+                sees={ENR: (*_ENROLLED, "Grade")},
+                holds=_year_is_that_of_the_spring,
             ),
         ),
     ),
     _rule(
         "TRN-2",
-        WARNING,
+        _OTHER_MAY_BE_WRONG,
         "Grade is none that the student had in the school year of the mark.",
         "Send the grade level at the time of the mark, and for marks of another district its CDS "
         "code or name as the school.",
@@ -815,13 +896,13 @@ TRANSCRIPTS = (
     ),
     _rule(
         "TRN-3",
-        WARNING,
+        _STILL_USABLE,
         "A field is blank. Only UCCSUApprovedCourse may be.",
         "Fill the field.",
     ),
     _rule(
         "TRN-4",
-        WARNING,
+        _MISSING_ELSEWHERE,
         "The student is in grade 9 to 12 and has no line in the transcripts.",
         "Send the transcripts of every student of grades 9 to 12.",
         across=(
@@ -835,7 +916,7 @@ TRANSCRIPTS = (
     ),
     _rule(
         "TRN-5",
-        WARNING,
+        _OTHER_MAY_BE_WRONG,
         "The school is the one that the student attends now, not the one of the year of the mark.",
         "Send code and CDS code of the school that awarded the credits.",
         across=(

@@ -35,6 +35,7 @@ from ccgi_pipeline.verification.receipts import (
 )
 from ccgi_pipeline.warehouse.queries.directory import read_directory
 from ccgi_pipeline.warehouse.queries.drops import read_received_drops
+from ccgi_pipeline.warehouse.queries.foster_flags import read_disagreeing_flags
 
 _LOG = logging.getLogger(__name__)
 _LINKED = ", ".join(f"'{family.name}'" for family in FAMILIES.values() if family.link)
@@ -280,14 +281,19 @@ def _file_reports(
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedStudents:
-    """The students of one district who have no child in Foster Focus."""
+    """The students of one district who have no child in Foster Focus, or whose flags disagree."""
 
     cd: str
     students: tuple[StudentWithoutChild, ...]
 
 
-def read_unmatched_students(connection: duckdb.DuckDBPyConnection) -> list[UnmatchedStudents]:
-    """Returns for each district that ever sent foster youth its students without a child."""
+def read_unmatched_students(
+    connection: duckdb.DuckDBPyConnection, on: date
+) -> list[UnmatchedStudents]:
+    """Returns for each district that ever sent foster youth its students without a child.
+
+    After them come students of whom only one file of the district says that they are foster youth.
+    """
     rows = connection.execute(
         f"""
         SELECT senders.sender, "SystemID", "SISLocalID", line, rule, field
@@ -301,4 +307,6 @@ def read_unmatched_students(connection: duckdb.DuckDBPyConnection) -> list[Unmat
         students = by_district.setdefault(cd, [])
         if system_id is not None:
             students.append(StudentWithoutChild(system_id, *student))
+    for cd, system_id, local_id, rule in read_disagreeing_flags(connection, on).iter_rows():
+        by_district[cd].append(StudentWithoutChild(system_id, local_id, None, rule, None))
     return [UnmatchedStudents(cd, tuple(students)) for cd, students in by_district.items()]
