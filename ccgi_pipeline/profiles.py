@@ -105,7 +105,8 @@ ModeOfFiles = Literal["by_file", "bulk", "delta"]
 DateForm = Literal["YYYY-MM-DD", "MM/DD/YYYY"]
 SeverityName = Literal["error", "warning", "info"]
 NoticeKind = Literal[
-    "run_failed", "drops_held", "ssid_claims", "server_refuses", "deliveries_stuck", "heartbeat",
+    "run_failed", "drops_held", "ssid_claims", "shared_cccids", "server_refuses",
+    "deliveries_stuck", "heartbeat",
 ]  # fmt: skip
 NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 """The kinds of notices that the pipeline sends to the operator."""
@@ -171,7 +172,7 @@ class FosterFocusProfile(SettingsTable):
     unique_ids_are_permanent: bool = False
     """Records are known by UniqueID, which never changes."""
     strict: bool = False
-    """Blanks that mean "still open" are refused too."""
+    """Each of the 41 rules is an error, and blanks that mean "still open" are refused too."""
     nine_digit_local_ids: bool = False
     """Local ids of nine digits are the district's, not social security numbers."""
     close_enrollments_on: MonthAndDay | None = None
@@ -454,6 +455,10 @@ class DistrictProfile(SettingsTable):
     receipts: ReceiptsProfile = Field(default_factory=ReceiptsProfile)
     severities: Mapping[str, SeverityName] = Field(default_factory=dict)
     """Severities other than usual, by a rule's id."""
+
+    def is_strict(self, family: str) -> bool:
+        """Returns whether the files of a family must follow their specification to the letter."""
+        return bool(getattr(getattr(self, family, None), "strict", False))
 
     def school_year(self, on: date) -> int:
         """Returns the school year of a day, named by the year in which it ends."""

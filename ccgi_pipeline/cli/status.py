@@ -32,12 +32,13 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
     """Shows each district's newest drops and deliveries.
 
     Reports that are not written daily at this time of the year are listed below, with the last
-    night that wrote them and the next day; then servers that refused the last scan, and SSIDs that
-    are claimed. Exit status 1: a server refuses, a newest drop was refused or is held, a file waits
-    to be sent, or a claim waits for an answer.
+    night that wrote them and the next day; then servers that refused the last scan, SSIDs that are
+    claimed, and CCCIDs of two students. Exit status 1: a server refuses, a newest drop was refused
+    or is held, a file waits to be sent, a claim waits for an answer, or a CCCID is of two students.
     """
     from ccgi_pipeline.intake.inbox_state import read_refusing_servers
     from ccgi_pipeline.monitoring.district_status import (
+        count_cccids,
         count_claims,
         read_report_cadence,
         read_statuses,
@@ -45,9 +46,10 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
 
     found = read_statuses(warehouse, on or today(), district)
     claimed = count_claims(warehouse, district)
+    shared = 0 if district else count_cccids(warehouse)
     refusing = {} if district else read_refusing_servers(warehouse)
     shown = [standing for standing in found if standing.needs_attention or not bad]
-    if not shown and not (bad and (refusing or claimed)):
+    if not shown and not (bad and (refusing or claimed or shared)):
         echo("Nothing to look at." if bad else "Nobody has sent anything yet.")
     elif shown:
         # Without a server nothing is delivered, and there is nothing to say of it.
@@ -81,5 +83,8 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
         echo(f"{server}: {reason}")
     for sender, count in claimed.items():
         echo(f"{sender}: {count:,} SSIDs are known as other students: see `ccgi claims list`")
-    if refusing or claimed or any(standing.needs_attention for standing in found):
+    if shared:
+        where = "see `ccgi lookup shared-cccids`"
+        echo(f"cccapply: {shared:,} CCCIDs are on the applications of two students: {where}")
+    if refusing or claimed or shared or any(standing.needs_attention for standing in found):
         sys.exit(FAILURE)

@@ -21,10 +21,12 @@ from ccgi_pipeline.ssid_lookup.research.uniqueness import (
     draw_svg,
     format_rows,
 )
+from ccgi_pipeline.warehouse.queries import applications
 
 ANSWERS, DOWNLOAD, UNIQUENESS = "application_ssids", "college_download", "identity_uniqueness"
 GROUP = "ssid_lookup"
 ALL_ANSWERED, NOTHING_RESTRICTED = "every_application_was_answered", "nothing_restricted_goes_out"
+ONE_STUDENT_EACH = "every_cccid_is_one_students"
 
 
 @dg.asset(
@@ -38,7 +40,13 @@ ALL_ANSWERED, NOTHING_RESTRICTED = "every_application_was_answered", "nothing_re
             ANSWERS,
             "The look-up has answered every application without an SSID. Yellow: some wait until "
             "the hourly limit allows more requests, or no service is named.",
-        )
+        ),
+        build_check(
+            ONE_STUDENT_EACH,
+            ANSWERS,
+            "All applications with one CCCID are of one student. Yellow: `ccgi lookup "
+            "shared-cccids` shows where the others stand.",
+        ),
     ],
     description="SSIDs of submitted applications, requested within the hourly limit. The column is "
     "restricted: it is stored beside the application and is sent to no college.",
@@ -59,6 +67,13 @@ def application_ssids(
         passed=waiting <= 0,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"waiting": waiting},
+    )
+    shared = applications.count_shared_cccids(connection)
+    yield dg.AssetCheckResult(
+        check_name=ONE_STUDENT_EACH,
+        passed=not shared,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"CCCIDs of two students": shared},
     )
 
 

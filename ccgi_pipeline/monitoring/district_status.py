@@ -22,6 +22,7 @@ from ccgi_pipeline.reports.cadence import CadenceState
 from ccgi_pipeline.verification.outcomes import Verdict
 from ccgi_pipeline.warehouse.load.claims import count_waiting_claims, read_claims
 from ccgi_pipeline.warehouse.queries import health as health_queries
+from ccgi_pipeline.warehouse.queries.applications import count_shared_cccids
 from ccgi_pipeline.warehouse.queries.directory import read_directory
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 
@@ -83,6 +84,12 @@ def query_report_cadence(
     cds = [cd for cd in health_queries.read_districts_with_roster(connection) if only in {None, cd}]
     states = read_cadence(warehouse, read_profiles(warehouse), cds, on)
     return [state for state in states if not state.daily]
+
+
+def count_cccids(warehouse: Path) -> int:
+    """Returns how many CCCIDs are on the applications of two students or more."""
+    with open_warehouse(warehouse, read_only=True) as connection:
+        return count_shared_cccids(connection)
 
 
 def query_statuses(

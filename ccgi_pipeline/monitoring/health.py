@@ -28,6 +28,7 @@ from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import HeartbeatSettings, Profiles
 from ccgi_pipeline.warehouse.load import approvals
 from ccgi_pipeline.warehouse.load.claims import count_waiting_claims, read_claims
+from ccgi_pipeline.warehouse.queries.applications import count_shared_cccids
 from ccgi_pipeline.warehouse.storage.catalog_health import find_catalog_fault
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
 from ccgi_pipeline.warehouse.storage.schema import missing_table_statements
@@ -112,7 +113,8 @@ class Facts:
 
     ``last_scan``: the last scan of the inboxes. ``held``: drops that wait for an approval; None if
     the warehouse could not be read. ``claims``: by district, how many SSIDs of its roster wait for
-    an operator; None likewise. ``stuck``: for each server, how many files have waited too
+    an operator; None likewise. ``shared_cccids``: CCCIDs of two students or more; None likewise.
+    ``stuck``: for each server, how many files have waited too
     long, and since when. ``free``: GiB by folder. ``catalog_fault``: what is wrong with the
     catalog. ``unsent_since``: since when a notice waits. ``outside_at``, ``inside_at``: when the
     command, and the sensor ``heartbeat``, last ran. ``just_started``: this is the first tick of
@@ -125,6 +127,7 @@ class Facts:
     last_scan: LastScan | None = None
     held: Sequence[approvals.Hold] | None = ()
     claims: Mapping[str, int] | None = field(default_factory=dict)
+    shared_cccids: int | None = 0
     stuck: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
     free: Mapping[str, float] = field(default_factory=dict)
     catalog_fault: str | None = None
@@ -145,11 +148,10 @@ def collect_facts(
     """Reads the facts from the folders. A fault that is found there is a fact, not an error."""
     warehouse, facts = folders.warehouse, FactReader()
     fault = facts.read("catalog_fault", lambda: find_catalog_fault(warehouse), None)
-    held: Sequence[approvals.Hold] | None = None
-    claimed: Mapping[str, int] | None = None
+    waiting = _Waiting(None, None, None)
     if fault is None:
         try:
-            held, claimed = _read_waiting(folders)
+            waiting = _read_waiting(folders)
         except library_errors() as error:
             ours = to_pipeline_error(error, folders.write_folders)
             # A night that makes a new warehouse has it to itself for a moment.
@@ -167,8 +169,9 @@ def collect_facts(
         now=now,
         orchestrator=orchestrator,
         last_scan=last_scan,
-        held=held,
-        claims=claimed,
+        held=waiting.held,
+        claims=waiting.claims,
+        shared_cccids=waiting.shared_cccids,
         stuck=stuck,
         free=free,
         catalog_fault=fault,
@@ -208,22 +211,31 @@ def _read_watch(folders: PipelinePaths, channels: Sequence[str]) -> _Watch:
         )
 
 
-def _read_waiting(
-    folders: PipelinePaths,
-) -> tuple[Sequence[approvals.Hold] | None, Mapping[str, int] | None]:
-    """Returns the drops that wait for an operator, and the SSIDs that do, counted by district.
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """What waits for an operator in the warehouse; None if that is not known."""
+
+    held: Sequence[approvals.Hold] | None
+    claims: Mapping[str, int] | None
+    shared_cccids: int | None
+
+
+def _read_waiting(folders: PipelinePaths) -> _Waiting:
+    """Returns the drops, SSIDs (by district) and CCCIDs that wait for an operator.
 
     Nothing is known of a warehouse of an older version: the next night brings it up to date.
     """
     if not warehouse_exists(folders.warehouse):
-        return (), {}
+        return _Waiting((), {}, 0)
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         if missing_table_statements(connection):
-            return None, None
+            return _Waiting(None, None, None)
         held = [
             h for h in approvals.read_holds(connection) if h.decision is None and not h.obsolete
         ]
-        return held, count_waiting_claims(read_claims(connection))
+        return _Waiting(
+            held, count_waiting_claims(read_claims(connection)), count_shared_cccids(connection)
+        )
 
 
 # --- the rules ------------------------------------------------------------------------------------
@@ -241,7 +253,8 @@ def judge_facts(facts: Facts, settings: HeartbeatSettings) -> tuple[list[Alert],
     are judged all the same.
     """
     found: list[Alert] = []
-    unchecked = {AlertKind.DROPS_HELD, AlertKind.SSID_CLAIMS} if facts.held is None else set()
+    of_warehouse = {AlertKind.DROPS_HELD, AlertKind.SSID_CLAIMS, AlertKind.SHARED_CCCIDS}
+    unchecked = of_warehouse if facts.held is None else set()
     failed = dict(facts.unread)
     for rule in _RULES:
         if not facts.unread.keys().isdisjoint(rule.needs):
@@ -422,6 +435,14 @@ def _judge_claims(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
         yield Alert(AlertKind.SSID_CLAIMS, cd, words, AlertKind.SSID_CLAIMS.value)
 
 
+def _judge_shared_cccids(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    del settings
+    if facts.shared_cccids:
+        words = f"{facts.shared_cccids:,} CCCIDs are on the applications of two students or more"
+        kind = AlertKind.SHARED_CCCIDS
+        yield Alert(kind, "cccapply", words, kind.value)
+
+
 def _judge_waiting_files(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
     del settings
     for server, (files, since) in facts.stuck.items():
@@ -453,6 +474,7 @@ _RULES = (
     _Rule(_judge_servers, AlertKind.SERVER_REFUSES, frozenset({"refusing", "last_scan"})),
     _Rule(_judge_held_drops, AlertKind.DROPS_HELD),
     _Rule(_judge_claims, AlertKind.SSID_CLAIMS),
+    _Rule(_judge_shared_cccids, AlertKind.SHARED_CCCIDS),
     _Rule(_judge_waiting_files, AlertKind.DELIVERIES_STUCK, frozenset({"stuck"})),
 )
 

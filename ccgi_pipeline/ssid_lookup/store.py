@@ -512,6 +512,7 @@ STUDENT_CCCID_TABLE = """
         ssid TEXT NOT NULL, cccid TEXT NOT NULL, first_matched_at REAL NOT NULL,
         PRIMARY KEY (ssid, cccid)
     ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS student_of_cccid ON student_cccid (cccid);
 """
 
 
@@ -545,6 +546,20 @@ class CccidStore:
             "SELECT cccid FROM student_cccid WHERE ssid = ? ORDER BY cccid", (ssid,)
         ).fetchall()
         return [cccid for (cccid,) in rows]
+
+    def is_shared(self, cccid: str) -> bool:
+        """Returns whether the CCCID was stored with two students or more."""
+        row = self._database.execute(
+            "SELECT count(*) FROM student_cccid WHERE cccid = ?", (cccid,)
+        ).fetchone()
+        return int(row[0]) > 1
+
+    def count_shared(self) -> int:
+        """Counts the CCCIDs that were stored with two students or more."""
+        row = self._database.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM student_cccid GROUP BY cccid HAVING count(*) > 1)"
+        ).fetchone()
+        return int(row[0])
 
     def count(self) -> int:
         """Counts the known pairs of student and CCCID."""

@@ -73,6 +73,7 @@ WRONG: dict[str, Facts] = {
     "server_refuses": replace(SOUND, last_scan=LastScan(NOW, {"uploads": "uploads: no such user"})),
     "drops_held": replace(SOUND, held=[HELD]),
     "ssid_claims": replace(SOUND, claims={"0161192": 3}),
+    "shared_cccids": replace(SOUND, shared_cccids=2),
     "deliveries_stuck": replace(SOUND, stuck={"reports": (12, NOW - 3 * HOUR)}),
 }
 
@@ -171,9 +172,14 @@ def test_claims_are_told_by_code_and_count() -> None:
     assert found.words == "3 SSIDs on the roster of 0161192 are known as other students"
 
 
+def test_shared_cccids_are_told_by_their_number() -> None:
+    (found,) = find_alerts(WRONG["shared_cccids"], USUAL)
+    assert found.words == "2 CCCIDs are on the applications of two students or more"
+
+
 def test_a_warehouse_that_cannot_be_asked_leaves_held_drops_unknown() -> None:
     _, unchecked = judge_facts(WRONG["catalog_unreadable"], USUAL)
-    assert unchecked == {AlertKind.DROPS_HELD, AlertKind.SSID_CLAIMS}
+    assert unchecked == {AlertKind.DROPS_HELD, AlertKind.SSID_CLAIMS, AlertKind.SHARED_CCCIDS}
 
 
 def test_what_one_rule_cannot_judge_does_not_hide_the_others() -> None:

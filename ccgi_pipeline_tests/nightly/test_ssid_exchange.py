@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
+import dagster as dg
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
 from ccgi_pipeline.cli import main
+from ccgi_pipeline.defs.resources import NightDate, Warehouse
+from ccgi_pipeline.defs.ssid_lookup import application_ssids
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.feeds.registry import FEEDS
+from ccgi_pipeline.monitoring.alerts.types import AlertKind
+from ccgi_pipeline.monitoring.health import OrchestratorState, collect_facts, find_alerts
 from ccgi_pipeline.nightly import ssid_exchange
+from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.operations import ssid_files
+from ccgi_pipeline.profiles import HeartbeatSettings, Profiles
 from ccgi_pipeline.reports.college_download import (
     COLUMNS,
     download_path,
@@ -227,6 +234,88 @@ def test_without_a_service_the_night_leaves_applications_waiting(
     with writing(folders) as connection:
         take_and_load(connection, folders)
         assert ssid_exchange.ask_for_ssids(connection, folders, ON) == (None, {}, ASKED)
+
+
+# --- one CCCID, two students ----------------------------------------------------------------------
+
+_APPLICATIONS = [
+    ("A1", "ABC1234", "9000000001"),
+    ("A2", "abc1234", "9000000002"),
+    ("A3", "ABC1234", ""),
+    ("A4", "DEF5678", "9000000003"),
+    ("A5", "DEF5678", "9000000003"),
+    ("A6", "GHI9012", "9000000003"),
+]
+"""Ids, CCCIDs and SSIDs: the first CCCID is of two students, the others share one student."""
+
+
+def _put_applications(
+    folders: PipelinePaths, applications: list[tuple[str, str, str]], day: str
+) -> None:
+    place = folders.inbox / "cccapply" / f"applications_{day}.csv"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    names = ("app_id", "ccc_id", "ssid")
+    known = [dict(zip(names, cells, strict=True)) for cells in applications]
+    usual = {
+        "firstname": "Marisol",
+        "lastname": "Vega",
+        "birthdate": "2008-04-09",
+        "hs_cds_full": "33671733335130",
+    }
+    blank = dict.fromkeys(APPLICATIONS.columns, "")
+    place.write_bytes(as_bytes(APPLICATIONS, [{**blank, **usual, **line} for line in known]))
+
+
+def _checked(folders: PipelinePaths) -> tuple[bool, dict[str, object]]:
+    """What Dagster's check of CCCIDs says."""
+    places = {name: str(getattr(folders, name)) for name in ("inbox", "outbox", "warehouse")}
+    ran = dg.materialize(
+        [application_ssids],
+        resources={"warehouse": Warehouse(**places), "night": NightDate(date=f"{ON}")},
+    )
+    (check,) = (
+        found
+        for found in ran.get_asset_check_evaluations()
+        if found.check_name == "every_cccid_is_one_students"
+    )
+    assert check.severity is dg.AssetCheckSeverity.WARN
+    return check.passed, {name: cell.value for name, cell in check.metadata.items()}
+
+
+def test_a_cccid_of_two_students_is_told_to_the_operator_and_no_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv(settings.ADDRESS, raising=False)
+    folders = folders_in(tmp_path)
+    warehouse = ("--warehouse", folders.warehouse)
+    _put_applications(folders, _APPLICATIONS, "20261121")
+    with writing(folders) as connection:
+        take_and_load(connection, folders)
+    assert _checked(folders) == (False, {"CCCIDs of two students": 1})
+    status, listed = ccgi("status", *warehouse), ccgi("lookup", "shared-cccids", *warehouse)
+    assert "cccapply: 1 CCCIDs are on the applications of two students" in status.output
+    assert status.exit_code == 1
+    rows = [line.split() for line in listed.output.splitlines() if line.strip()[:1].isdigit()]
+    assert [(row[0], row[1], row[-1]) for row in rows] == [
+        ("1", "0", "4"),
+        ("1", "1", "2"),
+        ("1", "2", "3"),
+    ]
+    alerts = find_alerts(
+        collect_facts(folders, Profiles(), OrchestratorState(), [], datetime.now(tz=UTC)),
+        HeartbeatSettings(),
+    )
+    told = [alert.words for alert in alerts if alert.kind is AlertKind.SHARED_CCCIDS]
+    assert told == ["1 CCCIDs are on the applications of two students or more"]
+    said = " ".join([status.output, listed.output, *told]).upper()
+    assert not any(value in said for line in _APPLICATIONS for value in (line[1], line[2]) if value)
+
+    _put_applications(folders, [("A2", "ABC1234", "9000000001")], "20261122")
+    with writing(folders) as connection:
+        take_and_load(connection, folders)
+    assert _checked(folders) == (True, {"CCCIDs of two students": 0})
+    assert ccgi("status", *warehouse).exit_code == 0
+    assert "Every CCCID is one student's." in ccgi("lookup", "shared-cccids", *warehouse).output
 
 
 # --- column classes -------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ class AlertKind(StrEnum):
     RUN_FAILED = "run_failed"
     DROPS_HELD = "drops_held"
     SSID_CLAIMS = "ssid_claims"
+    SHARED_CCCIDS = "shared_cccids"
     SERVER_REFUSES = "server_refuses"
     DELIVERIES_STUCK = "deliveries_stuck"
     HEARTBEAT = "heartbeat"
@@ -32,6 +33,7 @@ TITLES = {
     AlertKind.RUN_FAILED: "a run failed",
     AlertKind.DROPS_HELD: "drops are held",
     AlertKind.SSID_CLAIMS: "SSIDs are claimed",
+    AlertKind.SHARED_CCCIDS: "CCCIDs are of two students",
     AlertKind.SERVER_REFUSES: "a server refuses",
     AlertKind.DELIVERIES_STUCK: "deliveries are stuck",
     AlertKind.HEARTBEAT: "the machinery",
