@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import date
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from ccgi_pipeline.cli.common import (
     print_table,
     progress_bars,
     today,
+    warehouse_option,
 )
 from ccgi_pipeline.operations.audit_log import Act, recorded_act
 
@@ -234,10 +236,19 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
     )
 
 
-@lookup.command(epilog=EXAMPLE.format("ccgi lookup enrollments"))
+@lookup.group(invoke_without_command=True, epilog=EXAMPLE.format("ccgi lookup enrollments"))
 @_store
-def enrollments(store: Path) -> None:
-    """Counts the verified enrollments by college, term and status."""
+@click.pass_context
+def enrollments(context: click.Context, store: Path) -> None:
+    """Counts the verified enrollments by college, term and status; or sends some.
+
+    Without a command: those that the service in the folder --store has received.
+    """
+    if context.invoked_subcommand is None:
+        _print_enrollments(store)
+
+
+def _print_enrollments(store: Path) -> None:
     from ccgi_pipeline.ssid_lookup.enrollments import EnrollmentStore
 
     rows = [
@@ -245,6 +256,71 @@ def enrollments(store: Path) -> None:
         for counted in EnrollmentStore(store).count_by_status()
     ]
     print_table(("college", "term", "status", "students", "looked up before"), rows)
+
+
+@enrollments.command(
+    "send",
+    epilog=EXAMPLE.format(
+        "CCGI_LOOKUP_ADDRESS=https://127.0.0.1:8443 CCGI_LOOKUP_CLIENT=cccapply "
+        "CCGI_LOOKUP_SECRET=... ccgi lookup enrollments send enrollments.csv"
+    ),
+)
+@click.argument("file", type=_FILE)
+@click.option(
+    "--backlog",
+    type=FOLDER,
+    default=Path("data/lookups"),
+    show_default=True,
+    help="The folder that remembers what was sent.",
+)
+@click.option(
+    "--refused",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file for lines that are refused, CSV [<backlog>/refused_enrollments.csv].",
+)
+@click.option("--wait", is_flag=True, help="Wait for the next hours' budget until all are sent.")
+@click.option("--again", is_flag=True, help="Send also what was sent before.")
+def send(file: Path, backlog: Path, refused: Path | None, *, wait: bool, again: bool) -> None:
+    """Sends verifications of enrollment to the service; resumes where it was stopped.
+
+    The file is a CSV with the columns CCCID, SSID, College, Term, Status (enrolled, not_enrolled or
+    withdrawn) and Date (YYYY-MM-DD, from which the status holds). Sending it twice is sending it
+    once. Exit status 1: lines were refused or wait.
+
+    The service is named as for `ccgi lookup match`. Its client needs the scope enrollment:verify.
+    """
+    from ccgi_pipeline.operations import ssid_files
+    from ccgi_pipeline.ssid_lookup.batch import Remaining
+
+    place = refused or backlog / "refused_enrollments.csv"
+    with progress_bars(), recorded_act(backlog, Act.ENROLLMENTS_SENT, {"of": "a file"}):
+        told = ssid_files.send_enrollment_file(file, backlog, place, wait=wait, again=again)
+    counts = {
+        **{_WORDS_OF_FATES[str(fate or "stored")]: count for fate, count in told.sent.items()},
+        "sent by an earlier run, and there since": told.already_sent,
+        "a later line is about the same enrollment": told.superseded,
+        "refused": told.refused.height,
+        "waiting": told.waiting,
+    }
+    print_table(
+        ("enrollments", "lines"), [(what, count) for what, count in counts.items() if count]
+    )
+    if told.refused.height:
+        echo(f"refused lines, with the reasons: {place} (SSIDs: restricted)")
+    if told.waiting and told.left is Remaining.SERVICE_UNAVAILABLE:
+        echo("the service did not answer: send the file again later")
+    elif told.waiting:
+        minutes = ceil(told.seconds_left / 60)
+        echo(f"{told.waiting:,} wait; at this limit about {minutes:,} more minutes")
+    sys.exit(1 if told.waiting or told.refused.height else os.EX_OK)
+
+
+_WORDS_OF_FATES = {
+    "inserted": "new at the service",
+    "updated": "changed at the service",
+    "unchanged": "already there",
+    "stored": "stored",
+}
 
 
 # --- asking ---------------------------------------------------------------------------------------
@@ -295,6 +371,30 @@ def match(file: Path, backlog: Path, out: Path | None, on: date | None, *, wait:
         sanitize_cells(told.answers, texts).write_csv(out)
         echo(f"answers: {out} (SSIDs: restricted)")
     sys.exit(os.EX_OK if not told.waiting else 1)
+
+
+@lookup.command("shared-cccids", epilog=EXAMPLE.format("ccgi lookup shared-cccids"))
+@warehouse_option()
+def shared_cccids(warehouse: Path) -> None:
+    """Shows where applications of two students stand that have one CCCID.
+
+    Each case is a CCCID; students are numbered within it, 0 has no SSID yet. No value is printed.
+    """
+    from ccgi_pipeline.warehouse.queries.applications import read_shared_cccids
+    from ccgi_pipeline.warehouse.storage.connection import open_warehouse
+
+    with open_warehouse(warehouse, read_only=True) as connection:
+        found = read_shared_cccids(connection)
+    if found.is_empty():
+        echo("Every CCCID is one student's.")
+        return
+    print_table(
+        ("case", "student", "night", "drop", "line"),
+        [
+            (case, student, f"{night:%Y-%m-%d}" if night else "", drop[:12], line)
+            for case, student, night, drop, line in found.iter_rows()
+        ],
+    )
 
 
 # --- analysis -------------------------------------------------------------------------------------

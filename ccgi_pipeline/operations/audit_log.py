@@ -47,6 +47,7 @@ class Act(StrEnum):
     PURGED = "records purged"
     MOVED = "warehouse moved"
     LOOKED_UP = "SSIDs looked up"
+    ENROLLMENTS_SENT = "enrollments sent"
     IDENTITIES_LOADED = "identities loaded"
     CLIENT_ADDED = "look-up client added"
     CLIENT_CHANGED = "look-up client changed"

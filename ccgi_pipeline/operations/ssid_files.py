@@ -27,6 +27,9 @@ from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.nightly.ssid_exchange import collect_answers
 from ccgi_pipeline.ssid_lookup.backlog import Backlog
 from ccgi_pipeline.ssid_lookup.batch import LookupPace, look_up_all
+from ccgi_pipeline.ssid_lookup.client_registry import ClientScope
+from ccgi_pipeline.ssid_lookup.enrollment_batch import SendOutcome, send_enrollments
+from ccgi_pipeline.ssid_lookup.enrollment_files import read_enrollments, write_refused
 from ccgi_pipeline.ssid_lookup.research.uniqueness import KEYS, count_uniqueness
 from ccgi_pipeline.ssid_lookup.settings import (
     ADDRESS,
@@ -128,6 +131,30 @@ def match_file(file: Path, folder: Path, on: date, *, wait: bool) -> MatchResult
         answers = collect_answers(backlog, asked)
     counts = dict(answers.group_by("answer").len().iter_rows())
     return MatchResult(answers, counts, outcome.waiting, ceil(outcome.seconds_left / 60), refused)
+
+
+@value_free
+def send_enrollment_file(
+    file: Path, folder: Path, refused: Path, *, wait: bool, again: bool
+) -> SendOutcome:
+    """Sends the enrollments in ``file``; what was sent is noted in ``folder``.
+
+    The lines that were refused are written to ``refused``; a former such file is replaced, or
+    deleted if there are none.
+    """
+    read = read_enrollments(file)
+    client = open_lookup_client(scope=ClientScope.VERIFY)
+    if client is None:
+        msg = f"no service is named: set {ADDRESS}, {CLIENT} and {SECRET}"
+        raise ExchangeError(msg)
+    folder.mkdir(parents=True, exist_ok=True)
+    pace = LookupPace(hourly_limit=read_hourly_limit(), patience=inf if wait else 0)
+    # What is wrong with the file is told even if the service turns out to refuse this client.
+    write_refused(refused, read.refused)
+    with closing(client):
+        outcome = send_enrollments(read, client, folder, pace, again=again)
+    write_refused(refused, outcome.refused)
+    return outcome
 
 
 @value_free

@@ -166,7 +166,7 @@ class Backlog:
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         # FULL: an answer is not lost in a power failure, so the application is not sent again.
         self._database = open_database(folder / "asked.sqlite", _SCHEMA, "FULL")
-        self._claims = _Claims(folder / "asked.claims")
+        self._claims = Claims(folder / "asked.claims")
         self._clock = clock
         self.folder = folder
 
@@ -262,7 +262,7 @@ class Backlog:
         self._claims.release(key)
 
 
-class _Claims:
+class Claims:
     """Locks on single bytes of an empty file, one for each question under way.
 
     The locks belong to the open file, not to the process as POSIX locks do, so two backlogs in one
@@ -270,12 +270,15 @@ class _Claims:
     """
 
     def __init__(self, path: Path) -> None:
+        """Opens the file, and makes it if it is not there."""
         self._file = os.open(path, os.O_CREAT | os.O_RDWR, OWNER_ONLY)
 
     def close(self) -> None:
+        """Closes the file, which ends all claims."""
         os.close(self._file)
 
     def take(self, key: QuestionKey) -> bool:
+        """Takes a lock; returns False if somebody else has it."""
         try:
             self._set_lock(key, fcntl.F_WRLCK)
         except OSError as error:
@@ -285,6 +288,7 @@ class _Claims:
         return True
 
     def release(self, key: QuestionKey) -> None:
+        """Ends a claim."""
         self._set_lock(key, fcntl.F_UNLCK)
 
     def _set_lock(self, key: QuestionKey, kind: int) -> None:

@@ -1,8 +1,8 @@
-"""Batches: many applications are looked up within the hourly limit of the service.
+"""Batches: many requests are sent within the hourly limit of the service.
 
 Belongs here: the pace, retries after failures, progress, and sharing the hour with other
-processes. Does not belong here: one request (``client``), keeping the answers (``backlog``), and
-counting the hour (``limits``).
+processes. Does not belong here: one request (``client``), keeping the answers (``backlog``,
+``enrollment_journal``), and counting the hour (``limits``).
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import math
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
 
 import polars as pl
 
@@ -24,10 +25,7 @@ from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.ssid_lookup.backlog import (
     AnswerKind,
     Backlog,
-    LookupReply,
     NotAskedReply,
-    Question,
-    QuestionKey,
     build_questions,
 )
 from ccgi_pipeline.ssid_lookup.client import (
@@ -44,8 +42,8 @@ class LookupPace:
     """How fast requests are sent and how long a batch waits.
 
     ``patience``: the seconds in all that a batch may sleep for the hourly limit; then the rest is
-    left for later. ``tries``: the failures, of one application or of all in a row, after which it
-    is left for later as well; the pauses between tries begin with ``first_pause`` seconds and
+    left for later. ``tries``: the failures, of one request or of all in a row, after which it is
+    left for later as well; the pauses between tries begin with ``first_pause`` seconds and
     double up to ``longest_pause``.
     """
 
@@ -61,7 +59,7 @@ AGREED_PACE = LookupPace()
 
 
 class Remaining(StrEnum):
-    """Why some applications are left for later."""
+    """Why some requests are left for later."""
 
     FOR_THE_HOUR = "for_the_hour"
     SERVICE_UNAVAILABLE = "service_unavailable"
@@ -141,15 +139,21 @@ def look_up_all(  # noqa: PLR0913 - four inputs; the others are named and have d
             if question.missing
         ]
     )
+    asked = [
+        Letter(question.key, question.request)
+        for question in open_questions
+        if not question.missing
+    ]
+    timing = Timing(clock, sleep, jitter, report_eta)
     with closing(Limiter(backlog.folder, clock)) as limiter:
-        budget = _Budget(limiter, lookup, pace, clock)
-        run = _BatchRun(lookup, backlog, budget, pace, _Timing(clock, sleep, jitter, report_eta))
-        left = run.run([question for question in open_questions if not question.missing])
+        budget = Budget(limiter, lookup, pace, clock)
+        run = BatchRun(lookup.look_up, backlog, budget, pace, timing)
+        left = run.run(asked, "SSID look-ups")
     return _summarize(applications, backlog, left, budget)
 
 
 def _summarize(
-    applications: pl.DataFrame, backlog: Backlog, left: Remaining | None, budget: _Budget
+    applications: pl.DataFrame, backlog: Backlog, left: Remaining | None, budget: Budget
 ) -> BatchOutcome:
     counts = Counter(backlog.read_answers(applications)["answer"].to_list())
     waiting = applications.height - counts.total()
@@ -183,13 +187,21 @@ class _Pause:
         return max(0.0, self._ends - now) if now >= self._began else 0.0
 
 
-class _Budget:
+class LimitedService(Protocol):
+    """A service with an hourly limit, as one client sees it."""
+
+    account: str
+    rate_status: RateStatus | None
+
+
+class Budget:
     """The hourly limit, by our own count and by the service's headers; the stricter one holds."""
 
     def __init__(
-        self, limiter: Limiter, lookup: LookupClient, pace: LookupPace, clock: Clock
+        self, limiter: Limiter, service: LimitedService, pace: LookupPace, clock: Clock
     ) -> None:
-        self._limiter, self._lookup = limiter, lookup
+        """Begins with what the limiter has counted so far."""
+        self._limiter, self._service = limiter, service
         self._limit = pace.hourly_limit
         self._own_status = RateStatus(pace.hourly_limit, HOUR)
         self._in_flight = pace.in_flight
@@ -198,7 +210,7 @@ class _Budget:
 
     def max_in_flight(self) -> int:
         """Returns how many requests may be under way: no more than the service says remain."""
-        status = self._lookup.rate_status
+        status = self._service.rate_status
         return self._in_flight if status is None else min(self._in_flight, max(1, status.remaining))
 
     def take_one(self) -> bool:
@@ -208,7 +220,7 @@ class _Budget:
         if self._returned:
             self._returned -= 1
             return True
-        decision = self._limiter.request(self._lookup.account, self._limit)
+        decision = self._limiter.request(self._service.account, self._limit)
         self._own_status = RateStatus(decision.remaining, decision.seconds)
         if not decision.granted:
             self._closed.extend(decision.seconds)
@@ -216,7 +228,7 @@ class _Budget:
 
     def update_from_answer(self) -> None:
         """Stops sending if the service's last answer says that no request remains."""
-        status = self._lookup.rate_status
+        status = self._service.rate_status
         if status is not None and status.remaining == 0:
             self._closed.extend(status.seconds)
 
@@ -237,7 +249,7 @@ class _Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class _Timing:
+class Timing:
     """The clock, and how a batch sleeps and reports; tests replace them."""
 
     clock: Clock
@@ -246,11 +258,42 @@ class _Timing:
     report_eta: Callable[[float], None]
 
 
-@dataclass(frozen=True, slots=True)
-class _SentRequest:
-    """A request under way; ``failures``: the batch's count of failures when it was sent."""
+KeyT = TypeVar("KeyT", bound=Hashable)
+RequestT = TypeVar("RequestT")
+ReplyT = TypeVar("ReplyT")
+_KeyT_contra = TypeVar("_KeyT_contra", contravariant=True)
+_ReplyT_contra = TypeVar("_ReplyT_contra", contravariant=True)
 
-    question: Question
+
+@dataclass(frozen=True, slots=True)
+class Letter(Generic[KeyT, RequestT]):
+    """A request to send, and the key under which its answer is kept."""
+
+    key: KeyT = field(repr=False)
+    request: RequestT
+
+
+class AnswerStore(Protocol[_KeyT_contra, _ReplyT_contra]):
+    """What keeps answers, and claims letters for a process while they are under way."""
+
+    def claim(self, key: _KeyT_contra) -> bool:
+        """Claims a letter; returns False if another process has it or it is answered."""
+
+    def is_answered(self, key: _KeyT_contra) -> bool:
+        """Tells whether an answer is stored."""
+
+    def store(self, replies: Sequence[tuple[_KeyT_contra, _ReplyT_contra]]) -> None:
+        """Stores answers durably."""
+
+    def release(self, key: _KeyT_contra) -> None:
+        """Ends a claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SentLetter(Generic[KeyT, RequestT]):
+    """A letter under way; ``failures``: the batch's count of failures when it was sent."""
+
+    letter: Letter[KeyT, RequestT]
     failures: int
 
 
@@ -258,31 +301,35 @@ _CLAIMED_PAUSE = 0.1
 """Seconds to wait while other processes work on all that is left."""
 
 
-class _BatchRun:
-    """One call of ``look_up_all``."""
+class BatchRun(Generic[KeyT, RequestT, ReplyT]):
+    """Sends a batch once: each letter until it has an answer, or is left for later."""
 
     def __init__(
         self,
-        lookup: LookupClient,
-        backlog: Backlog,
-        budget: _Budget,
+        send: Callable[[RequestT], ReplyT],
+        answers: AnswerStore[KeyT, ReplyT],
+        budget: Budget,
         pace: LookupPace,
-        timing: _Timing,
+        timing: Timing,
     ) -> None:
-        self._lookup, self._backlog, self._budget = lookup, backlog, budget
+        """Prepares a run; ``send`` is called by several threads at once."""
+        self._send, self._answers, self._budget = send, answers, budget
         self._pace, self._timing = pace, timing
-        self._queue: deque[Question] = deque()
-        self._under_way: dict[Future[LookupReply], _SentRequest] = {}
-        self._failed: Counter[QuestionKey] = Counter()
+        self._queue: deque[Letter[KeyT, RequestT]] = deque()
+        self._under_way: dict[Future[ReplyT], _SentLetter[KeyT, RequestT]] = {}
+        self._failed: Counter[KeyT] = Counter()
         self._failures = self._failures_in_a_row = 0
         self._pause = _Pause(timing.clock)
         self._slept = 0.0
         self._left: Remaining | None = None
 
-    def run(self, to_ask: list[Question]) -> Remaining | None:
-        """Sends questions until all are answered; returns why some are left, if any are."""
-        self._queue.extend(to_ask)
-        self._step = ProgressCounter("SSID look-ups", len(to_ask))
+    def run(self, letters: Sequence[Letter[KeyT, RequestT]], title: str) -> Remaining | None:
+        """Sends letters until all are answered; returns why some are left, if any are.
+
+        ``title`` is what progress is shown of.
+        """
+        self._queue.extend(letters)
+        self._step = ProgressCounter(title, len(letters))
         with ThreadPoolExecutor(self._pace.in_flight, "ssid-lookup") as threads:
             try:
                 while self._under_way or (self._queue and not self._is_over()):
@@ -305,61 +352,61 @@ class _BatchRun:
         for _ in range(len(self._queue)):
             if len(self._under_way) >= self._budget.max_in_flight():
                 return
-            question = self._queue.popleft()
-            if not self._backlog.claim(question.key):
-                self._skip_claimed(question)
+            letter = self._queue.popleft()
+            if not self._answers.claim(letter.key):
+                self._skip_claimed(letter)
             elif self._budget.take_one():
-                answer = threads.submit(self._lookup.look_up, question.request)
-                self._under_way[answer] = _SentRequest(question, self._failures)
+                answer = threads.submit(self._send, letter.request)
+                self._under_way[answer] = _SentLetter(letter, self._failures)
             else:
-                self._backlog.release(question.key)
-                self._queue.appendleft(question)
+                self._answers.release(letter.key)
+                self._queue.appendleft(letter)
                 return
         if self._queue and not self._under_way:
             self._pause.extend(_CLAIMED_PAUSE)
 
-    def _skip_claimed(self, question: Question) -> None:
-        """Handles a question that another process has claimed: done, or checked again later."""
-        if self._backlog.is_answered(question.key):
+    def _skip_claimed(self, letter: Letter[KeyT, RequestT]) -> None:
+        """Handles a letter that another process has claimed: done, or checked again later."""
+        if self._answers.is_answered(letter.key):
             self._step.advance()
         else:
-            self._queue.append(question)
+            self._queue.append(letter)
 
-    def _collect(self, done: Iterable[Future[LookupReply]]) -> None:
+    def _collect(self, done: Iterable[Future[ReplyT]]) -> None:
         """Stores answers, then releases the claims; raises errors that need a person."""
         sent = {answer: self._under_way.pop(answer) for answer in done}
         answered = {
-            one.question.key: answer.result()
+            one.letter.key: answer.result()
             for answer, one in sent.items()
             if answer.exception() is None
         }
         if answered:
-            self._backlog.store(list(answered.items()))
+            self._answers.store(list(answered.items()))
             self._budget.update_from_answer()
             self._failures_in_a_row = 0
         for one in sent.values():
-            self._backlog.release(one.question.key)
+            self._answers.release(one.letter.key)
         for _ in answered:
             self._step.advance()
         for answer, one in sent.items():
             self._handle_error(answer.exception(), one)
 
-    def _handle_error(self, error: BaseException | None, sent: _SentRequest) -> None:
+    def _handle_error(self, error: BaseException | None, sent: _SentLetter[KeyT, RequestT]) -> None:
         if error is None:
             return
         if isinstance(error, TooManyRequestsError):
             self._budget.give_back(error.seconds)
-            self._queue.appendleft(sent.question)
+            self._queue.appendleft(sent.letter)
         elif isinstance(error, LookupUnavailableError):
             self._retry_later(sent)
         else:
             raise error
 
-    def _retry_later(self, sent: _SentRequest) -> None:
-        """Puts a failed question at the end of the queue, unless it has failed too often."""
-        self._failed[sent.question.key] += 1
-        if self._failed[sent.question.key] < self._pace.tries:
-            self._queue.append(sent.question)
+    def _retry_later(self, sent: _SentLetter[KeyT, RequestT]) -> None:
+        """Puts a failed letter at the end of the queue, unless it has failed too often."""
+        self._failed[sent.letter.key] += 1
+        if self._failed[sent.letter.key] < self._pace.tries:
+            self._queue.append(sent.letter)
         else:
             self._left = Remaining.SERVICE_UNAVAILABLE
         # Requests that were under way at the same time fail together, which counts once.

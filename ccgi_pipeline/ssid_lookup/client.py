@@ -12,8 +12,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -36,8 +36,16 @@ from ccgi_pipeline.ssid_lookup.contract import (
     NO_STUDENT_FOUND,
     SSID,
     TOKEN_PATH,
+    VERIFICATION_PATH,
+    ContractField,
     InsecureError,
     LookupRequest,
+)
+from ccgi_pipeline.ssid_lookup.enrollments import (
+    ENROLLMENT_FIELDS,
+    STORED,
+    EnrollmentVerification,
+    VerificationFate,
 )
 from ccgi_pipeline.ssid_lookup.limits import HOUR, Clock
 
@@ -81,6 +89,16 @@ class ContractBrokenError(PermanentError):
 
 
 @dataclass(frozen=True, slots=True)
+class StoredReply:
+    """The service has the verification; ``fate`` is None if it does not say what it did."""
+
+    fate: VerificationFate | None
+
+
+VerificationReply = StoredReply | FaultReply
+
+
+@dataclass(frozen=True, slots=True)
 class RateStatus:
     """The state of the hourly limit: requests that remain, and seconds until there is one more."""
 
@@ -98,6 +116,7 @@ class LookupClient:
         secret: str,
         *,
         certificate: Path | None = None,
+        scope: ClientScope = ClientScope.LOOKUP,
         timeout: float = 10,
         clock: Clock = time.time,
         transport: httpx.BaseTransport | None = None,
@@ -109,6 +128,7 @@ class LookupClient:
             client_id: the id of the registered client.
             secret: the client's secret.
             certificate: of the service or its authority, trusted instead of the system's.
+            scope: what the client does: look-ups, or verifications of enrollment.
             timeout: seconds without a byte after which a request has failed.
             clock: the time, for the end of a token.
             transport: replaces the network, for a service in the same process.
@@ -119,7 +139,7 @@ class LookupClient:
         """
         self.account = f"{client_id} at {_check_address(address)}"
         self.rate_status: RateStatus | None = None
-        self._clock = clock
+        self._clock, self._scope = clock, scope
         self._http = httpx.Client(
             base_url=address,
             verify=_load_trust(certificate),
@@ -128,7 +148,7 @@ class LookupClient:
             # What is packed small may be large; no answer of the contract needs packing.
             headers={"Accept-Encoding": "identity"},
         )
-        self._tokens = _TokenCache(self._http, (client_id, secret), clock)
+        self._tokens = _TokenCache(self._http, (client_id, secret), scope, clock)
 
     def close(self) -> None:
         """Closes all connections."""
@@ -143,23 +163,37 @@ class LookupClient:
             LookupRefusedError: there is no answer until somebody acts.
             ContractBrokenError: the answer breaks the contract.
         """
-        token = self._tokens.get()
-        response = self._post(request, token)
-        if response.status_code == HTTPStatus.UNAUTHORIZED:
-            response = self._post(request, self._tokens.replace(token))
-        self.rate_status = parse_rate_status(response)
-        return _parse_reply(response, request, self._clock())
+        response = self._ask(LOOKUP_PATH, _build_body(request))
+        return _parse_reply(response, request, self._scope, self._clock())
 
-    def _post(self, request: LookupRequest, token: str) -> httpx.Response:
+    def verify(self, enrollment: EnrollmentVerification) -> VerificationReply:
+        """Sends one verification of enrollment and returns its answer. Raises as ``look_up``."""
+        names = [spec.name for spec in ENROLLMENT_FIELDS]
+        body = dict(zip(names, astuple(enrollment), strict=True))
+        response = self._ask(VERIFICATION_PATH, body)
+        return _parse_verification_reply(response, self._scope, self._clock())
+
+    def _ask(self, path: str, body: Mapping[str, str]) -> httpx.Response:
+        """Sends a request, a second time if its token was refused."""
+        token = self._tokens.get()
+        response = self._post(path, body, token)
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            response = self._post(path, body, self._tokens.replace(token))
+        self.rate_status = parse_rate_status(response)
+        return response
+
+    def _post(self, path: str, body: Mapping[str, str], token: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
-        return _send(self._http, LOOKUP_PATH, json=_build_body(request), headers=headers)
+        return _send(self._http, path, json=body, headers=headers)
 
 
 class _TokenCache:
     """The current token, shared by all threads and fetched when it is needed."""
 
-    def __init__(self, http: httpx.Client, credentials: tuple[str, str], clock: Clock) -> None:
-        self._http, self._credentials, self._clock = http, credentials, clock
+    def __init__(
+        self, http: httpx.Client, credentials: tuple[str, str], scope: ClientScope, clock: Clock
+    ) -> None:
+        self._http, self._credentials, self._scope, self._clock = http, credentials, scope, clock
         self._lock = threading.Lock()
         self._token, self._ends = "", -math.inf
 
@@ -178,12 +212,12 @@ class _TokenCache:
 
     def _fetch(self) -> None:
         now = self._clock()
-        form = {"grant_type": "client_credentials", "scope": str(ClientScope.LOOKUP)}
+        form = {"grant_type": "client_credentials", "scope": str(self._scope)}
         response = _send(self._http, TOKEN_PATH, data=form, auth=self._credentials)
         if response.status_code in _REFUSAL_STATUSES:
-            raise LookupRefusedError(_explain_token_refusal(response))
+            raise LookupRefusedError(_explain_token_refusal(response, self._scope))
         if response.status_code != HTTPStatus.OK:
-            raise _explain_response(response, now)
+            raise _explain_response(response, self._scope, now)
         body = _parse_object(response)
         token, seconds = body.get("access_token"), body.get("expires_in", math.inf)
         if not isinstance(token, str) or not token or not isinstance(seconds, int | float):
@@ -200,14 +234,13 @@ _REFUSAL_STATUSES = frozenset(
 _TOKEN_REFUSALS = {
     "invalid_client": "client id and secret are not accepted: check both, and whether the client "
     "is enabled; the service can rotate a lost secret",
-    "invalid_scope": f"the client may not do {ClientScope.LOOKUP}: have it registered with that "
-    "scope",
+    "invalid_scope": "the client may not do {scope}: have it registered with that scope",
 }
 """By the error codes of RFC 6749. The service's own message is not used: it may repeat a value."""
 
 
-def _explain_token_refusal(response: httpx.Response) -> str:
-    known = _TOKEN_REFUSALS.get(str(_parse_object(response).get("error")))
+def _explain_token_refusal(response: httpx.Response, scope: ClientScope) -> str:
+    known = _TOKEN_REFUSALS.get(str(_parse_object(response).get("error")), "").format(scope=scope)
     return known or f"the service gives no token (HTTP {response.status_code}): ask its operator"
 
 
@@ -314,18 +347,38 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _parse_reply(response: httpx.Response, request: LookupRequest, now: float) -> LookupReply:
+def _parse_reply(
+    response: httpx.Response, request: LookupRequest, scope: ClientScope, now: float
+) -> LookupReply:
     status = response.status_code
     if status == HTTPStatus.OK:
         return _parse_match(_parse_object(response), request)
-    # With a challenge the response is about the token, not about the request.
-    if status in _REQUEST_ERRORS and "www-authenticate" not in response.headers:
+    if _is_about_request(response):
         if status == HTTPStatus.BAD_REQUEST and NO_STUDENT_FOUND["message"] in response.text:
             return NoStudentReply()
         body = _parse_object(response)
         if "error" in body:
-            return FaultReply(_parse_fault_fields(body.get("fields")))
-    raise _explain_response(response, now)
+            return FaultReply(_parse_fault_fields(body.get("fields"), LOOKUP_FIELDS))
+    raise _explain_response(response, scope, now)
+
+
+def _parse_verification_reply(
+    response: httpx.Response, scope: ClientScope, now: float
+) -> VerificationReply:
+    body = _parse_object(response)
+    if response.status_code == HTTPStatus.OK and body.get("result") == STORED["result"]:
+        # A service of an older version does not tell the fate.
+        fates = {str(fate): fate for fate in VerificationFate}
+        return StoredReply(fates.get(str(body.get("fate"))))
+    if _is_about_request(response) and "error" in body:
+        return FaultReply(_parse_fault_fields(body.get("fields"), ENROLLMENT_FIELDS))
+    raise _explain_response(response, scope, now)
+
+
+def _is_about_request(response: httpx.Response) -> bool:
+    """Returns whether a refusal is about the request; with a challenge it is about the token."""
+    refused = response.status_code in _REQUEST_ERRORS
+    return refused and "www-authenticate" not in response.headers
 
 
 _REQUEST_ERRORS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -342,11 +395,11 @@ def _parse_match(body: Mapping[str, Any], request: LookupRequest) -> MatchedRepl
     return MatchedReply(ssid)
 
 
-def _parse_fault_fields(fields: object) -> tuple[str, ...]:
+def _parse_fault_fields(fields: object, known: Sequence[ContractField]) -> tuple[str, ...]:
     """Returns the contract's fields that the service names; other names are ignored."""
     members = fields if isinstance(fields, list) else []
     named = {member.get("field") for member in members if isinstance(member, dict)}
-    return tuple(spec.name for spec in LOOKUP_FIELDS if spec.name in named)
+    return tuple(spec.name for spec in known if spec.name in named)
 
 
 def _parse_object(response: httpx.Response) -> Mapping[str, Any]:
@@ -358,7 +411,9 @@ def _parse_object(response: httpx.Response) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _explain_response(response: httpx.Response, now: float) -> PermanentError | TransientError:
+def _explain_response(
+    response: httpx.Response, scope: ClientScope, now: float
+) -> PermanentError | TransientError:
     """Returns the error for a response that is no answer of the contract."""
     status = response.status_code
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -370,8 +425,7 @@ def _explain_response(response: httpx.Response, now: float) -> PermanentError | 
     advice: dict[int, str] = {
         HTTPStatus.UNAUTHORIZED: "a fresh token is not accepted: check the client with the "
         "service's operator",
-        HTTPStatus.FORBIDDEN: f"the client may not do {ClientScope.LOOKUP}: have it registered "
-        "with that scope",
+        HTTPStatus.FORBIDDEN: f"the client may not do {scope}: have it registered with that scope",
         HTTPStatus.NOT_FOUND: "there is no look-up at this address: check it",
     }
     known = advice.get(status)

@@ -30,7 +30,7 @@ class EnrollmentStatus(StrEnum):
 
 
 class VerificationFate(StrEnum):
-    """What became of a verification, for the operator's log."""
+    """What became of a verification, for the client and the operator's log."""
 
     INSERTED = "inserted"
     UPDATED = "updated"
@@ -71,7 +71,13 @@ ENROLLMENT_FIELDS = (
 )
 
 STORED = {"result": "stored"}
-"""The answer to every valid verification, new or repeated."""
+"""What is in the answer to every valid verification, new or repeated."""
+
+
+def build_stored_answer(fate: VerificationFate) -> dict[str, str]:
+    """Returns the answer to a valid verification; ``fate`` says whether it was there before."""
+    return {**STORED, "fate": str(fate)}
+
 
 _SCHEMA = f"""
     {STUDENT_CCCID_TABLE}

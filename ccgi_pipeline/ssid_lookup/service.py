@@ -52,8 +52,9 @@ from ccgi_pipeline.ssid_lookup.contract import (
 )
 from ccgi_pipeline.ssid_lookup.enrollments import (
     ENROLLMENT_FIELDS,
-    STORED,
     EnrollmentStore,
+    VerificationFate,
+    build_stored_answer,
     parse_enrollment,
 )
 from ccgi_pipeline.ssid_lookup.group_commit import GroupCommit
@@ -210,7 +211,10 @@ def _add_routes(app: FastAPI) -> None:
         dependencies=[Security(security, scopes=[ClientScope.VERIFY])],
         openapi_extra={"requestBody": openapi.describe_body(ENROLLMENT_FIELDS)},
         responses={
-            200: openapi.describe_example("Stored", STORED),
+            200: openapi.describe_example(
+                "Stored; fate: inserted, updated or unchanged",
+                build_stored_answer(VerificationFate.INSERTED),
+            ),
             **openapi.describe_refusals(openapi.VERIFICATION_REFUSALS),
         },
     )
@@ -269,11 +273,13 @@ async def handle_lookup(request: Request) -> Response:
         # The reason is looked up after the response, so that the time of the response is no hint.
         later = BackgroundTask(_record_miss, resources, client_id, lookup)
         return JSONResponse(NO_STUDENT_FOUND, 400, background=later)
-    await resources.cccid_writes.put((ssid, lookup.cccid))
-    differs = lookup.ssid is not None and lookup.ssid != ssid
-    resources.journal.record_outcome(
-        client_id, "lookup", "match", "ssid_differs" if differs else None
-    )
+    is_new = await resources.cccid_writes.put((ssid, lookup.cccid))
+    reasons = {
+        "ssid_differs": lookup.ssid is not None and lookup.ssid != ssid,
+        "cccid_shared": is_new and resources.cccids.is_shared(lookup.cccid),
+    }
+    told = " ".join(reason for reason, holds in reasons.items() if holds)
+    resources.journal.record_outcome(client_id, "lookup", "match", told or None)
     return JSONResponse(build_match_answer(ssid, lookup.cccid))
 
 
@@ -289,7 +295,7 @@ async def handle_verification(request: Request) -> Response:
     client_id = _admit_client(request, ClientScope.VERIFY)
     fate = await resources.enrollment_writes.put(parse_enrollment(await _read_json(request)))
     resources.journal.record_outcome(client_id, "verification", fate, None)
-    return JSONResponse(STORED)
+    return JSONResponse(build_stored_answer(fate))
 
 
 async def handle_health(request: Request) -> Response:

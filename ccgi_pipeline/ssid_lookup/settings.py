@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.ssid_lookup.client import LookupClient
+from ccgi_pipeline.ssid_lookup.client_registry import ClientScope
 
 ADDRESS, CLIENT = "CCGI_LOOKUP_ADDRESS", "CCGI_LOOKUP_CLIENT"
 SECRET, CERTIFICATE = "CCGI_LOOKUP_SECRET", "CCGI_LOOKUP_CERTIFICATE"
@@ -25,7 +26,9 @@ class ExchangeError(PermanentError):
     """The look-up is not set up correctly; the message says what to set."""
 
 
-def open_lookup_client(environment: Mapping[str, str] = os.environ) -> LookupClient | None:
+def open_lookup_client(
+    environment: Mapping[str, str] = os.environ, scope: ClientScope = ClientScope.LOOKUP
+) -> LookupClient | None:
     """Returns a client of the service that the environment names, or None if it names none.
 
     Raises ExchangeError if some of the variables are missing.
@@ -43,6 +46,7 @@ def open_lookup_client(environment: Mapping[str, str] = os.environ) -> LookupCli
         environment[CLIENT],
         environment[SECRET],
         certificate=Path(certificate) if certificate else None,
+        scope=scope,
     )
 
 

@@ -59,14 +59,15 @@ def test_sent_twice_it_is_one_record_and_a_change_is_an_update(
         _sent(client, CCCID="XYZ98765", Term="273"),
     ]
     assert [answer.status_code for answer in answers] == [200] * 4
-    assert {answer.text for answer in answers} == {'{"result":"stored"}'}
-    fates = [line["outcome"] for line in service.operator_lines(5)[1:5]]
-    assert fates == [
+    assert {answer.json()["result"] for answer in answers} == {"stored"}
+    fates = [
         VerificationFate.INSERTED,
         VerificationFate.UNCHANGED,
         VerificationFate.UPDATED,
         VerificationFate.INSERTED,
     ]
+    assert [answer.json()["fate"] for answer in answers] == fates
+    assert [line["outcome"] for line in service.operator_lines(5)[1:5]] == fates
     with closing(EnrollmentStore(service.folder)) as stored:
         assert stored.count_by_status() == [
             EnrollmentCount("021", "267", "withdrawn", students=1, looked_up=0),

@@ -176,11 +176,24 @@ def test_a_match_stores_the_cccid_with_the_student_for_good(alone: Asker):
         assert cccids.count() == 2
 
 
+def test_a_cccid_of_two_students_is_told_to_the_operator_once(asker: Asker):
+    asker.look_up(CCCID="TWO1234")
+    for _ in range(2):
+        other = asker.look_up(FirstName="Ana", SSID="9000000003", CCCID="TWO1234")
+        assert other.json() == {"SSID": "9000000003", "CCCID": "TWO1234"}
+    lines = asker.operator_lines(3)
+    assert [line["reason"] for line in lines] == [None, "cccid_shared", None]
+    assert "TWO1234" not in str(lines)
+    with closing(CccidStore(asker.service.folder)) as cccids:
+        assert cccids.is_shared("TWO1234")
+        assert cccids.count_shared() >= 1
+
+
 def test_a_supplied_ssid_decides_between_students_and_changes_nothing_else(asker: Asker):
     assert asker.look_up(FirstName="Ana").status_code == 400
     assert asker.look_up(FirstName="Ana", SSID="9000000003").json()["SSID"] == "9000000003"
     assert asker.look_up(FirstName="Ana", SSID="9000000001").status_code == 400
-    assert asker.look_up(SSID="9000000003").json()["SSID"] == "9000000001"
+    assert asker.look_up(SSID="9000000003", CCCID="OWN1234").json()["SSID"] == "9000000001"
     assert "ssid_differs" in {line["reason"] for line in asker.operator_lines(4)}
 
 
