@@ -484,6 +484,17 @@ class Profiles(SettingsTable):
         """Returns the profile of the district with this CD code."""
         return self.districts.get(cd, self.defaults)
 
+    def find_calendars_to_continue(self, on: date) -> list[str]:
+        """Returns whose academic years have all ended by ``on``: ``defaults``, and CD codes."""
+        named = {"defaults": self.defaults, **self.districts}
+        return [
+            name
+            for name, profile in named.items()
+            if (years := profile.cadence.academic_years)
+            and max(year.last_day for year in years) < on
+            and (name == "defaults" or years != self.defaults.cadence.academic_years)
+        ]
+
     def with_permanent_ids(self, senders: Iterable[str]) -> list[str]:
         """Returns those of ``senders`` whose unique IDs are permanent."""
         return [s for s in senders if self.of(s).foster_focus.unique_ids_are_permanent]

@@ -686,6 +686,26 @@ def test_a_district_may_have_another_calendar_than_the_others(tmp_path: Path) ->
     assert whole.academic_years == ()
 
 
+def test_the_check_names_academic_years_that_nobody_continued(tmp_path: Path) -> None:
+    old = "{ first_day = 2019-08-12, last_day = 2020-06-04 }"
+    far = "{ first_day = 2098-08-12, last_day = 2099-06-04 }"
+    file = tmp_path / FILE_NAME
+
+    def told(text: str) -> list[str]:
+        file.write_text(text)
+        result = CliRunner().invoke(main, ["profiles", "check", f"{file}"])
+        assert result.exit_code == 0, result.output
+        return re.findall(r"academic years of (\w+) have ended", result.output)
+
+    of_district = "[districts.3367173.cadence]\n"
+    assert told("") == told(of_district) == []
+    assert told(f"[defaults.cadence]\nacademic_years = [{old}]\n{of_district}") == ["defaults"]
+    assert told(
+        f"[defaults.cadence]\nacademic_years = [{old}, {far}]\n"
+        f"{of_district}academic_years = [{old}]\n"
+    ) == ["3367173"]
+
+
 def test_a_former_setting_says_where_it_is_now_and_is_passed_over_in_a_past_night(
     tmp_path: Path,
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, NOTHING, echo, warehouse_option
+from ccgi_pipeline.cli.common import EXAMPLE, FAILURE, NOTHING, echo, today, warehouse_option
 
 
 @click.group()
@@ -44,11 +44,16 @@ def check(path: Path | None, warehouse: Path) -> None:
         echo(f"{file} cannot be read: {error.strerror}", err=True)
         sys.exit(NOTHING)
     try:
-        profiles_from(content, file)
+        read = profiles_from(content, file)
     except ProfileError as faults:
         echo(str(faults))
         sys.exit(FAILURE)
     echo(f"{file} is good.")
+    for name in read.find_calendars_to_continue(today()):
+        echo(
+            f"The academic years of {name} have ended. Until you add the next one, its days are "
+            "taken to be those of the last."
+        )
 
 
 @profiles.command("schema", epilog=EXAMPLE.format("ccgi profiles schema > profiles.schema.json"))

@@ -89,7 +89,9 @@ def read_nights_written(warehouse: Path, on: date) -> dict[tuple[str, str, str],
 def read_cadence(
     warehouse: Path, profiles: Profiles, cds: Sequence[str], on: date
 ) -> list[CadenceState]:
-    """Returns how the reports of these districts stand on a night."""
+    """Returns how the reports of these districts stand on a night; nothing if all are daily."""
+    if are_all_daily(profiles, REPORTS, cds, on):
+        return []
     return summarize_cadence(profiles, REPORTS, cds, read_nights_written(warehouse, on), on)
 
 

@@ -61,6 +61,7 @@ def test_the_password_opens_the_accounts_own_folder_and_nothing_else(
     assert host.comes_in(OTHER, password=others)
 
 
+@pytest.mark.slow
 def test_the_password_opens_sftp_and_no_shell(host: DistrictsHost) -> None:
     password = host.new_password(OURS)
     done = host.ssh(OURS, "id", password)
@@ -122,6 +123,7 @@ def _listed(host: DistrictsHost, account: str) -> list[str]:
     return [line.strip() for line in lines if line.strip().startswith(account)]
 
 
+@pytest.mark.slow
 def test_one_of_the_two_can_be_revoked_alone(host: DistrictsHost, pairs: Path) -> None:
     _give_key(host, OURS, pairs / "ed25519")
     password = host.new_password(OURS, "--keep-keys")
@@ -243,6 +245,7 @@ def test_guessing_closes_the_account_to_passwords_and_a_new_one_opens_it(
     assert host.comes_in(OURS, password=host.new_password(OURS, "--keep-keys"))
 
 
+@pytest.mark.slow
 def test_a_right_password_forgets_the_wrong_ones_before_it(host: DistrictsHost) -> None:
     password = host.new_password(OURS)
     for _ in range(2):
