@@ -56,34 +56,39 @@ def list_(keys: Path, group: str) -> None:
 
     from ccgi_pipeline.sftp import district_keys, district_passwords
 
-    passwords = district_passwords.list_passwords(keys, group)
-    open_by_password = {one.account for one in passwords}
+    with_keys = district_keys.list_access(keys)
     rows = [
         (one.account, kind, fingerprint, one.since, one.by)
-        for one in district_keys.list_access(keys)
-        for kind, fingerprint in _describe_keys(one, open_by_password)
+        for one in with_keys
+        for kind, fingerprint in _describe_keys(one)
     ]
+    passwords = district_passwords.list_passwords(keys, group)
     rows += [
         (one.account, "password", "" if one.by else "set by other means", one.since, one.by)
         for one in passwords
+        if one.opens
     ]
+    with_access = {account for account, *_ in rows}
+    # Of an account that had both, the later revocation is shown.
+    changes = [(one.since, one.account, one.by) for one in with_keys]
+    changes += [(one.since, one.account, one.by) for one in passwords]
+    closed = {
+        account: (since, by) for since, account, by in sorted(changes) if account not in with_access
+    }
+    rows += [(account, "none", "nobody can come in", *last) for account, last in closed.items()]
     if rows:
         print_table(("account", "type", "fingerprint", "since", "by"), sorted(rows))
     else:
-        echo(
-            "No account has a key or a password." if os.geteuid() == 0 else "No account has a key."
-        )
+        echo("There is no account." if os.geteuid() == 0 else "No account has a key.")
     if os.geteuid() != 0:
         echo("Only root can see which accounts have a password.", err=True)
 
 
-def _describe_keys(one: AccountAccess, open_by_password: set[str]) -> list[tuple[str, str]]:
+def _describe_keys(one: AccountAccess) -> list[tuple[str, str]]:
     keys = [(key.kind, key.fingerprint) for key in one.keys]
     if one.other_lines:
         keys.append(("other", f"{one.other_lines} lines that were written by hand"))
-    if keys or one.account in open_by_password:
-        return keys
-    return [("none", "nobody can come in")]
+    return keys
 
 
 @access.command(

@@ -36,12 +36,13 @@ _CLOSED = "*"
 
 @dataclass(frozen=True, slots=True)
 class PasswordAccess:
-    """The password that opens an account: since when, and who set it.
+    """Whether a password opens an account; since when, and who set or revoked it.
 
     ``since`` and ``by`` are empty if the system has another one than was set here last.
     """
 
     account: str
+    opens: bool
     since: str
     by: str
 
@@ -99,11 +100,11 @@ def opens_by_password(account: str, group: str) -> bool:
 
     For others it is False.
     """
-    return any(one == account for one, _ in _list_hashes(group))
+    return any(one == account and _is_open(hashed) for one, hashed in _list_hashes(group))
 
 
 def list_passwords(folder: Path, group: str) -> list[PasswordAccess]:
-    """Returns the accounts of ``group`` that a password opens, sorted by name.
+    """Returns the accounts of ``group``, sorted by name, each with what is known of its password.
 
     Only root can know: for others, the list is empty.
     """
@@ -111,16 +112,15 @@ def list_passwords(folder: Path, group: str) -> list[PasswordAccess]:
 
 
 def _list_hashes(group: str) -> list[tuple[str, str]]:
-    """Returns the accounts of a group that have a password, each with its hash."""
+    """Returns the accounts of a group, each with its hash or what stands in its place."""
     accounts = _list_accounts(group) if os.geteuid() == 0 else []
-    if not accounts:
-        return []
-    hashes = _read_hashes()
-    return [
-        (account, hashed)
-        for account in accounts
-        if (hashed := hashes.get(account, ""))[:1] not in {"", "*", "!"}
-    ]
+    hashes = _read_hashes() if accounts else {}
+    return [(account, hashes.get(account, "")) for account in accounts]
+
+
+def _is_open(hashed: str) -> bool:
+    # OpenSSH and PAM refuse an empty one (PermitEmptyPasswords, nullok).
+    return hashed[:1] not in {"", "*", "!"}
 
 
 def _list_accounts(group: str) -> list[str]:
@@ -166,8 +166,8 @@ def _read_record(folder: Path, account: str, hashed: str) -> PasswordAccess:
     if file.exists():
         record = _Record(**json.loads(file.read_text()))
         if record.mark == _mark(hashed):
-            return PasswordAccess(account, record.since, record.by)
-    return PasswordAccess(account, "", "")
+            return PasswordAccess(account, _is_open(hashed), record.since, record.by)
+    return PasswordAccess(account, _is_open(hashed), "", "")
 
 
 def _mark(hashed: str) -> str:

@@ -122,7 +122,7 @@ def test_the_list_shows_account_type_fingerprint_since_when_and_by_whom(keys: Pa
 
 def test_an_empty_folder_lists_nobody(keys: Path):
     assert ccgi("list", "--keys", keys).stdout == (
-        "No account has a key or a password.\n" if ROOT else "No account has a key.\n"
+        "There is no account.\n" if ROOT else "No account has a key.\n"
     )
 
 
