@@ -114,6 +114,7 @@ CREATE TABLE IF NOT EXISTS made (
     settings TEXT NOT NULL, PRIMARY KEY (path, sha256)
 );
 CREATE INDEX IF NOT EXISTS made_nights ON made (night);
+CREATE INDEX IF NOT EXISTS made_reports ON made (kind, owner, name, part, night);
 CREATE TABLE IF NOT EXISTS deliveries (
     id TEXT PRIMARY KEY, server TEXT NOT NULL, remote TEXT NOT NULL, path TEXT NOT NULL,
     sha256 TEXT NOT NULL, owner TEXT NOT NULL, night TEXT NOT NULL, state TEXT NOT NULL,
@@ -197,25 +198,23 @@ class DeliveryLedger:
         return _parse_made(rows[0]) if rows else None
 
     def read_nights_of_reports(
-        self, on: date
+        self, files: Iterable[tuple[str, str, str]], on: date
     ) -> dict[tuple[str, str, str], tuple[date | None, date | None]]:
-        """Returns by owner, report and part the nights next to ``on`` that made the file.
+        """Returns for each file (owner, report, part) the nights next to ``on`` that made it.
 
-        The first is the newest until ``on``, the second the oldest after it.
+        The first is the newest until ``on``, the second the oldest after it. Each is looked up in
+        the index, so the time does not grow with the number of nights.
         """
-        rows = self.database.execute(
-            "SELECT owner, name, part, max(night) FILTER (WHERE night <= :on), "
-            "min(night) FILTER (WHERE night > :on) FROM made WHERE kind = :kind "
-            "GROUP BY owner, name, part",
-            {"on": on.isoformat(), "kind": str(FileKind.REPORT)},
-        )
-        return {
-            (owner, name, part): (
-                date.fromisoformat(last) if last else None,
-                date.fromisoformat(following) if following else None,
-            )
-            for owner, name, part, last, following in rows
-        }
+        this = "FROM made WHERE kind = ?1 AND owner = ?2 AND name = ?3 AND part = ?4 AND night"
+        query = f"SELECT (SELECT max(night) {this} <= ?5), (SELECT min(night) {this} > ?5)"
+        found = {}
+        for file in files:
+            nights = self.database.execute(
+                query, [str(FileKind.REPORT), *file, on.isoformat()]
+            ).fetchone()
+            last, following = (date.fromisoformat(night) if night else None for night in nights)
+            found[file] = last, following
+        return found
 
     def prepare(self, wanted: Iterable[tuple[MadeFile, str, str]]) -> None:
         """Records the files to send, each with its server and its path there.

@@ -72,17 +72,20 @@ def open_reports(
     named = named if only is None else named.filter(pl.col("cd") == only)
     cds = named["cd"].to_list()
     daily = are_all_daily(profiles, reports, cds, on)
-    written = {} if daily else read_nights_written(folders.warehouse, on)
+    written = {} if daily else _read_nights_written(folders.warehouse, reports, cds, on)
     due = find_due_reports(profiles, reports, cds, written, on)
     return named.with_columns(due=pl.Series([due[cd] for cd in cds], dtype=pl.List(pl.String)))
 
 
-def read_nights_written(warehouse: Path, on: date) -> dict[tuple[str, str, str], NightsWritten]:
+def _read_nights_written(
+    warehouse: Path, reports: Sequence[ReportSpec], cds: Sequence[str], on: date
+) -> dict[tuple[str, str, str], NightsWritten]:
     """Returns by CD code, report and file the nights next to ``on`` that wrote it."""
     if not ledger_exists(warehouse):
         return {}
+    files = [(cd, spec.name, file) for cd in cds for spec in reports for file in spec.files]
     with open_ledger(warehouse) as ledger:
-        nights = ledger.read_nights_of_reports(on)
+        nights = ledger.read_nights_of_reports(files, on)
     return {of: NightsWritten(*found) for of, found in nights.items()}
 
 
@@ -92,7 +95,8 @@ def read_cadence(
     """Returns how the reports of these districts stand on a night; nothing if all are daily."""
     if are_all_daily(profiles, REPORTS, cds, on):
         return []
-    return summarize_cadence(profiles, REPORTS, cds, read_nights_written(warehouse, on), on)
+    written = _read_nights_written(warehouse, REPORTS, cds, on)
+    return summarize_cadence(profiles, REPORTS, cds, written, on)
 
 
 @value_free
