@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "generate": "Writes synthetic drops of every family.",
     "heartbeat": "Checks the daemon, sensor, nights, deliveries and disks.",
     "hold": "Shows and answers drops that wait for an operator.",
+    "keys": "Manages OpenPGP keys: districts' and the installation's own.",
     "lookup": "Serves, asks and analyses the SSID Data Lookup.",
     "notices": "Shows and tests the notices to the operator.",
     "profiles": "Checks and describes the settings file profiles.toml.",

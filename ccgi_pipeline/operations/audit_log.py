@@ -53,6 +53,11 @@ class Act(StrEnum):
     CLIENT_CHANGED = "look-up client changed"
     ACCESS_REPLACED = "SFTP access replaced"
     ACCESS_REVOKED = "SFTP access revoked"
+    KEY_ADDED = "OpenPGP key added"
+    KEY_UPDATED = "OpenPGP key renewed"
+    KEY_RETIRED = "OpenPGP key retired"
+    KEY_CREATED = "OpenPGP key created"
+    PLAIN_ALLOWED = "unencrypted delivery allowed"
     FAILED = "failed"
 
 
