@@ -100,13 +100,15 @@ WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 """The days of the week, in the order of ``date.weekday``."""
 Cadence = Literal["day", "week"]
 CadenceOutside = Literal["week", "none"]
+ReceivedForm = Literal["optional", "required"]
+SignaturePolicy = Literal["off", "record", "require"]
 SmallCells = Literal["none", "california_10", "cde_11"]
 ModeOfFiles = Literal["by_file", "bulk", "delta"]
 DateForm = Literal["YYYY-MM-DD", "MM/DD/YYYY"]
 SeverityName = Literal["error", "warning", "info"]
 NoticeKind = Literal[
     "run_failed", "drops_held", "ssid_claims", "shared_cccids", "server_refuses",
-    "deliveries_stuck", "heartbeat",
+    "deliveries_stuck", "openpgp_keys", "heartbeat",
 ]  # fmt: skip
 NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 """The kinds of notices that the pipeline sends to the operator."""
@@ -430,6 +432,30 @@ class GuardProfile(SettingsTable):
     """Days for which an approval is valid."""
 
 
+class OpenPgpSettings(SettingsTable):
+    """OpenPGP for all districts (docs/openpgp.md)."""
+
+    grace_days: int = Field(default=1, ge=0)
+    """Nothing is sent to a key that ends within so many days, so that it can still be read."""
+
+
+class OpenPgpProfile(SettingsTable):
+    """OpenPGP with one district (docs/openpgp.md). Its keys are in `ccgi keys`.
+
+    What is sent to it is encrypted from its first key on, whatever stands here.
+    """
+
+    received: ReceivedForm = "optional"
+    """Whether files that come unencrypted are read (optional) or refused (required)."""
+    signatures: SignaturePolicy = "record"
+    """Whether a signature is ignored (off), told in the receipt (record), or a file is refused that
+    no agreed key signed (require). A wrong signature is always refused."""
+    armor: bool = False
+    """Whether files are sent as text (ASCII armor) instead of binary, a third larger."""
+    sign: bool = False
+    """Whether files are sent signed by the installation. Not every program can open those."""
+
+
 class ReceiptsProfile(SettingsTable):
     """The receipts of one district."""
 
@@ -453,6 +479,7 @@ class DistrictProfile(SettingsTable):
     delivery: DeliveryProfile = Field(default_factory=DeliveryProfile)
     guard: GuardProfile = Field(default_factory=GuardProfile)
     receipts: ReceiptsProfile = Field(default_factory=ReceiptsProfile)
+    openpgp: OpenPgpProfile = Field(default_factory=OpenPgpProfile)
     severities: Mapping[str, SeverityName] = Field(default_factory=dict)
     """Severities other than usual, by a rule's id."""
 
@@ -472,6 +499,7 @@ class Profiles(SettingsTable):
     intake: IntakeSettings = Field(default_factory=IntakeSettings)
     notices: NoticeSettings = Field(default_factory=NoticeSettings)
     heartbeat: HeartbeatSettings = Field(default_factory=HeartbeatSettings)
+    openpgp: OpenPgpSettings = Field(default_factory=OpenPgpSettings)
     sftp: Mapping[ServerName, SftpServer] = Field(default_factory=dict)
     """SFTP servers, by a name of the operator's choice."""
     foster_focus: FosterFocusSettings = Field(default_factory=FosterFocusSettings)

@@ -41,7 +41,7 @@ def _name_unfinished(files: Sequence[Path]) -> None:
 @click.option(
     "--warehouse",
     type=click.Path(file_okay=False, exists=True, path_type=Path),
-    help="Judge with the records and the profiles of this warehouse [none].",
+    help="Judge with the records, profiles and OpenPGP keys of this warehouse [none].",
 )
 @click.option(
     "--profiles",
@@ -85,15 +85,23 @@ def check(  # noqa: PLR0913 - one for each option
         echo(f"{path}: no such file or folder", err=True)
     if missing:
         sys.exit(NOTHING)
-    known, settings = None, None
+    known, settings, ring = None, None, None
     if warehouse is not None:
+        from ccgi_pipeline.encryption.openpgp_key_store import read_key_ring
         from ccgi_pipeline.nightly.reference_lookup import open_offline_lookup
 
         known, settings = open_offline_lookup(warehouse), read_profiles(warehouse)
+        ring = read_key_ring(warehouse)
     if profiles is not None:
         settings = profiles_in(profiles)
     checked = offline_check.check(
-        paths, on or today(), family, known, settings, show_values=show_values
+        paths,
+        on or today(),
+        family,
+        known,
+        settings,
+        show_values=show_values,
+        ring=ring,
     )
     _name_unfinished(offline_check.unfinished_files(paths))
     if form == "json":

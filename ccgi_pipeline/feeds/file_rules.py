@@ -275,6 +275,167 @@ ZIP_ENCRYPTED = _rule(
     "The zip is locked with a password; it was not read.",
     "Send the zip without a password: SFTP encrypts it on the way.",
 )
+OPENPGP = "RFC 4880 (OpenPGP), and docs/openpgp.md"
+PGP_REQUIRED = _rule(
+    "FILE-PGP-REQUIRED",
+    _E,
+    "The file is not encrypted, and it was agreed that your files are; it was not read.",
+    "Encrypt the file for the key that CCGI gave you (gpg --encrypt --recipient FINGERPRINT).",
+    OPENPGP,
+)
+PGP_NO_KEY = _rule(
+    "FILE-PGP-NO-KEY",
+    _E,
+    "The file is encrypted with OpenPGP, and there is no key here that could open it; it was not "
+    "read.",
+    "To check a file by yourself, check it before it is encrypted. To send it encrypted, ask your "
+    "contact at CCGI for the key; without one, send it as it is: SFTP encrypts it on its way.",
+    OPENPGP,
+)
+PGP_OTHER_KEY = _rule(
+    "FILE-PGP-OTHER-KEY",
+    _E,
+    "The file is encrypted to another key than CCGI's, so nobody here can open it.",
+    "Encrypt it for the key that CCGI gave you, named by its whole fingerprint and not by an "
+    "address (gpg --encrypt --recipient FINGERPRINT), and send it again.",
+    OPENPGP,
+)
+PGP_RETIRED_KEY = _rule(
+    "FILE-PGP-RETIRED-KEY",
+    _E,
+    "The file is encrypted to a former key of CCGI, which is accepted no longer; it was not read.",
+    "Remove the former key from your program, encrypt the file for the present one, and send it "
+    "again.",
+    OPENPGP,
+)
+PGP_DAMAGED = _rule(
+    "FILE-PGP-DAMAGED",
+    _E,
+    "The encrypted file was damaged or cut short on its way; nothing of it was used.",
+    "Send it again, in binary mode, and under its name only when it is whole.",
+    OPENPGP,
+)
+PGP_NO_INTEGRITY = _rule(
+    "FILE-PGP-NO-INTEGRITY",
+    _E,
+    "The encrypted file has no protection against changes (MDC), so it cannot be told whether it "
+    "is whole; nothing of it was used.",
+    "Turn on integrity protection (MDC) in your program, or use one of this century, such as "
+    "GnuPG.",
+    OPENPGP,
+)
+PGP_NEWER_FORM = _rule(
+    "FILE-PGP-NEWER-FORM",
+    _E,
+    "The file is encrypted in a newer form than RFC 4880, which cannot be read here.",
+    "Encrypt it in the form that every program reads (GnuPG: gpg --rfc4880 --encrypt ...; others: "
+    "choose RFC 4880, SEIPD version 1). Fetch CCGI's key again: it asks for that form.",
+    OPENPGP,
+)
+PGP_PASSWORD = _rule(
+    "FILE-PGP-PASSWORD",
+    _E,
+    "The file is encrypted with a password and for no key, so nobody here can open it.",
+    "Encrypt it for CCGI's key (gpg --encrypt instead of gpg --symmetric). Send no password.",
+    OPENPGP,
+)
+PGP_NOT_ENCRYPTED = _rule(
+    "FILE-PGP-NOT-ENCRYPTED",
+    _E,
+    "The file is signed or packed with OpenPGP, but not encrypted; it was not read.",
+    "Encrypt it for CCGI's key (gpg --sign --encrypt), or send the file itself.",
+    OPENPGP,
+)
+PGP_NESTED = _rule(
+    "FILE-PGP-NESTED",
+    _E,
+    "The encrypted file holds another file of OpenPGP; it was not read.",
+    "Encrypt once: the zip or the file itself, not one that is encrypted already.",
+    OPENPGP,
+)
+PGP_JOINED = _rule(
+    "FILE-PGP-JOINED",
+    _E,
+    "Several encrypted messages were put into one file, or something follows the first; nothing of "
+    "it was used.",
+    "Send one message in each file; put several files into a zip before you encrypt it.",
+    OPENPGP,
+)
+PGP_NO_MESSAGE = _rule(
+    "FILE-PGP-NO-MESSAGE",
+    _E,
+    "The file is a public key, not data.",
+    "Send the encrypted file. A new key of yours goes to your contact at CCGI, who asks for its "
+    "fingerprint.",
+    OPENPGP,
+)
+PGP_PRIVATE_KEY = _rule(
+    "FILE-PGP-PRIVATE-KEY",
+    _E,
+    "The file is a private key, which only its owner may have.",
+    "Revoke this key and make a new one, since others have seen it. Ask CCGI to delete the file.",
+    OPENPGP,
+)
+PGP_DETACHED = _rule(
+    "FILE-PGP-DETACHED",
+    _W,
+    "The file is a signature of its own; it was not checked.",
+    "Sign and encrypt in one step (gpg --sign --encrypt), so that the signature is in the message.",
+    OPENPGP,
+)
+PGP_BAD_SIGNATURE = _rule(
+    "FILE-PGP-BAD-SIGNATURE",
+    _E,
+    "The signature of the encrypted file is wrong: it was changed after it was signed. Nothing of "
+    "it was used.",
+    "Encrypt and sign the file again, and send it again.",
+    OPENPGP,
+)
+PGP_SIGNATURE = _rule(
+    "FILE-PGP-SIGNATURE",
+    _E,
+    "It was agreed that your files are signed, and this one has no valid signature by a key that "
+    "you agreed with CCGI; it was not read.",
+    "Sign the file with the agreed key (gpg --sign --encrypt), or have CCGI told of your new key.",
+    OPENPGP,
+)
+PGP_TOO_LARGE = _rule(
+    "FILE-PGP-TOO-LARGE",
+    _E,
+    "The encrypted file opens to more than a file of its size can hold; it was not read.",
+    "Send fewer lines in a file. If it holds what it should, let CCGI know.",
+    OPENPGP,
+)
+PGP_FORMER_KEY = _rule(
+    "FILE-PGP-FORMER-KEY",
+    _W,
+    "The file is encrypted to a key of CCGI that is replaced by a new one, and is accepted for a "
+    "while only.",
+    "Fetch CCGI's present key, check its fingerprint, and encrypt for it from now on.",
+    OPENPGP,
+)
+PGP_OLD_CIPHER = _rule(
+    "FILE-PGP-OLD-CIPHER",
+    _W,
+    "The file is encrypted with an old cipher (3DES, CAST5, Blowfish or IDEA).",
+    "Choose AES-256 in your program (GnuPG: --cipher-algo AES256, or remove such a line from "
+    "gpg.conf).",
+    OPENPGP,
+)
+PGP_NAME = _rule(
+    "FILE-PGP-NAME",
+    _I,
+    "The encrypted file has another name inside; only the name counts under which it was sent.",
+    "Nothing needs to be done, if the file is the right one.",
+    OPENPGP,
+)
+PGP_OPENED = _rule(
+    "FILE-PGP-OPENED",
+    _I,
+    "The file came encrypted, and was opened.",
+    "Nothing needs to be done.",
+    OPENPGP,
+)
 HELD = _rule(
     "FILE-HELD",
     _E,

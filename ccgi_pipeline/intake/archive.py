@@ -153,7 +153,7 @@ class Archive:
             content = self.path(sha256).read_bytes()
         else:
             whole = io.BytesIO()  # returns its bytes without a copy
-            for piece in self._read_pieces(sha256):
+            for piece in self.read_pieces(sha256):
                 whole.write(piece)
             content = whole.getvalue()
         if hashlib.sha256(content).hexdigest() != sha256:
@@ -172,13 +172,14 @@ class Archive:
         if length < 0:
             return self.read(sha256)
         start = b""
-        for piece in self._read_pieces(sha256):
+        for piece in self.read_pieces(sha256):
             start += piece
             if len(start) >= length:
                 break
         return start[:length]
 
-    def _read_pieces(self, sha256: str) -> Iterator[bytes]:
+    def read_pieces(self, sha256: str) -> Iterator[bytes]:
+        """Yields the content with this hash in pieces. Raises ArchiveDamagedError."""
         with self.path(sha256).open("rb") as file:
             if self.key is None:
                 while piece := file.read(_CHUNK):

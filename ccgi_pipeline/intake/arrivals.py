@@ -34,6 +34,7 @@ from ccgi_pipeline.intake.inbox import (
     group_drops,
 )
 from ccgi_pipeline.intake.listed_files import FileStillGrowingError
+from ccgi_pipeline.intake.received_files import ReceivedFiles, open_received_files
 from ccgi_pipeline.intake.recognition import detect_family, detect_feed_of
 from ccgi_pipeline.intake.sources import (
     Inboxes,
@@ -227,6 +228,19 @@ def receive_files(
     because they may have been sent together. ``progress`` is called with the sender of each file.
     """
     archive.remove_partial_files()
+    with open_received_files(archive) as received:
+        return _receive(inboxes, scan, received, remembered, history, progress)
+
+
+def _receive(
+    inboxes: Inboxes,
+    scan: InboxScan,
+    received: ReceivedFiles,
+    remembered: Mapping[str, RememberedFile],
+    history: DropHistory,
+    progress: Callable[[str], None],
+) -> ReceivedDrops:
+    archive = received.archive
     arrived: list[tuple[InboxFile, str]] = []
     touched: list[tuple[InboxFile, str]] = []
     postponed: list[InboxFile] = []
@@ -248,7 +262,7 @@ def receive_files(
             if before is not None and before.sha256 == sha256 and not counts:
                 touched.append((file, sha256))
             else:
-                arrived.append((_with_family(file, archive, sha256), sha256))
+                arrived.append((_with_family(file, received, sha256), sha256))
     incomplete = {folder_of(file) for file in postponed}
     late = {f for f, _ in arrived if folder_of(f) in incomplete and f not in scan.overdue}
     arrived = [(file, sha256) for file, sha256 in arrived if file not in late]
@@ -264,7 +278,7 @@ def receive_files(
             _archive_file(source, archive, inboxes, file)
         if archive.has(before.sha256):
             unchanged.append((file, before.sha256))
-    unchanged = _select_set_members(arrived, unchanged, archive)
+    unchanged = _select_set_members(arrived, unchanged, received)
     drops, duplicates = _split_duplicates(arrived, unchanged, history)
     return ReceivedDrops(
         drops,
@@ -303,21 +317,20 @@ def _announced_checksum(file: InboxFile, scan: InboxScan) -> str:
     return scan.checksums.get(folder_of(file), {}).get(file.name, "")
 
 
-def _with_family(file: InboxFile, archive: Archive, sha256: str) -> InboxFile:
+def _with_family(file: InboxFile, received: ReceivedFiles, sha256: str) -> InboxFile:
     """Returns the file with the family of its header, if folder and name say no family."""
     if file.family != UNKNOWN_FAMILY:
         return file
-    if is_zip(file.name) and archive.size(sha256) > SIZE_LIMIT:
+    if is_zip(file.content_name) and received.archive.size(sha256) > SIZE_LIMIT:
         return file  # a zip must be read to its end before its members are known
-    return replace(
-        file, family=detect_family(partial(archive.read_start, sha256), file.name, file.sender)
-    )
+    read = partial(received.read_start, file, sha256)
+    return replace(file, family=detect_family(read, file.content_name, file.sender))
 
 
 def _select_set_members(
     arrived: Sequence[tuple[InboxFile, str]],
     unchanged: Iterable[tuple[InboxFile, str]],
-    archive: Archive,
+    received: ReceivedFiles,
 ) -> list[tuple[InboxFile, str]]:
     """Returns those of ``unchanged`` that belong to a set of which other files arrived.
 
@@ -325,26 +338,27 @@ def _select_set_members(
     if its bytes are the same as before. An unchanged file is left out if another file of its feed
     arrived beside it. In folders for corrections, each file stands for itself.
     """
-    loose = [(file, sha256) for file, sha256 in arrived if not is_zip(file.name)]
+    loose = [(file, sha256) for file, sha256 in arrived if not is_zip(file.content_name)]
     places = {delivery_place(file) for file, _ in loose}
-    feeds = {(delivery_place(file), _feed_name(file, sha256, archive)) for file, sha256 in loose}
+    feeds = {(delivery_place(file), _feed_name(file, sha256, received)) for file, sha256 in loose}
     selected = []
     for found, sha256 in unchanged:
-        if found.correction or is_zip(found.name):
+        if found.correction or is_zip(found.content_name):
             continue
-        file = _with_family(found, archive, sha256)
+        file = _with_family(found, received, sha256)
         family = FAMILIES.get(file.family)
         if family is None or family.independent_files or delivery_place(file) not in places:
             continue
-        feed = _feed_name(file, sha256, archive)
+        feed = _feed_name(file, sha256, received)
         if feed is None or (delivery_place(file), feed) not in feeds:
             selected.append((file, sha256))
     return selected
 
 
-def _feed_name(file: InboxFile, sha256: str, archive: Archive) -> str | None:
+def _feed_name(file: InboxFile, sha256: str, received: ReceivedFiles) -> str | None:
     """Returns the name of the feed that the file's name or header says; None if neither does."""
-    feed = detect_feed_of(partial(archive.read_start, sha256), file.name, file.family)
+    read = partial(received.read_start, file, sha256)
+    feed = detect_feed_of(read, file.content_name, file.family)
     return feed.name if feed else None
 
 

@@ -16,7 +16,7 @@ _TEMPORARY = (
     "xfer|working|wip|lock|lck|swp|bak|old|orig|save|cyberducksegment|duckpart|ocpart"
 )
 _DATA = "csv|txt|tsv|tab|dat|zip"
-_SEALED = "pgp|gpg|asc|gz|bz2|xz|zst|zip|7z|csv|txt|tsv|xlsx|xls"
+_SEALED = "pgp|gpg|asc|sig|gz|bz2|xz|zst|zip|7z|csv|txt|tsv|xlsx|xls"
 _PARTIAL = re.compile(
     rf"""(?ix)
     ^\. | ~$ | ^~\$                        # hidden, an editor's copy
@@ -38,6 +38,8 @@ _LITTER = re.compile(
     r"\$recycle\.bin|system volume information|@eadir|\._.*)$"
 )
 """Files and folders of operating systems and file servers."""
+_OPENPGP = re.compile(r"(?i)(?<=.)\.(?:pgp|gpg|asc|pgp\.txt)$")
+"""What programs add to the name of a file that they encrypt."""
 _CHECKSUMS = re.compile(r"(?i)\.sha256(sums?)?$|^sha256sums?(\.txt)?$")
 
 
@@ -66,3 +68,8 @@ def is_litter(name: str) -> bool:
 def is_checksums(name: str) -> bool:
     """Returns whether a file of this name is a list of checksums, as ``sha256sum`` writes it."""
     return _CHECKSUMS.search(name) is not None
+
+
+def strip_openpgp_ending(name: str) -> str:
+    """Returns the name that a file had before it was encrypted: without one ending of OpenPGP."""
+    return _OPENPGP.sub("", name, count=1)

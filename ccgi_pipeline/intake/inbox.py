@@ -28,6 +28,7 @@ from ccgi_pipeline.intake.file_names import (
     is_marker,
     is_unfinished,
     is_unfinished_folder,
+    strip_openpgp_ending,
 )
 from ccgi_pipeline.intake.listed_files import make_stamp
 from ccgi_pipeline.intake.zip_files import CORRECTIONS, is_in_corrections, is_zip
@@ -71,6 +72,11 @@ class InboxFile:
     def name(self) -> str:
         """The file's name without folders."""
         return PurePosixPath(self.path).name
+
+    @property
+    def content_name(self) -> str:
+        """The name of what the file holds: without the ending of its encryption."""
+        return strip_openpgp_ending(self.name)
 
     @property
     def correction(self) -> bool:
@@ -222,7 +228,7 @@ def sender_and_family(path: str) -> tuple[str, str]:
     for part in parts[1:-1]:
         if part.lower() in DISTRICT_FAMILIES:
             return sender, part.lower()
-    named = feed_by_name(parts[-1], DISTRICT_FEEDS)
+    named = feed_by_name(strip_openpgp_ending(parts[-1]), DISTRICT_FEEDS)
     return sender, named.family if named else UNKNOWN_FAMILY
 
 
@@ -237,8 +243,8 @@ def group_drops(files: Sequence[tuple[InboxFile, str]]) -> list[Drop]:
     packages of several days stay apart; the older date comes first. Files without a date belong to
     the newest.
     """
-    loose = [(file, sha256) for file, sha256 in files if not is_zip(file.name)]
-    zips = [(file, sha256) for file, sha256 in files if is_zip(file.name)]
+    loose = [(file, sha256) for file, sha256 in files if not is_zip(file.content_name)]
+    zips = [(file, sha256) for file, sha256 in files if is_zip(file.content_name)]
     newest: defaultdict[tuple[str, str, str], str] = defaultdict(str)
     for file, _ in loose:
         newest[delivery_place(file)] = max(

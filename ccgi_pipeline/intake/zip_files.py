@@ -28,7 +28,7 @@ SIZE_LIMIT = 2 << 30
 """Bytes that one zip may unpack to: twice the largest district's package."""
 RATIO_LIMIT = 200
 """Real CSV shrinks to a fifth or a thirtieth, zeros to a thousandth."""
-_RATIO_FROM = 16 << 20
+RATIO_FROM = 16 << 20
 """Below this size, of a member or of the whole zip, the ratio is not checked, because so few bytes
 cannot exhaust the memory."""
 _CHUNK = 1 << 20
@@ -110,7 +110,7 @@ def _zip_members(file_name: str, package: zipfile.ZipFile, packed: int) -> list[
         for entry in package.infolist()
         if not _is_folder(entry) and not any(map(is_litter, _path(entry).parts))
     ]
-    room = min(SIZE_LIMIT, max(_RATIO_FROM, packed * RATIO_LIMIT))
+    room = min(SIZE_LIMIT, max(RATIO_FROM, packed * RATIO_LIMIT))
     claimed = [entry.file_size for entry in entries if entry.file_size <= _limit_of(entry)]
     if len(entries) > MEMBER_LIMIT or sum(claimed) > room:
         return [Member(file_name, refused=file_rules.ZIP_TOO_LARGE)]
@@ -161,7 +161,7 @@ def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> 
 
 def _limit_of(entry: zipfile.ZipInfo) -> int:
     """Returns how many bytes an entry may unpack to, by its packed size."""
-    return min(SIZE_LIMIT, max(_RATIO_FROM, entry.compress_size * RATIO_LIMIT))
+    return min(SIZE_LIMIT, max(RATIO_FROM, entry.compress_size * RATIO_LIMIT))
 
 
 def _unpack(package: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> bytes | None:

@@ -14,7 +14,7 @@ import duckdb
 from ccgi_pipeline.common.errors import describe_without_values, library_errors
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.archive import Archive
-from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop
+from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
 from ccgi_pipeline.intake.zip_files import is_zip
 from ccgi_pipeline.verification.gates import refuse_drops
 from ccgi_pipeline.verification.outcomes import Verification
@@ -78,9 +78,13 @@ def cut_batches(drops: Sequence[Drop], archive: Archive) -> Iterator[list[Drop]]
 def bytes_of(drop: Drop, archive: Archive) -> int:
     """Returns about how many bytes of text ``drop`` is, once its zips are opened."""
     return sum(
-        archive.size(sha256) * (_UNZIPPED if is_zip(file.name) else 1)
-        for file, sha256 in drop.files
+        archive.size(sha256) * (_UNZIPPED if _is_packed(file) else 1) for file, sha256 in drop.files
     )
+
+
+def _is_packed(file: InboxFile) -> bool:
+    """Whether it is a zip, or encrypted by its name: most programs pack what they encrypt."""
+    return is_zip(file.content_name) or file.content_name != file.name
 
 
 _UNZIPPED = 10

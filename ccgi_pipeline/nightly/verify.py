@@ -18,6 +18,7 @@ from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.reader import Reading
+from ccgi_pipeline.intake.received_files import ReceivedFiles, open_received_files
 from ccgi_pipeline.nightly.batches import (
     BATCH_BYTES,
     bisect_failures,
@@ -54,6 +55,24 @@ def verify_family(
     drops = staging.read_drops(staged_families(family))
     loaded = find_loaded_drops(connection, drops) if drops else frozenset()
     drops = [drop for drop in drops if drop.id not in loaded]
+    if not drops:
+        return pl.DataFrame()
+    with open_received_files(archive, profiles, on) as received:
+        outcomes = _verify_drops(connection, folders, family, drops, on, received)
+    return pl.concat(outcomes) if outcomes else pl.DataFrame()
+
+
+def _verify_drops(
+    connection: duckdb.DuckDBPyConnection,
+    folders: PipelinePaths,
+    family: str,
+    drops: Sequence[Drop],
+    on: date,
+    received: ReceivedFiles,
+) -> list[pl.DataFrame]:
+    """Verifies drops batch by batch, and stages them; returns the outcomes of the files."""
+    staging, archive = folders.staging, folders.archive
+    profiles = read_profiles(folders.warehouse)
     step = ProgressCounter(f"verifying {family}", sum(len(drop.files) for drop in drops))
     outcomes = []
 
@@ -64,7 +83,7 @@ def verify_family(
     knowledge = ReferenceLookup(connection, {drop.sender for drop in drops if drop.correction})
 
     def read(batch: Sequence[Drop]) -> _Opened:
-        files = files_to_verify(batch, content_of, limit)
+        files = files_to_verify(batch, content_of, limit, received.open)
         return files, read_files(files, profiles, progress=step.advance)
 
     def read_ahead(batch: list[Drop]) -> tuple[list[Drop], _Opened | None]:
@@ -89,7 +108,7 @@ def verify_family(
             knowledge.learn(verification)
             staging.save_batch(family, part, apply_profile_overrides(verification, profiles, on))
             outcomes.append(verification.files)
-    return pl.concat(outcomes) if outcomes else pl.DataFrame()
+    return outcomes
 
 
 _Opened = tuple[list[FileToVerify], Mapping[int, Reading]]

@@ -21,6 +21,7 @@ import polars as pl
 from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.encryption.sealed_files import seal, unseal
 from ccgi_pipeline.encryption.sqlite import dump_cells
+from ccgi_pipeline.intake.received_files import ReceivedFiles, open_received_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.warehouse.queries.value_search import count_values_in_tables, read_outside_folder
 from ccgi_pipeline.warehouse.storage.location import ENCRYPTED_CATALOG, TABLES
@@ -106,7 +107,8 @@ def find_files_with_values(
     folders: PipelinePaths, values: pl.Series, paths: Iterable[Path]
 ) -> list[Path]:
     """Returns the files that contain one of ``values`` as a word: plain, in UTF-16 or in a zip."""
-    return _search(values, ((path, _read_plain(folders, path)) for path in paths))
+    with open_received_files(folders.archive) as received:
+        return _search(values, ((path, _read_plain(folders, path, received)) for path in paths))
 
 
 def _search(values: pl.Series, files: Iterable[tuple[Path, bytes]]) -> list[Path]:
@@ -130,13 +132,13 @@ def _search(values: pl.Series, files: Iterable[tuple[Path, bytes]]) -> list[Path
     return list(holding)
 
 
-def _read_plain(folders: PipelinePaths, path: Path) -> bytes:
+def _read_plain(folders: PipelinePaths, path: Path, received: ReceivedFiles) -> bytes:
     """Returns the decrypted content of a file; nothing of tables, which are searched by rows."""
-    archive = folders.archive
+    archive = received.archive
+    if path.is_relative_to(archive.root) and archive.has(path.name):
+        return received.read_clear(path.name)
     if archive.key is None or not path.is_relative_to(folders.warehouse):
         return path.read_bytes()
-    if path.is_relative_to(archive.root):
-        return archive.read(path.name)
     if path.parent.name != "dagster" and path.suffix == ".sqlite":
         return dump_cells(path)
     if path.name in _DUCKDB or path.is_relative_to(folders.warehouse / TABLES):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -28,6 +29,7 @@ from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
+from ccgi_pipeline.intake.received_files import open_received_files
 from ccgi_pipeline.nightly.batches import bisect_failures, cut_batches
 from ccgi_pipeline.nightly.reference_lookup import ReferenceLookup
 from ccgi_pipeline.profiles import Profiles, read_profiles
@@ -123,10 +125,11 @@ class _Replay:
             drops = [old.made_of for old in to_judge.values() if old.made_of is not None]
             for batch in cut_batches(drops, self.archive):
                 # A new look-up for each batch also sees what was loaded meanwhile.
-                for part, verification in bisect_failures(batch, self._make_judge()):
-                    for drop in part:
-                        yield self._reload(to_judge[drop.id], verification)
-                        step.advance()
+                with self._make_judge() as judge:
+                    for part, verification in bisect_failures(batch, judge):
+                        for drop in part:
+                            yield self._reload(to_judge[drop.id], verification)
+                            step.advance()
 
     @property
     def archive(self) -> Archive:
@@ -148,8 +151,9 @@ class _Replay:
     def _is_archived(self, drop: Drop) -> bool:
         return all(self.archive.has(sha256) for _, sha256 in drop.files)
 
-    def _make_judge(self) -> Callable[[Sequence[Drop]], Verification]:
-        """Returns a function that judges drops by today's rules, settings and records."""
+    @contextmanager
+    def _make_judge(self) -> Iterator[Callable[[Sequence[Drop]], Verification]]:
+        """Gives a function that judges drops by today's rules, settings and records."""
         knowledge, profiles, archive = ReferenceLookup(self.connection), self.profiles, self.archive
 
         def content_of(_: InboxFile, sha256: str) -> bytes:
@@ -157,12 +161,15 @@ class _Replay:
 
         limit = SizeLimit(profiles.intake.largest_drop, lambda _, sha256: archive.size(sha256))
 
-        def judged(drops: Sequence[Drop]) -> Verification:
-            files = files_to_verify(drops, content_of, limit)
-            verification = verify(files, self.on, knowledge.known, profiles)
-            return apply_profile_overrides(verification, profiles, self.on)
+        # A key that was retired since then still opens what came before.
+        with open_received_files(archive, profiles) as received:
 
-        return judged
+            def judged(drops: Sequence[Drop]) -> Verification:
+                files = files_to_verify(drops, content_of, limit, received.open)
+                verification = verify(files, self.on, knowledge.known, profiles)
+                return apply_profile_overrides(verification, profiles, self.on)
+
+            yield judged
 
     def _reload(self, old: QuarantinedDrop, verification: Verification) -> ReloadResult:
         """Loads one of the judged drops; a fault of this software with it stops no other drop."""
@@ -217,7 +224,8 @@ class _Replay:
         drop = read_received_drops(self.connection, [drop_id]).get(drop_id)
         if drop is None or not self._is_archived(drop):
             return None
-        ((_, verification),) = bisect_failures([drop], self._make_judge())
+        with self._make_judge() as judge:
+            ((_, verification),) = bisect_failures([drop], judge)
         if drop_id in find_faulty_drops(verification):
             return None
         if (step := link_step_of(drop.family)) is not None:

@@ -21,6 +21,7 @@ from ccgi_pipeline.feeds.spec import FeedSpec, fold
 from ccgi_pipeline.intake.batch_reader import SMALL, FileToRead, read_batch
 from ccgi_pipeline.intake.findings import Finding, findings_frame
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
+from ccgi_pipeline.intake.openpgp_messages import OpenedFile
 from ccgi_pipeline.intake.reader import Reading, count_lines, read
 from ccgi_pipeline.intake.zip_files import is_zip, read_members
 from ccgi_pipeline.profiles import Profiles
@@ -31,7 +32,9 @@ class FileToVerify:
     """One file of a drop. ``number`` tells the files of one verification apart, in load order.
 
     ``path`` is where the sender put it, a zip's member behind its zip; ``in_folder``: the member
-    lies in a folder of the zip; ``unpacked``: its bytes. ``correction``: it holds some of many
+    lies in a folder of the zip; ``unpacked``: its bytes. ``why_refused``: what the refusal says
+    besides. ``told``: findings of its opening. ``content_name``: its name without the ending of its
+    encryption. ``correction``: it holds some of many
     lines, and is no full set. ``sent_at``: the digits of the time in its name or folder, if any.
     """
 
@@ -42,6 +45,9 @@ class FileToVerify:
     path: str
     content: Callable[[], bytes]
     refused: Rule | None = None
+    why_refused: str | None = None
+    told: tuple[Finding, ...] = ()
+    content_name: str = ""
     in_folder: bool = False
     unpacked: int = 0
     correction: bool = False
@@ -50,7 +56,7 @@ class FileToVerify:
     @property
     def name(self) -> str:
         """The name without folders."""
-        return PurePosixPath(self.path).name
+        return self.content_name or PurePosixPath(self.path).name
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +71,23 @@ class SizeLimit:
     size_of: Callable[[InboxFile, str], int]
 
 
+Messages = Callable[[InboxFile, str], OpenedFile | None]
+"""Opens an encrypted file, or refuses it; None for a plain file that may be one."""
+
+
+def no_messages(_: InboxFile, __: str) -> None:
+    """Takes every file as it is."""
+
+
 def files_to_verify(
     drops: Sequence[Drop],
     content_of: Callable[[InboxFile, str], bytes],
     limit: SizeLimit | None = None,
+    messages: Messages = no_messages,
 ) -> list[FileToVerify]:
     """The files of ``drops`` in order, zips opened; ``content_of`` reads a file's bytes.
+
+    ``messages`` opens encrypted files, before anything else is done with them.
 
     Drops beyond ``limit`` are refused, and those that are so before a zip is opened are not read.
     """
@@ -83,7 +100,7 @@ def files_to_verify(
                 for number, (file, _) in enumerate(drop.files, len(files))
             ]
             continue
-        theirs = _opened(drop, len(files), content_of)
+        theirs = _opened(drop, len(files), content_of, messages)
         # Lines of what is left alone are counted, which takes little.
         to_read = sum(file.unpacked for file in theirs if not _is_left_alone(file))
         if limit and to_read > limit.bytes - size:
@@ -96,31 +113,58 @@ def files_to_verify(
 
 
 def _opened(
-    drop: Drop, first: int, content_of: Callable[[InboxFile, str], bytes]
+    drop: Drop,
+    first: int,
+    content_of: Callable[[InboxFile, str], bytes],
+    messages: Messages,
 ) -> list[FileToVerify]:
     """The files of one drop, numbered from ``first``."""
     files: list[FileToVerify] = []
     for file, sha256 in drop.files:
-        if is_zip(file.name):
-            for member in read_members(file.name, content_of(file, sha256)):
-                name = escape_unprintable(member.name)
-                path = f"{file.shown}/{name}" if member.name != file.name else file.shown
-                content = partial(_same, member.content)
-                opened = file_of_drop(drop, first + len(files), path, content, member.refused)
-                files.append(
-                    replace(
-                        opened,
-                        unpacked=len(member.content),
-                        in_folder=member.in_folder,
-                        correction=file.correction or member.correction,
-                        sent_at=member.sent_at or time_in_name(file.name),
-                    )
-                )
-        else:
-            content = partial(content_of, file, sha256)
-            opened = file_of_drop(drop, first + len(files), file.shown, content)
-            sent_at = time_in_name(file.shown)
-            files.append(replace(opened, correction=file.correction, sent_at=sent_at))
+        message = messages(file, sha256)
+        number = first + len(files)
+        if message is not None and message.refused is not None:
+            refused = file_of_drop(drop, number, file.shown, refused=message.refused.rule)
+            files.append(replace(refused, why_refused=message.refused.detail))
+            continue
+        content = message.content if message else partial(content_of, file, sha256)
+        if is_zip(file.content_name):
+            members = _zip_members(drop, number, file, content())
+            if message and members:
+                members[0] = replace(members[0], told=message.told)
+            files += members
+            continue
+        opened = file_of_drop(drop, number, file.shown, content)
+        files.append(
+            replace(
+                opened,
+                content_name=file.content_name,
+                unpacked=message.size if message else 0,
+                told=message.told if message else (),
+                correction=file.correction,
+                sent_at=time_in_name(file.shown),
+            )
+        )
+    return files
+
+
+def _zip_members(drop: Drop, first: int, file: InboxFile, content: bytes) -> list[FileToVerify]:
+    """The files of a zip, numbered from ``first``."""
+    files: list[FileToVerify] = []
+    for member in read_members(file.content_name, content):
+        name = escape_unprintable(member.name)
+        path = f"{file.shown}/{name}" if member.name != file.content_name else file.shown
+        content_of_member = partial(_same, member.content)
+        opened = file_of_drop(drop, first + len(files), path, content_of_member, member.refused)
+        files.append(
+            replace(
+                opened,
+                unpacked=len(member.content),
+                in_folder=member.in_folder,
+                correction=file.correction or member.correction,
+                sent_at=member.sent_at or time_in_name(file.name),
+            )
+        )
     return files
 
 
@@ -184,7 +228,7 @@ _TOGETHER = 32 << 20
 def _file_to_read(file: FileToVerify, profiles: Profiles, edition: str) -> FileToRead | Reading:
     """Returns the arguments of the reader; a reading for a file that is not read."""
     if file.refused is not None:
-        refusal = findings_frame([Finding(file.refused)])
+        refusal = findings_frame([Finding(file.refused, detail=file.why_refused)])
         return Reading(None, "", 0, None, 0, refusal)
     if _is_left_alone(file):
         return count_lines(file.content())

@@ -19,7 +19,7 @@ from ccgi_pipeline.feeds.columns import Requirement
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER, FeedSpec, Lifecycle
-from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA, WEIGHED_SCHEMA
+from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA, WEIGHED_SCHEMA, findings_frame
 from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.intake.reader import LINE, SPAN, Reading
 from ccgi_pipeline.profiles import Profiles
@@ -79,6 +79,7 @@ def verify(
             _reader_findings(sets.readings),
             sets.findings,
             repeated.findings,
+            _opening_findings(files),
             _required_file_findings(files, sets.readings),
             _correction_findings(files, sets.readings),
         ]
@@ -130,7 +131,11 @@ def _senders(files: Sequence[FileToVerify]) -> pl.DataFrame:
 
 
 def _reader_findings(readings: Mapping[int, Reading]) -> pl.DataFrame:
-    found = {number: reading.findings for number, reading in readings.items()}
+    return _of_files({number: reading.findings for number, reading in readings.items()})
+
+
+def _of_files(found: Mapping[int, pl.DataFrame]) -> pl.DataFrame:
+    """The findings of all files, with the number of each."""
     nothing = pl.DataFrame(schema=FINDINGS_SCHEMA)
     return pl.concat([nothing, *found.values()]).select(numbers_of_rows(found), pl.all())
 
@@ -153,6 +158,12 @@ def _required_file_findings(
         if feed not in feeds
     ]
     return pl.DataFrame(rows, schema={FILE: pl.UInt32, **FINDINGS_SCHEMA}, orient="row")
+
+
+def _opening_findings(files: Iterable[FileToVerify]) -> pl.DataFrame:
+    """What is told of the opening of encrypted files."""
+    found = {file.number: findings_frame(file.told) for file in files if file.told}
+    return _of_files(found or {0: findings_frame([])})
 
 
 def _correction_findings(

@@ -6,13 +6,19 @@ Belongs here: from paths that somebody names to files to verify. Does not belong
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
+from io import BytesIO
 from pathlib import Path
+from tempfile import gettempdir
 
 import polars as pl
 
 from ccgi_pipeline.districts import shipped_directory
+from ccgi_pipeline.encryption.openpgp import BEGINNING
+from ccgi_pipeline.encryption.openpgp_keys import KeyRing
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.spec import FILE, SENDER
 from ccgi_pipeline.intake.file_names import (
@@ -29,10 +35,16 @@ from ccgi_pipeline.intake.inbox import (
     is_cd_code,
     sender_and_family,
 )
+from ccgi_pipeline.intake.openpgp_messages import MessageOpener, OpenedFile, SentFile
 from ccgi_pipeline.intake.recognition import detect_family
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.cells import read_cells
-from ccgi_pipeline.verification.drop_files import FileToVerify, SizeLimit, files_to_verify
+from ccgi_pipeline.verification.drop_files import (
+    FileToVerify,
+    Messages,
+    SizeLimit,
+    files_to_verify,
+)
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.outcomes import (
     KnownRecords,
@@ -73,25 +85,58 @@ def check(  # noqa: PLR0913 - all but the first two are named
     *,
     show_values: bool = False,
     progress: Callable[[str], None] = lambda _: None,
+    ring: KeyRing | None = None,
 ) -> CheckResult:
     """Verifies the files at ``paths`` (files, zips, folders) as of ``on``, as the night would.
 
     Sender and family are read from the path where it has them (``.../3367173/transcript/...``);
     ``family`` overrides. ``known`` is what a warehouse knows; without one, the shipped directory.
-    ``profiles`` are the districts' settings. ``show_values`` puts the cell into each finding about
-    one: for the person who corrects the file, on their own screen.
+    ``profiles`` are the districts' settings; that a file must come encrypted is not asked here.
+    ``show_values`` puts the cell into each finding about one: for the person who corrects the file,
+    on their own screen. ``ring``: the keys that open encrypted files.
     """
-    found = [_as_received(path, family) for path in _plain_files(paths)]
-    drops = group_drops([(file, file.path) for file in found])
-    profiles = profiles or Profiles()
-    limit = SizeLimit(profiles.intake.largest_drop, lambda file, _: Path(file.path).stat().st_size)
-    files = files_to_verify(drops, lambda file, _: Path(file.path).read_bytes(), limit)
-    verified = verify(files, on, known or shipped_knowledge, profiles, progress)
-    if verified.files.is_empty():
-        return CheckResult(Verdict.REJECTED, ())
-    if show_values:
-        verified = replace(verified, findings=_with_values(verified, files))
-    return CheckResult(judge_drop(verified.files), tuple(_reports(verified)))
+    with _open_messages(ring or KeyRing()) as messages:
+        found = [_as_received(path, family, messages) for path in _plain_files(paths)]
+        drops = group_drops([(file, file.path) for file in found])
+        profiles = profiles or Profiles()
+        limit = SizeLimit(profiles.intake.largest_drop, lambda f, _: Path(f.path).stat().st_size)
+        files = files_to_verify(
+            drops, lambda file, _: Path(file.path).read_bytes(), limit, messages
+        )
+        verified = verify(files, on, known or shipped_knowledge, profiles, progress)
+        if verified.files.is_empty():
+            return CheckResult(Verdict.REJECTED, ())
+        if show_values:
+            verified = replace(verified, findings=_with_values(verified, files))
+        return CheckResult(judge_drop(verified.files), tuple(_reports(verified)))
+
+
+@contextmanager
+def _open_messages(ring: KeyRing) -> Iterator[Messages]:
+    """Gives a function that opens encrypted files with these keys."""
+    opener = MessageOpener(ring, Path(gettempdir()))
+
+    def opened(file: InboxFile, _: str) -> OpenedFile | None:
+        path = Path(file.path)
+        with path.open("rb") as beginning:
+            start = beginning.read(BEGINNING)
+        size = path.stat().st_size
+        pieces = partial(_read_pieces, path)
+        return opener.open(SentFile(file.sender, file.content_name, "", size, start, pieces))
+
+    try:
+        yield opened
+    finally:
+        opener.close()
+
+
+def _read_pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+_PIECE = 1 << 20
 
 
 def _with_values(verified: Verification, files: Sequence[FileToVerify]) -> pl.DataFrame:
@@ -153,7 +198,7 @@ def unfinished_files(paths: Sequence[Path]) -> list[Path]:
     ]
 
 
-def _as_received(path: Path, family: str | None) -> InboxFile:
+def _as_received(path: Path, family: str | None, messages: Messages) -> InboxFile:
     """The file as if it lay in an inbox; stamps do not matter here."""
     parts = path.absolute().parts
     senders = [n for n, part in enumerate(parts) if is_cd_code(part) or part in STATEWIDE_SENDERS]
@@ -163,9 +208,18 @@ def _as_received(path: Path, family: str | None) -> InboxFile:
         named = [part.lower() for part in parts[:-1] if part.lower() in FAMILIES]
         sender, placed = NO_SENDER, named[-1] if named else UNKNOWN_FAMILY
     if family is None and placed == UNKNOWN_FAMILY:
-        with path.open("rb") as file:
-            placed = detect_family(file.read, path.name, sender)
+        placed = _detect_family(InboxFile(str(path), sender, placed, ""), messages)
     return InboxFile(path=str(path), sender=sender, family=family or placed, stamp="")
+
+
+def _detect_family(file: InboxFile, messages: Messages) -> str:
+    """The family that the file's content says."""
+    opened = messages(file, "")
+    if opened is not None:
+        content = BytesIO(opened.content())
+        return detect_family(content.read, file.content_name, file.sender)
+    with Path(file.path).open("rb") as plain:
+        return detect_family(plain.read, file.content_name, file.sender)
 
 
 def _reports(verified: Verification) -> Iterator[FileReport]:

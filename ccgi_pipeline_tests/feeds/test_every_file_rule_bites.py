@@ -303,8 +303,12 @@ OF_LOADING = {file_rules.HELD.id}
 """Rules that speak of a drop when it is loaded, not of its bytes: tested with the warehouse."""
 OF_FILES_WITHOUT_QUOTES = {file_rules.QUOTED_CELLS.id, file_rules.SOME_QUOTED_CELLS.id}
 """Rules of files that no transcript package has: tested in intake/test_reader.py."""
+OF_MESSAGES = {rule.id for rule in file_rules.FILE_RULES if rule.id.startswith("FILE-PGP-")}
+"""Rules of encrypted files: tested with GnuPG in intake/test_openpgp_messages.py."""
 _RULES = [
-    rule for rule in file_rules.FILE_RULES if rule.id not in OF_LOADING | OF_FILES_WITHOUT_QUOTES
+    rule
+    for rule in file_rules.FILE_RULES
+    if rule.id not in OF_LOADING | OF_FILES_WITHOUT_QUOTES | OF_MESSAGES
 ]
 
 

@@ -19,6 +19,7 @@ import duckdb
 from ccgi_pipeline.common.errors import PermanentError, value_free
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 from ccgi_pipeline.intake.archive import Archive
+from ccgi_pipeline.intake.received_files import open_received_files
 from ccgi_pipeline.monitoring.support_bundle import runs, structure
 from ccgi_pipeline.monitoring.support_bundle.file_shapes import RARE, describe_shape
 from ccgi_pipeline.verification.drop_files import files_to_verify
@@ -79,16 +80,19 @@ def describe_drop_shapes(
         ).fetchall()
     )
     archive = Archive.of(warehouse)
-    files = files_to_verify([drops[identity]], lambda _, sha256: archive.read(sha256))
-    return [
-        {"file": number, "feed": feeds.get(number)}
-        | (
-            {"refused by": file.refused.id}
-            if file.refused
-            else describe_shape(file.content(), FEEDS_BY_NAME.get(feeds.get(number) or ""))
+    with open_received_files(archive) as received:
+        files = files_to_verify(
+            [drops[identity]], lambda _, sha256: archive.read(sha256), messages=received.open
         )
-        for number, file in enumerate(files, start=1)
-    ]
+        return [
+            {"file": number, "feed": feeds.get(number)}
+            | (
+                {"refused by": file.refused.id}
+                if file.refused
+                else describe_shape(file.content(), FEEDS_BY_NAME.get(feeds.get(number) or ""))
+            )
+            for number, file in enumerate(files, start=1)
+        ]
 
 
 def _json(part: object) -> bytes:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from ccgi_pipeline.encryption.openpgp import BEGINNING, Form, detect_form
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.intake.encodings import decode
 from ccgi_pipeline.verification.causes.declaration import AS_IT_COMES, Cause, Found, by_tool
@@ -122,19 +123,7 @@ def _find(
 
 def _is_pgp(file: JudgedFile) -> bool:
     """Returns whether the file is an OpenPGP message, with or without armor."""
-    if b"-----BEGIN PGP MESSAGE" in file.beginning[:4096]:
-        return True
-    # A packet of a session key encrypted to a public key (tag 1, version 3), old or new form.
-    begin = file.beginning[:4]
-    if len(begin) < _SHORTEST:
-        return False
-    if begin[0] == _NEW_FORM:
-        return begin[2] == _VERSION or begin[3] == _VERSION
-    place = {0x84: 2, 0x85: 3}.get(begin[0])
-    return place is not None and begin[place] == _VERSION
-
-
-_NEW_FORM, _VERSION, _SHORTEST = 0xC1, 3, 4
+    return detect_form(file.beginning[:BEGINNING]) is Form.MESSAGE
 
 
 def _find_zeros(file: JudgedFile) -> Found | None:
@@ -259,11 +248,11 @@ CAUSES = (
     ),
     Cause(
         id="CAUSE-PGP",
-        text="This is an encrypted OpenPGP (PGP, GnuPG) message, and was not opened.",
+        text="This file of a zip is an encrypted OpenPGP (PGP, GnuPG) message, and was not opened.",
         means=_NOTHING_READ,
         shown_by="The first bytes are those of an OpenPGP message.",
-        fix="Send the file without PGP: SFTP encrypts it on its way. If your rules ask for PGP, "
-        "ask your contact at CCGI how to agree on keys.",
+        fix="Put the files into the zip as they are, and encrypt the zip for CCGI's key. Without "
+        "PGP, SFTP encrypts it on its way.",
         kinds=_UNREAD,
         find=_find("an OpenPGP message", _is_pgp),
     ),

@@ -19,6 +19,7 @@ from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.intake.reader import LINE, read
+from ccgi_pipeline.intake.received_files import open_received_files
 from ccgi_pipeline.verification.drop_files import files_to_verify
 from ccgi_pipeline.verification.typed_cells import typed_lines
 from ccgi_pipeline.warehouse.queries.drops import read_received_drops
@@ -237,8 +238,11 @@ def _text_of(
     archive: Archive, feed: FeedSpec, drop: Drop, number: int, lines: Sequence[int]
 ) -> pl.DataFrame | None:
     """Returns lines of the drop's file with this number as they were received, cell by cell."""
-    opened = files_to_verify([drop], lambda _, sha256: archive.read(sha256))[number - 1]
-    records = read(opened.content(), opened.name, [feed]).records
+    with open_received_files(archive) as received:
+        opened = files_to_verify(
+            [drop], lambda _, sha256: archive.read(sha256), messages=received.open
+        )[number - 1]
+        records = read(opened.content(), opened.name, [feed]).records
     return None if records is None else records.filter(pl.col(LINE).is_in([*lines]))
 
 

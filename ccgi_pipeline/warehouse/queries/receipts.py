@@ -20,9 +20,10 @@ from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.archive import Archive, ArchiveDamagedError
 from ccgi_pipeline.intake.findings import EXPLAINED_SCHEMA
 from ccgi_pipeline.intake.inbox import is_cd_code
+from ccgi_pipeline.intake.received_files import open_received_files
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.cells import as_shown, read_cells
-from ccgi_pipeline.verification.drop_files import files_to_verify
+from ccgi_pipeline.verification.drop_files import FileToVerify, files_to_verify
 from ccgi_pipeline.verification.next_steps import Repeated, SentDrop
 from ccgi_pipeline.verification.outcomes import Verdict
 from ccgi_pipeline.verification.receipt_html import render_duplicate, render_receipt
@@ -196,23 +197,27 @@ def _with_cells(
         return list(reports)  # no file was recognised, and the drop may be too large to be read
     try:
         drops = [*read_received_drops(connection, [receipt.drop_id]).values()]
-        opened = files_to_verify(drops, lambda _, sha256: archive.read(sha256))
-        found = []
-        for place, report in enumerate(reports):
-            file = opened[place] if place < len(opened) else None
-            if report.feed is None or file is None or file.path != report.path:
-                found.append(report)  # not recognised, or not known any more which file it was
-                continue
-            first = report.findings.filter(pl.int_range(pl.len()).over("rule") < FIRST_LINES)
-            cells = read_cells(first, file.content(), file.name, report.feed)
-            shown = {
-                (line, column): as_shown(column, value) for line, column, value in cells.iter_rows()
-            }
-            found.append(replace(report, cells=shown))
+        with open_received_files(archive) as received:
+            opened = files_to_verify(
+                drops, lambda _, sha256: archive.read(sha256), messages=received.open
+            )
+            return [
+                _with_cells_of(report, opened[place] if place < len(opened) else None)
+                for place, report in enumerate(reports)
+            ]
     except (ArchiveDamagedError, OSError):
         _LOG.warning("drop %s: the archive lacks the cells for its receipt", receipt.drop_id)
         return list(reports)
-    return found
+
+
+def _with_cells_of(report: FileReport, file: FileToVerify | None) -> FileReport:
+    """Returns a report with the cells of its file."""
+    if report.feed is None or file is None or file.path != report.path:
+        return report  # not recognised, or not known any more which file it was
+    first = report.findings.filter(pl.int_range(pl.len()).over("rule") < FIRST_LINES)
+    cells = read_cells(first, file.content(), file.name, report.feed)
+    shown = {(line, column): as_shown(column, value) for line, column, value in cells.iter_rows()}
+    return replace(report, cells=shown)
 
 
 def _file_reports(

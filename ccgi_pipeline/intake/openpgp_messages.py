@@ -1,0 +1,310 @@
+"""Opens received files that are encrypted with OpenPGP, before anything else looks into them.
+
+Belongs here: what becomes of an encrypted file by its sender's settings, and where its content is
+until it is proven whole. Does not belong here: GnuPG (encryption.gnupg), the archive's files
+(received_files), what the content is (recognition, zip_files, reader).
+
+A file is known by its bytes, not by its name. The archive keeps it as it was sent; whoever needs
+its content opens it again. The content goes into a file that has no name, on the disk of the
+warehouse, sealed if the warehouse is encrypted: no other program can open it, and it is gone when
+this process ends, however it ends. Nobody reads it before the message is proven whole.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.encryption.gnupg import GnupgHome, Writer, read_passphrase
+from ccgi_pipeline.encryption.openpgp import (
+    BEGINNING,
+    Form,
+    MessageFault,
+    MessageStatus,
+    SignatureState,
+    detect_form,
+)
+from ccgi_pipeline.encryption.openpgp_keys import KeyRing, StoredKey
+from ccgi_pipeline.feeds import file_rules
+from ccgi_pipeline.feeds.rules import Rule
+from ccgi_pipeline.intake.findings import Finding
+from ccgi_pipeline.intake.zip_files import RATIO_FROM, RATIO_LIMIT
+from ccgi_pipeline.profiles import OpenPgpProfile, Profiles
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.encryption.sealed_files import SealedWriter
+
+_LOG = logging.getLogger(__name__)
+
+_IN_MEMORY = 8 << 20
+"""Bytes of content that are held in memory; more go to the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentFile:
+    """A file as it was sent. ``beginning``: its first bytes; ``pieces`` yields all of it."""
+
+    sender: str
+    content_name: str
+    sha256: str
+    size: int
+    beginning: bytes
+    pieces: Callable[[], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """What became of a file that is encrypted, or should have been.
+
+    ``refused``: why it is not read; ``told``: what its sender is told besides. ``content`` returns
+    the bytes, and ``size`` is their number; both are empty if the file is refused.
+    """
+
+    refused: Finding | None = None
+    told: tuple[Finding, ...] = ()
+    content: Callable[[], bytes] = bytes
+    size: int = 0
+
+
+_RULES: dict[MessageFault, Rule] = {
+    MessageFault.OTHER_KEY: file_rules.PGP_OTHER_KEY,
+    MessageFault.DAMAGED: file_rules.PGP_DAMAGED,
+    MessageFault.NO_INTEGRITY: file_rules.PGP_NO_INTEGRITY,
+    MessageFault.NEWER_FORM: file_rules.PGP_NEWER_FORM,
+    MessageFault.PASSWORD: file_rules.PGP_PASSWORD,
+    MessageFault.NOT_ENCRYPTED: file_rules.PGP_NOT_ENCRYPTED,
+    MessageFault.NESTED: file_rules.PGP_NESTED,
+    MessageFault.JOINED: file_rules.PGP_JOINED,
+    MessageFault.BAD_SIGNATURE: file_rules.PGP_BAD_SIGNATURE,
+    MessageFault.TOO_LARGE: file_rules.PGP_TOO_LARGE,
+    MessageFault.OWN_FAULT: file_rules.FAULT,
+}
+_NO_MESSAGE = {
+    Form.PUBLIC_KEY: file_rules.PGP_NO_MESSAGE,
+    Form.SECRET_KEY: file_rules.PGP_PRIVATE_KEY,
+    Form.SIGNATURE: file_rules.PGP_DETACHED,
+}
+
+
+class MessageOpener:
+    """Opens messages with the installation's keys, in one home of GnuPG that is made when needed.
+
+    ``folder``: on whose disk large contents lie, sealed with ``seal`` if it is given. ``profiles``:
+    the senders' settings; without them nothing is refused for its sender's settings. ``on``: the
+    day, on which a retired key may count no longer; without it, every key opens.
+    """
+
+    def __init__(
+        self,
+        ring: KeyRing,
+        folder: Path,
+        seal: bytes | None = None,
+        profiles: Profiles | None = None,
+        on: date | None = None,
+    ) -> None:
+        self._ring, self._folder, self._seal, self._on = ring, folder, seal, on
+        self._profiles, self._judges = profiles or Profiles(), profiles is not None
+        self._home: GnupgHome | None = None
+        self._fault: str | None = None
+        self._signers: set[str] = set()
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Removes the home of GnuPG."""
+        if self._home is not None:
+            self._home.close()
+            self._home = None
+
+    def open(self, sent: SentFile) -> OpenedFile | None:
+        """Returns the file, opened or refused; None if it is a plain file and may be one."""
+        form = detect_form(sent.beginning)
+        policy = self._profiles.of(sent.sender).openpgp
+        if form is None:
+            return self._judge_plain(policy)
+        if form is not Form.MESSAGE:
+            return _refuse(_NO_MESSAGE[form])
+        if not self._ring.intake:
+            return _refuse(file_rules.PGP_NO_KEY)
+        home = self._ready_home(sent.sender)
+        if home is None:
+            return _refuse(file_rules.FAULT)
+        largest = self._profiles.intake.largest_drop
+        limit = min(largest, max(RATIO_FROM, sent.size * RATIO_LIMIT))
+        content = _Content(self._folder, self._seal)
+        status = home.decrypt(sent.pieces(), content.writer, limit)
+        if status.fault is None:
+            content.finish()
+        return self._judge_message(sent, status, content, policy)
+
+    def _judge_plain(self, policy: OpenPgpProfile) -> OpenedFile | None:
+        if not self._judges:
+            return None
+        if policy.received == "required":
+            return _refuse(file_rules.PGP_REQUIRED)
+        if policy.signatures == "require":
+            return _refuse(file_rules.PGP_SIGNATURE, "not encrypted and not signed")
+        return None
+
+    def _ready_home(self, sender: str) -> GnupgHome | None:
+        """Returns the home with the installation's keys and the sender's; None if there is none."""
+        with self._lock:
+            try:
+                if self._fault is not None:
+                    return None
+                if self._home is None:
+                    self._home = GnupgHome(read_passphrase())
+                    for own in self._ring.intake:
+                        self._home.import_key(own.secret or b"")
+                if sender not in self._signers:
+                    self._signers.add(sender)
+                    for key in self._ring.keys:
+                        if key.owner == sender:
+                            self._home.import_key(key.block)
+            except PermanentError as error:
+                self._fault = str(error)
+                _LOG.error("encrypted files cannot be opened: %s", self._fault)
+                return None
+            return self._home
+
+    def _judge_message(
+        self, sent: SentFile, status: MessageStatus, content: _Content, policy: OpenPgpProfile
+    ) -> OpenedFile:
+        if status.fault is MessageFault.OWN_FAULT:
+            _LOG.error("an encrypted file could not be opened: check the passphrase of the keys")
+        if status.fault is not None:
+            return _refuse(_RULES[status.fault], self._describe_keys(status))
+        inside = detect_form(content.read_start(BEGINNING))
+        if inside is not None:
+            return _refuse(_NO_MESSAGE.get(inside, file_rules.PGP_NESTED))
+        used = next((k for k in self._ring.intake if k.fingerprint == status.opened_by), None)
+        if used is not None and self._on is not None and not used.counts(self._on):
+            return _refuse(file_rules.PGP_RETIRED_KEY, self._describe_keys(status))
+        if self._judges and policy.signatures == "require":
+            why = self._find_signature_fault(sent.sender, status)
+            if why is not None:
+                return _refuse(file_rules.PGP_SIGNATURE, why)
+        told = tuple(self._tell(sent, status, used, policy))
+        return OpenedFile(None, told, content.read, content.size)
+
+    def _describe_keys(self, status: MessageStatus) -> str | None:
+        """Returns which keys the message names, and which are the installation's, by their ids."""
+        if status.fault not in {None, MessageFault.OTHER_KEY}:
+            return None
+        hidden = "a hidden key"
+        named = [hidden if not key.strip("0") else key for key in status.encrypted_to]
+        return f"encrypted to {', '.join(named)}; CCGI's key is {self._present_keys()}"
+
+    def _present_keys(self) -> str:
+        present = [key for key in self._ring.intake if key.until is None]
+        return ", ".join(
+            f"{key.key.primary.key_id} (subkey {part.key_id})"
+            for key in present or self._ring.intake[:1]
+            for part in key.key.encryption_parts[-1:]
+        )
+
+    def _find_signature_fault(self, sender: str, status: MessageStatus) -> str | None:
+        allowed = {key.fingerprint for key in self._ring.signers(sender, self._on or date.max)}
+        if self._on is None:
+            allowed = {key.fingerprint for key in self._ring.keys if key.owner == sender}
+        fault: str | None = None
+        if status.signature is SignatureState.NONE:
+            fault = "it is not signed"
+        elif status.signature is not SignatureState.GOOD:
+            fault = f"signed by {status.signer[-16:]}: the signature is {status.signature}"
+        elif status.signer not in allowed:
+            fault = f"signed by {status.signer[-16:]}, which is not an agreed key"
+        return fault
+
+    def _tell(
+        self, sent: SentFile, status: MessageStatus, used: StoredKey | None, policy: OpenPgpProfile
+    ) -> Iterator[Finding]:
+        detail = f"SHA-256 as sent: {sent.sha256}" if sent.sha256 else "opened by the warehouse"
+        if policy.signatures != "off":
+            signed = {
+                SignatureState.NONE: "not signed",
+                SignatureState.GOOD: f"good signature of {status.signer[-16:]}",
+            }.get(status.signature, f"signature of {status.signer[-16:]}: {status.signature}")
+            detail = f"{detail}; {signed}"
+        yield Finding(file_rules.PGP_OPENED, detail=detail)
+        if used is not None and used.until is not None:
+            detail = (
+                f"accepted until {used.until:%Y-%m-%d}; the present key: {self._present_keys()}"
+            )
+            yield Finding(file_rules.PGP_FORMER_KEY, detail=detail)
+        if status.weak_cipher:
+            yield Finding(file_rules.PGP_OLD_CIPHER)
+        if status.name and status.name.replace("%20", " ") != sent.content_name:
+            yield Finding(file_rules.PGP_NAME)
+
+
+def _refuse(rule: Rule, detail: str | None = None) -> OpenedFile:
+    return OpenedFile(Finding(rule, detail=detail))
+
+
+class _Content:
+    """The content of a message, in memory or in a file without a name, until nobody needs it."""
+
+    def __init__(self, folder: Path, seal: bytes | None) -> None:
+        file = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(folder))  # noqa: SIM115
+        weakref.finalize(self, file.close)
+        self._file, self._seal = cast("BinaryIO", file), seal
+        self._sealer = _open_sealer(self._file, seal) if seal else None
+        self.writer = _Counter(self._sealer or self._file)
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return self.writer.count
+
+    def finish(self) -> None:
+        """Ends the writing."""
+        if self._sealer is not None:
+            self._sealer.finish()
+
+    def read(self) -> bytes:
+        """Returns the content."""
+        return self.read_start(-1)
+
+    def read_start(self, length: int) -> bytes:
+        """Returns the first ``length`` bytes; -1 means all."""
+        with self._lock:
+            self._file.seek(0)
+            if self._seal is None:
+                return self._file.read(length)
+            from ccgi_pipeline.encryption.sealed_files import read_pieces  # noqa: PLC0415
+
+            whole = io.BytesIO()
+            for piece in read_pieces(self._file, self._seal):
+                whole.write(piece)
+                if 0 <= length <= whole.tell():
+                    break
+            return whole.getvalue()[: None if length < 0 else length]
+
+
+def _open_sealer(file: BinaryIO, seal: bytes) -> SealedWriter:
+    # It takes its time to import, and `ccgi check` never needs it.
+    from ccgi_pipeline.encryption.sealed_files import SealedWriter  # noqa: PLC0415
+
+    return SealedWriter(file, seal)
+
+
+class _Counter:
+    """Writes into a file and counts."""
+
+    def __init__(self, file: Writer) -> None:
+        self._file, self.count = file, 0
+
+    def write(self, data: bytes, /) -> None:
+        """Writes all of ``data``."""
+        self._file.write(data)
+        self.count += len(data)
