@@ -33,13 +33,15 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
 
     Reports that are not written daily at this time of the year are listed below, with the last
     night that wrote them and the next day; then servers that refused the last scan, SSIDs that are
-    claimed, and CCCIDs of two students. Exit status 1: a server refuses, a newest drop was refused
-    or is held, a file waits to be sent, a claim waits for an answer, or a CCCID is of two students.
+    claimed, CCCIDs of two students, and OpenPGP keys that end soon. Exit status 1: a server
+    refuses, a newest drop was refused or is held, a file waits to be sent, a claim waits for an
+    answer, a CCCID is of two students, or a key keeps everything from being sent.
     """
     from ccgi_pipeline.intake.inbox_state import read_refusing_servers
     from ccgi_pipeline.monitoring.district_status import (
         count_cccids,
         count_claims,
+        read_key_notices,
         read_report_cadence,
         read_statuses,
     )
@@ -48,8 +50,9 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
     claimed = count_claims(warehouse, district)
     shared = 0 if district else count_cccids(warehouse)
     refusing = {} if district else read_refusing_servers(warehouse)
+    told_keys, held = read_key_notices(warehouse, district)
     shown = [standing for standing in found if standing.needs_attention or not bad]
-    if not shown and not (bad and (refusing or claimed or shared)):
+    if not shown and not (bad and (refusing or claimed or shared or held)):
         echo("Nothing to look at." if bad else "Nobody has sent anything yet.")
     elif shown:
         # Without a server nothing is delivered, and there is nothing to say of it.
@@ -86,5 +89,15 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
     if shared:
         where = "see `ccgi lookup shared-cccids`"
         echo(f"cccapply: {shared:,} CCCIDs are on the applications of two students: {where}")
-    if refusing or claimed or shared or any(standing.needs_attention for standing in found):
+    for sender, fault in held.items():
+        echo(f"{sender}: {fault}. Nothing is sent to it until then")
+    for words in told_keys:
+        echo(words)
+    if (
+        refusing
+        or claimed
+        or shared
+        or held
+        or any(standing.needs_attention for standing in found)
+    ):
         sys.exit(FAILURE)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -40,6 +40,9 @@ class DeliveryState(StrEnum):
     CHANGED = "changed"
     SUPERSEDED = "superseded"
 
+
+ENCRYPTED = ".pgp"
+"""What is added to the name of a file that is sent encrypted."""
 
 UNDER_WAY = (DeliveryState.PREPARED, DeliveryState.UPLOADED, DeliveryState.VERIFIED)
 """States of deliveries that are not complete yet."""
@@ -80,7 +83,12 @@ class MadeFile:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A file that is or was sent to a server. Times are the server's, in seconds since 1970."""
+    """A file that is or was sent to a server. Times are the server's, in seconds since 1970.
+
+    ``sha256`` is that of the outbox's file. ``recipients``: the keys that it is encrypted to, in
+    the form of ``envelopes``; empty if it is not. ``cipher``: the SHA-256 of what was encrypted
+    last, which is never the same twice.
+    """
 
     id: str
     server: str
@@ -93,6 +101,13 @@ class Delivery:
     size: int | None = None
     mtime: int | None = None
     atime: int | None = None
+    recipients: str = ""
+    cipher: str | None = None
+
+    @property
+    def sent_sha256(self) -> str | None:
+        """The SHA-256 of the bytes on the server; None if they are not encrypted yet."""
+        return self.cipher if self.recipients else self.sha256
 
     @property
     def part(self) -> str:
@@ -101,9 +116,9 @@ class Delivery:
         return f"{folder}/.{name}.{self.id[:8]}.part"
 
 
-def delivery_id(server: str, remote: str, sha256: str) -> str:
-    """Returns a delivery's id: the same content for the same remote path is the same delivery."""
-    identity = f"{server}\n{remote}\n{sha256}"
+def delivery_id(server: str, remote: str, sha256: str, recipients: str = "") -> str:
+    """Returns a delivery's id: the same content for the same path and keys is the same delivery."""
+    identity = "\n".join([server, remote, sha256, *([recipients] if recipients else [])])
     return hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:24]
 
 
@@ -118,7 +133,8 @@ CREATE INDEX IF NOT EXISTS made_reports ON made (kind, owner, name, part, night)
 CREATE TABLE IF NOT EXISTS deliveries (
     id TEXT PRIMARY KEY, server TEXT NOT NULL, remote TEXT NOT NULL, path TEXT NOT NULL,
     sha256 TEXT NOT NULL, owner TEXT NOT NULL, night TEXT NOT NULL, state TEXT NOT NULL,
-    size INTEGER, mtime INTEGER, atime INTEGER, arrival INTEGER
+    size INTEGER, mtime INTEGER, atime INTEGER, arrival INTEGER,
+    recipients TEXT NOT NULL DEFAULT '', cipher TEXT
 );
 CREATE INDEX IF NOT EXISTS delivery_states ON deliveries (server, state);
 CREATE INDEX IF NOT EXISTS delivery_places ON deliveries (server, remote);
@@ -128,7 +144,9 @@ CREATE TABLE IF NOT EXISTS changes_of_state (
 );
 CREATE INDEX IF NOT EXISTS changes_of_deliveries ON changes_of_state (id);
 """
-_DELIVERY = "id, server, remote, path, sha256, owner, night, state, size, mtime, atime"
+_DELIVERY = (
+    "id, server, remote, path, sha256, owner, night, state, size, mtime, atime, recipients, cipher"
+)
 _MADE = "path, sha256, owner, kind, name, part, night, snapshot, settings"
 
 
@@ -138,7 +156,18 @@ def open_ledger(warehouse: Path) -> Iterator[DeliveryLedger]:
     # A power failure may lose the last entries. That loses no file, because each step of a
     # delivery looks at the server before it acts.
     with closing(open_database(warehouse / FILE_NAME, _SCHEMA, "NORMAL")) as database:
+        _add_missing_columns(database)
         yield DeliveryLedger(database)
+
+
+def _add_missing_columns(database: sqlite3.Connection) -> None:
+    """Adds to a ledger of an older version what has been added to deliveries since."""
+    there = {name for _, name, *_ in database.execute("PRAGMA table_info(deliveries)")}
+    if "recipients" in there:
+        return
+    with transaction(database):
+        database.execute("ALTER TABLE deliveries ADD COLUMN recipients TEXT NOT NULL DEFAULT ''")
+        database.execute("ALTER TABLE deliveries ADD COLUMN cipher TEXT")
 
 
 def ledger_exists(warehouse: Path) -> bool:
@@ -216,8 +245,14 @@ class DeliveryLedger:
             found[file] = last, following
         return found
 
-    def prepare(self, wanted: Iterable[tuple[MadeFile, str, str]]) -> None:
+    def prepare(
+        self,
+        wanted: Iterable[tuple[MadeFile, str, str]],
+        recipients_of: Callable[[str], str] = lambda _: "",
+    ) -> None:
         """Records the files to send, each with its server and its path there.
+
+        ``recipients_of`` returns the keys to which an owner's files are encrypted, if they are.
 
         A delivery that is under way, or was the last to arrive at its path, stays as it is: the
         same content is not sent twice. Other deliveries for the same path that are not verified
@@ -226,29 +261,78 @@ class DeliveryLedger:
         now = _now()
         with failpoint("delivery: prepared"), transaction(self.database):
             for file, server, remote in wanted:
-                identity = delivery_id(server, remote, file.sha256)
-                added = self.database.execute(
-                    f"INSERT INTO deliveries ({_DELIVERY}) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL) "
-                    "ON CONFLICT (id) DO UPDATE SET state = excluded.state, night = excluded.night "
-                    "WHERE deliveries.state = ? OR deliveries.arrival < (SELECT max(arrival) "
-                    "FROM deliveries AS d WHERE d.server = ? AND d.remote = ?)",
-                    [
-                        *(identity, server, remote, file.path, file.sha256, file.owner),
-                        *(file.night.isoformat(), str(DeliveryState.PREPARED)),
-                        *(str(DeliveryState.SUPERSEDED), server, remote),
-                    ],
-                ).rowcount
-                if added:
-                    self._record_state(identity, DeliveryState.PREPARED, now)
-                    self._supersede(identity, server, remote, now)
+                recipients = recipients_of(file.owner)
+                path = f"{remote}{ENCRYPTED}" if recipients else remote
+                source = (file.path, file.sha256, file.owner, file.night)
+                self._prepare(server, path, source, recipients, now)
 
-    def _supersede(self, identity: str, server: str, remote: str, now: str) -> None:
+    def _prepare(
+        self,
+        server: str,
+        remote: str,
+        source: tuple[str, str, str, date],
+        recipients: str,
+        now: str,
+    ) -> str:
+        """Records one file to send, and returns the id of its delivery."""
+        path, sha256, owner, night = source
+        identity = delivery_id(server, remote, sha256, recipients)
+        added = self.database.execute(
+            f"INSERT INTO deliveries ({_DELIVERY}) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, NULL, ?, NULL) "
+            "ON CONFLICT (id) DO UPDATE SET state = excluded.state, night = excluded.night "
+            "WHERE deliveries.state = ? OR deliveries.arrival < (SELECT max(arrival) "
+            "FROM deliveries AS d WHERE d.server = ? AND d.remote = ?)",
+            [
+                *(identity, server, remote, path, sha256, owner),
+                *(night.isoformat(), str(DeliveryState.PREPARED), recipients),
+                *(str(DeliveryState.SUPERSEDED), server, remote),
+            ],
+        ).rowcount
+        if added:
+            self._record_state(identity, DeliveryState.PREPARED, now)
+            self._supersede(identity, server, (remote, path), now)
+        return identity
+
+    def readdress(self, delivery: Delivery, recipients: str) -> Delivery | None:
+        """Replaces a delivery that is under way by one to other keys, or to none.
+
+        Returns None if the file has arrived in that form already, or a newer one was made since.
+        """
+        now = _now()
+        plain = delivery.remote.removesuffix(ENCRYPTED) if delivery.recipients else delivery.remote
+        remote = f"{plain}{ENCRYPTED}" if recipients else plain
+        source = (delivery.path, delivery.sha256, delivery.owner, delivery.night)
+        with transaction(self.database):
+            self.database.execute(
+                "UPDATE deliveries SET state = ? WHERE id = ?",
+                [str(DeliveryState.SUPERSEDED), delivery.id],
+            )
+            self._record_state(delivery.id, DeliveryState.SUPERSEDED, now)
+            newest = self.find_made(delivery.path)
+            if newest is not None and newest.sha256 != delivery.sha256:
+                return None
+            identity = self._prepare(delivery.server, remote, source, recipients, now)
+        made = self.get_delivery(identity)
+        return made if made.state in UNDER_WAY else None
+
+    def record_cipher(self, delivery: Delivery, sha256: str) -> Delivery:
+        """Records what the file is encrypted to for this attempt, before it is sent."""
+        with transaction(self.database):
+            self.database.execute(
+                "UPDATE deliveries SET cipher = ? WHERE id = ?", [sha256, delivery.id]
+            )
+        return replace(delivery, cipher=sha256)
+
+    def _supersede(self, identity: str, server: str, places: tuple[str, str], now: str) -> None:
         # A verified delivery is completed, because its file may have its final name already.
         rows = self.database.execute(
-            "UPDATE deliveries SET state = ? WHERE server = ? AND remote = ? AND id <> ? "
-            "AND state IN (?, ?) RETURNING id",
-            [str(DeliveryState.SUPERSEDED), server, remote, identity, *map(str, UNDER_WAY[:2])],
+            "UPDATE deliveries SET state = ? WHERE server = ? AND (remote = ? OR path = ?) "
+            "AND id <> ? AND state IN (?, ?) RETURNING id",
+            [
+                *(str(DeliveryState.SUPERSEDED), server, *places, identity),
+                *map(str, UNDER_WAY[:2]),
+            ],
         ).fetchall()
         for (former,) in rows:
             self._record_state(former, DeliveryState.SUPERSEDED, now)

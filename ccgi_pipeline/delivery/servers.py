@@ -16,9 +16,10 @@ from pathlib import Path
 
 from ccgi_pipeline.common.errors import TransientError
 from ccgi_pipeline.common.progress import ProgressCounter
+from ccgi_pipeline.delivery.envelopes import open_envelopes
 from ccgi_pipeline.delivery.ledger import open_ledger
 from ccgi_pipeline.delivery.routing import find_shared_folders, list_folders, route_files
-from ccgi_pipeline.delivery.upload import DeliveryOutcome, deliver_to_server
+from ccgi_pipeline.delivery.upload import DeliveryOutcome, OutgoingFiles, deliver_to_server
 from ccgi_pipeline.intake.sources import connect_to_server
 from ccgi_pipeline.profiles import Profiles
 
@@ -43,13 +44,13 @@ def deliver_to_all_servers(
 
     Raises DeliveryBusyError if another process is delivering.
     """
-    with _delivery_lock(warehouse):
+    with _delivery_lock(warehouse), open_envelopes(warehouse, profiles) as envelopes:
         with open_ledger(warehouse) as ledger:
             made = ledger.list_made(on)
             shared = find_shared_folders(made, profiles)
             refused = {owner for pairs in shared.values() for owner, _ in pairs}
             made = [file for file in made if file.owner not in refused]
-            ledger.prepare(route_files(made, profiles))
+            ledger.prepare(route_files(made, profiles), envelopes.recipients_of)
         servers = [name for name in profiles.sftp if profiles.sftp[name].outbox is not None]
         step = ProgressCounter("delivering", len(servers))
 
@@ -60,7 +61,7 @@ def deliver_to_all_servers(
                     partial(connect_to_server, server, profiles.sftp[server]),
                     list_folders(server, profiles),
                     ledger,
-                    outbox,
+                    OutgoingFiles(outbox, envelopes),
                     on,
                 )
             if server in shared:

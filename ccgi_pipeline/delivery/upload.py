@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ccgi_pipeline.common.errors import PermanentError, PipelineError, TransientError
 from ccgi_pipeline.common.failpoints import failpoint
+from ccgi_pipeline.delivery.envelopes import Envelopes
 from ccgi_pipeline.delivery.ledger import UNDER_WAY, Delivery, DeliveryLedger, DeliveryState
 from ccgi_pipeline.sftp.connection import Connection, RemoteFile
 
@@ -48,12 +49,20 @@ class DeliveryOutcome:
     permanent: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class OutgoingFiles:
+    """The outbox, and the envelopes that its files are put into."""
+
+    outbox: Path
+    envelopes: Envelopes
+
+
 def deliver_to_server(
     server: str,
     connect: Connect,
     folders: Iterable[str],
     ledger: DeliveryLedger,
-    outbox: Path,
+    outgoing: OutgoingFiles,
     on: date,
 ) -> DeliveryOutcome:
     """Completes every delivery to ``server`` that is under way, and updates the delivered ones.
@@ -66,7 +75,7 @@ def deliver_to_server(
             with connect() as connection:
                 if attempt == 1:
                     _update_delivered(connection, server, folders, ledger, on, outcome)
-                _send_all(connection, server, ledger, outbox, outcome)
+                _send_all(connection, server, ledger, outgoing, outcome)
         except TransientError as error:
             if attempt == _CONNECTIONS:
                 outcome.why.append(str(error))
@@ -89,14 +98,18 @@ def _send_all(
     connection: Connection,
     server: str,
     ledger: DeliveryLedger,
-    outbox: Path,
+    outgoing: OutgoingFiles,
     outcome: DeliveryOutcome,
 ) -> None:
     """Sends every file. Raises the error of a server that stopped answering; records others."""
     made: set[str] = set()
     for delivery in ledger.list_for_server(server, UNDER_WAY):
         try:
-            outcome.arrived += _complete_delivery(delivery, connection, ledger, outbox, made)
+            outgoing.envelopes.require_usable(delivery.owner)
+            addressed = _readdress(delivery, connection, ledger, outgoing.envelopes)
+            if addressed is not None:
+                sending = _Sending(connection, ledger, outgoing, made)
+                outcome.arrived += _complete_delivery(addressed, sending)
         except _ContentGoneError:
             outcome.missing += 1
         except PipelineError as error:
@@ -123,14 +136,37 @@ class DeliveryDamagedError(TransientError):
     """A file that was read back differs from what was sent; it is sent again."""
 
 
-def _complete_delivery(
-    delivery: Delivery,
-    connection: Connection,
-    ledger: DeliveryLedger,
-    outbox: Path,
-    made: set[str],
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """What a delivery is sent with. ``made``: the folders that are known to be on the server."""
+
+    connection: Connection
+    ledger: DeliveryLedger
+    outgoing: OutgoingFiles
+    made: set[str]
+
+
+def _readdress(
+    delivery: Delivery, connection: Connection, ledger: DeliveryLedger, envelopes: Envelopes
+) -> Delivery | None:
+    """Returns the delivery as its owner's keys want it now; None if nothing is left to be sent.
+
+    Keys may have changed since it was prepared: it was plain and has to be encrypted, or is
+    encrypted to a key that counts no longer. What lies on the server of it is removed.
+    """
+    recipients = envelopes.recipients_of(delivery.owner)
+    if delivery.recipients == recipients:
+        return delivery
+    is_there = delivery.state is DeliveryState.VERIFIED and connection.stat(delivery.part) is None
+    if is_there and _is_delivered(delivery, connection):
+        return delivery  # it has its final name already, and only that is to be recorded
+    connection.remove(delivery.part)
+    return ledger.readdress(delivery, recipients)
+
+
+def _complete_delivery(delivery: Delivery, sending: _Sending) -> bool:
     """Completes one delivery from the state that it is in; returns whether it arrived."""
+    connection, ledger = sending.connection, sending.ledger
     state = delivery.state
     if state is DeliveryState.VERIFIED and connection.stat(delivery.part) is None:
         if _is_delivered(delivery, connection):  # a crash came between renaming and recording
@@ -140,13 +176,13 @@ def _complete_delivery(
     if state is DeliveryState.UPLOADED and connection.stat(delivery.part) is None:
         state = DeliveryState.PREPARED
     if state is DeliveryState.PREPARED:
-        _upload(delivery, connection, outbox, made)
+        delivery = _upload(delivery, sending)
         ledger.advance(delivery, DeliveryState.UPLOADED)
         state = DeliveryState.UPLOADED
     if state is DeliveryState.UPLOADED:
         with failpoint("delivery: read back"):
             _, sha256 = connection.read_back(delivery.part)
-        if sha256 != delivery.sha256:
+        if sha256 != delivery.sent_sha256:
             with failpoint("delivery: damaged part removed"):
                 connection.remove(delivery.part)
             ledger.advance(delivery, DeliveryState.PREPARED)
@@ -159,17 +195,25 @@ def _complete_delivery(
     return True
 
 
-def _upload(delivery: Delivery, connection: Connection, outbox: Path, made: set[str]) -> None:
-    path = outbox / delivery.path
+def _upload(delivery: Delivery, sending: _Sending) -> Delivery:
+    """Sends the file under its temporary name; returns the delivery with what was sent."""
+    connection, path = sending.connection, sending.outgoing.outbox / delivery.path
     if not path.is_file() or _sha256(path) != delivery.sha256:
         raise _ContentGoneError
     folder = delivery.remote.rpartition("/")[0]
-    if folder not in made:
+    if folder not in sending.made:
         with failpoint("delivery: folder made"):
             connection.make_folders(folder)
-        made.add(folder)
-    with failpoint("delivery: uploaded"):
-        connection.upload(path, delivery.part)
+        sending.made.add(folder)
+    if not delivery.recipients:
+        with failpoint("delivery: uploaded"):
+            connection.upload(path, delivery.part)
+        return delivery
+    with sending.outgoing.envelopes.encrypt(delivery.owner, path) as (encrypted, sha256):
+        delivery = sending.ledger.record_cipher(delivery, sha256)
+        with failpoint("delivery: uploaded"):
+            connection.upload(encrypted, delivery.part)
+    return delivery
 
 
 def _sha256(path: Path) -> str:
@@ -180,7 +224,7 @@ def _sha256(path: Path) -> str:
 def _is_delivered(delivery: Delivery, connection: Connection) -> bool:
     if connection.stat(delivery.remote) is None:
         return False
-    return connection.read_back(delivery.remote)[1] == delivery.sha256
+    return connection.read_back(delivery.remote)[1] == delivery.sent_sha256
 
 
 def _record_delivered(delivery: Delivery, connection: Connection, ledger: DeliveryLedger) -> None:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
 from ccgi_pipeline.delivery import ledger as deliveries
+from ccgi_pipeline.delivery.envelopes import find_held_owners
 from ccgi_pipeline.districts import districts
+from ccgi_pipeline.encryption.openpgp_key_store import read_key_ring
+from ccgi_pipeline.encryption.openpgp_keys import find_key_warnings
 from ccgi_pipeline.nightly.report import read_cadence
 from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.reports.cadence import CadenceState
@@ -90,6 +93,20 @@ def count_cccids(warehouse: Path) -> int:
     """Returns how many CCCIDs are on the applications of two students or more."""
     with open_warehouse(warehouse, read_only=True) as connection:
         return count_shared_cccids(connection)
+
+
+def read_key_notices(warehouse: Path, only: str | None = None) -> tuple[list[str], dict[str, str]]:
+    """Returns what is to be told of OpenPGP keys, and the owners to whom nothing may be sent.
+
+    The latter each with the reason.
+    """
+    ring, now = read_key_ring(warehouse), datetime.now(UTC)
+    held = find_held_owners(ring, read_profiles(warehouse), now)
+    warnings = find_key_warnings(ring, now)
+    return (
+        [told.words for told in warnings if only in {None, told.stored.owner}],
+        {owner: fault for owner, fault in held.items() if only in {None, owner}},
+    )
 
 
 def query_statuses(

@@ -21,6 +21,9 @@ from ccgi_pipeline.common.errors import (
 )
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.delivery import ledger as deliveries
+from ccgi_pipeline.delivery.envelopes import find_held_owners
+from ccgi_pipeline.encryption.openpgp_key_store import read_key_ring
+from ccgi_pipeline.encryption.openpgp_keys import KeyRing, find_key_warnings
 from ccgi_pipeline.intake.inbox_state import LastScan, read_last_scan
 from ccgi_pipeline.monitoring.alerts import store as alert_store
 from ccgi_pipeline.monitoring.alerts.types import Alert, AlertKind
@@ -114,8 +117,9 @@ class Facts:
     ``last_scan``: the last scan of the inboxes. ``held``: drops that wait for an approval; None if
     the warehouse could not be read. ``claims``: by district, how many SSIDs of its roster wait for
     an operator; None likewise. ``shared_cccids``: CCCIDs of two students or more; None likewise.
-    ``stuck``: for each server, how many files have waited too
-    long, and since when. ``free``: GiB by folder. ``catalog_fault``: what is wrong with the
+    ``stuck``: for each server, how many files have waited too long, and since when. ``keys``: the
+    OpenPGP keys. ``held_owners``: to whom nothing may be sent for its keys, and why. ``free``: GiB
+    by folder. ``catalog_fault``: what is wrong with the
     catalog. ``unsent_since``: since when a notice waits. ``outside_at``, ``inside_at``: when the
     command, and the sensor ``heartbeat``, last ran. ``just_started``: this is the first tick of
     ``heartbeat`` since its daemon was started; other sensors may not have had one yet. ``unread``:
@@ -129,6 +133,8 @@ class Facts:
     claims: Mapping[str, int] | None = field(default_factory=dict)
     shared_cccids: int | None = 0
     stuck: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
+    keys: KeyRing = field(default_factory=KeyRing)
+    held_owners: Mapping[str, str] = field(default_factory=dict)
     free: Mapping[str, float] = field(default_factory=dict)
     catalog_fault: str | None = None
     unsent_since: datetime | None = None
@@ -159,6 +165,9 @@ def collect_facts(
     before = now - timedelta(hours=profiles.heartbeat.delivery_hours)
     none_waits: dict[str, tuple[int, datetime]] = {}
     stuck = facts.read("stuck", lambda: _count_waiting_files(folders, before), none_waits)
+    no_keys, nobody = KeyRing(), dict[str, str]()
+    keys = facts.read("keys", lambda: read_key_ring(warehouse), no_keys)
+    held_owners = facts.read("keys", lambda: find_held_owners(keys, profiles, now), nobody)
     watch = facts.read("watch", lambda: _read_watch(folders, channels), _Watch())
     last_scan = facts.read("last_scan", lambda: read_last_scan(warehouse), None)
     unknown: dict[str, float] = {}
@@ -173,6 +182,8 @@ def collect_facts(
         claims=waiting.claims,
         shared_cccids=waiting.shared_cccids,
         stuck=stuck,
+        keys=keys,
+        held_owners=held_owners,
         free=free,
         catalog_fault=fault,
         unsent_since=watch.unsent_since,
@@ -450,6 +461,17 @@ def _judge_waiting_files(facts: Facts, settings: HeartbeatSettings) -> Iterator[
         yield Alert(AlertKind.DELIVERIES_STUCK, server, words, AlertKind.DELIVERIES_STUCK.value)
 
 
+def _judge_keys(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    """Keys that end soon, each number of days once, and owners to whom nothing is sent."""
+    del settings
+    kind = AlertKind.OPENPGP_KEYS
+    for owner, fault in facts.held_owners.items():
+        yield Alert(kind, f"{owner} held", f"nothing is sent to {owner}: {fault}", kind.value)
+    for warning in find_key_warnings(facts.keys, facts.now):
+        subject = f"{warning.stored.owner} {warning.stored.fingerprint} {warning.days}"
+        yield Alert(kind, subject, warning.words, kind.value)
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """What finds alerts of one kind. ``needs``: the facts that it cannot do without."""
@@ -476,6 +498,7 @@ _RULES = (
     _Rule(_judge_claims, AlertKind.SSID_CLAIMS),
     _Rule(_judge_shared_cccids, AlertKind.SHARED_CCCIDS),
     _Rule(_judge_waiting_files, AlertKind.DELIVERIES_STUCK, frozenset({"stuck"})),
+    _Rule(_judge_keys, AlertKind.OPENPGP_KEYS, frozenset({"keys"})),
 )
 
 

@@ -24,6 +24,7 @@ from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
 from ccgi_pipeline_tests.docs.pages import PAGES, PROJECT, commands, placeholders
+from ccgi_pipeline_tests.gnupg_peer import gnupg_peer
 
 _TODAY = date(2026, 11, 29)
 _DISTRICT = "3367173"
@@ -103,6 +104,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shell.run(f"ccgi run --date {yesterday}")
     _send_half_of_the_roster(folder / "data/demo/inbox" / _DISTRICT / "transcript")
     shell.run(f"ccgi run --date {_TODAY}")
+    with gnupg_peer() as district:
+        fingerprint = district.make_key("Palm Springs", ("ed25519", "cv25519"))
+        Path(folder, "palmsprings.asc").write_bytes(district.export(fingerprint))
+        Path(folder, "fingerprint").write_text(fingerprint)
     return folder
 
 
@@ -211,6 +216,11 @@ def _head(shell: Shell) -> str:
     return told.split("Head: ")[1].strip()
 
 
+def _key(shell: Shell) -> str:
+    _, listed = shell.run("ccgi keys list")
+    return re.findall(r"[0-9A-F]{40}", listed)[0]
+
+
 def _package(shell: Shell) -> str:
     return f"{shell.folder / 'data/demo/inbox' / _DISTRICT / 'transcript'}"
 
@@ -222,6 +232,8 @@ FILL_IN: Mapping[str, Callable[[Shell], str]] = {
     "ssid": _ssid,
     "head": _head,
     "package": _package,
+    "fingerprint": lambda shell: (shell.folder / "fingerprint").read_text(),
+    "key": _key,
     "secret": lambda _: "a-secret",
     "certificate": lambda _: "certificate.pem",
 }

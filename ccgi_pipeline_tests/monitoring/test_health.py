@@ -74,6 +74,7 @@ WRONG: dict[str, Facts] = {
     "drops_held": replace(SOUND, held=[HELD]),
     "ssid_claims": replace(SOUND, claims={"0161192": 3}),
     "shared_cccids": replace(SOUND, shared_cccids=2),
+    "openpgp_keys": replace(SOUND, held_owners={"0161192": "OpenPGP key 1F expired"}),
     "deliveries_stuck": replace(SOUND, stuck={"reports": (12, NOW - 3 * HOUR)}),
 }
 

@@ -26,6 +26,7 @@ class AlertKind(StrEnum):
     SHARED_CCCIDS = "shared_cccids"
     SERVER_REFUSES = "server_refuses"
     DELIVERIES_STUCK = "deliveries_stuck"
+    OPENPGP_KEYS = "openpgp_keys"
     HEARTBEAT = "heartbeat"
 
 
@@ -36,6 +37,7 @@ TITLES = {
     AlertKind.SHARED_CCCIDS: "CCCIDs are of two students",
     AlertKind.SERVER_REFUSES: "a server refuses",
     AlertKind.DELIVERIES_STUCK: "deliveries are stuck",
+    AlertKind.OPENPGP_KEYS: "OpenPGP keys",
     AlertKind.HEARTBEAT: "the machinery",
 }
 
