@@ -42,6 +42,7 @@ class Envelopes:
         self._ring, self._profiles, self._folder, self._now = ring, profiles, folder, now
         self._faults: dict[str, str | None] = {}
         self._home: GnupgHome | None = None
+        self._imported: set[str] = set()
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -81,7 +82,7 @@ class Envelopes:
         signer = self._ring.signing(self._now.date()) if policy.sign else None
         with tempfile.TemporaryFile(dir=self._folder) as out:
             try:
-                self._ready_home().encrypt(
+                self._ready_home(owner).encrypt(
                     _read_pieces(file),
                     cast("BinaryIO", out),
                     recipients,
@@ -97,22 +98,18 @@ class Envelopes:
             out.seek(0)
             yield cast("BinaryIO", out), sha256
 
-    def _ready_home(self) -> GnupgHome:
-        """Returns the home with all keys that files are encrypted to, or signed with."""
+    def _ready_home(self, owner: str) -> GnupgHome:
+        """Returns the home with the keys to which the owner's files are encrypted."""
+        today = self._now.date()
         with self._lock:
             if self._home is None:
-                home = GnupgHome(read_passphrase())
-                try:
-                    today = self._now.date()
-                    for owner in sorted(self._ring.required):
-                        for key in self._ring.recipients(owner, today):
-                            home.import_key(key.block)
-                    if (signer := self._ring.signing(today)) is not None:
-                        home.import_key(signer.secret or signer.block)
-                except BaseException:
-                    home.close()
-                    raise
-                self._home = home
+                self._home = GnupgHome(read_passphrase())
+                if (signer := self._ring.signing(today)) is not None:
+                    self._home.import_key(signer.secret or signer.block)
+            if owner not in self._imported:
+                for key in self._ring.recipients(owner, today):
+                    self._home.import_key(key.block)
+                self._imported.add(owner)
             return self._home
 
 
