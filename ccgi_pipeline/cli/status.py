@@ -6,6 +6,7 @@ Belongs here: its arguments and the table.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -89,15 +90,13 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
     if shared:
         where = "see `ccgi lookup shared-cccids`"
         echo(f"cccapply: {shared:,} CCCIDs are on the applications of two students: {where}")
+    _print_key_notices(held, told_keys)
+    if refusing or claimed or shared or held or any(standing.needs_attention for standing in found):
+        sys.exit(FAILURE)
+
+
+def _print_key_notices(held: Mapping[str, str], told: Sequence[str]) -> None:
     for sender, fault in held.items():
         echo(f"{sender}: {fault}. Nothing is sent to it until then")
-    for words in told_keys:
+    for words in told:
         echo(words)
-    if (
-        refusing
-        or claimed
-        or shared
-        or held
-        or any(standing.needs_attention for standing in found)
-    ):
-        sys.exit(FAILURE)
