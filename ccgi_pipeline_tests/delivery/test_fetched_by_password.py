@@ -49,7 +49,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
             put_roster(root / "sent", cd, students(numbered(1000 * number, 3), school))
             sent = host.sftp(
                 account,
-                *("mkdir to_ccgi", f"put -R {root}/sent/{cd}/transcript to_ccgi/"),
+                f"put -R {root}/sent/{cd}/transcript to_ccgi/",
                 password=passwords[account],
             )
             assert sent.returncode == 0, sent.stderr
@@ -89,17 +89,6 @@ sender = "{cd}"
 inbox = "/srv/districts/{account}/files/to_ccgi"
 outbox = "/srv/districts/{account}/files/from_ccgi"
 """
-        host.run(
-            "install",
-            "-d",
-            "-m",
-            "2770",
-            "-o",
-            account,
-            "-g",
-            "pipeline",
-            f"/srv/districts/{account}/files/from_ccgi",
-        )
     (folders.warehouse / "profiles.toml").write_text(settings)
 
 

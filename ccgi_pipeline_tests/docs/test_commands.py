@@ -51,6 +51,7 @@ CANNOT_RUN: Mapping[str, str] = {
     r"export CCGI_UI_.*": "caddy asks for a password; deploy/test_access.py sets these variables",
     r"(groupadd|useradd|install|sed|sshd|systemctl) .*": "it changes the machine; "
     "sftp/districts_host.py does it on a copy of /etc",
+    r"cd /srv/districts/.*": "the same",
     r"ccgi access password .*": "it needs an account of the system and a terminal; "
     "sftp/test_district_passwords.py has both",
     r"caddy run .*": f"{_SERVER}; deploy/test_access.py runs that file",
