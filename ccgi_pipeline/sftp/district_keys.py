@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from time import sleep
 
 import paramiko  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -302,7 +303,8 @@ def end_sessions(account: str) -> int | None:
 
     Returns None if this process cannot do it: it needs ``/proc``, the rights of root, and an
     account other than root. A session is a process of the account that runs sshd
-    (``sshd-session`` since OpenSSH 9.8).
+    (``sshd-session`` since OpenSSH 9.8). It looks twice: a login that was being checked while the
+    access changed is a session a moment later.
     """
     try:
         user = pwd.getpwnam(account).pw_uid
@@ -311,14 +313,24 @@ def end_sessions(account: str) -> int | None:
     processes = Path("/proc")
     if os.geteuid() != 0 or user == 0 or not (processes / "self/exe").exists():
         return None
-    ended = 0
+    ended = _end_processes(processes, user)
+    sleep(_LOGIN_SECONDS)
+    return len(ended | _end_processes(processes, user))
+
+
+_LOGIN_SECONDS = 0.5
+"""Time after which a login that sshd has let in is a process of its account."""
+
+
+def _end_processes(processes: Path, user: int) -> set[str]:
+    ended = set()
     for process in processes.iterdir():
         if process.name.isdecimal() and _is_session(process, user):
             try:
                 os.kill(int(process.name), signal.SIGTERM)
             except ProcessLookupError:
                 continue
-            ended += 1
+            ended.add(process.name)
     return ended
 
 

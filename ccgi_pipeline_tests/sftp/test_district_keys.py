@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ccgi_pipeline.cli import main
-from ccgi_pipeline.sftp.connection import connect
+from ccgi_pipeline.sftp.connection import Connection, connect
 from ccgi_pipeline.sftp.district_keys import (
     AccessError,
     end_sessions,
@@ -292,6 +293,27 @@ def test_a_session_that_is_open_with_the_old_key_is_ended(strict: OpenSsh, pairs
         with pytest.raises(SftpTransientError):
             connection.stat(".")
         assert somebody_else.stat(".") is not None
+
+
+def test_a_login_that_was_under_way_while_the_key_changed_is_ended(
+    strict: OpenSsh, pairs: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if not ROOT:  # as above
+        assert not end_sessions("nobody")
+        return
+    replace_keys(strict.keys, "nobody", parse_public_keys(line_of(pairs / "other")), by="A. Name")
+    district = replace(strict.as_server(), user="nobody")
+    with ExitStack() as opened:
+        late: list[Connection] = []
+
+        def come_in(_: float) -> None:
+            credentials = Credentials((pairs / "other").read_text())
+            late.append(opened.enter_context(connect(district, credentials)))
+
+        monkeypatch.setattr("ccgi_pipeline.sftp.district_keys.sleep", come_in)
+        assert end_sessions("nobody")
+        with pytest.raises(SftpTransientError):
+            late[0].stat(".")
 
 
 def test_where_sessions_cannot_be_ended_the_command_says_how(keys: Path, pairs: Path):
