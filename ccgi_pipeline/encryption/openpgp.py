@@ -330,7 +330,7 @@ def _find_fault(
     fault: MessageFault | None = None
     if count("PLAINTEXT") > 1 or any("early_plaintext" in error for error in errors):
         fault = MessageFault.JOINED
-    elif any("nomdc_with_legacy_cipher" in error for error in errors):
+    elif any("nomdc" in error for error in errors) or _lacks_integrity(words):
         fault = MessageFault.NO_INTEGRITY
     elif count("BEGIN_DECRYPTION") > 1:
         fault = MessageFault.NESTED
@@ -346,6 +346,15 @@ def _find_fault(
     elif _DAMAGE & said or not _is_proven_whole(words, said) or count("PLAINTEXT") != 1:
         fault = MessageFault.DAMAGED
     return fault
+
+
+def _lacks_integrity(words: Sequence[Sequence[str]]) -> bool:
+    """Returns whether the data were decrypted, and had neither an MDC nor AEAD."""
+    return any(
+        word[0] == "DECRYPTION_INFO" and word[1] == "0" and (len(word) < 4 or word[3] == "0")  # noqa: PLR2004
+        for word in words
+        if len(word) > 1
+    )
 
 
 def _is_proven_whole(words: Sequence[Sequence[str]], said: set[str]) -> bool:

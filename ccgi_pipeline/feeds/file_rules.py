@@ -489,4 +489,16 @@ PACKAGE_ROSTER = _rule(
     "Send StudentTemplate with every package.",
 )
 
+MAY_BE_READ_LATER = (
+    TOO_LARGE,
+    PGP_REQUIRED,
+    PGP_NO_KEY,
+    PGP_OTHER_KEY,
+    PGP_RETIRED_KEY,
+    PGP_SIGNATURE,
+    PGP_TOO_LARGE,
+)
+"""Rules by which a whole file is not read, and after which another limit, key or decision of the
+operator may let it in, without its being sent again."""
+
 FILE_RULES = tuple(value for value in list(globals().values()) if isinstance(value, Rule))

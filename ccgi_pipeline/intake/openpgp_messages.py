@@ -99,8 +99,9 @@ class MessageOpener:
     """Opens messages with the installation's keys, in one home of GnuPG that is made when needed.
 
     ``folder``: on whose disk large contents lie, sealed with ``seal`` if it is given. ``profiles``:
-    the senders' settings; without them nothing is refused for its sender's settings. ``on``: the
-    day, on which a retired key may count no longer; without it, every key opens.
+    the senders' settings. ``on``: the day on which the files arrive: a retired key may count no
+    longer, and what was agreed with a sender is asked for. Without a day, whatever can be opened is
+    opened: it came on another day, or an operator decides.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class MessageOpener:
         on: date | None = None,
     ) -> None:
         self._ring, self._folder, self._seal, self._on = ring, folder, seal, on
-        self._profiles, self._judges = profiles or Profiles(), profiles is not None
+        self._profiles, self._judges = profiles or Profiles(), on is not None
         self._home: GnupgHome | None = None
         self._fault: str | None = None
         self._signers: set[str] = set()
@@ -213,8 +214,6 @@ class MessageOpener:
 
     def _find_signature_fault(self, sender: str, status: MessageStatus) -> str | None:
         allowed = {key.fingerprint for key in self._ring.signers(sender, self._on or date.max)}
-        if self._on is None:
-            allowed = {key.fingerprint for key in self._ring.keys if key.owner == sender}
         fault: str | None = None
         if status.signature is SignatureState.NONE:
             fault = "it is not signed"

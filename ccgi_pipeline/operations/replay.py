@@ -161,7 +161,8 @@ class _Replay:
 
         limit = SizeLimit(profiles.intake.largest_drop, lambda _, sha256: archive.size(sha256))
 
-        # A key that was retired since then still opens what came before.
+        # Without a day: what came before a key was retired, or a form was agreed, is read all the
+        # same; whether it should be is what the operator decides with a replay.
         with open_received_files(archive, profiles) as received:
 
             def judged(drops: Sequence[Drop]) -> Verification:

@@ -7,6 +7,7 @@ belong here: keys (encryption), whole nights (nightly/test_an_encrypted_exchange
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -21,14 +22,15 @@ from ccgi_pipeline.delivery.ledger import (
     open_ledger,
 )
 from ccgi_pipeline.delivery.upload import DeliveryOutcome
+from ccgi_pipeline.encryption.gnupg import PASSPHRASE
 from ccgi_pipeline.encryption.openpgp_key_store import open_key_store
-from ccgi_pipeline.encryption.openpgp_keys import check_public_key
+from ccgi_pipeline.encryption.openpgp_keys import INSTALLATION, KeyUse, check_public_key
 from ccgi_pipeline.nightly.deliver import deliver_outbox
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline_tests.delivery.exchange import use_server
 from ccgi_pipeline_tests.gnupg_peer import GnupgPeer, gnupg_peer
 from ccgi_pipeline_tests.nightly.nights import ON, bytes_below, folders_in
-from ccgi_pipeline_tests.openpgp import pin_key, retire
+from ccgi_pipeline_tests.openpgp import SECRET, pair, pin_key, retire
 from ccgi_pipeline_tests.sftp.openssh import OpenSsh
 
 SEALED, OPEN = "3367173", "0161192"
@@ -143,6 +145,27 @@ def test_armor_and_several_keys(site: Site, first: str, second: str):
     assert message.startswith(b"-----BEGIN PGP MESSAGE")
     _, status = site.peer.decrypt_with_status(message)
     assert status.count("ENC_TO") == 2
+
+
+def test_files_are_signed_where_that_is_agreed_and_never_left_unsigned_there(
+    site: Site, first: str
+):
+    settings = site.warehouse / "profiles.toml"
+    settings.write_text(settings.read_text() + f"[districts.{SEALED}.openpgp]\nsign = true\n")
+    site.pin(first)
+    outcome = site.deliver()
+    assert site.found(SEALED) == {}
+    assert "there is no signing key" in outcome.why[0]
+    os.environ[PASSPHRASE] = SECRET
+    signing = pair(3, KeyUse.SIGNING)
+    with open_key_store(site.warehouse) as store:
+        store.add_key(INSTALLATION, signing, KeyUse.SIGNING, by="a test")
+    assert site.deliver().waiting == 0
+    site.peer.run("--import", given=signing.block)
+    ((_, message),) = site.found(SEALED).items()
+    content, status = site.peer.decrypt_with_status(message)
+    assert content == b"SSID,Name\r\n1,Canary7531\r\n"
+    assert f"VALIDSIG {signing.key.fingerprint}" in status
 
 
 def test_after_a_change_of_keys_only_the_new_one_opens(site: Site, first: str, second: str):

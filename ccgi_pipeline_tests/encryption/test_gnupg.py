@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 import stat
+import tempfile
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from ccgi_pipeline.encryption.openpgp import (
     SignatureState,
     detect_form,
 )
+from ccgi_pipeline_tests.encryption import forged_messages
+from ccgi_pipeline_tests.encryption.forged_messages import literal
 from ccgi_pipeline_tests.gnupg_peer import GnupgPeer, gnupg_peer
 
 PASSPHRASE = "a passphrase of this test, long enough"  # noqa: S105
@@ -151,11 +155,6 @@ def test_a_cut_message_is_noticed(both: Both, part: float):
 def test_every_other_fault_is_named(both: Both):
     peer, to = both.peer, [both.intake.fingerprint]
     whole = peer.encrypt(CONTENT, to)
-    # GnuPG writes no message without integrity any more: this one is made of its parts.
-    assert both.fault_of(without_integrity(whole)) in {
-        MessageFault.NO_INTEGRITY,
-        MessageFault.DAMAGED,
-    }
     theirs = peer.encrypt(CONTENT, [both.district["RSA"].fingerprint])
     assert both.fault_of(theirs) is MessageFault.OTHER_KEY
     hidden = peer.encrypt(CONTENT, [both.district["RSA"].fingerprint], "--throw-keyids")
@@ -174,21 +173,67 @@ def test_every_other_fault_is_named(both: Both):
     assert both.fault_of(whole, limit=1000) is MessageFault.TOO_LARGE
 
 
-def without_integrity(message: bytes) -> bytes:
-    """The message with its data in the packet that has no place for integrity (tag 9)."""
-    at = message.index(b"\xd2", 270)
-    return message[:at] + b"\xc9" + message[at + 1 :]
+def test_a_message_without_integrity_is_refused_though_its_content_is_whole(both: Both):
+    message, key = forgeable(both)
+    forged = message + forged_messages.without_integrity(key, literal(CONTENT))
+    assert both.fault_of(forged) is MessageFault.NO_INTEGRITY
+    # The same content with integrity, made in the same way, is good: nothing else is wrong.
+    good = message + forged_messages.with_integrity(key, literal(CONTENT))
+    status, content = both.open(good)
+    assert (status.fault, content) == (None, CONTENT)
 
 
-def test_a_message_of_an_old_program_is_refused_for_its_lack_of_integrity(both: Both):
-    message = both.peer.encrypt(
-        CONTENT, [both.intake.fingerprint], "--rfc2440", "--cipher-algo", "3DES", "--disable-mdc"
-    )
-    status, _ = both.open(message)
-    if status.fault is None:  # this GnuPG protects whatever it is told: the cipher is still told
-        assert status.weak_cipher
-    else:
-        assert status.fault is MessageFault.NO_INTEGRITY
+def test_a_wrong_signature_is_noticed_though_the_message_is_whole(both: Both):
+    signer = both.district["RSA"].fingerprint
+    signed = both.peer.run("-z", "0", "--sign", "--local-user", signer, given=b"a,b\n1,2\n")
+    message, key = forgeable(both)
+    for content, fault in ((signed, None), (signed.replace(b"1,2", b"1,3"), "BAD_SIGNATURE")):
+        forged = message + forged_messages.with_integrity(key, content)
+        assert both.fault_of(forged) is (MessageFault[fault] if fault else None)
+
+
+def test_a_message_within_a_message_is_not_opened_twice(both: Both):
+    inner = both.peer.encrypt(CONTENT, [both.intake.fingerprint])
+    message, key = forgeable(both)
+    nested = message + forged_messages.with_integrity(key, inner)
+    status, _ = both.open(nested)
+    assert status.fault in {MessageFault.NESTED, MessageFault.JOINED, MessageFault.DAMAGED}
+
+
+def forgeable(both: Both) -> tuple[bytes, bytes]:
+    """The packet with the session key of a message to the installation, and that key."""
+    message = both.peer.encrypt(b"x", [both.intake.fingerprint], "--cipher-algo", "AES256")
+    secret = both.own.export_secret_key(both.intake.fingerprint)
+    return forged_messages.take_session_key(message, secret, PASSPHRASE)
+
+
+def test_large_messages_pass_through_in_pieces(both: Both):
+    piece = bytes(range(256)) * 256
+    count = 800  # 52 MB
+
+    class Counter:
+        size = 0
+
+        def write(self, data: bytes, /) -> None:
+            self.size += len(data)
+
+    message = tempfile.SpooledTemporaryFile(1)  # noqa: SIM115 - closed below
+    tracemalloc.start()
+    try:
+        both.own.encrypt(
+            itertools.repeat(piece, count), message, [both.district["RSA"], both.intake],
+            compress=False,
+        )  # fmt: skip
+        message.seek(0)
+        opened = Counter()
+        status = both.own.decrypt(iter(lambda: message.read(1 << 16), b""), opened, 1e9)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        message.close()
+    assert status.fault is None
+    assert opened.size == count * len(piece)
+    assert peak < 4_000_000
 
 
 def test_an_old_cipher_with_integrity_is_read_and_told(both: Both):

@@ -170,6 +170,33 @@ def test_what_could_not_be_opened_for_lack_of_a_passphrase_is_tried_by_each_nigh
     assert len(student_rows(folders)) == len(SSIDS)
 
 
+def test_a_replay_reads_what_no_key_could_open_once_there_is_one(tmp_path: Path, peer: GnupgPeer):
+    folders = folders_in(tmp_path)
+    put(folders.inbox, f"{HAYWARD}/transcript/{NAME}.pgp", encrypted(peer, ROSTER))
+    load_and_answer(folders)
+    assert rules(receipt(folders)) == ["FILE-PGP-NO-KEY"]
+    keep_intake_key(folders.warehouse)
+    _replay(folders)
+    assert len(student_rows(folders)) == len(SSIDS)
+
+
+def test_a_replay_is_the_operators_decision_about_a_file_that_came_plain(tmp_path: Path):
+    folders = site(tmp_path, {f"{HAYWARD}/transcript/{NAME}": ROSTER})
+    (folders.warehouse / "profiles.toml").write_text(
+        f'[districts.{HAYWARD}.openpgp]\nreceived = "required"\n'
+    )
+    load_and_answer(folders)
+    assert rules(receipt(folders)) == ["FILE-PGP-REQUIRED"]
+    _replay(folders)
+    assert len(student_rows(folders)) == len(SSIDS)
+
+
+def _replay(folders: PipelinePaths) -> None:
+    command = ["replay", "--warehouse", str(folders.warehouse), "--date", str(ON), "--apply"]
+    done = CliRunner().invoke(main, [*command, "--by", "A. Name", "--reason", "a key was added"])
+    assert done.exit_code == 0, done.output
+
+
 def test_an_agreed_form_is_asked_for_by_district(tmp_path: Path, peer: GnupgPeer):
     folders = site(
         tmp_path,

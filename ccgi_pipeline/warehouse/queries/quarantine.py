@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from ccgi_pipeline.feeds.file_rules import FAULT, TOO_LARGE
+from ccgi_pipeline.feeds.file_rules import FAULT, MAY_BE_READ_LATER
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import Lifecycle
 from ccgi_pipeline.intake.findings import WEIGHED_SCHEMA
@@ -61,7 +61,7 @@ class QuarantinedDrop:
 def find_quarantined_drops(
     connection: duckdb.DuckDBPyConnection, selection: ReplaySelection
 ) -> list[QuarantinedDrop]:
-    """Returns drops with lines that were kept out, or too large to be read, in loading order.
+    """Returns drops with lines that were kept out, or files that were not read, in loading order.
 
     Held drops are left out, and drops that met a fault of this software: each night loads these
     again.
@@ -73,7 +73,7 @@ def find_quarantined_drops(
             SELECT drop_id, feed, lines FROM ledger
             WHERE list_contains($fates, fate) AND lines > 0
             UNION ALL
-            SELECT DISTINCT drop_id, NULL, 0 FROM findings WHERE rule = '{TOO_LARGE.id}'
+            SELECT DISTINCT drop_id, NULL, 0 FROM findings WHERE list_contains($unread, rule)
         ) USING (drop_id)
         WHERE verdict <> '{Verdict.HELD}'
             AND ($district IS NULL OR sender = $district)
@@ -83,6 +83,7 @@ def find_quarantined_drops(
         """,
         {
             "fates": list(QUARANTINED),
+            "unread": [rule.id for rule in MAY_BE_READ_LATER],
             "district": selection.district,
             "family": selection.family,
             "drop": selection.drop,
