@@ -241,7 +241,8 @@ _FORM: Mapping[ColumnType, Callable[[Column], str]] = {
     ColumnType.TIMESTAMP: lambda _: "a UTC time, YYYY-MM-DDTHH:MM:SSZ.",
     ColumnType.INTEGER: lambda _: "a whole number.",
     ColumnType.DECIMAL: lambda _: "a number with a decimal point, such as 2.50.",
-    ColumnType.YEAR: lambda _: "a year of four digits.",
+    # Which of the two years of a school year is meant, only the description says.
+    ColumnType.YEAR: lambda declared: f"a year of four digits. {declared.description}",
     ColumnType.BOOLEAN: lambda declared: (
         " or ".join(declared.exact or (declared.true_values[0], declared.false_values[0])) + "."
     ),
