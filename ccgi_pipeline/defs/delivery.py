@@ -34,7 +34,8 @@ DELIVERIES, ALL_SENT, AS_SENT = "deliveries", "everything_was_sent", "nothing_se
             DELIVERIES,
             "Every file to be sent is on its server under its final name, and was read back. "
             "Yellow: a server cannot be reached; the next run sends the rest. Red: a server "
-            "refuses until somebody acts, or a file is no longer in the outbox.",
+            "refuses until somebody acts, a district's OpenPGP key cannot be used, or a file is no "
+            "longer in the outbox.",
         ),
         build_check(
             AS_SENT,

@@ -10,11 +10,13 @@ pipe. Nothing that it writes for people is read or kept, because it may repeat n
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -44,8 +46,8 @@ SHORTEST_PASSPHRASE = 20
 """Characters."""
 
 _CHUNK = 1 << 16
-_SECONDS = 120
-"""The least time that a call may take; each megabyte that passes adds a second."""
+_SECONDS = 300.0
+"""How long a call may take in which nothing goes in and nothing comes out."""
 _AGENT = "s2k-count 65536\ndisable-scdaemon\n"
 """The passphrase is long (``SHORTEST_PASSPHRASE``), so many rounds would only cost time: half a
 second for each message."""
@@ -127,7 +129,10 @@ class GnupgHome:
         place = Path(tempfile.gettempdir())
         if len(str(place)) > _LONGEST_HOME:
             place = Path("/tmp")  # noqa: S108 - the folder in it is made new, for its owner only
-        self.folder = Path(tempfile.mkdtemp(prefix="gpg-", dir=place))
+        _remove_abandoned_homes(place)
+        self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX_OF_HOMES, dir=place))
+        self._held = os.open(self.folder, os.O_RDONLY)
+        fcntl.flock(self._held, fcntl.LOCK_EX)
         (self.folder / "gpg-agent.conf").write_text(_AGENT)
         self._lock = threading.Lock()
         self._key_ids: frozenset[str] | None = None
@@ -157,6 +162,8 @@ class GnupgHome:
                 check=False,
             )
         shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):
+            os.close(self._held)
 
     # --- keys -------------------------------------------------------------------------------------
 
@@ -377,7 +384,7 @@ class GnupgHome:
         feeder.start()
         try:
             while piece := _read_some(process):
-                clock.extend(len(piece))
+                clock.extend()
                 if take is None:
                     kept.extend(piece)
                 else:
@@ -401,6 +408,25 @@ class GnupgHome:
 _MAYBE_OWN = {MessageFault.DAMAGED, MessageFault.OTHER_KEY}
 _HEAD = 1 << 16
 """Bytes of a message in which all its recipients stand."""
+
+
+_PREFIX_OF_HOMES = "ccgi-gpg-"
+_ABANDONED = 3600.0
+"""Seconds: no process takes so long to lock the home that it has made."""
+
+
+def _remove_abandoned_homes(place: Path) -> None:
+    """Removes the homes of processes that were killed; their agents end when the home is gone."""
+    for folder in place.glob(f"{_PREFIX_OF_HOMES}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime < _ABANDONED:
+                continue
+            held = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(held)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -428,34 +454,25 @@ class _Deadline:
 
     def __init__(self, process: subprocess.Popen[bytes], answer: _Answer) -> None:
         self._process, self._answer = process, answer
-        self._timer: threading.Timer | None = None
-        self._passed = 0
-        self._start()
+        self._seen, self._over = time.monotonic(), threading.Event()
+        self._watch = threading.Thread(target=self._wait, daemon=True)
+        self._watch.start()
 
-    def _start(self) -> None:
-        self._timer = threading.Timer(_SECONDS, self._kill)
-        self._timer.daemon = True
-        self._timer.start()
+    def _wait(self) -> None:
+        while not self._over.wait(max(0.0, self._seen + _SECONDS - time.monotonic())):
+            if time.monotonic() - self._seen >= _SECONDS:
+                self._answer.killed = True
+                self._process.kill()
+                return
 
-    def _kill(self) -> None:
-        self._answer.killed = True
-        self._process.kill()
-
-    def extend(self, size: int) -> None:
-        """Starts the time again after each few megabytes that passed."""
-        self._passed += size
-        if self._passed > _BETWEEN:
-            self._passed = 0
-            self.cancel()
-            self._start()
+    def extend(self) -> None:
+        """Starts the time again, because something went in or came out."""
+        self._seen = time.monotonic()
 
     def cancel(self) -> None:
         """Ends the waiting."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-
-_BETWEEN = 8 << 20
+        self._over.set()
+        self._watch.join()
 
 
 class _Feeder(threading.Thread):
@@ -477,6 +494,7 @@ class _Feeder(threading.Thread):
             with suppress(BrokenPipeError):  # GnuPG has read enough; its status says why
                 for piece in self._pieces:
                     stdin.write(piece)
+                    self._clock.extend()
         except Exception as error:  # noqa: BLE001 - it is raised again where the call is made
             self.error = error
             self._process.kill()

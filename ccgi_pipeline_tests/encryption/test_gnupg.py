@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import stat
 import tempfile
+import time
 import tracemalloc
 import zlib
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ccgi_pipeline.encryption import gnupg
 from ccgi_pipeline.encryption.gnupg import GnupgError, GnupgHome, GnupgMissingError, read_passphrase
 from ccgi_pipeline.encryption.openpgp import (
     Form,
@@ -348,6 +351,40 @@ def test_a_home_is_for_its_owner_only_and_goes_away(tmp_path: Path):
         assert any(folder.iterdir())
     assert not folder.exists()
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files whose path is short enough for an agent's socket."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
+def test_the_home_of_a_process_that_was_killed_is_removed_by_the_next(place: Path):
+    kept, killed = GnupgHome(), GnupgHome()
+    os.close(killed._held)  # as the end of its process does
+    for home in (kept, killed):
+        os.utime(home.folder, (0, 0))
+    young = place / "ccgi-gpg-young"
+    young.mkdir()
+    with GnupgHome() as third:
+        assert {*place.iterdir()} == {kept.folder, young, third.folder}
+    kept.close()
+    assert {*place.iterdir()} == {young}
+
+
+def test_a_call_that_makes_no_progress_is_ended(both: Both, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gnupg, "_SECONDS", 0.2)
+    message = both.peer.encrypt(CONTENT, [both.intake.fingerprint])
+
+    def never_ending() -> Iterator[bytes]:
+        yield message[:300]
+        time.sleep(1)
+        yield message[300:]
+
+    status = both.own.decrypt(never_ending(), io.BytesIO(), LIMIT)
+    assert status.fault is MessageFault.OWN_FAULT
 
 
 def test_without_gnupg_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch):

@@ -42,7 +42,7 @@ from ccgi_pipeline_tests.nightly.nights import (
     folders_in,
     load_and_answer,
 )
-from ccgi_pipeline_tests.openpgp import SECRET, keep_intake_key, pair
+from ccgi_pipeline_tests.openpgp import SECRET, keep_intake_key, pair, pin_key, retire
 
 OTHER = PALM_SPRINGS
 FOLDERS = {HAYWARD: "HaywardUnified", OTHER: "PalmSpringsUnified"}
@@ -226,6 +226,23 @@ def test_cells_in_receipts_come_from_the_opened_file(tmp_path: Path, peer: Gnupg
     (file,) = (folders.outbox / FOLDERS[HAYWARD] / "_receipts").glob("*.csv")
     cells = [row[-1] for row in csv.reader(io.StringIO(file.read_text("utf-8-sig")))]
     assert "Canary0002" in cells
+
+
+def test_the_status_says_to_whom_nothing_is_sent_and_why(tmp_path: Path, peer: GnupgPeer):
+    folders = site(tmp_path, {f"{HAYWARD}/transcript/{NAME}": ROSTER})
+    load_and_answer(folders)
+    command = ["status", "--warehouse", str(folders.warehouse), "--date", str(ON)]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    district = peer.make_key("District", ("ed25519", "cv25519"), expires="20d")
+    pin_key(folders.warehouse, HAYWARD, peer, district)
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0
+    assert f"OpenPGP key {district[-16:]} of {HAYWARD} (both) ends on" in done.output
+    retire(folders.warehouse, HAYWARD, district, "2026-01-01")
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 1
+    assert f"{HAYWARD}: has no OpenPGP key any more" in done.output
+    assert HAYWARD not in CliRunner().invoke(main, [*command, "--district", OTHER]).output
 
 
 def test_the_search_of_a_purge_opens_encrypted_files(tmp_path: Path, peer: GnupgPeer):
