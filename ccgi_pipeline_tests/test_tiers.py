@@ -24,6 +24,10 @@ PROMISES = {
     "test_all_that_a_named_warehouse_has_in_dagster_bears_its_name",
     "a kill at each failpoint": "delivery/test_killed_at_failpoints.py::"
     "test_a_night_killed_at_each_milestone_in_turn",
+    "encrypted deliveries": "delivery/test_encrypted_delivery.py::"
+    "test_a_key_that_cannot_be_used_stops_its_district_and_nobody_else",
+    "messages of GnuPG": "encryption/test_gnupg.py::"
+    "test_what_a_district_encrypts_is_read_in_every_form",
     "a killed replay": "operations/test_a_killed_replay.py::test_a_replay_that_was_killed",
     "a moved warehouse": "warehouse/storage/test_relocation.py::test_every_row_of_every_snapshot",
 }

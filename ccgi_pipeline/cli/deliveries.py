@@ -110,6 +110,10 @@ def print_delivery(delivery: Delivery, ledger: DeliveryLedger) -> None:
     """Prints a delivery and the states it went through."""
     echo(f"delivery {delivery.id} of {delivery.owner}")
     echo(f"  to {delivery.server}: {delivery.remote}")
+    if delivery.recipients:
+        keys = delivery.recipients.partition(":")[2].replace(",", " ") or "no key any more"
+        echo(f"  encrypted to {keys}")
+        echo(f"  SHA-256 of what was sent {delivery.cipher or '(not yet)'}")
     for state, at in ledger.read_history(delivery.id):
         echo(f"  {_moment(at)} UTC  {_in_words(state)}")
 

@@ -12,13 +12,14 @@ this process ends, however it ends. Nobody reads it before the message is proven
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -127,6 +128,7 @@ class MessageOpener:
 
     def open(self, sent: SentFile) -> OpenedFile | None:
         """Returns the file, opened or refused; None if it is a plain file and may be one."""
+        sent = _without_utf_16(sent)
         form = detect_form(sent.beginning)
         policy = self._profiles.of(sent.sender).openpgp
         if form is None:
@@ -243,6 +245,22 @@ class MessageOpener:
             yield Finding(file_rules.PGP_OLD_CIPHER)
         if status.name and status.name.replace("%20", " ") != sent.content_name:
             yield Finding(file_rules.PGP_NAME)
+
+
+def _without_utf_16(sent: SentFile) -> SentFile:
+    """Returns the file; armor in UTF-16, as PowerShell's ``>`` writes it, in ASCII."""
+    if not sent.beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return sent
+    beginning = b"".join(_transcode(iter([sent.beginning])))
+    if detect_form(beginning) is None:
+        return sent
+    return replace(sent, beginning=beginning, pieces=lambda: _transcode(sent.pieces()))
+
+
+def _transcode(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder("utf-16")("replace")
+    for piece in pieces:
+        yield decoder.decode(piece).encode("ascii", "replace")
 
 
 def _refuse(rule: Rule, detail: str | None = None) -> OpenedFile:

@@ -13,7 +13,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from ccgi_pipeline.cli import main
 from ccgi_pipeline.common.failpoints import observe_failpoints
 from ccgi_pipeline.delivery.ledger import (
     ARRIVED,
@@ -116,6 +118,12 @@ def test_a_district_with_a_key_finds_encrypted_files_and_others_plain_ones(site:
     )
     assert site.peer.decrypt(message) == plain
     assert b"Canary" not in message
+    with open_ledger(site.warehouse) as ledger:
+        (delivery,) = ledger.find_deliveries(owner=SEALED)
+    words = ["deliveries", "show", delivery.id, "--warehouse", str(site.warehouse)]
+    shown = CliRunner().invoke(main, words).output
+    assert f"encrypted to {first}" in shown
+    assert hashlib.sha256(message).hexdigest() in shown
     assert not message.startswith(b"-----BEGIN")
 
 

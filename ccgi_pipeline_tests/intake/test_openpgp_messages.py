@@ -140,6 +140,17 @@ def test_a_message_is_opened_whatever_its_name(site: Site):
             assert [found.rule.id for found in opened.told] == ["FILE-PGP-OPENED"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_armor_that_powershell_redirected_into_a_file_is_opened(site: Site, encoding: str):
+    armored = site.encrypt(CONTENT * 50, "--armor", "-z", "0").decode()
+    begins = "\ufeff" if encoding.endswith("be") else ""
+    message = (begins + armored.replace("\n", "\r\n")).encode(encoding)
+    opened = site.open(message, "users.csv.asc")
+    assert opened is not None
+    assert opened.content() == CONTENT * 50
+    assert site.open("a,b\n1,2\n".encode("utf-16"), "users.csv") is None
+
+
 def test_a_plain_file_is_taken_as_it_is_unless_agreed(site: Site):
     assert site.open(CONTENT) is None
     site.policy(received="required")
