@@ -57,6 +57,7 @@ def run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
 _RULES_SHOWN = 12
 """The summary names the most frequent rules; the receipts have them all."""
 _USUAL_FATES = ("inserted", "updated", "unchanged", "superseded", "rejected")
+_LINES_SHOWN = 10
 _RARE_FATES = ("unmatched", "removed", "held", "left_alone")
 """Shown where there are any."""
 
@@ -86,6 +87,15 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
         console.print(
             f"{told.events_outside_rosters:,} platform events of students outside every roster: "
             "kept, and in no report"
+        )
+    for kept in told.kept:
+        lines = ", ".join(map(str, kept.lines[:_LINES_SHOWN]))
+        lines += " and others" if len(kept.lines) > _LINES_SHOWN else ""
+        path = escape(escape_unprintable(kept.path))
+        console.print(
+            f"{kept.records:,} records that are missing from {path} stay active, since "
+            f"{kept.since}: they may be those of lines that could not be read ({lines})",
+            highlight=False,
         )
     if told.strays:
         console.print(

@@ -66,6 +66,7 @@ FEED = FeedSpec(
     model=Identity,
     stems=("calpads_identity", "identities"),
     keys=("SSID", "CDSCode"),
+    described_by=("FirstName", "LastName", "BirthDate"),
     lifecycle=Lifecycle.SNAPSHOT,
     ssid="SSID",
     source=SOURCE,

@@ -201,6 +201,13 @@ TRUNCATED = _rule(
     "The last line breaks off; it was not loaded. The file may be incomplete.",
     "Send the whole file again.",
 )
+KEPT = _rule(
+    "FILE-KEPT",
+    _W,
+    "The line was not loaded, and it may be about a record that is no longer in the file. That "
+    "record stays active because of the line.",
+    "Mend the line. A record that is not in the next file then ends.",
+)
 EXTRA_CELLS = _rule(
     "FILE-EXTRA-CELLS",
     _W,

@@ -62,7 +62,10 @@ class FeedSpec:
 
     ``unique_id`` is the column that alone identifies a record of a sender whose profile says that
     it is permanent. A new record that agrees with a known one in ``near_keys`` and not in ``keys``
-    may be its correction. ``repeats_told_by``: the rule of the source that repeated keys break.
+    may be its correction. ``other_ids`` tell a sender's records apart as the key does;
+    ``described_by`` are columns by which a line without a readable key may be known to be a
+    record's (the key's own columns if none are named). ``repeats_told_by``: the rule of the source
+    that repeated keys break.
     ``one_date_form``: a file has its dates in one form. ``foster``: every student in the file is a
     foster youth, so nothing of it may reach a report of CCGI. ``headers``: what the specification
     says of the header's letters; ``edition_marks``: columns by which a header shows the version of
@@ -102,6 +105,8 @@ class FeedSpec:
     repeated_key: Severity = Severity.WARNING
     unique_id: str | None = None
     near_keys: tuple[str, ...] = ()
+    other_ids: tuple[str, ...] = ()
+    described_by: tuple[str, ...] = ()
     repeats_told_by: str | None = None
     one_date_form: bool = False
     foster: bool = False
@@ -162,6 +167,16 @@ class FeedSpec:
     def blank_rule_id(self, column_name: str) -> str:
         """The id of the rule that a blank cell of the column breaks."""
         return self.columns[column_name].blank_rule or self.column_rule_id("REQ", column_name)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The columns each of which tells a sender's records apart."""
+        return (*(self.keys if len(self.keys) == 1 else ()), *self.other_ids)
+
+    @property
+    def descriptions(self) -> tuple[str, ...]:
+        """The columns by which a line without a readable key may be known to be a record's."""
+        return self.described_by or self.keys
 
     @property
     def view(self) -> str:

@@ -45,7 +45,7 @@ class _Sign:
     personal: bool = False
 
 
-_SIGNS = (
+_SIGNS = [
     _Sign(file_rules.LOST_LETTER, r"\x{fffd}", "\N{REPLACEMENT CHARACTER}"),
     _Sign(file_rules.LOST_LETTER, r"^[^:=/@]*\pL\?\pL[^:=/@]*$", "?"),
     _Sign(
@@ -59,7 +59,11 @@ _SIGNS = (
         r"^(?:#N/A|#NAME\?|#REF!|#VALUE!|#DIV/0!|#NUM!|#NULL!|#SPILL!|#CALC!|#{3,})$",
         "#",
     ),
-    _Sign(file_rules.POWER_OF_TEN, r"^-?[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$", "+"),
+    _Sign(
+        file_rules.POWER_OF_TEN,
+        r"^-?[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{1,3}$",
+        words=("E+", "e+"),
+    ),
     _Sign(
         file_rules.NULL_WORD,
         r"^(?:NULL|null|[(<\[](?i:null)[)>\]]|\\N|#NULL#)$",
@@ -71,7 +75,9 @@ _SIGNS = (
         words=("None", "none", "NaN", "nan", "undefined", "nil", "NIL"),
         personal=True,
     ),
-)
+]
+_WORDS = [word for sign in _SIGNS for word in sign.words]
+_SIGNS_WITHOUT_WORDS = [sign for sign in _SIGNS if not sign.words]
 
 
 def find_damage(
@@ -82,7 +88,9 @@ def find_damage(
     ``content`` are the bytes of the lines, if they are at hand: a quick search in them spares the
     look at each line of ``text``. ``cells`` are the same records as columns.
     """
-    signs = [sign for sign in _SIGNS if _may_have(sign, content, text)]
+    # One search for all words: nearly no file has any of them.
+    signs = _SIGNS if text.str.contains_any(_WORDS).any() else _SIGNS_WITHOUT_WORDS
+    signs = [sign for sign in signs if _may_have(sign, content, text)]
     none = findings_frame([]).with_columns(row=pl.lit(None, dtype=pl.UInt32))
     if not signs or cells.is_empty():
         return none

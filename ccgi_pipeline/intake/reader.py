@@ -45,6 +45,12 @@ _LONGEST_RECORD = 1000
 _NEARLY_ALL = 0.9
 """The share of lines that must have the same surplus of blank cells for it to be dropped."""
 
+UNREAD_SCHEMA: dict[str, type[pl.DataType] | pl.DataType] = {
+    LINE: pl.UInt32,
+    "cells": pl.List(pl.String),
+}
+"""An unreadable line, and its cells from the left, stripped of blanks and quotation marks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -54,8 +60,9 @@ class Reading:
     feed's columns as text with ``_line`` and ``_span``; the spans of its rows and ``unreadable``
     add up to ``lines``. ``findings`` is a frame of ``FINDINGS_SCHEMA``. ``edition`` is the version
     of the file that its header shows, if it shows one. ``left_alone`` counts the lines of a file
-    that no feed needs. ``first_cells`` holds what the first column has in unreadable lines that
-    still show it, under that column's name: the records exist, though nothing of them was read.
+    that no feed needs. ``columns`` are the header's, None where the feed has no such column.
+    ``unread_lines`` shows what unreadable lines hold (``UNREAD_SCHEMA``): their records exist,
+    though nothing of them is loaded.
     """
 
     feed: FeedSpec | None
@@ -66,7 +73,8 @@ class Reading:
     findings: pl.DataFrame
     edition: str = ""
     left_alone: int = 0
-    first_cells: pl.DataFrame = field(default_factory=pl.DataFrame)
+    columns: tuple[str | None, ...] = ()
+    unread_lines: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=UNREAD_SCHEMA))
 
 
 def read(
@@ -142,7 +150,8 @@ def read(
         unreadable=int(unreadable["lines"].sum()),
         findings=collect_findings(findings, records, unreadable, damaged),
         edition=header.edition,
-        first_cells=_first_cells(lines, unreadable, header),
+        columns=header.columns,
+        unread_lines=_split_unreadable(lines, unreadable, header.separator),
     )
 
 
@@ -177,16 +186,16 @@ def _fit_header(header: Header, lines: pl.DataFrame) -> Header:
     return header if 2 * wide > lines.height else without_blank_end(header)
 
 
-def _first_cells(lines: pl.DataFrame, unreadable: pl.DataFrame, header: Header) -> pl.DataFrame:
-    """Returns the first cell of lines with a wrong number of cells, under its column's name."""
-    name = header.columns[0]
-    if unreadable.is_empty() or name is None:
-        return pl.DataFrame()
-    damage = [file_rules.FIELDS.id, file_rules.QUOTES.id, file_rules.TRUNCATED.id]
-    ragged = unreadable.filter(pl.col("rule").is_in(damage))
-    first = pl.col("text").str.split(header.separator).list.first().str.strip_chars('" \t')
-    cells = lines.join(ragged, on=LINE, how="semi").select(first.alias(name))
-    return cells.filter(pl.col(name).str.len_chars() > 0)
+def _split_unreadable(
+    lines: pl.DataFrame, unreadable: pl.DataFrame, separator: str
+) -> pl.DataFrame:
+    """Returns the unreadable lines split at each separator: a frame of ``UNREAD_SCHEMA``."""
+    if unreadable.is_empty():
+        return pl.DataFrame(schema=UNREAD_SCHEMA)
+    cells = pl.col("text").str.split(separator)
+    stripped = cells.list.eval(pl.element().str.strip_chars('" \t\r\x00'))
+    found = lines.join(unreadable, on=LINE, how="semi").select(LINE, stripped.alias("cells"))
+    return found.cast(UNREAD_SCHEMA)  # type: ignore[arg-type]
 
 
 def collect_findings(

@@ -32,7 +32,8 @@ class NightSummary:
     ``unreachable``: what could not be fetched from an inbox, and what to do about it. ``strays``:
     files in the inbox that belong to no sender. ``unfinished``: those with a temporary name, which
     wait until they are renamed. ``not_due``: groups of reports that were not written, because the
-    districts' cadence does not ask for them tonight.
+    districts' cadence does not ask for them tonight. ``kept``: records that stay active because
+    lines could not be read.
     """
 
     night: date
@@ -45,6 +46,7 @@ class NightSummary:
     receipts: int
     strays: int
     events_outside_rosters: int
+    kept: list[health_queries.KeptRecords]
     unfinished: int = 0
     unreachable: tuple[str, ...] = ()
     not_due: tuple[CadenceState, ...] = ()

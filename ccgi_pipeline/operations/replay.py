@@ -249,4 +249,5 @@ def _of_drop(verification: Verification, drop: str) -> Verification:
         verification.causes.filter(own),
         {feed: lines.filter(own) for feed, lines in verification.accepted.items()},
         {feed: keys.filter(own) for feed, keys in verification.kept_keys.items()},
+        {feed: lines.filter(own) for feed, lines in verification.unread.items()},
     )

@@ -16,7 +16,7 @@ import polars as pl
 
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.columns import Requirement
-from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
 from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER, FeedSpec, Lifecycle
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA, WEIGHED_SCHEMA, findings_frame
@@ -43,6 +43,7 @@ from ccgi_pipeline.verification.repeated_files import decide_repeated_files
 from ccgi_pipeline.verification.rule_steps import find_faults_by_steps
 from ccgi_pipeline.verification.severities import Severities
 from ccgi_pipeline.verification.typed_cells import FORM_OF_SENDER, typed_lines
+from ccgi_pipeline.verification.unread_lines import MOST_LINES, find_unread_lines
 from ccgi_pipeline.verification.validation import ValidationResult, validate, validate_cells
 
 
@@ -109,7 +110,7 @@ def verify(
     findings = findings.sort(FILE, "line", "rule", "column", nulls_last=False)
     outcomes = _file_outcomes(files, sets, lines, findings)
     findings, causes = explain_findings(files, _as_read(readings, sets), findings, on)
-    return Verification(outcomes, findings, causes, lines.accepted, lines.kept_keys)
+    return Verification(outcomes, findings, causes, lines.accepted, lines.kept_keys, lines.unread)
 
 
 def _as_read(readings: Mapping[int, Reading], sets: OneRosterSets) -> dict[int, Reading]:
@@ -219,6 +220,7 @@ class _LineJudgment:
         self.removed: dict[int, int] = {}
         self.accepted: dict[str, pl.DataFrame] = {}
         self.kept_keys: dict[str, pl.DataFrame] = {}
+        self.unread: dict[str, pl.DataFrame] = {}
         self.findings: list[pl.DataFrame] = []
 
     def type_cells(self, feed: FeedSpec) -> None:
@@ -315,7 +317,13 @@ class _LineJudgment:
         )
         if feed.lifecycle is Lifecycle.SNAPSHOT or feed.decides_links:
             rejected = lines.filter(pl.col(ROW).is_in(errors.implode()))
-            self.kept_keys[feed.name] = rejected.select(FILE, SENDER, SPAN, *feed.keys)
+            unreadable = _key_is_unreadable(feed)
+            keyless, keyed = rejected.filter(unreadable), rejected.filter(~unreadable)
+            self.kept_keys[feed.name] = keyed.select(FILE, SENDER, SPAN, *feed.keys)
+            if feed.lifecycle is Lifecycle.SNAPSHOT:
+                self.unread[feed.name] = find_unread_lines(
+                    feed, self._sets.readings, self._senders, keyless
+                )
 
     def _error_rows(self, failures: pl.DataFrame, lines: pl.DataFrame) -> pl.Series:
         """The rows of ``lines`` that a failure keeps out."""
@@ -350,13 +358,14 @@ def _file_outcomes(
     accepted: dict[int, int] = {}
     for lines in judged.accepted.values():
         accepted.update(lines.group_by(FILE).agg(pl.col(SPAN).sum()).iter_rows())
-    keyless: set[int] = set()
     keyed = dict(accepted)
-    for name, keys in judged.kept_keys.items():
-        unreadable = _key_is_unreadable(FEEDS_BY_NAME[name])
-        keyless.update(keys.filter(unreadable)[FILE].unique())
-        for number, lines in keys.filter(~unreadable).group_by(FILE).agg(pl.col(SPAN).sum()).rows():
+    for keys in judged.kept_keys.values():
+        for number, lines in keys.group_by(FILE).agg(pl.col(SPAN).sum()).rows():
             keyed[number] = keyed.get(number, 0) + lines
+    cut_off = set(findings.filter(pl.col("rule") == file_rules.TRUNCATED.id)[FILE])
+    for lines in judged.unread.values():
+        counted = lines.group_by(FILE).len().filter(pl.col("len") > MOST_LINES)
+        cut_off.update(counted[FILE])
     weight = pl.col("severity").replace_strict(SEVERITY_RANK, return_dtype=pl.Int8)
     worst = dict(findings.group_by(FILE).agg(weight.max()).iter_rows())
     partial = sets.files_that_only_add() | judged.lookup.partial_files()
@@ -365,8 +374,7 @@ def _file_outcomes(
         reading = sets.readings[file.number]
         loaded, removed = accepted.get(file.number, 0), judged.removed.get(file.number, 0)
         changes = file.number in partial
-        unread = reading.unreadable or file.number in keyless or changes
-        complete = bool(loaded) and not unread
+        complete = bool(loaded) and not changes and file.number not in cut_off
         kept_out = reading.lines - loaded - removed - reading.left_alone
         weight_of_file = SEVERITY_RANK[Severity.ERROR] if kept_out else worst.get(file.number, 0)
         rows.append(

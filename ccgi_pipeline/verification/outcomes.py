@@ -44,8 +44,8 @@ FILES_SCHEMA = {
 """One row a file. ``lines`` = ``accepted`` + ``rejected`` + ``removed`` + ``left_alone`` physical
 lines (removed ones mention police involvement, those left alone are in files that nobody asked
 for). ``keyed`` lines have a key that could be read. ``changes``: nothing may be concluded about
-records that are not in the file. ``complete``: it is all that the sender has and every line's key
-could be read, so that what is not in the file is known to be gone."""
+records that are not in the file. ``complete``: it is all that the sender has, so that what is not
+in the file is known to be gone, unless a line that could not be read may be its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class Verification:
     ``causes``: what probably happened to files as wholes (``CAUSES_SCHEMA``).
     ``accepted``: per feed its typed lines with ``_file``, ``_sender``, ``_line``, ``_span``.
     ``kept_keys``: per snapshot feed (and of foster youth) the keys of lines that were rejected
-    yet name a record: that record is not gone.
+    yet name a record: that record is not gone. ``unread``: per snapshot feed the lines of which it
+    is not known whose they are (``unread_schema``); each may be a missing record's.
     """
 
     files: pl.DataFrame
@@ -64,6 +65,7 @@ class Verification:
     causes: pl.DataFrame
     accepted: Mapping[str, pl.DataFrame]
     kept_keys: Mapping[str, pl.DataFrame]
+    unread: Mapping[str, pl.DataFrame]
 
     def named(self, feed: str, columns: tuple[str, ...]) -> pl.DataFrame:
         """The senders and cells of columns in lines that were accepted or name a record."""

@@ -20,7 +20,14 @@ import polars as pl
 from jinja2 import Environment, Template
 
 from ccgi_pipeline.feeds import sis_locations
-from ccgi_pipeline.feeds.file_rules import COLUMN_MISSING, FAULT, HEADER, HELD, UNRECOGNISED
+from ccgi_pipeline.feeds.file_rules import (
+    COLUMN_MISSING,
+    FAULT,
+    HEADER,
+    HELD,
+    KEPT,
+    UNRECOGNISED,
+)
 from ccgi_pipeline.feeds.registry import DISTRICT_FEEDS, FEEDS_BY_NAME, RULES, feeds_of
 from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
@@ -478,6 +485,14 @@ def _sentences(report: FileReport) -> Iterator[str]:
     gone = 0 if feed and feed.manifest else report.no_longer_active
     what = counted(gone, feed.noun if feed else "record")
     loads = any(report.fates.get(fate) for fate in labels.LOADED)
+    if report.kept:
+        kept = counted(report.kept, feed.noun if feed else "record")
+        are, stay = ("is", "stays") if report.kept == 1 else ("are", "stay")
+        yield (
+            f"{kept} that we had before {are} not in this file, but {stay} active, because a line "
+            f"that could not be read may be about {'it' if report.kept == 1 else 'them'}. This has "
+            f"been so since {report.kept_since:%B %-d, %Y}. Rule {KEPT.id} below names the lines."
+        )
     if gone:
         are = "is" if gone == 1 else "are"
         yield f"{what} that we had before {are} not in this file, and {are} no longer active."

@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -44,8 +45,10 @@ class FileReport:
 
     ``findings`` is a frame of ``EXPLAINED_SCHEMA``. ``causes``: the evidence of each cause that
     explains some of them, by its id. ``no_longer_active``: records that the file ended
-    by not having them; ``complete``: whether it could end any, if that is known. ``cells``: what
-    stands where the first findings point, for districts that ask for it.
+    by not having them; ``complete``: whether it could end any, if that is known. ``kept``: records
+    that it has not and that stay active, because lines could not be read; ``kept_since``: since
+    which night there are such records. ``cells``: what stands where the first findings point, for
+    districts that ask for it.
     """
 
     path: str
@@ -58,6 +61,8 @@ class FileReport:
     findings: pl.DataFrame
     no_longer_active: int = 0
     complete: bool | None = None
+    kept: int = 0
+    kept_since: date | None = None
     cells: Cells = field(default_factory=dict)
     causes: Mapping[str, str] = field(default_factory=dict)
 
@@ -99,10 +104,23 @@ def describe_file(report: FileReport) -> dict[str, Any]:
         "encoding": report.encoding,
         "lines": report.lines,
         "fates": dict(report.fates),
+        **_records_not_sent(report),
         "rules": _rules_broken(report.findings),
         "causes": [_cause_object(told) for told in report.told_causes],
         "findings": [_finding_object(row) for row in shown.iter_rows(named=True)],
         "findings_omitted": report.findings.height - shown.height,
+    }
+
+
+def _records_not_sent(report: FileReport) -> dict[str, Any]:
+    """What became of records that the file does not have; nothing where that is not known."""
+    if report.complete is None:
+        return {}
+    since = report.kept_since.isoformat() if report.kept_since else None
+    return {
+        "no_longer_active": report.no_longer_active,
+        "kept_active": report.kept,
+        "kept_active_since": since,
     }
 
 

@@ -164,13 +164,14 @@ class RecordLookup:
         target, column = FEEDS_BY_NAME[relation.target], relation.target_column
         found = [nothing_known(relation.target, relation.target_columns)]
         for number, reading in self._sets.readings.items():
-            if reading.feed is not target or column not in reading.first_cells.columns:
+            if reading.feed is not target or reading.columns[:1] != (column,):
                 continue
             if target.columns[column].type is not ColumnType.STRING:
                 continue
-            shown = reading.first_cells.select(
-                pl.lit(self._files[number].sender).alias(SENDER), pl.col(column)
-            )
+            shown = reading.unread_lines.select(
+                pl.lit(self._files[number].sender).alias(SENDER),
+                pl.col("cells").list.first().alias(column),
+            ).filter(pl.col(column) != "")
             if relation.target_is is not None:
                 kind, value = relation.target_is
                 shown = shown.with_columns(pl.lit(value).alias(kind))

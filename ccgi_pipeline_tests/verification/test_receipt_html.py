@@ -176,6 +176,20 @@ def test_a_file_that_could_end_nobody_says_that_all_stay():
     assert "Records that are not in this file stay as they were" in text
 
 
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [
+        (1, "1 student that we had before is not in this file, but stays active"),
+        (12, "12 students that we had before are not in this file, but stay active"),
+    ],
+)
+def test_records_that_unread_lines_keep_are_told_with_their_date(kept: int, says: str):
+    file = report({"inserted": 5, "rejected": 1}, [FIELDS], kept=kept, kept_since=date(2026, 11, 3))
+    text = told(render_receipt(delivery("accepted_with_findings"), [file]))
+    assert says in text
+    assert "since November 3, 2026" in text
+
+
 def test_rules_come_by_weight_with_count_fix_lines_and_source():
     page = PAGES["mixed"].decode()
     order = re.findall(r"rule <code>([A-Z0-9a-z-]+)</code>", page)

@@ -34,12 +34,16 @@ class BadCell:
 
 @dataclass(frozen=True)
 class BadKey:
-    """A line whose key cannot be read."""
+    """A line whose key cannot be read; its other cells are a record's, or nobody's."""
+
+    key: int | None = None
 
 
 @dataclass(frozen=True)
 class Ragged:
-    """A line that is no record at all."""
+    """A line that is no record at all; it shows the key of a record, or of none."""
+
+    key: int | None = None
 
 
 Stroke = Good | BadCell | BadKey | Ragged
@@ -72,6 +76,8 @@ def _roster_line(stroke: Stroke, cd: str) -> dict[str, str]:
             return student(ssid(key), school, GRADES[value])
         case BadCell(key):
             return student(ssid(key), school, "99")
+        case BadKey(int(key)):
+            return student(ssid(key), school, StateID=ssid(key)[:-1])
         case _:
             return student("12345", school)
 
@@ -99,7 +105,8 @@ def file_bytes(feed_name: str, sender: str, file: File) -> bytes:
     lines = content.split(b"\n")
     for number, stroke in enumerate(file, start=1):
         if isinstance(stroke, Ragged):
-            lines[number] = b"a line,with three,cells"
+            shown = "a line" if stroke.key is None else ssid(stroke.key)
+            lines[number] = f"{shown},with three,cells".encode()
     return b"\n".join(lines)
 
 
@@ -141,7 +148,8 @@ class Sender:
     def take(self, drop: str, plan: DropPlan) -> Fates:
         """Takes the files of one drop; returns what becomes of every line.
 
-        For each key the last line stands; a full set ends the records that no line of it names.
+        For each key the last line stands; a full set ends the records that no line of it names, be
+        the line loaded or not.
         """
         before = {key: (record.value, record.active) for key, record in self.records.items()}
         fates: dict[tuple[str, int], Counter[str]] = {}
@@ -155,9 +163,7 @@ class Sender:
             for line, stroke in enumerate(strokes, start=2):
                 key = getattr(stroke, "key", None)
                 repeated = key in accepted and self.snapshot
-                if key is None:
-                    complete = False
-                else:
+                if key is not None:
                     keys.add(key)
                 if not isinstance(stroke, Good) or repeated:
                     fates[drop, file]["rejected"] += 1

@@ -44,6 +44,7 @@ def _feed(  # noqa: PLR0913 - what makes one file differ from the next
     source: str = files.SPECIFICATION,
     checks: tuple[str, ...] = (),
     growth_guarded: bool = False,
+    described_by: tuple[str, ...] = (),
 ) -> FeedSpec:
     return FeedSpec(
         name=f"{NAME}_{name}",
@@ -53,6 +54,7 @@ def _feed(  # noqa: PLR0913 - what makes one file differ from the next
         model=model,
         stems=(name,),
         keys=("sourcedId",),
+        described_by=described_by,
         lifecycle=Lifecycle.SNAPSHOT,
         repeated_key=Severity.ERROR,
         separators=SEPARATORS,
@@ -159,6 +161,7 @@ USERS = _feed(
     checks=("students_are_those_of_the_transcripts",),
     school="orgSourcedIds",
     growth_guarded=True,
+    described_by=("givenName", "familyName"),
 )
 ROLES = _feed(
     "roles",

@@ -33,6 +33,11 @@ from ccgi_pipeline.warehouse.load.drop_records import (
     read_answers,
     remember_files,
 )
+from ccgi_pipeline.warehouse.load.kept_records import (
+    KEPT_SCHEMA,
+    describe_kept_records,
+    read_kept_since,
+)
 from ccgi_pipeline.warehouse.load.link_steps import link_step_of
 from ccgi_pipeline.warehouse.load.roster_guard import guard_links, guard_rosters
 from ccgi_pipeline.warehouse.load.upsert import FeedLoad, Overtaken, load_feed
@@ -71,7 +76,8 @@ class LoadTerms:
 class LoadOutcome:
     """The outcome of loading verified files, not yet recorded.
 
-    ``files``: a frame of ``FILES_SCHEMA`` with the new verdicts and ``no_longer_active``.
+    ``files``: a frame of ``FILES_SCHEMA`` with the new verdicts, ``no_longer_active`` and ``kept``
+    (records that stay active because a line could not be read).
     ``ledger``: ``_file``, ``feed``, ``fate``, ``lines``; the fates of a file add up to its lines.
     ``findings``: ``EXPLAINED_SCHEMA`` with ``_file`` first. ``causes``: ``CAUSES_SCHEMA``.
     ``losses``: what held drops would end.
@@ -110,7 +116,7 @@ def load_drops(
         delete_drops(connection, ids)
         outcome = load_files(connection, family, verification, terms)
         approvals.record_losses(connection, ids, outcome.losses)
-        ledger = record_outcome(connection, outcome, number_files(verification.files))
+        ledger = record_outcome(connection, outcome, number_files(verification.files), night)
         insert_drops(connection, number_drops(connection, drops), outcome.files, night)
         remember_files(connection, [(file, sha, d.id) for d in drops for file, sha in d.files])
         keep_receipts(connection, answered)
@@ -151,16 +157,19 @@ def load_files(
     loads = _load_feeds(connection, family, verification, terms)
     fates += [load.fates for load in loads.values()]
     found += [_correction_findings(FEEDS_BY_NAME[name], load) for name, load in loads.items()]
+    kept = pl.concat([pl.DataFrame(schema=KEPT_SCHEMA), *(load.kept for load in loads.values())])
+    found.append(describe_kept_records(kept))
     files = _update_verdicts(
         verification.files,
         _file_numbers(found[1:]),
         frozenset().union(*(part.files for part in held)),
     )
     ended = pl.concat([_NONE_ENDED, *(load.ended for load in loads.values())])
+    stay = kept.group_by(FILE).agg(pl.col("_record").n_unique().cast(pl.Int64).alias("kept"))
     return LoadOutcome(
-        files.join(ended, on=FILE, how="left", maintain_order="left").with_columns(
-            pl.col("no_longer_active").fill_null(0)
-        ),
+        files.join(ended, on=FILE, how="left", maintain_order="left")
+        .join(stay, on=FILE, how="left", maintain_order="left")
+        .with_columns(pl.col("no_longer_active", "kept").fill_null(0)),
         _build_ledger(files, pl.concat(fates)),
         pl.concat(_complete(part) for part in found),
         verification.causes,
@@ -169,11 +178,14 @@ def load_files(
 
 
 def record_outcome(
-    connection: duckdb.DuckDBPyConnection, outcome: LoadOutcome, numbers: pl.DataFrame
+    connection: duckdb.DuckDBPyConnection,
+    outcome: LoadOutcome,
+    numbers: pl.DataFrame,
+    night: date,
 ) -> pl.DataFrame:
     """Records files, ledger and findings of an outcome; part of a transaction. Returns the ledger.
 
-    ``numbers`` are those of ``number_files``.
+    ``numbers`` are those of ``number_files``. ``night``: the date of the load.
     """
     files = outcome.files.join(numbers, on=FILE, maintain_order="left")
     ledger = (
@@ -183,7 +195,10 @@ def record_outcome(
     )
     append_rows(connection, "ledger", ledger)
     columns = (*("path", "feed", "encoding", "lines", "complete", "verdict"), "no_longer_active")
-    append_rows(connection, "files", files.select("drop_id", "file_number", *columns))
+    files = files.with_columns(read_kept_since(connection, files, night))
+    append_rows(
+        connection, "files", files.select("drop_id", "file_number", *columns, "kept", "kept_since")
+    )
     findings = outcome.findings.join(numbers, on=FILE)
     findings = findings.sort("drop_id", "file_number", maintain_order=True)
     append_rows(

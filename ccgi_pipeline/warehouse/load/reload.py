@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TypeVar
@@ -196,7 +197,7 @@ def reload_drop(
             _refuse_if_held(outcome)
             after = _DropState.reloaded(outcome, numbers)
             _refuse_if_same(outcome, before_again, after)
-            _replace_records(connection, old.drop, outcome, numbers, before)
+            _replace_records(connection, old.drop, outcome, numbers, before, terms.night)
             _record_verdict(connection, old.drop, terms, before, after)
             _record_replay(connection, old.drop, terms, signature, before_again, after)
     except _Undone as undone:
@@ -244,6 +245,7 @@ def _leave_out(
         causes=verification.causes.filter(there),
         accepted={feed: lines.filter(there) for feed, lines in verification.accepted.items()},
         kept_keys={feed: keys.filter(there) for feed, keys in verification.kept_keys.items()},
+        unread={feed: lines.filter(there) for feed, lines in verification.unread.items()},
     )
 
 
@@ -281,6 +283,7 @@ def _replace_records(
     outcome: LoadOutcome,
     numbers: pl.DataFrame,
     before: _DropState,
+    night: date,
 ) -> None:
     """Replaces what is recorded of the files that were loaded again."""
     again = outcome.files.select(FILE).join(numbers, on=FILE)["file_number"].to_list()
@@ -302,7 +305,7 @@ def _replace_records(
         )
         .select(outcome.files.columns)
     )
-    record_outcome(connection, replace(outcome, files=files), numbers)
+    record_outcome(connection, replace(outcome, files=files), numbers, night)
 
 
 def _record_verdict(

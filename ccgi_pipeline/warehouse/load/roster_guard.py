@@ -19,6 +19,7 @@ from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
 from ccgi_pipeline.profiles import GuardProfile, Profiles
 from ccgi_pipeline.verification.outcomes import Verification, nothing_known
+from ccgi_pipeline.warehouse.load.kept_records import find_kept_records
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 
 LOSSES_SCHEMA = {
@@ -169,8 +170,11 @@ def _find_losses(
     if files.is_empty():
         return
     keys = [quote_identifier(name) for name in feed.keys]
+    present = _present_keys(feed, verification, files)
+    kept = find_kept_records(connection, feed, _unread_of_full_sets(feed, verification), present)
+    present = pl.concat([present, kept.select(present.columns)])
     connection.register("full_sets", files.select(SENDER, FILE).to_arrow())
-    connection.register("present", _present_keys(feed, verification, files).to_arrow())
+    connection.register("present", present.to_arrow())
     school = f"record.{quote_identifier(feed.school)}" if feed.school else "NULL"
     same = " AND ".join(f"record.{key} IS NOT DISTINCT FROM present.{key}" for key in keys)
     try:
@@ -268,8 +272,18 @@ def _likely_cause_of_gain(_sent: int, fresh: int, missing: int, others: int, sho
 
 
 def _count_unread(files: pl.DataFrame) -> int:
-    """Returns how many lines have no readable key: each may be that of a missing record."""
-    return int((files["lines"] - files["keyed"]).sum())
+    """Returns how many lines of files that are not complete have no readable key.
+
+    Each may be that of a missing record. In complete files it is known which records those are.
+    """
+    partial = files.filter(~pl.col("complete"))
+    return int((partial["lines"] - partial["keyed"]).sum())
+
+
+def _unread_of_full_sets(feed: FeedSpec, verification: Verification) -> pl.DataFrame:
+    """Returns the unread lines of the feed's complete files."""
+    complete = verification.files.filter("complete")[FILE]
+    return verification.unread[feed.name].filter(pl.col(FILE).is_in(complete.implode()))
 
 
 def _present_keys(feed: FeedSpec, verification: Verification, files: pl.DataFrame) -> pl.DataFrame:

@@ -17,8 +17,9 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.feeds.rules import Severity
-from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
+from ccgi_pipeline.feeds.spec import SENDER, FeedSpec, Lifecycle
 from ccgi_pipeline.verification.outcomes import Verification
+from ccgi_pipeline.warehouse.load.kept_records import KEPT_SCHEMA, find_kept_records
 from ccgi_pipeline.warehouse.storage.schema import TRACKING_COLUMNS, quote_identifier
 
 
@@ -28,12 +29,14 @@ class FeedLoad:
 
     ``fates``: ``_file``, ``fate``, ``lines``. ``ended``: how many records each file ended
     (``_file``, ``no_longer_active``). ``corrections``: new lines that may correct a record which
-    is still active (``_file``, ``line``).
+    is still active (``_file``, ``line``). ``kept``: missing records that stay active because a line
+    could not be read (``KEPT_SCHEMA``).
     """
 
     fates: pl.DataFrame
     ended: pl.DataFrame
     corrections: pl.DataFrame
+    kept: pl.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ _NOTHING = FeedLoad(
     pl.DataFrame(schema={"_file": pl.UInt32, "fate": pl.String, "lines": pl.Int64}),
     pl.DataFrame(schema={"_file": pl.UInt32, "no_longer_active": pl.Int64}),
     pl.DataFrame(schema={"_file": pl.UInt32, "line": pl.Int64}),
+    pl.DataFrame(schema=KEPT_SCHEMA),
 )
 
 
@@ -85,7 +89,7 @@ def load_feed(
     return FeedLoad(
         *(
             pl.concat([getattr(_NOTHING, part), *(getattr(load, part) for load in loads)])
-            for part in ("fates", "ended", "corrections")
+            for part in ("fates", "ended", "corrections", "kept")
         )
     )
 
@@ -156,7 +160,7 @@ def _load_group(  # noqa: PLR0913, PLR0917 - the arguments of load_feed and the 
     lines = lines.filter(pl.col("_file").is_in(files["_file"].implode()))
     connection.register("received_lines", lines.to_arrow())
     connection.register("received_as", files.to_arrow())
-    ended, corrections = _NOTHING.ended, _NOTHING.corrections
+    ended, corrections, kept = _NOTHING.ended, _NOTHING.corrections, _NOTHING.kept
     try:
         repeats = _may_repeat(feed, lines, files, verification)
         known = _has_records(connection, feed)
@@ -180,7 +184,16 @@ def _load_group(  # noqa: PLR0913, PLR0917 - the arguments of load_feed and the 
                 corrections = _find_possible_corrections(connection, feed, key)
             _write_changes(connection, feed, key)
             if feed.lifecycle is Lifecycle.SNAPSHOT:
-                kept_keys = verification.kept_keys[feed.name]
+                kept = find_kept_records(
+                    connection,
+                    feed,
+                    _unread_of_full_sets(feed, verification, files),
+                    verification.named(feed.name, feed.keys),
+                )
+                kept_keys = pl.concat(
+                    frame.select(SENDER, *feed.keys)
+                    for frame in (verification.kept_keys[feed.name], kept)
+                )
                 ended = _end_missing(connection, feed, key, kept_keys, on)
     finally:
         for table in ("staged", "decided"):
@@ -191,6 +204,7 @@ def _load_group(  # noqa: PLR0913, PLR0917 - the arguments of load_feed and the 
         fates.cast(_NOTHING.fates.schema),
         ended.cast(_NOTHING.ended.schema),
         corrections.cast(_NOTHING.corrections.schema),
+        kept.select(*KEPT_SCHEMA),
     )
 
 
@@ -205,6 +219,14 @@ def _select_files(feed: FeedSpec, verification: Verification) -> pl.DataFrame:
         raise ValueError(msg)
     full = pl.lit(feed.lifecycle is Lifecycle.SNAPSHOT) & pl.col("complete").all().over("_sender")
     return files.select("_file", "_sender", pl.col("drop").alias("_drop"), full.alias("full_set"))
+
+
+def _unread_of_full_sets(
+    feed: FeedSpec, verification: Verification, files: pl.DataFrame
+) -> pl.DataFrame:
+    """Returns the unread lines of full sets; a file that is none ends no record anyway."""
+    full = files.filter("full_set")["_file"]
+    return verification.unread[feed.name].filter(pl.col("_file").is_in(full.implode()))
 
 
 def _may_repeat(
@@ -400,7 +422,8 @@ def _end_missing(
 ) -> pl.DataFrame:
     """Ends the records that are missing from their sender's full set.
 
-    A record that a rejected line names is not missing: the last good record stays.
+    A record of ``kept_keys`` is not missing: a rejected line names it, or may be its own. The last
+    good record stays.
     """
     ended = "_active = false"
     if feed.gone is not None:

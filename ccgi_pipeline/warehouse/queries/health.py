@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import TypedDict
 
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.feeds.file_rules import KEPT
 from ccgi_pipeline.feeds.registry import EVENT_FEEDS, RULES
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake.inbox import is_cd_code
@@ -31,6 +33,21 @@ class NightCounts(TypedDict):
     fates: list[tuple[str, str, int]]
     findings: list[tuple[str, str, int, str]]
     events_outside_rosters: int
+    kept: list[KeptRecords]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRecords:
+    """Records that a newest file lacks, and that stay active because lines could not be read.
+
+    ``since``: the first night from which on the sender has had such records in this feed.
+    """
+
+    sender: str
+    path: str
+    records: int
+    since: date
+    lines: tuple[int, ...]
 
 
 NO_FATES = pl.DataFrame(schema={"feed": pl.String, "fate": pl.String, "lines": pl.Int64})
@@ -255,6 +272,26 @@ def read_last_position(connection: duckdb.DuckDBPyConnection) -> int:
     return _count(connection, "SELECT coalesce(max(position), 0) FROM lake.drops")
 
 
+def read_kept_records(connection: duckdb.DuckDBPyConnection) -> list[KeptRecords]:
+    """Returns for each newest file of a sender and feed what unread lines keep active."""
+    rows = connection.execute(
+        """
+        WITH newest AS (
+            FROM lake.files JOIN lake.drops USING (drop_id) WHERE kept IS NOT NULL
+            QUALIFY rank() OVER (PARTITION BY sender, feed ORDER BY position DESC) = 1
+        )
+        SELECT sender, path, kept, kept_since, list(DISTINCT line ORDER BY line)
+        FROM newest JOIN lake.findings USING (drop_id, file_number)
+        WHERE kept > 0 AND rule = ? GROUP BY ALL ORDER BY ALL
+        """,
+        [KEPT.id],
+    ).fetchall()
+    return [
+        KeptRecords(sender, path, records, since, tuple(lines))
+        for sender, path, records, since, lines in rows
+    ]
+
+
 def count_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightCounts:
     """Returns the counts of the drops after ``position``, and of the rosters now."""
     roster = connection.execute(
@@ -291,4 +328,5 @@ def count_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightCo
         "events_outside_rosters": sum(
             count_events_outside_rosters(connection, feed) for feed in EVENT_FEEDS
         ),
+        "kept": read_kept_records(connection),
     }

@@ -229,7 +229,7 @@ def _file_reports(
     files = connection.execute(
         """
         SELECT drop_id, file_number, path, family, feed, files.verdict, encoding, lines,
-               no_longer_active, complete
+               no_longer_active, complete, kept, kept_since
         FROM files JOIN drops USING (drop_id) SEMI JOIN asked USING (drop_id)
         ORDER BY drop_id, file_number
         """
@@ -265,7 +265,8 @@ def _file_reports(
     )
     none = pl.DataFrame(schema=EXPLAINED_SCHEMA)
     reports: dict[str, list[FileReport]] = {}
-    for drop_id, number, path, family, feed, verdict, encoding, lines, ended, complete in files:
+    for drop_id, number, path, family, feed, verdict, encoding, lines, *ended in files:
+        no_longer_active, complete, kept, kept_since = ended
         reports.setdefault(drop_id, []).append(
             FileReport(
                 path=path,
@@ -276,8 +277,10 @@ def _file_reports(
                 lines=lines,
                 fates=fates.get((drop_id, number), {}),
                 findings=by_file.get((drop_id, number), none),
-                no_longer_active=ended or 0,
+                no_longer_active=no_longer_active or 0,
                 complete=complete,
+                kept=kept or 0,
+                kept_since=kept_since,
                 causes=causes.get((drop_id, number), {}),
             )
         )

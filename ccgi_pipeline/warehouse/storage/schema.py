@@ -71,6 +71,8 @@ PIPELINE_TABLES: Mapping[str, Mapping[str, str]] = {
         "complete": "BOOLEAN",
         "verdict": "VARCHAR",
         "no_longer_active": "BIGINT",
+        "kept": "BIGINT",
+        "kept_since": "DATE",
     },
     "ledger": {
         "drop_id": "VARCHAR",

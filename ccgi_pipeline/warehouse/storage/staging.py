@@ -29,6 +29,8 @@ from ccgi_pipeline.encryption.sealed_files import seal, unseal
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.verification.outcomes import Verification
 
+_BY_FEED: Final = ("accepted", "kept_keys", "unread")
+"""The parts of a verification that have a frame a feed."""
 _COMPRESSION: Final = "lz4"
 """Each file is written once and read once: a smaller file would cost more time than it saves."""
 
@@ -73,9 +75,9 @@ class Staging:
         """Adds a batch of verified drops."""
         number = len(self.list_batches(family))  # no batch is deleted before all are added
         folder = self.root / family / f"batch-{number:05d}"
-        for kind, frames in (("accepted", verified.accepted), ("kept_keys", verified.kept_keys)):
+        for kind in _BY_FEED:
             (folder / kind).mkdir(parents=True)
-            for feed, frame in frames.items():
+            for feed, frame in getattr(verified, kind).items():
                 self._save_frame(folder / kind / f"{feed}.parquet", frame)
         with failpoint("staging: batch written"):
             self._save_frame(folder / "files.parquet", verified.files)
@@ -93,8 +95,7 @@ class Staging:
             files=self._read_frame(folder / "files.parquet"),
             findings=self._read_frame(folder / "findings.parquet"),
             causes=self._read_frame(folder / "causes.parquet"),
-            accepted=self._read_frames(folder / "accepted"),
-            kept_keys=self._read_frames(folder / "kept_keys"),
+            **{kind: self._read_frames(folder / kind) for kind in _BY_FEED},
         )
         return self._read_drops(folder / "drops.json"), verified
 

@@ -43,7 +43,9 @@ from ccgi_pipeline_tests.warehouse.model import (
 def _files(keys: st.SearchStrategy[int], *, bad_keys: bool = True) -> st.SearchStrategy[File]:
     good = st.builds(Good, keys, st.integers(0, 2))
     readable = st.one_of(good, good, good, st.builds(BadCell, keys))
-    unreadable = (st.builds(BadKey), st.builds(Ragged)) if bad_keys else (st.builds(Ragged),)
+    whose = st.one_of(st.none(), keys)
+    ragged = st.builds(Ragged, whose)
+    unreadable = (st.builds(BadKey, whose), ragged) if bad_keys else (ragged,)
     any_line = st.one_of(readable, readable, *unreadable)
     whole = st.lists(readable, min_size=1, max_size=4).map(tuple)
     return st.one_of(whole, whole, st.lists(any_line, max_size=4).map(tuple))
@@ -208,13 +210,25 @@ _STORIES: dict[str, tuple[list[DropPlan], dict[int, bool]]] = {
         [_ROSTER, _A_ALONE, ((Good(A, 1), BadCell(B)),)],
         {A: True, B: False},
     ),
-    "a line whose key cannot be read ends nobody": (
-        [_ROSTER, ((Good(A, 0), BadKey()),)],
+    "a line whose key cannot be read keeps the student whom it describes": (
+        [_ROSTER, ((Good(A, 0), BadKey(B)),)],
         {A: True, B: True},
     ),
-    "a line that is no record ends nobody": (
-        [_ROSTER, ((Good(A, 0), Ragged()),)],
+    "a line whose key cannot be read keeps nobody else": (
+        [_ROSTER, ((Good(A, 0), BadKey()),)],
+        {A: True, B: False},
+    ),
+    "a line that is no record keeps the student whom it names": (
+        [_ROSTER, ((Good(A, 0), Ragged(B)),)],
         {A: True, B: True},
+    ),
+    "a line that is no record keeps nobody else": (
+        [_ROSTER, ((Good(A, 0), Ragged()),)],
+        {A: True, B: False},
+    ),
+    "a line keeps its student from its own set alone": (
+        [_ROSTER, ((Good(A, 0), Ragged(B)),), _A_ALONE],
+        {A: True, B: False},
     ),
     "a file of nothing but a header ends nobody": ([_ROSTER, ((),)], {A: True, B: True}),
     "a file of nothing but rejected lines ends nobody": (
