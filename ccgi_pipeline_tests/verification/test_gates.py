@@ -209,17 +209,33 @@ def test_a_file_whose_every_key_was_read_tells_what_is_gone():
 @pytest.mark.parametrize(
     "content",
     [
-        _student_file({}, {"StateID": ""}),
-        _student_file({}, {"StateID": "12"}),
-        good_file(STUDENT) + b"too,short\n",
         good_file(STUDENT)[:-60],
         b"",
         as_bytes(STUDENT, []),
+        good_file(STUDENT) + b"too,short\n" * 1001,
     ],
-    ids=["blank key", "bad key", "short line", "cut off", "empty", "header only"],
+    ids=["cut off", "empty", "header only", "too many short lines"],
 )
-def test_a_file_that_may_hide_a_record_does_not_tell_what_is_gone(content: bytes):
+def test_a_file_that_may_hide_any_record_does_not_tell_what_is_gone(content: bytes):
     assert outcome(_transcripts(student=content), ROSTER)["complete"] is False
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _student_file({}, {"StateID": ""}),
+        _student_file({}, {"StateID": "12"}),
+        good_file(STUDENT, 2) + b"too,short\n",
+        good_file(STUDENT, 2) + b'a "stray,mark\n',
+        good_file(STUDENT, 2) + b"a \x00 byte\n",
+    ],
+    ids=["blank key", "bad key", "short line", "stray quotation mark", "NUL"],
+)
+def test_a_line_whose_record_is_not_known_is_handed_on(content: bytes):
+    verification = _transcripts(student=content)
+    assert outcome(verification, ROSTER)["complete"] is True
+    (line,) = verification.unread[STUDENT.name]["_line"]
+    assert line == content.count(b"\n")
 
 
 def test_every_rejected_line_with_a_key_keeps_its_record():

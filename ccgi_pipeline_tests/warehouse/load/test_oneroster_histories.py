@@ -65,13 +65,20 @@ class User:
         }
 
 
+NOBODY = -1
+"""A number that no user has."""
+
+
 @dataclass(frozen=True)
 class Plan:
-    """One drop: its users, whether it holds changes only, whether a line of it cannot be read."""
+    """One drop: its users, whether it holds changes only, and a line of it that cannot be read.
+
+    ``ragged``: the number of the user that the line shows, or ``NOBODY``; None without such a line.
+    """
 
     users: tuple[User, ...]
     delta: bool
-    ragged: bool
+    ragged: int | None
 
 
 @dataclass
@@ -86,14 +93,14 @@ class District:
     def take(self, plan: Plan) -> tuple[str, Counter[str]]:
         """Takes a drop; returns its verdict and the fates of its users' lines."""
         fates: Counter[str] = Counter()
-        fates["rejected"] += plan.ragged
+        fates["rejected"] += plan.ragged is not None
         firsts: dict[int, User] = {}
         for user in plan.users:
             if not user.good or user.number in firsts:
                 fates["rejected"] += 1
             else:
                 firsts[user.number] = user
-        named = {user.number for user in plan.users}
+        named = {user.number for user in plan.users} | {plan.ragged}
         if self._is_held(plan, named):
             fates["held"] += len(firsts)
             return "held", +fates
@@ -105,14 +112,14 @@ class District:
             fates["unchanged" if same else "inserted" if known is None else "updated"] += 1
             self.names[number] = new
             (self.active.discard if user.gone else self.active.add)(number)
-        if not plan.delta and not plan.ragged and firsts:
+        if not plan.delta and firsts:
             self.active &= named
         return "loaded", +fates
 
-    def _is_held(self, plan: Plan, named: set[int]) -> bool:
+    def _is_held(self, plan: Plan, named: set[int | None]) -> bool:
         if plan.delta or not self.guarded:
             return False
-        missing = len(self.active - named) - plan.ragged
+        missing = len(self.active - named)
         return missing > 0.1 * len(self.active) and missing >= min(5, len(self.active) / 2)
 
 
@@ -131,7 +138,8 @@ def _plan(chance: random.Random) -> Plan:
     ]
     if users and chance.random() < 0.2:
         users.append(chance.choice(users))
-    return Plan(tuple(users), delta, ragged=bool(users) and chance.random() < 0.15)
+    ragged = chance.choice((NOBODY, *range(USERS_IN_ALL))) if chance.random() < 0.15 else None
+    return Plan(tuple(users), delta, ragged if users else None)
 
 
 def _files(plan: Plan, night: int) -> dict[str, bytes]:
@@ -143,10 +151,8 @@ def _files(plan: Plan, night: int) -> dict[str, bytes]:
         "source.systemName": f"night {night}",  # the same users twice are two drops
     }
     manifest = [{"propertyName": name, "value": value} for name, value in said.items()]
-    return {
-        "manifest.csv": as_bytes(MANIFEST, manifest),
-        "users.csv": users + (b"a,line,of,five,cells\n" if plan.ragged else b""),
-    }
+    ragged = b"" if plan.ragged is None else f"U{plan.ragged},has,five,cells,only\n".encode()
+    return {"manifest.csv": as_bytes(MANIFEST, manifest), "users.csv": users + ragged}
 
 
 def _drop(cd: str, files: dict[str, bytes]) -> tuple[Drop, dict[str, bytes]]:
