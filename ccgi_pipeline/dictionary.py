@@ -100,6 +100,7 @@ def _output_object(output: Output, policy: Policy) -> dict[str, Any]:
         "name": str(output),
         "reader": policy.reader,
         "shows": _classes(policy.shows),
+        "leaves_out_opted_out_from": policy.opt_out,
         "why": policy.why,
     }
 
@@ -170,7 +171,10 @@ def _sent_by(family: FamilySpec) -> str:
 
 _WHAT_CLASSES_MEAN = (
     "`pii` identifies a student, directly or indirectly. `restricted` is for people who need it "
-    "for their work. `foster` says that a student is a foster youth, or comes from such a file."
+    "for their work. `foster` says that a student is a foster youth, or comes from such a file. "
+    "Which outputs leave out students whose parents opted out of sharing is a setting of the "
+    "installation, `opt_out_covers` of `[reports]`: `exports`, `details` or `counts`, each with "
+    "those before it."
 )
 
 
@@ -181,9 +185,15 @@ def _policy_section() -> list[str]:
         _WHAT_CLASSES_MEAN,
         "",
         *_table(
-            ("Output", "Read by", "Classes it may show", "Why"),
+            ("Output", "Read by", "Classes it may show", "Leaves out opted-out students", "Why"),
             (
-                (output, policy.reader, ", ".join(_classes(policy.shows)) or "none", policy.why)
+                (
+                    output,
+                    policy.reader,
+                    ", ".join(_classes(policy.shows)) or "none",
+                    f"from `{policy.opt_out}` on" if policy.opt_out else "no",
+                    policy.why,
+                )
                 for output, policy in POLICIES.items()
             ),
         ),

@@ -91,6 +91,8 @@ Dates = Annotated[tuple[date, ...], Field(strict=False)]
 
 ConsentMeaning = Literal["consent", "opt_out"]
 PercentOf = Literal["grade", "school"]
+OptOutScope = Literal["exports", "details", "counts"]
+"""What a parent's opt-out covers; each covers what stands before it, too."""
 Residency = Literal["resident", "nonresident"]
 SmtpTls = Literal["starttls", "tls", "none"]
 Weekday = Literal[
@@ -142,12 +144,16 @@ class SettingsTable(BaseModel):
 
 
 class ReportSettings(SettingsTable):
-    """Percentages in the aggregate files of all districts."""
+    """What the reports of all districts count, and whom they leave out."""
 
     percent_of: PercentOf = "grade"
     """The students that a percentage counts: of the school and grade, or of the whole school."""
     percent_decimals: int = Field(default=1, ge=0, le=2)
     """Decimals of percentages."""
+    opt_out_covers: OptOutScope = "exports"
+    """What a student is left out of whose parent opted out of sharing: exports and downloads to
+    others ("exports"), also the district's own detail files ("details"), also its counts
+    ("counts")."""
     aid_year_starts: MonthAndDay = "10-01"
     """Month and day on which a new application year for financial aid begins."""
     admission_year_starts: MonthAndDay = "07-01"

@@ -1,4 +1,4 @@
-"""Declares who may see which class of columns, by kind of output.
+"""Declares who may see which class of columns and which students, by kind of output.
 
 Belongs here: the one table of policies, with every kind of output that leaves the pipeline. Does
 not belong here: the class of a column (its feed declares it), what an output holds (reports).
@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import get_args
 
 from ccgi_pipeline.feeds.columns import ColumnClass
+from ccgi_pipeline.profiles import OptOutScope
 
 PII, RESTRICTED, FOSTER = ColumnClass.PII, ColumnClass.RESTRICTED, ColumnClass.FOSTER
 
@@ -31,24 +33,30 @@ class Output(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who reads a kind of output, which classes it may show, and why."""
+    """Who reads a kind of output, which classes it may show, and why.
+
+    ``opt_out``: the setting of ``opt_out_covers`` from which on students are left out whose parents
+    opted out. None: the output answers a district about its own file, or shows no student.
+    """
 
     reader: str
     shows: frozenset[ColumnClass]
     why: str
+    opt_out: OptOutScope | None = None
 
 
 _NONE: frozenset[ColumnClass] = frozenset()
 
 POLICIES: Mapping[Output, Policy] = {
     Output.AGGREGATE: Policy(
-        "anyone to whom the district gives them", _NONE, "they hold counts only."
+        "anyone to whom the district gives them", _NONE, "they hold counts only.", "counts"
     ),
     Output.DETAIL: Policy(
         "the students' own district",
         frozenset({PII, RESTRICTED}),
         "a counsellor must know whom a line is about, so it has the SSID and the report's values. "
         "No report of CCGI says who is a foster youth.",
+        "details",
     ),
     Output.CHILD_MATCH: Policy(
         "the students' own district",
@@ -69,6 +77,7 @@ POLICIES: Mapping[Output, Policy] = {
         "colleges",
         frozenset({PII}),
         "they already have the applicant's name; the SSID is restricted.",
+        "exports",
     ),
     Output.RECORD: Policy(
         "the operators", _NONE, "they are kept for long and read by many; counts are enough."
@@ -80,3 +89,10 @@ POLICIES: Mapping[Output, Policy] = {
 def may_show(output: Output, classes: frozenset[ColumnClass]) -> bool:
     """Returns whether an output may show a column of these classes."""
     return classes <= POLICIES[output].shows
+
+
+def leaves_out_opted_out(output: Output, covers: OptOutScope) -> bool:
+    """Returns whether an output leaves out students whose parents opted out, under a setting."""
+    scopes = get_args(OptOutScope)
+    from_scope = POLICIES[output].opt_out
+    return from_scope is not None and scopes.index(covers) >= scopes.index(from_scope)

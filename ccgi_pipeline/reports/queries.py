@@ -21,9 +21,11 @@ from ccgi_pipeline.feeds.columns import CodeSet
 from ccgi_pipeline.feeds.platform import APPLICATION_STATUS, MODULE_STATUS
 from ccgi_pipeline.feeds.registry import EVENT_FEEDS
 from ccgi_pipeline.profiles import Profiles, ReportSettings
+from ccgi_pipeline.reports.column_policies import Output, leaves_out_opted_out
 from ccgi_pipeline.reports.spec import PLACE, ReportSpec, shipped_query
 from ccgi_pipeline.reports.suppression import MARKS, find_hidden_places, suppress_small_cells
 from ccgi_pipeline.warehouse.queries.directory import name_senders
+from ccgi_pipeline.warehouse.queries.opt_outs import OPTED_OUT_BY_DISTRICT
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 
 _YEARS_IN_WORDS = (
@@ -82,9 +84,21 @@ def create_report_views(
         connection.register("new_rows", frame.to_arrow())
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM new_rows")
         connection.unregister("new_rows")
-    roster = shipped_query("roster.sql").read_text()
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE roster AS {roster}")
+    _create_roster(connection, settings)
     return named
+
+
+def _create_roster(connection: duckdb.DuckDBPyConnection, settings: ReportSettings) -> None:
+    """Creates ``roster`` and ``left_out_of_details``, as the setting about opt-outs says."""
+    covered = {output for output in Output if leaves_out_opted_out(output, settings.opt_out_covers)}
+    roster = shipped_query("roster.sql").read_text()
+    if Output.AGGREGATE in covered:
+        roster = f"FROM ({roster}) ANTI JOIN ({OPTED_OUT_BY_DISTRICT}) USING (cd, SSID)"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE roster AS {roster}")
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE left_out_of_details AS "
+        f"FROM ({OPTED_OUT_BY_DISTRICT}) WHERE {Output.DETAIL in covered}"
+    )
 
 
 def create_macros(connection: duckdb.DuckDBPyConnection, settings: ReportSettings) -> None:
@@ -153,7 +167,7 @@ def _read_detail(
     theirs = "true" if cds is None else "cd BETWEEN $first AND $last AND list_contains($cds, cd)"
     rows = connection.execute(
         f"SELECT cd, cds_code, {printed} FROM (SELECT * FROM detail {_district_filter(spec)}) "
-        f"WHERE {theirs}",
+        f"ANTI JOIN left_out_of_details USING (cd, SSID) WHERE {theirs}",
         None if cds is None else {"cds": list(cds), "first": min(cds), "last": max(cds)},
     ).pl()
     own = [column.name for column in spec.columns]

@@ -10,6 +10,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
+from ccgi_pipeline.warehouse.queries.opt_outs import OPTED_OUT_ANYWHERE
 
 LOOKUP_COLUMNS = ("app_id", "ccc_id", "firstname", "lastname", "birthdate", "hs_cds_full")
 """The columns of an application that are sent to the look-up."""
@@ -60,8 +61,18 @@ def count_shared_cccids(connection: duckdb.DuckDBPyConnection) -> int:
 def read_applications_for_colleges(
     connection: duckdb.DuckDBPyConnection, columns: list[str]
 ) -> pl.DataFrame:
-    """Returns ``columns`` of all applications as text, in the order of their ids."""
-    chosen = ", ".join(f'"{name}"::VARCHAR AS "{name}"' for name in columns)
+    """Returns ``columns`` of the applications as text, in the order of their ids.
+
+    Students whose parents opted out are left out. An application whose SSID is not known yet cannot
+    be told to be theirs.
+    """
+    chosen = ", ".join(f'application."{name}"::VARCHAR AS "{name}"' for name in columns)
     return connection.sql(
-        f"SELECT {chosen} FROM {APPLICATIONS.name} WHERE _active ORDER BY app_id"
+        f"""
+        SELECT {chosen} FROM {APPLICATIONS.name} AS application
+        LEFT JOIN application_ssids AS found USING (app_id)
+        ANTI JOIN ({OPTED_OUT_ANYWHERE}) AS opted_out
+            ON opted_out.SSID = coalesce(application.ssid, found."SSID")
+        WHERE application._active ORDER BY app_id
+        """
     ).pl()
