@@ -18,7 +18,7 @@ from ccgi_pipeline.feeds.sources import DOCUMENTS
 from ccgi_pipeline.feeds.spec import FamilySpec, FeedSpec
 from ccgi_pipeline.reports.column_policies import POLICIES, Output, Policy
 from ccgi_pipeline.reports.registry import REPORTS
-from ccgi_pipeline.reports.spec import ReportSpec
+from ccgi_pipeline.reports.spec import COMMON_RULES, ReportSpec
 from ccgi_pipeline.verification.causes.declaration import Cause
 from ccgi_pipeline.verification.causes.registry import CAUSES
 
@@ -118,6 +118,7 @@ def _report_object(report: ReportSpec) -> dict[str, Any]:
         "columns": {
             file: [column.name for column in report.columns_of(file)] for file in report.files
         },
+        "rules": [*COMMON_RULES, *report.rules],
         "cadence_setting": report.cadence_setting,
         "provenance": report.provenance,
         "source": report.source,
@@ -132,6 +133,12 @@ _HOW_TO_READ = (
     "Only an error rejects a record. If a column that is not required has a wrong value, the "
     "value is left out and the record is loaded. A column's class says who may see it: "
     "[the table below](#who-may-see-what)."
+)
+
+
+_HOW_REPORTS_ARE_MADE = (
+    "The rules below hold for every report. With them, the rules of a report and the descriptions "
+    "of its columns, each of its cells can be computed from the files that were received."
 )
 
 
@@ -156,7 +163,8 @@ def render_markdown() -> str:
     of_feeds = {rule_id for feed in FEEDS for rule_id in feed.all_rules}
     lines += _rule_table(rule for rule in RULES.values() if rule.id not in of_feeds)
     lines += _cause_section()
-    lines += ["## Reports", ""]
+    lines += ["## Reports", "", _HOW_REPORTS_ARE_MADE, ""]
+    lines += [*(f"- {rule}" for rule in COMMON_RULES), ""]
     for report in REPORTS:
         lines += _report_section(report)
     lines += _document_section()
@@ -353,6 +361,13 @@ def _report_section(report: ReportSpec) -> list[str]:
                 for column in report.detail_columns
             ),
         ),
+        *(f"- {rule}" for rule in report.rules),
+        *(
+            f"- In the aggregate, `{word}` of {name} reads `{label}`."
+            for name, labels in report.labels.items()
+            for word, label in labels.items()
+        ),
+        "",
         *(
             [f"Aggregate: {', '.join(column.name for column in report.aggregate_columns)}.", ""]
             if report.aggregate_columns

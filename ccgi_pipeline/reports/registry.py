@@ -34,10 +34,28 @@ _MODULE_NAME = ReportColumn("Module Name", ("platform_financial_aid_modules", "M
 _MODULE_STATUS = ReportColumn(
     "Module Status", ("platform_financial_aid_modules", "ModuleStatus"), "The furthest reached."
 )
-_STATUS_DATE = ReportColumn("Status Date", None, "Day of that status, in California.")
-_REACHED = ReportColumn(
-    "Status Date", None, "Day on which that status was first reached, in California."
+_STATUS_DATE = ReportColumn("Status Date", None, "Day of that status.")
+_REACHED = ReportColumn("Status Date", None, "Day on which that status was first reached.")
+
+_OF_APPLICATIONS = (
+    (
+        "A row for each student, Application Type and college; an event without a college makes a "
+        "row of its own, with N/A. FAFSA and CADAA are one type, without a college."
+    ),
+    (
+        "Of these events those of the newest application year count: the year of the newest event "
+        "of the same student, type and college."
+    ),
+    (
+        "The status is the furthest of that year, in the order Launched, In Progress, Submitted, "
+        "Completed; its day is that on which it was first reached."
+    ),
+    (
+        "The row without a college is left out if a row of the same student and type that has one "
+        "is of the same application year and has come at least as far."
+    ),
 )
+_OF_MODULES = "The order of statuses is Assigned, Started, Completed."
 
 DAILY = (
     ReportSpec(
@@ -46,6 +64,7 @@ DAILY = (
         folder=(_DAILY, "college and financial aid status"),
         query=shipped_query("applications.sql"),
         columns=(_APPLICATION_TYPE, _APPLICATION_STATUS, _COLLEGE_NAME, _REACHED),
+        rules=_OF_APPLICATIONS,
         files=("Detail",),
     ),
     ReportSpec(
@@ -57,7 +76,11 @@ DAILY = (
             ReportColumn("Modules Assigned", None, "Modules assigned, begun or finished."),
             ReportColumn("Modules Started", None, "Modules that were begun or finished."),
             ReportColumn("Modules Completed", None, "Modules that were finished."),
-            ReportColumn("Last Activity Date", None, "Day of the newest of these, in California."),
+            ReportColumn("Last Activity Date", None, "Day of the newest event of a module."),
+        ),
+        rules=(
+            "A row for each student with an event of a financial aid module.",
+            "Modules are counted once each, by name, however often something happened to them.",
         ),
         files=("Detail",),
     ),
@@ -70,7 +93,21 @@ DAILY = (
             ReportColumn("Assessments Started", None, "Assessments that were begun."),
             ReportColumn("Assessments Completed", None, "Assessments that were finished."),
             ReportColumn("Careers Favorited", None, "Careers among the favorites now."),
-            ReportColumn("Last Activity Date", None, "Day of the newest of these, in California."),
+            ReportColumn(
+                "Last Activity Date",
+                None,
+                "Day of the newest event of an assessment or of a career counted here.",
+            ),
+        ),
+        rules=(
+            (
+                "A row for each student with an event of an assessment, or with a career among the "
+                "favorites."
+            ),
+            (
+                "Assessments are counted once each, by name. A career is among the favorites if "
+                "the newest event of that name and of the type Career is Added."
+            ),
         ),
         files=("Detail",),
     ),
@@ -85,11 +122,20 @@ LEGACY = (
         columns=(
             ReportColumn("Account Status", None, "Registered or Not Registered."),
             ReportColumn(
-                "Account Type", ("platform_account_registrations", "AccountType"), "The newest."
+                "Account Type",
+                ("platform_account_registrations", "AccountType"),
+                "The newest; blank without one.",
             ),
             ReportColumn(
-                "Registration Date", None, "Day of the first registration, in California."
+                "Registration Date", None, "Day of the first registration; blank without one."
             ),
+        ),
+        rules=(
+            (
+                "A row for each student of the roster. Registered is who has an event of an "
+                "account registration."
+            ),
+            "Of several registrations the first has the day, and the newest the account type.",
         ),
         dimensions=("Account Status",),
     ),
@@ -99,6 +145,7 @@ LEGACY = (
         folder=(_LEGACY, "applications and launches", "applications and launches"),
         query=shipped_query("applications.sql"),
         columns=(_APPLICATION_TYPE, _APPLICATION_STATUS, _COLLEGE_NAME),
+        rules=_OF_APPLICATIONS,
         dimensions=("Application Type", "Application Status"),
         labels={"Application Type": {"FAFSA/CADAA": "FAFSA/CADAA Launch"}},
         tables=Tables(
@@ -115,6 +162,14 @@ LEGACY = (
         folder=(_LEGACY, "applications and launches", "FAFSA Applications"),
         query=shipped_query("fafsa_applications.sql"),
         columns=(_APPLICATION_TYPE, _APPLICATION_STATUS, _REACHED),
+        rules=(
+            "A row for each student with an event of a financial aid application.",
+            (
+                "Of these events those of the newest application year count. The status is their "
+                "furthest, of FAFSA and CADAA together, in the order Launched, In Progress, "
+                "Submitted, Completed; its day is that on which it was first reached."
+            ),
+        ),
         dimensions=("Application Type", "Application Status"),
     ),
     ReportSpec(
@@ -124,8 +179,12 @@ LEGACY = (
         query=shipped_query("academic_plans.sql"),
         columns=(
             ReportColumn("Plan Status", ("platform_academic_plans", "PlanStatus"), "The newest."),
-            ReportColumn("# of Plans", None, "Plans that the student has."),
+            ReportColumn("# of Plans", None, "Different PlanIDs of the student's events."),
             _STATUS_DATE,
+        ),
+        rules=(
+            "A row for each student with an event of an academic plan.",
+            "Status and day are those of the newest event, of whichever plan.",
         ),
         dimensions=("Plan Status",),
     ),
@@ -139,10 +198,11 @@ LEGACY = (
             ReportColumn(
                 "Assessment Status",
                 ("platform_assessments", "AssessmentStatus"),
-                "The furthest reached.",
+                "Completed if it ever was, else Started.",
             ),
-            _STATUS_DATE,
+            _REACHED,
         ),
+        rules=("A row for each student and assessment with an event.",),
         dimensions=("Assessment Name", "Assessment Status"),
         tables=Tables(by=("Assessment Name",)),
     ),
@@ -154,7 +214,10 @@ LEGACY = (
         columns=(
             ReportColumn("Favorite Type", ("platform_favorites", "FavoriteType")),
             ReportColumn("Favorite Name", ("platform_favorites", "FavoriteName")),
-            ReportColumn("Date Added", None, "Day on which it was added last, in California."),
+            ReportColumn("Date Added", None, "Day on which it was added last."),
+        ),
+        rules=(
+            "A row for each student, Favorite Type and Favorite Name whose newest event is Added.",
         ),
         dimensions=("Favorite Type",),
         tables=Tables(by=("Favorite Type",)),
@@ -165,6 +228,13 @@ LEGACY = (
         folder=(*_ACTIVITIES, "financial aid modules"),
         query=shipped_query("financial_aid_modules.sql"),
         columns=(_MODULE_NAME, _MODULE_STATUS, _REACHED),
+        rules=(
+            "A row for each student and module with an event.",
+            (
+                f"The status is the furthest of all events. {_OF_MODULES} Its day is that on which "
+                "it was first reached."
+            ),
+        ),
         dimensions=("Module Name", "Module Status"),
         tables=Tables(by=("Module Name",)),
     ),
@@ -178,6 +248,10 @@ LEGACY = (
             ReportColumn("Goal Status", ("platform_goals", "GoalStatus"), "The newest."),
             _STATUS_DATE,
         ),
+        rules=(
+            "A row for each student and GoalID: type, status and day of the newest event.",
+            "A goal whose newest status is Removed has no row.",
+        ),
         dimensions=("Goal Type", "Goal Status"),
         tables=Tables(by=("Goal Type",)),
     ),
@@ -189,7 +263,10 @@ LEGACY = (
         columns=(
             ReportColumn("Journal Topic", ("platform_journals", "JournalTopic")),
             ReportColumn("# of Entries", None, "Entries that the student wrote on it."),
-            ReportColumn("Last Entry Date", None, "Day of the newest entry, in California."),
+            ReportColumn("Last Entry Date", None, "Day of the newest entry."),
+        ),
+        rules=(
+            "A row for each student and Journal Topic with an entry; a blank topic is No Topic.",
         ),
         dimensions=("Journal Topic",),
         tables=Tables(by=("Journal Topic",)),
@@ -218,6 +295,13 @@ def _eligibility(system: str, folder: str) -> ReportSpec:
             ReportColumn("Areas Not Complete", mark, "Letters of the areas."),
             ReportColumn("Reasons", mark, "What is missing, in words."),
         ),
+        rules=(
+            (
+                "A row for each student of the roster; Insufficient data where the Grade Level is "
+                "no number or no course is known."
+            ),
+            "docs/eligibility.md says how a course history is evaluated, rule by rule.",
+        ),
         dimensions=(f"{system} Eligibility (Estimate)",),
     )
 
@@ -243,6 +327,14 @@ ELIGIBILITY = (
                 "Applied where there is none.",
             ),
             ReportColumn("# of Campuses", None, "Campuses that applications of that year name."),
+        ),
+        rules=(
+            "A row for each student of the report csu_eligibility.",
+            (
+                "Of the events of Cal State Apply those of the newest application year count: the "
+                "year of the student's newest one. The status is their furthest, in the order "
+                "Launched, In Progress, Submitted, Completed."
+            ),
         ),
         dimensions=("CSU Eligibility (Estimate)", "Cal State Apply Status"),
         # Its rows add up to rows of csu_eligibility; both linked reports count who applied.

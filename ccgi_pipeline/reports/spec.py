@@ -48,13 +48,61 @@ class ReportColumn:
         return not may_show(Output.AGGREGATE, self.classes)
 
 
+COMMON_RULES = (
+    (
+        "A report of a district has the students of its newest StudentTemplate. Left out are those "
+        "whose SSID is another district's student (`ccgi claims`), and those whose parent opted "
+        "out, as far as the setting `opt_out_covers` says."
+    ),
+    (
+        "Of the platform's events those count whose SSID is the student's and that happened before "
+        "the end of the report's day in California. Every day in a report is a day of California."
+    ),
+    (
+        "Of several events the newest is the one with the latest OccurredAt; of those at the same "
+        "time, the one whose EventID comes last in the order of its characters."
+    ),
+    (
+        "An application year of financial aid begins on `aid_year_starts` (1 October), one of "
+        "admission on `admission_year_starts` (1 July), in California's time."
+    ),
+    (
+        "County and District are those of the district's own entry in the directory, or of its "
+        "first entry by code; a district that no entry names has its code as its name. School is "
+        "the name of the entry with the student's PrimaryCDSCode, or that code if there is none. "
+        "If schools of a district have the same name, each has the last seven digits of its code "
+        "behind it, in parentheses."
+    ),
+    (
+        "Race: the codes of RaceCode1 to RaceCode5 that are race categories of CALPADS. One code "
+        "is its own name. Several of one of CDE's groups (Asian: 2xx, Pacific Islander: 3xx, each "
+        "other category by itself) are the group's name, of two groups `Two or More Races`, none "
+        "`Not Reported`. A blank Gender is `Not Reported`; HispanicEthnicity is `Hispanic`, "
+        "`Non-Hispanic`, or `Not Reported` if it is blank."
+    ),
+    (
+        "The rows of a detail file are in the order of School, the school's code, SSID and the "
+        "report's own columns, blanks last. A cell that a spreadsheet would take for a formula has "
+        "an apostrophe before it."
+    ),
+    (
+        "An aggregate counts the different students of the detail rows by school, the report's "
+        "dimensions and Grade Level. % of Students is their share of the roster's students of that "
+        "school and grade (of the whole school with `percent_of`), rounded half up to "
+        "`percent_decimals` (1) without zeros at the end. Its rows are in the order of School, the "
+        "school's code, the dimensions, and the grade from the highest to the lowest. Small counts "
+        "are hidden only where a district's profile says so (`small_cells`)."
+    ),
+)
+"""How every report is made, in words."""
+
 STUDENT_COLUMNS = (
     ReportColumn("County", ("cde_directory", "County"), "County of the district."),
     ReportColumn("District", ("cde_directory", "District"), "Name in CDE's directory."),
     ReportColumn("School", ("cde_directory", "School"), "School of primary enrollment."),
     ReportColumn("SSID", (_STUDENT, "StateID"), "Statewide Student Identifier."),
     ReportColumn("Grade Level", (_STUDENT, "GradeLevel"), "As the district sent it."),
-    ReportColumn("Gender", (_STUDENT, "Gender"), "As the district sent it."),
+    ReportColumn("Gender", (_STUDENT, "Gender"), "The code that the district sent."),
     ReportColumn("Race", (_STUDENT, "RaceCode1"), "CALPADS race category in words."),
     ReportColumn("Ethnicity", (_STUDENT, "HispanicEthnicity"), "Hispanic or Non-Hispanic."),
 )
@@ -91,7 +139,9 @@ class ReportSpec:
     """One report: its folder, its columns and its query.
 
     ``query`` is a SQL file that selects the rows of the detail file for every student of every
-    roster: ``cd``, the student columns, then ``columns``. The aggregate counts distinct students by
+    roster: ``cd``, the student columns, then ``columns``. ``rules`` say the same in words: with
+    ``COMMON_RULES`` and the columns' descriptions they are enough to compute every cell. The
+    aggregate counts distinct students by
     school, ``dimensions`` and grade. ``labels`` are words that the aggregate prints instead of the
     detail's. ``tables``: how the aggregate's rows depend on each other. ``only_for``: the districts
     (CD codes) that get a customized report.
@@ -102,6 +152,7 @@ class ReportSpec:
     folder: tuple[str, ...]
     query: Traversable
     columns: tuple[ReportColumn, ...]
+    rules: tuple[str, ...]
     dimensions: tuple[str, ...] = ()
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     tables: Tables = field(default_factory=Tables)

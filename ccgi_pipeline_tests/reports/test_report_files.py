@@ -230,6 +230,7 @@ def test_an_aggregate_cannot_be_declared_with_a_personal_column() -> None:
             folder=("legacy reporting", "leak"),
             query=shipped_query("goals.sql"),
             columns=(ReportColumn("Secret", ("transcript_student", "LastName")),),
+            rules=(),
             dimensions=("Secret",),
         )
 
@@ -292,6 +293,7 @@ def test_a_customized_report_is_a_spec_and_a_query_and_goes_to_its_districts_alo
         folder=nonstandard_folder("favorite counts"),
         query=tmp_path / "favorite_counts.sql",
         columns=(ReportColumn("Favorites"),),
+        rules=(),
         only_for=frozenset({PALM_SPRINGS}),
     )
     mine = PipelinePaths(folders.inbox, tmp_path / "outbox", folders.warehouse)
