@@ -43,6 +43,10 @@ _SEASON = 100 * _DAY
 _LAST_REGISTRATION = _YEAR - 7_200
 """Seconds; events lie between a year before the date and its last second, in UTC."""
 _STRANGERS = 0.01
+_BEGUN_AGAIN = 0.04
+"""The share of activities that a student begins again, such as an application."""
+_IN_THE_SAME_SECOND, _AFTER_THE_DAY = 0.2, 0.2
+_END_IN_CALIFORNIA, _MORNING = _YEAR + _DAY + 8 * 3_600, 4 * 3_600
 _STRANGERS_FROM = 4_000
 """SSIDs of students on no roster are made from the running numbers behind this many districts."""
 
@@ -62,13 +66,13 @@ def activity_lines(block: Block, people: People) -> Iterator[tuple[FeedSpec, pl.
 
     A hundredth of the events are of students who are on no district's roster.
     """
-    rng = block.stream(Part.ACTIVITY)
+    rng, repeats = block.stream(Part.ACTIVITY), block.stream(Part.REPEATS)
     audience = _audience(block, people, rng)
     types = pick_code(rng, ACCOUNT_TYPES, len(audience.since)).alias("AccountType")
     registered = _events(block, rng, audience, np.arange(len(types)), audience.since)
     yield platform.ACCOUNT_REGISTRATIONS, _sorted(registered.with_columns(types))
     for name, activities in groupby(ACTIVITIES, key=lambda activity: activity.feed.name):
-        parts = [_done(block, rng, audience, activity) for activity in activities]
+        parts = [_done(block, rng, repeats, audience, activity) for activity in activities]
         yield platform_feed(name), _sorted(pl.concat(parts))
 
 
@@ -95,9 +99,16 @@ def _audience(block: Block, people: People, rng: np.random.Generator) -> _Audien
 
 
 def _done(
-    block: Block, rng: np.random.Generator, audience: _Audience, activity: Activity
+    block: Block,
+    rng: np.random.Generator,
+    repeats: np.random.Generator,
+    audience: _Audience,
+    activity: Activity,
 ) -> pl.DataFrame:
-    """The events of one activity (typed columns of its feed), student by student."""
+    """The events of one activity (typed columns of its feed), student by student.
+
+    ``repeats`` draws who takes the first step once more, after or at the time of the last one.
+    """
     shares = np.array([activity.shares.get(g, 0.0) for g in range(LAST_GRADE + 1)])
     share = shares[audience.grade] * (1 + activity.of_ability * audience.ability)
     doer = np.flatnonzero(chance(rng, share, len(share)))
@@ -106,12 +117,19 @@ def _done(
     student = np.repeat(doer, times)
     nth = np.arange(len(student)) - np.repeat(np.cumsum(times) - times, times)
 
-    thread, step = np.nonzero(_reached(rng, activity, len(student)))
-    when = _moments(rng, audience.since[student], activity)[thread, step]
-    events = _events(block, rng, audience, student[thread], when)
+    reached = _reached(rng, activity, len(student))
+    thread, step = np.nonzero(reached)
+    moments = _moments(rng, audience.since[student], activity)
+    events = _events(block, rng, audience, student[thread], moments[thread, step])
     if activity.status:
         events = events.with_columns(_words(rng, activity, thread, step).alias(activity.status))
     cells = _cells(block, rng, activity, student, nth)
+    if activity.status:
+        last = moments[np.arange(len(student)), reached.sum(axis=1) - 1]
+        again, when = _begun_again(repeats, last)
+        word = pl.lit(activity.steps[0].words[0]).alias(activity.status)
+        more = _events(block, repeats, audience, student[again], when).with_columns(word)
+        events, thread = pl.concat([events, more]), np.concatenate([thread, again])
     return events.hstack([cell.gather(pl.Series(thread)) for cell in cells])
 
 
@@ -135,6 +153,23 @@ def _moments(rng: np.random.Generator, since: Integers, activity: Activity) -> I
     shares = np.sort(rng.random((len(since), steps)), axis=1)
     moments: Integers = begin[:, np.newaxis] + (shares * room).astype(np.int64) + np.arange(steps)
     return moments
+
+
+def _begun_again(rng: np.random.Generator, last: Integers) -> tuple[Integers, Integers]:
+    """Which threads begin again, and when: seconds after the year's begin.
+
+    ``last``: the time of each thread's last step. Most begin again later in the year, some in the
+    same second, and some after the day of the files has ended in California.
+    """
+    again = np.flatnonzero(chance(rng, _BEGUN_AGAIN, len(last)))
+    room = _YEAR + _DAY - 1 - last[again]
+    later = last[again] + (rng.random(len(again)) * room).astype(np.int64)
+    after = _END_IN_CALIFORNIA + (rng.random(len(again)) * _MORNING).astype(np.int64)
+    kind = rng.random(len(again))
+    when: Integers = np.select(
+        [kind < _IN_THE_SAME_SECOND, kind > 1 - _AFTER_THE_DAY], [last[again], after], later
+    )
+    return again, when
 
 
 def _words(

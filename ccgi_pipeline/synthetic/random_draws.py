@@ -39,6 +39,7 @@ class Part(IntEnum):
     FOSTER_TESTS = 13
     FOSTER_REGISTER = 14
     ONEROSTER = 15
+    REPEATS = 16
 
 
 def stream(seed: int, cd_code: str, part: Part, *within: int) -> np.random.Generator:
