@@ -10,7 +10,8 @@ import polars as pl
 
 from ccgi_pipeline.feeds.registry import FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.rules import Severity
-from ccgi_pipeline.feeds.spec import FILE, SENDER
+from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
+from ccgi_pipeline.verification.unread_lines import unread_schema
 
 
 class Verdict(StrEnum):
@@ -75,6 +76,13 @@ class Verification:
             if (frame := frames.get(feed)) is not None and set(columns) <= set(frame.columns)
         ]
         return pl.concat([nothing_known(feed, columns), *found])
+
+    def unread_in(self, feed: FeedSpec, files: pl.Series) -> pl.DataFrame:
+        """The unread lines of a feed in files of these numbers, as ``unread_schema`` has them."""
+        lines = self.unread.get(feed.name)
+        if lines is None:
+            return pl.DataFrame(schema=unread_schema(feed))
+        return lines.filter(pl.col(FILE).is_in(files.implode()))
 
 
 KnownRecords = Callable[[str, tuple[str, ...], Sequence[str] | None], pl.DataFrame]

@@ -171,7 +171,8 @@ def _find_losses(
         return
     keys = [quote_identifier(name) for name in feed.keys]
     present = _present_keys(feed, verification, files)
-    kept = find_kept_records(connection, feed, _unread_of_full_sets(feed, verification), present)
+    complete = verification.files.filter("complete")[FILE]
+    kept = find_kept_records(connection, feed, verification.unread_in(feed, complete), present)
     present = pl.concat([present, kept.select(present.columns)])
     connection.register("full_sets", files.select(SENDER, FILE).to_arrow())
     connection.register("present", present.to_arrow())
@@ -278,12 +279,6 @@ def _count_unread(files: pl.DataFrame) -> int:
     """
     partial = files.filter(~pl.col("complete"))
     return int((partial["lines"] - partial["keyed"]).sum())
-
-
-def _unread_of_full_sets(feed: FeedSpec, verification: Verification) -> pl.DataFrame:
-    """Returns the unread lines of the feed's complete files."""
-    complete = verification.files.filter("complete")[FILE]
-    return verification.unread[feed.name].filter(pl.col(FILE).is_in(complete.implode()))
 
 
 def _present_keys(feed: FeedSpec, verification: Verification, files: pl.DataFrame) -> pl.DataFrame:

@@ -187,7 +187,8 @@ def _load_group(  # noqa: PLR0913, PLR0917 - the arguments of load_feed and the 
                 kept = find_kept_records(
                     connection,
                     feed,
-                    _unread_of_full_sets(feed, verification, files),
+                    # A file that is no full set ends no record anyway.
+                    verification.unread_in(feed, files.filter("full_set")["_file"]),
                     verification.named(feed.name, feed.keys),
                 )
                 kept_keys = pl.concat(
@@ -219,14 +220,6 @@ def _select_files(feed: FeedSpec, verification: Verification) -> pl.DataFrame:
         raise ValueError(msg)
     full = pl.lit(feed.lifecycle is Lifecycle.SNAPSHOT) & pl.col("complete").all().over("_sender")
     return files.select("_file", "_sender", pl.col("drop").alias("_drop"), full.alias("full_set"))
-
-
-def _unread_of_full_sets(
-    feed: FeedSpec, verification: Verification, files: pl.DataFrame
-) -> pl.DataFrame:
-    """Returns the unread lines of full sets; a file that is none ends no record anyway."""
-    full = files.filter("full_set")["_file"]
-    return verification.unread[feed.name].filter(pl.col("_file").is_in(full.implode()))
 
 
 def _may_repeat(
