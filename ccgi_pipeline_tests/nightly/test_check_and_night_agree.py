@@ -189,11 +189,14 @@ def _checked(judged: Judged, name: str) -> offline_check.CheckResult:
     return offline_check.check([inbox / path for path in _CORPUS[name].files], ON)
 
 
+_KNOWN_AFTER_LOADING = {"no_longer_active", "kept_active", "kept_active_since"}
+
+
 def _told(file: dict[str, Any], inbox: Path) -> dict[str, Any]:
-    """What both must say of a file: everything but what became of good lines."""
+    """What both must say of a file: everything but what became of good lines and of records."""
     path = Path(file["path"])
     return {
-        **file,
+        **{name: told for name, told in file.items() if name not in _KNOWN_AFTER_LOADING},
         "path": (path.relative_to(inbox) if path.is_absolute() else path).as_posix(),
         "fates": {"rejected": file["fates"].get("rejected", 0)},
     }

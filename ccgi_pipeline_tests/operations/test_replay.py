@@ -443,15 +443,15 @@ def test_of_an_older_package_only_what_is_not_superseded_is_replayed(tmp_path: P
     assert ledger_adds_up(folders)
 
 
-def _ragged(content: bytes) -> bytes:
-    """A file that cannot be a full set, because one line of it cannot be read."""
-    return content + b"a line,with three,cells\n"
+def _cut_off(content: bytes) -> bytes:
+    """A file that cannot be a full set, because it breaks off."""
+    return content + b"a line,that breaks"
 
 
 def _put_rosters(folders: PipelinePaths, *rosters: Sequence[Line]) -> None:
     """One night for each roster; from the second one on they are no full sets."""
     for number, lines in enumerate(rosters):
-        content = roster_file(lines) if number == 0 else _ragged(roster_file(lines))
+        content = roster_file(lines) if number == 0 else _cut_off(roster_file(lines))
         name = f"StudentTemplate_202611{10 + number}.csv"
         put(folders.inbox, f"{PALM_SPRINGS}/transcript/{name}", content)
         load_and_answer(folders, ON)
@@ -511,7 +511,7 @@ def test_an_older_drop_ends_nobody(tmp_path: Path):
     put_roster(folders.inbox, PALM_SPRINGS, students(GOOD[:3], PALM_SPRINGS_HIGH, "99"))
     load_and_answer(folders)  # no line of it was loaded, so nobody was ended
     name = f"{PALM_SPRINGS}/transcript/StudentTemplate_20261122.csv"
-    put(folders.inbox, name, _ragged(roster_file(students(GOOD[:1], PALM_SPRINGS_HIGH))))
+    put(folders.inbox, name, _cut_off(roster_file(students(GOOD[:1], PALM_SPRINGS_HIGH))))
     load_and_answer(folders)
     settle(folders, LENIENT)
     applied(folders)
@@ -537,7 +537,7 @@ def test_a_drop_is_replayed_though_its_file_was_overwritten_in_the_inbox(tmp_pat
     name = f"{PALM_SPRINGS}/transcript/StudentTemplate.csv"
     put(folders.inbox, name, roster_file([_named(0, "First"), _named(1, "First", "99")]))
     load_and_answer(folders)
-    put(folders.inbox, name, _ragged(roster_file([_named(0, "Second")])))
+    put(folders.inbox, name, _cut_off(roster_file([_named(0, "Second")])))
     load_and_answer(folders, TOMORROW)
     settle(folders, LENIENT)
     applied(folders)
