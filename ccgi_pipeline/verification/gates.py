@@ -100,7 +100,7 @@ def verify(
             *lines.findings,
             lines.missing.findings(),
             lines.lookup.nothing_sent_findings(),
-            find_faults_by_steps(lines.accepted),
+            find_faults_by_steps(lines.accepted, known),
         ]
     )
     findings = severities.weigh(
