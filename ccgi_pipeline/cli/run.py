@@ -57,7 +57,6 @@ def run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:
 _RULES_SHOWN = 12
 """The summary names the most frequent rules; the receipts have them all."""
 _USUAL_FATES = ("inserted", "updated", "unchanged", "superseded", "rejected")
-_LINES_SHOWN = 10
 _RARE_FATES = ("unmatched", "removed", "held", "left_alone")
 """Shown where there are any."""
 
@@ -89,14 +88,7 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
             "kept, and in no report"
         )
     for kept in told.kept:
-        lines = ", ".join(map(str, kept.lines[:_LINES_SHOWN]))
-        lines += " and others" if len(kept.lines) > _LINES_SHOWN else ""
-        path = escape(escape_unprintable(kept.path))
-        console.print(
-            f"{kept.records:,} records that are missing from {path} stay active, since "
-            f"{kept.since}: they may be those of lines that could not be read ({lines})",
-            highlight=False,
-        )
+        console.print(escape(escape_unprintable(kept.words)), highlight=False)
     if told.strays:
         console.print(
             f"[bold red]{told.strays:,} files of the inbox lie in no sender's folder "

@@ -36,6 +36,9 @@ class NightCounts(TypedDict):
     kept: list[KeptRecords]
 
 
+_LINES_TOLD = 10
+
+
 @dataclass(frozen=True, slots=True)
 class KeptRecords:
     """Records that a newest file lacks, and that stay active because lines could not be read.
@@ -48,6 +51,18 @@ class KeptRecords:
     records: int
     since: date
     lines: tuple[int, ...]
+
+    @property
+    def words(self) -> str:
+        """What an operator is told of them: how many, since when, and which lines to mend."""
+        what = "1 record" if self.records == 1 else f"{self.records:,} records"
+        stay = "stays active: it" if self.records == 1 else "stay active: they"
+        lines = ", ".join(map(str, self.lines[:_LINES_TOLD]))
+        more = " and others" if len(self.lines) > _LINES_TOLD else ""
+        return (
+            f"{what} missing from {self.path} {stay} may belong to lines that could not be read "
+            f"({lines}{more}). This has been so since {self.since}."
+        )
 
 
 NO_FATES = pl.DataFrame(schema={"feed": pl.String, "fate": pl.String, "lines": pl.Int64})
