@@ -64,7 +64,7 @@ def _drops(folders: PipelinePaths) -> None:
     put_roster(folders.inbox, PALM_SPRINGS, [*good[:3], {**good[3], "GradeLevel": "99"}])
     load_and_answer(folders)
     later = [{**good[0], "GradeLevel": "98"}, student("1000000009", PALM_SPRINGS_HIGH, "98")]
-    content = roster_file([*later, good[1]]) + b"a line,with three,cells\n"
+    content = roster_file([*later, good[1]]) + b"a line,that breaks"
     put(folders.inbox, f"{PALM_SPRINGS}/transcript/StudentTemplate_20261123.csv", content)
     load_and_answer(folders)
 
