@@ -22,6 +22,7 @@ too little, and nothing is concluded from what it lacks."""
 _FEWEST_AGREEING = 2
 """Of several descriptions (name, birth date) all but one must agree, and no fewer than these."""
 _ANY_SEPARATOR = r'[,;\t|^"]+'
+_ONE_SEPARATOR = r"[,;\t|^]"
 
 
 def unread_schema(feed: FeedSpec) -> dict[str, pl.DataType | type[pl.DataType]]:
@@ -105,8 +106,12 @@ def _of_records(feed: FeedSpec, reading: Reading, keyless: pl.DataFrame) -> pl.D
 
 
 def _of_ragged_lines(feed: FeedSpec, number: int, reading: Reading) -> pl.DataFrame:
-    """Returns lines that could not be split into the header's columns."""
+    """Returns lines that could not be split into the header's columns.
+
+    A line with less than half of the cells may lack what describes a record: it may be anybody's.
+    """
     cells = pl.col("cells")
+    wide = cells.list.join(",").str.count_matches(_ONE_SEPARATOR) + 1
     parts = cells.list.join(",").str.replace_all(_ANY_SEPARATOR, ",").str.split(",")
     every = cells.list.concat(parts).list.eval(comparable(pl.element())).list.unique()
     filled = every.list.eval(pl.element().filter(pl.element().str.len_chars() > 0))
@@ -114,7 +119,11 @@ def _of_ragged_lines(feed: FeedSpec, number: int, reading: Reading) -> pl.DataFr
         pl.lit(number, dtype=pl.UInt32).alias(FILE),
         LINE,
         filled.alias("cells"),
-        filled.list.len().clip(1, _count_agreeing(feed)).cast(pl.UInt8).alias("agreeing"),
+        pl.when(2 * wide >= len(reading.columns))
+        .then(filled.list.len().clip(1, _count_agreeing(feed)))
+        .otherwise(0)
+        .cast(pl.UInt8)
+        .alias("agreeing"),
         *(
             comparable(_cell_at_its_place(feed, name, reading.columns)).alias(name)
             for name in _readable_columns(feed)
@@ -133,7 +142,7 @@ def _cell_at_its_place(feed: FeedSpec, name: str, columns: tuple[str | None, ...
     place = columns.index(name)
     cells = pl.col("cells")
     left = cells.list.get(place, null_on_oob=True)
-    pattern = _form_of(feed, name)
+    pattern = form_of(feed, name)
     if pattern is None:
         clean = (left.str.len_chars() > 0) & ~left.str.contains("\x00", literal=True)
         return pl.when(clean & (place == 0)).then(left)
@@ -144,7 +153,7 @@ def _cell_at_its_place(feed: FeedSpec, name: str, columns: tuple[str | None, ...
     )
 
 
-def _form_of(feed: FeedSpec, name: str) -> str | None:
+def form_of(feed: FeedSpec, name: str) -> str | None:
     """Returns the regular expression that a column's cells must match, if it has one."""
     checks = feed.schema.columns[name].checks
     return next((str(c.statistics["pattern"]) for c in checks if c.name == "str_matches"), None)

@@ -149,7 +149,7 @@ class Sender:
         """Takes the files of one drop; returns what becomes of every line.
 
         For each key the last line stands; a full set ends the records that no line of it names, be
-        the line loaded or not.
+        the line loaded or not. It ends none if a line that is no record shows no known key.
         """
         before = {key: (record.value, record.active) for key, record in self.records.items()}
         fates: dict[tuple[str, int], Counter[str]] = {}
@@ -180,7 +180,14 @@ class Sender:
                 continue
             fates[drop, file]["updated" if key in before else "inserted"] += 1
             self.records[key] = Record(value, active=True, drop=drop, line=line)
-        if self.snapshot and complete:
+        if self.snapshot and complete and self._knows_ragged(plan):
             for key, record in self.records.items():
                 record.active = record.active and key in named
         return {place: dict(counts) for place, counts in fates.items()}
+
+    def _knows_ragged(self, plan: DropPlan) -> bool:
+        """Whether every line that is no record shows a key that is known, or is so now."""
+        strokes = [stroke for file in plan for stroke in file]
+        now = {stroke.key for stroke in strokes if isinstance(stroke, Good | BadCell)}
+        ragged = {stroke.key for stroke in strokes if isinstance(stroke, Ragged)}
+        return ragged <= self.records.keys() | now

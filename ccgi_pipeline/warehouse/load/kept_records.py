@@ -16,7 +16,7 @@ from ccgi_pipeline.feeds.file_rules import KEPT
 from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
 from ccgi_pipeline.intake.reader import LINE
-from ccgi_pipeline.verification.unread_lines import unread_schema
+from ccgi_pipeline.verification.unread_lines import form_of, unread_schema
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 
 KEPT_SCHEMA = {FILE: pl.UInt32, LINE: pl.UInt32, "_record": pl.UInt32}
@@ -35,9 +35,9 @@ def find_kept_records(
     """Returns the active records that unread lines keep: their sender, keys and ``KEPT_SCHEMA``.
 
     ``unread``: a frame of ``unread_schema``. ``present``: ``_sender`` and keys that lines name. A
-    record is kept by a line that shows one of its ids. It is also kept by a line in which no part
-    of another key can be read, and which agrees with it in as much as such a line must
-    (``agreeing``). A record may be kept by several lines.
+    record is kept by a line that shows one of its ids. It is also kept by a line that shows no id
+    of another known record and no part of another key, and that agrees with it in as much as such a
+    line must (``agreeing``). A record may be kept by several lines.
     """
     keys = [quote_identifier(name) for name in feed.keys]
     if unread.is_empty():
@@ -55,8 +55,20 @@ def find_kept_records(
         f"list_has_any(line.cells, [{', '.join(_as_compared(feed, name))}]))::INT"
         for name in feed.descriptions
     ]
-    key = ", ".join(f"record.{key}" for key in keys)
+    # An id without a form of its own, such as a local one, may be any other cell.
+    known = " UNION ALL ".join(
+        [
+            "SELECT NULL::VARCHAR AS _sender, NULL::VARCHAR AS cell",
+            *(
+                f"SELECT record._sender, {_as_compared(feed, name)[0]} FROM {table} AS record"
+                for name in feed.ids
+                if form_of(feed, name) is not None
+                for table in (feed.name, *(["present_keys"] if name in feed.keys else []))
+            ),
+        ]
+    )
     same = " AND ".join(f"record.{key} IS NOT DISTINCT FROM present.{key}" for key in keys)
+    key = ", ".join(f"record.{key}" for key in keys)
     connection.register("unread_lines", unread.to_arrow())
     connection.register("present_keys", present.select(SENDER, *feed.keys).unique().to_arrow())
     try:
@@ -68,12 +80,19 @@ def find_kept_records(
                 ANTI JOIN present_keys AS present
                     ON record._sender = present._sender AND {same}
                 WHERE record._active
+            ),
+            telling AS (
+                SELECT DISTINCT _file, _line
+                FROM (SELECT _sender, _file, _line, unnest(cells) AS cell FROM unread_lines)
+                SEMI JOIN ({known}) AS known USING (_sender, cell)
             )
             SELECT record._sender, {key}, line._file, line._line,
                    dense_rank() OVER (ORDER BY record._sender, {key})::UINTEGER AS _record
             FROM missing AS record JOIN unread_lines AS line ON line._sender = record._sender
+            LEFT JOIN telling ON telling._file = line._file AND telling._line = line._line
             WHERE {" OR ".join(["false", *named])}
-               OR (NOT ({contradicted or "false"}) AND {" + ".join(agrees)} >= line.agreeing)
+               OR (telling._file IS NULL AND NOT ({contradicted or "false"})
+                   AND {" + ".join(agrees)} >= line.agreeing)
             ORDER BY ALL
             """
         ).pl()

@@ -122,6 +122,8 @@ _KEEPS: dict[str, Callable[[], bytes]] = {
         _of(LEAVES, StateID="", LocalStudentID=f" l{LEAVES} ", **dict.fromkeys(_NAMES, ""))
     ),
 }
+_KEEPS["less than half of its cells, with an unknown id"] = lambda: SCHOOL.encode() + b",77,broken"
+_KEEPS["words that tell nothing"] = lambda: b"here the export was interrupted"
 _KEEPS_NOBODY: dict[str, Callable[[], bytes]] = {
     "another student's line with a comma too many": lambda: _text(_of(OTHER)).replace(
         b"Castro", b"Brown, Castro"
@@ -141,8 +143,7 @@ _KEEPS_NOBODY: dict[str, Callable[[], bytes]] = {
     "an SSID that is too short, of an unknown student": lambda: _text(
         _of(OTHER, **{**_UNKNOWN, "StateID": "12345"})
     ),
-    "no record at all": lambda: b"Total,3",
-    "words": lambda: b"here the export was interrupted",
+    "cut off behind another student's SSID": lambda: _text(_of(STAYS)).split(b"Ana")[0],
 }
 
 

@@ -222,9 +222,13 @@ _STORIES: dict[str, tuple[list[DropPlan], dict[int, bool]]] = {
         [_ROSTER, ((Good(A, 0), Ragged(B)),)],
         {A: True, B: True},
     ),
-    "a line that is no record keeps nobody else": (
-        [_ROSTER, ((Good(A, 0), Ragged()),)],
+    "a line that shows a known student keeps nobody else": (
+        [_ROSTER, ((Good(A, 0), Ragged(A)),)],
         {A: True, B: False},
+    ),
+    "a line that shows nothing ends nobody": (
+        [_ROSTER, ((Good(A, 0), Ragged()),)],
+        {A: True, B: True},
     ),
     "a line keeps its student from its own set alone": (
         [_ROSTER, ((Good(A, 0), Ragged(B)),), _A_ALONE],
