@@ -100,7 +100,7 @@ def verify(
             *lines.findings,
             lines.missing.findings(),
             lines.lookup.nothing_sent_findings(),
-            find_faults_by_steps(lines.accepted, known),
+            find_faults_by_steps(lines.accepted),
         ]
     )
     findings = severities.weigh(

@@ -16,7 +16,6 @@ from ccgi_pipeline.feeds.spec import FILE, SENDER
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, COURSE_GRADE
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
 from ccgi_pipeline.intake.reader import LINE
-from ccgi_pipeline.verification.outcomes import KnownRecords
 
 Accepted = Mapping[str, pl.DataFrame]
 """The accepted lines of each feed."""
@@ -25,11 +24,11 @@ _FAULTS_SCHEMA = {FILE: pl.UInt32, "line": pl.UInt32, "lines": pl.UInt32}
 """One row a fault: the first line that has it, and how many lines have it."""
 
 
-def find_faults_by_steps(accepted: Accepted, known: KnownRecords) -> pl.DataFrame:
+def find_faults_by_steps(accepted: Accepted) -> pl.DataFrame:
     """Returns the findings (with ``_file``) of all rules that have a step of their own."""
     found = [pl.DataFrame(schema={FILE: pl.UInt32, **FINDINGS_SCHEMA})]
     found += [
-        STEPS[rule.step](accepted, known).select(
+        STEPS[rule.step](accepted).select(
             FILE,
             pl.lit(rule.id).alias("rule"),
             "line",
@@ -51,14 +50,11 @@ def _in_words(lines: pl.Expr) -> pl.Expr:
 _NAMED = ("SubjectArea", "TranscriptAbbreviation", "GradeLevel")
 
 
-_CATALOG_KEY = ("CDSCode", "CourseNumber")
-
-
-def find_unread_course_names(accepted: Accepted, known: KnownRecords) -> pl.DataFrame:
+def find_unread_course_names(accepted: Accepted) -> pl.DataFrame:
     """Finds the names of courses whose kind is not known and could change a student's result.
 
     A name counts once for each area that it has in a file. State course codes are those of the
-    catalog that was sent with it, and of the catalog known before.
+    catalog that was sent with it.
     """
     lines = accepted[COURSE_GRADE.name].drop_nulls("TranscriptAbbreviation")
     names = lines.select(_NAMED).unique()
@@ -66,18 +62,18 @@ def find_unread_course_names(accepted: Accepted, known: KnownRecords) -> pl.Data
     if names.is_empty():
         return pl.DataFrame(schema=_FAULTS_SCHEMA)
     unread = lines.join(names, on=_NAMED, how="semi", maintain_order="left")
-    columns = (*_CATALOG_KEY, "StateCourseCode")
-    before = known(COURSE_CATALOG.name, columns, unread[SENDER].unique().to_list())
-    now = accepted.get(COURSE_CATALOG.name, before.clear())
-    catalog = pl.concat([before.select(SENDER, *columns), now.select(SENDER, *columns)])
-    unread = unread.join(
-        catalog.unique([SENDER, *_CATALOG_KEY], keep="last", maintain_order=True),
-        left_on=[SENDER, "CDSCode", "LocalCourseID"],
-        right_on=[SENDER, *_CATALOG_KEY],
-        how="left",
-        maintain_order="left",
-    )
-    unread = unread.filter(find_unread_lines(unread))
+    catalog = accepted.get(COURSE_CATALOG.name)
+    if catalog is not None:
+        codes = catalog.select(SENDER, "CDSCode", "CourseNumber", "StateCourseCode")
+        codes = codes.unique([SENDER, "CDSCode", "CourseNumber"], keep="last", maintain_order=True)
+        unread = unread.join(
+            codes,
+            left_on=[SENDER, "CDSCode", "LocalCourseID"],
+            right_on=[SENDER, "CDSCode", "CourseNumber"],
+            how="left",
+            maintain_order="left",
+        )
+        unread = unread.filter(find_unread_lines(unread))
     return (
         unread.group_by(FILE, "SubjectArea", "TranscriptAbbreviation", maintain_order=True)
         .agg(pl.col(LINE).min().alias("line"), pl.len().alias("lines"))
@@ -85,7 +81,7 @@ def find_unread_course_names(accepted: Accepted, known: KnownRecords) -> pl.Data
     )
 
 
-STEPS: Mapping[str, Callable[[Accepted, KnownRecords], pl.DataFrame]] = {
+STEPS: Mapping[str, Callable[[Accepted], pl.DataFrame]] = {
     "unread_course_names": find_unread_course_names,
 }
 """The steps by the names under which rules declare them."""

@@ -7,25 +7,13 @@ what is tested in ``ccgi_pipeline_tests/eligibility/test_course_names.py``.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
-import polars as pl
 import pytest
 
 from ccgi_pipeline.feeds.registry import FEEDS
-from ccgi_pipeline.feeds.spec import SENDER
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, COURSE_GRADE
-from ccgi_pipeline.verification.offline_check import shipped_knowledge
 from ccgi_pipeline.verification.rule_steps import STEPS
-from ccgi_pipeline_tests.files import (
-    DISTRICT,
-    Line,
-    as_bytes,
-    good_lines,
-    good_set,
-    usual_name,
-    verified,
-)
+from ccgi_pipeline_tests.files import Line, as_bytes, good_lines, good_set, usual_name, verified
 
 RULE = "TR-CRS-NAME"
 _CATALOG = {"CDSCode": "33671733335130", "CourseNumber": "7", "StateCourseCode": "9090"}
@@ -90,26 +78,6 @@ def test_a_state_course_code_of_the_catalog_decides_what_is_told(
     lines = _lines((area, "PROJECT X"), LocalCourseID="7", CDSCode=_CATALOG["CDSCode"])
     (good,) = good_lines(COURSE_CATALOG, 1)
     assert bool(_told(lines, [{**good, **_CATALOG, "StateCourseCode": code}])) == told
-
-
-@pytest.mark.parametrize(("code", "told"), [("9090", False), ("", True)])
-def test_a_state_course_code_of_the_catalog_known_before_decides_where_none_is_sent(
-    code: str, *, told: bool
-):
-    def known(
-        feed: str, columns: tuple[str, ...], senders: Sequence[str] | None = None
-    ) -> pl.DataFrame:
-        if feed != COURSE_CATALOG.name:
-            return shipped_knowledge(feed, columns, senders)
-        stored = {**good_lines(COURSE_CATALOG, 1)[0], **_CATALOG, "StateCourseCode": code or None}
-        row = {SENDER: DISTRICT, **{name: stored[name] for name in columns}}
-        return pl.DataFrame([row], schema=dict.fromkeys(row, pl.String))
-
-    lines = _lines(("F", "PROJECT X"), LocalCourseID="7", CDSCode=_CATALOG["CDSCode"])
-    sent = good_set("transcript") | {usual_name(COURSE_GRADE): as_bytes(COURSE_GRADE, lines)}
-    del sent[usual_name(COURSE_CATALOG)]
-    findings = verified(sent, "transcript", known=known).findings
-    assert (RULE in findings["rule"]) is told
 
 
 def test_a_blank_name_is_told_by_the_rule_of_its_column_alone():
