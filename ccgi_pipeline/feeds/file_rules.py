@@ -403,7 +403,7 @@ PGP_SIGNATURE = _rule(
     _E,
     "It was agreed that your files are signed, and this one has no valid signature by a key that "
     "you agreed with CCGI; it was not read.",
-    "Sign the file with the agreed key (gpg --sign --encrypt), or have CCGI told of your new key.",
+    "Sign the file with the agreed key (gpg --sign --encrypt), or tell CCGI your new key.",
     OPENPGP,
 )
 PGP_TOO_LARGE = _rule(

@@ -66,7 +66,7 @@ class SentFile:
 class OpenedFile:
     """What became of a file that is encrypted, or should have been.
 
-    ``refused``: why it is not read; ``told``: what its sender is told besides. ``content`` returns
+    ``refused``: why it is not read; ``told``: further findings for its sender. ``content`` returns
     the bytes, and ``size`` is their number; both are empty if the file is refused.
     """
 

@@ -96,7 +96,7 @@ def count_cccids(warehouse: Path) -> int:
 
 
 def read_key_notices(warehouse: Path, only: str | None = None) -> tuple[list[str], dict[str, str]]:
-    """Returns what is to be told of OpenPGP keys, and the owners to whom nothing may be sent.
+    """Returns the messages about OpenPGP keys, and the owners to whom nothing may be sent.
 
     The latter each with the reason.
     """

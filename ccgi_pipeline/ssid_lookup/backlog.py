@@ -250,12 +250,7 @@ class Backlog:
 
         A claim ends when it is released, or when the process ends.
         """
-        if not self._claims.take(key):
-            return False
-        if self.is_answered(key):
-            self._claims.release(key)
-            return False
-        return True
+        return self._claims.take(key, self.is_answered)
 
     def release(self, key: QuestionKey) -> None:
         """Ends a claim; the caller has stored the answer before, if there is one."""
@@ -277,14 +272,18 @@ class Claims:
         """Closes the file, which ends all claims."""
         os.close(self._file)
 
-    def take(self, key: QuestionKey) -> bool:
-        """Takes a lock; returns False if somebody else has it."""
+    def take(self, key: QuestionKey, is_answered: Callable[[QuestionKey], bool]) -> bool:
+        """Takes a lock; returns False if somebody else has it or the question is answered."""
         try:
             self._set_lock(key, fcntl.F_WRLCK)
         except OSError as error:
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 return False
             raise
+        # Whoever had the lock until now may have stored an answer.
+        if is_answered(key):
+            self.release(key)
+            return False
         return True
 
     def release(self, key: QuestionKey) -> None:

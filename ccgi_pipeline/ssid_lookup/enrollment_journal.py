@@ -92,12 +92,7 @@ class EnrollmentJournal:
 
     def claim(self, key: QuestionKey) -> bool:
         """Claims an enrollment for this process; returns False if another has it or sent it."""
-        if not self._claims.take(key):
-            return False
-        if self.is_answered(key):
-            self._claims.release(key)
-            return False
-        return True
+        return self._claims.take(key, self.is_answered)
 
     def release(self, key: QuestionKey) -> None:
         """Ends a claim; the caller has stored the answer before, if there is one."""

@@ -162,7 +162,7 @@ def _required_file_findings(
 
 
 def _opening_findings(files: Iterable[FileToVerify]) -> pl.DataFrame:
-    """What is told of the opening of encrypted files."""
+    """Returns the findings about opening encrypted files, with ``_file`` first."""
     found = {file.number: findings_frame(file.told) for file in files if file.told}
     return _of_files(found or {0: findings_frame([])})
 

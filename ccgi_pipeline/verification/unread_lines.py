@@ -1,4 +1,4 @@
-"""What can still be told of lines whose record is not known: whose could they be?
+"""Finds out which records an unreadable line may belong to.
 
 Belongs here: the cells of such lines, and the parts of a key that can be read in them. A record
 that is missing from a full set stays active only while such a line could be its own. Does not

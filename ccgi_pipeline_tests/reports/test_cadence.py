@@ -93,7 +93,7 @@ SUMMER_WEEKLY = CadenceProfile(academic_years=YEARS, weekday="friday")
         (WEEKLY, LEGACY, day(11, 24), day(11, 25), False),
         (WEEKLY, LEGACY, day(11, 24), day(11, 30), True),
         (WEEKLY, LEGACY, day(9, 1), day(11, 29), True),
-        # Summer: nothing, but for what the year's last nights missed.
+        # In summer only those reports are due that the last nights of the year missed.
         (SUMMER_NONE, DAILY, day(6, 3, 2027), day(6, 4, 2027), False),
         (SUMMER_NONE, DAILY, day(6, 2, 2027), day(6, 4, 2027), True),
         (SUMMER_NONE, DAILY, day(6, 2, 2027), day(7, 20, 2027), True),

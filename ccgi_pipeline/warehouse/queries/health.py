@@ -54,7 +54,7 @@ class KeptRecords:
 
     @property
     def words(self) -> str:
-        """What an operator is told of them: how many, since when, and which lines to mend."""
+        """The message for an operator: how many records, since when, and which lines to mend."""
         what = "1 record" if self.records == 1 else f"{self.records:,} records"
         stay = "stays active: it" if self.records == 1 else "stay active: they"
         lines = ", ".join(map(str, self.lines[:_LINES_TOLD]))
