@@ -41,7 +41,7 @@ class ReceivedFiles:
         return content if length < 0 else content[:length]
 
     def read_clear(self, sha256: str) -> bytes:
-        """Returns what an archived file holds; of a message that cannot be opened, itself."""
+        """Returns the content of an archived file; an unopened message is returned as it is."""
         opened = self.opener.open(self._sent("", "", sha256))
         if opened is None or opened.refused is not None:
             return self.archive.read(sha256)

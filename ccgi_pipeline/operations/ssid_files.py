@@ -149,7 +149,7 @@ def send_enrollment_file(
         raise ExchangeError(msg)
     folder.mkdir(parents=True, exist_ok=True)
     pace = LookupPace(hourly_limit=read_hourly_limit(), patience=inf if wait else 0)
-    # What is wrong with the file is told even if the service turns out to refuse this client.
+    # Faults of the file are reported even if the service refuses this client.
     write_refused(refused, read.refused)
     with closing(client):
         outcome = send_enrollments(read, client, folder, pace, again=again)
