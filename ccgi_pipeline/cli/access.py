@@ -273,7 +273,7 @@ def _end_sessions(account: str) -> None:
     ended = end_sessions(account)
     if ended is None:
         echo(
-            "A session that was opened with the former access goes on until it is closed. To end it "
+            "A session that was opened with the former access goes on until it closes. To end it "
             f"now, as root: pkill -u {account} sshd"
         )
     elif ended:
