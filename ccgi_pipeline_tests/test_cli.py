@@ -222,6 +222,45 @@ def test_completion_names_commands_options_and_families() -> None:
     assert "oneroster" in completed("ccgi check --family o", 3)
 
 
+def _completion_script(shell: str) -> str:
+    environment = {"_CCGI_COMPLETE": f"{shell}_source"}
+    return CliRunner().invoke(main, [], prog_name="ccgi", env=environment).output
+
+
+@pytest.mark.parametrize(
+    ("shell", "asked", "answered"),
+    [
+        ("bash", {"COMP_WORDS": "ccgi stat", "COMP_CWORD": "1"}, "plain,status\n"),
+        (
+            "zsh",
+            {"COMP_WORDS": "ccgi stat", "COMP_CWORD": "1"},
+            f"plain\nstatus\n{cli.COMMANDS['status']}\n",
+        ),
+        (
+            "fish",
+            {"COMP_WORDS": "ccgi stat", "COMP_CWORD": "stat"},
+            f"plain,status\t{cli.COMMANDS['status']}\n",
+        ),
+    ],
+)
+def test_each_documented_shell_gets_its_script_and_its_answers(
+    shell: str, asked: dict[str, str], answered: str
+) -> None:
+    script = _completion_script(shell)
+    assert f"_CCGI_COMPLETE={shell}_complete" in script
+    page = (Path(__file__).parents[1] / "docs" / "operating.md").read_text()
+    assert f"_CCGI_COMPLETE={shell}_source ccgi" in page
+    environment = {**asked, "_CCGI_COMPLETE": f"{shell}_complete"}
+    result = CliRunner().invoke(main, [], prog_name="ccgi", env=environment)
+    assert result.output == answered
+
+
+def test_bash_registers_the_completion() -> None:
+    run = f"{_completion_script('bash')}\ncomplete -p ccgi"
+    done = subprocess.run(["bash", "-c", run], capture_output=True, text=True, check=True)
+    assert "-F _ccgi_completion ccgi" in done.stdout
+
+
 _OWN_FILES = {"cryptography", "sqlcipher3"}
 """Of these a few enumerations and options are made; they are quick to import."""
 

@@ -46,6 +46,58 @@ def test_markup_and_sequences_in_a_table_are_shown_as_they_are(
     assert "\x1b[31m" not in shown
 
 
+SHA_256 = "0123456789abcdef" * 4
+WIDE_ROWS = {
+    "one row of words": [("3367173 Palm Springs Unified", "accepted with findings " * 3, "019")],
+    "long codes": [(SHA_256, "016" * 12, "OR-USR-TYPE-sisLocalIdentifierOfTheStudent")],
+    "a long path": [("p", "outbox/PalmSpringsUnified/" + "folder/" * 30, "016")],
+}
+
+
+@pytest.mark.parametrize("rows", WIDE_ROWS.values(), ids=WIDE_ROWS)
+@pytest.mark.parametrize("width", [40, 80, 140])
+def test_a_table_is_never_wider_than_the_terminal_and_never_cuts_a_value(
+    rows: list[tuple[str, ...]],
+    width: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_table(("first", "the second of them", "third"), rows)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= width
+    label = len("the second of them") + 2
+    for word in " ".join(cell for row in rows for cell in row).split():
+        if len(word) <= width - label:
+            assert word in shown, "a code stays in one piece"
+        else:
+            assert word in "".join(shown.split()), "a longer one is folded, not cut"
+
+
+def test_rows_whose_words_do_not_fit_beside_each_other_are_lists(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    print_table(("drop", "fingerprint", "lines"), [(SHA_256, "A" * 40, 1234)])
+    assert [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()] == [
+        ["drop", SHA_256],
+        ["fingerprint", "A" * 40],
+        ["lines", "1,234"],
+    ]
+
+
+def test_no_command_makes_a_table_of_its_own() -> None:
+    folder = Path(ccgi_pipeline.cli.__file__).parent
+    imported = {
+        path.name
+        for path in folder.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "rich.table"
+    }
+    assert imported == {"common.py"}
+
+
 def test_a_zip_cannot_forge_a_line_of_the_check(tmp_path: Path) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as package:

@@ -5,6 +5,7 @@ Belongs here: how the command line looks and behaves everywhere. Does not belong
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from ccgi_pipeline.common.time_zone import CALIFORNIA
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+    from rich.console import Console
 
 EXAMPLE = "\b\nExample:\n  {}"
 SUCCESS, FAILURE, NOTHING = 0, 1, 2
@@ -333,27 +335,92 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
-    """Prints a table; only the last column may wrap. Cells are shown as they are, never obeyed."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """Prints a table in the width of the terminal; no value is cut short.
 
-    cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
-    numeric = [
-        all(row[place].replace(",", "").isdigit() for row in cells) for place in range(len(columns))
+    Cells wrap between words. Where the words do not fit beside each other, each row is printed as
+    a list of its cells. Cells are shown as they are, never obeyed.
+    """
+    from rich.console import Console
+
+    cells = [
+        [escape_unprintable(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row]
+        for row in rows
     ]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column, right in zip(columns, numeric, strict=True):
-        table.add_column(
-            column,
-            justify="right" if right else "left",
-            no_wrap=column != columns[-1] or right,
-        )
-    for row in cells:
-        table.add_row(*(Text(escape_unprintable(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+    console = Console(width=_table_width())
+    for padding in (1, 0):
+        widths = _fit_columns([columns, *cells], console.width, padding)
+        if widths is not None:
+            _print_as_table(console, columns, cells, widths, padding)
+            return
+    _print_as_lists(console, columns, cells)
+
+
+def _table_width() -> int | None:
+    """Returns the width of tables; None: that of the terminal."""
+    if os.environ.get("COLUMNS", "").isdecimal() or sys.stdout.isatty():
+        return None
+    return _WIDE
 
 
 _WIDE = 140
-"""Columns if standard output is not a terminal."""
+"""Columns if standard output is not a terminal, and COLUMNS does not say how many there are."""
+
+
+def _fit_columns(rows: Sequence[Sequence[str]], width: int, padding: int) -> list[int] | None:
+    """Returns the columns' widths: the widest become narrower first, down to their longest word.
+
+    None where the longest words do not fit beside each other. ``padding``: blanks on either side
+    of a cell, besides the one between two columns.
+    """
+    from rich.cells import cell_len
+
+    columns = [*zip(*rows, strict=True)]
+    full = [max(map(cell_len, column)) for column in columns]
+    least = [
+        max((cell_len(word) for cell in column for word in cell.split()), default=1)
+        for column in columns
+    ]
+    room = width - (2 * padding + 1) * (len(columns) - 1)
+    for most in range(max(full), 0, -1):
+        widths = [max(low, min(high, most)) for low, high in zip(least, full, strict=True)]
+        if sum(widths) <= room:
+            return widths
+    return None
+
+
+def _print_as_table(
+    console: Console,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    padding: int,
+) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, padding))
+    for place, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        numeric = all(row[place].replace(",", "").isdigit() for row in rows)
+        table.add_column(
+            column, justify="right" if numeric else "left", width=width, overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print("", table, "", sep="\n")
+
+
+def _print_as_lists(
+    console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row("", "")
+        for column, cell in zip(columns, row, strict=True):
+            table.add_row(Text(column, style="bold"), Text(cell))
+    console.print(table, "", sep="\n")

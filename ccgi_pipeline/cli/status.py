@@ -58,13 +58,12 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
     elif shown:
         # Without a server nothing is delivered, and there is nothing to say of it.
         sent = any(standing.delivered or standing.waiting for standing in shown)
-        names = ("sender", "name", "family", "night", "age", "verdict", "lines", "kept out")
+        names = ("sender", "family", "night", "age", "verdict", "lines", "kept out")
         print_table(
             (*names, *(("delivered", "to send") if sent else ())),
             [
                 (
-                    standing.sender,
-                    standing.name,
+                    " ".join(dict.fromkeys((standing.sender, standing.name))),
                     standing.family,
                     f"{standing.night:%Y-%m-%d}",
                     standing.age,
