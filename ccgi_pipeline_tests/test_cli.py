@@ -82,6 +82,8 @@ def test_an_empty_folder_exits_2(tmp_path: Path) -> None:
 def test_the_json_has_the_shape_that_the_design_promises(broken: Path) -> None:
     answer = json.loads(checked(broken, "--format", "json").output)
     assert answer["verdict"] == "accepted_with_findings"
+    assert answer["meaning"] == "4 of 5 lines can be loaded."
+    assert answer["what_to_do"].startswith("Correct what is marked “error”")
     (file,) = answer["files"]
     assert file["path"].endswith(PATH)
     assert file["family"] == "transcript"

@@ -105,8 +105,11 @@ def check(  # noqa: PLR0913 - one for each option
     )
     _name_unfinished(offline_check.unfinished_files(paths))
     if form == "json":
+        told = receipts.explain_text(checked.verdict, checked.files)
         answer = {
             "verdict": str(checked.verdict),
+            "meaning": told.meaning,
+            "what_to_do": told.next,
             "files": [receipts.describe_file(file) for file in checked.files],
         }
         echo(json.dumps(answer, indent=2, ensure_ascii=False))

@@ -156,10 +156,15 @@ def _all_loaded(outcome: DropOutcome) -> str:
     return f"Everything that belongs here was loaded: {outcome.loaded_of_all}."
 
 
-def explain_check(verdict: str, outcome: DropOutcome) -> NextSteps:
-    """Explains the verdict of files that were checked before sending."""
+def explain_check(
+    verdict: str, outcome: DropOutcome, weights: Mapping[str, str] = labels.WEIGHTS
+) -> NextSteps:
+    """Explains the verdict of files that were checked before sending.
+
+    ``weights``: how the findings are marked where the sentences stand, by severity.
+    """
     fits = f"{outcome.loaded_of_all} can be loaded."
-    mend = "Correct what is marked “Must fix”, export again, and check again."
+    mend = f"Correct what is marked “{weights['error']}”, export again, and check again."
     if verdict == "rejected":
         return NextSteps(meaning=f"These files would be rejected: {fits}", next=mend)
     if outcome.fates.get("rejected", 0):
@@ -168,7 +173,7 @@ def explain_check(verdict: str, outcome: DropOutcome) -> NextSteps:
         return NextSteps(meaning=fits, next="Send the files.")
     return NextSteps(
         meaning=fits,
-        next="Look at what is marked “Please check”; the files can be sent all the same.",
+        next=f"Look at what is marked “{weights['warning']}”; the files can be sent all the same.",
     )
 
 

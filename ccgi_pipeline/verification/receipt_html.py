@@ -22,7 +22,6 @@ from jinja2 import Environment, Template
 from ccgi_pipeline.feeds import sis_locations
 from ccgi_pipeline.feeds.file_rules import (
     COLUMN_MISSING,
-    FAULT,
     HEADER,
     HELD,
     KEPT,
@@ -35,7 +34,6 @@ from ccgi_pipeline.verification import labels
 from ccgi_pipeline.verification.causes.told_causes import ToldCause, unexplained
 from ccgi_pipeline.verification.labels import counted
 from ccgi_pipeline.verification.next_steps import (
-    DropOutcome,
     Repeated,
     SentDrop,
     explain_check,
@@ -49,6 +47,7 @@ from ccgi_pipeline.verification.receipts import (
     FileReport,
     choose_files,
     count_verdicts,
+    sum_up,
 )
 
 
@@ -107,7 +106,7 @@ def render_check(verdict: str, files: Sequence[FileReport], *, values_shown: boo
         file_count=len(files),
         rest="--format json lists the errors of every file.",
         ledger=_ledger(facts.outcome.fates, facts.outcome.lines, checked=True),
-        list_note=f"{labels.WEIGHTS_EXPLAINED}{hidden}" if facts.findings else None,
+        list_note=f"{labels.WEIGHTS_EXPLAINED}{hidden}" if facts.outcome.findings else None,
         about=[_LINE_NUMBERS],
         notes=facts.notes,
     )
@@ -152,7 +151,7 @@ def _head(delivery: SentDrop) -> dict[str, object]:
 
 
 def _list_note(delivery: SentDrop, facts: _Facts) -> str | None:
-    if not facts.findings:
+    if not facts.outcome.findings:
         return None
     upto = f", up to {SHOWN_PER_RULE:,} for each point of a file" if facts.overflows else ""
     once = (
@@ -189,9 +188,7 @@ class _Facts:
         points = _points(reports)
         every = [point for of_file in points for point in of_file]
         most = max((point["count"] for point in every), default=0)
-        broken = {point["rule"] for point in every}
         self.explained = any(report.causes for report in reports)
-        self.findings = bool(every) or self.explained
         self.hides, self.overflows = most > FIRST_LINES, most > SHOWN_PER_RULE
         reasons = {
             detail: None
@@ -201,16 +198,7 @@ class _Facts:
             if detail
         }
         self.reasons = [*reasons][:_POINTS_TOLD]
-        fates: Counter[str] = Counter()
-        for report in reports:
-            fates.update(report.fates)
-        self.outcome = DropOutcome(
-            lines=sum(report.lines for report in reports),
-            fates=fates,
-            findings=self.findings,
-            fault=FAULT.id in broken,
-            refused=_refused(reports),
-        )
+        self.outcome = sum_up(reports)
         chosen = choose_files(reports)
         places = {id(report): of_file for report, of_file in zip(reports, points, strict=True)}
         worst_first = sorted(
@@ -422,15 +410,6 @@ def _columns_to_name(text: str, columns: Sequence[str]) -> list[str]:
     if len(columns) == 1 and columns[0] in text:
         return []
     return [labels.as_seen(column) for column in columns[:_COLUMNS_NAMED]]
-
-
-def _refused(reports: Sequence[FileReport]) -> str | None:
-    """What kind of file was rejected without which the delivery means nothing."""
-    for report in reports:
-        feed = FEEDS_BY_NAME.get(report.feed or "")
-        if feed is not None and feed.required and report.verdict == "rejected":
-            return feed.stems[0]
-    return None
 
 
 _WIDTH = 1000

@@ -19,10 +19,13 @@ import polars as pl
 
 from ccgi_pipeline.common.display import escape_unprintable, shorten
 from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
-from ccgi_pipeline.feeds.registry import RULES
+from ccgi_pipeline.feeds.file_rules import FAULT
+from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, RULES
+from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.verification import labels
 from ccgi_pipeline.verification.causes.registry import CAUSES_BY_ID
 from ccgi_pipeline.verification.causes.told_causes import ToldCause, told_causes, unexplained
+from ccgi_pipeline.verification.next_steps import DropOutcome, NextSteps, explain_check
 
 WEIGHTS = {"error": 0, "warning": 1, "info": 2}
 """The severities, the weightiest first."""
@@ -91,6 +94,29 @@ def _need(report: FileReport) -> tuple[bool, int]:
 def count_verdicts(reports: Iterable[FileReport]) -> Counter[str]:
     """Returns how many files have each verdict."""
     return Counter(report.verdict for report in reports)
+
+
+def sum_up(reports: Sequence[FileReport]) -> DropOutcome:
+    """Returns what became of the lines of all files together."""
+    fates: Counter[str] = Counter()
+    for report in reports:
+        fates.update(report.fates)
+    return DropOutcome(
+        lines=sum(report.lines for report in reports),
+        fates=fates,
+        findings=any(report.causes or not report.findings.is_empty() for report in reports),
+        fault=any((report.findings["rule"] == FAULT.id).any() for report in reports),
+        refused=_refused(reports),
+    )
+
+
+def _refused(reports: Sequence[FileReport]) -> str | None:
+    """What kind of file was rejected without which the delivery means nothing."""
+    for report in reports:
+        feed = FEEDS_BY_NAME.get(report.feed or "")
+        if feed is not None and feed.required and report.verdict == "rejected":
+            return feed.stems[0]
+    return None
 
 
 def describe_file(report: FileReport) -> dict[str, Any]:
@@ -333,8 +359,43 @@ def as_text(verdict: str, files: Sequence[FileReport]) -> str:
         lines.append(
             f"... and {left_out.total():,} more files: {listed} (--format json lists them)"
         )
+    steps = explain_text(verdict, files)
+    lines += ["", steps.meaning, f"What to do: {steps.next}"] if files else []
     lines.append(f"verdict: {verdict.replace('_', ' ')}")
     return "\n".join(escape_unprintable(line) for line in lines)
+
+
+def explain_text(verdict: str, files: Sequence[FileReport]) -> NextSteps:
+    """Returns what the verdict of a check means, and what to do, in the marks of the text.
+
+    Where there are several points to correct, it names the one to begin with: of the weightiest,
+    the one with most findings.
+    """
+    told = explain_check(verdict, sum_up(files), {severity: severity for severity in WEIGHTS})
+    points = [
+        (severity, count, id_, file)
+        for file in files
+        for severity, count, id_ in _points(file)
+        if severity != str(Severity.INFO) and id_ not in labels.NOT_THE_SENDERS
+    ]
+    if len(points) < _SEVERAL:
+        return told
+    severity, count, id_, file = min(points, key=lambda point: (WEIGHTS[point[0]], -point[1]))
+    total = sum(point[1] for point in points if point[0] == severity)
+    where = f" in {labels.file_name(file.path)}" if len(files) > 1 else ""
+    share = f"{count:,} of {labels.counted(total, severity)}"
+    return NextSteps(told.meaning, f"{told.next} Begin with {id_}{where} ({share}).")
+
+
+_SEVERAL = 2
+
+
+def _points(file: FileReport) -> Iterator[tuple[str, int, str]]:
+    """Severity, count and id of each cause of a file, and of each rule that no cause explains."""
+    for told in file.told_causes:
+        yield told.severity, told.findings.height, told.cause.id
+    for point in _rules_broken(unexplained(file.findings)):
+        yield point["severity"], point["count"], point["rule"]
 
 
 _DETAILS_IN_TEXT = 3

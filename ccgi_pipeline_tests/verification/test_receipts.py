@@ -178,6 +178,38 @@ def test_the_terminal_is_told_verdicts_fates_and_fixes():
     assert text.endswith("verdict: accepted with findings")
 
 
+def test_the_terminal_is_told_what_to_do_and_which_point_comes_first():
+    reports = [_report(REQ, AGE, AGE, MARK), _report(*[SHORT] * 3, path="in/Other.csv")]
+    told = as_text("accepted_with_findings", reports).splitlines()[-3:]
+    assert told == [
+        "20 of 24 lines can be loaded.",
+        (
+            "What to do: Correct what is marked “error”, export again, and check again. Begin with "
+            "FILE-FIELDS in Other.csv (3 of 4 errors)."
+        ),
+        "verdict: accepted with findings",
+    ]
+
+
+@pytest.mark.parametrize("findings", [(), (MARK,), (REQ,), (REQ, MARK)])
+def test_no_point_comes_first_where_there_is_none_or_one(findings: tuple[_Row, ...]):
+    text = as_text("accepted_with_findings", [_report(*findings)])
+    assert "What to do: Correct what is marked “error”" in text
+    assert "Begin with" not in text
+
+
+def test_a_cause_comes_before_the_single_findings():
+    lines = [("TR-STU-TYPE-StateID", line, "StateID", None) for line in range(2, 7)]
+    report = _report(*lines, REQ)
+    explained = pl.when(pl.col("rule") != REQ[0]).then(pl.lit("CAUSE-LEADING-ZERO"))
+    report = replace(
+        report,
+        findings=report.findings.with_columns(explained.alias("cause")),
+        causes={"CAUSE-LEADING-ZERO": "In 5 lines."},
+    )
+    assert "Begin with CAUSE-LEADING-ZERO (5 of 6 errors)." in as_text("rejected", [report])
+
+
 def test_the_terminal_is_not_flooded():
     text = as_text("rejected", [_many(500)])
     assert len(text.splitlines()) < 10
