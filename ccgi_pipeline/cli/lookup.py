@@ -213,8 +213,8 @@ def serve(  # noqa: PLR0913, PLR0917 - one for each option
 
     The page /docs of the service describes them.
     """
+    from ccgi_pipeline.http_service.connections import ConnectionLimits, reserve_files
     from ccgi_pipeline.ssid_lookup import server
-    from ccgi_pipeline.ssid_lookup.connections import ConnectionLimits, reserve_files
     from ccgi_pipeline.ssid_lookup.service import ServiceSettings
 
     store.mkdir(parents=True, exist_ok=True)

@@ -8,18 +8,18 @@ server (web_server).
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+from ccgi_pipeline.http_service.request_heads import RequestHead, is_known_host, read_head
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-_LOCAL_NAMES = frozenset({"localhost"})
 _READING = frozenset({"GET", "HEAD"})
 _GRAPHQL, _EVENTS_FROM_OUTSIDE = "/graphql", "/report_asset"
 _DATA = (_GRAPHQL, _EVENTS_FROM_OUTSIDE, "/download_debug", "/logs", "/notebook", "/dagit")
@@ -34,28 +34,13 @@ class Refusal:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is judged of a request. ``headers``: in lower case, the values of each."""
-
-    method: str
-    path: str
-    headers: Mapping[str, tuple[str, ...]]
-    websocket: bool = False
-
-    def header(self, name: str) -> str | None:
-        """Returns the value of a header; if it was sent twice, all values, which fit nothing."""
-        values = self.headers.get(name)
-        return ", ".join(values) if values else None
-
-
-def find_refusal(request: Request, hosts: Collection[str]) -> Refusal | None:
+def find_refusal(request: RequestHead, hosts: Collection[str]) -> Refusal | None:
     """Returns why a request is refused; None if it is let through.
 
     ``hosts``: names besides this machine's own by which the UI is reached.
     """
     host = request.header("host") or ""
-    if not _is_known_host(host, hosts):
+    if not is_known_host(host, hosts):
         return Refusal(421, "This name of the UI is not known: name it in CCGI_UI_HOSTS.")
     if _is_foreign(request, host):
         return Refusal(403, "Pages of other sites may not use the UI.")
@@ -71,24 +56,7 @@ def find_refusal(request: Request, hosts: Collection[str]) -> Refusal | None:
     return None
 
 
-def _is_known_host(host: str, hosts: Collection[str]) -> bool:
-    """Returns whether a Host header names this machine's loopback or one of ``hosts``.
-
-    Otherwise a foreign name that resolves to 127.0.0.1 would make a foreign page the same origin.
-    """
-    try:
-        name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
-        return False
-    if name in _LOCAL_NAMES or {name, host.lower()} & {known.lower() for known in hosts}:
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_foreign(request: Request, host: str) -> bool:
+def _is_foreign(request: RequestHead, host: str) -> bool:
     """Returns whether a browser says that another site's page has sent the request.
 
     What no browser has sent says nothing of it, and is let through.
@@ -121,7 +89,7 @@ class OriginGuard:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        refusal = find_refusal(_read_request(scope), self._hosts)
+        refusal = find_refusal(read_head(scope), self._hosts)
         if refusal is None:
             await self._app(scope, receive, _with_headers(send))
         elif scope["type"] == "websocket":
@@ -129,16 +97,6 @@ class OriginGuard:
             await send({"type": "websocket.close", "code": 1008, "reason": refusal.words})
         else:
             await _answer(send, refusal)
-
-
-def _read_request(scope: Mapping[str, Any]) -> Request:
-    headers: dict[str, tuple[str, ...]] = {}
-    for name, value in scope["headers"]:
-        key = name.decode("latin-1").lower()
-        headers[key] = (*headers.get(key, ()), value.decode("latin-1").strip())
-    return Request(
-        scope.get("method", "GET"), scope["path"], headers, websocket=scope["type"] == "websocket"
-    )
 
 
 async def _answer(send: Send, refusal: Refusal) -> None:

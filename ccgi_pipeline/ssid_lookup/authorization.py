@@ -34,6 +34,7 @@ from authlib.oauth2.rfc6749.grants import (  # type: ignore[import-untyped]
 )
 from authlib.oauth2.rfc6750 import BearerTokenGenerator  # type: ignore[import-untyped]
 
+from ccgi_pipeline.http_service.refusals import Refusal
 from ccgi_pipeline.ssid_lookup import refusals
 from ccgi_pipeline.ssid_lookup.client_registry import SCOPES, ClientRegistry, ClientScope, Token
 
@@ -98,7 +99,7 @@ class BearerError(Exception):
         """The body of the response."""
         if self.error is None:
             return refusals.NO_TOKEN.body
-        return refusals.Refusal(self.status, self.error, self.description).body
+        return Refusal(self.status, self.error, self.description).body
 
 
 def read_bearer_token(authorizations: list[str], query: str) -> str:

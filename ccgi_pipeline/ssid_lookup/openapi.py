@@ -19,6 +19,8 @@ from fastapi.security import OAuth2
 from jinja2 import Environment, StrictUndefined
 from pydantic import BaseModel, Field
 
+from ccgi_pipeline.http_service import refusals as http_refusals
+from ccgi_pipeline.http_service.refusals import Refusal
 from ccgi_pipeline.ssid_lookup import refusals
 from ccgi_pipeline.ssid_lookup.client_registry import SCOPES
 from ccgi_pipeline.ssid_lookup.contract import (
@@ -32,7 +34,6 @@ from ccgi_pipeline.ssid_lookup.contract import (
     build_invalid_request_answer,
     build_json_schema,
 )
-from ccgi_pipeline.ssid_lookup.refusals import Refusal
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
@@ -132,10 +133,10 @@ def describe_example(meaning: str, example: Mapping[str, Any]) -> dict[str, Any]
 _NO_STUDENT = Refusal(400, NO_STUDENT_FOUND["error"], NO_STUDENT_FOUND["message"])
 _BAD_FIELDS = Refusal(422, "invalid_request", InvalidRequestError(()).message)
 _ANYWHERE = (
-    refusals.NO_HTTP,
+    http_refusals.NO_HTTP,
     refusals.INCOMPLETE,
-    refusals.TOO_SLOW,
-    refusals.TOO_LARGE,
+    http_refusals.TOO_SLOW,
+    http_refusals.TOO_LARGE,
     refusals.SERVER_ERROR,
 )
 _MALFORMED_TOKEN = Refusal(400, "invalid_request", "The Authorization header is malformed.")

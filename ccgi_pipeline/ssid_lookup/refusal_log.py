@@ -1,7 +1,8 @@
 """Refusals in the operator's log: each kind once a minute, with how often it happened.
 
 Belongs here: counting refusals by client, address and reason, and telling when there are too many
-of them. Does not belong here: refusing (``service``, ``connections``), and writing (``journal``).
+of them. Does not belong here: refusing (``service``, connections), and
+writing (``journal``).
 
 A secret has 256 random bits and cannot be guessed. The limit of failed logins keeps a client that
 is set up wrongly, or an attacker, from filling the log and from asking without end. It never
@@ -72,6 +73,10 @@ class RefusalLog:
         count.number += 1
         count.unlogged += 1
         return math.ceil(count.began + MINUTE - now) if count.number > most else 0
+
+    def record_connection(self, address: str, reason: str) -> None:
+        """Counts a connection that was closed."""
+        self.record(Refused(None, address, "connection", reason))
 
     def write_ended(self, *, all_of_them: bool = False) -> None:
         """Logs the refusals of minutes that are over and that no line tells yet."""

@@ -1,7 +1,8 @@
 """The errors that the service answers: status, code and words, all of one form.
 
 Belongs here: each error once, for the handlers and for the description (``openapi``). Does not
-belong here: what is wrong with single fields (``contract``).
+belong here: what is no proper request of any service (``http_service.refusals``), and what is wrong
+with single fields (``contract``).
 
 The form is ``{"error": code, "message": words}``. A look-up with bad fields has ``fields`` beside
 them, and the token endpoint repeats the words as ``error_description`` (RFC 6749, section 5.2).
@@ -9,27 +10,9 @@ them, and the token endpoint repeats the words as ``error_description`` (RFC 674
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An error of the service."""
-
-    status: int
-    error: str
-    message: str
-
-    @property
-    def body(self) -> dict[str, str]:
-        """The body of the response."""
-        return {"error": self.error, "message": self.message}
-
+from ccgi_pipeline.http_service.refusals import Refusal
 
 INCOMPLETE = Refusal(400, "incomplete", "The body is incomplete.")
-NO_HTTP = Refusal(
-    400, "bad_request", "The request is no HTTP, or its address and headers are too long."
-)
 NO_TOKEN = Refusal(401, "unauthorized", "A bearer token is needed.")
 INVALID_TOKEN = Refusal(401, "invalid_token", "The token has ended, was revoked or is unknown.")
 WRONG_SCOPE = Refusal(403, "insufficient_scope", "The token does not allow this request.")
@@ -37,8 +20,6 @@ NOT_FOUND = Refusal(404, "not_found", "The service has no such address; /docs li
 WRONG_METHOD = Refusal(
     405, "method_not_allowed", "This address does not accept this HTTP method; /docs lists them."
 )
-TOO_SLOW = Refusal(408, "too_slow", "The request took too long to arrive.")
-TOO_LARGE = Refusal(413, "too_large", "The body is larger than any request of the contract.")
 NOT_JSON = Refusal(415, "unsupported_media_type", "The body must be application/json.")
 LIMIT_REACHED = Refusal(
     429, "limit_reached", "The hourly limit is reached; Retry-After says how long to wait."

@@ -1,19 +1,18 @@
 """The server: starts and stops the service.
 
 Belongs here: uvicorn, worker processes, a certificate for the demo. Does not belong here: the
-service's answers (``service``), and the limits of connections and their TLS (``connections``).
+service's answers (``service``), and the limits of connections and their TLS
+(``http_service``).
 """
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import uvicorn
 from cryptography import x509
@@ -23,14 +22,16 @@ from cryptography.x509.oid import NameOID
 from uvicorn.supervisors import Multiprocess
 
 from ccgi_pipeline.encryption.sqlite import OWNER_ONLY
-from ccgi_pipeline.ssid_lookup.connections import (
-    BACKLOG,
+from ccgi_pipeline.http_service.connections import (
     ConnectionGate,
     ConnectionLimits,
     build_tls_context,
     reserve_files,
 )
+from ccgi_pipeline.http_service.request_heads import is_loopback
+from ccgi_pipeline.http_service.uvicorn_settings import configure
 from ccgi_pipeline.ssid_lookup.contract import InsecureError
+from ccgi_pipeline.ssid_lookup.refusal_log import RefusalLog
 from ccgi_pipeline.ssid_lookup.service import (
     ServiceResources,
     ServiceSettings,
@@ -40,9 +41,6 @@ from ccgi_pipeline.ssid_lookup.service import (
 
 _STOP_SECONDS = 5
 """How long requests under way may take when the service stops."""
-
-_WORKER_SECONDS = 30
-"""How long a worker may take to start or to answer, on a busy machine, before it is replaced."""
 
 _DEMO_CERTIFICATE_DAYS = 30
 
@@ -73,7 +71,7 @@ def serve(  # noqa: PLR0913 - what and where; the others are named and have defa
     ``limits``: of the connections of each worker. Raises InsecureError without a certificate,
     unless ``plain_http`` is set and ``host`` is the loopback; CertificateError, TooFewFilesError.
     """
-    if certificate is None and not (plain_http and _is_loopback(host)):
+    if certificate is None and not (plain_http and is_loopback(host)):
         msg = (
             "a certificate is needed: plain HTTP is allowed only on the loopback, and only if it "
             "is asked for"
@@ -85,44 +83,15 @@ def serve(  # noqa: PLR0913 - what and where; the others are named and have defa
     if files:
         build_tls_context(*files)
     limits = reserve_files(limits)
-    gate = ConnectionGate(limits, open_journal(settings), files)
-    config = uvicorn.Config(
-        # Each worker makes its own app with this function, which must be picklable.
-        partial(create_app, settings),
-        factory=True,
-        host=host,
-        port=port,
-        workers=workers,
-        # It makes the protocol of each connection, which is all that uvicorn asks of a class.
-        http=cast("type[asyncio.Protocol]", gate),
-        # uvloop may read a client's first bytes before the protocol can begin TLS.
-        loop="asyncio",
-        backlog=BACKLOG,
-        h11_max_incomplete_event_size=limits.head_bytes,
-        timeout_keep_alive=int(limits.idle_seconds),
-        # The service writes its own logs, because an address may contain students' data; and
-        # anybody can make uvicorn warn, as often as they like.
-        access_log=False,
-        log_level="error",
-        # A proxy's headers are not trusted.
-        proxy_headers=False,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=_STOP_SECONDS,
-        timeout_worker_healthcheck=_WORKER_SECONDS,
-    )
+    gate = ConnectionGate(limits, RefusalLog(open_journal(settings)), files)
+    # Each worker makes its own app with this function, which must be picklable.
+    app = partial(create_app, settings)
+    config = configure(app, gate, host, port, stop_seconds=_STOP_SECONDS, workers=workers)
     if workers == 1:
         uvicorn.Server(config).run()
     else:
         with config.bind_socket() as socket:
             Multiprocess(config, [socket]).run()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def make_self_signed(folder: Path) -> TlsFiles:

@@ -28,8 +28,9 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from ccgi_pipeline.common.errors import describe_without_values, library_errors
+from ccgi_pipeline.http_service.addresses import group_address
+from ccgi_pipeline.http_service.refusals import TOO_LARGE, Refusal
 from ccgi_pipeline.ssid_lookup import limits, openapi, refusals
-from ccgi_pipeline.ssid_lookup.addresses import group_address
 from ccgi_pipeline.ssid_lookup.authorization import (
     BearerError,
     TokenEndpoint,
@@ -61,7 +62,6 @@ from ccgi_pipeline.ssid_lookup.group_commit import GroupCommit
 from ccgi_pipeline.ssid_lookup.journal import Journal
 from ccgi_pipeline.ssid_lookup.limits import Clock
 from ccgi_pipeline.ssid_lookup.refusal_log import MINUTE, RefusalLog, Refused
-from ccgi_pipeline.ssid_lookup.refusals import Refusal
 from ccgi_pipeline.ssid_lookup.store import CccidStore, IdentityStore, NoIdentitiesError
 
 HEALTH_PATH = "/health"
@@ -397,7 +397,7 @@ async def _handle_not_json(_: Request, _error: Exception) -> Response:
 
 
 async def _handle_too_large(_: Request, _error: Exception) -> Response:
-    answer = _refuse(refusals.TOO_LARGE)
+    answer = _refuse(TOO_LARGE)
     answer.headers["Connection"] = "close"
     return answer
 

@@ -27,8 +27,8 @@ from typing import Any
 import authlib.deprecate  # noqa: F401 - sets filters, see below
 import httpx
 
+from ccgi_pipeline.http_service.connections import ConnectionLimits
 from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
-from ccgi_pipeline.ssid_lookup.connections import ConnectionLimits
 from ccgi_pipeline.ssid_lookup.server import USUAL_LIMITS, TlsFiles, make_self_signed, serve
 from ccgi_pipeline.ssid_lookup.service import LOOKUP_PATH, TOKEN_PATH, ServiceSettings
 

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import pytest
 
-from ccgi_pipeline.ssid_lookup.addresses import group_address
-from ccgi_pipeline.ssid_lookup.connections import ConnectionLimits
+from ccgi_pipeline.http_service.addresses import group_address
+from ccgi_pipeline.http_service.connections import ConnectionLimits
 from ccgi_pipeline.ssid_lookup.service import HEALTH_PATH, PAGE_PATH, TOKEN_PATH
 from ccgi_pipeline.ssid_lookup.store import load_identities
 from ccgi_pipeline_tests.ssid_lookup.people import frame, identity
@@ -403,7 +403,7 @@ def test_the_operator_is_told_what_was_closed_and_where_it_came_from(service: Se
 def test_a_service_that_may_open_few_files_takes_fewer_connections():
     """So a flood cannot use up its files, of which accepting a connection needs one."""
     program = (
-        "import resource, sys; from ccgi_pipeline.ssid_lookup.connections import *;"
+        "import resource, sys; from ccgi_pipeline.http_service.connections import *;"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])));"
         "print(reserve_files(ConnectionLimits()).connections,"
         " resource.getrlimit(resource.RLIMIT_NOFILE)[0])"

@@ -1,8 +1,8 @@
-"""The limits of the service's connections: how many, how much, and how slowly.
+"""The limits of a service's connections: how many, how much, and how slowly.
 
 Belongs here: which connections are admitted, the TLS handshake, and the bytes and seconds of each
-request, so that no client can use up the service or shut others out. Does not belong here: the
-answers (``service``), and starting the server (``server``).
+request, so that no client can use up a service or shut others out. Does not belong here: the
+answers of a service, and starting its server.
 
 uvicorn limits none of this by itself, except the size of a head that h11 reads. So it is given this
 protocol in place of its own. Each connection is in one phase; a phase that depends on the client
@@ -14,26 +14,23 @@ that are held open shut nobody out, and ``/health`` is answered meanwhile.
 from __future__ import annotations
 
 import asyncio
-import json
 import resource
 import ssl
 import traceback
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ccgi_pipeline.common.errors import PermanentError
-from ccgi_pipeline.ssid_lookup import refusals
-from ccgi_pipeline.ssid_lookup.addresses import group_address
-from ccgi_pipeline.ssid_lookup.journal import Journal
-from ccgi_pipeline.ssid_lookup.refusal_log import RefusalLog, Refused
-from ccgi_pipeline.ssid_lookup.refusals import Refusal
+from ccgi_pipeline.http_service import refusals
+from ccgi_pipeline.http_service.addresses import group_address
+from ccgi_pipeline.http_service.refusals import Refusal
 
 BACKLOG = 64
 """Connections that wait to be accepted. They are accepted all at once, before any is closed."""
@@ -57,13 +54,14 @@ _SWEEP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """The limits of one worker; ``docs/ssid-lookup.md`` names them.
+    """The limits of one process; the defaults are those of the look-up (``docs/ssid-lookup.md``).
 
     ``per_address`` holds for one IPv4 address or one IPv6 network of 64 bits; 0: there is no such
     limit, as behind a proxy, where all come from one address. ``request_seconds``: from the start
     of a connection, or of a request, until all of the request is there; also for taking the answer.
-    ``idle_seconds``: between two requests. ``head_bytes``: method, address and headers.
-    ``request_bytes``: all of a request as it is sent, with the sizes of its chunks.
+    ``body_seconds``: the same once the head is there, for services that take large bodies (None: as
+    ``request_seconds``). ``idle_seconds``: between two requests. ``head_bytes``: method, address
+    and headers. ``request_bytes``: all of a request as it is sent, with the sizes of its chunks.
     """
 
     connections: int = 500
@@ -72,6 +70,17 @@ class ConnectionLimits:
     idle_seconds: float = 15
     head_bytes: int = 16 * 1024
     request_bytes: int = 48 * 1024
+    body_seconds: float | None = None
+
+
+class ConnectionJournal(Protocol):
+    """Where a gate records the connections that it closes."""
+
+    def record_connection(self, address: str, reason: str) -> None:
+        """Records that a connection of this address was closed."""
+
+    def write_ended(self) -> None:
+        """Writes what has to be written by now; called every second."""
 
 
 class CertificateError(PermanentError):
@@ -127,16 +136,20 @@ class Phase(StrEnum):
 
 
 class ConnectionGate:
-    """All connections of one worker. uvicorn calls it for the protocol of each new one."""
+    """All connections of one process. uvicorn calls it for the protocol of each new one.
+
+    ``render`` returns the content type and the body of a refusal.
+    """
 
     def __init__(
         self,
         limits: ConnectionLimits,
-        journal: Journal,
+        journal: ConnectionJournal,
         certificate: tuple[Path, Path] | None = None,
+        render: Callable[[Refusal], tuple[bytes, bytes]] = refusals.render_json,
     ) -> None:
-        self.limits = limits
-        self._refusals, self._certificate = RefusalLog(journal), certificate
+        self.limits, self.render = limits, render
+        self._journal, self._certificate = journal, certificate
         self._tls: ssl.SSLContext | None = None
         self._by_address: dict[str, OrderedDict[Connection, None]] = defaultdict(OrderedDict)
         self._sweeping: asyncio.TimerHandle | None = None
@@ -197,14 +210,14 @@ class ConnectionGate:
 
     def record_refusal(self, connection: Connection, reason: str) -> None:
         """Records in the operator's log why a connection was closed."""
-        self._refusals.record(Refused(None, connection.address, "connection", reason))
+        self._journal.record_connection(connection.address, reason)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         """Ends what takes too long."""
         now = loop.time()
         for connection in self._list_all():
             connection.end_if_overdue(now)
-        self._refusals.write_ended()
+        self._journal.write_ended()
         self._sweeping = loop.call_later(_SWEEP_SECONDS, self._sweep, loop)
 
     def _list_all(self) -> list[Connection]:
@@ -355,10 +368,10 @@ class Connection(H11Protocol):
             under_way.disconnected = True
             under_way.message_event.set()
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            body = json.dumps(refusal.body).encode()
+            content_type, body = self._gate.render(refusal)
             headers = [
                 *self.server_state.default_headers,
-                (b"content-type", b"application/json"),
+                (b"content-type", content_type),
                 (b"content-length", str(len(body)).encode()),
                 (b"cache-control", b"no-store"),
                 (b"connection", b"close"),
@@ -391,6 +404,13 @@ class Connection(H11Protocol):
         below = self._tcp.get_write_buffer_size() if self._tcp else 0
         return bool(below or self.transport.get_write_buffer_size())
 
+    def _seconds_of_request(self) -> float:
+        """How long the request may take to arrive, from its beginning."""
+        limits = self._limits
+        if self.conn.their_state is h11.SEND_BODY and limits.body_seconds is not None:
+            return limits.body_seconds
+        return limits.request_seconds
+
     def end_if_overdue(self, now: float) -> None:
         """Ends the connection if its phase has lasted too long."""
         waits_for = (self.phase, self._requests)
@@ -398,7 +418,7 @@ class Connection(H11Protocol):
             self._waits_for, self._since = waits_for, now
             return
         phase, waited = waits_for[0], now - self._since
-        if phase is Phase.REQUEST and waited > self._limits.request_seconds:
+        if phase is Phase.REQUEST and waited > self._seconds_of_request():
             if self.transport is None:
                 self._gate.record_refusal(self, refusals.TOO_SLOW.error)
                 self.abort()

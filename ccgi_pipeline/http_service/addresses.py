@@ -1,7 +1,6 @@
-"""Network addresses, as far as the service limits what one of them may do.
+"""Network addresses, as far as a service limits what one of them may do.
 
-Belongs here: which addresses count as one. Does not belong here: what is limited
-(``connections``, ``service``).
+Belongs here: which addresses count as one. Does not belong here: what is limited.
 """
 
 from __future__ import annotations
