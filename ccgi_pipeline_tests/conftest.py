@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +14,9 @@ from ccgi_pipeline.common.environment import THREADS
 from ccgi_pipeline_tests.object_storage import ObjectStorage, object_storage
 from ccgi_pipeline_tests.postgresql import PostgreSql, postgresql
 from ccgi_pipeline_tests.tiers import rank_file
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,6 +79,28 @@ def store() -> Iterator[ObjectStorage]:
     """An object store for all tests of one process; each takes a prefix of its own."""
     with object_storage() as running:
         yield running
+
+
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+# No longer than a module: while it is open, an event loop runs in the thread, and Dagster wants one
+# of its own.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's chromium, without a window; ``CHROMIUM`` names another program.
+
+    A page that nobody has looked at is not tested, so a missing browser is a failure.
+    """
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - few tests need it
+
+    program = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _CHROMIUM)), None)
+    if program is None:
+        pytest.fail("no chromium: install Debian's package `chromium`, or name one in CHROMIUM")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield launched
+        launched.close()
 
 
 @pytest.fixture(scope="module")
