@@ -38,6 +38,8 @@ def read_warehouse_name(environment: Mapping[str, str] = os.environ) -> str | No
 
 NAME = read_warehouse_name()
 """The name as it was when this process began: definitions are made once in a process."""
+LOCATION = NAME or "ccgi_pipeline"
+"""The name of the code location: without a name of the warehouse, that of ``workspace.yaml``."""
 RUN_TAGS: Mapping[str, str] = {WAREHOUSE_TAG: NAME} if NAME else {}
 """The tags of all runs of this warehouse's jobs."""
 

@@ -7,11 +7,18 @@ on an instance and fails when a new version changes one; the linter forbids priv
 elsewhere. Does not belong here: what the values mean.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 from dagster._core.scheduler.instigation import (
     InstigatorState,
     InstigatorStatus,
@@ -121,6 +128,35 @@ def touch_storage(instance: dg.DagsterInstance) -> None:
     instance.get_asset_records()
     instance.all_instigator_state()
     instance.get_daemon_heartbeats()
+
+
+def execute_job(
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    location: str,
+    run_config: Mapping[str, object],
+    selection: Collection[dg.AssetKey] = (),
+) -> dg.JobExecutionResult:
+    """Runs ``job``, or only the assets of ``selection``, in this process.
+
+    The run belongs to the code location ``location``. The UI shows no run without one on the
+    Timeline and on the job's page, and ``execute_in_process`` gives none. A daemon beside it does
+    not retry the run: whoever started it learns that it failed.
+    """
+    chosen = job.get_subset(asset_selection=frozenset(selection)) if selection else job
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), _REPOSITORY)
+    run = instance.create_run_for_job(
+        chosen,
+        run_config=run_config,
+        tags={**job.run_tags, "dagster/max_retries": "0"},
+        asset_selection=frozenset(selection) or None,
+        remote_job_origin=RemoteJobOrigin(repository, job.name),
+    )
+    return execute_run(InMemoryJob(chosen), run, instance)
+
+
+_REPOSITORY = "__repository__"
+"""What Dagster calls the definitions of a code location."""
 
 
 def fail_run(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str) -> None:

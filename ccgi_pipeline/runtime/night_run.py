@@ -15,6 +15,8 @@ import dagster as dg
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.automation import DAILY_ASSETS, configure_night, night_job
+from ccgi_pipeline.defs.code_location import LOCATION
+from ccgi_pipeline.defs.dagster_internals import execute_job
 from ccgi_pipeline.defs.drops import SERVERS_ANSWER
 from ccgi_pipeline.defs.heartbeat import find_failed_steps
 from ccgi_pipeline.nightly.deliver import has_pending_deliveries
@@ -59,13 +61,11 @@ def _run_night(folders: PipelinePaths, on: date) -> NightSummary:
             return summarize_night(folders, on, before)
     config = configure_night(on.isoformat()).to_config_dict()  # type: ignore[no-untyped-call]
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
-    selection = [*DAILY_ASSETS] if before.quiet else None
+    selection = DAILY_ASSETS if before.quiet else ()
     with translate_errors(folders), dg.DagsterInstance.from_config(str(home)) as instance:
         with exclusive_writer(folders.warehouse):
             fail_dead_runs(instance)
-        result = _night().execute_in_process(
-            instance=instance, run_config=config, raise_on_error=False, asset_selection=selection
-        )
+        result = execute_job(instance, _night(), LOCATION, config, selection)
         if not result.success:
             failures = find_failed_steps(result.all_events)
             # Messages of other libraries may hold values: of their errors only the kind is shown.

@@ -10,15 +10,18 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 from ccgi_pipeline.common.environment import WAREHOUSE_NAME
 from ccgi_pipeline.defs import code_location
 from ccgi_pipeline.defs.code_location import (
+    LOCATION,
     WAREHOUSE_TAG,
     WarehouseNameError,
     own_runs,
@@ -69,6 +72,12 @@ def test_a_name_that_cannot_begin_an_assets_key_is_refused(name: str) -> None:
 def test_without_a_name_nothing_bears_one() -> None:
     assert read_warehouse_name({WAREHOUSE_NAME: ""}) is None
     assert own_runs().tags == {}
+
+
+def test_a_run_by_hand_is_of_the_code_location_that_the_ui_loads() -> None:
+    (loaded,) = yaml.safe_load((PROJECT / "workspace.yaml").read_text())["load_from"]
+    tools = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    assert loaded["python_module"]["location_name"] == LOCATION == tools["code_location_name"]
 
 
 @pytest.fixture

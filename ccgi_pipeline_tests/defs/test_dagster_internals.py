@@ -32,6 +32,7 @@ from dagster_shared.error import SerializableErrorInfo
 from ccgi_pipeline.defs.dagster_internals import (
     RootCause,
     Switch,
+    execute_job,
     fail_run,
     find_root_cause,
     read_check_evaluations,
@@ -189,6 +190,43 @@ def test_steps_of_a_run_tell_how_they_ended_and_when(instance: dg.DagsterInstanc
     assert step.began is not None
     assert step.ended is not None
     assert step.began <= step.ended
+
+
+@dg.asset
+def working() -> None:
+    """A step that succeeds."""
+
+
+def _job(*assets: dg.AssetsDefinition) -> dg.JobDefinition:
+    jobs = [dg.define_asset_job("all", tags={"of": "the job"})]
+    return dg.Definitions(assets, jobs=jobs, executor=dg.in_process_executor).resolve_job_def("all")
+
+
+def test_a_job_run_in_this_process_is_a_run_of_its_code_location(
+    instance: dg.DagsterInstance,
+) -> None:
+    result = execute_job(instance, _job(working), "somewhere", {})
+    assert result.success
+    # With this tag the UI asks for the runs of a job.
+    label = {".dagster/repository": "__repository__@somewhere"}
+    (run,) = instance.get_runs(dg.RunsFilter(job_name="all", tags=label))
+    assert (run.run_id, run.status) == (result.run_id, dg.DagsterRunStatus.SUCCESS)
+    assert (run.tags["of"], run.tags["dagster/max_retries"]) == ("the job", "0")
+    assert run.remote_job_origin is not None, "the Timeline leaves it out"
+    origin = run.remote_job_origin.repository_origin
+    assert (origin.repository_name, run.remote_job_origin.location_name) == (
+        "__repository__",
+        "somewhere",
+    )
+
+
+def test_a_job_run_in_this_process_may_be_a_part_of_it_and_tells_its_failure(
+    instance: dg.DagsterInstance,
+) -> None:
+    job = _job(working, failing)
+    assert execute_job(instance, job, "here", {}, [working.key]).success
+    assert instance.get_latest_materialization_event(working.key)
+    assert not execute_job(instance, job, "here", {}).success
 
 
 def test_a_run_whose_process_is_gone_can_be_failed(instance: dg.DagsterInstance) -> None:

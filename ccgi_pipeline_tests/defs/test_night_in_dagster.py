@@ -13,6 +13,7 @@ import pytest
 
 from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.automation import configure_night
+from ccgi_pipeline.defs.code_location import LOCATION
 from ccgi_pipeline.defs.feeds import ROSTERS_STAND, RULES_ARE_MET, TABLE_IS_SOUND
 from ccgi_pipeline.defs.receipts import DISTRICTS, DROPS_ARE_ACCEPTED, FILES_ARE_GOOD
 from ccgi_pipeline.feeds.registry import FEEDS
@@ -80,7 +81,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
 
 
 def test_both_nights_are_recorded_as_successful_runs(night: Night) -> None:
-    runs = night.instance.get_runs()
+    of_the_ui = dg.RunsFilter(tags={".dagster/repository": f"__repository__@{LOCATION}"})
+    runs = night.instance.get_runs(of_the_ui)
     assert [(run.job_name, run.status) for run in runs] == [
         ("night", dg.DagsterRunStatus.SUCCESS)
     ] * 2
