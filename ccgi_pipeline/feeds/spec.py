@@ -69,10 +69,11 @@ class FeedSpec:
     ``one_date_form``: a file has its dates in one form. ``foster``: every student in the file is a
     foster youth, so nothing of it may reach a report of CCGI. ``headers``: what the specification
     says of the header's letters; ``edition_marks``: columns by which a header shows the version of
-    its file. ``gone``: a column, and the value by which a line says that its record is no more;
-    such files may hold changes only. ``guarded``: a full set that would end too many records waits
-    for an operator. ``growth_guarded``: so does a drop that would add too many. ``school``: the
-    column that names the record's school.
+    its file; ``editions``: the versions of its family that have this file, if not all. ``gone``: a
+    column, and the value by which a line says that its record is no more; such files may hold
+    changes only. ``guarded``: a full set that would end too many records waits for an operator.
+    ``growth_guarded``: so does a drop that would add too many. ``school``: the column that names
+    the record's school.
 
     ``noun``: what a receipt calls a record. ``name_in_profile``: under which name a district's
     profile may give the file another one. ``manifest``: the file names the files of its drop.
@@ -112,6 +113,7 @@ class FeedSpec:
     foster: bool = False
     headers: HeaderRules | None = None
     edition_marks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    editions: tuple[str, ...] = ()
     gone: tuple[str, str] | None = None
     guarded: bool = False
     growth_guarded: bool = False
@@ -254,7 +256,8 @@ class FamilySpec:
     ``changes_refer``: the same of files that hold changes only. ``left_alone``: names of files that
     belong to a drop and are counted, but not read. ``answers_strays``: drops that no family claims
     are answered with this one's. ``independent_files``: each file stands for itself; else the files
-    in one folder are one set, also where only some of them are new.
+    in one folder are one set, also where only some of them are new. ``editions``: the versions of
+    the files of which a sender chooses one, the newest last; earlier ones are read too.
 
     Steps are named here and found in a table of the room that has them: ``drop_rules`` judges drops
     as wholes (verification), ``link`` finds counterparts (warehouse), ``after_load`` follows the
@@ -273,6 +276,7 @@ class FamilySpec:
     left_alone: tuple[str, ...] = ()
     answers_strays: bool = False
     independent_files: bool = False
+    editions: tuple[str, ...] = ()
     drop_rules: str | None = None
     link: Link | None = None
     after_load: tuple[str, ...] = ()

@@ -174,7 +174,10 @@ def test_the_tests_over_all_declarations_pass_with_it(copy: Copy):
         f"placements or WB-PLC or {FAMILY} or seniors_without or page or a_way_to_break or few",
         *("ccgi_pipeline_tests/feeds/test_registry.py",),
         *("ccgi_pipeline_tests/feeds/test_every_rule_bites.py",),
-        *("ccgi_pipeline_tests/test_dictionary.py", "ccgi_pipeline_tests/defs/test_definitions.py"),
+        *(
+            "ccgi_pipeline_tests/dictionary/test_dictionary.py",
+            "ccgi_pipeline_tests/defs/test_definitions.py",
+        ),
         *("ccgi_pipeline_tests/warehouse/load/test_erasure.py",),
     )
     assert tests.returncode == 0, tests.stdout[-3000:] + tests.stderr[-1000:]

@@ -45,6 +45,7 @@ def _feed(  # noqa: PLR0913 - what makes one file differ from the next
     checks: tuple[str, ...] = (),
     growth_guarded: bool = False,
     described_by: tuple[str, ...] = (),
+    editions: tuple[str, ...] = (),
 ) -> FeedSpec:
     return FeedSpec(
         name=f"{NAME}_{name}",
@@ -62,6 +63,7 @@ def _feed(  # noqa: PLR0913 - what makes one file differ from the next
         checks=checks,
         headers=headers(*foreign_marks),
         edition_marks=marks or {},
+        editions=editions,
         gone=("status", GONE),
         guarded=True,
         growth_guarded=growth_guarded,
@@ -179,6 +181,7 @@ ROLES = _feed(
     foreign_marks=("sessionSourcedId", "roleStartDate", "isPrimary"),
     school="orgSourcedId",
     source=files.VERSION_1_2,
+    editions=files.SINCE_1_2,
 )
 USER_PROFILES = _feed(
     "userProfiles",
@@ -187,6 +190,7 @@ USER_PROFILES = _feed(
     (rules.reference("OR-PRO", "userSourcedId", rules.USERS),),
     (rules.password_rule("OR-PRO"),),
     source=files.VERSION_1_2,
+    editions=files.SINCE_1_2,
 )
 ENROLLMENTS = _feed(
     "enrollments",
@@ -234,6 +238,7 @@ FAMILY = FamilySpec(
     nothing_sent=package_rules.NOTHING_TO_REFER_TO,
     changes_refer=package_rules.CHANGES_REFER,
     left_alone=package_rules.LEFT_ALONE_FILES,
+    editions=files.SINCE_1_1,
     drop_rules="oneroster_sets",
     after_load=("oneroster_rosters",),
     feeds=FEEDS,
