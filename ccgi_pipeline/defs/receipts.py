@@ -1,7 +1,7 @@
 """The end of the night: receipts for senders, and an event for each district that sent something.
 
 Belongs here: ``receipts``, the child match report, and ``district_night``, whose partitions are the
-districts by CD code. A night records events on partitions without running them. Running one by hand
+districts. A night records events on partitions without running them. Running one by hand
 does the whole night of one district: it takes its new files, loads them, writes reports and
 receipts.
 """
@@ -9,10 +9,12 @@ receipts.
 from collections.abc import Iterator
 
 import dagster as dg
+import polars as pl
 
 from ccgi_pipeline.defs.checks import build_check
-from ccgi_pipeline.defs.code_location import NAME, asset_key, asset_keys
+from ccgi_pipeline.defs.code_location import asset_key, asset_keys
 from ccgi_pipeline.defs.dagster_internals import read_unpassed_partitions
+from ccgi_pipeline.defs.district_partitions import DISTRICTS, keep_partitions, read_cd_code
 from ccgi_pipeline.defs.feeds import build_count_table
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, Warehouse
@@ -27,12 +29,11 @@ from ccgi_pipeline.nightly.respond import write_child_match, write_receipts
 from ccgi_pipeline.nightly.verify import verify_family
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse.queries import health as health_queries
+from ccgi_pipeline.warehouse.queries.directory import name_senders
 
-DISTRICTS = dg.DynamicPartitionsDefinition(name=f"{NAME}_district" if NAME else "district")
 FILES_ARE_GOOD = "newest_files_are_good"
-
-
 DROPS_ARE_ACCEPTED = "newest_drops_were_accepted"
+ALL_GET_REPORTS = "every_district_gets_reports"
 
 
 @dg.asset(
@@ -44,9 +45,15 @@ DROPS_ARE_ACCEPTED = "newest_drops_were_accepted"
         build_check(
             DROPS_ARE_ACCEPTED,
             "receipts",
-            "The newest drop of every sender and family was accepted, at least in part. Red: "
+            "The newest drop of every sender and family was accepted, at least in part. Yellow: "
             "nothing of it was loaded, or not its main file.",
-        )
+        ),
+        build_check(
+            ALL_GET_REPORTS,
+            "receipts",
+            "Every district that sent something has a roster, and so gets reports. Red: all "
+            "rosters that a district sent were refused or are held. Yellow: it has sent none yet.",
+        ),
     ],
     description="The answer to each drop: the verdict, the fate of every line, and of each finding "
     "the line, the column, the rule and how to fix it.",
@@ -59,22 +66,37 @@ def receipts(
     """Writes the receipts that are due, and records an event for each district that sent a drop."""
     answered = write_receipts(warehouse.connection, warehouse.folders, night.of(context))
     statuses = health_queries.read_district_statuses(warehouse.connection, answered)
-    context.instance.add_dynamic_partitions(str(DISTRICTS.name), [status.cd for status in statuses])
+    cds = pl.Series("cd", [status.cd for status in statuses], dtype=pl.String)
+    named = name_senders(warehouse.connection, cds)
+    keys = keep_partitions(context.instance, dict(named.select("cd", "folder").iter_rows()))
     check = dg.AssetCheckKey(asset_key("district_night"), FILES_ARE_GOOD)
     not_green = read_unpassed_partitions(context.instance, check)
     for status in statuses:
-        _record_district(context, status, was_green=status.cd not in not_green)
+        key = keys[status.cd]
+        _record_district(context, key, status, was_green=key not in not_green)
     yield dg.MaterializeResult(metadata={"receipts": len(answered)})
     refused = health_queries.read_refused_drops(warehouse.connection)
     yield dg.AssetCheckResult(
         check_name=DROPS_ARE_ACCEPTED,
         passed=refused.is_empty(),
+        severity=dg.AssetCheckSeverity.WARN,
         metadata={} if refused.is_empty() else {"refused": build_count_table(refused)},
+    )
+    without = health_queries.find_districts_without_reports(warehouse.connection)
+    yield dg.AssetCheckResult(
+        check_name=ALL_GET_REPORTS,
+        passed=not any(without.values()),
+        severity=_choose_severity(red=bool(without["refused"])),
+        metadata={f"districts, roster {why}": cds for why, cds in without.items() if cds},
     )
 
 
 def _record_district(
-    context: dg.AssetExecutionContext, status: health_queries.VerdictSummary, *, was_green: bool
+    context: dg.AssetExecutionContext,
+    key: str,
+    status: health_queries.VerdictSummary,
+    *,
+    was_green: bool,
 ) -> None:
     """Records the district's night, and its check if it is not green or was not green before.
 
@@ -82,7 +104,7 @@ def _record_district(
     """
     context.log_event(
         dg.AssetMaterialization(
-            asset_key("district_night"), partition=status.cd, metadata=dict(status.words)
+            asset_key("district_night"), partition=key, metadata=dict(status.words)
         )
     )
     if status.good and was_green:
@@ -92,15 +114,15 @@ def _record_district(
             asset_key=asset_key("district_night"),
             check_name=FILES_ARE_GOOD,
             passed=status.good,
-            partition=status.cd,
-            severity=_choose_severity(status),
+            partition=key,
+            severity=_choose_severity(red=not status.reported),
             metadata=dict(status.words),
         )
     )
 
 
-def _choose_severity(status: health_queries.VerdictSummary) -> dg.AssetCheckSeverity:
-    return dg.AssetCheckSeverity.ERROR if status.bad else dg.AssetCheckSeverity.WARN
+def _choose_severity(*, red: bool) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if red else dg.AssetCheckSeverity.WARN
 
 
 CHILD_MATCH = "foster_focus_child_match"
@@ -137,9 +159,11 @@ def child_match(
         build_check(
             FILES_ARE_GOOD,
             "district_night",
-            "The district's newest drop of each family was accepted. Red: a file was rejected, and "
-            "the last good roster stays in use. A night evaluates this check only for districts "
-            "that are not green, or were not; one without an evaluation has never lost a line.",
+            "The district's newest drop of each family was accepted, with every line. Yellow: a "
+            "file was refused, and the last good one counts, or lines were kept out. Red: the "
+            "district has no roster, and so gets no reports. A night evaluates this check only for "
+            "districts that are not green, or were not; one without an evaluation has never lost a "
+            "line.",
             partitions=DISTRICTS,
         )
     ],
@@ -152,7 +176,7 @@ def district_night(
     night: dg.ResourceParam[NightDate],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Receives, verifies, loads and reports one district, and writes its receipts."""
-    cd = context.partition_key
+    cd = read_cd_code(context.partition_key)
     on = night.of(context)
     connection, folders = warehouse.connection, warehouse.folders
     receive_drops(connection, folders, on, only=cd)
@@ -171,6 +195,6 @@ def district_night(
     yield dg.AssetCheckResult(
         check_name=FILES_ARE_GOOD,
         passed=status.good,
-        severity=_choose_severity(status),
+        severity=_choose_severity(red=not status.reported),
         metadata=dict(status.words),
     )

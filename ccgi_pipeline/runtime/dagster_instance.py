@@ -19,8 +19,8 @@ from ccgi_pipeline.common.errors import PermanentError, library_errors, to_pipel
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.defs.code_location import own_runs
 from ccgi_pipeline.defs.dagster_internals import fail_run, touch_storage
+from ccgi_pipeline.defs.district_partitions import delete_partition
 from ccgi_pipeline.defs.heartbeat import check_health
-from ccgi_pipeline.defs.receipts import DISTRICTS
 from ccgi_pipeline.monitoring.alerts.types import Alert
 from ccgi_pipeline.monitoring.health import FROM_OUTSIDE
 from ccgi_pipeline.nightly.paths import PipelinePaths
@@ -159,7 +159,7 @@ def delete_runs(warehouse: Path, selection: PurgeSelection) -> int:
     """
     with dg.DagsterInstance.from_config(str(prepare_dagster_home(warehouse))) as instance:
         if selection.district:
-            instance.delete_dynamic_partition(DISTRICTS.name or "", selection.district)
+            delete_partition(instance, selection.district)
             return 0
         begins = datetime.combine(selection.before or date.min, time(), CALIFORNIA)
         before = instance.get_run_records(filters=own_runs(created_before=begins))

@@ -35,7 +35,7 @@ PROJECT = Path(__file__).parents[2]
 _LIST_NAMES = """
 import json
 from ccgi_pipeline.definitions import defs
-from ccgi_pipeline.defs.receipts import DISTRICTS
+from ccgi_pipeline.defs.district_partitions import DISTRICTS
 loaded = defs()
 graph = loaded.resolve_asset_graph()
 print(json.dumps({

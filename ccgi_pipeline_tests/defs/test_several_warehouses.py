@@ -310,7 +310,9 @@ def test_nights_of_three_warehouses_side_by_side_one_killed_again_and_again(
 def _keep_apart(deployment: Deployment) -> None:
     """No warehouse's assets, partitions or rows are another's."""
     for name, tenant in deployment.tenants.items():
-        assert deployment.instance.get_dynamic_partitions(f"{name}_district") == [HAYWARD]
+        assert deployment.instance.get_dynamic_partitions(f"{name}_district") == [
+            f"{HAYWARD} HaywardUnified"
+        ]
         newest = deployment.instance.get_latest_materialization_event(
             dg.AssetKey([name, "receipts"])
         )

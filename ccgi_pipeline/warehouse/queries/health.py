@@ -17,6 +17,7 @@ import polars as pl
 from ccgi_pipeline.feeds.file_rules import KEPT
 from ccgi_pipeline.feeds.registry import EVENT_FEEDS, RULES
 from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.feeds.transcript import STUDENT as ROSTER
 from ccgi_pipeline.intake.inbox import is_cd_code
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.outcomes import Verdict
@@ -80,6 +81,14 @@ def read_districts_with_roster(connection: duckdb.DuckDBPyConnection) -> list[st
         "SELECT DISTINCT _sender FROM lake.transcript_student WHERE _active ORDER BY 1"
     ).fetchall()
     return [cd for (cd,) in rows]
+
+
+def count_rosters(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    """Returns how many students are on rosters, and of how many districts."""
+    found = connection.execute(
+        "SELECT count(*), count(DISTINCT _sender) FROM lake.transcript_student WHERE _active"
+    ).fetchone()
+    return (int(found[0]), int(found[1])) if found else (0, 0)
 
 
 def count_events_outside_rosters(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
@@ -244,13 +253,13 @@ def read_newest_drops(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 class VerdictSummary:
     """The status of a district's newest drops.
 
-    ``bad``: one was rejected or held. ``good``: no line was rejected. ``words``: verdict and counts
-    by family.
+    ``good``: none was rejected or held, and no line was rejected. ``reported``: the district has a
+    roster, and so gets reports. ``words``: verdict and counts by family.
     """
 
     cd: str
     good: bool
-    bad: bool
+    reported: bool
     words: Mapping[str, str]
 
 
@@ -279,7 +288,28 @@ def read_district_statuses(
             refused.add(cd)
         if rejected:
             lost.add(cd)
-    return [VerdictSummary(cd, cd not in refused | lost, cd in refused, words[cd]) for cd in asked]
+    rosters = {*read_districts_with_roster(connection)}
+    return [VerdictSummary(cd, cd not in refused | lost, cd in rosters, words[cd]) for cd in asked]
+
+
+def find_districts_without_reports(
+    connection: duckdb.DuckDBPyConnection,
+) -> dict[str, list[str]]:
+    """Returns the districts that sent something and have no roster, and so get no reports.
+
+    ``refused``: those whose rosters were rejected or are held. ``not sent``: those that have sent
+    no roster yet.
+    """
+    rows = connection.execute(
+        "SELECT sender, bool_or(family = $family) FROM lake.drops WHERE sender NOT IN "
+        "(SELECT _sender FROM lake.transcript_student WHERE _active) GROUP BY ALL ORDER BY ALL",
+        {"family": ROSTER.family},
+    ).fetchall()
+    districts = [(sender, sent) for sender, sent in rows if is_cd_code(sender)]
+    return {
+        "refused": [cd for cd, sent in districts if sent],
+        "not sent": [cd for cd, sent in districts if not sent],
+    }
 
 
 def read_last_position(connection: duckdb.DuckDBPyConnection) -> int:
@@ -309,9 +339,7 @@ def read_kept_records(connection: duckdb.DuckDBPyConnection) -> list[KeptRecords
 
 def count_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightCounts:
     """Returns the counts of the drops after ``position``, and of the rosters now."""
-    roster = connection.execute(
-        "SELECT count(DISTINCT _sender), count(*) FROM lake.transcript_student WHERE _active"
-    ).fetchone()
+    students, districts = count_rosters(connection)
     verdicts = connection.execute(
         "SELECT family, verdict, count(*) FROM lake.drops WHERE position > ? "
         "GROUP BY ALL ORDER BY ALL",
@@ -333,8 +361,8 @@ def count_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightCo
         [position],
     ).fetchall()
     return {
-        "districts": roster[0] if roster else 0,
-        "students": roster[1] if roster else 0,
+        "districts": districts,
+        "students": students,
         "verdicts": verdicts,
         "fates": fates,
         "findings": [
