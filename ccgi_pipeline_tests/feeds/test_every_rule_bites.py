@@ -11,6 +11,7 @@ own.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -157,8 +158,10 @@ def _too_long(feed: FeedSpec, column: Column) -> str:
     """A cell of one character too many, whose form is right if the form allows so many."""
     pattern = pattern_of(feed, column.name) or ".+"
     size = column.length + 1
-    texts = (matching(pattern, 1, repeated) for repeated in range(size + 1))
-    return next((text for text in texts if len(text) == size), "1" * size)
+    # More repetitions never make a text shorter.
+    repeated = bisect_left(range(size), size, key=lambda many: len(matching(pattern, 1, many)))
+    text = matching(pattern, 1, repeated)
+    return text if len(text) == size else "1" * size
 
 
 def _no_code(_: FeedSpec, column: Column) -> str:
