@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A fifth of the collection's time, with Python's default of 700 objects.
+    gc.set_threshold(50_000)
     file = config.getoption("--passed-to")
     if file is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_PassedTests(file))
@@ -51,6 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
     items.sort(key=lambda item: rank_file(item.path.as_posix()))
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector ten thousand tests, which stay until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_xdist_auto_num_workers() -> int:

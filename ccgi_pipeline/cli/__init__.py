@@ -10,6 +10,7 @@ their functions, so that the help of one command is quick, too.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,10 @@ COMMANDS: Mapping[str, str] = {
 """Each command's name and the first sentence of its help."""
 
 
+_OBJECTS_BETWEEN_COLLECTIONS = 50_000
+"""Python's default of 700 takes a tenth of the time in which a night's libraries are imported."""
+
+
 class _Commands(click.Group):
     """Commands that are imported when called, and end with a message instead of a traceback.
 
@@ -87,6 +92,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Runs the command; what it raises as a pipeline error ends it with the message alone."""
+        gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort):

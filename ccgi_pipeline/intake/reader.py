@@ -124,7 +124,7 @@ def read(
         lines = lines.filter(~repeated)
     if lines.is_empty():
         findings.append(Finding(file_rules.HEADER_ONLY))
-    if form.quote is None:
+    if form.quote is None and b'"' in text.body:
         findings.extend(_find_quoted_cells(lines, form))
     ends_open = not text.body.endswith(b"\n") and lines.height > 0
     records, unreadable = _sort_lines(
@@ -169,7 +169,7 @@ def _find_quoted_cells(lines: pl.DataFrame, form: LineFormat) -> Iterator[Findin
     text = lines["text"]
     ends = rf"(?:^|{re.escape(form.separator)})"
     cell = rf'{ends}"[^"{re.escape(form.separator)}]*"(?:{re.escape(form.separator)}|$)'
-    number = int(text.str.contains(cell).sum()) if text.str.contains('"', literal=True).any() else 0
+    number = int(text.str.contains(cell).sum())
     begin = int(text.str.starts_with('"').sum())
     if begin and begin >= _NEARLY_ALL * lines.height:
         yield Finding(file_rules.QUOTED_CELLS, detail=_number_of_lines(begin))
