@@ -27,9 +27,21 @@ from ccgi_pipeline.common.progress import ProgressCounter
     show_default=True,
     help="The number of days with OneRoster sets, up to the date.",
 )
+@click.option(
+    "--oneroster-version",
+    type=click.Choice(["1.1", "1.2"]),
+    help="The version of all OneRoster sets; otherwise each district has its own.",
+)
 @date_option
 def generate(  # noqa: PLR0913, PLR0917 - click passes one for each option
-    out: Path, districts: int, students: int, seed: int, defects: float, days: int, on: date | None
+    out: Path,
+    districts: int,
+    students: int,
+    seed: int,
+    defects: float,
+    days: int,
+    oneroster_version: str | None,
+    on: date | None,
 ) -> None:
     """Writes synthetic drops of every family.
 
@@ -46,6 +58,7 @@ def generate(  # noqa: PLR0913, PLR0917 - click passes one for each option
             on=on or today(),
             defects=defects,
             days=days,
+            oneroster_version=oneroster_version,
             progress=ProgressCounter("generating districts", districts).advance,
         )
     echo(f"{made.files} files, {made.students} students, {made.lines} lines in {out}")

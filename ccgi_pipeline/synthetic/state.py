@@ -39,6 +39,7 @@ from ccgi_pipeline.synthetic.file_output import (
 )
 from ccgi_pipeline.synthetic.foster_focus import foster_lines
 from ccgi_pipeline.synthetic.oneroster import Drops, roster_lines
+from ccgi_pipeline.synthetic.oneroster.export_styles import VERSIONS
 from ccgi_pipeline.synthetic.people import people
 from ccgi_pipeline.synthetic.random_draws import Part
 from ccgi_pipeline.synthetic.student_blocks import Block, blocks
@@ -89,6 +90,7 @@ class _Ledger:
     on: date
     share_of_defects: float
     days: int
+    oneroster_version: str | None = None
     files: int = 0
     lines: int = 0
     defects: list[PlantedDefect] = field(default_factory=list)
@@ -124,6 +126,7 @@ def generate(  # noqa: PLR0913 - what a state is made of; all but the place are 
     on: date,
     defects: float = 0.0,
     days: int = 1,
+    oneroster_version: str | None = None,
     only: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> GeneratedState:
@@ -139,12 +142,14 @@ def generate(  # noqa: PLR0913 - what a state is made of; all but the place are 
             of OneRoster users and enrollments, that get one defect each.
         days: on how many consecutive days OneRoster sets are sent, the last being ``on``: what is
             sent on that day does not depend on it.
+        oneroster_version: the version of all OneRoster sets, "1.1" or "1.2"; each district has its
+            own otherwise.
         only: the files of the first so many districts alone, as they are in the whole state.
         progress: called with a sentence after each district.
 
     Raises:
         ValueError: there are fewer students than districts, or more districts than names, or no
-            day.
+            day, or no such version.
     """
     if not 0 <= defects <= 1:
         msg = f"defects is a share between 0 and 1, not {defects}"
@@ -152,8 +157,11 @@ def generate(  # noqa: PLR0913 - what a state is made of; all but the place are 
     if days < 1:
         msg = f"days must be 1 or more, not {days}"
         raise ValueError(msg)
+    if oneroster_version not in {None, *VERSIONS}:
+        msg = f"oneroster_version must be one of {', '.join(VERSIONS)}, not {oneroster_version}"
+        raise ValueError(msg)
     sizes = places.sizes(districts, students, seed)
-    ledger = _Ledger(out, seed, on, defects, days)
+    ledger = _Ledger(out, seed, on, defects, days, oneroster_version)
     statewide = _statewide_files(out, on)
     of_all = zip(places.places(districts), sizes.tolist(), strict=True)
     for place, size in islice(of_all, only):
@@ -191,7 +199,7 @@ def _write_district(
     }
     package = folder / f"{place.file_name}_{ledger.on:%Y%m%d}.zip" if dialect.zipped else None
     extracts = _foster_files(ledger.out, place)
-    drops = Drops(ledger.out, place, ledger.on, ledger.days)
+    drops = Drops(ledger.out, place, ledger.on, ledger.days, version=ledger.oneroster_version)
 
     def add(feed: FeedSpec, frame: pl.DataFrame, block: Block) -> None:
         file = files.get(feed.name) or extracts.get(feed.name) or statewide[feed.name]

@@ -16,6 +16,7 @@ import pytest
 from ccgi_pipeline.feeds import foster_focus, foster_focus_cps, oneroster, platform, transcript
 from ccgi_pipeline.feeds.cde_directory import FEED as DIRECTORY
 from ccgi_pipeline.synthetic import generate
+from ccgi_pipeline.synthetic.oneroster.export_styles import VERSIONS
 from ccgi_pipeline_tests.synthetic.conftest import feed_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,42 @@ def test_the_same_arguments_give_the_same_bytes_in_another_process(tmp_path: Pat
         env={**os.environ, "PYTHONHASHSEED": "7", "POLARS_MAX_THREADS": "1", "TZ": "Asia/Tokyo"},
     )
     assert tree(here) == tree(there)
+
+
+def test_all_districts_send_the_named_version_of_oneroster_and_the_rest_stays(
+    tmp_path: Path,
+) -> None:
+    made = {}
+    for version in (None, *VERSIONS):
+        root = tmp_path / str(version)
+        generate(root, districts=3, students=60, seed=1, on=ON, days=2, oneroster_version=version)
+        made[version] = root
+    for version, manifests in {v: _manifests(made[v]) for v in VERSIONS}.items():
+        assert len(manifests) >= 4
+        assert {f"oneroster.version,{version}" in text for text in manifests} == {True}
+    assert (
+        len({f"oneroster.version,{v}" in t for v in VERSIONS for t in _manifests(made[None])}) == 2
+    )
+    others = [
+        {path: own for path, own in tree(root).items() if "/oneroster/" not in path}
+        for root in made.values()
+    ]
+    assert others[0] == others[1] == others[2]
+
+
+def _manifests(root: Path) -> list[str]:
+    """The manifests of all OneRoster sets below a folder."""
+    texts = [path.read_text() for path in root.glob("*/oneroster/*/manifest.csv")]
+    for path in root.glob("*/oneroster/*.zip"):
+        with zipfile.ZipFile(path) as packed:
+            texts += [packed.read(n).decode() for n in packed.namelist() if "manifest" in n]
+    return texts
+
+
+def test_a_version_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    named = {"districts": 1, "students": 9, "seed": 1, "on": ON}
+    with pytest.raises(ValueError, match=r"one of 1\.1, 1\.2, not 2\.0"):
+        generate(tmp_path, **named, oneroster_version="2.0")
 
 
 def test_another_seed_gives_other_students(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from ccgi_pipeline.profiles import GuardProfile
 from ccgi_pipeline.synthetic import generate, places, state
 from ccgi_pipeline.synthetic.courses import history
 from ccgi_pipeline.synthetic.oneroster import roster_lines
-from ccgi_pipeline.synthetic.oneroster.export_styles import way_of
+from ccgi_pipeline.synthetic.oneroster.export_styles import VERSIONS, way_of
 from ccgi_pipeline.synthetic.people import people
 from ccgi_pipeline.synthetic.student_blocks import blocks
 from ccgi_pipeline.verification.offline_check import check
@@ -212,6 +212,16 @@ def test_at_any_time_of_the_year_sets_are_accepted(tmp_path: Path, on: date, day
     assert checked.everything_loads
     fired = {rule for file in checked.files for rule in file.findings["rule"]}
     assert fired <= VARIETY
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_all_districts_send_the_named_version(tmp_path: Path, version: str) -> None:
+    named = {"districts": 17, "students": 1_000, "seed": SEED, "on": ON, "days": DAYS}
+    generate(tmp_path, **named, oneroster_version=version)
+    checked = check([*tmp_path.glob("*/oneroster")], ON)
+    assert checked.everything_loads
+    assert {rule for file in checked.files for rule in file.findings["rule"]} <= VARIETY
+    assert (oneroster.ROLES.name in {file.feed for file in checked.files}) == (version == "1.2")
 
 
 def test_a_sequence_of_days_is_accepted(week: Inbox) -> None:

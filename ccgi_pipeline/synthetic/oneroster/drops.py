@@ -77,8 +77,10 @@ class Day:
 class Drops:
     """The drops of one district on some consecutive days, growing block by block."""
 
-    def __init__(self, inbox: Path, place: Place, on: date, days: int) -> None:
-        self.way = way_of(place.ordinal)
+    def __init__(
+        self, inbox: Path, place: Place, on: date, days: int, *, version: str | None = None
+    ) -> None:
+        self.way = way_of(place.ordinal, version)
         self.days = [self._day(inbox / place.cd_code, on, n, days) for n in range(days)]
 
     def _day(self, folder: Path, on: date, number: int, days: int) -> Day:

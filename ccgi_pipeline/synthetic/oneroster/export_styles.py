@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from ccgi_pipeline.synthetic.file_output import PLAIN, Dialect
 
-VERSION_1_1, VERSION_1_2 = "1.1", "1.2"
+VERSIONS = VERSION_1_1, VERSION_1_2 = "1.1", "1.2"
 CRLF = "\r\n"
 
 
@@ -64,10 +64,15 @@ _ROUND = 16
 _IDENTIFIERS = tuple(Identifier)
 
 
-def way_of(ordinal: int) -> Way:
-    """How the district ``ordinal`` sends: of 16 districts, 3 send version 1.2 and so on."""
+def way_of(ordinal: int, version: str | None = None) -> Way:
+    """How the district ``ordinal`` sends: of 16 districts, 3 send version 1.2 and so on.
+
+    ``version``: the one that it sends instead of its own.
+    """
+    way = _WAYS.get(ordinal % _ROUND, Way())
     return replace(
-        _WAYS.get(ordinal % _ROUND, Way()),
+        way,
+        version=version or way.version,
         identifier=_IDENTIFIERS[ordinal % len(_IDENTIFIERS)],
         quarters=ordinal % 4 == 1,
         ssids=ordinal % 2 == 0,
