@@ -15,7 +15,7 @@ from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, echo
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-_FORMS = ("markdown", "json", "odcs", "frictionless")
+_FORMS = ("markdown", "json", "odcs", "frictionless", "html")
 
 
 class _Contract(click.ParamType[str]):
@@ -62,7 +62,8 @@ def dictionary(form: str, contract: str | None, out: Path | None) -> None:
 
     It is generated from the declarations of the feeds and reports. markdown and json are one
     document. odcs (Open Data Contract Standard) and frictionless (Data Packages with Table
-    Schemas) are contracts for those who build exports, one for each family of files.
+    Schemas) are contracts for those who build exports, one for each family of files. html is a
+    site with search, in which every rule and cause has its page; it needs --out.
     """
     from ccgi_pipeline.dictionary import files
 
@@ -73,6 +74,9 @@ def dictionary(form: str, contract: str | None, out: Path | None) -> None:
         written = files.write_files(out, files.render_files(form, contract))
         echo(f"{written:,} files in {out}")
         return
+    if form == "html":
+        msg = "a site has many files: name a folder with --out"
+        raise click.UsageError(msg)
     if form in files.OF_CONTRACTS and contract is None:
         msg = "there are several documents: name a folder with --out, or one with --contract"
         raise click.UsageError(msg)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ccgi_pipeline.dictionary import data_contracts, data_packages, markdown, objects
+from ccgi_pipeline.dictionary import data_contracts, data_packages, markdown, objects, site
 from ccgi_pipeline.dictionary.contracts import CONTRACTS
 
-FORMS = ("markdown", "json", "odcs", "frictionless")
 OF_CONTRACTS = ("odcs", "frictionless")
 """Forms that have a document for each contract."""
 
@@ -31,6 +30,9 @@ def render_document(form: str, contract: str | None = None) -> str:
 
 def render_files(form: str, contract: str | None = None) -> Iterator[tuple[str, str]]:
     """Yields name and content of each file of a form; ``contract``: of this one only."""
+    if form == "html":
+        yield from site.render_site()
+        return
     if form not in OF_CONTRACTS:
         ending = {"markdown": "md"}.get(form, form)
         yield f"data-dictionary.{ending}", render_document(form)

@@ -48,7 +48,7 @@ def render_markdown() -> str:
     ]
     lines += _policy_section()
     for family in FAMILIES.values():
-        lines += [f"## Family `{family.name}`", "", f"{family.title}. {_sent_by(family)}", ""]
+        lines += [f"## Family `{family.name}`", "", f"{family.title}. {tell_sender(family)}", ""]
         lines += _weights_section(family)
         for feed in family.feeds:
             lines += _feed_section(feed)
@@ -65,7 +65,8 @@ def render_markdown() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _sent_by(family: FamilySpec) -> str:
+def tell_sender(family: FamilySpec) -> str:
+    """Returns who sends the files of a family, and where to."""
     if family.sender is None:
         return f"Sent by districts, in `inbox/<CD code>/{family.name}/`."
     return f"Sender for all districts: {family.sender.title}, in `inbox/{family.sender.folder}/`."
@@ -136,10 +137,14 @@ def _weights_section(family: FamilySpec) -> list[str]:
     ]
 
 
+def name_separators(feed: FeedSpec) -> str:
+    """Returns the separators that a file may have, in words."""
+    names = {",": "comma", "^": "caret", ";": "semicolon", "\t": "tab"}
+    return ", ".join(names[separator] for separator in feed.separators)
+
+
 def _feed_section(feed: FeedSpec) -> list[str]:
-    separators = ", ".join(
-        {",": "comma", "^": "caret", ";": "semicolon", "\t": "tab"}[s] for s in feed.separators
-    )
+    separators = name_separators(feed)
     quotes = "cells may be quoted" if feed.quote else "a quotation mark is data"
     absence = (
         "A file is the sender's full set: a record that is not in it is no longer active."
