@@ -19,8 +19,12 @@ def build_check(
     blocking: bool = False,
     partitions: dg.PartitionsDefinition[str] | None = None,
 ) -> dg.AssetCheckSpec:
-    """Declares a check whose description links to its section of the runbook."""
+    """Declares a check whose description links to its section of the runbook.
+
+    If the page has no address of its own, the link leads to the one that ``ccgi ui`` serves.
+    """
     link = runbook_link(name)
+    address = link if "://" in link else f"/{link}"
     # Dagster calls checks on partitions a preview, and says so at every start. Nothing depends on
     # such a check: it only shows what the ledger has decided.
     with warnings.catch_warnings():
@@ -30,11 +34,6 @@ def build_check(
             asset=asset_key(asset),
             blocking=blocking,
             partitions_def=partitions,
-            description=f"{description}\n\nWhat to do: {link}",
-            metadata={"runbook": _as_metadata(link)},
+            description=f"{description}\n\nWhat to do: [{link}]({address})",
+            metadata={"runbook": dg.MetadataValue.url(address)},
         )
-
-
-def _as_metadata(link: str) -> dg.MetadataValue[str]:
-    """Returns a link if the page has an address of its own, else the name of the file."""
-    return dg.MetadataValue.url(link) if "://" in link else dg.MetadataValue.text(link)

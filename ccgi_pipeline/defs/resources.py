@@ -8,13 +8,12 @@ import datetime as dt
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import duckdb
 from dagster_duckdb import DuckDBResource
-from pydantic import PrivateAttr
 
 from ccgi_pipeline.common.environment import DEFAULT_FOLDERS, INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.common.extensions import VERIFIED_HERE
@@ -52,8 +51,12 @@ class NightDate(dg.ConfigurableResource[None]):
         return created.astimezone(CALIFORNIA).date()
 
 
-class NightFolders(dg.ConfigurableResource[None]):
-    """The three folders, for read-only access: nothing is opened, nothing is locked."""
+@dataclass(frozen=True, slots=True)
+class NightFolders:
+    """The three folders, for read-only access: nothing is opened, nothing is locked.
+
+    A folder that is not given is that of the environment, else that of the demo.
+    """
 
     inbox: str = ""
     outbox: str = ""
@@ -61,76 +64,69 @@ class NightFolders(dg.ConfigurableResource[None]):
 
     @property
     def paths(self) -> PipelinePaths:
-        """Inbox, outbox and warehouse."""
-        return _resolve_folders(self.inbox, self.outbox, self.warehouse)
+        """Inbox, outbox and warehouse.
 
-
-def _resolve_folders(inbox: str, outbox: str, warehouse: str) -> PipelinePaths:
-    """Takes each folder as given, else from the environment, else from the demo.
-
-    The environment is read at each use: one process may run nights over several warehouses.
-    """
-    given = {INBOX: inbox, OUTBOX: outbox, WAREHOUSE: warehouse}
-    return PipelinePaths(
-        *(
-            Path(path or os.environ.get(variable) or DEFAULT_FOLDERS[variable])
-            for variable, path in given.items()
-        )
-    )
-
-
-class Warehouse(DuckDBResource):
-    """The three folders, and the warehouse in one of them, open and locked during a run."""
-
-    database: str = ":memory:"
-    connection_config: dict[str, Any] = VERIFIED_HERE
-    inbox: str = ""
-    outbox: str = ""
-    warehouse: str = ""
-    _connection: duckdb.DuckDBPyConnection | None = PrivateAttr(default=None)
-
-    @property
-    def folders(self) -> PipelinePaths:
-        """Inbox, outbox and warehouse."""
-        return _resolve_folders(self.inbox, self.outbox, self.warehouse)
-
-    @property
-    def connection(self) -> duckdb.DuckDBPyConnection:
-        """The run's connection; the warehouse is its default catalog."""
-        if self._connection is None:
-            msg = "the warehouse is open only while a run is executed"
-            raise RuntimeError(msg)
-        return self._connection
-
-    @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["Warehouse"]:
-        """Opens the warehouse for one run. Raises WarehouseBusyError if another run writes.
-
-        What it reads is compared with what was written. Raises CatalogDamagedError and
-        TablesDamagedError.
+        The environment is read at each use: one process may run nights over several warehouses.
         """
-        del context
-        folder = self.folders.warehouse
-        with exclusive_writer(folder), self.get_connection() as connection:
-            attach_warehouse(connection, folder)
-            create_missing_tables(connection)
-            self._connection = connection
-            try:
-                with checked_tables(connection, folder):
-                    yield self
-            finally:
-                self._connection = None
-                connection.close()  # before the lock is released, however the run ended
+        given = {INBOX: self.inbox, OUTBOX: self.outbox, WAREHOUSE: self.warehouse}
+        return PipelinePaths(
+            *(
+                Path(path or os.environ.get(variable) or DEFAULT_FOLDERS[variable])
+                for variable, path in given.items()
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """The three folders, and the connection to the warehouse, which is its default catalog."""
+
+    folders: PipelinePaths
+    connection: duckdb.DuckDBPyConnection
+
+
+@contextmanager
+def open_for_run(folders: PipelinePaths) -> Iterator[Warehouse]:
+    """Opens and locks the warehouse for one run. Raises WarehouseBusyError if another run writes.
+
+    What it reads is compared with what was written. Raises CatalogDamagedError and
+    TablesDamagedError.
+    """
+    duckdb_resource = DuckDBResource(database=":memory:", connection_config={**VERIFIED_HERE})
+    with exclusive_writer(folders.warehouse), duckdb_resource.get_connection() as connection:
+        attach_warehouse(connection, folders.warehouse)
+        create_missing_tables(connection)
+        try:
+            with checked_tables(connection, folders.warehouse):
+                yield Warehouse(folders, connection)
+        finally:
+            connection.close()  # before the lock is released, however the run ended
+
+
+def build_folder_resources(folders: NightFolders | None = None) -> dict[str, dg.ResourceDefinition]:
+    """Returns the resources ``folders`` and ``warehouse``.
+
+    They have no configuration: whoever starts a run in the UI cannot point it at other folders.
+    """
+    chosen = folders or NightFolders()
+
+    @dg.resource(config_schema={}, description="Inbox, outbox and warehouse, as paths.")
+    def folders_resource(_: dg.InitResourceContext) -> NightFolders:
+        return chosen
+
+    @dg.resource(config_schema={}, description="The warehouse, open and locked during a run.")
+    @contextmanager
+    def warehouse_resource(_: dg.InitResourceContext) -> Iterator[Warehouse]:
+        with open_for_run(chosen.paths) as opened:
+            yield opened
+
+    return {"folders": folders_resource, "warehouse": warehouse_resource}
 
 
 @dg.definitions
 def surroundings() -> dg.Definitions:
     """Returns the resources, and the executor: a night is one process."""
     return dg.Definitions(
-        resources={
-            "night": NightDate.configure_at_launch(),
-            "folders": NightFolders(),
-            "warehouse": Warehouse(),
-        },
+        resources={"night": NightDate.configure_at_launch(), **build_folder_resources()},
         executor=dg.in_process_executor,
     )

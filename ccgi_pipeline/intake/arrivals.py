@@ -20,6 +20,7 @@ from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.intake.archive import Archive, make_stand_in
 from ccgi_pipeline.intake.file_stability import (
     Sighting,
+    expect_next_file,
     is_overdue,
     select_stable_files,
     update_sightings,
@@ -94,6 +95,7 @@ class InboxScan:
     ``gone``: paths on servers where a file was taken and none lies now. The next file there is
     a new delivery, even if its stamp is the same.
     ``checksums``: the SHA-256 that senders announced, by folder and file name.
+    ``expected``: when the first of the new files may be taken if none changes any more.
     """
 
     new: tuple[tuple[Source, tuple[InboxFile, ...]], ...] = ()
@@ -103,6 +105,7 @@ class InboxScan:
     gone: tuple[str, ...] = ()
     strays: tuple[InboxFile, ...] = ()
     checksums: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    expected: datetime | None = None
 
     @property
     def all_ready(self) -> bool:
@@ -140,6 +143,7 @@ def scan_inboxes(
     checksums: dict[str, Mapping[str, str]] = {}
     taken: list[tuple[Source, InboxFile]] = []
     gone: list[str] = []
+    expected: list[datetime] = []
     listings = inboxes.list_all()
     failed = {problem.server for problem in inboxes.problems}
     seen_now = {path: last for path, last in sightings.items() if path.partition(":")[0] in failed}
@@ -182,6 +186,10 @@ def scan_inboxes(
             )
         }
         overdue |= {file for file in files if is_overdue(file, seen_now, terms.now, terms.quiet)}
+        soonest = expect_next_file(
+            files, listing.unfinished, seen_now, terms.quiet, frozenset(checked)
+        )
+        expected += [] if soonest is None else [soonest]
     scan = InboxScan(
         tuple(new),
         frozenset(ready),
@@ -190,6 +198,7 @@ def scan_inboxes(
         tuple(gone),
         tuple(strays),
         checksums,
+        min(expected, default=None),
     )
     return scan, seen_now
 

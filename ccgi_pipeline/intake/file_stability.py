@@ -81,11 +81,40 @@ def select_stable_files(
     ]
 
 
+def expect_next_file(
+    files: Sequence[InboxFile],
+    unfinished: Iterable[InboxFile],
+    sightings: Mapping[str, Sighting],
+    quiet: timedelta,
+    checksummed: frozenset[str] = frozenset(),
+) -> datetime | None:
+    """Returns when the first of ``files`` may be taken if none changes any more; None if none is.
+
+    The arguments are those of ``select_stable_files``.
+    """
+    rested: dict[tuple[str, str, str], datetime] = {}
+    for file in [*files, *unfinished]:
+        place, sighting = delivery_place(file), sightings.get(file.shown)
+        if sighting is not None:
+            at = sighting.since + (timedelta() if place[2] in checksummed else quiet)
+            rested[place] = max(rested.get(place, at), at)
+    expected = [
+        min(rested[delivery_place(file)], sightings[file.shown].since + _longest_wait(quiet))
+        for file in files
+        if file.shown in sightings
+    ]
+    return min(expected, default=None)
+
+
 def is_overdue(
     file: InboxFile, sightings: Mapping[str, Sighting], now: datetime, quiet: timedelta
 ) -> bool:
     """Returns whether the file has waited long enough for the other files of its folder."""
-    return _is_stable(file, sightings, now, max(quiet, _SHORTEST_QUIET) * _QUIET_PERIODS)
+    return _is_stable(file, sightings, now, _longest_wait(quiet))
+
+
+def _longest_wait(quiet: timedelta) -> timedelta:
+    return max(quiet, _SHORTEST_QUIET) * _QUIET_PERIODS
 
 
 _SHORTEST_QUIET = timedelta(minutes=5)

@@ -7,9 +7,10 @@ here: how an inbox is listed or a file archived (intake).
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -199,16 +200,28 @@ def poll_inboxes(folders: PipelinePaths, clock: Clock | None = None) -> InboxPol
     refusing = _refusing(problems)
     save_last_scan(folders.warehouse, LastScan(now, refusing))
     refused = tuple(refusing.values())
-    new = [file for _, files in scan.new for file in files]
-    reason = f"{len(new)} new files; none can be taken yet"
-    if problems:
-        reason = f"{reason}; {'; '.join(problem.reason for problem in problems)}"
+    reason = "; ".join([_describe_wait(scan, now), *(problem.reason for problem in problems)])
     if not scan.ready:
         return InboxPoll(None, reason, refused)
     identity = hashlib.sha256(f"{attempt_number(scan.ready, sightings, now)}".encode())
     for file in sorted(scan.ready):
         identity.update(f"{file.shown}\0{file.stamp}\n".encode())
     return InboxPoll(identity.hexdigest(), "", refused)
+
+
+def _describe_wait(scan: InboxScan, now: datetime) -> str:
+    """Says how many files wait, and when the night that takes the first of them begins."""
+    count = sum(len(files) for _, files in scan.new)
+    if not count or scan.expected is None:
+        return "no new file"
+    # The next scan is a minute later, and a file must be seen by two.
+    minutes = max(1, math.ceil((scan.expected - now) / timedelta(minutes=1)))
+    files, minutes_told = _count(count, "new file"), _count(minutes, "minute")
+    return f"{files}; the night begins in about {minutes_told}, if nothing more arrives"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _refusing(problems: Iterable[InboxProblem]) -> dict[str, str]:

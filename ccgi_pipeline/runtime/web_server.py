@@ -1,11 +1,11 @@
-"""Dagster's web server with the guard around it.
+"""Dagster's web server with the guard around it, and the project's pages beside it.
 
 Run as a program, with that server's options::
 
     python -m ccgi_pipeline.runtime.web_server -h 127.0.0.1 -p 3000 -w workspace.yaml
 
 Belongs here: putting the guard around the application. Which requests it refuses is decided in
-origin_guard.
+origin_guard; the pages are in docs_pages.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dagster_webserver import cli
 
+from ccgi_pipeline.runtime import docs_pages
 from ccgi_pipeline.runtime.origin_guard import OriginGuard
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def main() -> None:
 
     def create_guarded_app(*args: Any, **kwargs: Any) -> Starlette:  # noqa: ANN401 - Dagster's own
         app: Starlette = create_app(*args, **kwargs)
+        app.router.routes.insert(0, docs_pages.build_route())  # Dagster's last route takes any path
         app.add_middleware(OriginGuard, hosts=hosts)
         return app
 

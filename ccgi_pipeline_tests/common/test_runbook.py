@@ -89,15 +89,16 @@ def test_every_link_into_a_section_leads_somewhere(page: Path) -> None:
 
 def test_every_check_leads_to_its_section() -> None:
     for name, spec in _checks().items():
-        assert runbook_link(name) in (spec.description or "")
-        assert spec.metadata["runbook"].value == runbook_link(name)
+        assert f"](/{runbook_link(name)})" in (spec.description or "")
+        assert spec.metadata["runbook"] == dg.MetadataValue.url(f"/{runbook_link(name)}")
 
 
 def test_a_deployers_own_page_is_linked_as_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CCGI_RUNBOOK_URL", "https://wiki.example.org/runbook")
     link = "https://wiki.example.org/runbook#table_is_sound"
-    linked = build_check("table_is_sound", "an_asset", "Sound.").metadata["runbook"]
-    assert linked == dg.MetadataValue.url(link)
+    check = build_check("table_is_sound", "an_asset", "Sound.")
+    assert check.metadata["runbook"] == dg.MetadataValue.url(link)
+    assert f"]({link})" in (check.description or "")
 
 
 def test_kinds_of_notices_are_the_same_in_profiles_and_in_notices() -> None:

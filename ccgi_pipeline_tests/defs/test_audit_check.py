@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from ccgi_pipeline.defs.district_status import AUDITED, DISTRICT_STATUS, district_status
-from ccgi_pipeline.defs.resources import NightDate, Warehouse
+from ccgi_pipeline.defs.resources import NightDate, NightFolders, build_folder_resources
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.operations import audit_log
 from ccgi_pipeline_tests.nightly.inboxes import (
@@ -37,7 +37,10 @@ def _look(folders: PipelinePaths, instance: dg.DagsterInstance) -> dg.AssetCheck
     done = dg.materialize(
         [district_status],
         instance=instance,
-        resources={"night": NightDate(date=ON.isoformat()), "warehouse": Warehouse(**places)},
+        resources={
+            "night": NightDate(date=ON.isoformat()),
+            **build_folder_resources(NightFolders(**places)),
+        },
     )
     (check,) = done.get_asset_check_evaluations()
     assert (check.check_name, check.asset_key) == (AUDITED, dg.AssetKey(DISTRICT_STATUS))

@@ -14,6 +14,7 @@ import pytest
 from ccgi_pipeline.definitions import FRESH, OWNERS, apply_policy, defs
 from ccgi_pipeline.defs.automation import DAILY_ASSETS
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
+from ccgi_pipeline.feeds.sources import DISTRICT_DATA_SHARING, DOCUMENTS
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.runtime.dagster_instance import prepare_dagster_home
 
@@ -152,6 +153,25 @@ def test_the_night_does_everything_but_single_districts(loaded: dg.Definitions) 
     selected = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
     assert "receipts" in selected
     assert "district_night" not in selected
+
+
+@pytest.mark.parametrize("resource", ["folders", "warehouse"])
+def test_whoever_starts_a_run_cannot_point_it_at_other_folders(
+    loaded: dg.Definitions, resource: str
+) -> None:
+    job = loaded.resolve_job_def("night")
+    date = {"night": {"config": {"date": "2026-11-22"}}}
+    assert dg.validate_run_config(job, {"resources": date})
+    for name in ("inbox", "outbox", "warehouse", "database"):
+        config = {"resources": {**date, resource: {"config": {name: "elsewhere"}}}}
+        with pytest.raises(dg.DagsterInvalidConfigError, match=f'unexpected config entry "{name}"'):
+            dg.validate_run_config(job, config)
+
+
+def test_sources_are_called_by_their_titles(specs: dict[str, dg.AssetSpec]) -> None:
+    told = [f"{spec.description} {spec.metadata}" for spec in specs.values()]
+    assert not [words for words in told if any(document.file in words for document in DOCUMENTS)]
+    assert any(DISTRICT_DATA_SHARING.title in words for words in told)
 
 
 def test_dagster_validates_the_workspace(tmp_path: Path) -> None:

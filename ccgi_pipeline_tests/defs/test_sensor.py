@@ -16,7 +16,14 @@ from ccgi_pipeline.intake.file_stability import Clock
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import WaitMode, poll_inboxes, receive_drops
 from ccgi_pipeline.reports.outbox import sha256_of
-from ccgi_pipeline_tests.nightly.inboxes import HAYWARD, HAYWARD_HIGH, put_roster, students
+from ccgi_pipeline_tests.nightly.inboxes import (
+    HAYWARD,
+    HAYWARD_HIGH,
+    PALM_SPRINGS,
+    PALM_SPRINGS_HIGH,
+    put_roster,
+    students,
+)
 from ccgi_pipeline_tests.nightly.nights import folders_in, run_night, writing
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -34,6 +41,12 @@ class Looks:
         self.minutes += after
         now = NOON + timedelta(minutes=self.minutes)
         return poll_inboxes(self.folders, Clock(lambda: now)).due
+
+    def say(self) -> str:
+        """Why no night is asked for a minute later."""
+        self.minutes += 1
+        now = NOON + timedelta(minutes=self.minutes)
+        return poll_inboxes(self.folders, Clock(lambda: now)).reason
 
     def until_due(self, most: int = 30) -> int:
         """How many minutes pass until a night is asked for."""
@@ -56,6 +69,26 @@ def test_a_night_is_asked_for_when_files_stood_still_for_five_minutes(looks: Loo
     _put(looks, "1000000001")
     assert looks.look() is None
     assert looks.until_due() == 5
+
+
+def test_a_tick_says_when_the_night_begins(looks: Looks) -> None:
+    assert looks.say() == "no new file"
+    path = _put(looks, "1000000001")
+    told = [looks.say() for _ in range(5)]
+    wait = "2 new files; the night begins in about {}, if nothing more arrives"
+    assert told == [wait.format(f"{left} minutes") for left in (5, 4, 3, 2)] + [
+        wait.format("1 minute")
+    ]
+    assert looks.look() is not None
+    (path.parent / "TestGrade_20261122.csv").write_bytes(b"StateID\n")
+    looks.look()
+    assert looks.say().startswith("3 new files; the night begins in about 4 minutes")
+
+
+def test_a_tick_says_the_first_time_of_several_folders(looks: Looks) -> None:
+    _list_checksums(_put(looks, "1000000001").parent)
+    put_roster(looks.folders.inbox, PALM_SPRINGS, students(["2"], PALM_SPRINGS_HIGH))
+    assert "in about 1 minute," in looks.say()
 
 
 def test_the_quiet_period_is_a_setting(looks: Looks) -> None:

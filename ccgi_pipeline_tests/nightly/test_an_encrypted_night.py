@@ -414,7 +414,7 @@ def test_the_sensor_waits_while_the_very_first_night_writes(tmp_path: Path):
             asked = poll_inboxes(folders)
             assert (asked.due, asked.refused) == (None, ())
             assert "the first night is writing" in asked.reason
-        assert "can be taken yet" in poll_inboxes(folders).reason
+        assert "the night begins" in poll_inboxes(folders).reason
 
 
 def test_a_reader_stops_no_night(own: PipelinePaths):

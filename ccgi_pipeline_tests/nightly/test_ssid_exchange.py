@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ccgi_pipeline.cli import main
-from ccgi_pipeline.defs.resources import NightDate, Warehouse
+from ccgi_pipeline.defs.resources import NightDate, NightFolders, build_folder_resources
 from ccgi_pipeline.defs.ssid_lookup import application_ssids
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.feeds.registry import FEEDS
@@ -271,7 +271,10 @@ def _checked(folders: PipelinePaths) -> tuple[bool, dict[str, object]]:
     places = {name: str(getattr(folders, name)) for name in ("inbox", "outbox", "warehouse")}
     ran = dg.materialize(
         [application_ssids],
-        resources={"warehouse": Warehouse(**places), "night": NightDate(date=f"{ON}")},
+        resources={
+            "night": NightDate(date=f"{ON}"),
+            **build_folder_resources(NightFolders(**places)),
+        },
     )
     (check,) = (
         found

@@ -63,6 +63,10 @@ def test_dagsters_program_makes_its_application_by_that_name() -> None:
     assert NAME in cli.host_dagster_ui_with_workspace_process_context.__code__.co_names
 
 
+def test_the_projects_pages_are_served_beside_dagsters(app: Starlette) -> None:
+    assert app.router.routes[0].path == "/docs/{page}"
+
+
 def _ask(app: Starlette, method: str, path: str, **headers: str) -> int:
     named = {"Host": AT, **{name.replace("_", "-"): value for name, value in headers.items()}}
 

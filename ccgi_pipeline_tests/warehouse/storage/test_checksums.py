@@ -15,11 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 from ccgi_pipeline.common.errors import CatalogDamagedError, TablesDamagedError
-from ccgi_pipeline.defs.resources import Warehouse
+from ccgi_pipeline.defs.resources import NightFolders, open_for_run
 from ccgi_pipeline.warehouse.storage import checksums
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse, write_warehouse
 from ccgi_pipeline.warehouse.storage.history import delete_history
@@ -102,10 +101,9 @@ def test_no_writer_begins_over_a_damaged_file(folder: Path, sound: Path, fault: 
         _insert(folder, 1_000, 1)
     assert f"{name} ({fault})" in str(error.value)
     assert "from a backup" in str(error.value)
-    night = Warehouse(warehouse=str(folder), inbox="", outbox="")
     with (
         pytest.raises(TablesDamagedError, match="not as they were written"),
-        night.yield_for_execution(dg.build_init_resource_context()),
+        open_for_run(NightFolders(warehouse=str(folder)).paths),
     ):
         pass
     assert (folder / CATALOG).read_bytes() == before
