@@ -41,6 +41,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -129,6 +130,9 @@ POLICE_WORDS = (
 )  # fmt: skip
 """Words and phrases by which a record mentions police involvement. Only whole words count: a
 "policy" and an "academic probation" are the school's own affair."""
+
+
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class SettingsTable(BaseModel):
@@ -225,6 +229,36 @@ class FosterFocusProfile(SettingsTable):
         return [d for d in days if d.weekday() < _SATURDAY and d not in self.no_school]
 
 
+def _checked_site(address: str) -> str:
+    """Returns the address of a site without the slash at its end."""
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port  # a port that is no number raises ValueError
+    except ValueError:
+        host = None
+    encrypted = host is not None and parts.scheme == "https"
+    here = host in _THIS_MACHINE and parts.scheme == "http"
+    plain = address.isascii() and address.isprintable() and not set(address) & set("<>\"'` \\")
+    if not (encrypted or here) or not plain or parts.query or parts.fragment or "@" in parts.netloc:
+        msg = (
+            'must be an address such as "https://ccgi.example.org/dictionary": https (http only on '
+            "this machine), without a login, a query or a fragment"
+        )
+        raise ValueError(msg)
+    return address.rstrip("/")
+
+
+SiteAddress = Annotated[str, AfterValidator(_checked_site)]
+
+
+class ReceiptSettings(SettingsTable):
+    """The receipts of all senders."""
+
+    dictionary_url: SiteAddress | None = None
+    """Where the operator has published the data dictionary (docs/build-an-export.md). Receipts then
+    link each rule and each cause to its page there."""
+
+
 class IntakeSettings(SettingsTable):
     """When a file in an inbox is complete, and how much is taken at once."""
 
@@ -238,9 +272,6 @@ class IntakeSettings(SettingsTable):
     def largest_drop(self) -> float:
         """Returns largest_drop_mb in bytes."""
         return self.largest_drop_mb * 1_000_000
-
-
-_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class NoticeSettings(SettingsTable):
@@ -502,6 +533,7 @@ class Profiles(SettingsTable):
     """The settings of the CCGI pipeline."""
 
     reports: ReportSettings = Field(default_factory=ReportSettings)
+    receipts: ReceiptSettings = Field(default_factory=ReceiptSettings)
     intake: IntakeSettings = Field(default_factory=IntakeSettings)
     notices: NoticeSettings = Field(default_factory=NoticeSettings)
     heartbeat: HeartbeatSettings = Field(default_factory=HeartbeatSettings)

@@ -103,6 +103,18 @@ def test_the_json_has_the_shape_that_the_design_promises(broken: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("form", ["text", "json", "html"])
+def test_a_check_links_a_published_dictionary_only_where_the_settings_name_it(
+    broken: Path, tmp_path: Path, form: str
+) -> None:
+    settings = tmp_path / "profiles.toml"
+    settings.write_text('[receipts]\ndictionary_url = "https://ccgi.example.org/dictionary/"\n')
+    folder, page = broken / PALM_SPRINGS, "dictionary/rules/TR-STU-TYPE-StateID.html"
+    linked = checked(folder, "--format", form, "--profiles", str(settings)).output
+    assert f"https://ccgi.example.org/{page}" in linked
+    assert "example.org" not in checked(folder, "--format", form).output
+
+
 def test_checking_changes_nothing(broken: Path) -> None:
     before = bytes_below(broken)
     checked(broken)

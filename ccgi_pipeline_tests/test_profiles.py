@@ -141,6 +141,45 @@ def test_a_wrong_value_is_reported_with_its_place_and_what_is_allowed_and_found(
     assert faults(tmp_path, text) == [f"districts.3367173.{said}"]
 
 
+@pytest.mark.parametrize(
+    ("address", "kept"),
+    [
+        ("https://ccgi.example.org/dictionary/", "https://ccgi.example.org/dictionary"),
+        ("https://ccgi.example.org:8443", "https://ccgi.example.org:8443"),
+        ("http://127.0.0.1:8000/dictionary", "http://127.0.0.1:8000/dictionary"),
+        ("http://[::1]/", "http://[::1]"),
+    ],
+)
+def test_the_address_of_a_dictionary_is_kept_without_a_slash_at_its_end(
+    tmp_path: Path, address: str, kept: str
+) -> None:
+    read = written(tmp_path, f'[receipts]\ndictionary_url = "{address}"\n')
+    assert read.receipts.dictionary_url == kept
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://ccgi.example.org/dictionary",
+        "http://127.0.0.1.example.org/",
+        "ccgi.example.org/dictionary",
+        "javascript:alert(1)",
+        "https://",
+        "https://user:hunter2@ccgi.example.org/",
+        "https://ccgi.example.org/?page=",
+        "https://ccgi.example.org/#rules",
+        "https://ccgi.example.org/'><b>",
+        "https://ccgi.example.org/two words",
+        "https://ccgi.example.org:port/",
+        "https://[::1/",
+    ],
+)
+def test_an_address_that_may_not_be_linked_is_refused(tmp_path: Path, address: str) -> None:
+    (said,) = faults(tmp_path, f'[receipts]\ndictionary_url = "{address}"\n')
+    assert said.startswith("receipts.dictionary_url must be an address such as")
+    assert "hunter2" not in said
+
+
 def test_all_faults_of_a_file_are_reported_together(tmp_path: Path) -> None:
     text = """
         [reports]

@@ -103,6 +103,7 @@ def check(  # noqa: PLR0913 - one for each option
         show_values=show_values,
         ring=ring,
     )
+    dictionary = settings.receipts.dictionary_url if settings else None
     _name_unfinished(offline_check.unfinished_files(paths))
     if form == "json":
         told = receipts.explain_text(checked.verdict, checked.files)
@@ -110,20 +111,22 @@ def check(  # noqa: PLR0913 - one for each option
             "verdict": str(checked.verdict),
             "meaning": told.meaning,
             "what_to_do": told.next,
-            "files": [receipts.describe_file(file) for file in checked.files],
+            "files": [receipts.describe_file(file, dictionary) for file in checked.files],
         }
         echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif form == "html":
         from ccgi_pipeline.verification import receipt_html
 
         echo(
-            receipt_html.render_check(checked.verdict, checked.files, values_shown=show_values),
+            receipt_html.render_check(
+                checked.verdict, checked.files, values_shown=show_values, dictionary=dictionary
+            ),
             nl=False,
         )
     elif not checked.files:
         echo(f"nothing to judge: no file in {', '.join(map(str, paths))}", err=True)
     else:
-        echo(receipts.as_text(checked.verdict, checked.files))
+        echo(receipts.as_text(checked.verdict, checked.files, dictionary))
     if checked.nothing_recognised:
         sys.exit(NOTHING)
     sys.exit(SUCCESS if checked.everything_loads else FAILURE)

@@ -17,6 +17,11 @@ def page_address(folder: str, name: str) -> str:
     return f"{folder}/{to_file_name(name)}.html"
 
 
+def page_url(dictionary: str | None, folder: str, name: str) -> str | None:
+    """Returns the address of a page of the dictionary that an operator has published, if any."""
+    return f"{dictionary}/{page_address(folder, name)}" if dictionary else None
+
+
 def to_file_name(name: str) -> str:
     """Returns a name with only such characters as every address and file system takes."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")

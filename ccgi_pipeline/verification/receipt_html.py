@@ -30,7 +30,7 @@ from ccgi_pipeline.feeds.file_rules import (
 from ccgi_pipeline.feeds.registry import DISTRICT_FEEDS, FEEDS_BY_NAME, RULES, feeds_of
 from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
-from ccgi_pipeline.verification import labels
+from ccgi_pipeline.verification import addresses, labels
 from ccgi_pipeline.verification.causes.told_causes import ToldCause, unexplained
 from ccgi_pipeline.verification.labels import counted
 from ccgi_pipeline.verification.next_steps import (
@@ -51,8 +51,10 @@ from ccgi_pipeline.verification.receipts import (
 )
 
 
-def render_receipt(delivery: SentDrop, files: Sequence[FileReport]) -> bytes:
-    """The page that answers a drop."""
+def render_receipt(
+    delivery: SentDrop, files: Sequence[FileReport], dictionary: str | None = None
+) -> bytes:
+    """The page that answers a drop; ``dictionary``: where its rules and causes have their pages."""
     facts = _Facts(files)
     about = [
         _LINE_NUMBERS,
@@ -72,6 +74,7 @@ def render_receipt(delivery: SentDrop, files: Sequence[FileReport]) -> bytes:
         list_note=_list_note(delivery, facts),
         about=about,
         notes=facts.notes,
+        dictionary=dictionary,
     ).encode()
 
 
@@ -87,7 +90,13 @@ def render_duplicate(delivery: SentDrop, repeated: Repeated) -> bytes:
     ).encode()
 
 
-def render_check(verdict: str, files: Sequence[FileReport], *, values_shown: bool = False) -> str:
+def render_check(
+    verdict: str,
+    files: Sequence[FileReport],
+    *,
+    values_shown: bool = False,
+    dictionary: str | None = None,
+) -> str:
     """The page of a check before anything was sent; ``values_shown``: the findings have cells."""
     facts = _Facts(files, checked=True)
     hidden = ""
@@ -109,6 +118,7 @@ def render_check(verdict: str, files: Sequence[FileReport], *, values_shown: boo
         list_note=f"{labels.WEIGHTS_EXPLAINED}{hidden}" if facts.outcome.findings else None,
         about=[_LINE_NUMBERS],
         notes=facts.notes,
+        dictionary=dictionary,
     )
 
 
@@ -121,6 +131,7 @@ def _template() -> tuple[Template, Mapping[str, object]]:
     room = files_of_package("ccgi_pipeline.verification")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = labels.number
+    environment.globals["page_url"] = addresses.page_url
     style = room.joinpath("page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (

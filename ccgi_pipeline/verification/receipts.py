@@ -22,7 +22,7 @@ from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
 from ccgi_pipeline.feeds.file_rules import FAULT
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, RULES
 from ccgi_pipeline.feeds.rules import Severity
-from ccgi_pipeline.verification import labels
+from ccgi_pipeline.verification import addresses, labels
 from ccgi_pipeline.verification.causes.registry import CAUSES_BY_ID
 from ccgi_pipeline.verification.causes.told_causes import ToldCause, told_causes, unexplained
 from ccgi_pipeline.verification.next_steps import DropOutcome, NextSteps, explain_check
@@ -119,8 +119,11 @@ def _refused(reports: Sequence[FileReport]) -> str | None:
     return None
 
 
-def describe_file(report: FileReport) -> dict[str, Any]:
-    """The JSON object of one file, as receipts and ``ccgi check`` have it."""
+def describe_file(report: FileReport, dictionary: str | None = None) -> dict[str, Any]:
+    """The JSON object of one file, as receipts and ``ccgi check`` have it.
+
+    ``dictionary``: the address of the published dictionary, to whose pages rules and causes lead.
+    """
     shown = _shown(report.findings)
     return {
         "path": report.path,
@@ -131,8 +134,14 @@ def describe_file(report: FileReport) -> dict[str, Any]:
         "lines": report.lines,
         "fates": dict(report.fates),
         **_records_not_sent(report),
-        "rules": _rules_broken(report.findings),
-        "causes": [_cause_object(told) for told in report.told_causes],
+        "rules": [
+            {**rule, **_page_of(dictionary, addresses.RULES, rule["rule"])}
+            for rule in _rules_broken(report.findings)
+        ],
+        "causes": [
+            {**_cause_object(told), **_page_of(dictionary, addresses.CAUSES, told.cause.id)}
+            for told in report.told_causes
+        ],
         "findings": [_finding_object(row) for row in shown.iter_rows(named=True)],
         "findings_omitted": report.findings.height - shown.height,
     }
@@ -148,6 +157,11 @@ def _records_not_sent(report: FileReport) -> dict[str, Any]:
         "kept_active": report.kept,
         "kept_active_since": since,
     }
+
+
+def _page_of(dictionary: str | None, folder: str, name: str) -> dict[str, str]:
+    page = addresses.page_url(dictionary, folder, name)
+    return {"page": page} if page else {}
 
 
 def _cause_object(told: ToldCause) -> dict[str, Any]:
@@ -221,9 +235,11 @@ def _message(row: Mapping[str, Any]) -> str:
     return f"{text} ({row['detail']})" if row["detail"] else text
 
 
-def format_receipt_json(head: Mapping[str, Any], files: Iterable[FileReport]) -> bytes:
+def format_receipt_json(
+    head: Mapping[str, Any], files: Iterable[FileReport], dictionary: str | None = None
+) -> bytes:
     """The receipt of a drop: ``head`` (drop, verdict, ...) and its files."""
-    receipt = {**head, "files": [describe_file(file) for file in files]}
+    receipt = {**head, "files": [describe_file(file, dictionary) for file in files]}
     return (json.dumps(receipt, indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -330,7 +346,7 @@ _RULES_IN_TEXT = 20
 """A terminal shows so many rules of a file; ``--format json`` has them all."""
 
 
-def as_text(verdict: str, files: Sequence[FileReport]) -> str:
+def as_text(verdict: str, files: Sequence[FileReport], dictionary: str | None = None) -> str:
     """Everything that was checked, for a person at a terminal: errors first, each fault once."""
     lines: list[str] = []
     chosen = choose_files(files)
@@ -341,7 +357,7 @@ def as_text(verdict: str, files: Sequence[FileReport]) -> str:
         size = labels.counted(file.lines, "line")
         lines.append(f"  {feed}, {file.encoding or 'not read'}, {size} ({fates})")
         for cause in file.told_causes:
-            lines += _cause_in_text(cause)
+            lines += _cause_in_text(cause, dictionary)
         told = _faults(unexplained(file.findings))
         for fault in told[:_RULES_IN_TEXT]:
             rule = RULES[fault["rule"]]
@@ -350,6 +366,8 @@ def as_text(verdict: str, files: Sequence[FileReport]) -> str:
                 f"  {fault['severity']}: {_places(fault)}{column}: {_message(fault)} [{rule.id}]"
             )
             lines.append(f"    {rule.fix}")
+            if page := addresses.page_url(dictionary, addresses.RULES, rule.id):
+                lines.append(f"    {page}")
         hidden = sum(fault["count"] for fault in told[_RULES_IN_TEXT:])
         if hidden:
             lines.append(f"  ... and {hidden} more findings (--format json lists them)")
@@ -402,7 +420,7 @@ _DETAILS_IN_TEXT = 3
 """A terminal shows so many lines of a cause that say more."""
 
 
-def _cause_in_text(told: ToldCause) -> Iterator[str]:
+def _cause_in_text(told: ToldCause, dictionary: str | None) -> Iterator[str]:
     cause, places = told.cause, told.places or "file"
     yield f"  {told.severity}: {places}: {cause.text} [{cause.id}]"
     count = f"{told.findings.height:,} finding{'s' if told.findings.height > 1 else ''}"
@@ -414,6 +432,8 @@ def _cause_in_text(told: ToldCause) -> Iterator[str]:
     yield f"    {cause.fix}"
     for tool, words in cause.by_tool.items():
         yield f"    {tool}: {words}"
+    if page := addresses.page_url(dictionary, addresses.CAUSES, cause.id):
+        yield f"    {page}"
 
 
 def _faults(findings: pl.DataFrame) -> list[dict[str, Any]]:

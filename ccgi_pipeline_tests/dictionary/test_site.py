@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -22,6 +22,9 @@ from ccgi_pipeline.feeds.registry import FEEDS, RULES
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.verification import addresses
 from ccgi_pipeline.verification.causes.registry import CAUSES
+from ccgi_pipeline.verification.receipt_html import render_receipt
+from ccgi_pipeline.verification.receipts import FileReport
+from ccgi_pipeline_tests.verification.receipt_pages import MIXED, REJECTED, delivery
 
 SCREEN, TELEPHONE = (1440, 900), (390, 844)
 
@@ -128,6 +131,18 @@ def test_a_rules_page_says_what_why_and_where(site: Path) -> None:
     document = " ".join(read_page(site / "rules" / "FF-DEM-2.html").text)
     assert "Foster Focus Data Link Specifications, page 6" in document
     assert "version 1.62" in document
+
+
+@pytest.mark.parametrize("files", [MIXED, REJECTED], ids=["mixed", "rejected"])
+def test_the_links_of_a_receipt_lead_to_pages_of_the_site(
+    site: Path, tmp_path: Path, files: list[FileReport]
+) -> None:
+    receipt = tmp_path / "receipt.html"
+    receipt.write_bytes(render_receipt(delivery("rejected"), files, site.as_uri()))
+    linked = [a for a in read_page(receipt).addresses if not a.startswith("#")]
+    assert linked
+    for address in linked:
+        assert Path(unquote(urlsplit(address).path)).is_file(), address
 
 
 def test_the_same_declarations_make_the_same_bytes(site: Path) -> None:

@@ -6,6 +6,7 @@ like is tested with the page.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE, STUDENT
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.respond import write_receipts
-from ccgi_pipeline.profiles import ProfileError, read_profiles
+from ccgi_pipeline.profiles import ProfileError, Profiles, ReceiptSettings, read_profiles
 from ccgi_pipeline.warehouse.queries import receipts as receipt_queries
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline_tests.files import as_bytes, zipped
@@ -133,9 +134,9 @@ def test_a_held_drop_is_told_why(two_nights: PipelinePaths):
     assert '<b data-count="21">21</b> Waiting' in said  # and so it has here
 
 
-def _made_again(folders: PipelinePaths) -> dict[str, bytes]:
+def _made_again(folders: PipelinePaths, settings: Profiles | None = None) -> dict[str, bytes]:
     """All receipts, made anew from the warehouse, the archive and the profiles alone."""
-    profiles = read_profiles(folders.warehouse)
+    profiles = settings or read_profiles(folders.warehouse)
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         answers = [*receipt_queries.read_receipts_by_stem(connection).values()]
         made = receipt_queries.build_receipts(connection, answers, folders.archive, profiles)
@@ -148,6 +149,24 @@ def test_receipts_made_again_have_the_same_bytes(two_nights: PipelinePaths):
     assert sum(b"Canary" in content for content in written.values()) == 2
     by_name = {Path(path).name: content for path, content in written.items()}
     assert _made_again(two_nights) == by_name
+
+
+def test_a_published_dictionary_is_linked_in_page_and_object(two_nights: PipelinePaths):
+    address = "https://ccgi.example.org/dictionary"
+    settings = Profiles(receipts=ReceiptSettings(dictionary_url=address))
+    made = _made_again(two_nights, settings)
+    assert all(address not in content.decode() for content in _made_again(two_nights).values())
+    objects = [json.loads(text) for name, text in made.items() if name.endswith(".json")]
+    pages = {
+        (rule["rule"], rule["page"])
+        for receipt in objects
+        for file in receipt["files"]
+        for rule in file["rules"]
+    }
+    assert ("TR-STU-TYPE-StateID", f"{address}/rules/TR-STU-TYPE-StateID.html") in pages
+    html = "".join(text.decode() for name, text in made.items() if name.endswith(".html"))
+    for _, page in pages:
+        assert f'href="{page}"' in html
 
 
 # --- whose cells ----------------------------------------------------------------------------------

@@ -317,6 +317,28 @@ def test_the_page_needs_nothing_from_elsewhere_and_permits_nothing():
         assert "<script" not in text
 
 
+DICTIONARY = "https://ccgi.example.org/dictionary"
+
+
+def test_rules_and_causes_lead_to_their_pages_where_a_dictionary_is_published():
+    plain = render_receipt(delivery("rejected"), REJECTED).decode()
+    linked = render_receipt(delivery("rejected"), REJECTED, DICTIONARY).decode()
+    link = re.compile(
+        rf'<a href="{DICTIONARY}/(rules|causes)/([\w.-]+)\.html">(<code>\2</code>)</a>'
+    )
+    assert {found[1] for found in link.findall(linked)} >= {"FILE-UNRECOGNISED"}
+    assert link.sub(r"\3", linked) == plain, "nothing else differs"
+    named = re.findall(r"(?:rule|cause) <code>", plain)
+    assert named
+    assert not re.findall(r"(?:rule|cause) <code>", linked)
+
+
+def test_an_address_is_text_on_the_page():
+    page = render_receipt(delivery("rejected"), REJECTED, 'https://x/"><b>').decode()
+    assert "<b>/rules" not in page
+    assert "https://x/&#34;&gt;&lt;b&gt;/rules/" in page
+
+
 def test_names_are_text_whatever_they_hold():
     page = PAGES["rejected"].decode()
     assert "\u202e" not in page

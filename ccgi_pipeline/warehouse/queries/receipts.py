@@ -107,8 +107,9 @@ def build_receipts(
 ) -> Iterator[tuple[Receipt, list[tuple[str, bytes]]]]:
     """Yields each receipt with its files (name and content).
 
-    ``archive`` and ``profiles`` serve districts that want cells in their receipts.
+    ``archive`` serves districts that want cells in their receipts; ``profiles`` say which.
     """
+    dictionary = profiles.receipts.dictionary_url
     names = _names(connection, [receipt.sender for receipt in receipts])
     reports = _file_reports(connection, [receipt.drop_id for receipt in receipts])
     first = _first_time(connection, [receipt for receipt in receipts if receipt.again])
@@ -148,9 +149,9 @@ def build_receipts(
         yield (
             receipt,
             [
-                (f"{receipt.stem}.json", format_receipt_json(head, files)),
+                (f"{receipt.stem}.json", format_receipt_json(head, files, dictionary)),
                 (f"{receipt.stem}.csv", format_receipt_csv(files, with_cells=wanted)),
-                (f"{receipt.stem}.html", render_receipt(delivery, files)),
+                (f"{receipt.stem}.html", render_receipt(delivery, files, dictionary)),
             ],
         )
 
