@@ -34,6 +34,7 @@ from ccgi_pipeline.verification.receipt_html import (
     render_receipt,
 )
 from ccgi_pipeline.verification.receipts import FILES_TOLD, FileReport
+from ccgi_pipeline_tests.tiers import slow_but
 from ccgi_pipeline_tests.verification.receipt_pages import (
     AGE,
     FIELDS,
@@ -486,7 +487,7 @@ def test_a_measured_contrast_is_not_always_good(browser: Browser, tmp_path: Path
         assert seen.page.evaluate(_CONTRASTS) != []
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name != "duplicate"])
+@pytest.mark.parametrize("name", slow_but("mixed", [name for name in PAGES if name != "duplicate"]))
 def test_the_legend_and_the_bar_add_up_to_the_lines(browser: Browser, tmp_path: Path, name: str):
     with opened(browser, tmp_path, PAGES[name], SCREEN) as seen:
         legend = seen.page.eval_on_selector_all(
@@ -529,7 +530,7 @@ def test_the_style_is_permitted_and_nothing_else_is(browser: Browser, tmp_path: 
         assert badge.evaluate("e => getComputedStyle(e).backgroundColor") != "rgba(0, 0, 0, 0)"
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", slow_but("mixed", PAGES))
 def test_links_lead_somewhere_and_headings_follow_each_other(
     browser: Browser, tmp_path: Path, name: str
 ):
