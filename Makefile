@@ -71,6 +71,7 @@ types:
 ## Writes the generated pages again.
 docs: setup
 	$(BIN)/ccgi dictionary > docs/data-dictionary.md
+	$(BIN)/python -m ccgi_pipeline.reports.table_diagram docs/query-the-warehouse.md
 
 ## Pins the newest versions that pyproject.toml allows.
 locks: setup-test

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ccgi_pipeline.common.environment import THREADS
+from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline_tests.object_storage import ObjectStorage, object_storage
 from ccgi_pipeline_tests.postgresql import PostgreSql, postgresql
+from ccgi_pipeline_tests.small_state import make_small_state
 from ccgi_pipeline_tests.tiers import rank_file
 
 if TYPE_CHECKING:
@@ -110,6 +112,12 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def small_state(tmp_path_factory: pytest.TempPathFactory) -> PipelinePaths:
+    """A synthetic state of three districts after one night. Not to be changed: copy it."""
+    return make_small_state(tmp_path_factory.mktemp("small_state"))
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from ccgi_pipeline.nightly.report import (
     WrittenReport,
     count_students_in_aggregates,
     open_reports,
+    refresh_views,
     report_districts,
     sweep_outbox,
     write_reports,
@@ -104,6 +105,7 @@ def reports(
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Writes the selected reports as of the night."""
     on = night.of(context)
+    refresh_views(warehouse.connection, warehouse.folders)
     named = open_reports(warehouse.connection, warehouse.folders, on)
     for spec in REPORTS:
         if asset_key(asset_name(spec)) not in context.selected_asset_keys:

@@ -60,6 +60,7 @@ class Identity(pa.DataFrameModel):
 
 FEED = FeedSpec(
     name="calpads_identity",
+    records="identities",
     family="calpads_identity",
     title="Student identities for the SSID look-up",
     prefix="CI",

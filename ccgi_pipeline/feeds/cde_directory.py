@@ -84,6 +84,7 @@ class DirectoryEntry(pa.DataFrameModel):
 
 FEED = FeedSpec(
     name="cde_directory",
+    records="directory",
     family="cde_directory",
     title="CDE's directory of schools and districts (pubschls.txt)",
     prefix="CDE-DIR",

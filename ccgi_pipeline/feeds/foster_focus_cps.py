@@ -80,6 +80,7 @@ def _not_in_the_future(on: date) -> pl.Expr:
 
 FEED = FeedSpec(
     name="foster_focus_child",
+    records="foster_focus_children",
     family="foster_focus_cps",
     title="Children of Foster Focus",
     prefix="FF-CPS",

@@ -75,8 +75,10 @@ class FeedSpec:
     ``growth_guarded``: so does a drop that would add too many. ``school``: the column that names
     the record's school.
 
-    ``noun``: what a receipt calls a record. ``name_in_profile``: under which name a district's
-    profile may give the file another one. ``manifest``: the file names the files of its drop.
+    ``noun``: what a receipt calls a record. ``records``: what analysts call them, where the name of
+    the table is not plain (see ``current_view``). ``name_in_profile``: under which name a
+    district's profile may give the file another one. ``manifest``: the file names the files of its
+    drop.
     ``shipped``: the project has a copy, which counts until one is received. ``event_time``: the
     column with the UTC time at which something happened; reports read such a feed, up to the
     night's end, under the name ``view``. ``ssid``: the column with the student's SSID.
@@ -119,6 +121,7 @@ class FeedSpec:
     growth_guarded: bool = False
     school: str | None = None
     noun: str = "record"
+    records: str | None = None
     name_in_profile: str | None = None
     manifest: bool = False
     shipped: bool = False
@@ -184,6 +187,11 @@ class FeedSpec:
     def view(self) -> str:
         """The name under which reports read a feed of events: without its family's."""
         return self.name.removeprefix(f"{self.family}_")
+
+    @property
+    def current_view(self) -> str:
+        """The name of the view of the current records, for analysts: ``current_students``."""
+        return f"current_{self.records or (self.view if self.event_time else self.name)}"
 
     @property
     def knows_profile(self) -> bool:

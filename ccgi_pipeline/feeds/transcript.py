@@ -374,6 +374,7 @@ def _first_year() -> pl.Expr:
 
 STUDENT = FeedSpec(
     name="transcript_student",
+    records="students",
     family="transcript",
     title="Students of the district's roster (StudentTemplate)",
     prefix="TR-STU",
@@ -499,6 +500,7 @@ def on_a_roster(column: str) -> KeptWhile:
 
 COURSE_GRADE = FeedSpec(
     name="transcript_course_grade",
+    records="course_grades",
     family="transcript",
     title="Course history (CourseGradeTemplate)",
     prefix="TR-CRS",
@@ -587,6 +589,7 @@ COURSE_GRADE = FeedSpec(
 
 COURSE_CATALOG = FeedSpec(
     name="transcript_course_catalog",
+    records="courses",
     family="transcript",
     title="Courses that the schools offer (Course Catalog)",
     prefix="TR-CAT",
@@ -612,6 +615,7 @@ COURSE_CATALOG = FeedSpec(
 
 TEST_GRADE = FeedSpec(
     name="transcript_test_grade",
+    records="tests",
     family="transcript",
     title="Tests taken (TestGrade)",
     prefix="TR-TST",

@@ -22,6 +22,7 @@ from ccgi_pipeline.delivery.ledger import FileKind, ledger_exists, open_ledger
 from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.reports.analyst_views import refresh_analyst_views
 from ccgi_pipeline.reports.cadence import (
     CadenceState,
     NightsWritten,
@@ -75,6 +76,13 @@ def open_reports(
     written = {} if daily else _read_nights_written(folders.warehouse, reports, cds, on)
     due = find_due_reports(profiles, reports, cds, written, on)
     return named.with_columns(due=pl.Series([due[cd] for cd in cds], dtype=pl.List(pl.String)))
+
+
+@value_free
+def refresh_views(connection: duckdb.DuckDBPyConnection, folders: PipelinePaths) -> bool:
+    """Brings the analysts' views and comments up to date; returns whether they were not."""
+    profiles, _ = archived_profiles(folders)
+    return refresh_analyst_views(connection, profiles.reports)
 
 
 def _read_nights_written(

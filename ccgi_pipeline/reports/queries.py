@@ -29,12 +29,11 @@ from ccgi_pipeline.warehouse.queries.opt_outs import OPTED_OUT_BY_DISTRICT
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 
 _YEARS_IN_WORDS = (
-    "CREATE OR REPLACE TEMP MACRO years_in_words(units) AS "
-    f"rtrim(rtrim(printf('%.2f', units / {YEAR}.0), '0'), '.')"
+    f"years_in_words(units) AS rtrim(rtrim(printf('%.2f', units / {YEAR}.0), '0'), '.')"
 )
 """Prints years without trailing zeros: 11, 11.5."""
 _AREAS_NOT_COMPLETE = (
-    "CREATE OR REPLACE TEMP MACRO areas_not_complete(result) AS concat_ws(' ', "
+    "areas_not_complete(result) AS concat_ws(' ', "
     + ", ".join(f"CASE WHEN NOT result.complete_{area} THEN '{area}' END" for area in AREAS)
     + ")"
 )
@@ -61,8 +60,6 @@ def create_report_views(
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW {ELIGIBILITY} AS SELECT * FROM lake.{ELIGIBILITY}"
     )
-    connection.execute(_YEARS_IN_WORDS)
-    connection.execute(_AREAS_NOT_COMPLETE)
     entries = connection.sql(
         f"SELECT {', '.join(DIRECTORY_SCHEMA)} FROM lake.cde_directory WHERE _active"
     ).pl()
@@ -71,11 +68,7 @@ def create_report_views(
     ).pl()["cd"]
     in_force = directory(entries)
     named = name_senders(connection, cd_codes)
-    races = pl.DataFrame(
-        [(code.value, code.name, race_group(code.value)) for code in RACE_CATEGORY.codes],
-        schema=["code", "name", "in_group"],
-        orient="row",
-    )
+    races = pl.DataFrame(race_categories(), ["code", "name", "in_group"], orient="row")
     for name, frame in (
         ("directory", in_force),
         ("district_names", named),
@@ -89,25 +82,43 @@ def create_report_views(
 
 
 def _create_roster(connection: duckdb.DuckDBPyConnection, settings: ReportSettings) -> None:
-    """Creates ``roster`` and ``left_out_of_details``, as the setting about opt-outs says."""
-    covered = {output for output in Output if leaves_out_opted_out(output, settings.opt_out_covers)}
+    """Creates ``roster`` and ``left_out_of_details``."""
+    for name, query in (
+        ("roster", roster_query(settings)),
+        ("left_out_of_details", left_out_query(settings)),
+    ):
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+
+
+def race_categories() -> list[tuple[str, str, str]]:
+    """Returns code, name and group of each race category, as the roster's query reads them."""
+    return [(code.value, code.name, race_group(code.value)) for code in RACE_CATEGORY.codes]
+
+
+def roster_query(settings: ReportSettings) -> str:
+    """Returns the query of the roster; the setting about opt-outs may leave students out."""
     roster = shipped_query("roster.sql").read_text()
-    if Output.AGGREGATE in covered:
-        roster = f"FROM ({roster}) ANTI JOIN ({OPTED_OUT_BY_DISTRICT}) USING (cd, SSID)"
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE roster AS {roster}")
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE left_out_of_details AS "
-        f"FROM ({OPTED_OUT_BY_DISTRICT}) WHERE {Output.DETAIL in covered}"
-    )
+    if leaves_out_opted_out(Output.AGGREGATE, settings.opt_out_covers):
+        return f"FROM ({roster}) ANTI JOIN ({OPTED_OUT_BY_DISTRICT}) USING (cd, SSID)"
+    return roster
+
+
+def left_out_query(settings: ReportSettings) -> str:
+    """Returns the query of the students (``cd``, ``SSID``) who are in no detail file."""
+    covered = leaves_out_opted_out(Output.DETAIL, settings.opt_out_covers)
+    return f"FROM ({OPTED_OUT_BY_DISTRICT}) WHERE {covered}"
 
 
 def create_macros(connection: duckdb.DuckDBPyConnection, settings: ReportSettings) -> None:
     """Creates the functions of moments (UTC) and of statuses that the queries may call."""
-    for macro in _macros(settings):
+    for macro in define_macros(settings):
         connection.execute(f"CREATE OR REPLACE TEMP MACRO {macro}")
 
 
-def _macros(settings: ReportSettings) -> Iterator[str]:
+def define_macros(settings: ReportSettings) -> Iterator[str]:
+    """Yields the definition of each function that the queries may call."""
+    yield _YEARS_IN_WORDS
+    yield _AREAS_NOT_COMPLETE
     local = f"timezone('{CALIFORNIA.key}', timezone('UTC', moment))"
     yield f"california_day(moment) AS strftime({local}, '%Y-%m-%d')"
     for name, starts in (
@@ -166,7 +177,7 @@ def _read_detail(
     # The bounds exclude nearly all other districts without a search in the list.
     theirs = "true" if cds is None else "cd BETWEEN $first AND $last AND list_contains($cds, cd)"
     rows = connection.execute(
-        f"SELECT cd, cds_code, {printed} FROM (SELECT * FROM detail {_district_filter(spec)}) "
+        f"SELECT cd, cds_code, {printed} FROM (SELECT * FROM detail {district_filter(spec)}) "
         f"ANTI JOIN left_out_of_details USING (cd, SSID) WHERE {theirs}",
         None if cds is None else {"cds": list(cds), "first": min(cds), "last": max(cds)},
     ).pl()
@@ -231,7 +242,7 @@ def _format_rows(groups: pl.DataFrame, spec: ReportSpec, settings: ReportSetting
     names = [column.name for column in spec.aggregate_columns]
     printed = groups.select(
         "cd",
-        *_group_columns(spec),
+        *group_columns(spec),
         pl.col("counted").cast(pl.String).alias("# of Students"),
         _percent("counted", "students", settings.percent_decimals).alias("% of Students"),
     )
@@ -248,7 +259,7 @@ def list_counted_students(
     """
     groups = _query_groups(connection, spec, settings)
     placed = groups.with_columns(pl.int_range(pl.len()).over("cd").alias("place"))
-    counted_as = {f"_{name}": name for name in _group_columns(spec)}
+    counted_as = {f"_{name}": name for name in group_columns(spec)}
     connection.register("placed", placed.select("cd", "cds_code", "place", *counted_as).to_arrow())
     same = " AND ".join(
         f"detail.{quote_identifier(name)} IS NOT DISTINCT FROM placed.{quote_identifier(raw)}"
@@ -262,7 +273,8 @@ def list_counted_students(
     return students
 
 
-def _group_columns(spec: ReportSpec) -> list[str]:
+def group_columns(spec: ReportSpec) -> list[str]:
+    """Returns the columns by which an aggregate counts."""
     return [*PLACE, *spec.dimensions, "Grade Level"]
 
 
@@ -270,22 +282,8 @@ def _query_groups(
     connection: duckdb.DuckDBPyConnection, spec: ReportSpec, settings: ReportSettings
 ) -> pl.DataFrame:
     """Counts the aggregate's groups, in its order; columns with ``_`` hold the detail's words."""
-    groups = _group_columns(spec)
-    chosen = ", ".join(quote_identifier(name) for name in ["cd", "cds_code", *groups])
-    roster_part = (
-        'cd, cds_code, "Grade Level"' if settings.percent_of == "grade" else "cd, cds_code"
-    )
-    rows = connection.sql(
-        f"""
-        WITH sizes AS (
-            SELECT {roster_part}, count(*) AS students FROM roster GROUP BY ALL
-        )
-        SELECT {chosen}, count(DISTINCT SSID) AS counted, any_value(sizes.students) AS students
-        FROM detail JOIN sizes USING ({roster_part})
-        {_district_filter(spec)}
-        GROUP BY ALL
-        """
-    ).pl()
+    groups = group_columns(spec)
+    rows = connection.sql(groups_query(spec, settings)).pl()
     labelled = rows.with_columns(pl.col(groups).name.prefix("_")).with_columns(
         pl.col(name).replace(dict(labels)).alias(name) for name, labels in spec.labels.items()
     )
@@ -296,7 +294,26 @@ def _query_groups(
     )
 
 
-def _district_filter(spec: ReportSpec) -> str:
+def groups_query(spec: ReportSpec, settings: ReportSettings) -> str:
+    """Returns the query that counts the students of each group, from ``detail`` and ``roster``."""
+    names = ["cd", "cds_code", *group_columns(spec)]
+    chosen = ", ".join(quote_identifier(name) for name in names)
+    roster_part = (
+        'cd, cds_code, "Grade Level"' if settings.percent_of == "grade" else "cd, cds_code"
+    )
+    return f"""
+        WITH sizes AS (
+            SELECT {roster_part}, count(*) AS students FROM roster GROUP BY ALL
+        )
+        SELECT {chosen}, count(DISTINCT SSID) AS counted, any_value(sizes.students) AS students
+        FROM detail JOIN sizes USING ({roster_part})
+        {district_filter(spec)}
+        GROUP BY ALL
+    """
+
+
+def district_filter(spec: ReportSpec) -> str:
+    """Returns the condition that leaves the districts of a customized report."""
     if spec.only_for is None:
         return ""
     if not all(cd.isdigit() for cd in spec.only_for):

@@ -24,7 +24,9 @@ from ccgi_pipeline_tests.docs.pages import (
     relative_links,
 )
 
-LANGUAGES = {"sh", "cron", "text", "toml", "python", "sql", "diff", "csv", "mermaid", "yaml"}
+LANGUAGES = {
+    *("sh", "cron", "text", "toml", "python", "sql", "r", "diff", "csv", "mermaid", "yaml")
+}
 """``sh`` and ``cron`` are run, the others read by the tests above or by people (``text``)."""
 
 MADE = {"deploy/compose/secrets/"}

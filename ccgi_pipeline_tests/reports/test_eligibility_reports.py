@@ -159,11 +159,13 @@ def test_eligibility_is_crossed_with_the_application_to_csu(night: PipelinePaths
 
 
 def test_a_night_that_changes_nothing_writes_no_result_again(night: PipelinePaths):
-    files = sorted((night.warehouse / "tables" / "main" / "eligibility").rglob("*.parquet"))
+    results = night.warehouse / "tables" / "internal" / "eligibility"
+    files = sorted(results.rglob("*.parquet"))
+    assert files
     before = lake_rows(night.warehouse)["eligibility"]
     run_night(night)
     assert lake_rows(night.warehouse)["eligibility"] == before
-    assert files == sorted((night.warehouse / "tables" / "main" / "eligibility").rglob("*.parquet"))
+    assert files == sorted(results.rglob("*.parquet"))
 
 
 def test_an_operator_can_have_the_calculation_explained(night: PipelinePaths):

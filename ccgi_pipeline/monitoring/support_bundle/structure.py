@@ -93,7 +93,8 @@ def describe_tables(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any
     """Returns every table with its columns, their types, and its number of rows."""
     rows = connection.execute(
         "SELECT table_name, list(column_name || ' ' || data_type ORDER BY column_index) "
-        "FROM duckdb_columns() WHERE database_name = 'lake' AND schema_name = 'main' "
+        "FROM duckdb_columns() SEMI JOIN duckdb_tables() "
+        "USING (database_name, schema_name, table_name) WHERE database_name = 'lake' "
         "GROUP BY 1 ORDER BY 1"
     ).fetchall()
     return [

@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
-from ccgi_pipeline.warehouse.storage.schema import transaction
+from ccgi_pipeline.warehouse.storage.schema import qualify_table, transaction
 
 VIEW_WITH_SSID = "cccapply_applications_with_ssid"
 """The view of all applications with an SSID: the applicant's own, or else the look-up's."""
@@ -51,6 +51,6 @@ def record_answers(
 _WITH_SSID = f"""
     SELECT application.* EXCLUDE (ssid), coalesce(application.ssid, found."SSID") AS ssid
     FROM {APPLICATIONS.name} AS application
-    LEFT JOIN application_ssids AS found USING (app_id)
+    LEFT JOIN {qualify_table("application_ssids")} AS found USING (app_id)
     WHERE application._active
 """

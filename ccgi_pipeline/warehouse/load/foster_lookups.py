@@ -13,6 +13,7 @@ import polars as pl
 from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.feeds.foster_focus.standard_tests import WORDS
 from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.warehouse.storage.schema import qualify_table
 
 LOOKUP_NAMES = ("sites", "gpa_types", "score_types", "tests")
 _SCHEMA = {"_sender": pl.String, "kind": pl.String, "code": pl.String, "meaning": pl.String}
@@ -65,7 +66,7 @@ def _stored_view(connection: duckdb.DuckDBPyConnection, name: str, query: str) -
 def _meaning(kind: str, code: str) -> str:
     """Returns SQL for the meaning of a record's ``code``, or null."""
     return f"""(
-        SELECT any_value(meaning) FROM foster_lookups AS known
+        SELECT any_value(meaning) FROM {qualify_table("foster_lookups")} AS known
         WHERE known._sender = record._sender AND known.kind = '{kind}'
             AND nfc_normalize(known.code) = nfc_normalize({code})
     )"""

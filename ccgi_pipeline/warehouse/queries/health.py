@@ -130,9 +130,7 @@ def find_table_faults(
     wanted = feed_table_columns(feed)
     present = dict(
         connection.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() "
-            "WHERE database_name = 'lake' AND table_name = ?",
-            [feed.name],
+            f"SELECT column_name, column_type FROM (DESCRIBE lake.{feed.name})"
         ).fetchall()
     )
     faults = [

@@ -11,7 +11,7 @@ import polars as pl
 
 from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.feeds.transcript import STUDENT
-from ccgi_pipeline.warehouse.storage.schema import transaction
+from ccgi_pipeline.warehouse.storage.schema import qualify_table, transaction
 
 _SCHOOL = "'school'"
 
@@ -19,7 +19,7 @@ VIEWS = {
     "oneroster_current_schools": f"""
         SELECT org._sender, org.sourcedId, org.name, org.identifier, org.parentSourcedId,
             code."CDSCode", code.told_by
-        FROM {oneroster.ORGS.name} AS org LEFT JOIN school_codes AS code
+        FROM {oneroster.ORGS.name} AS org LEFT JOIN {qualify_table("school_codes")} AS code
             ON code._sender = org._sender AND code.sourcedId = org.sourcedId
         WHERE org._active AND org.type = {_SCHOOL}
     """,

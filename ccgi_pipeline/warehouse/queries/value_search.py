@@ -48,7 +48,8 @@ def count_values_in_tables(
     found: dict[str, int] = {}
     try:
         for table, columns in connection.execute(
-            "SELECT table_name, list(column_name) FROM duckdb_columns() "
+            "SELECT table_name, list(column_name) FROM duckdb_columns() SEMI JOIN duckdb_tables() "
+            "USING (database_name, schema_name, table_name) "
             "WHERE database_name = 'lake' AND data_type = 'VARCHAR' GROUP BY 1 ORDER BY 1"
         ).fetchall():
             holds = " OR ".join(

@@ -44,12 +44,16 @@ from ccgi_pipeline.warehouse.storage.location import (
 )
 from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
 from ccgi_pipeline.warehouse.storage.schema import (
+    INTERNAL,
     all_tables,
     columns_by_table,
     create_missing_tables,
     missing_table_statements,
+    qualify_table,
     quote_identifier,
     quote_literal,
+    schemas_by_table,
+    set_search_path,
     transaction,
 )
 from ccgi_pipeline.warehouse.storage.secrets import (
@@ -212,7 +216,7 @@ def attach_warehouse(
             _assert_encrypted(connection, name, catalog)
     if snapshot is not None:
         _create_views_over_snapshot(connection)
-    connection.execute("USE lake")
+    set_search_path(connection)
 
 
 def configure_connection(connection: duckdb.DuckDBPyConnection, where: WarehouseLocation) -> None:
@@ -341,14 +345,17 @@ def _create_views_over_snapshot(connection: duckdb.DuckDBPyConnection) -> None:
     Tables and columns that did not exist then are empty, so that today's queries find them.
     """
     connection.execute("ATTACH ':memory:' AS lake")
+    connection.execute(f"CREATE SCHEMA lake.{INTERNAL}")
     present = columns_by_table(connection, _EARLIER_STATE)
+    schemas = schemas_by_table(connection, _EARLIER_STATE)
     with transaction(connection):
         for table, typed in all_tables().items():
+            here = f"lake.{qualify_table(table)}"
             if table not in present:
                 columns = ", ".join(
                     f"{quote_identifier(name)} {kind}" for name, kind in typed.items()
                 )
-                connection.execute(f"CREATE TABLE lake.{table} ({columns})")
+                connection.execute(f"CREATE TABLE {here} ({columns})")
                 continue
             columns = ", ".join(
                 quote_identifier(name)
@@ -357,5 +364,6 @@ def _create_views_over_snapshot(connection: duckdb.DuckDBPyConnection) -> None:
                 for name, kind in typed.items()
             )
             connection.execute(
-                f"CREATE VIEW lake.{table} AS SELECT {columns} FROM {_EARLIER_STATE}.{table}"
+                f"CREATE VIEW {here} AS SELECT {columns} "
+                f"FROM {_EARLIER_STATE}.{schemas[table]}.{table}"
             )

@@ -145,32 +145,43 @@ PIPELINE_TABLES: Mapping[str, Mapping[str, str]] = {
     },
     "evaluated": dict.fromkeys(("_sender", "state"), "VARCHAR"),
 }
-"""The pipeline's own tables, that is, all that no feed declares.
+"""The pipeline's own tables, that is, all that no feed declares, with their columns."""
 
-- ``drops``: every loaded drop. ``position`` is the order of loading; ``correction`` marks a drop
-  that holds only some of the sender's lines.
-- ``received_files``: which bytes were found under which path.
-- ``drop_files``: the files that each drop consists of, in their order.
-- ``duplicates``: drops that came again with the same content.
-- ``receipts``: drops whose sender has a receipt.
-- ``files``, ``ledger``, ``findings``: the files of a drop, their lines by fate, broken rules.
-- ``causes``: what probably happened to a file, which explains findings.
-- ``child_links``, ``unmatched``: the students of each sender's newest Foster Focus drop, with the
-  child they are linked to, or the reason why there is none.
-- ``foster_lookups``: the meaning of a district's own codes.
-- ``held_for``: the records that a held drop would end or add. ``hold_answers``: operators'
-  decisions.
-- ``replays``: replayed drops, with lines by feed and fate before and after; ``last_drop`` is the
-  highest position at that time.
-- ``school_codes``: the schools of OneRoster sets with their CDS codes.
-- ``application_ssids``: the SSID look-up's answer to each application (its SSID is restricted).
-- ``eligibility``: the newest result by student and system; years are in sixtieths.
-- ``outbox_folders``: the folder of each sender in the outbox; former ones are not ``current``.
-- ``shared_ssids``: SSIDs that several districts list, and in which order they began to.
-- ``claims``: listings of SSIDs whose identities differ; only those that see get reports about the
-  student. ``claim_decisions``: operators' decisions.
-- ``evaluated``: the state of records and rules that a district's results were computed from.
-"""
+PIPELINE_TABLE_COMMENTS: Mapping[str, str] = {
+    "drops": "Every loaded drop. `position` is the order of loading; `correction` marks a drop "
+    "that holds only some of the sender's lines.",
+    "received_files": "Which bytes were found under which path.",
+    "drop_files": "The files that each drop consists of, in their order.",
+    "files": "The files of each drop.",
+    "ledger": "The lines of each file by what became of them (fate).",
+    "findings": "The rules that lines and files broke.",
+    "causes": "What probably happened to a file, which explains findings.",
+    "duplicates": "Drops that came again with the same content.",
+    "receipts": "Drops whose sender has a receipt.",
+    "held_for": "The records that a held drop would end or add.",
+    "hold_answers": "Operators' decisions on held drops.",
+    "replays": "Replayed drops, with lines by feed and fate before and after. `last_drop` is the "
+    "highest position at that time.",
+    "child_links": "The students of each sender's newest Foster Focus drop, with the child they "
+    "are linked to.",
+    "unmatched": "The students of each sender's newest Foster Focus drop without a child, with the "
+    "reason.",
+    "foster_lookups": "The meaning of a district's own codes.",
+    "school_codes": "The schools of OneRoster sets with their CDS codes.",
+    "application_ssids": "The SSID look-up's answer to each application (its SSID is restricted).",
+    "eligibility": "The newest result by student and system (CSU, UC). Years are in sixtieths.",
+    "outbox_folders": "The folder of each sender in the outbox; former ones are not `current`.",
+    "shared_ssids": "SSIDs that several districts list, and in which order they began to.",
+    "claims": "Listings of SSIDs whose identities differ. Only those that see get reports about "
+    "the student.",
+    "claim_decisions": "Operators' decisions on claims.",
+    "evaluated": "The state of records and rules that a district's results were computed from.",
+}
+"""What the rows of each of the pipeline's own tables are."""
+
+INTERNAL = "internal"
+"""The schema of the pipeline's own tables. Those of the feeds, and views for analysts, are in
+``main``, which is what a reader of the warehouse sees first."""
 
 TRACKING_COLUMNS = {
     "_sender": "VARCHAR",
@@ -201,6 +212,21 @@ def all_tables() -> dict[str, Mapping[str, str]]:
     return {**PIPELINE_TABLES, **{feed.name: feed_table_columns(feed) for feed in FEEDS}}
 
 
+def qualify_table(table: str) -> str:
+    """Returns a table's name with its schema, as views need it: ``internal.claims``."""
+    return f"{INTERNAL if table in PIPELINE_TABLES else 'main'}.{table}"
+
+
+def set_search_path(connection: duckdb.DuckDBPyConnection) -> None:
+    """Makes the warehouse the default catalog, so that queries find both schemas' tables."""
+    found = connection.execute(
+        "SELECT 1 FROM duckdb_schemas() WHERE database_name = 'lake' AND schema_name = ?",
+        [INTERNAL],
+    ).fetchone()
+    path = f"lake.main,lake.{INTERNAL}" if found else "lake.main"
+    connection.execute(f"SET search_path = '{path}'")
+
+
 def create_missing_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates missing tables and adds missing columns, in one transaction."""
     statements = missing_table_statements(connection)
@@ -208,33 +234,89 @@ def create_missing_tables(connection: duckdb.DuckDBPyConnection) -> None:
         with transaction(connection):
             for statement in statements:
                 connection.execute(statement)
+        set_search_path(connection)
 
 
 def missing_table_statements(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Returns the SQL statements that bring the tables up to date."""
     present = columns_by_table(connection, "lake")
+    schemas = schemas_by_table(connection, "lake")
     statements = []
+    if INTERNAL not in schemas.values():
+        statements.append(f"CREATE SCHEMA IF NOT EXISTS {INTERNAL}")
+    moving = [table for table in PIPELINE_TABLES if schemas.get(table) == "main"]
+    if moving:
+        # A warehouse of an older version: its views name the tables at their former place, and
+        # are made again when they are missing.
+        statements += [f"DROP VIEW {view}" for view in _list_views(connection)]
+        for table in moving:
+            statements.append(f"CREATE TABLE {qualify_table(table)} AS FROM main.{table}")
+            statements.append(f"DROP TABLE main.{table}")
     for table, typed in all_tables().items():
         columns = {name: f"{quote_identifier(name)} {kind}" for name, kind in typed.items()}
         if table not in present:
-            statements.append(f"CREATE TABLE {table} ({', '.join(columns.values())})")
+            statements.append(
+                f"CREATE TABLE {qualify_table(table)} ({', '.join(columns.values())})"
+            )
             continue
         statements += [
-            f"ALTER TABLE {table} ADD COLUMN {column}"
+            f"ALTER TABLE {qualify_table(table)} ADD COLUMN {column}"
             for name, column in columns.items()
             if name not in present[table]
         ]
     return statements
 
 
+def _list_views(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    rows = connection.execute(
+        "SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = 'lake'"
+    ).fetchall()
+    return [f"{schema}.{quote_identifier(view)}" for schema, view in rows]
+
+
 def columns_by_table(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, set[str]]:
     """Returns the existing tables of ``catalog`` with the names of their columns."""
     present: dict[str, set[str]] = {}
-    for table, column in connection.execute(
-        "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = ?", [catalog]
-    ).fetchall():
+    for _, table, column in _list_columns(connection, catalog):
         present.setdefault(table, set()).add(column)
     return present
+
+
+def schemas_by_table(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, str]:
+    """Returns the existing tables of ``catalog`` with the schema of each."""
+    return {table: schema for schema, table, _ in _list_columns(connection, catalog)}
+
+
+def _list_columns(
+    connection: duckdb.DuckDBPyConnection, catalog: str
+) -> list[tuple[str, str, str]]:
+    """Returns schema, table and name of each column.
+
+    DuckLake's own tables are asked where they are at hand: ``duckdb_columns()`` prepares the query
+    of every view, which takes longer than all else that opening a warehouse does.
+    """
+    metadata = "__ducklake_metadata_lake"
+    if catalog == "lake" and _is_attached(connection, metadata):
+        query = f"""
+            SELECT schema_name, table_name, column_name
+            FROM {metadata}.ducklake_column AS declared
+            JOIN {metadata}.ducklake_table AS of_table USING (table_id)
+            JOIN {metadata}.ducklake_schema AS schema USING (schema_id)
+            WHERE declared.end_snapshot IS NULL AND of_table.end_snapshot IS NULL
+                AND schema.end_snapshot IS NULL AND parent_column IS NULL
+        """
+        return connection.execute(query).fetchall()
+    return connection.execute(
+        "SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE database_name = ?",
+        [catalog],
+    ).fetchall()
+
+
+def _is_attached(connection: duckdb.DuckDBPyConnection, database: str) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM duckdb_databases() WHERE database_name = ?", [database]
+    ).fetchone()
+    return found is not None
 
 
 @contextmanager

@@ -62,7 +62,8 @@ def _evaluated_by(night: PipelinePaths, act: Callable[[], None]) -> set[str]:
     with open_warehouse(night.warehouse, read_only=True) as connection:
         now = read_snapshot_id(connection)
         rows = connection.execute(
-            "SELECT DISTINCT _sender FROM lake.table_insertions('eligibility', ?, ?)",
+            "SELECT DISTINCT _sender "
+            "FROM ducklake_table_insertions('lake', 'internal', 'eligibility', ?, ?)",
             [before + 1, now],
         ).fetchall()
         return {sender for (sender,) in rows} if now > before else set()

@@ -28,12 +28,15 @@ from ccgi_pipeline.warehouse.storage.connection import (
     SnapshotGoneError,
     open_warehouse,
     read_snapshot_id,
+    write_warehouse,
 )
 from ccgi_pipeline.warehouse.storage.location import CATALOG
 from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
 from ccgi_pipeline.warehouse.storage.schema import (
+    PIPELINE_TABLES,
     create_missing_tables,
     quote_identifier,
+    schemas_by_table,
     transaction,
 )
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
@@ -319,6 +322,35 @@ def test_what_came_to_be_later_is_empty_in_what_was(tmp_path: Path):
             files = connection.execute("SELECT drop_id, lines, verdict FROM lake.files").fetchall()
             assert files == [("drop", 7, verdict)]
             assert connection.execute("FROM lake.child_links").fetchall() == []
+
+
+def test_a_warehouse_of_an_older_version_gets_its_own_tables_moved_into_their_schema(
+    tmp_path: Path,
+):
+    with open_warehouse(tmp_path) as connection:
+        create_missing_tables(connection)
+        for table in PIPELINE_TABLES:  # as it was before there was a second schema
+            connection.execute(f"CREATE TABLE main.{table} AS FROM internal.{table}")
+            connection.execute(f"DROP TABLE internal.{table}")
+        connection.execute("DROP SCHEMA internal")
+        connection.execute("USE lake")
+        connection.execute("INSERT INTO receipts VALUES ('drop', DATE '2026-11-22')")
+        connection.execute("CREATE VIEW told AS FROM main.receipts")
+        before = read_snapshot_id(connection)
+    with open_warehouse(tmp_path, read_only=True) as connection:
+        assert connection.execute("SELECT drop_id FROM receipts").fetchall() == [("drop",)]
+    with write_warehouse(tmp_path) as connection:
+        assert {*schemas_by_table(connection, "lake").items()} == {
+            *((table, "internal") for table in PIPELINE_TABLES),
+            *((feed.name, "main") for feed in FEEDS),
+        }
+        connection.execute("INSERT INTO receipts VALUES ('later', DATE '2026-11-23')")
+        later = read_snapshot_id(connection)
+    for snapshot, drops in ((before, {"drop"}), (later, {"drop", "later"})):
+        with open_warehouse(tmp_path, snapshot=snapshot) as connection:
+            assert {
+                drop for (drop,) in connection.sql("SELECT drop_id FROM receipts").fetchall()
+            } == drops
 
 
 @pytest.mark.parametrize("expired", [True, False])
