@@ -432,6 +432,9 @@ class DeliveryProfile(SettingsTable):
     """Whether files that were loaded are removed from the server they came from."""
     small_cells: SmallCells = "none"
     """The rule by which aggregates hide counts of few students (docs/small-cells.md)."""
+    spreadsheets: bool = False
+    """Whether each report is there as a spreadsheet (.xlsx) too, in which a double click keeps the
+    zeros of grades and every digit of an SSID."""
 
 
 class OneRosterProfile(SettingsTable):

@@ -25,7 +25,8 @@ from ccgi_pipeline.encryption.openpgp_keys import KeyRing
 from ccgi_pipeline.profiles import Profiles
 
 _PIECE = 1 << 20
-_PACKED = ".zip"
+_PACKED = frozenset({".zip", ".xlsx"})
+"""Files that are compressed already."""
 
 
 class DeliveryHeldError(PermanentError):
@@ -87,7 +88,7 @@ class Envelopes:
                     cast("BinaryIO", out),
                     recipients,
                     armor=policy.armor,
-                    compress=file.suffix.lower() != _PACKED,
+                    compress=file.suffix.lower() not in _PACKED,
                     signer=signer.fingerprint if signer else None,
                 )
             except PermanentError as error:

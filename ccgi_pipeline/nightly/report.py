@@ -40,6 +40,7 @@ from ccgi_pipeline.reports.queries import (
 )
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
+from ccgi_pipeline.reports.spreadsheets import spreadsheet_part, write_spreadsheets
 from ccgi_pipeline.warehouse.load.outbox_folders import remember_folders
 
 
@@ -129,6 +130,7 @@ def write_reports(
     for file in spec.files:
         rows, aggregate = 0, None
         made: list[OutboxFile] = []
+        sheets: list[OutboxFile] = []
         if file == "Agg":
             theirs = pl.col("cd").is_in(named["cd"].implode())
             aggregate = build_sent_aggregate_rows(connection, spec, profiles, REPORTS).drop("place")
@@ -136,27 +138,33 @@ def write_reports(
             parts = iter([(named, aggregate)])
         else:
             parts = read_detail_batches(connection, spec, named)
-        write = partial(_write_part, folders.outgoing, spec, file, on, step.advance)
-        for height, files in prefetch(write, parts):
+        write = partial(_write_part, folders.outgoing, profiles, spec, file, on, step.advance)
+        for height, files, more in prefetch(write, parts):
             rows += height
             made += files
+            sheets += more
         written.append(WrittenReport(file, rows, len(made), aggregate))
         recorded = [(FileKind.REPORT, spec.name, file, one) for one in made]
+        recorded += [(FileKind.REPORT, spec.name, spreadsheet_part(file), one) for one in sheets]
         record_made_files(connection, folders, on, recorded, settings)
     return written
 
 
-def _write_part(
+def _write_part(  # noqa: PLR0913, PLR0917 - as write_report
     outbox: Outbox,
+    profiles: Profiles,
     spec: ReportSpec,
     file: str,
     on: date,
     progress: Callable[[], None],
     part: tuple[pl.DataFrame, pl.DataFrame],
-) -> tuple[int, list[OutboxFile]]:
-    """Writes a part of a report; returns how many rows it has, and its files."""
+) -> tuple[int, list[OutboxFile], list[OutboxFile]]:
+    """Writes a part of a report; returns how many rows it has, its files, and its spreadsheets."""
     named, rows = part
-    return rows.height, write_report(outbox, spec, file, rows, named, on, progress)
+    made = write_report(outbox, spec, file, rows, named, on, progress)
+    wanted = [profiles.of(cd).delivery.spreadsheets for cd in named["cd"]]
+    sheets = write_spreadsheets(outbox, spec, file, rows, named.filter(wanted), on)
+    return rows.height, made, sheets
 
 
 def report_districts(spec: ReportSpec, named: pl.DataFrame) -> pl.DataFrame:

@@ -36,6 +36,7 @@ from ccgi_pipeline.reports.queries import (
     read_detail_rows,
 )
 from ccgi_pipeline.reports.registry import REPORTS
+from ccgi_pipeline.reports.spreadsheets import SUFFIX, render_spreadsheets
 from ccgi_pipeline.verification.receipts import format_child_match_csv
 from ccgi_pipeline.warehouse.queries import applications
 from ccgi_pipeline.warehouse.queries import receipts as receipt_queries
@@ -178,12 +179,17 @@ def _reports(
         detail = read_detail_rows(connection, spec)
         for part, owners in owners_of.items():
             rows = detail
-            if part == "Agg":
+            file = part.removesuffix(SUFFIX)
+            if file == "Agg":
                 rows = build_sent_aggregate_rows(connection, spec, profiles, REPORTS).drop("place")
             theirs = pl.col("cd").is_in(owners)
-            for cd, _, content in render_report_files(
-                spec, rows.filter(theirs), named.filter(theirs)
-            ):
+            rows, districts = rows.filter(theirs), named.filter(theirs)
+            files = (
+                render_report_files(spec, rows, districts)
+                if part == file
+                else render_spreadsheets(spec, rows, districts)
+            )
+            for cd, _, content in files:
                 yield _Key(FileKind.REPORT, name, part, cd), content
 
 

@@ -35,14 +35,19 @@ class Outbox:
         final = self.root / path
         if final.is_file() and final.read_bytes() == content:
             return False
-        unfinished = self.root / _UNFINISHED / path.name
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.unfinished() / path.name
         with failpoint("outbox: begun"):
             unfinished.write_bytes(content)
         final.parent.mkdir(parents=True, exist_ok=True)
         with failpoint("outbox: written"):
             unfinished.replace(final)
         return True
+
+    def unfinished(self) -> Path:
+        """Returns the folder of files that are being written; it exists."""
+        folder = self.root / _UNFINISHED
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def files_on(self, on: date) -> Iterator[os.DirEntry[str]]:
         """Yields the reports and receipts of that day, in no order."""

@@ -7,16 +7,19 @@ belong here: keys (encryption), whole nights (nightly/test_an_encrypted_exchange
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.common.failpoints import observe_failpoints
+from ccgi_pipeline.common.spreadsheet_files import open_spreadsheet
 from ccgi_pipeline.delivery.ledger import (
     ARRIVED,
     FileKind,
@@ -49,10 +52,15 @@ class Site:
         self.folders, self.server, self.below, self.peer = folders, server, below, peer
         use_server(folders, server, below)
 
-    def make(self, content: bytes = b"SSID,Name\r\n1,Canary7531\r\n", on: date = ON) -> None:
+    def make(
+        self,
+        content: bytes = b"SSID,Name\r\n1,Canary7531\r\n",
+        on: date = ON,
+        suffix: str = ".csv",
+    ) -> None:
         made = []
         for cd, name in NAMES.items():
-            path = f"{name}/daily reporting/{name}_{on:%Y%m%d}_Agg.csv"
+            path = f"{name}/daily reporting/{name}_{on:%Y%m%d}_Agg{suffix}"
             file = self.folders.outbox / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
@@ -140,6 +148,20 @@ def test_an_unchanged_file_is_not_sent_again_though_encryption_always_differs(
     assert site.deliver().arrived == 2
     ((_, message),) = site.found(SEALED).items()
     assert site.peer.decrypt(message) == b"SSID,Name\r\n1,Another\r\n"
+
+
+def test_a_spreadsheet_is_encrypted_as_the_report_beside_it(
+    site: Site, first: str, tmp_path: Path
+) -> None:
+    content = io.BytesIO()
+    with open_spreadsheet(content, "Goals", ["SSID"], tmp_path) as sheet:
+        sheet.write(pl.DataFrame({"SSID": ["0123456789"]}))
+    site.make(content.getvalue(), suffix=".xlsx")
+    site.pin(first)
+    assert site.deliver().arrived == 4
+    message = site.found(SEALED)[f"PalmSpringsUnified_{ON:%Y%m%d}_Agg.xlsx.pgp"]
+    assert site.peer.decrypt(message) == content.getvalue()
+    assert site.found(OPEN)[f"HaywardUnified_{ON:%Y%m%d}_Agg.xlsx"] == content.getvalue()
 
 
 def test_armor_and_several_keys(site: Site, first: str, second: str):
