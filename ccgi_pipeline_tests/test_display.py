@@ -50,7 +50,7 @@ SHA_256 = "0123456789abcdef" * 4
 WIDE_ROWS = {
     "one row of words": [("3367173 Palm Springs Unified", "accepted with findings " * 3, "019")],
     "long codes": [(SHA_256, "016" * 12, "OR-USR-TYPE-sisLocalIdentifierOfTheStudent")],
-    "a long path": [("p", "outbox/PalmSpringsUnified/" + "folder/" * 30, "016")],
+    "a long path": [("p", "016", "outbox/PalmSpringsUnified/" + "folder/" * 30)],
 }
 
 
@@ -85,6 +85,17 @@ def test_rows_whose_words_do_not_fit_beside_each_other_are_lists(
         ["fingerprint", "A" * 40],
         ["lines", "1,234"],
     ]
+
+
+def test_a_long_path_is_folded_so_that_a_row_stays_a_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    path = f"PalmSpringsUnified/_receipts/20261122_transcript_{SHA_256}_duplicate.html"
+    print_table(("id", "state", "path"), [("016a", "sent " * 12, path)])
+    (row, *more) = capsys.readouterr().out.splitlines()[3:]
+    assert row.startswith("016a   sent")
+    assert path in "".join("".join(line.split()[-1:]) for line in [row, *more])
 
 
 def test_no_command_makes_a_table_of_its_own() -> None:

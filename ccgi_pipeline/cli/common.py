@@ -377,7 +377,7 @@ def _fit_columns(rows: Sequence[Sequence[str]], width: int, padding: int) -> lis
     columns = [*zip(*rows, strict=True)]
     full = [max(map(cell_len, column)) for column in columns]
     least = [
-        max((cell_len(word) for cell in column for word in cell.split()), default=1)
+        max((_least_width(cell_len(word)) for cell in column for word in cell.split()), default=1)
         for column in columns
     ]
     room = width - (2 * padding + 1) * (len(columns) - 1)
@@ -386,6 +386,16 @@ def _fit_columns(rows: Sequence[Sequence[str]], width: int, padding: int) -> lis
         if sum(widths) <= room:
             return widths
     return None
+
+
+def _least_width(word: int) -> int:
+    """Returns how wide a column must be for a word of a length; only what is no code is folded."""
+    return word if word <= _LONGEST_CODE else _FOLDED
+
+
+_LONGEST_CODE = 64
+"""The characters of a SHA-256. A longer word is the path of a file."""
+_FOLDED = 40
 
 
 def _print_as_table(
