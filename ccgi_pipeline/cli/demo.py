@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, progress_bars, today
+from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, echo, progress_bars, today
 from ccgi_pipeline.cli.run import run_night
 from ccgi_pipeline.common.environment import DEFAULT_FOLDERS, INBOX, OUTBOX, WAREHOUSE
 from ccgi_pipeline.common.progress import ProgressCounter
@@ -74,10 +74,10 @@ def _print_next_steps(data: Path) -> None:
         ("a file as a district checks it", sent and f"{ccgi} check {shlex.quote(f'{sent}')}"),
         ("the next night", command("run", *named)),
     ]
-    click.echo("\nWhat to look at next:")
+    echo("\nWhat to look at next:")
     for what, where in steps:
         if where:
-            click.echo(f"  {what}:\n    {where}")
+            echo(f"  {what}:\n    {where}")
 
 
 _VARIABLES = {"inbox": INBOX, "outbox": OUTBOX, "warehouse": WAREHOUSE}
