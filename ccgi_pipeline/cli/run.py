@@ -34,12 +34,51 @@ if TYPE_CHECKING:
 @outbox_option(exists=False)
 @warehouse_option(exists=False, fits=may_become_warehouse)
 @night_date_option
-def run(inbox: Path, outbox: Path, warehouse: Path, on: date | None) -> None:
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning"]),
+    help="End with status 1 if a check of this weight, or a heavier one, does not pass.",
+)
+@click.option(
+    "--checks-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append what the checks say to this file, as Markdown.",
+)
+def run(
+    inbox: Path,
+    outbox: Path,
+    warehouse: Path,
+    on: date | None,
+    fail_on: str | None,
+    checks_file: Path | None,
+) -> None:
     """Runs one night over the inbox.
 
-    The night receives, verifies, loads, reports and responds.
+    The night receives, verifies, loads, reports and responds. In CI, --fail-on makes its checks
+    count: the night is done all the same.
     """
-    run_night(inbox, outbox, warehouse, on or today())
+    on = on or today()
+    if not (fail_on or checks_file):
+        run_night(inbox, outbox, warehouse, on)
+        return
+    from ccgi_pipeline.defs.check_results import Weight, format_markdown, refuse_failed
+    from ccgi_pipeline.nightly.paths import PipelinePaths
+    from ccgi_pipeline.runtime.night_run import NightFailedError, read_check_results
+
+    folders = PipelinePaths(inbox, outbox, warehouse)
+    failure = None
+    try:
+        run_night(inbox, outbox, warehouse, on)
+    except NightFailedError as error:
+        failure = error
+    results = read_check_results(folders)
+    if checks_file:
+        with checks_file.open("a", encoding="utf-8") as file:
+            file.write(f"## Checks after the night of {on}\n\n{format_markdown(results)}\n")
+    if failure:
+        raise failure
+    if fail_on:
+        refuse_failed(results, Weight(fail_on))
 
 
 def run_night(inbox: Path, outbox: Path, warehouse: Path, on: date) -> None:

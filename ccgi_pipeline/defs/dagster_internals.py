@@ -202,6 +202,16 @@ def read_check_evaluations(
     ]
 
 
+def read_latest_evaluations(
+    instance: dg.DagsterInstance, checks: Collection[dg.AssetCheckKey]
+) -> list[dg.AssetCheckEvaluation]:
+    """Returns the last evaluation of each of ``checks`` that was ever evaluated."""
+    found = instance.event_log_storage.get_asset_check_summary_records([*checks])
+    completed = [record.last_completed_check_execution_record for record in found.values()]
+    evaluations = [record.evaluation for record in completed if record is not None]
+    return [evaluation for evaluation in evaluations if evaluation is not None]
+
+
 def read_unpassed_partitions(
     instance: dg.DagsterInstance, check: dg.AssetCheckKey
 ) -> set[str | None]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 import duckdb
 
+from ccgi_pipeline.defs import check_results
 from ccgi_pipeline.defs.checks import build_check
 from ccgi_pipeline.defs.code_location import asset_key, asset_keys
 from ccgi_pipeline.defs.delivery import DELIVERIES
@@ -56,7 +57,10 @@ def district_status(
     warehouse: dg.ResourceParam[Warehouse],
     night: dg.ResourceParam[NightDate],
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """Shows the status of each district after the night, and verifies the audit log."""
+    """Shows the status of each district after the night, and verifies the audit log.
+
+    Raises ChecksFailedError if checks did not pass and the run is to fail then.
+    """
     folder = warehouse.folders.warehouse
     found = query_statuses(warehouse.connection, folder, night.of(context))
     cadence = query_report_cadence(warehouse.connection, folder, night.of(context))
@@ -86,6 +90,10 @@ def district_status(
         )
     else:
         yield dg.AssetCheckResult(check_name=AUDITED, passed=True, metadata={"entries": end.number})
+    if night.fail_on != "nothing":
+        # This asset is the last of a night: all other checks have their results.
+        results = check_results.read_results_of_run(context.instance, context.run_id)
+        check_results.refuse_failed(results, check_results.Weight(night.fail_on))
 
 
 def _count(

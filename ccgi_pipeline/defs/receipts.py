@@ -31,6 +31,7 @@ from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse.queries import health as health_queries
 from ccgi_pipeline.warehouse.queries.directory import name_senders
 
+DISTRICT_NIGHT = "district_night"
 FILES_ARE_GOOD = "newest_files_are_good"
 DROPS_ARE_ACCEPTED = "newest_drops_were_accepted"
 ALL_GET_REPORTS = "every_district_gets_reports"
@@ -69,7 +70,7 @@ def receipts(
     cds = pl.Series("cd", [status.cd for status in statuses], dtype=pl.String)
     named = name_senders(warehouse.connection, cds)
     keys = keep_partitions(context.instance, dict(named.select("cd", "folder").iter_rows()))
-    check = dg.AssetCheckKey(asset_key("district_night"), FILES_ARE_GOOD)
+    check = dg.AssetCheckKey(asset_key(DISTRICT_NIGHT), FILES_ARE_GOOD)
     not_green = read_unpassed_partitions(context.instance, check)
     for status in statuses:
         key = keys[status.cd]
@@ -104,14 +105,14 @@ def _record_district(
     """
     context.log_event(
         dg.AssetMaterialization(
-            asset_key("district_night"), partition=key, metadata=dict(status.words)
+            asset_key(DISTRICT_NIGHT), partition=key, metadata=dict(status.words)
         )
     )
     if status.good and was_green:
         return
     context.log_event(
         dg.AssetCheckEvaluation(
-            asset_key=asset_key("district_night"),
+            asset_key=asset_key(DISTRICT_NIGHT),
             check_name=FILES_ARE_GOOD,
             passed=status.good,
             partition=key,
@@ -150,7 +151,7 @@ def child_match(
 
 
 @dg.asset(
-    key=asset_key("district_night"),
+    key=asset_key(DISTRICT_NIGHT),
     group_name="answers",
     deps=asset_keys(["receipts", CHILD_MATCH]),
     partitions_def=DISTRICTS,
@@ -158,7 +159,7 @@ def child_match(
     check_specs=[
         build_check(
             FILES_ARE_GOOD,
-            "district_night",
+            DISTRICT_NIGHT,
             "The district's newest drop of each family was accepted, with every line. Yellow: a "
             "file was refused, and the last good one counts, or lines were kept out. Red: the "
             "district has no roster, and so gets no reports. A night evaluates this check only for "

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import dagster as dg
 import duckdb
@@ -29,11 +30,13 @@ from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
 class NightDate(dg.ConfigurableResource[None]):
     """The day that a night is for: a date, or the day on which the run was made, in California.
 
-    ``take``: which files it takes (``now``, ``wait``, ``settled``: see ``WaitMode``).
+    ``take``: which files it takes (``now``, ``wait``, ``settled``: see ``WaitMode``). ``fail_on``:
+    the run fails in the end if a check of this weight or a heavier one did not pass.
     """
 
     date: str = ""
     take: str = WaitMode.NOW.value
+    fail_on: Literal["nothing", "warning", "error"] = "nothing"
 
     @property
     def taking(self) -> WaitMode:

@@ -1,6 +1,7 @@
 """One run of the night's job from the command line, with the same definitions as the UI.
 
-Belongs here: starting the job, what failed in it, and whether there is anything to do at all.
+Belongs here: starting the job, what failed in it, what its checks say, and whether there is
+anything to do at all.
 """
 
 import functools
@@ -15,6 +16,7 @@ import dagster as dg
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.definitions import defs
 from ccgi_pipeline.defs.automation import DAILY_ASSETS, configure_night, night_job
+from ccgi_pipeline.defs.check_results import CheckResult, read_last_results
 from ccgi_pipeline.defs.code_location import LOCATION
 from ccgi_pipeline.defs.dagster_internals import execute_job
 from ccgi_pipeline.defs.drops import SERVERS_ANSWER
@@ -89,6 +91,17 @@ def _list_unreachable(events: Iterable[dg.DagsterEvent]) -> tuple[str, ...]:
     )
     asked = (one for one in judged if one.check_name == SERVERS_ANSWER and not one.passed)
     return tuple(str(told.value) for one in asked for told in one.metadata.values())
+
+
+def read_check_results(folders: PipelinePaths) -> list[CheckResult]:
+    """Returns the last result of each check, as the UI shows it.
+
+    A night without new files evaluates only some of them, and one that is not run again none.
+    """
+    home = prepare_dagster_home(folders.warehouse)
+    checks = defs().resolve_asset_graph().asset_check_keys
+    with translate_errors(folders), dg.DagsterInstance.from_config(str(home)) as instance:
+        return read_last_results(instance, checks)
 
 
 @functools.cache

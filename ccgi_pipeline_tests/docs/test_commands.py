@@ -41,6 +41,7 @@ CANNOT_RUN: Mapping[str, str] = {
     r"source .venv/bin/activate": "the environment of a checkout; the tests bring their own",
     r"eval .*zsh_source.*": _OTHER_SHELL,
     r".*fish_source.*": _OTHER_SHELL,
+    r"dg launch .*": "it needs the project's folder; defs/test_check_results.py runs it",
     r"ccgi ui.*": f"{_SERVER}; deploy/test_access.py starts and stops it",
     r"ccgi lookup serve.*": f"{_SERVER}; ssid_lookup/test_service.py starts and stops it",
     r"ccgi lookup match .*": "it needs the service; ssid_lookup/test_client.py asks one",
