@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from ccgi_pipeline import cli
 from ccgi_pipeline.cli import main
+from ccgi_pipeline.cli.check_serve import CheckCommand
 from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline_tests.files import as_bytes
 from ccgi_pipeline_tests.nightly.inboxes import PALM_SPRINGS, PALM_SPRINGS_HIGH, put, student
@@ -121,6 +122,26 @@ def test_checking_changes_nothing(broken: Path) -> None:
     assert bytes_below(broken) == before
 
 
+def test_a_folder_called_as_the_page_is_judged(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "--port" in ccgi("check", "serve", "--help").output
+    (tmp_path / "serve").mkdir()
+    (good / PATH).rename(tmp_path / "serve" / "StudentTemplate.csv")
+    result = ccgi("check", "serve", "--date", "2026-11-22")
+    assert result.exit_code == 0, result.output
+    assert "verdict: accepted" in result.output
+    assert ccgi("check", "./serve", "--date", "2026-11-22").exit_code == 0
+
+
+def test_the_page_takes_no_paths_and_paths_come_with_no_page(tmp_path: Path) -> None:
+    assert ccgi("check", "serve", tmp_path).exit_code == 2
+    both = ccgi("check", tmp_path, "serve")
+    assert both.exit_code == 2
+    assert "serve: no such file or folder" in both.output
+
+
 # --- help -----------------------------------------------------------------------------------------
 
 
@@ -134,6 +155,8 @@ def _commands(group: click.Group) -> Iterator[tuple[list[str], click.Command]]:
             yield from (([name, *words], found) for words, found in _commands(command))
         else:
             yield [name], command
+        if isinstance(command, CheckCommand):
+            yield from (([name, below], found) for below, found in command.commands.items())
 
 
 COMMANDS = {" ".join(words): command for words, command in _commands(main)}
@@ -142,7 +165,7 @@ COMMANDS = {" ".join(words): command for words, command in _commands(main)}
 def test_there_are_all_the_commands() -> None:
     assert len(COMMANDS) >= 50
     modules = {path.stem.replace("_", "-") for path in Path(cli.__path__[0]).glob("*.py")}
-    assert modules - {"--init--", "common"} == set(cli.COMMANDS)
+    assert modules - {"--init--", "common", "check-serve"} == set(cli.COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from ccgi_pipeline.cli.check_serve import CheckCommand
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
     FAILURE,
@@ -35,7 +36,7 @@ def _name_unfinished(files: Sequence[Path]) -> None:
         echo(f"... and {more:,} more files with such names", err=True)
 
 
-@click.command(epilog=EXAMPLE.format("ccgi check ToSend/ --family transcript"))
+@click.command(cls=CheckCommand, epilog=EXAMPLE.format("ccgi check ToSend/ --family transcript"))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--family", type=Family(), help="The family of the files [recognised by itself].")
 @click.option(
@@ -73,7 +74,8 @@ def check(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Judges files, zips or folders without changing anything.
 
-    Files get the verdict that a night would give them.
+    Files get the verdict that a night would give them. `ccgi check serve` does the same on a page
+    in the browser.
 
     Exit status 0: every line can be loaded. 1: a line or a file cannot. 2: nothing to judge.
     """
@@ -106,13 +108,7 @@ def check(  # noqa: PLR0913 - one for each option
     dictionary = settings.receipts.dictionary_url if settings else None
     _name_unfinished(offline_check.unfinished_files(paths))
     if form == "json":
-        told = receipts.explain_text(checked.verdict, checked.files)
-        answer = {
-            "verdict": str(checked.verdict),
-            "meaning": told.meaning,
-            "what_to_do": told.next,
-            "files": [receipts.describe_file(file, dictionary) for file in checked.files],
-        }
+        answer = receipts.describe_check(checked.verdict, checked.files, dictionary)
         echo(json.dumps(answer, indent=2, ensure_ascii=False))
     elif form == "html":
         from ccgi_pipeline.verification import receipt_html

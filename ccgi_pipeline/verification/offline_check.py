@@ -86,6 +86,7 @@ def check(  # noqa: PLR0913 - all but the first two are named
     show_values: bool = False,
     progress: Callable[[str], None] = lambda _: None,
     ring: KeyRing | None = None,
+    sender: str | None = None,
 ) -> CheckResult:
     """Verifies the files at ``paths`` (files, zips, folders) as of ``on``, as the night would.
 
@@ -93,10 +94,11 @@ def check(  # noqa: PLR0913 - all but the first two are named
     ``family`` overrides. ``known`` is what a warehouse knows; without one, the shipped directory.
     ``profiles`` are the districts' settings; that a file must come encrypted is not asked here.
     ``show_values`` puts the cell into each finding about one: for the person who corrects the file,
-    on their own screen. ``ring``: the keys that open encrypted files.
+    on their own screen. ``ring``: the keys that open encrypted files. ``sender``: whose files they
+    are, whatever the path says.
     """
     with _open_messages(ring or KeyRing()) as messages:
-        found = [_as_received(path, family, messages) for path in _plain_files(paths)]
+        found = [_as_received(path, family, sender, messages) for path in _plain_files(paths)]
         drops = group_drops([(file, file.path) for file in found])
         profiles = profiles or Profiles()
         limit = SizeLimit(profiles.intake.largest_drop, lambda f, _: Path(f.path).stat().st_size)
@@ -198,11 +200,15 @@ def unfinished_files(paths: Sequence[Path]) -> list[Path]:
     ]
 
 
-def _as_received(path: Path, family: str | None, messages: Messages) -> InboxFile:
+def _as_received(
+    path: Path, family: str | None, sender: str | None, messages: Messages
+) -> InboxFile:
     """The file as if it lay in an inbox; stamps do not matter here."""
-    parts = path.absolute().parts
-    senders = [n for n, part in enumerate(parts) if is_cd_code(part) or part in STATEWIDE_SENDERS]
-    if senders and senders[-1] < len(parts) - 1:
+    parts = path.absolute().parts if sender is None else (sender, path.name)
+    senders = [
+        n for n, part in enumerate(parts[:-1]) if is_cd_code(part) or part in STATEWIDE_SENDERS
+    ]
+    if senders:
         sender, placed = sender_and_family("/".join(parts[senders[-1] :]))
     else:
         named = [part.lower() for part in parts[:-1] if part.lower() in FAMILIES]

@@ -96,16 +96,23 @@ def render_check(
     *,
     values_shown: bool = False,
     dictionary: str | None = None,
+    back: str | None = None,
+    complete_list: str = "--format json",
 ) -> str:
-    """The page of a check before anything was sent; ``values_shown``: the findings have cells."""
+    """The page of a check before anything was sent; ``values_shown``: the findings have cells.
+
+    ``back``: the address where other files can be checked. ``complete_list``: what lists everything
+    that the page leaves out.
+    """
     facts = _Facts(files, checked=True)
     hidden = ""
     if facts.hides:
-        hidden = f" Each point names its first {FIRST_LINES} lines; --format json lists them all."
+        hidden = f" Each point names its first {FIRST_LINES} lines; {complete_list} lists them all."
     return _rendered(
         title="Check before sending",
         kind="Check before sending; nothing was sent or loaded",
         heading="Check before sending",
+        back=back,
         secret="you asked for it" if values_shown else None,
         verdict=verdict,
         verdict_words=labels.VERDICTS[verdict],
@@ -113,7 +120,7 @@ def render_check(
         files=facts.files,
         more_files=facts.more_files,
         file_count=len(files),
-        rest="--format json lists the errors of every file.",
+        rest=f"{complete_list} lists the errors of every file.",
         ledger=_ledger(facts.outcome.fates, facts.outcome.lines, checked=True),
         list_note=f"{labels.WEIGHTS_EXPLAINED}{hidden}" if facts.outcome.findings else None,
         about=[_LINE_NUMBERS],

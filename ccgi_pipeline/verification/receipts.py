@@ -119,6 +119,19 @@ def _refused(reports: Sequence[FileReport]) -> str | None:
     return None
 
 
+def describe_check(
+    verdict: str, files: Sequence[FileReport], dictionary: str | None = None
+) -> dict[str, Any]:
+    """The JSON object of a check before anything was sent."""
+    told = explain_text(verdict, files)
+    return {
+        "verdict": str(verdict),
+        "meaning": told.meaning,
+        "what_to_do": told.next,
+        "files": [describe_file(file, dictionary) for file in files],
+    }
+
+
 def describe_file(report: FileReport, dictionary: str | None = None) -> dict[str, Any]:
     """The JSON object of one file, as receipts and ``ccgi check`` have it.
 

@@ -13,6 +13,7 @@ import click
 import pytest
 
 from ccgi_pipeline.cli import main
+from ccgi_pipeline.cli.check_serve import CheckCommand
 from ccgi_pipeline_tests.docs.pages import (
     PAGES,
     PROJECT,
@@ -70,6 +71,8 @@ def _fault(command: str) -> str | None:
             name = word.partition("=")[0].rstrip(",")
             if name not in {*known, "--help", "--version"}:
                 return f"{command}: no {name}"
+        elif isinstance(here, CheckCommand):
+            here = here.commands.get(word, here)  # every other word is a path
         elif isinstance(here, click.Group):
             found = here.get_command(click.Context(here), word)
             if found is None:
