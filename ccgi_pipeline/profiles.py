@@ -504,6 +504,31 @@ class ReceiptsProfile(SettingsTable):
     data, and everybody who can read the district's folder can read them."""
 
 
+class ContactProfile(SettingsTable):
+    """Whom a district asks. Its page shows what is set here, to everybody who can read the page."""
+
+    name: str = ""
+    """A person or an office."""
+    mail: str = ""
+    """An address for mail."""
+    phone: str = ""
+    """A telephone number."""
+    note: str = ""
+    """A sentence, such as the hours in which somebody answers."""
+
+
+class PagesSettings(SettingsTable):
+    """The pages with pictures (docs/operating.md)."""
+
+    folder: str = ""
+    """The folder of the state page, if it is not `pages` in the warehouse folder. A path that does
+    not begin with a slash is below the warehouse folder."""
+
+    def locate(self, warehouse: Path) -> Path:
+        """Returns the folder of the state page."""
+        return warehouse / (self.folder or "pages")
+
+
 class DistrictProfile(SettingsTable):
     """The settings of one district."""
 
@@ -520,6 +545,7 @@ class DistrictProfile(SettingsTable):
     guard: GuardProfile = Field(default_factory=GuardProfile)
     receipts: ReceiptsProfile = Field(default_factory=ReceiptsProfile)
     openpgp: OpenPgpProfile = Field(default_factory=OpenPgpProfile)
+    contact: ContactProfile = Field(default_factory=ContactProfile)
     severities: Mapping[str, SeverityName] = Field(default_factory=dict)
     """Severities other than usual, by a rule's id."""
 
@@ -541,6 +567,7 @@ class Profiles(SettingsTable):
     notices: NoticeSettings = Field(default_factory=NoticeSettings)
     heartbeat: HeartbeatSettings = Field(default_factory=HeartbeatSettings)
     openpgp: OpenPgpSettings = Field(default_factory=OpenPgpSettings)
+    pages: PagesSettings = Field(default_factory=PagesSettings)
     sftp: Mapping[ServerName, SftpServer] = Field(default_factory=dict)
     """SFTP servers, by a name of the operator's choice."""
     foster_focus: FosterFocusSettings = Field(default_factory=FosterFocusSettings)

@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = {
     "keys": "Manages OpenPGP keys: districts' and the installation's own.",
     "lookup": "Serves, asks and analyses the SSID Data Lookup.",
     "notices": "Shows and tests the notices to the operator.",
+    "pages": "Writes the pages of districts and of the state.",
     "profiles": "Checks and describes the settings file profiles.toml.",
     "purge": "Deletes a district's data or old data, with a proof.",
     "rebuild": "Makes a file that was delivered again, byte for byte.",

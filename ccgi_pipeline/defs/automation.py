@@ -15,17 +15,20 @@ from ccgi_pipeline.defs.code_location import NAME, RUN_TAGS, asset_key, asset_ke
 from ccgi_pipeline.defs.dagster_internals import read_switch
 from ccgi_pipeline.defs.delivery import DELIVERIES
 from ccgi_pipeline.defs.district_status import DISTRICT_STATUS
+from ccgi_pipeline.defs.pages import DISTRICT_PAGES
 from ccgi_pipeline.defs.receipts import CHILD_MATCH
+from ccgi_pipeline.defs.recorded_runs import NIGHT_JOB
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
 from ccgi_pipeline.defs.ssid_lookup import ANSWERS, DOWNLOAD
+from ccgi_pipeline.defs.state_page import STATE_PAGE
 from ccgi_pipeline.nightly import missed_nights
 from ccgi_pipeline.nightly.receive import WaitMode, poll_inboxes
 from ccgi_pipeline.reports.queries import ELIGIBILITY
 from ccgi_pipeline.reports.registry import REPORTS
 
 night_job = dg.define_asset_job(
-    "night",
+    NIGHT_JOB,
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets(asset_key("district_night")),
     # A pod's disk may be gone: a run that is retried begins anew, and finds what was committed.
     tags={**RUN_TAGS, "dagster/retry_strategy": "ALL_STEPS"},
@@ -42,8 +45,10 @@ DAILY_ASSETS = tuple(
             "receipts",
             ANSWERS,
             DOWNLOAD,
+            DISTRICT_PAGES,
             DELIVERIES,
             DISTRICT_STATUS,
+            STATE_PAGE,
         )
     )
 )

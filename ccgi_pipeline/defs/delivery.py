@@ -11,6 +11,7 @@ import dagster as dg
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.defs.checks import build_check
 from ccgi_pipeline.defs.code_location import RUN_TAGS, asset_key, asset_keys
+from ccgi_pipeline.defs.pages import DISTRICT_PAGES
 from ccgi_pipeline.defs.receipts import CHILD_MATCH
 from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
@@ -26,7 +27,12 @@ DELIVERIES, ALL_SENT, AS_SENT = "deliveries", "everything_was_sent", "nothing_se
 @dg.asset(
     key=asset_key(DELIVERIES),
     group_name="delivery",
-    deps=asset_keys([*(asset_name(spec) for spec in REPORTS), CHILD_MATCH, "receipts", DOWNLOAD]),
+    deps=asset_keys(
+        [
+            *(asset_name(spec) for spec in REPORTS),
+            *(CHILD_MATCH, "receipts", DOWNLOAD, DISTRICT_PAGES),
+        ]
+    ),
     kinds={"sftp"},
     check_specs=[
         build_check(
@@ -44,9 +50,9 @@ DELIVERIES, ALL_SENT, AS_SENT = "deliveries", "everything_was_sent", "nothing_se
             "file since the last run; `ccgi deliveries` names it.",
         ),
     ],
-    description="Reports and receipts, sent to the districts' folders. Each is written under a "
-    "partial name, read back, renamed and recorded. The same content is never sent twice, and an "
-    "interrupted delivery is completed.",
+    description="Reports, receipts and pages, sent to the districts' folders. Each is written "
+    "under a partial name, read back, renamed and recorded. The same content is never sent twice, "
+    "and an interrupted delivery is completed.",
 )
 def deliveries(
     context: dg.AssetExecutionContext,

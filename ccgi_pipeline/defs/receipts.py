@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import dagster as dg
 import polars as pl
 
+from ccgi_pipeline.dashboards.publication import contain_faults, write_district_pages
 from ccgi_pipeline.defs.checks import build_check
 from ccgi_pipeline.defs.code_location import asset_key, asset_keys
 from ccgi_pipeline.defs.dagster_internals import read_unpassed_partitions
@@ -191,6 +192,7 @@ def district_night(
     sweep_outbox(folders)
     write_child_match(connection, folders, on, only=cd)
     write_receipts(connection, folders, on, only=cd)
+    contain_faults(lambda: write_district_pages(connection, folders, on, only=cd))
     (status,) = health_queries.read_district_statuses(connection, [cd])
     yield dg.MaterializeResult(metadata=dict(status.words))
     yield dg.AssetCheckResult(

@@ -58,6 +58,7 @@ class FileKind(StrEnum):
     RECEIPT = "receipt"
     CHILD_MATCH = "child_match"
     DOWNLOAD = "download"
+    PAGE = "page"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class MadeFile:
     ``path`` is relative to the outbox. ``owner`` is a CD code or a state-wide sender. ``name`` and
     ``part`` are the report and its file (Agg or Detail), or the receipt and its format.
     ``snapshot`` is the snapshot of the warehouse, ``settings`` the SHA-256 of the profiles in
-    force, which are in the archive.
+    force, which are in the archive. ``rows``: data rows of a report; None if they were not counted.
     """
 
     path: str
@@ -79,6 +80,7 @@ class MadeFile:
     night: date
     snapshot: int
     settings: str
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS made (
     path TEXT NOT NULL, sha256 TEXT NOT NULL, owner TEXT NOT NULL, kind TEXT NOT NULL,
     name TEXT NOT NULL, part TEXT NOT NULL, night TEXT NOT NULL, snapshot INTEGER NOT NULL,
-    settings TEXT NOT NULL, PRIMARY KEY (path, sha256)
+    settings TEXT NOT NULL, rows INTEGER, PRIMARY KEY (path, sha256)
 );
 CREATE INDEX IF NOT EXISTS made_nights ON made (night);
 CREATE INDEX IF NOT EXISTS made_reports ON made (kind, owner, name, part, night);
@@ -139,6 +141,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
 CREATE INDEX IF NOT EXISTS delivery_states ON deliveries (server, state);
 CREATE INDEX IF NOT EXISTS delivery_places ON deliveries (server, remote);
 CREATE INDEX IF NOT EXISTS delivery_arrivals ON deliveries (arrival);
+CREATE INDEX IF NOT EXISTS delivery_nights ON deliveries (night, state);
 CREATE TABLE IF NOT EXISTS changes_of_state (
     id TEXT NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL
 );
@@ -147,7 +150,7 @@ CREATE INDEX IF NOT EXISTS changes_of_deliveries ON changes_of_state (id);
 _DELIVERY = (
     "id, server, remote, path, sha256, owner, night, state, size, mtime, atime, recipients, cipher"
 )
-_MADE = "path, sha256, owner, kind, name, part, night, snapshot, settings"
+_MADE = "path, sha256, owner, kind, name, part, night, snapshot, settings, rows"
 
 
 @contextmanager
@@ -161,13 +164,25 @@ def open_ledger(warehouse: Path) -> Iterator[DeliveryLedger]:
 
 
 def _add_missing_columns(database: sqlite3.Connection) -> None:
-    """Adds to a ledger of an older version what has been added to deliveries since."""
-    there = {name for _, name, *_ in database.execute("PRAGMA table_info(deliveries)")}
-    if "recipients" in there:
-        return
-    with transaction(database):
-        database.execute("ALTER TABLE deliveries ADD COLUMN recipients TEXT NOT NULL DEFAULT ''")
-        database.execute("ALTER TABLE deliveries ADD COLUMN cipher TEXT")
+    """Adds to a ledger of an older version the columns that have been added since."""
+    missing = [
+        (table, column)
+        for table, columns in _ADDED_COLUMNS.items()
+        for there in [{name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")}]
+        for column in columns
+        if column.split()[0] not in there
+    ]
+    if missing:
+        with transaction(database):
+            for table, column in missing:
+                database.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+
+
+_ADDED_COLUMNS = {
+    "deliveries": ("recipients TEXT NOT NULL DEFAULT ''", "cipher TEXT"),
+    "made": ("rows INTEGER",),
+}
+"""By table, the columns that the first version did not have."""
 
 
 def ledger_exists(warehouse: Path) -> bool:
@@ -189,11 +204,11 @@ class DeliveryLedger:
         """Records files of the outbox; a file that was made again replaces its former record."""
         with failpoint("delivery: made noted"), transaction(self.database):
             self.database.executemany(
-                f"INSERT OR REPLACE INTO made ({_MADE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT OR REPLACE INTO made ({_MADE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
                         *(file.path, file.sha256, file.owner, str(file.kind), file.name, file.part),
-                        *(file.night.isoformat(), file.snapshot, file.settings),
+                        *(file.night.isoformat(), file.snapshot, file.settings, file.rows),
                     )
                     for file in made
                 ],
@@ -503,7 +518,7 @@ class DeliveryLedger:
         ]
 
 
-def _parse_made(row: tuple[str, str, str, str, str, str, str, int, str]) -> MadeFile:
+def _parse_made(row: tuple[str, str, str, str, str, str, str, int, str, int | None]) -> MadeFile:
     names = [name.strip() for name in _MADE.split(",")]
     values: dict[str, object] = dict(zip(names, row, strict=True))
     return MadeFile(**{**values, "night": date.fromisoformat(row[6])})  # type: ignore[arg-type]

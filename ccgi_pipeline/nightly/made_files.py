@@ -61,6 +61,7 @@ def record_made_files(
             night=on,
             snapshot=snapshot,
             settings=settings,
+            rows=file.rows,
         )
         for kind, name, part, file in files
     ]

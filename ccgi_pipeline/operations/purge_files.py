@@ -20,6 +20,7 @@ from ccgi_pipeline.delivery.ledger import ledger_exists, open_ledger
 from ccgi_pipeline.intake.inbox_state import read_sightings, save_sightings
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.operations.purge_proof import find_files_with_values, list_files
+from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.reports.outbox import sha256_of
 from ccgi_pipeline.ssid_lookup.backlog import Backlog
 from ccgi_pipeline.warehouse.load import erasure
@@ -67,6 +68,11 @@ def remove_files(
     }
     for name in _STEP_FOLDERS:
         shutil.rmtree(folders.warehouse / name, ignore_errors=True)
+    if selection.district:
+        # Pages have counts only, yet no page is to name who is gone. The next night makes them.
+        pages = read_profiles(folders.warehouse).pages.locate(folders.warehouse)
+        (pages / "districts" / f"{selection.district}.html").unlink(missing_ok=True)
+        (pages / "index.html").unlink(missing_ok=True)
     if selection.district:
         sightings = read_sightings(folders.warehouse)
         theirs_of_inbox = {

@@ -70,6 +70,12 @@ def rebuild_files(warehouse: Path, made: Sequence[MadeFile]) -> Iterator[tuple[M
     """
     groups: defaultdict[tuple[date, int, str], list[MadeFile]] = defaultdict(list)
     for file in made:
+        if file.kind == FileKind.PAGE:
+            msg = (
+                f"{file.path} is a page, which shows the state of today: `ccgi pages` writes it "
+                "again. Reports and receipts can be made again as they were"
+            )
+            raise NotRebuiltError(msg)
         groups[file.night, file.snapshot, file.settings].append(file)
     for _, group in sorted(groups.items()):
         try:

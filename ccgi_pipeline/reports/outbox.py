@@ -75,11 +75,15 @@ class Outbox:
 
 @dataclass(frozen=True, slots=True)
 class OutboxFile:
-    """A file of the outbox: its relative path, its district, the SHA-256 of its content."""
+    """A file of the outbox: its relative path, its district, the SHA-256 of its content.
+
+    ``rows``: data rows of a report.
+    """
 
     path: str
     owner: str
     sha256: str
+    rows: int | None = None
 
 
 def report_path(spec: ReportSpec, folder: str, file: str, on: date) -> Path:
@@ -104,7 +108,8 @@ def write_report(  # noqa: PLR0913, PLR0917 - the rows, whose they are, and wher
     for cd, folder, content in render_report_files(spec, rows, named):
         path = report_path(spec, folder, file, on)
         outbox.write(path, content)
-        written.append(OutboxFile(path.as_posix(), cd, sha256_of(content)))
+        height = content.count(b"\n") - 1  # no cell has a line break: _split_by_district
+        written.append(OutboxFile(path.as_posix(), cd, sha256_of(content), height))
         progress()
     return written
 

@@ -145,10 +145,16 @@ def read_detail_rows(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) ->
     return _read_detail(connection, spec)
 
 
-def create_detail_table(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) -> None:
-    """Creates the temporary table ``detail`` with the detail rows of all districts."""
+def create_detail_table(
+    connection: duckdb.DuckDBPyConnection, spec: ReportSpec, columns: Sequence[str] = ()
+) -> None:
+    """Creates the temporary table ``detail`` with the detail rows of all districts.
+
+    ``columns``: only these, where the rows are only counted; a state's details are large.
+    """
     query = spec.query.read_text()
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE detail AS {query}")
+    chosen = ", ".join(map(quote_identifier, columns)) or "*"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE detail AS SELECT {chosen} FROM ({query})")
 
 
 def read_detail_batches(

@@ -130,7 +130,7 @@ def _compute_fingerprint(folders: PipelinePaths, on: date, before: NightStart) -
         *(
             (str(path), path.stat())
             for path in package.rglob("*")
-            if path.suffix in {".py", ".sql", ".jinja", ".css", ".tsv"}
+            if path.suffix in {".py", ".sql", ".jinja", ".css", ".js", ".tsv"}
         ),
         *((entry.path, entry.stat()) for entry in folders.outgoing.files_on(on)),
         *((str(path), path.stat()) for path in folders.warehouse.glob(PROFILES)),

@@ -17,7 +17,7 @@ from importlib.resources import files as files_of_package
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, Template
+from jinja2 import Environment, PackageLoader, Template
 
 from ccgi_pipeline.feeds import sis_locations
 from ccgi_pipeline.feeds.file_rules import (
@@ -136,13 +136,18 @@ _LINE_NUMBERS = "Lines are counted as a text editor counts them: the header is l
 def _template() -> tuple[Template, Mapping[str, object]]:
     """The template, compiled once, and the style with the hash by which the page permits it."""
     room = files_of_package("ccgi_pipeline.verification")
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("ccgi_pipeline.verification", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters["number"] = labels.number
     environment.globals["page_url"] = addresses.page_url
     style = room.joinpath("page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
-        environment.from_string(room.joinpath("page.html.jinja").read_text(encoding="utf-8")),
+        environment.get_template("page.html.jinja"),
         {"style": style, "style_hash": f"sha256-{digest}"},
     )
 

@@ -122,7 +122,8 @@ def build_conditions(selection: PurgeSelection) -> dict[str, str]:
         "outbox_folders": "cd = $district",
         **dict.fromkeys(listings, '_sender = $district OR "SSID" IN (FROM purged_students)'),
         **dict.fromkeys(
-            ("foster_lookups", "school_codes", "eligibility", "evaluated"), "_sender = $district"
+            ("foster_lookups", "school_codes", "eligibility", "evaluated", "roster_sizes"),
+            "_sender = $district",
         ),
     }
 

@@ -144,6 +144,7 @@ PIPELINE_TABLES: Mapping[str, Mapping[str, str]] = {
         "decided_on": "DATE",
     },
     "evaluated": dict.fromkeys(("_sender", "state"), "VARCHAR"),
+    "roster_sizes": {"_sender": "VARCHAR", "night": "DATE", "students": "BIGINT"},
 }
 """The pipeline's own tables, that is, all that no feed declares, with their columns."""
 
@@ -176,6 +177,7 @@ PIPELINE_TABLE_COMMENTS: Mapping[str, str] = {
     "the student.",
     "claim_decisions": "Operators' decisions on claims.",
     "evaluated": "The state of records and rules that a district's results were computed from.",
+    "roster_sizes": "The students of a district's roster, from the night on in which that changed.",
 }
 """What the rows of each of the pipeline's own tables are."""
 

@@ -1,0 +1,64 @@
+"""The newest files of reports and the deliveries of each night, as the ledger counts them.
+
+Belongs here: what the pages show of the ledger. Does not belong here: its tables (ledger).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from ccgi_pipeline.delivery.ledger import ARRIVED, UNDER_WAY, DeliveryLedger, FileKind
+
+
+@dataclass(frozen=True, slots=True)
+class NewestReport:
+    """The newest file of one report for one district; ``rows`` as in MadeFile."""
+
+    owner: str
+    name: str
+    part: str
+    path: str
+    night: date
+    rows: int | None
+
+
+def read_newest_reports(
+    ledger: DeliveryLedger, files: Iterable[tuple[str, str, str]], on: date
+) -> list[NewestReport]:
+    """Returns the newest file until ``on`` of each of ``files`` (owner, report, part).
+
+    Each is found by one look into the index, so the time does not grow with the number of nights.
+    """
+    database = ledger.database
+    database.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS asked_reports (owner TEXT, name TEXT, part TEXT)"
+    )
+    database.execute("BEGIN")
+    try:
+        database.execute("DELETE FROM asked_reports")
+        database.executemany("INSERT INTO asked_reports VALUES (?, ?, ?)", files)
+        rows = database.execute(
+            "SELECT asked.owner, asked.name, asked.part, made.path, made.night, made.rows "
+            "FROM asked_reports AS asked CROSS JOIN made ON made.rowid = ("
+            "SELECT rowid FROM made WHERE kind = ? AND owner = asked.owner AND name = asked.name "
+            "AND part = asked.part AND night <= ? ORDER BY night DESC, rowid DESC LIMIT 1)",
+            [str(FileKind.REPORT), on.isoformat()],
+        ).fetchall()
+    finally:
+        database.execute("ROLLBACK")
+    return [
+        NewestReport(owner, name, part, path, date.fromisoformat(night), height)
+        for owner, name, part, path, night, height in rows
+    ]
+
+
+def count_deliveries_by_night(ledger: DeliveryLedger, since: date) -> list[tuple[date, int, int]]:
+    """Returns for each night from ``since`` on how many files arrived and how many wait."""
+    rows = ledger.database.execute(
+        "SELECT night, sum(state IN (?, ?, ?)), sum(state IN (?, ?, ?)) FROM deliveries "
+        "WHERE night >= ? GROUP BY night ORDER BY night",
+        [*map(str, ARRIVED), *map(str, UNDER_WAY), since.isoformat()],
+    ).fetchall()
+    return [(date.fromisoformat(night), arrived, waiting) for night, arrived, waiting in rows]
