@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -58,7 +58,7 @@ def _template(kind: str) -> dict[str, Any]:
     """Returns the Vega specification of a kind of chart, without figures."""
     import vl_convert  # noqa: PLC0415
 
-    spec = _KINDS[kind]()
+    spec: dict[str, Any] = _KINDS[kind]()
     return dict(vl_convert.vegalite_to_vega(spec))
 
 
@@ -146,7 +146,7 @@ def _sparkline() -> dict[str, Any]:
     return _finish(chart.encode(x, y))
 
 
-_KINDS = {
+_KINDS: Mapping[str, Callable[[], dict[str, Any]]] = {
     "line": _line,
     "share": _share_line,
     "bars": partial(_bars, "var(--link)"),
