@@ -10,11 +10,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 BEGINS, ENDS = "<!-- figures -->", "<!-- end of figures -->"
 PICTURE = "night.svg"
@@ -157,14 +154,10 @@ def _stages(night: _Figures) -> list[dict[str, object]]:
 # --- the picture ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One part of a bar; its begin and end are seconds for 100,000 students."""
-
-    name: str
-    colour: str
-    begins: float
-    ends: float
+_TITLE = "Seconds of a night for every 100,000 students, and its floor"
+_NIGHT, _FLOOR = "night", "floor"
+_WIDTH, _STEP = 620, 22
+"""Of the picture in pixels: the longest bar, and the height of each bar."""
 
 
 def draw_picture(nights: Sequence[_Figures]) -> str:
@@ -172,36 +165,48 @@ def draw_picture(nights: Sequence[_Figures]) -> str:
 
     Bars of the same length mean that time grows in proportion to the students.
     """
-    bars = [
-        (_label_night(night), [*_build_parts(night)], [*_build_floor_parts(night)])
-        for night in nights
-    ]
-    longest = max(part.ends for _, parts, _ in bars for part in parts)
-    environment = Environment(
-        loader=PackageLoader("ccgi_pipeline.bench", "."), autoescape=True, undefined=StrictUndefined
-    )
-    template = environment.get_template("picture.svg.jinja")
+    import altair as alt  # noqa: PLC0415 - slow to import, and only this draws
+    import vl_convert  # noqa: PLC0415
+
+    parts = [part for night in nights for part in _build_parts(night)]
     names = [*_GROUPS, _OTHERS, _ORCHESTRATION]
-    return (
-        template.render(bars=bars, longest=longest, legend=[*zip(names, _COLOURS, strict=True)])
-        + "\n"
+    base = alt.Chart(alt.Data(values=parts), width=_WIDTH, height=alt.Step(_STEP), title=_TITLE)
+    rows = {
+        "y": alt.Y("students:N", sort=None, title=None),
+        "yOffset": alt.YOffset("bar:N", sort=[_NIGHT, _FLOOR]),
+    }
+    bars = base.mark_bar().encode(
+        x=alt.X("begins:Q", title="seconds"),
+        x2="ends:Q",
+        color=alt.Color(
+            "stage:N",
+            title=None,
+            scale=alt.Scale(domain=names, range=[*_COLOURS]),
+            legend=alt.Legend(orient="bottom", columns=5),
+        ),
+        opacity=alt.Opacity(
+            "bar:N", legend=None, scale=alt.Scale(domain=[_NIGHT, _FLOOR], range=[1, 0.55])
+        ),
+        description="words:N",
+        **rows,
     )
+    sums = base.mark_text(align="left", dx=5).encode(
+        x="max(ends):Q", text=alt.Text("max(ends):Q", format=".1f"), **rows
+    )
+    picture = alt.layer(bars, sums).configure(background="white", font="sans-serif")
+    picture = picture.configure_view(stroke=None)
+    return str(vl_convert.vegalite_to_svg(json.dumps(picture.to_dict()))) + "\n"
 
 
-def _label_night(night: _Figures) -> str:
-    return f"{_number(night, 'students'):,.0f} students"
-
-
-def _build_parts(night: _Figures) -> Iterator[_Part]:
+def _build_parts(night: _Figures) -> list[dict[str, object]]:
+    """Returns the parts of a night's bar, and of its floor's, with where each begins and ends."""
     works = _sum_by_group({str(s["name"]): _number(s, "work_s") for s in _stages(night)})
-    yield from _chain_parts(
-        {**works, _ORCHESTRATION: _number(night, "orchestration_s")}, _number(night, "students")
-    )
-
-
-def _build_floor_parts(night: _Figures) -> Iterator[_Part]:
     least = _sum_by_group({str(s["name"]): _number(s, "floor_s") for s in _stages(night)})
-    yield from _chain_parts(least, _number(night, "students"))
+    orchestration = {_ORCHESTRATION: _number(night, "orchestration_s")}
+    return [
+        *_chain_parts(night, _NIGHT, {**works, **orchestration}),
+        *_chain_parts(night, _FLOOR, least),
+    ]
 
 
 def _sum_by_group(seconds: Mapping[str, float]) -> dict[str, float]:
@@ -210,10 +215,19 @@ def _sum_by_group(seconds: Mapping[str, float]) -> dict[str, float]:
     return {**groups, _OTHERS: sum(took for name, took in seconds.items() if name not in named)}
 
 
-def _chain_parts(seconds: Mapping[str, float], students: float) -> Iterator[_Part]:
-    colours = dict(zip([*_GROUPS, _OTHERS, _ORCHESTRATION], _COLOURS, strict=True))
+def _chain_parts(
+    night: _Figures, bar: str, seconds: Mapping[str, float]
+) -> Iterator[dict[str, object]]:
+    students = _number(night, "students")
     begins = 0.0
-    for name, took in seconds.items():
+    for stage, took in seconds.items():
         ends = begins + took * 100_000 / students
-        yield _Part(name, colours[name], begins, ends)
+        yield {
+            "students": f"{students:,.0f} students",
+            "bar": bar,
+            "stage": stage,
+            "begins": begins,
+            "ends": ends,
+            "words": f"{stage}: {ends - begins:.1f} s",
+        }
         begins = ends

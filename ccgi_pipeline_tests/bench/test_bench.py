@@ -89,9 +89,14 @@ def test_the_page_shows_the_figures_between_its_marks_and_draws_them(tmp_path: P
     assert text.index("| 100 |") < text.index("| 1,000 |")
     assert f"{math.log(20) / math.log(10):.2f} from 100 to 1,000 students" in text
     assert "| transcript | 5.0 | 4.0 | 1.0 | 5.0 | 0.0 |" in text
-    bars = ET.fromstring((tmp_path / page.PICTURE).read_text())  # noqa: S314 - our own
-    titles = [title.text for title in bars.iter("{http://www.w3.org/2000/svg}title")]
-    assert "transcripts: 400.0 s" in titles
+    assert "transcripts: 400.0 s" in _parts_of((tmp_path / page.PICTURE).read_text())
+
+
+def _parts_of(picture: str) -> list[str | None]:
+    """What each part of a bar says to who cannot see it."""
+    drawn = ET.fromstring(picture)  # noqa: S314 - our own
+    parts = drawn.iter("{http://www.w3.org/2000/svg}path")
+    return [part.get("aria-label") for part in parts if part.get("aria-roledescription") == "bar"]
 
 
 def test_a_page_without_marks_is_left_as_it_is(tmp_path: Path):
@@ -109,4 +114,7 @@ def test_the_benchmark_page_shows_the_figures_that_lie_beside_it():
     shown = _PROJECT / "docs" / "benchmarks.md"
     nights = page.read_figures(folder)
     assert page.insert_figures(shown.read_text(), nights) == shown.read_text()
-    assert page.draw_picture(nights) == (folder / page.PICTURE).read_text()
+    # The place of a text depends on the machine's fonts; the parts do not.
+    parts = _parts_of(page.draw_picture(nights))
+    assert len(parts) > 50
+    assert parts == _parts_of((folder / page.PICTURE).read_text())

@@ -51,6 +51,8 @@ def test_there_is_an_asset_for_every_feed_family_report_and_step(
         "college_download",
         "identity_uniqueness",
         "deliveries",
+        "district_pages",
+        "state_page",
         "district_night",
         "district_status",
     }
