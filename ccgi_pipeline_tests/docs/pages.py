@@ -28,9 +28,14 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
+    return blocks_in(page.read_text())
+
+
+def blocks_in(text: str) -> list[Block]:
+    """The blocks of a part of a page."""
     return [
         Block(found["language"], re.sub(rf"(?m)^{found['indent']}", "", found["text"]))
-        for found in _BLOCK.finditer(page.read_text())
+        for found in _BLOCK.finditer(text)
     ]
 
 

@@ -46,6 +46,8 @@ CANNOT_RUN: Mapping[str, str] = {
     r"ccgi lookup serve.*": f"{_SERVER}; ssid_lookup/test_service.py starts and stops it",
     r"ccgi lookup match .*": "it needs the service; ssid_lookup/test_client.py asks one",
     r"ccgi lookup enrollments send .*": "so does ssid_lookup/test_sending_enrollments.py",
+    r"(token=|look_up|sed s/|printf|python3 -c|python3 look_up).*": "they need the service; "
+    "ssid_lookup/test_examples.py runs them",
     r"ccgi bench .*": _MINUTES,
     r"ccgi claims (show|decide) .*": "no SSID is claimed there; nightly/test_claims.py does both",
     r"curl .*ccgi.example.org.*": "a sample address; deploy/test_access.py asks without a login",
