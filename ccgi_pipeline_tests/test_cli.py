@@ -104,6 +104,23 @@ def test_the_json_has_the_shape_that_the_design_promises(broken: Path) -> None:
     }
 
 
+def test_a_checks_text_fits_a_terminal_and_is_one_line_a_point_elsewhere(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = checked(broken).output
+    monkeypatch.setenv("COLUMNS", "80")
+    folded = checked(broken).output
+    assert max(map(len, plain.splitlines())) > 80
+    path = str(broken)
+    assert [line for line in folded.splitlines() if len(line) > 80 and path not in line] == []
+    assert folded.split() == plain.split(), "no word is broken or lost"
+    starts = {line for line in plain.splitlines() if not line.startswith(" ")}
+    first_words = {line.split(" ", 1)[0] for line in starts}
+    for line in folded.splitlines():
+        if line and not line.startswith(" "):
+            assert line.split(" ", 1)[0] in first_words, "a rest is indented"
+
+
 @pytest.mark.parametrize("form", ["text", "json", "html"])
 def test_a_check_links_a_published_dictionary_only_where_the_settings_name_it(
     broken: Path, tmp_path: Path, form: str

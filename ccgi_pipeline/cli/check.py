@@ -22,6 +22,7 @@ from ccgi_pipeline.cli.common import (
     Family,
     date_option,
     echo,
+    fold,
     today,
 )
 
@@ -122,7 +123,7 @@ def check(  # noqa: PLR0913 - one for each option
     elif not checked.files:
         echo(f"nothing to judge: no file in {', '.join(map(str, paths))}", err=True)
     else:
-        echo(receipts.as_text(checked.verdict, checked.files, dictionary))
+        echo(fold(receipts.as_text(checked.verdict, checked.files, dictionary)))
     if checked.nothing_recognised:
         sys.exit(NOTHING)
     sys.exit(SUCCESS if checked.everything_loads else FAILURE)

@@ -6,11 +6,13 @@ Belongs here: how the command line looks and behaves everywhere. Does not belong
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -332,6 +334,27 @@ class _PlainProgress:
 def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
     """Prints ``text`` as ``click.echo`` does; what a terminal would obey in it is shown instead."""
     click.echo(escape_but_layout(str(text)), err=err, nl=nl)
+
+
+def fold(text: str) -> str:
+    """Returns a text in lines as wide as the terminal; as it is where there is no terminal.
+
+    A line's rest is indented under it. No word is broken.
+    """
+    if _table_width() is not None:
+        return text
+    width = shutil.get_terminal_size().columns
+    folded: list[str] = []
+    for line in text.splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
+        wrapper = TextWrapper(
+            width=width,
+            subsequent_indent=f"{indent}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        folded += wrapper.wrap(line) or [""]
+    return "\n".join(folded)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:

@@ -76,11 +76,12 @@ def _environment() -> Environment:
         "report_page": _report_page,
         "slug": addresses.to_file_name,
         "told_source": labels.source,
+        "sentence": _begin_as_sentence,
+        "weight": _weight_of,
         "class_names": list_classes,
         "spans": _with_code_spans,
     }
     environment.globals |= {
-        "weights": labels.WEIGHTS,
         "weights_explained": labels.WEIGHTS_EXPLAINED,
         "rules": [*RULES.values()],
         "causes": CAUSES,
@@ -92,6 +93,15 @@ def _with_code_spans(text: str) -> Markup:
     """Returns a text in which what stands between back quotes is code."""
     # The text is escaped first; only the project's own element is added.
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704
+
+
+def _begin_as_sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _weight_of(rule: Rule) -> str:
+    """Returns how a receipt marks the rule."""
+    return labels.NOT_THE_SENDERS.get(rule.id, labels.WEIGHTS[str(rule.severity)])
 
 
 def _rule_page(rule: str) -> str:
@@ -204,9 +214,11 @@ def _facts_of_column(feed: FeedSpec, column: Column) -> dict[str, Any]:
 
 
 def _entries() -> Iterator[tuple[str, str, str, str]]:
-    """Yields kind, name, text and address of all that can be searched for."""
-    for rule in RULES.values():
-        yield "Rule", rule.id, f"{rule.text} {rule.fix}", _rule_page(rule.id)
+    """Yields kind, name, text and address of all that can be searched for.
+
+    Of entries that fit a search equally well the first is shown first: rules come last, since most
+    of them only repeat their column.
+    """
     for cause in CAUSES:
         yield "Cause", cause.id, f"{cause.text} {cause.shown_by}", _cause_page(cause.id)
     for feed in FEEDS:
@@ -222,3 +234,5 @@ def _entries() -> Iterator[tuple[str, str, str, str]]:
             f"{'/'.join(report.folder)}. {names}",
             _report_page(report.name),
         )
+    for rule in RULES.values():
+        yield "Rule", rule.id, f"{rule.text} {rule.fix}", _rule_page(rule.id)
