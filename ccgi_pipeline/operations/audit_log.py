@@ -44,6 +44,7 @@ class Act(StrEnum):
     REBUILT = "file rebuilt"
     EXPLAINED = "student explained"
     TRACED = "report row traced"
+    EXPORTED = "rows exported"
     PURGED = "records purged"
     MOVED = "warehouse moved"
     LOOKED_UP = "SSIDs looked up"

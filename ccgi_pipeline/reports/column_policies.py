@@ -27,6 +27,7 @@ class Output(StrEnum):
     RECEIPT = "receipts"
     RECEIPT_WITH_CELLS = "receipts with cells"
     COLLEGE_DOWNLOAD = "the colleges' download"
+    EXPORT = "an operator's exports"
     RECORD = "logs, Dagster and notices"
     SUPPORT_BUNDLE = "support bundles"
 
@@ -77,6 +78,13 @@ POLICIES: Mapping[Output, Policy] = {
         "colleges",
         frozenset({PII}),
         "they already have the applicant's name; the SSID is restricted.",
+        "exports",
+    ),
+    Output.EXPORT: Policy(
+        "those to whom the operator gives them",
+        _NONE,
+        "nobody knows where a file goes. `ccgi export --include` adds a class, `--with-opted-out` "
+        "all students; the audit log records both, with a reason.",
         "exports",
     ),
     Output.RECORD: Policy(

@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from ccgi_pipeline import dictionary
+from ccgi_pipeline.dictionary.markdown import render_markdown
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.feeds.columns import Column, ColumnClass, ColumnType
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, FEEDS_BY_NAME
@@ -82,7 +82,7 @@ def test_outputs_that_many_see_show_no_class_and_ccgis_reports_no_foster_youth()
 
 
 def test_the_dictionary_says_who_may_see_what() -> None:
-    page = dictionary.render_markdown()
+    page = render_markdown()
     for output, policy in POLICIES.items():
         shows = ", ".join(name for name in ColumnClass if name in policy.shows) or "none"
         assert f"| {output} | {policy.reader} | {shows} | " in page

@@ -14,6 +14,14 @@ import polars as pl
 import pytest
 
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
+from ccgi_pipeline.feeds.columns import ColumnClass
+from ccgi_pipeline.feeds.registry import FEEDS
+from ccgi_pipeline.operations.export import (
+    ExportFormat,
+    ExportScope,
+    export_records,
+    export_report,
+)
 from ccgi_pipeline.profiles import OptOutScope, Profiles, ReportSettings
 from ccgi_pipeline.reports.college_download import COLUMNS
 from ccgi_pipeline.reports.column_policies import POLICIES, Output, leaves_out_opted_out
@@ -54,12 +62,27 @@ def _in_download(connection: duckdb.DuckDBPyConnection, _: ReportSettings) -> It
     yield {*rows.join(known, on="app_id")["ssid"]}
 
 
+def _in_exports(
+    connection: duckdb.DuckDBPyConnection, settings: ReportSettings
+) -> Iterator[set[str]]:
+    """The students in each export of a feed with an SSID, and of each report about students."""
+    scope = ExportScope(classes=frozenset(ColumnClass))
+    for feed in (feed for feed in FEEDS if feed.ssid):
+        made = export_records(connection, feed, scope, ExportFormat.CSV)
+        yield {*pl.concat([*made.batches])[feed.ssid]}
+    profiles = Profiles(reports=settings)
+    for spec in (spec for spec in REPORTS if "Detail" in spec.files):
+        made = export_report(connection, spec, "Detail", scope, profiles, ON)
+        yield {*pl.concat([*made.batches])["SSID"]}
+
+
 WAYS_OUT: dict[
     Output, Callable[[duckdb.DuckDBPyConnection, ReportSettings], Iterator[set[str]]]
 ] = {
     Output.DETAIL: _in_details,
     Output.AGGREGATE: _in_counts,
     Output.COLLEGE_DOWNLOAD: _in_download,
+    Output.EXPORT: _in_exports,
 }
 ANSWERS_AND_RECORDS = {
     Output.CHILD_MATCH,
@@ -113,10 +136,11 @@ def _shown(
 
 def test_the_settings_cover_more_and_more() -> None:
     covered = [{o for o in Output if leaves_out_opted_out(o, covers)} for covers in SETTINGS]
+    exports = {Output.COLLEGE_DOWNLOAD, Output.EXPORT}
     assert covered == [
-        {Output.COLLEGE_DOWNLOAD},
-        {Output.COLLEGE_DOWNLOAD, Output.DETAIL},
-        {Output.COLLEGE_DOWNLOAD, Output.DETAIL, Output.AGGREGATE},
+        exports,
+        exports | {Output.DETAIL},
+        exports | {Output.DETAIL, Output.AGGREGATE},
     ]
     assert ReportSettings().opt_out_covers == SETTINGS[0]
 
