@@ -176,6 +176,7 @@ def test_the_tests_over_all_declarations_pass_with_it(copy: Copy):
         *("ccgi_pipeline_tests/feeds/test_every_rule_bites.py",),
         *(
             "ccgi_pipeline_tests/dictionary/test_dictionary.py",
+            "ccgi_pipeline_tests/dictionary/test_contracts.py",
             "ccgi_pipeline_tests/defs/test_definitions.py",
         ),
         *("ccgi_pipeline_tests/warehouse/load/test_erasure.py",),
