@@ -20,18 +20,25 @@ from ccgi_pipeline.nightly.report import (
     sweep_outbox,
     write_reports,
 )
+from ccgi_pipeline.reports.column_lineage import Sources, trace_eligibility, trace_report
 from ccgi_pipeline.reports.foster_privacy import find_foster_data
 from ccgi_pipeline.reports.queries import ELIGIBILITY
 from ccgi_pipeline.reports.query_tables import feeds_used
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
+from ccgi_pipeline.warehouse.storage.schema import ELIGIBILITY_SCHEMA
 
 
 @dg.asset(
     key=asset_key(ELIGIBILITY),
     group_name="eligibility",
-    deps=asset_keys(["transcript_student", "transcript_course_grade"]),
+    deps=asset_keys(["transcript_student", "transcript_course_grade", "transcript_course_catalog"]),
     kinds={"polars", "ducklake"},
+    metadata={
+        "dagster/column_schema": dg.TableSchema(
+            columns=[dg.TableColumn(name, f"{dtype}") for name, dtype in ELIGIBILITY_SCHEMA.items()]
+        )
+    },
     description="How far each student of a roster is on the way to CSU and UC: an estimate of this "
     "project from the course history (docs/eligibility.md).",
 )
@@ -46,9 +53,19 @@ def eligibility(
     return dg.MaterializeResult(
         metadata={
             "students": int(students),
+            **_describe_lineage(trace_eligibility()),
             **{f"{system}: {status}": n for system, status, n in counted.iter_rows()},
         }
     )
+
+
+def _describe_lineage(sources: Sources) -> dict[str, dg.TableColumnLineage]:
+    """Returns the metadata with which the UI shows where columns come from."""
+    deps = {
+        column: [dg.TableColumnDep(asset_key(table), name) for table, name in sorted(found)]
+        for column, found in sources.items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(deps)}
 
 
 REPORT_IS_SOUND = "every_district_has_its_files"
@@ -119,6 +136,7 @@ def reports(
                 "districts for which it is due": wanted,
                 "files": sum(part.files for part in written),
                 **{f"rows {part.file}": part.rows for part in written},
+                **_describe_lineage(trace_report(spec)),
             },
         )
         cells = count_students_in_aggregates(warehouse.connection, written)

@@ -32,11 +32,12 @@ _YEARS_IN_WORDS = (
     f"years_in_words(units) AS rtrim(rtrim(printf('%.2f', units / {YEAR}.0), '0'), '.')"
 )
 """Prints years without trailing zeros: 11, 11.5."""
-_AREAS_NOT_COMPLETE = (
+AREAS_NOT_COMPLETE = (
     "areas_not_complete(result) AS concat_ws(' ', "
     + ", ".join(f"CASE WHEN NOT result.complete_{area} THEN '{area}' END" for area in AREAS)
     + ")"
 )
+"""The macro that lists the letters of the areas, from a row of the evaluation."""
 ELIGIBILITY = "eligibility"
 """The view with the evaluated course histories."""
 
@@ -118,7 +119,7 @@ def create_macros(connection: duckdb.DuckDBPyConnection, settings: ReportSetting
 def define_macros(settings: ReportSettings) -> Iterator[str]:
     """Yields the definition of each function that the queries may call."""
     yield _YEARS_IN_WORDS
-    yield _AREAS_NOT_COMPLETE
+    yield AREAS_NOT_COMPLETE
     local = f"timezone('{CALIFORNIA.key}', timezone('UTC', moment))"
     yield f"california_day(moment) AS strftime({local}, '%Y-%m-%d')"
     for name, starts in (

@@ -25,6 +25,13 @@ _APPLICATION_STATUS = ReportColumn(
     "The furthest status of the newest application year, of Launched, In Progress, Submitted and "
     "Completed.",
 )
+_AID_TYPE = ReportColumn("Application Type", None, "FAFSA/CADAA (never which of the two).")
+_AID_STATUS = ReportColumn(
+    "Application Status",
+    ("platform_financial_aid_applications", "ApplicationStatus"),
+    "The furthest status of the newest application year, of Launched, In Progress, Submitted and "
+    "Completed.",
+)
 _COLLEGE_NAME = ReportColumn(
     "College Name",
     ("platform_college_applications", "CollegeName"),
@@ -161,7 +168,7 @@ LEGACY = (
         title="FAFSA applications",
         folder=(_LEGACY, "applications and launches", "FAFSA Applications"),
         query=shipped_query("fafsa_applications.sql"),
-        columns=(_APPLICATION_TYPE, _APPLICATION_STATUS, _REACHED),
+        columns=(_AID_TYPE, _AID_STATUS, _REACHED),
         rules=(
             "A row for each student with an event of a financial aid application.",
             (

@@ -203,6 +203,14 @@ def test_row_counts_and_fates_are_recorded_as_counts(night: Night) -> None:
     assert first.metadata["lines inserted"].value == 3
 
 
+def test_a_report_tells_where_its_columns_come_from(night: Night) -> None:
+    event = night.instance.get_latest_materialization_event(dg.AssetKey("report_goals"))
+    lineage = event.asset_materialization.metadata["dagster/column_lineage"].value
+    assert lineage.deps_by_column["SSID"] == [
+        dg.TableColumnDep(dg.AssetKey("transcript_student"), "StateID")
+    ]
+
+
 @pytest.mark.slow
 def test_a_line_lost_from_the_ledger_stops_the_night_before_any_report(tmp_path: Path) -> None:
     folders = folders_in(tmp_path)

@@ -157,36 +157,38 @@ class _Histories:
     systems: tuple[System, ...]
 
 
+# A district's records are stored together, so a range of districts is found quickly.
+_THEIRS = "_active AND _sender BETWEEN $first AND $last AND list_contains($senders, _sender)"
+HISTORY_QUERIES = (
+    f"""
+    SELECT _sender, StateID AS SSID, _sender || StateID AS student,
+        try_cast(GradeLevel AS TINYINT) AS grade, LOTECert
+    FROM lake.transcript_student WHERE {_THEIRS}
+    ORDER BY _sender, SSID
+    """,
+    f"""
+    SELECT _sender || StateID AS student,
+        {", ".join(quote_identifier(name) for name in COURSE_COLUMNS)}, StateCourseCode
+    FROM (SELECT * FROM lake.transcript_course_grade WHERE {_THEIRS}) LEFT JOIN (
+        SELECT _sender, CDSCode, CourseNumber AS LocalCourseID, StateCourseCode
+        FROM lake.transcript_course_catalog WHERE {_THEIRS} AND StateCourseCode IS NOT NULL
+    ) USING (_sender, CDSCode, LocalCourseID)
+    """,
+)
+"""What is read of some districts for their evaluation: their students and their course lines."""
+
+
 def _read_histories(
     connection: duckdb.DuckDBPyConnection, rosters: pl.DataFrame, on: date
 ) -> _Histories:
     senders = rosters["_sender"]
     given = {"senders": senders.to_list(), "first": senders.min(), "last": senders.max()}
-    # A district's records are stored together, so a range of districts is found quickly.
-    theirs = "_active AND _sender BETWEEN $first AND $last AND list_contains($senders, _sender)"
-    students = connection.execute(
-        f"""
-        SELECT _sender, StateID AS SSID, _sender || StateID AS student,
-            try_cast(GradeLevel AS TINYINT) AS grade, LOTECert
-        FROM lake.transcript_student WHERE {theirs}
-        ORDER BY _sender, SSID
-        """,
-        given,
-    ).pl()
+    students_query, lines_query = HISTORY_QUERIES
+    students = connection.execute(students_query, given).pl()
     students = students.select(
         pl.exclude("LOTECert"), is_certified(pl.col("LOTECert")).alias("certified")
     )
-    columns = ", ".join(quote_identifier(name) for name in COURSE_COLUMNS)
-    lines = connection.execute(
-        f"""
-        SELECT _sender || StateID AS student, {columns}, StateCourseCode
-        FROM (SELECT * FROM lake.transcript_course_grade WHERE {theirs}) LEFT JOIN (
-            SELECT _sender, CDSCode, CourseNumber AS LocalCourseID, StateCourseCode
-            FROM lake.transcript_course_catalog WHERE {theirs} AND StateCourseCode IS NOT NULL
-        ) USING (_sender, CDSCode, LocalCourseID)
-        """,
-        given,
-    ).pl()
+    lines = connection.execute(lines_query, given).pl()
     return _Histories(students, lines, _systems(rosters["residency"][0], on))
 
 
