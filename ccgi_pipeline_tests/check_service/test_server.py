@@ -291,8 +291,8 @@ def test_a_service_that_is_told_to_stop_ends_its_workers_within_seconds(tmp_path
         workers = service.workers()
         began = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
-        service.process.wait(10)
-        assert time.monotonic() - began < 6
+        service.process.wait(20)
+        assert time.monotonic() - began < 10
         assert service.process.returncode == 0
         wait_until(lambda: all(map(is_over, workers)), 3)
         assert [*service.folder.iterdir()] == []

@@ -51,6 +51,9 @@ CANNOT_RUN: Mapping[str, str] = {
     r"ccgi bench .*": _MINUTES,
     r"ccgi claims (show|decide) .*": "no SSID is claimed there; nightly/test_claims.py does both",
     r"curl .*ccgi.example.org.*": "a sample address; deploy/test_access.py asks without a login",
+    r"ccgi check serve": f"{_SERVER}; check_service/test_server.py starts and stops it",
+    r"curl .*127.0.0.1:8765.*": "it asks that page, as check_service/test_server.py does",
+    r"export CCGI_CHECK_.*": "the same as of CCGI_UI_; deploy/test_check_access.py sets them",
     r"export CCGI_UI_.*": "caddy asks for a password; deploy/test_access.py sets these variables",
     r"(groupadd|useradd|install|sed|sshd|systemctl) .*": "it changes the machine; "
     "sftp/districts_host.py does it on a copy of /etc",
