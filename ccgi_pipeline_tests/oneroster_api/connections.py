@@ -104,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
             self._reset()
             return
         chunked = answer.headers.get("Transfer-Encoding") == "chunked"
-        headers = dict(answer.headers)
+        headers = {"Date": self.date_time_string(), **answer.headers}
         if not chunked and answer.status != 204:
             headers.setdefault("Content-Length", str(len(answer.body)))
         head = f"HTTP/1.1 {answer.status} {self.responses.get(answer.status, ('',))[0]}\r\n"

@@ -12,7 +12,7 @@ from typing import Any
 
 from ccgi_pipeline_tests.oneroster_api.exchanges import Answer, Exchange
 from ccgi_pipeline_tests.oneroster_api.faults import Fault, Stage, at
-from ccgi_pipeline_tests.oneroster_api.objects import GONE, Json, fields_of
+from ccgi_pipeline_tests.oneroster_api.objects import GONE, HERE, Json, fields_of
 
 Rows = list[Any]
 _TRUE, _FALSE = "true", "false"
@@ -178,8 +178,10 @@ def _same_id(exchange: Exchange, rows: Rows) -> Rows:
 
 @at(Stage.ROWS, Fault.DANGLING_REFERENCE)
 def _dangling(exchange: Exchange, rows: Rows) -> Rows:
-    if exchange.kind == "enrollments" and rows and not exchange.later:
-        rows[0] = {**rows[0], "user": {**rows[0].get("user", {}), "sourcedId": STRANGER}}
+    here = [place for place, row in enumerate(rows) if row.get("status") == HERE]
+    if exchange.kind == "enrollments" and here and not exchange.later:
+        row = rows[here[0]]
+        rows[here[0]] = {**row, "user": {**row.get("user", {}), "sourcedId": STRANGER}}
     return rows
 
 

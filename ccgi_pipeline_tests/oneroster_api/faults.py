@@ -37,7 +37,7 @@ class Fault(Enum):
     TOTAL_MOVES = "The total grows by one with each answer, though the rows stay."
     TOTAL_OF_PAGE = "The total is the number of rows on the page."
     LIMIT_IGNORED = "Each page has all rows from its offset on."
-    LIMIT_CLAMPED = "No page has more than seven rows."
+    LIMIT_CLAMPED = "No page has more than seventy rows."
     OFFSET_IGNORED = "Every page is the first one."
     OFFSET_IS_PAGE = "The offset counts pages."
     LINK_ABSENT = "There is no Link header."

@@ -165,7 +165,7 @@ def read_set(path: Path) -> dict[str, list[Row]]:
     }
 
 
-def _taken_in(files: Files, received: Mapping[str, list[Row]]) -> Files:
+def taken_in(files: Files, received: Mapping[str, list[Row]]) -> Files:
     """The files after a set: a bulk file replaces the former one, a delta file changes it."""
     manifest = {row["propertyName"]: row["value"] for row in received.get("manifest", [])}
     after = dict(files)
@@ -344,19 +344,19 @@ def stamp(at: datetime) -> str:
 class Catalog:
     """All records of a district's student system, as they are now.
 
-    ``keeps_deleted``: a record that is gone stays, marked as ``tobedeleted``.
+    ``files``: the lines of the sets taken in. A record that is gone stays, marked as such.
     """
 
     def __init__(self, version: str, base: str) -> None:
         self._maker = _Maker(version, base)
-        self._files: Files = {}
+        self.files: Files = {}
         self.version = version
         self.records: dict[str, dict[str, Record]] = {kind: {} for kind in SINGLE}
 
     def take_in(self, path: Path, at: datetime) -> None:
         """Takes the next set in; what differs was modified ``at`` that time."""
-        self._files = _taken_in(self._files, read_set(path))
-        for kind, objects in self._maker.objects(self._files).items():
+        self.files = taken_in(self.files, read_set(path))
+        for kind, objects in self._maker.objects(self.files).items():
             self.records[kind] = _changed(self.records[kind], objects, stamp(at))
 
     def listed(self, kind: str) -> list[Record]:

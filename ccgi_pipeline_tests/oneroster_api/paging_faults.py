@@ -15,7 +15,7 @@ from ccgi_pipeline_tests.oneroster_api.objects import GONE, HERE, Record
 from ccgi_pipeline_tests.oneroster_api.queries import Query, page_address
 
 _TOTAL = "X-Total-Count"
-_CLAMPED = 7
+_CLAMPED = 70
 _ALL = 10**9
 INSERTED = "--inserted-"
 """How ids of rows begin that come in between: before all others."""
