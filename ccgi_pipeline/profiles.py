@@ -43,18 +43,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from ccgi_pipeline import profile_faults as faults
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.profile_folders import find_shared_folders
+from ccgi_pipeline.profile_oneroster_api import OneRosterApiProfile, find_shared_clients
+from ccgi_pipeline.profile_tables import SettingsTable, Texts
 
 FILE_NAME = "profiles.toml"
 
@@ -87,7 +82,6 @@ CdCode = Annotated[str, Field(pattern=faults.CD_CODE)]
 ServerName = Annotated[str, Field(pattern=faults.SERVER_NAME)]
 # TOML has lists and a frozen setting has tuples: only this conversion is allowed.
 Words = Annotated[tuple[Annotated[str, Field(pattern=faults.NOT_BLANK)], ...], Field(strict=False)]
-Texts = Annotated[tuple[str, ...], Field(strict=False)]
 Dates = Annotated[tuple[date, ...], Field(strict=False)]
 
 ConsentMeaning = Literal["consent", "opt_out"]
@@ -133,18 +127,6 @@ POLICE_WORDS = (
 
 
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
-
-
-class SettingsTable(BaseModel):
-    """A table of the settings file: only known keys, only values of TOML's own types."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,
-    )
 
 
 class ReportSettings(SettingsTable):
@@ -540,6 +522,7 @@ class DistrictProfile(SettingsTable):
     """Decides which averages CSU and UC ask of the district's students."""
     foster_focus: FosterFocusProfile = Field(default_factory=FosterFocusProfile)
     oneroster: OneRosterProfile = Field(default_factory=OneRosterProfile)
+    oneroster_api: OneRosterApiProfile = Field(default_factory=OneRosterApiProfile)
     cadence: CadenceProfile = Field(default_factory=CadenceProfile)
     delivery: DeliveryProfile = Field(default_factory=DeliveryProfile)
     guard: GuardProfile = Field(default_factory=GuardProfile)
@@ -579,6 +562,12 @@ class Profiles(SettingsTable):
     def of(self, cd: str) -> DistrictProfile:
         """Returns the profile of the district with this CD code."""
         return self.districts.get(cd, self.defaults)
+
+    @property
+    def api_districts(self) -> list[str]:
+        """Returns the districts whose roster is fetched by the OneRoster API, by CD code."""
+        named = self.districts.items()
+        return sorted(cd for cd, profile in named if profile.oneroster_api.server is not None)
 
     def find_calendars_to_continue(self, on: date) -> list[str]:
         """Returns whose academic years have all ended by ``on``: ``defaults``, and CD codes."""
@@ -622,7 +611,15 @@ def profiles_from(content: bytes, path: Path, *, of_past_night: bool = False) ->
     if of_past_night:
         file = faults.without_former_settings(file)
     merged = _with_defaults(file)
-    found = [] if of_past_night else [*faults.of_references(file), *_shared_folders(merged)]
+    found = (
+        []
+        if of_past_night
+        else [
+            *faults.of_references(file),
+            *_shared_folders(merged),
+            *_shared_api_clients(merged),
+        ]
+    )
     try:
         profiles = Profiles.model_validate(merged)
     except ValidationError as error:
@@ -639,6 +636,14 @@ def _shared_folders(merged: Mapping[str, Any]) -> Iterator[str]:
         {name: faults.table_at(merged, "sftp", name) for name in named},
         faults.table_at(merged, "defaults", "delivery"),
         {cd: faults.table_at(merged, "districts", cd, "delivery") for cd in districts},
+    )
+
+
+def _shared_api_clients(merged: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the clients of OneRoster APIs that two districts would share."""
+    districts = faults.table_at(merged, "districts")
+    return find_shared_clients(
+        {cd: faults.table_at(merged, "districts", cd, "oneroster_api") for cd in districts}
     )
 
 
