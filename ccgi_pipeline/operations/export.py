@@ -123,6 +123,9 @@ def export_records(
     connection: duckdb.DuckDBPyConnection, feed: FeedSpec, scope: ExportScope, form: ExportFormat
 ) -> Export:
     """Returns the current records of a feed. Raises ExportError."""
+    if feed.manifest:
+        msg = f"{feed.title} has names of files, which are their senders' own words: it stays here"
+        raise ExportError(msg)
     shown = tuple(n for n, column in feed.columns.items() if scope.may_show(column.classes))
     hidden = tuple(name for name in feed.columns if name not in shown)
     _require_columns(shown, hidden)

@@ -103,6 +103,7 @@ def test_classes_and_opted_out_students_leave_only_with_a_reason_which_is_record
     [
         ("oneroster_users", "have no SSID"),
         ("foster_focus_gpa", "each is of a class"),
+        ("transcript_manifest", "names of files"),
         ("pupils", "no table has this name; there are directory, "),
         ("internal.drops", "no table has this name"),
     ],

@@ -57,6 +57,9 @@ outbox = "/out"
 
 [defaults.guard]
 share = 0.1
+
+[districts.{GOOD}.delivery]
+spreadsheets = true
 """
 
 

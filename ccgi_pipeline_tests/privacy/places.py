@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import sqlite3
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -17,14 +18,19 @@ from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
+from click.testing import CliRunner
 from dagster._core.test_utils import in_process_test_workspace
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_graphql.test.utils import execute_dagster_graphql
 
+from ccgi_pipeline.cli import main
 from ccgi_pipeline.defs.recorded_runs import read_last_runs
+from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.intake.archive import ArchiveDamagedError
 from ccgi_pipeline.monitoring.support_bundle import bundle
+from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.runtime.dagster_instance import build_folder_variables
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 from ccgi_pipeline_tests.nightly.nights import bytes_below
@@ -92,6 +98,60 @@ def receipts(nights: Nights) -> Parts:
 def aggregates(nights: Nights) -> Parts:
     """The reports that count."""
     return _outbox(nights, "_Agg.csv")
+
+
+def spreadsheets(nights: Nights) -> Parts:
+    """The same as spreadsheets, unpacked."""
+    return {
+        f"{path}/{part}": content
+        for path, packed in _outbox(nights, "_Agg.xlsx").items()
+        for part, content in _unzipped(packed).items()
+    }
+
+
+def _unzipped(packed: bytes) -> Parts:
+    with zipfile.ZipFile(io.BytesIO(packed)) as package:
+        return {name: package.read(name) for name in package.namelist()}
+
+
+def exports(nights: Nights) -> Parts:
+    """What an operator exports who names no class: every table and report, in each form."""
+    return exported(nights)
+
+
+def exported(nights: Nights, *more: str) -> Parts:
+    """Exports of all tables that can be exported and of all reports; ``more``: options."""
+    tables = [
+        feed.name
+        for feed in FEEDS
+        if not feed.manifest
+        and any(not column.personal for column in feed.columns.values())
+        and (feed.ssid or not any(column.personal for column in feed.columns.values()))
+    ]
+    whole = [*(f"--table={name}" for name in tables), *(f"--report={r.name}" for r in REPORTS)]
+    few = ["--table=students", "--report=applications_and_launches"]
+    parts: dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for form, chosen in (("csv", whole), ("xlsx", few), ("parquet", few)):
+            words = [
+                "--format",
+                form,
+                "--out",
+                folder,
+                "--warehouse",
+                f"{nights.folders.warehouse}",
+            ]
+            done = CliRunner().invoke(main, ["export", *chosen, *words, *more])
+            assert done.exit_code == 0, done.output
+            parts[f"said of {form}"] = done.output.encode()
+        for name, content in bytes_below(Path(folder)).items():
+            if name.endswith(".xlsx"):
+                parts |= _unzipped(content)
+            elif name.endswith(".parquet"):
+                parts[name] = pl.read_parquet(content).write_csv().encode()
+            else:
+                parts[name] = content
+    return parts
 
 
 def _outbox(nights: Nights, end: str) -> Parts:
@@ -221,6 +281,8 @@ PLACES: Mapping[str, Callable[[Nights], Parts]] = {
     "receipts": receipts,
     "notices": notices,
     "aggregates": aggregates,
+    "spreadsheets": spreadsheets,
+    "exports": exports,
     "names in the outbox": names_in_the_outbox,
     "names on the server": names_on_the_server,
     "beside the tables": beside_the_tables,

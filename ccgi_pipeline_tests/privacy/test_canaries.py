@@ -13,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
+import polars as pl
 import pytest
 
+from ccgi_pipeline.common.spreadsheet_files import open_spreadsheet
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.runtime.dagster_instance import prepare_dagster_home
 from ccgi_pipeline.warehouse.storage.column_classes import PIPELINE_COLUMN_CLASSES
-from ccgi_pipeline.warehouse.storage.connection import open_warehouse
+from ccgi_pipeline.warehouse.storage.connection import open_warehouse, write_warehouse
 from ccgi_pipeline.warehouse.storage.schema import PIPELINE_TABLES, quote_identifier
 from ccgi_pipeline_tests.privacy.canaries import (
     STUDENTS,
@@ -33,7 +35,7 @@ from ccgi_pipeline_tests.privacy.canaries import (
 from ccgi_pipeline_tests.privacy.faults import name_of_a_file
 from ccgi_pipeline_tests.privacy.leaks import LEAKS, fail_without_words, faults_of_libraries
 from ccgi_pipeline_tests.privacy.nights import Nights, nights_of_faults
-from ccgi_pipeline_tests.privacy.places import PLACES
+from ccgi_pipeline_tests.privacy.places import PLACES, exported
 
 NAMES_OF_FILES = {name_of_a_file(number).lower() for number in range(20)}
 TELL_SENDERS_THEIR_FILES = {"receipts", "what commands say"}
@@ -154,6 +156,13 @@ def test_the_words_of_an_error_are_in_no_support_bundle(copy: Nights) -> None:
     assert sung_in("support bundle", parts) == []
 
 
+def test_a_class_that_an_operator_exports_is_found_in_each_form(copy: Nights) -> None:
+    parts = exported(copy, "--include", "pii", "--include", "restricted", "--reason", "a test")
+    for form in (".csv", ".xml", ".parquet"):
+        of_form = {name: content for name, content in parts.items() if name.endswith(form)}
+        assert sung_in("exports", of_form), form
+
+
 def test_no_two_students_share_a_canary() -> None:
     assert len(all_canaries()) > 5000
     assert len({word("lastname", student) for student in range(20)}) == 20
@@ -220,6 +229,20 @@ def _beside(nights: Nights) -> None:
     (nights.folders.warehouse / f"{LEAK}.tmp").write_bytes(b"")
 
 
+def _in_a_spreadsheet(nights: Nights) -> None:
+    sheet = next(nights.folders.outbox.rglob("*_Agg.xlsx"))
+    with (
+        sheet.open("wb") as target,
+        open_spreadsheet(target, "Leak", ["School"], sheet.parent) as writer,
+    ):
+        writer.write(pl.DataFrame({"School": [LEAK]}))
+
+
+def _in_a_column_of_no_class(nights: Nights) -> None:
+    with write_warehouse(nights.folders.warehouse) as connection:
+        connection.execute("UPDATE transcript_student SET LanguageCode = ?", [LEAK])
+
+
 def _on_the_server(nights: Nights) -> None:
     (nights.delivered / f"{LEAK}.csv").write_bytes(b"")
 
@@ -238,6 +261,8 @@ PLANTED: dict[str, Callable[[Nights], None]] = {
     "receipts": _outbox("_receipts/20261121_x.html"),
     "notices": _mailed,
     "aggregates": _outbox("legacy reporting/goals/X_20261121_Agg.csv"),
+    "spreadsheets": _in_a_spreadsheet,
+    "exports": _in_a_column_of_no_class,
     "names in the outbox": _outbox(f"_receipts/{LEAK}.html"),
     "names on the server": _on_the_server,
     "beside the tables": _beside,
