@@ -22,6 +22,7 @@ import duckdb
 import polars as pl
 import pyarrow.parquet as pq
 
+from ccgi_pipeline.bench.memory import read_memory
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
 from ccgi_pipeline.ssid_lookup.contract import LOOKUP_PATH, LookupRequest
@@ -143,7 +144,7 @@ def _load_in_process(folder: Path, rows: Path, threads: int | None) -> tuple[Loa
 def _load_here(folder: Path, rows: Path, threads: int | None) -> tuple[LoadSummary, int]:
     summary = load_identities(folder, _read_frames(rows), threads=threads)
     # getrusage would give the peak of the process that started this one.
-    return summary, _read_memory("self", "VmHWM")
+    return summary, read_memory("self", "VmHWM")
 
 
 def _measure_sorting(rows: Path, folder: Path, threads: int | None) -> float:
@@ -227,7 +228,7 @@ def _measure_http(folder: Path, probes: Sequence[Probe], connections: int) -> _H
         started = time.perf_counter()
         answers = asyncio.run(_send_all(port, calls, connections))
         seconds = time.perf_counter() - started
-        own = _read_memory(process_id, "RssAnon")
+        own = read_memory(process_id, "RssAnon")
     return _HttpFigures(
         seconds,
         [milliseconds for milliseconds, _ in answers],
@@ -338,10 +339,3 @@ def _is_wrong(status: int, body: bytes, ssid: str | None) -> bool:
     if status == _NO_MATCH:
         return False
     return status != _MATCH or json.loads(body)["SSID"] != ssid
-
-
-def _read_memory(process: int | str, kind: str) -> int:
-    """Returns bytes: VmHWM is a process's peak, RssAnon its memory without mapped files."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    line = next(line for line in lines if line.startswith(f"{kind}:"))
-    return int(line.split()[1]) * 1024

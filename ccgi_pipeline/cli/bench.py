@@ -93,6 +93,25 @@ def bench_check(family: str, lines: int, data: Path, form: str, on: date | None)
         echo(components.format_check(figures))
 
 
+@bench.command("fetch", epilog=EXAMPLE.format("ccgi bench fetch --users 100000"))
+@click.option("--users", default=100_000, show_default=True)
+@click.option("--enrollments", default=1_000_000, show_default=True)
+@click.option("--page-size", default=5000, show_default=True, help="Records of a page.")
+@click.option("--data", type=FOLDER, default=Path("data/bench-fetch"), show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def bench_fetch(users: int, enrollments: int, page_size: int, data: Path, form: str) -> None:
+    """Measures a fetch by the OneRoster API: seconds, memory, ratio to a bare download."""
+    from ccgi_pipeline.bench import fetch
+
+    figures = fetch.bench_fetch(data, users, enrollments, page_size)
+    if form == "json":
+        echo(json.dumps(asdict(figures), indent=2))
+    else:
+        echo(fetch.format_fetch(figures))
+
+
 @bench.command("eligibility", epilog=EXAMPLE.format("ccgi bench eligibility"))
 @click.option("--students", default=500_000, show_default=True)
 @click.option("--data", type=FOLDER, default=Path("data/bench-eligibility"), show_default=True)
