@@ -60,7 +60,7 @@ class WorkerPool:
             stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,
-            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            env=_choose_variables(),
             start_new_session=True,  # Ctrl-C is for the service, which ends its workers
         )
         self._running.add(process)
@@ -75,6 +75,13 @@ class WorkerPool:
         """Ends all workers."""
         for process in [*self._running]:
             self._end(process)
+
+
+def _choose_variables() -> dict[str, str]:
+    """Returns the variables of a worker."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    # Each arena reserves memory that is never used, and the worker's limit counts it.
+    return {**passed_on, "MALLOC_ARENA_MAX": "2"}
 
 
 async def _ask(process: Process, job: Job) -> Judgement:

@@ -50,7 +50,7 @@ _FOLDER = click.Path(file_okay=False, exists=True, writable=True, path_type=Path
 )
 @click.option(
     "--memory",
-    type=click.IntRange(100),
+    type=click.IntRange(500),
     default=3000,
     show_default=True,
     help="MB for judging one upload; it needs ten times the size of its files, unpacked.",

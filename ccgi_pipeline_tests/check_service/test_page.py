@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, Route
 from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline_tests.check_service.services import ON, Service, running, wait_until
 from ccgi_pipeline_tests.files import good_file
+from ccgi_pipeline_tests.tiers import slow_but
 from ccgi_pipeline_tests.verification.causes.samples import SAMPLES
 
 SCREEN, TELEPHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -69,7 +70,7 @@ def is_accepted(page: Page) -> bool:
     return page.locator("section.verdict.accepted").count() == 1
 
 
-@pytest.mark.parametrize("size", [SCREEN, TELEPHONE], ids=["screen", "telephone"])
+@pytest.mark.parametrize("size", slow_but(TELEPHONE, [SCREEN, TELEPHONE]))
 def test_files_are_chosen_judged_and_others_after_them(
     browser: Browser, service: Service, size: dict[str, int]
 ) -> None:
@@ -89,6 +90,7 @@ def test_files_are_chosen_judged_and_others_after_them(
         assert "leading zero" in page.locator(".cause").inner_text()
 
 
+@pytest.mark.slow
 def test_without_scripts_the_form_does_the_same(browser: Browser, service: Service) -> None:
     with opened(browser, service, java_script_enabled=False) as page:
         choose(page, GOOD)
@@ -118,6 +120,7 @@ def test_files_are_dropped_anywhere(browser: Browser, service: Service) -> None:
         assert is_accepted(page)
 
 
+@pytest.mark.slow
 def test_the_page_can_be_used_by_keyboard(browser: Browser, service: Service) -> None:
     with opened(browser, service) as page:
         choose(page, GOOD)
@@ -155,6 +158,7 @@ def test_what_is_too_large_is_told_before_it_is_sent(browser: Browser, service: 
         assert not page.locator("#progress").is_visible()
 
 
+@pytest.mark.slow
 def test_findings_are_saved_as_json(browser: Browser, service: Service, tmp_path: Path) -> None:
     with opened(browser, service) as page:
         choose(page, ZEROS)
@@ -177,6 +181,7 @@ def test_markup_in_names_and_cells_does_nothing(browser: Browser, service: Servi
         assert HOSTILE[0] in page.locator("h3 bdi").inner_text()
 
 
+@pytest.mark.slow
 def test_a_refusal_is_a_page_with_a_way_back(browser: Browser, service: Service) -> None:
     with opened(browser, service, java_script_enabled=False) as page:
         choose(page, GOOD, GOOD)
@@ -240,7 +245,7 @@ selector => {
     )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", slow_but("dark", ["light", "dark"]))
 def test_everything_can_be_read(browser: Browser, service: Service, scheme: str) -> None:
     with opened(browser, service, color_scheme=scheme) as page:
         for selector in ("h1", "#limits", "#check", "button.second", "#family", ".choice .small"):

@@ -103,10 +103,11 @@ def test_files_are_judged_by_a_process_that_ends_with_them(service: Service) -> 
 
 
 @pytest.mark.slow
-def test_a_file_of_every_cause_is_judged(tmp_path: Path) -> None:
-    """Those of an encrypted file are told when it is opened, before causes are looked for."""
+def test_files_of_many_causes_are_judged_one_after_the_other(tmp_path: Path) -> None:
+    """Every sixth: each takes a process; ``test_service`` has all of them."""
     with running(tmp_path) as service:
-        for id_, (sample, _) in SAMPLES.items():
+        for id_ in [*SAMPLES][::6]:
+            sample, _ = SAMPLES[id_]
             answer = service.check({name_of(sample): sample.content}, district=DISTRICT)
             assert answer.status_code == 200
             assert f"cause <code>{id_}</code>" in answer.text or id_ == "CAUSE-PGP"
@@ -244,8 +245,8 @@ def many_lines(count: int) -> bytes:
 
 @pytest.mark.slow
 def test_a_file_that_needs_too_much_memory_ends_its_own_worker_only(tmp_path: Path) -> None:
-    with running(tmp_path, memory=200_000_000, seconds=60) as service:
-        answer = service.check({"StudentTemplate.csv": many_lines(250_000)})
+    with running(tmp_path, memory=600_000_000, seconds=60) as service:
+        answer = service.check({"StudentTemplate.csv": many_lines(320_000)})
         assert answer.status_code == 422
         assert refusals.OUT_OF_MEMORY.message in answer.text
         assert not service.uploads()
@@ -350,7 +351,7 @@ def test_no_value_and_no_name_gets_anywhere(
     monkeypatch.setenv("TMPDIR", f"{temporary}")
     content = as_bytes(STUDENT, good(STUDENT))
     broken = content.replace(b",", b"\t", 3) + b'"'
-    with running(tmp_path, memory=200_000_000) as service:
+    with running(tmp_path, memory=600_000_000) as service:
         for name, sent, form in (
             ("StudentTemplate.csv", content, "html"),
             ("Canaryname.csv", broken, "json"),
