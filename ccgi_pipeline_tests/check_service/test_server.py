@@ -300,15 +300,19 @@ def test_a_service_that_is_told_to_stop_ends_its_workers_within_seconds(tmp_path
 
 
 def test_what_a_killed_service_leaves_is_removed_by_the_next(tmp_path: Path) -> None:
-    with started(tmp_path) as service, dial(service) as one:
+    with started(tmp_path) as service, dial(service) as one, dial(service) as other:
         wait_until(lambda: len(service.workers()) == 1)
+        (worker,) = service.workers()
         one.sendall(head(9_000_000) + PART + b"canary")
-        wait_until(lambda: len(service.uploads()) >= 2)
+        body = PART + many_lines(250_000) + b"\r\n--limit--\r\n"
+        other.sendall(head(len(body)) + body)
+        wait_until(lambda: Path(f"/proc/{worker}/cwd").resolve().is_relative_to(service.folder))
         workers = service.workers()
         service.process.kill()
         service.process.wait(5)
-        assert service.uploads()
-        wait_until(lambda: all(map(is_over, workers)), 10)
+        assert len(service.uploads()) >= 4
+        # Also the one that judges, which would take longer.
+        wait_until(lambda: all(map(is_over, workers)), 3)
     with running(tmp_path) as again:
         assert not again.uploads()
         assert is_fine(again)
