@@ -5,7 +5,7 @@ BIN := .venv/bin
 # a quarter of a second sooner.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run check test test-rest test-all ui setup setup-test tools lint types locks docs clean
+.PHONY: run check test test-rest test-all ui setup setup-test tools lint types locks docs pictures clean
 
 # Tests of pure rooms: no night, server or browser. docs/developing.md has the tiers.
 FAST := $(addprefix ccgi_pipeline_tests/,common eligibility encryption feeds intake verification \
@@ -72,6 +72,10 @@ types:
 docs: setup
 	$(BIN)/ccgi dictionary > docs/data-dictionary.md
 	$(BIN)/python -m ccgi_pipeline.reports.table_diagram docs/query-the-warehouse.md
+
+## Takes the pictures of the README again: an invented state, its page and a receipt.
+pictures: setup-test
+	$(BIN)/python -m ccgi_pipeline_tests.docs.pictures docs/pictures
 
 ## Pins the newest versions that pyproject.toml allows.
 locks: setup-test

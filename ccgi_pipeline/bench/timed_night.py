@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ccgi_pipeline.common.progress import observe_progress
+from ccgi_pipeline.dashboards import publication
 from ccgi_pipeline.nightly import (
     batches,
     deliver,
@@ -36,6 +37,7 @@ from ccgi_pipeline.warehouse.queries import health as health_queries
 
 WORK = (
     *(receive, batches, verify, load, evaluate, report, made_files, respond, deliver, summary),
+    publication,
     health_queries,
 )
 """The modules whose public functions are work: the steps of a night and the queries of its checks.

@@ -181,7 +181,9 @@ def _describe_reports(facts: DistrictFacts) -> Iterable[dict[str, Any]]:
              "rows": {}},
         )  # fmt: skip
         shown["night"] = max(shown["night"], report.night)
-        shown["rows"][report.part] = report.rows
+        # The rows of a detail file are students: their number is a count that may be hidden.
+        hidden = facts.hides and report.part == "Detail"
+        shown["rows"][report.part] = None if hidden else report.rows
     for shown in by_name.values():
         yield {**shown, "night": labels.day(shown["night"])}
 

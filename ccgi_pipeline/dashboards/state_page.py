@@ -35,11 +35,7 @@ def describe_state(facts: StateFacts) -> dict[str, Any]:
         "installation": facts.installation,
         "districts": len(rows),
         "students": sum(row["students"] or 0 for row in rows),
-        "calls": [
-            {**row, "reasons": row["reasons"]}
-            for row in sorted(rows, key=lambda row: -len(row["reasons"]))
-            if row["reasons"]
-        ],
+        "calls": [row for row in sorted(rows, key=_rank_call) if row["reasons"]],
         "rows": rows,
         "counties": sorted(counties.items()),
         "refusing": sorted(facts.refusing.items()),
@@ -47,6 +43,14 @@ def describe_state(facts: StateFacts) -> dict[str, Any]:
         "verdicts": [*labels.VERDICTS.items()],
         "nights": NIGHTS,
     }
+
+
+def _rank_call(row: Mapping[str, Any]) -> tuple[bool, int]:
+    """Ranks districts: first those of whose newest deliveries one was not loaded."""
+    worst = any(
+        words in reason for reason in row["reasons"] for words in (": rejected", ": on hold")
+    )
+    return not worst, -len(row["reasons"])
 
 
 def _describe_row(row: DistrictRow) -> dict[str, Any]:

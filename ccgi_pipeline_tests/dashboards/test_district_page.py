@@ -88,6 +88,12 @@ def test_reports_have_their_day_and_their_rows():
     )
 
 
+def test_where_small_cells_are_hidden_no_row_of_a_detail_file_is_counted():
+    text = told(page_of(district(hides=True)))
+    folder = "legacy reporting/account registrations"
+    assert f"{folder} November 22, 2026 40 \u2013" in text
+
+
 def test_sums_are_of_the_schools_that_show_their_counts():
     rows = [
         funnel_row("Large", "12", students=200, registered=150),

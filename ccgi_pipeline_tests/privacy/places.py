@@ -7,6 +7,7 @@ write its function and name it in ``PLACES``. Does not belong here: what is sear
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import json
 import sqlite3
@@ -92,6 +93,20 @@ def receipts(nights: Nights) -> Parts:
         path: content
         for path, content in bytes_below(nights.folders.outbox).items()
         if "/_receipts/" in path and "child_match" not in path
+    }
+
+
+def pages(nights: Nights) -> Parts:
+    """The pages of districts and of the state, and the pictures that are kept for the next night.
+
+    A page of the outbox is also searched as a receipt.
+    """
+    warehouse = nights.folders.warehouse
+    charts = {path.name: gzip.decompress(path.read_bytes()) for path in warehouse.glob("*.json.gz")}
+    return {
+        **_outbox(nights, "/index.html"),
+        **bytes_below(warehouse / "pages"),
+        **charts,
     }
 
 
@@ -280,6 +295,7 @@ PLACES: Mapping[str, Callable[[Nights], Parts]] = {
     "what commands say": said,
     "receipts": receipts,
     "notices": notices,
+    "pages": pages,
     "aggregates": aggregates,
     "spreadsheets": spreadsheets,
     "exports": exports,

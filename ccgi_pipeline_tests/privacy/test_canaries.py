@@ -243,6 +243,10 @@ def _in_a_column_of_no_class(nights: Nights) -> None:
         connection.execute("UPDATE transcript_student SET LanguageCode = ?", [LEAK])
 
 
+def _on_a_page(nights: Nights) -> None:
+    (nights.folders.warehouse / "pages" / "districts" / "x.html").write_text(LEAK)
+
+
 def _on_the_server(nights: Nights) -> None:
     (nights.delivered / f"{LEAK}.csv").write_bytes(b"")
 
@@ -260,6 +264,7 @@ PLANTED: dict[str, Callable[[Nights], None]] = {
     "what commands say": _said,
     "receipts": _outbox("_receipts/20261121_x.html"),
     "notices": _mailed,
+    "pages": _on_a_page,
     "aggregates": _outbox("legacy reporting/goals/X_20261121_Agg.csv"),
     "spreadsheets": _in_a_spreadsheet,
     "exports": _in_a_column_of_no_class,
