@@ -103,8 +103,8 @@ def _build_checks(feed: FeedSpec) -> list[dg.AssetCheckSpec]:
         build_check(
             RULES_ARE_MET,
             feed.name,
-            "Each sender's newest file meets every rule. Red: lines were kept out or "
-            "a file was refused. Yellow: only warnings. The receipts say which lines.",
+            "Each sender's newest file meets every rule. Yellow: rules are broken; of weight "
+            "error they keep lines out. The receipts say which lines.",
         ),
     ]
     checks += [

@@ -3,7 +3,8 @@
 Belongs here: assets and checks made from the reports' declarations.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Sequence
 
 import dagster as dg
 
@@ -59,6 +60,36 @@ def eligibility(
     )
 
 
+def _describe_columns(spec: ReportSpec, sources: Sources | None = None) -> dg.TableSchema:
+    """Returns the columns of the detail file, with their sources if they are given.
+
+    Dagster's open-source UI draws no lineage of columns, so their descriptions name the sources.
+    """
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                description=" ".join(
+                    part
+                    for part in (
+                        column.description,
+                        _name_sources((sources or {}).get(column.name)),
+                    )
+                    if part
+                ),
+            )
+            for column in spec.detail_columns
+        ]
+    )
+
+
+def _name_sources(sources: Collection[tuple[str, str]] | None) -> str:
+    """``From `platform_goals`: EventID, GoalType.``; nothing for a constant."""
+    by_table = itertools.groupby(sorted(sources or ()), key=lambda source: source[0])
+    named = [f"`{table}`: {', '.join(name for _, name in found)}" for table, found in by_table]
+    return f"From {'; '.join(named)}." if named else ""
+
+
 def _describe_lineage(sources: Sources) -> dict[str, dg.TableColumnLineage]:
     """Returns the metadata with which the UI shows where columns come from."""
     deps = {
@@ -77,7 +108,6 @@ def asset_name(spec: ReportSpec) -> str:
 
 
 def _spec(spec: ReportSpec) -> dg.AssetSpec:
-    columns = {file: spec.columns_of(file) for file in spec.files}
     return dg.AssetSpec(
         asset_key(asset_name(spec)),
         deps=asset_keys(feeds_used(spec)),
@@ -87,11 +117,7 @@ def _spec(spec: ReportSpec) -> dg.AssetSpec:
         f"`{'/'.join(spec.folder)}`. "
         f"Source of the columns: {spec.source}.",
         metadata={
-            "dagster/column_schema": dg.TableSchema(
-                columns=[
-                    dg.TableColumn(c.name, description=c.description) for c in columns["Detail"]
-                ]
-            ),
+            "dagster/column_schema": _describe_columns(spec),
             "files": ", ".join(spec.files),
         },
     )
@@ -136,6 +162,7 @@ def reports(
                 "districts for which it is due": wanted,
                 "files": sum(part.files for part in written),
                 **{f"rows {part.file}": part.rows for part in written},
+                "dagster/column_schema": _describe_columns(spec, trace_report(spec)),
                 **_describe_lineage(trace_report(spec)),
             },
         )

@@ -38,7 +38,7 @@ async def _answer(request: Request) -> Response:
 
 def render_page(page: Path) -> str:
     """Returns a Markdown page as HTML; each heading has the anchor that GitHub gives it."""
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table")
     tokens = markdown.parse(page.read_text(encoding="utf-8"))
     for opening, words in itertools.pairwise(tokens):
         if opening.type == "heading_open":

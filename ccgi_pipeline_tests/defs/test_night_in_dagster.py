@@ -205,7 +205,11 @@ def test_row_counts_and_fates_are_recorded_as_counts(night: Night) -> None:
 
 def test_a_report_tells_where_its_columns_come_from(night: Night) -> None:
     event = night.instance.get_latest_materialization_event(dg.AssetKey("report_goals"))
-    lineage = event.asset_materialization.metadata["dagster/column_lineage"].value
+    metadata = event.asset_materialization.metadata
+    described = {c.name: c.description for c in metadata["dagster/column_schema"].value.columns}
+    assert described["Goal Type"] == "From `platform_goals`: EventID, GoalType, OccurredAt."
+    assert described["SSID"].endswith("From `transcript_student`: StateID.")
+    lineage = metadata["dagster/column_lineage"].value
     assert lineage.deps_by_column["SSID"] == [
         dg.TableColumnDep(dg.AssetKey("transcript_student"), "StateID")
     ]
