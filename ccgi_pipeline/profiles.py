@@ -105,7 +105,7 @@ DateForm = Literal["YYYY-MM-DD", "MM/DD/YYYY"]
 SeverityName = Literal["error", "warning", "info"]
 NoticeKind = Literal[
     "run_failed", "drops_held", "ssid_claims", "shared_cccids", "server_refuses",
-    "deliveries_stuck", "openpgp_keys", "heartbeat",
+    "deliveries_stuck", "openpgp_keys", "roster_fetches", "heartbeat",
 ]  # fmt: skip
 NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 """The kinds of notices that the pipeline sends to the operator."""

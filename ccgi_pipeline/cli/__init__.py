@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "encryption": "Manages the keys of encryption at rest.",
     "explain": "Explains a student's eligibility or one row of a report.",
     "export": "Writes tables and reports of all districts as files.",
+    "fetch": "Fetches a district's roster by its OneRoster API.",
     "folders": "Shows and answers new names of outbox folders.",
     "generate": "Writes synthetic drops of every family.",
     "heartbeat": "Checks the daemon, sensor, nights, deliveries and disks.",

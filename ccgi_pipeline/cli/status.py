@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,6 +23,9 @@ from ccgi_pipeline.cli.common import (
     today,
     warehouse_option,
 )
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.oneroster_api.fetch_status import FetchStatus
 
 
 @click.command(epilog=EXAMPLE.format("ccgi status"))
@@ -46,14 +50,18 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
         read_report_cadence,
         read_statuses,
     )
+    from ccgi_pipeline.oneroster_api.fetch_status import read_fetch_statuses
+    from ccgi_pipeline.profiles import read_profiles
 
     found = read_statuses(warehouse, on or today(), district)
     claimed = count_claims(warehouse, district)
     shared = 0 if district else count_cccids(warehouse)
     refusing = {} if district else read_refusing_servers(warehouse)
     told_keys, held = read_key_notices(warehouse, district)
+    fetches = read_fetch_statuses(warehouse, read_profiles(warehouse), datetime.now(UTC), district)
+    unfetched = any(fetch.needs_attention for fetch in fetches)
     shown = [standing for standing in found if standing.needs_attention or not bad]
-    if not shown and not (bad and (refusing or claimed or shared or held)):
+    if not shown and not (bad and (refusing or claimed or shared or held or unfetched)):
         echo("Nothing to look at." if bad else "Nobody has sent anything yet.")
     elif shown:
         # Without a server nothing is delivered, and there is nothing to say of it.
@@ -82,6 +90,7 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
     if not bad:
         for state in read_report_cadence(warehouse, on or today(), district):
             echo(f"Reports: {state.describe()}")
+    _print_fetches([fetch for fetch in fetches if fetch.needs_attention or not bad])
     for server, reason in refusing.items():
         echo(f"{server}: {reason}")
     for sender, count in claimed.items():
@@ -90,8 +99,14 @@ def status(warehouse: Path, district: str | None, on: date | None, *, bad: bool)
         where = "see `ccgi lookup shared-cccids`"
         echo(f"cccapply: {shared:,} CCCIDs are on the applications of two students: {where}")
     _print_key_notices(held, told_keys)
-    if refusing or claimed or shared or held or any(standing.needs_attention for standing in found):
+    attention = any(standing.needs_attention for standing in found)
+    if refusing or claimed or shared or held or unfetched or attention:
         sys.exit(FAILURE)
+
+
+def _print_fetches(fetches: Sequence[FetchStatus]) -> None:
+    for fetch in fetches:
+        echo(f"{fetch.cd}: {fetch.words}")
 
 
 def _print_key_notices(held: Mapping[str, str], told: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ Belongs here: one asset, made at the end of each night. ``ccgi status`` prints t
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 import duckdb
@@ -21,7 +22,10 @@ from ccgi_pipeline.monitoring.district_status import (
     query_report_cadence,
     query_statuses,
 )
+from ccgi_pipeline.oneroster_api.fetch_status import FetchStatus, read_fetch_statuses
+from ccgi_pipeline.oneroster_api.fetch_status import format_markdown as format_fetches
 from ccgi_pipeline.operations import audit_log
+from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.verification.outcomes import Verdict
 from ccgi_pipeline.warehouse.queries import health as health_queries
 
@@ -31,6 +35,7 @@ _SHOWN = 200
 
 
 AUDITED, HEAD = "audit_log_is_what_it_was", "audit_head"
+FETCHED = "every_roster_was_fetched"
 _HEADS = 30
 """How many nights' heads the log is compared with."""
 
@@ -44,7 +49,14 @@ _HEADS = 30
             DISTRICT_STATUS,
             "The audit log holds every entry as it was written, among them the last entries that "
             "earlier nights recorded. Red: an entry was changed, removed or inserted.",
-        )
+        ),
+        build_check(
+            FETCHED,
+            DISTRICT_STATUS,
+            "The roster of every district with a OneRoster API was fetched in time. Yellow: a "
+            "server has not answered for too long. Red: a fetch was refused, or a roster did not "
+            "come whole, and somebody must act. What was loaded before stays.",
+        ),
     ],
     deps=asset_keys(["receipts", CHILD_MATCH, DELIVERIES]),
     kinds={"ducklake"},
@@ -65,6 +77,7 @@ def district_status(
     found = query_statuses(warehouse.connection, folder, night.of(context))
     cadence = query_report_cadence(warehouse.connection, folder, night.of(context))
     bad = [status for status in found if status.needs_attention]
+    fetches = read_fetch_statuses(folder, read_profiles(folder), datetime.now(UTC))
     kept = _read_heads(context)
     yield dg.MaterializeResult(
         metadata={
@@ -78,6 +91,9 @@ def district_status(
             "reports": dg.MetadataValue.md(
                 "\n".join(f"* {state.describe()}" for state in cadence) or "All are written daily."
             ),
+            "rosters by API": dg.MetadataValue.md(
+                format_fetches(fetches, _SHOWN) if fetches else "No district has a OneRoster API."
+            ),
             # A copy outside the log: somebody who rewrites the log does not rewrite this.
             HEAD: str(audit_log.read_head(folder)),
         }
@@ -90,10 +106,22 @@ def district_status(
         )
     else:
         yield dg.AssetCheckResult(check_name=AUDITED, passed=True, metadata={"entries": end.number})
+    yield _judge_fetches(fetches)
     if night.fail_on != "nothing":
         # This asset is the last of a night: all other checks have their results.
         results = check_results.read_results_of_run(context.instance, context.run_id)
         check_results.refuse_failed(results, check_results.Weight(night.fail_on))
+
+
+def _judge_fetches(fetches: Sequence[FetchStatus]) -> dg.AssetCheckResult:
+    wrong = [status for status in fetches if status.needs_attention]
+    red = any(status.refused for status in wrong)
+    return dg.AssetCheckResult(
+        check_name=FETCHED,
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.ERROR if red else dg.AssetCheckSeverity.WARN,
+        metadata={status.cd: status.words for status in wrong[:_SHOWN]},
+    )
 
 
 def _count(

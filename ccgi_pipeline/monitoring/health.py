@@ -28,6 +28,7 @@ from ccgi_pipeline.intake.inbox_state import LastScan, read_last_scan
 from ccgi_pipeline.monitoring.alerts import store as alert_store
 from ccgi_pipeline.monitoring.alerts.types import Alert, AlertKind
 from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.oneroster_api.fetch_status import FetchStatus, read_fetch_statuses
 from ccgi_pipeline.profiles import HeartbeatSettings, Profiles
 from ccgi_pipeline.warehouse.load import approvals
 from ccgi_pipeline.warehouse.load.claims import count_waiting_claims, read_claims
@@ -118,12 +119,13 @@ class Facts:
     the warehouse could not be read. ``claims``: by district, how many SSIDs of its roster wait for
     an operator; None likewise. ``shared_cccids``: CCCIDs of two students or more; None likewise.
     ``stuck``: for each server, how many files have waited too long, and since when. ``keys``: the
-    OpenPGP keys. ``held_owners``: to whom nothing may be sent for its keys, and why. ``free``: GiB
-    by folder. ``catalog_fault``: what is wrong with the
-    catalog. ``unsent_since``: since when a notice waits. ``outside_at``, ``inside_at``: when the
-    command, and the sensor ``heartbeat``, last ran. ``just_started``: this is the first tick of
-    ``heartbeat`` since its daemon was started; other sensors may not have had one yet. ``unread``:
-    names of fields that could not be read, each with the error.
+    OpenPGP keys. ``held_owners``: to whom nothing may be sent for its keys, and why.
+    ``fetches``: the status of each roster that is fetched by API. ``free``: GiB by folder.
+    ``catalog_fault``: what is wrong with the catalog. ``unsent_since``: since when a notice waits.
+    ``outside_at``, ``inside_at``: when the command, and the sensor ``heartbeat``, last ran.
+    ``just_started``: this is the first tick of ``heartbeat`` since its daemon was started; other
+    sensors may not have had one yet. ``unread``: names of fields that could not be read, each with
+    the error.
     """
 
     now: datetime
@@ -135,6 +137,7 @@ class Facts:
     stuck: Mapping[str, tuple[int, datetime]] = field(default_factory=dict)
     keys: KeyRing = field(default_factory=KeyRing)
     held_owners: Mapping[str, str] = field(default_factory=dict)
+    fetches: Sequence[FetchStatus] = ()
     free: Mapping[str, float] = field(default_factory=dict)
     catalog_fault: str | None = None
     unsent_since: datetime | None = None
@@ -168,6 +171,9 @@ def collect_facts(
     no_keys, nobody = KeyRing(), dict[str, str]()
     keys = facts.read("keys", lambda: read_key_ring(warehouse), no_keys)
     held_owners = facts.read("keys", lambda: find_held_owners(keys, profiles, now), nobody)
+    fetches = facts.read(
+        "fetches", lambda: read_fetch_statuses(warehouse, profiles, now), list[FetchStatus]()
+    )
     watch = facts.read("watch", lambda: _read_watch(folders, channels), _Watch())
     last_scan = facts.read("last_scan", lambda: read_last_scan(warehouse), None)
     unknown: dict[str, float] = {}
@@ -184,6 +190,7 @@ def collect_facts(
         stuck=stuck,
         keys=keys,
         held_owners=held_owners,
+        fetches=fetches,
         free=free,
         catalog_fault=fault,
         unsent_since=watch.unsent_since,
@@ -472,6 +479,15 @@ def _judge_keys(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
         yield Alert(kind, subject, warning.words, kind.value)
 
 
+def _judge_fetches(facts: Facts, settings: HeartbeatSettings) -> Iterator[Alert]:
+    """Rosters whose fetch was refused, or has not succeeded for too long."""
+    del settings
+    kind = AlertKind.ROSTER_FETCHES
+    for status in facts.fetches:
+        if status.needs_attention:
+            yield Alert(kind, status.cd, f"{status.cd}: {status.words}", kind.value)
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """What finds alerts of one kind. ``needs``: the facts that it cannot do without."""
@@ -499,6 +515,7 @@ _RULES = (
     _Rule(_judge_shared_cccids, AlertKind.SHARED_CCCIDS),
     _Rule(_judge_waiting_files, AlertKind.DELIVERIES_STUCK, frozenset({"stuck"})),
     _Rule(_judge_keys, AlertKind.OPENPGP_KEYS, frozenset({"keys"})),
+    _Rule(_judge_fetches, AlertKind.ROSTER_FETCHES, frozenset({"fetches"})),
 )
 
 

@@ -5,7 +5,7 @@ inbox unless every collection came whole. Does not belong here: when a fetch is 
 one collection (``fetching``).
 
 What a fetch has so far is in a hidden folder of the inbox, which no night takes. It becomes the
-drop by one renaming. Pages are archived as they come, each under the SHA-256 of its content.
+drop by one renaming. Pages are kept as they came, each under the SHA-256 of its content.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from typing import BinaryIO
 
 import httpx
 
-from ccgi_pipeline.common.errors import PermanentError, PipelineError, TransientError, value_free
+from ccgi_pipeline.common.errors import (
+    PermanentError,
+    PipelineError,
+    TransientError,
+    library_errors,
+    to_pipeline_error,
+    value_free,
+)
 from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.feeds import oneroster
@@ -55,6 +62,9 @@ _GOES_ON_FOR = timedelta(hours=1)
 _KEPT_DROPS = timedelta(days=7)
 """A drop that was archived stays in the inbox for this long."""
 _MANIFEST = "manifest.csv"
+_FOLDER = "oneroster_api"
+PAGES = f"{_FOLDER}/pages"
+"""The folder of kept pages, below that of the warehouse."""
 _WORK = ".fetching"
 
 
@@ -115,6 +125,14 @@ def settings_of(profile: OneRosterApiProfile) -> str:
     return hashlib.sha256(decisive.encode()).hexdigest()[:16]
 
 
+def page_archive(warehouse: Path) -> Archive:
+    """Returns the archive of pages, sealed like that of received files.
+
+    It is a folder of its own: pages are in no table, and there may be some before the first night.
+    """
+    return Archive(warehouse / PAGES, Archive.of(warehouse).key)
+
+
 @value_free
 def fetch_district(
     folders: FetchFolders,
@@ -134,14 +152,15 @@ def fetch_district(
         one = _DistrictFetch(folders, cd, profile, options, store)
         try:
             return one.run()
-        except PipelineError as error:
-            one.give_up(error)
-            raise
+        except library_errors() as error:
+            known = to_pipeline_error(error, folders.write_folders)
+            one.give_up(known)
+            raise known from None
 
 
 @contextmanager
 def _lock(warehouse: Path, cd: str) -> Iterator[None]:
-    folder = warehouse / "oneroster_api"
+    folder = warehouse / _FOLDER
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open_private(folder / f"{cd}.lock") as lock:
         try:
@@ -166,6 +185,7 @@ class _DistrictFetch:
         self._folders, self._cd, self._profile = folders, cd, profile
         self._options, self._store = options, store
         self._archive = Archive.of(folders.warehouse)
+        self._kept_pages = page_archive(folders.warehouse)
         self._below = folders.inbox / cd / oneroster.NAME
         self._work = self._below / _WORK
         self._fetch: Fetch | None = None
@@ -190,7 +210,8 @@ class _DistrictFetch:
         """Records that the fetch failed, or is refused until somebody acts."""
         if self._fetch is not None:
             permanent = isinstance(error, PermanentError)
-            self._end(FetchState.REFUSED if permanent else FetchState.FAILED, str(error))
+            reason = str(error).partition("\n")[0]
+            self._end(FetchState.REFUSED if permanent else FetchState.FAILED, reason)
             if permanent:
                 shutil.rmtree(self._work, ignore_errors=True)
 
@@ -294,8 +315,8 @@ class _DistrictFetch:
             return hashlib.sha256(body).hexdigest()
 
         sha256 = hashlib.sha256(body).hexdigest()
-        if not self._archive.has(sha256):
-            sha256 = self._archive.store_output(write)
+        if not self._kept_pages.has(sha256):
+            sha256 = self._kept_pages.store_output(write)
         self._store.record_page(self._fetch, collection, place, sha256, len(body))
 
     # --- the drop ---------------------------------------------------------------------------------

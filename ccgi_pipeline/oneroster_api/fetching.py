@@ -201,9 +201,9 @@ class _Pass:
         self.gone += lines.gone
         self.newest = max(filter(None, [self.newest, lines.newest]), default=None)
         self._files.append(lines)
-        taken = self.completeness.taken
-        total = self.completeness.total or 0
-        report_progress(f"fetching {self._name}", taken, max(total, taken))
+        if not records.is_empty():
+            done, total = self.completeness.taken, self.completeness.total or 0
+            report_progress(f"fetching {self._name}", done, total)
 
 
 class CollectionFiles:

@@ -8,6 +8,7 @@ here: what follows from it (``schedule``).
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -270,6 +271,29 @@ class FetchStore:
             tombstones=bool(server[0]),
             full_only=server[1],
         )
+
+    def forget(self, cd: str | None, before: datetime | None) -> list[str]:
+        """Forgets the pages of a district, or of fetches before a time.
+
+        Of the district, everything goes. Returns the SHA-256 of pages that nobody needs any more.
+        """
+        chosen = "cd = coalesce(?, cd) AND fetch IN (SELECT id FROM fetches WHERE began < ?)"
+        limits = [cd, before.timestamp() if before else math.inf]
+        with transaction(self._database):
+            gone = self._database.execute(
+                f"SELECT DISTINCT sha256 FROM pages WHERE {chosen} EXCEPT"
+                f" SELECT sha256 FROM pages WHERE NOT ({chosen})",
+                [*limits, *limits],
+            ).fetchall()
+            self._database.execute(f"DELETE FROM pages WHERE {chosen}", limits)
+            if cd is not None and before is None:
+                self._database.execute(
+                    "DELETE FROM collections WHERE fetch IN (SELECT id FROM fetches WHERE cd = ?)",
+                    [cd],
+                )
+                for table in ("fetches", "cursors", "servers"):
+                    self._database.execute(f"DELETE FROM {table} WHERE cd = ?", [cd])
+        return [sha256 for (sha256,) in gone]
 
     def read_newest(self, cd: str | None = None) -> list[Fetch]:
         """Returns the newest fetch of each district; ``cd``: of one."""

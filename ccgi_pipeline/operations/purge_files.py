@@ -19,6 +19,8 @@ from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.delivery.ledger import ledger_exists, open_ledger
 from ccgi_pipeline.intake.inbox_state import read_sightings, save_sightings
 from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.oneroster_api.district_fetch import page_archive
+from ccgi_pipeline.oneroster_api.state import open_store, store_exists
 from ccgi_pipeline.operations.purge_proof import find_files_with_values, list_files
 from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.reports.outbox import sha256_of
@@ -43,12 +45,19 @@ def remove_files(
     """
     archive = folders.archive
     doomed = [archive.path(sha256) for sha256 in erasure.read_archived_files(connection)]
+    doomed += _forget_pages(folders, selection)
     outbox = find_outbox_files(connection, folders, selection)
     if selection.district:
         # Files of a county office or of the state have lines about this district's students.
         theirs = {*doomed, *outbox}
         doomed += find_files_with_values(
-            folders, values, (p for p in archive.files() if p not in theirs)
+            folders,
+            values,
+            (
+                path
+                for path in (*archive.files(), *page_archive(folders.warehouse).files())
+                if path not in theirs
+            ),
         )
         outbox += find_files_with_values(
             folders, values, (p for p in list_files(folders.outbox) if p not in theirs)
@@ -89,6 +98,17 @@ def remove_files(
     if selection.before and backlog.exists():
         removed["look-ups"] = Backlog(backlog).delete_before(selection.before)
     return removed
+
+
+def _forget_pages(folders: PipelinePaths, selection: PurgeSelection) -> list[Path]:
+    """Forgets pages of rosters that were fetched by API; returns their files."""
+    if not store_exists(folders.warehouse):
+        return []
+    day = selection.before
+    before = None if day is None else datetime.combine(day, datetime.min.time(), UTC)
+    with open_store(folders.warehouse) as store:
+        gone = store.forget(selection.district, before)
+    return [page_archive(folders.warehouse).path(sha256) for sha256 in gone]
 
 
 def _delete(paths: Iterable[Path], failpoint_name: str) -> int:

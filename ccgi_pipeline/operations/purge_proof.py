@@ -23,6 +23,7 @@ from ccgi_pipeline.encryption.sealed_files import seal, unseal
 from ccgi_pipeline.encryption.sqlite import dump_cells
 from ccgi_pipeline.intake.received_files import ReceivedFiles, open_received_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.oneroster_api.district_fetch import PAGES, page_archive
 from ccgi_pipeline.warehouse.queries.value_search import count_values_in_tables, read_outside_folder
 from ccgi_pipeline.warehouse.storage.location import ENCRYPTED_CATALOG, TABLES
 from ccgi_pipeline.warehouse.storage.staging import Staging
@@ -137,6 +138,8 @@ def _read_plain(folders: PipelinePaths, path: Path, received: ReceivedFiles) -> 
     archive = received.archive
     if path.is_relative_to(archive.root) and archive.has(path.name):
         return received.read_clear(path.name)
+    if path.is_relative_to(folders.warehouse / PAGES):
+        return page_archive(folders.warehouse).read(path.name)
     if archive.key is None or not path.is_relative_to(folders.warehouse):
         return path.read_bytes()
     if path.parent.name != "dagster" and path.suffix == ".sqlite":

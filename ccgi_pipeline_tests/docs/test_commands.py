@@ -48,6 +48,7 @@ CANNOT_RUN: Mapping[str, str] = {
     r"ccgi lookup enrollments send .*": "so does ssid_lookup/test_sending_enrollments.py",
     r"(token=|look_up|sed s/|printf|python3 -c|python3 look_up).*": "they need the service; "
     "ssid_lookup/test_examples.py runs them",
+    r"ccgi fetch .*": "it needs a district's server; oneroster_api/test_fetch_command.py has one",
     r"ccgi bench .*": _MINUTES,
     r"ccgi claims (show|decide) .*": "no SSID is claimed there; nightly/test_claims.py does both",
     r"curl .*ccgi.example.org.*": "a sample address; deploy/test_access.py asks without a login",

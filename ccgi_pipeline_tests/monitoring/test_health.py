@@ -21,6 +21,8 @@ from ccgi_pipeline.monitoring.health import (
     find_alerts,
     judge_facts,
 )
+from ccgi_pipeline.oneroster_api.fetch_status import FetchStatus
+from ccgi_pipeline.oneroster_api.schedule import FetchHistory
 from ccgi_pipeline.profiles import HEARTBEAT_FINDINGS, NOTICE_KINDS, HeartbeatSettings, Profiles
 from ccgi_pipeline.warehouse.load.approvals import Hold, Loss
 from ccgi_pipeline_tests.nightly.nights import folders_in
@@ -75,6 +77,18 @@ WRONG: dict[str, Facts] = {
     "ssid_claims": replace(SOUND, claims={"0161192": 3}),
     "shared_cccids": replace(SOUND, shared_cccids=2),
     "openpgp_keys": replace(SOUND, held_owners={"0161192": "OpenPGP key 1F expired"}),
+    "roster_fetches": replace(
+        SOUND,
+        fetches=[
+            FetchStatus(
+                cd="0161192",
+                fetch=None,
+                history=FetchHistory(succeeded_at=NOW - 40 * HOUR),
+                due=False,
+                overdue=True,
+            )
+        ],
+    ),
     "deliveries_stuck": replace(SOUND, stuck={"reports": (12, NOW - 3 * HOUR)}),
 }
 

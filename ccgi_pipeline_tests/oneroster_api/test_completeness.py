@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ccgi_pipeline.oneroster_api.completeness import Completeness, Unconfirmed
@@ -80,6 +80,7 @@ def test_a_snapshot_that_changes_between_pages_is_told() -> None:
         completeness.take(pl.Series(["b", "c"]), None, "18")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     records=st.lists(st.integers(0, 40), unique=True, min_size=1, max_size=25),
     size=st.integers(2, 6),

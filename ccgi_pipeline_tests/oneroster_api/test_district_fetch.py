@@ -22,7 +22,7 @@ from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import scan_folder
 from ccgi_pipeline.oneroster_api.authorization import OneRosterApiRefusedError
 from ccgi_pipeline.oneroster_api.client import OneRosterApiUnavailableError
-from ccgi_pipeline.oneroster_api.district_fetch import FetchUnderWayError, _lock
+from ccgi_pipeline.oneroster_api.district_fetch import FetchUnderWayError, _lock, page_archive
 from ccgi_pipeline.oneroster_api.state import FetchState, open_store
 from ccgi_pipeline_tests.oneroster_api.conftest import Districts
 from ccgi_pipeline_tests.oneroster_api.faults import Fault
@@ -88,7 +88,7 @@ def test_a_drop_is_its_owner_s_alone_and_pages_are_archived_as_they_came(
     assert result.drop is not None
     for path in [result.drop, *result.drop.iterdir()]:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
-    archive = Archive.of(district.folders.warehouse)
+    archive = page_archive(district.folders.warehouse)
     kept = [archive.read(path.name) for path in archive.files()]
     assert kept
     assert all(page.startswith(b"{") for page in kept)

@@ -27,6 +27,7 @@ class AlertKind(StrEnum):
     SERVER_REFUSES = "server_refuses"
     DELIVERIES_STUCK = "deliveries_stuck"
     OPENPGP_KEYS = "openpgp_keys"
+    ROSTER_FETCHES = "roster_fetches"
     HEARTBEAT = "heartbeat"
 
 
@@ -38,6 +39,7 @@ TITLES = {
     AlertKind.SERVER_REFUSES: "a server refuses",
     AlertKind.DELIVERIES_STUCK: "deliveries are stuck",
     AlertKind.OPENPGP_KEYS: "OpenPGP keys",
+    AlertKind.ROSTER_FETCHES: "rosters were not fetched",
     AlertKind.HEARTBEAT: "the machinery",
 }
 

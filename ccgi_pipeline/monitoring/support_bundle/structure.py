@@ -20,8 +20,9 @@ import duckdb
 
 from ccgi_pipeline.common.errors import PipelineError
 from ccgi_pipeline.delivery import ledger as deliveries
+from ccgi_pipeline.profile_tables import SettingsTable
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
-from ccgi_pipeline.profiles import SettingsTable, read_profiles
+from ccgi_pipeline.profiles import read_profiles
 from ccgi_pipeline.warehouse.queries import health as health_queries
 from ccgi_pipeline.warehouse.storage.location import CATALOG, ENCRYPTED_CATALOG, TABLES
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
