@@ -170,7 +170,7 @@ def draw_picture(nights: Sequence[_Figures]) -> str:
 
     parts = [part for night in nights for part in _build_parts(night)]
     names = [*_GROUPS, _OTHERS, _ORCHESTRATION]
-    base = alt.Chart(alt.Data(values=parts), width=_WIDTH, height=alt.Step(_STEP), title=_TITLE)
+    base = alt.Chart({"values": parts}, width=_WIDTH, height=alt.Step(_STEP), title=_TITLE)
     rows = {
         "y": alt.Y("students:N", sort=None, title=None),
         "yOffset": alt.YOffset("bar:N", sort=[_NIGHT, _FLOOR]),

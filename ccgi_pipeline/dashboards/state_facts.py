@@ -41,8 +41,9 @@ STRIP = 8
 """Drops of a district that its row shows."""
 SILENT_DAYS = 30
 """A district of which nothing came for so many days of the academic year is called."""
-KEPT_OUT_SHARE = 0.10
-"""A district is called if its newest drop lost a larger share of its lines."""
+ERROR_SHARE = 0.10
+"""A district is called if a larger share of its newest drop's lines has errors. A line about a
+student whom Foster Focus does not know has none: most districts have such lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ def _read_districts(
     statuses: defaultdict[str, list[DistrictStatus]] = defaultdict(list)
     for status in query_statuses(connection, folders.warehouse, on):
         statuses[status.sender].append(status)
+    outcomes = split_rows(trends.read_newest_outcomes(connection), "drop_id")
     claims = count_waiting_claims(read_claims(connection))
     _, held = read_key_notices(folders.warehouse)
     cds = sorted(cd for cd in {*drops, *sizes} if is_cd_code(cd))
@@ -137,6 +139,7 @@ def _read_districts(
                 *find_reasons(
                     statuses[cd],
                     sizes.get(cd, ()),
+                    _count_rejected(drops.get(cd, ()), outcomes),
                     in_year=is_in_academic_year(profiles.of(cd).cadence.academic_years, on),
                 ),
                 *_find_other_reasons(claims.get(cd, 0), held.get(cd)),
@@ -146,12 +149,28 @@ def _read_districts(
     ]
 
 
+def _count_rejected(drops: Sequence[Row], outcomes: Mapping[str, Sequence[Row]]) -> dict[str, int]:
+    """Returns by family how many lines of the newest drop have errors."""
+    return {
+        drop["family"]: sum(
+            row["lines"] for row in outcomes.get(drop["drop_id"], ()) if row["fate"] == "rejected"
+        )
+        for drop in drops
+        if drop["newest"]
+    }
+
+
 def find_reasons(
-    statuses: Sequence[DistrictStatus], sizes: Sequence[Row], *, in_year: bool
+    statuses: Sequence[DistrictStatus],
+    sizes: Sequence[Row],
+    rejected: Mapping[str, int],
+    *,
+    in_year: bool,
 ) -> list[str]:
     """Returns why a district needs a call, the worst first; none if it does not.
 
-    ``in_year``: whether the day is in the district's academic year; outside, silence is no reason.
+    ``rejected``: by family, the lines of its newest drop that have errors. ``in_year``: whether the
+    day is in the district's academic year; outside, silence is no reason.
     """
     reasons = []
     for status in statuses:
@@ -159,9 +178,10 @@ def find_reasons(
         said = labels.VERDICTS[status.verdict].lower()
         if status.verdict in {Verdict.REJECTED, Verdict.HELD}:
             reasons.append(f"{title}: {said} since {labels.day(status.night)}")
-        elif status.lines and status.kept_out > KEPT_OUT_SHARE * status.lines:
+        elif (errors := rejected.get(status.family, 0)) > ERROR_SHARE * status.lines:
             reasons.append(
-                f"{title}: {status.kept_out:,} of {labels.counted(status.lines, 'line')} kept out"
+                f"{title}: {errors:,} of {labels.counted(status.lines, 'line')} not loaded, "
+                "because of errors"
             )
     if sizes and not sizes[-1]["students"]:
         reasons.append("no student is on the roster any more")

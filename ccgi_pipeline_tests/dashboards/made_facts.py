@@ -165,7 +165,7 @@ def _state_row(number: int) -> DistrictRow:
         drops=drops[-8:],
         sizes=sizes,
         statuses=statuses,
-        reasons=find_reasons(statuses, sizes, in_year=True),
+        reasons=find_reasons(statuses, sizes, {}, in_year=True),
     )
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
+from ccgi_pipeline.cli import main
 from ccgi_pipeline.dashboards import publication
 from ccgi_pipeline.dashboards.publication import (
     PagesOutcome,
@@ -336,3 +338,30 @@ def test_what_the_report_of_applications_hides_is_hidden_in_the_funnel(hiding: P
     assert row["aid_submitted"] == 18
     assert {step.name for step in STEPS} < set(row)
     assert COUNT not in row
+
+
+# --- by hand --------------------------------------------------------------------------------------
+
+
+def test_the_command_writes_what_a_night_writes(later: PipelinePaths):
+    before = {path: path.read_bytes() for path in _pages(later)}
+    for path in before:
+        path.unlink()
+    places = ["--outbox", f"{later.outbox}", "--warehouse", f"{later.warehouse}"]
+    done = CliRunner().invoke(main, ["pages", *places, "--date", f"{ON}"])
+    assert done.exit_code == 0, done.output
+    assert "2 districts; 4 pages changed and were written." in done.output
+    assert {path: path.read_bytes() for path in _pages(later)} == before
+
+
+@pytest.mark.slow
+def test_a_purge_takes_away_every_page_that_names_the_district(later: PipelinePaths):
+    places = [
+        f"--{name}={getattr(later, name)}" for name in ("inbox", "outbox", "warehouse")
+    ]  # fmt: skip
+    who = ["--by", "A. Name", "--reason", "agreement ended"]
+    done = CliRunner().invoke(main, ["purge", *places, "--district", PALM_SPRINGS, "--apply", *who])
+    assert done.exit_code == 0, done.output
+    assert [path.name for path in _pages(later)] == ["index.html", f"{HAYWARD}.html"]
+    with open_warehouse(later.warehouse, read_only=True) as connection:
+        assert read_roster_sizes(connection, WEDNESDAY)["cd"].to_list() == [HAYWARD]

@@ -26,24 +26,26 @@ def status(verdict: str = "accepted", *, kept_out: int = 0, days: int = 0, waiti
     [
         (status("rejected"), "rejected since November 22, 2026"),
         (status("held"), "on hold since November 22, 2026"),
-        (status(kept_out=11), "11 of 100 lines kept out"),
+        (status(), "11 of 100 lines not loaded, because of errors"),
         (status(days=31), "nothing has arrived for 31 days"),
         (status(waiting=1), "1 file waits to be sent"),
     ],
 )
 def test_a_district_needs_a_call_for_a_reason(facts: DistrictStatus, reason: str):
-    (told_reason,) = find_reasons([facts], SIZES, in_year=True)
+    rejected = {"transcript": 11} if "errors" in reason else {}
+    (told_reason,) = find_reasons([facts], SIZES, rejected, in_year=True)
     assert told_reason.endswith(reason)
 
 
 def test_a_district_that_does_well_needs_none():
-    assert find_reasons([status(kept_out=10, days=30)], SIZES, in_year=True) == []
-    assert find_reasons([status(days=80)], SIZES, in_year=False) == []
+    some = {"transcript": 10}
+    assert find_reasons([status(kept_out=90, days=30)], SIZES, some, in_year=True) == []
+    assert find_reasons([status(days=80)], SIZES, {}, in_year=False) == []
 
 
 def test_an_empty_roster_is_a_reason():
     emptied = [*SIZES, {"night": ON + timedelta(days=1), "students": 0}]
-    assert find_reasons([status()], emptied, in_year=True) == [
+    assert find_reasons([status()], emptied, {}, in_year=True) == [
         "no student is on the roster any more"
     ]
 
