@@ -30,8 +30,10 @@ from ccgi_pipeline.reports.queries import (
 )
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.warehouse.storage.connection import read_snapshot_id, write_warehouse
+from ccgi_pipeline.warehouse.storage.relocation import move_to_folder, move_to_postgres
 from ccgi_pipeline.warehouse.storage.schema import PIPELINE_TABLES, TRACKING_COLUMNS
 from ccgi_pipeline_tests.nightly.nights import ON
+from ccgi_pipeline_tests.postgresql import PostgreSql
 from ccgi_pipeline_tests.small_state import attached, delivered_rows
 
 
@@ -175,3 +177,30 @@ def test_the_views_are_made_again_only_when_a_declaration_or_setting_changed(
     assert {*list_views()} <= made
     assert FEEDS[0].current_view not in made
     assert report_view(REPORTS[0], REPORTS[0].files[0]) not in made
+
+
+@pytest.mark.slow
+def test_the_views_move_into_postgresql_and_back_with_the_warehouse(
+    small_state: PipelinePaths,
+    tmp_path: Path,
+    database_server: PostgreSql,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    variables = database_server.environment(database_server.new_database())
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    warehouse = Path(shutil.copytree(small_state.warehouse, tmp_path / "warehouse"))
+    views = [f"FROM lake.main.{name} ORDER BY ALL" for name in list_views()]
+    move_to_postgres(warehouse)
+    with write_warehouse(warehouse) as connection:
+        assert not refresh_analyst_views(connection, ReportSettings())
+        there = [connection.sql(view).fetchall() for view in views]
+        assert refresh_analyst_views(connection, ReportSettings(percent_decimals=2))
+        assert refresh_analyst_views(connection, ReportSettings())
+    move_to_folder(warehouse)
+    for variable in variables:
+        monkeypatch.delenv(variable)
+    with write_warehouse(warehouse) as connection:
+        assert not refresh_analyst_views(connection, ReportSettings())
+        assert [connection.sql(view).fetchall() for view in views] == there
+    assert sum(map(len, there)) > 1000
