@@ -67,7 +67,7 @@ def read_district_facts(
 ) -> list[DistrictFacts]:
     """Returns the facts of every district that ever sent something, in the order of CD codes.
 
-    The views of the reports must be there (``create_report_views``).
+    The views of the reports must be there (``ensure_report_views``).
     """
     drops = split_rows(trends.read_recent_drops(connection, STRIP), "sender")
     sizes = split_rows(trends.read_roster_sizes(connection, on), "cd")

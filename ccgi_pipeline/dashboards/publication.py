@@ -31,7 +31,7 @@ from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.reports.funnels import count_roster_students
 from ccgi_pipeline.reports.outbox import OutboxFile, sha256_of
-from ccgi_pipeline.reports.queries import create_report_views
+from ccgi_pipeline.reports.queries import ensure_report_views
 from ccgi_pipeline.warehouse.load.outbox_folders import remember_folders
 from ccgi_pipeline.warehouse.load.roster_sizes import record_roster_sizes
 
@@ -78,7 +78,7 @@ def write_district_pages(
     Records the sizes of the rosters, from which the charts are made.
     """
     profiles, settings = archived_profiles(folders)
-    named = create_report_views(connection, on, profiles.reports)
+    named = ensure_report_views(connection, on, profiles.reports)
     remember_folders(connection, named, on)
     record_roster_sizes(connection, count_roster_students(connection), on)
     found = read_district_facts(connection, folders, profiles, on, only)

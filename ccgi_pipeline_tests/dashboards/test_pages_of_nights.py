@@ -26,6 +26,7 @@ from ccgi_pipeline.delivery.ledger import FileKind, open_ledger
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.operations.rebuild import NotRebuiltError, rebuild_file
 from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.reports import queries
 from ccgi_pipeline.reports.funnels import STEPS, read_funnels
 from ccgi_pipeline.reports.queries import create_report_views, read_detail_rows
 from ccgi_pipeline.reports.registry import REPORTS
@@ -161,6 +162,29 @@ def test_a_funnel_counts_each_student_once(night: PipelinePaths):
     assert "have started an application to a college 75 % 75 % 30 of 40" in text
     assert "have submitted one 50 % 50 % 20 of 40" in text
     assert "have submitted FAFSA or CADAA 45 % 45 % 18 of 40" in text
+
+
+def test_the_views_of_the_reports_are_made_once_for_a_night(
+    night: PipelinePaths, monkeypatch: pytest.MonkeyPatch
+):
+    made: list[date] = []
+    create = queries.create_report_views
+
+    def count(connection: object, on: date, settings: object) -> object:
+        made.append(on)
+        return create(connection, on, settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(queries, "create_report_views", count)
+    settings = Profiles().reports
+    whole = settings.model_copy(update={"percent_of": "school"})
+    with open_warehouse(night.warehouse, read_only=True) as connection:
+        first = create(connection, ON, settings)
+        again = queries.ensure_report_views(connection, ON, settings)
+        assert again.sort("cd").equals(first.sort("cd"))
+        assert made == []
+        queries.ensure_report_views(connection, TUESDAY, settings)
+        queries.ensure_report_views(connection, TUESDAY, whole)
+    assert made == [TUESDAY, TUESDAY]
 
 
 def test_a_funnel_counts_as_the_reports_do(night: PipelinePaths):
