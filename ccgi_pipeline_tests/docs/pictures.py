@@ -51,10 +51,19 @@ def make_state(root: Path, *, districts: int, students: int, weeks: int) -> Pipe
     for week in reversed(range(weeks)):
         on = LAST_NIGHT - timedelta(days=7 * week)
         generate(
-            folders.inbox, districts=districts, students=students, seed=2, on=on, defects=0.004
+            folders.inbox,
+            districts=districts,
+            students=students,
+            seed=2,
+            on=on,
+            defects=_DEFECTS[week % len(_DEFECTS)],
         )
-        for roster in folders.inbox.rglob(f"*StudentTemplate*{on:%Y%m%d}*"):
+        rosters = sorted(folders.inbox.rglob(f"*StudentTemplate*{on:%Y%m%d}*"))
+        for roster in rosters:
             _lose_lines(roster, chance)
+        if not week:
+            _cut_in_half(rosters[0])
+            _spoil_header(rosters[-1])
         began = time.perf_counter()
         with writing(folders) as connection:
             take_and_load(connection, folders, on)
@@ -63,6 +72,22 @@ def make_state(root: Path, *, districts: int, students: int, weeks: int) -> Pipe
             times.append(NightTime(on, time.perf_counter() - began))
             write_state_page(connection, folders, on, times)
     return folders
+
+
+_DEFECTS = (0.002, 0.006, 0.003, 0.01)
+"""Shares of lines with a defect, week by week from the last one back."""
+
+
+def _cut_in_half(roster: Path) -> None:
+    """Half of the students are missing: the file waits for an operator."""
+    lines = roster.read_bytes().splitlines(keepends=True)
+    roster.write_bytes(b"".join(lines[: len(lines) // 2]))
+
+
+def _spoil_header(roster: Path) -> None:
+    """Nobody can tell what the columns are: the file is rejected."""
+    _, _, rest = roster.read_bytes().partition(b"\n")
+    roster.write_bytes(b"A,B,C\n" + rest)
 
 
 def _lose_lines(roster: Path, chance: random.Random) -> None:
