@@ -7,6 +7,7 @@ where files lie (``drops``).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,11 +65,10 @@ def make_lines(
 
     A full set leaves status and dateLastModified blank, as the binding asks.
     """
-    modified = records.select(_moment(pl.col(MODIFIED))).to_series()
-    ids = records[ID]
-    is_gone = records.select(_is_gone()).to_series()
-    known = modified.filter(modified.str.contains(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T.*Z$"))
-    kept = records if delta else records.filter(~is_gone)
+    ids, status = records[ID], records[STATUS]
+    oldest, newest = _find_span(records[MODIFIED])
+    gone = 0 if (status == "active").all() else int(records.select(_is_gone()).sum().item())
+    kept = records.filter(~_is_gone()) if gone and not delta else records
     common = (
         {STATUS: _blank_as_null(pl.col(STATUS)), MODIFIED: _moment(pl.col(MODIFIED))}
         if delta
@@ -87,11 +87,24 @@ def make_lines(
     files = {collection.name: own}
     for name in nested:
         files[name] = _nested_lines(kept, name, common)
-    return Lines(files, ids, int(is_gone.sum()), _as_text(known.max()), _as_text(known.min()))
+    return Lines(files, ids, gone, newest, oldest)
 
 
-def _as_text(value: object) -> str | None:
-    return None if value is None else str(value)
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z$"
+
+
+def _find_span(modified: pl.Series) -> tuple[str | None, str | None]:
+    """Returns the earliest and the latest of moments as text in UTC, of those that can be read."""
+    ends = _find_ends(modified)
+    if all(end is None or re.fullmatch(_MOMENT, end) for end in ends):
+        return ends  # nothing between two moments needs another look, if all have one form
+    utc = modified.to_frame().select(_moment(pl.col(MODIFIED))).to_series()
+    return _find_ends(utc.filter(utc.str.contains(_MOMENT)))
+
+
+def _find_ends(texts: pl.Series) -> tuple[str | None, str | None]:
+    first, last = texts.min(), texts.max()
+    return (None, None) if first is None or last is None else (str(first), str(last))
 
 
 def _is_gone() -> pl.Expr:

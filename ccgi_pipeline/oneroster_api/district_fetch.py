@@ -310,13 +310,14 @@ class _DistrictFetch:
         if self._fetch is None or not body:
             return
 
+        sha256 = hashlib.sha256(body).hexdigest()
+
         def write(part: BinaryIO) -> str:
             part.write(body)
-            return hashlib.sha256(body).hexdigest()
+            return sha256
 
-        sha256 = hashlib.sha256(body).hexdigest()
         if not self._kept_pages.has(sha256):
-            sha256 = self._kept_pages.store_output(write)
+            self._kept_pages.store_output(write)
         self._store.record_page(self._fetch, collection, place, sha256, len(body))
 
     # --- the drop ---------------------------------------------------------------------------------

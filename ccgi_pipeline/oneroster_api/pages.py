@@ -107,7 +107,7 @@ def _read_at_once(body: bytes, shape: Shape) -> pl.DataFrame | None:
 
     It makes a NUL of half a character that is written as an escape.
     """
-    if b"\\ud" in body or b"\\uD" in body:
+    if b"\\u" in body and (b"\\ud" in body or b"\\uD" in body):
         return None
     try:
         return pl.read_json(body, schema={shape.name: shape.dtype})
