@@ -293,7 +293,12 @@ def test_nights_of_three_warehouses_side_by_side_one_killed_again_and_again(
     assert (len(starts), len(ends)) == (len(tenants), len(OTHERS))
     assert max(starts) < min(ends), "they did not run side by side"
     for tenant in tenants.values():
-        made = bytes_below(tenant.folders.outbox)
+        # Pages are an asset of their own, which the embedded nights do not run.
+        made = {
+            path: content
+            for path, content in bytes_below(tenant.folders.outbox).items()
+            if not path.endswith("/index.html")
+        }
         assert len(made) > 20
         assert made == bytes_below(tenant.embedded.outbox)
     retried = [
