@@ -76,6 +76,7 @@ _PAGES = [page for page in PAGES if commands(page) and page.name not in PAGES_TH
 NOT_ZERO: Mapping[str, str] = {
     r"ccgi check .*": "the demo's files have defects",
     r"ccgi status": "a drop is held",
+    r"ccgi run --fail-on .*": "the server of the deliveries refuses",
     r"ccgi heartbeat .*": "a drop is held",
 }
 """Commands that end with status 1 in the state of the tests, as the pages say, and why."""
