@@ -209,7 +209,11 @@ class FetchStore:
         pages: int = 0,
         size: int = 0,
     ) -> None:
-        """Records the end of a fetch; what a good one brought counts for the next."""
+        """Records the end of a fetch; what a good one brought counts for the next.
+
+        A change that is dated after the beginning of the fetch counts as one of then: a system
+        that dates a record decades ahead would otherwise hide all changes until that day.
+        """
         with transaction(self._database):
             self._database.execute(
                 "UPDATE fetches SET state = ?, ended = ?, reason = ?, pages = ?, bytes = ?"
@@ -218,10 +222,10 @@ class FetchStore:
             )
             if state in _SUCCEEDED:
                 self._database.execute(
-                    "INSERT INTO cursors SELECT ?, name, newest FROM collections"
+                    "INSERT INTO cursors SELECT ?, name, min(newest, ?) FROM collections"
                     " WHERE fetch = ? AND newest IS NOT NULL ON CONFLICT (cd, collection)"
                     " DO UPDATE SET newest = max(newest, excluded.newest)",
-                    [fetch.cd, fetch.id],
+                    [fetch.cd, f"{fetch.began.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.000Z", fetch.id],
                 )
                 self._database.execute(
                     "UPDATE servers SET tombstones = 1 WHERE cd = ? AND EXISTS"

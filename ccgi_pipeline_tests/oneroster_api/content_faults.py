@@ -130,8 +130,33 @@ def _evening(_exchange: Exchange, rows: Rows) -> Rows:
 @at(Stage.ROWS, Fault.MODIFIED_WITH_OFFSET)
 def _offset(_exchange: Exchange, rows: Rows) -> Rows:
     for row in rows:
-        row["dateLastModified"] = row["dateLastModified"].replace("T", " ").replace("Z", "+00:00")
+        said = str(row.get("dateLastModified", ""))
+        row["dateLastModified"] = said.replace("T", " ").replace("Z", "+00:00")
     return rows
+
+
+@at(Stage.ROWS, Fault.MODIFIED_WITHOUT_ZONE)
+def _no_zone(_exchange: Exchange, rows: Rows) -> Rows:
+    for row in rows:
+        row["dateLastModified"] = str(row.get("dateLastModified", "")).removesuffix("Z")
+    return rows
+
+
+@at(Stage.ROWS, Fault.MODIFIED_IN_FUTURE)
+def _in_future(_exchange: Exchange, rows: Rows) -> Rows:
+    if rows:
+        rows[0]["dateLastModified"] = "2099-01-01T00:00:00.000Z"
+    return rows
+
+
+@at(Stage.ROWS, Fault.MODIFIED_ABSENT)
+def _no_moment(_exchange: Exchange, rows: Rows) -> Rows:
+    return [{name: own for name, own in row.items() if name != "dateLastModified"} for row in rows]
+
+
+@at(Stage.ROWS, Fault.MODIFIED_UNREADABLE)
+def _yesterday(_exchange: Exchange, rows: Rows) -> Rows:
+    return [{**row, "dateLastModified": "yesterday"} for row in rows]
 
 
 @at(Stage.ROWS, Fault.STATUS_ABSENT)

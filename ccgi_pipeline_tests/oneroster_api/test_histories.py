@@ -95,7 +95,6 @@ REFUSED = {
     Fault.ROW_WITHOUT_ID,
     Fault.ROW_NULL,
     Fault.ROW_TEXT,
-    Fault.TEXTS_AS_LISTS,
     Fault.LONE_SURROGATE,
 }
 """No drop, and the reason is said."""
@@ -243,6 +242,35 @@ def _wrong(night: Night, one: History, pair: tuple[Fault, Fault]) -> Iterator[st
     missing = [line for line in night.differences if ": 0 missing" not in line]
     if night.outcome.result and missing and not (LEFT_OUT | NEW_IDS).intersection(pair):
         yield f"taken for whole: {missing}"
+
+
+_QUICK_DELTAS = (Fault.MODIFIED_IN_FUTURE, Fault.COLLECTION_EMPTY, Fault.GRANT_REFUSED)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param(_QUICK_DELTAS, id="some"),
+        pytest.param(tuple(Fault), id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_after_a_fault_changes_alone_make_good_again(
+    sets: Sets, tmp_path_factory: pytest.TempPathFactory, faults: tuple[Fault, ...]
+):
+    """Nothing that a fault said hides the changes of the next night."""
+    wrong = []
+    root = tmp_path_factory.mktemp("deltas")
+    with history(root, sets.by_version["1.1"], mode="delta") as one:
+        one.begin()
+        for fault in faults:
+            one.live_through(fault)
+            one.next_night()
+            outcome = one.fetch()
+            found = [*one.differences(), *one.different_cells()]
+            if not outcome.result or found:
+                wrong.append(f"{fault.name}: {outcome.refusal or found}")
+                _recover(one)
+    assert wrong == []
 
 
 # --- authorization ----------------------------------------------------------------------------
