@@ -198,6 +198,7 @@ def as_sent(body: bytes) -> pl.DataFrame:
         b'[{"sourcedId": "e1"}]',
         b'{"ENROLLMENTS": [{"sourcedId": "e1"}]}',
         b'\xef\xbb\xbf{"enrollments": [{"sourcedId": "e1"}]}',
+        b'\xef\xbb\xbf[{"sourcedId": "e1"}]',
         b'{"enrollments": [{"sourcedId": "e1", "class": "c1"}], "warnings": []}',
     ],
 )
