@@ -21,7 +21,13 @@ import polars as pl
 from ccgi_pipeline.common.progress import report_progress
 from ccgi_pipeline.oneroster_api.authorization import OneRosterApiRefusedError
 from ccgi_pipeline.oneroster_api.client import OneRosterClient, PageAnswer, QueryRefused
-from ccgi_pipeline.oneroster_api.collections import ID, MODIFIED, ApiCollection, asked_fields
+from ccgi_pipeline.oneroster_api.collections import (
+    DEMOGRAPHICS,
+    ID,
+    MODIFIED,
+    ApiCollection,
+    asked_fields,
+)
 from ccgi_pipeline.oneroster_api.completeness import Completeness, Unconfirmed
 from ccgi_pipeline.oneroster_api.csv_files import Lines, append_lines, make_lines
 from ccgi_pipeline.oneroster_api.pages import PageFault, build_shape, read_page
@@ -90,13 +96,20 @@ def fetch_collection(
             if query.keys() & SORTED.keys():
                 query, note = terms.query(in_order=False), "the server cannot sort"
                 continue
-            hint = ": set ask_for_fields to false" if terms.fields else ""
-            msg = f"{refused}{hint}"
+            msg = f"{refused}: {_find_hint(terms)}lower page_size, in case it allows fewer records"
             raise OneRosterApiRefusedError(msg) from None
         notes = "; ".join(filter(None, [result.note, note]))
         return replace(result, tries=number, note=notes)
     msg = f"/{name} did not come whole in {terms.tries} tries: {why}"
     raise OneRosterApiRefusedError(msg)
+
+
+def _find_hint(terms: CollectionTerms) -> str:
+    """Returns what may help where a query is not accepted, if it asks for single fields."""
+    if terms.collection.name == DEMOGRAPHICS:
+        # Only the named columns are asked for: pages are kept, and no others may be in them.
+        return "leave demographics out, if the server cannot send single fields, or "
+    return "set ask_for_fields to false, or " if terms.fields else ""
 
 
 def _fetch_once(

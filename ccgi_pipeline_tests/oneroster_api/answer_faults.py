@@ -6,6 +6,7 @@ it has (paging_faults), and when there is no answer (access_faults).
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -191,6 +192,12 @@ def _gzip_bomb(_exchange: Exchange, answer: Answer) -> Answer:
 def _huge(_exchange: Exchange, answer: Answer) -> Answer:
     headers = _headers(answer, Transfer_Encoding="chunked")
     return replace(answer, headers=headers, endless=repeat(_BLANKS))
+
+
+@at(Stage.ANSWER, Fault.COMPRESSED)
+def _compressed(_exchange: Exchange, answer: Answer) -> Answer:
+    headers = _headers(answer, Content_Encoding="gzip")
+    return replace(answer, headers=headers, body=gzip.compress(answer.body, 1))
 
 
 @at(Stage.ANSWER, Fault.CHUNKED)

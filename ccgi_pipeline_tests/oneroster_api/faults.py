@@ -38,6 +38,7 @@ class Fault(Enum):
     TOTAL_OF_PAGE = "The total is the number of rows on the page."
     LIMIT_IGNORED = "Each page has all rows from its offset on."
     LIMIT_CLAMPED = "No page has more than seventy rows."
+    LIMIT_REFUSED = "A limit of more than seventy is answered with 400."
     OFFSET_IGNORED = "Every page is the first one."
     OFFSET_IS_PAGE = "The offset counts pages."
     LINK_ABSENT = "There is no Link header."
@@ -78,6 +79,7 @@ class Fault(Enum):
     HUGE_NUMBER = "A row of a later page has a number of 5,000 digits."
     NOT_A_NUMBER = "A row of a later page has the value NaN, which JSON does not know."
     CHUNKED = "Answers come in chunks, without a length."
+    COMPRESSED = "Answers are compressed, whether asked for or not."
     HEADERS_HUGE = "A later page has 300 kB of headers."
 
     # --- access ---

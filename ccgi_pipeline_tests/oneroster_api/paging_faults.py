@@ -138,6 +138,13 @@ def _refuse_fields(exchange: Exchange, _none_yet: None) -> Answer | None:
     return _refuse(exchange, "fields", "invalid_selection_field")
 
 
+@at(Stage.BEFORE, Fault.LIMIT_REFUSED)
+def _refuse_limit(exchange: Exchange, before: Answer | None) -> Answer | None:
+    if int(exchange.parameters.get("limit", "0")) <= _CLAMPED:
+        return before
+    return as_error(exchange.server.version, 400, "invaliddata", "limit is too large")
+
+
 # --- limit, offset, filter, order -------------------------------------------------------------
 
 

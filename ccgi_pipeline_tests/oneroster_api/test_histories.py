@@ -49,6 +49,7 @@ REFUSED = {
     Fault.TOTAL_LOW,
     Fault.TOTAL_MOVES,
     Fault.TOTAL_OF_PAGE,
+    Fault.LIMIT_REFUSED,
     Fault.OFFSET_IGNORED,
     Fault.OFFSET_IS_PAGE,
     Fault.SORT_CHANGES,
@@ -193,6 +194,22 @@ def _says_why(night: Night, one: History) -> bool:
     assert not told
     assert one.server.client_secret not in words
     return len(words) > 30
+
+
+@pytest.mark.parametrize(
+    ("fault", "collection", "advice"),
+    [
+        (Fault.LIMIT_REFUSED, "/orgs", "lower page_size"),
+        (Fault.FIELDS_REFUSED, "/demographics", "leave demographics out"),
+    ],
+)
+def test_a_query_that_is_not_accepted_is_answered_with_what_to_change(
+    district: History, fault: Fault, collection: str, advice: str
+):
+    words = district.live_through(fault).outcome.refusal
+    assert collection in words
+    assert advice in words
+    assert "ask_for_fields" not in words
 
 
 def test_each_fault_has_its_place():
