@@ -27,7 +27,6 @@ from ccgi_pipeline_tests.oneroster_api.conftest import NIGHTS, ON, Sets
 from ccgi_pipeline_tests.oneroster_api.faults import Fault
 from ccgi_pipeline_tests.oneroster_api.histories import CD, SECRET, History, history
 from ccgi_pipeline_tests.oneroster_api.server import serve_oneroster
-from ccgi_pipeline_tests.tiers import slow_but
 
 _DAYS = [ON - timedelta(days=NIGHTS - 1 - night) for night in range(NIGHTS)]
 _NOT_COMPARED = {"status", "dateLastModified"}
@@ -165,9 +164,8 @@ def _active(folders: PipelinePaths) -> dict[str, Counter[object]]:
     }
 
 
-@pytest.mark.parametrize(
-    "fault", slow_but(Fault.IDS_ALL_NEW, [Fault.IDS_ALL_NEW, Fault.IDS_ILLEGAL])
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [Fault.IDS_ALL_NEW, Fault.IDS_ILLEGAL])
 def test_a_night_holds_a_roster_in_which_everybody_has_a_new_id(
     tmp_path: Path, sets: Sets, fault: Fault
 ):
