@@ -25,7 +25,7 @@ import duckdb
 import pytest
 
 from ccgi_pipeline.common.failpoints import observe_failpoints
-from ccgi_pipeline.delivery.ledger import open_ledger
+from ccgi_pipeline.delivery.ledger import FileKind, open_ledger
 from ccgi_pipeline.encryption.keys import (
     FILE_NAME,
     KEY,
@@ -220,10 +220,13 @@ def test_the_same_search_bites_in_a_plain_warehouse(plain: Nights):
 
 
 def test_nothing_of_the_outbox_is_another(plain: Nights, encrypted: Nights):
-    # Only the night that Dagster ran had the step that writes the colleges' download.
+    # Only the night that Dagster ran had the steps that write the colleges' download and pages.
     download = "cccapply/download/applications_20261122.csv"
     delivered = bytes_below(encrypted.folders.outbox)
     assert b"Canary" in delivered.pop(download)
+    pages = [path for path in delivered if path.endswith("/index.html")]
+    assert all(b"Students on the roster" in delivered.pop(path) for path in pages)
+    assert pages
     assert delivered == bytes_below(plain.folders.outbox)
     assert len(delivered) > 50
 
@@ -232,6 +235,9 @@ def test_every_row_is_the_same(plain: Nights, encrypted: Nights):
     rows = lake_rows(encrypted.folders.warehouse)
     with key_set(None):
         others = lake_rows(plain.folders.warehouse)
+    # Only the night that Dagster ran had the step that writes pages.
+    assert rows.pop("roster_sizes")
+    assert not others.pop("roster_sizes")
     # Dagster orders families in its own way.
     for tables in (rows, others):
         tables["drops"] = sorted((*row[:5], *row[6:]) for row in tables["drops"])
@@ -336,7 +342,7 @@ def test_a_data_file_that_was_written_in_the_clear_is_noticed_at_the_start(own: 
 
 def test_what_was_delivered_is_made_again_to_the_same_bytes(encrypted: Nights):
     with open_ledger(encrypted.folders.warehouse) as ledger:
-        made = ledger.list_made(ON)
+        made = [file for file in ledger.list_made(ON) if file.kind != FileKind.PAGE]
     found = list(rebuild_files(encrypted.folders.warehouse, made))
     assert len(found) == len(made) > 50
     for file, content in found:
