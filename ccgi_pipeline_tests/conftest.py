@@ -34,6 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # A fifth of the collection's time, with Python's default of 700 objects.
     gc.set_threshold(50_000)
+    # pytest-xdist sets 80 in its processes, as if there were a terminal.
+    os.environ.pop("COLUMNS", None)
     file = config.getoption("--passed-to")
     if file is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_PassedTests(file))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ccgi_pipeline import dictionary
+from ccgi_pipeline.dictionary.objects import render_json
 from ccgi_pipeline.feeds import sources
 
 TITLE = sources.ONEROSTER.title
@@ -146,7 +146,7 @@ def feeds() -> dict[str, dict[str, Any]]:
     """The feeds of the family as the dictionary tells them, by file."""
     return {
         feed["name"].removeprefix("oneroster_"): feed
-        for feed in json.loads(dictionary.render_json())["feeds"]
+        for feed in json.loads(render_json())["feeds"]
         if feed["family"] == "oneroster"
     }
 

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from ccgi_pipeline import dictionary
 from ccgi_pipeline.cli import main
+from ccgi_pipeline.dictionary.markdown import render_markdown
 from ccgi_pipeline.feeds.foster_focus import FEEDS, NAME
 from ccgi_pipeline.feeds.registry import RULES
 from ccgi_pipeline.feeds.rules import Severity
@@ -764,7 +764,7 @@ def test_the_strictness_of_one_family_is_none_of_the_other():
 
 
 def test_the_dictionary_has_one_table_of_the_41_rules_with_weight_and_reason():
-    page = dictionary.render_markdown()
+    page = render_markdown()
     table = page.partition("### Errors and warnings of `foster_focus`")[2].partition("\n### ")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if "| `FF-" in line]
     assert [row[0].strip("`").removeprefix("FF-") for row in rows] == list(THE_41)

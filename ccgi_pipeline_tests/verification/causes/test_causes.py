@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ccgi_pipeline import dictionary
+from ccgi_pipeline.dictionary.objects import render_json
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS, RULES
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 from ccgi_pipeline.feeds.transcript import STUDENT
@@ -195,7 +195,7 @@ def test_a_lost_zero_is_found_in_every_column_of_codes(feed: FeedSpec) -> None:
 
 
 def test_every_cause_has_its_entry_in_the_dictionary() -> None:
-    told = {cause["id"]: cause for cause in json.loads(dictionary.render_json())["causes"]}
+    told = {cause["id"]: cause for cause in json.loads(render_json())["causes"]}
     assert list(told) == IDS
     page = (Path(__file__).parents[3] / "docs" / "data-dictionary.md").read_text()
     for id_, cause in told.items():
