@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from ccgi_pipeline.bench.fetch import FetchFigures, Taken, format_fetch
@@ -15,6 +16,7 @@ from ccgi_pipeline_tests.oneroster_api.objects import read_set
 _USERS, _ENROLLMENTS = 200, 2_800
 
 
+@pytest.mark.slow
 def test_a_small_roster_is_fetched_whole(tmp_path: Path):
     size = ["--users", f"{_USERS}", "--enrollments", f"{_ENROLLMENTS}", "--page-size", "500"]
     command = ["bench", "fetch", *size, "--data", f"{tmp_path / 'bench'}", "--format", "json"]

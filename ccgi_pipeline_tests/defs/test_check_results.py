@@ -96,6 +96,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project(folders)
 
 
+@pytest.mark.slow
 def test_a_red_check_ends_the_command_with_status_1_after_the_night(
     project: Project, tmp_path: Path
 ) -> None:
@@ -113,6 +114,7 @@ def test_a_red_check_ends_the_command_with_status_1_after_the_night(
     assert f"| warning | transcript_student | `{RULES_ARE_MET}` | 1 rules of weight error" in told
 
 
+@pytest.mark.slow
 def test_a_night_that_is_not_run_again_has_the_checks_of_the_last_one(project: Project) -> None:
     project.run()
     assert project.run().exit_code == 0, "without the option, checks do not count"

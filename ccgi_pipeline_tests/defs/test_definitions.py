@@ -176,6 +176,7 @@ def test_sources_are_called_by_their_titles(specs: dict[str, dg.AssetSpec]) -> N
     assert any(DISTRICT_DATA_SHARING.title in words for words in told)
 
 
+@pytest.mark.slow
 def test_dagster_validates_the_workspace(tmp_path: Path) -> None:
     validated = subprocess.run(
         [

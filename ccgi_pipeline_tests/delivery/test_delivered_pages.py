@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from pathlib import Path
 
+import pytest
+
 from ccgi_pipeline.dashboards.publication import write_district_pages
 from ccgi_pipeline.nightly.deliver import deliver_outbox
 from ccgi_pipeline.nightly.paths import PipelinePaths
@@ -27,6 +29,7 @@ def night(folders: PipelinePaths, on: date) -> int:
     return outcome.arrived
 
 
+@pytest.mark.slow
 def test_the_page_is_sent_like_a_receipt_and_replaced_when_it_changes(
     tmp_path: Path, sshd: OpenSsh
 ):

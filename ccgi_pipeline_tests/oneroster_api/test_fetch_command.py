@@ -293,6 +293,7 @@ def test_pages_of_a_purged_district_are_nobodys_unless_another_has_the_same(
         assert {*store.forget(None, datetime.now(UTC) + timedelta(hours=1))} == pages
 
 
+@pytest.mark.slow
 def test_a_purge_removes_a_districts_pages_and_its_search_reads_those_that_stay(
     folders: PipelinePaths,
 ) -> None:

@@ -156,6 +156,7 @@ def test_the_words_of_an_error_are_in_no_support_bundle(copy: Nights) -> None:
     assert sung_in("support bundle", parts) == []
 
 
+@pytest.mark.slow
 def test_a_class_that_an_operator_exports_is_found_in_each_form(copy: Nights) -> None:
     parts = exported(copy, "--include", "pii", "--include", "restricted", "--reason", "a test")
     for form in (".csv", ".xml", ".parquet"):

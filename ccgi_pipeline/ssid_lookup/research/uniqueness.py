@@ -13,9 +13,9 @@ initial, last name and birth date could find.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
-from html import escape
 
 import duckdb
 import polars as pl
@@ -183,46 +183,35 @@ def _format_percent(share: float) -> str:
     return f"{share:.{_DECIMALS}f}%"
 
 
-_WIDTH, _MARGIN = 720, 20
-_ROW_HEIGHT, _HEAD_HEIGHT = 26, 64
-_BAR_FROM, _BAR_WIDTH = 110, 400
-_LEAST_BAR = 0.04
-"""The shortest bar, as a share of the full width."""
-
-
 def draw_svg(table: pl.DataFrame, title: str) -> str:
     """Returns the table as a bar chart: one SVG element without references to other files.
 
     The length of a bar follows the logarithm of the count, so that a small count is visible too.
     """
-    lengths = [math.log1p(names) for names in table[NAME_COUNT]]
-    bars = "\n".join(
-        _draw_bar(number, row, max(_LEAST_BAR, length / max(lengths)))
-        for number, (row, length) in enumerate(zip(format_rows(table)[1:], lengths, strict=True))
+    import altair as alt  # noqa: PLC0415 - slow to import, and only this draws
+    import vl_convert  # noqa: PLC0415
+
+    bars = [
+        {
+            "students": int(result),
+            "length": math.log1p(int(names)),
+            "words": f"{int(names):,} ({percent})",
+        }
+        for result, names, percent, _ in format_rows(table)[1:]
+    ]
+    base = alt.Chart({"values": bars}, width=_WIDTH, height=alt.Step(_ROW_HEIGHT), title=title)
+    base = base.encode(
+        x=alt.X(
+            "length:Q",
+            axis=alt.Axis(labels=False, ticks=False, grid=False),
+            title="combinations that so many students share (logarithmic)",
+        ),
+        y=alt.Y("students:O", title="students"),
     )
-    height = _HEAD_HEIGHT + _ROW_HEIGHT * table.height + _MARGIN
-    return f"""\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" \
-width="{_WIDTH}" height="{height}" font-family="sans-serif" font-size="13">
-<title>{escape(title)}</title>
-<rect width="100%" height="100%" fill="#ffffff"/>
-<text x="{_MARGIN}" y="26" font-size="16" fill="#1f2933">{escape(title)}</text>
-<text x="{_MARGIN}" y="50" fill="#52606d">students</text>
-<text x="{_BAR_FROM}" y="50" fill="#52606d">combinations that so many students share \
-(logarithmic)</text>
-{bars}
-</svg>
-"""
+    words = base.mark_text(align="left", dx=6).encode(text="words:N")
+    picture = alt.layer(base.mark_bar(), words).configure(background="white", font="sans-serif")
+    return str(vl_convert.vegalite_to_svg(json.dumps(picture.to_dict()))) + "\n"
 
 
-def _draw_bar(number: int, row: tuple[str, ...], share: float) -> str:
-    result, names, percent, _ = row
-    top = _HEAD_HEIGHT + _ROW_HEIGHT * number
-    width = share * _BAR_WIDTH
-    middle = top + _ROW_HEIGHT / 2 + 2
-    return (
-        f'<text x="{_BAR_FROM - 14}" y="{middle:.0f}" text-anchor="end" fill="#1f2933">{result}'
-        f'</text><rect x="{_BAR_FROM}" y="{top}" width="{width:.1f}" height="{_ROW_HEIGHT - 8}" '
-        f'rx="2" fill="#2f6f9f"/><text x="{_BAR_FROM + width + 8:.1f}" y="{middle:.0f}" '
-        f'fill="#1f2933">{int(names):,} ({percent})</text>'
-    )
+_WIDTH, _ROW_HEIGHT = 460, 22
+"""Of the bars, in pixels."""

@@ -280,6 +280,7 @@ def test_the_table_adds_up(answered: pl.DataFrame) -> None:
     assert answered.schema == pl.Schema(ANSWER_SCHEMA)
 
 
+@pytest.mark.slow
 def test_the_probabilistic_rule_forgives_typing_errors_and_knows_nothing_of_the_truth(
     synthetic: tuple[pl.DataFrame, pl.DataFrame], answered: pl.DataFrame
 ) -> None:
