@@ -210,6 +210,7 @@ def draw_svg(table: pl.DataFrame, title: str) -> str:
     )
     words = base.mark_text(align="left", dx=6).encode(text="words:N")
     picture = alt.layer(base.mark_bar(), words).configure(background="white", font="sans-serif")
+    picture = picture.configure_view(stroke=None)
     return str(vl_convert.vegalite_to_svg(json.dumps(picture.to_dict()))) + "\n"
 
 
