@@ -60,15 +60,19 @@ def _print_next_steps(data: Path) -> None:
         folders = [] if usual else [f"--{name} {shlex.quote(f'{named[name]}')}" for name in options]
         return " ".join([ccgi, words, *folders])
 
-    def find_one(name: str, *patterns: str) -> Path | None:
-        return next((found for p in patterns for found in sorted(named[name].glob(p))), None)
+    def find_one(name: str, pattern: str) -> Path | None:
+        return min(named[name].glob(pattern), default=None)
 
-    receipt = find_one("outbox", "*/_receipts/index.html", "*/_receipts/*_transcript_*.html")
+    state = find_one("warehouse", "pages/index.html")
+    district = find_one("outbox", "*/_receipts/index.html")
+    receipt = find_one("outbox", "*/_receipts/*_transcript_*.html")
     report = find_one("outbox", "*/daily reporting/*/*.csv")
     sent = find_one("inbox", "*/transcript/*Student*")
     steps = [
         ("the night in Dagster's UI", f"{command('ui', *named)}   then http://127.0.0.1:3000"),
-        ("a receipt, in a browser", receipt and f"{receipt}"),
+        ("all districts on one page, in a browser", state and f"{state}"),
+        ("a district's own page", district and f"{district}"),
+        ("a receipt", receipt and f"{receipt}"),
         ("a report", report and f"{report}"),
         ("how each district stands", command("status", "warehouse")),
         ("a file as a district checks it", sent and f"{ccgi} check {shlex.quote(f'{sent}')}"),

@@ -10,6 +10,8 @@ import re
 from datetime import date, timedelta
 from html import unescape
 
+import pytest
+
 from ccgi_pipeline.dashboards.district_facts import group_by_week
 from ccgi_pipeline.dashboards.district_page import describe_district
 from ccgi_pipeline.profiles import ContactProfile
@@ -148,3 +150,20 @@ def test_the_curve_goes_on_to_the_newest_night():
     points = shown["charts"][0]["points"]
     assert [point["night"] for point in points] == ["2026-09-01", f"{ON}"]
     assert [point["value"] for point in points] == [7, 7]
+
+
+@pytest.mark.parametrize(
+    ("count", "whole", "shown"),
+    [
+        (7, 16, "44 %"),
+        (0, 3, "0 %"),
+        (1, 1000, "1 %"),
+        (999, 1000, "99 %"),
+        (3, 3, "100 %"),
+    ],
+)
+def test_a_percentage_is_rounded_and_only_all_are_a_hundred(
+    count: int, whole: int, shown: str
+) -> None:
+    row = funnel_row("High", "12", students=whole, registered=count)
+    assert f"{shown} {count:,} of {whole:,}" in told(page_of(district(funnel=[row])))
