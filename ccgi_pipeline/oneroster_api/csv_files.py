@@ -1,4 +1,4 @@
-"""Pages of records as lines of the CSV files of the same version. Pure, but for appending.
+"""Pages of records as lines of the CSV files of the same version. Pure, except for appending.
 
 Belongs here: what a field's value becomes in a cell, the manifest, appending lines to a file. Cells
 that do not fit stay as they came, so that the rules of the feed name them. Does not belong here:
@@ -44,7 +44,7 @@ _GONE_WORDS = (GONE, *(word for word, meant in STATUS_ALSO.items() if meant == G
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What a page becomes: the lines of each file by its name, and what is told of them.
+    """What a page becomes: the lines of each file by its name, and what is noted about them.
 
     ``ids``: of all records, those that are gone included. ``gone``: how many records say that they
     are to be deleted. ``newest``: the latest dateLastModified in UTC, None if none can be read.

@@ -309,7 +309,7 @@ _CSV_CELL = f"the cell (first {FIRST_LINES} lines of a rule)"
 def format_receipt_csv(files: Iterable[FileReport], *, with_cells: bool = False) -> bytes:
     """One row a finding: where it is, which rule, what to change; its cell only if asked for.
 
-    A cause has one row in place of the findings that it explains, but for those with a cell.
+    A cause has one row in place of the findings that it explains, except those with a cell.
     """
     rows: list[Sequence[str]] = []
     columns = (*_CSV_COLUMNS, _CSV_CELL) if with_cells else _CSV_COLUMNS

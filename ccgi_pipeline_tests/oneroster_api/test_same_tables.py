@@ -1,7 +1,7 @@
 """The same districts by CSV and by API: the same tables, and the same verdicts, night by night.
 
 Belongs here: whole nights over generated districts, with leavers, arrivals and changes. Does not
-belong here: servers with faults, but for those whose drops a night must hold.
+belong here: servers with faults, except those whose drops a night must hold.
 """
 
 from __future__ import annotations
