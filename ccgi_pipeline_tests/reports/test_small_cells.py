@@ -75,7 +75,7 @@ def reports_with(folders: PipelinePaths, settings: str) -> dict[str, bytes]:
     return bytes_below(folders.outbox)
 
 
-@pytest.fixture(scope="module", params=[(2, 500), pytest.param((10, 8000), marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[(3, 900), pytest.param((10, 8000), marks=pytest.mark.slow)])
 def state(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> State:
     """Districts of all sizes; nobody's profile, then each profile for all."""
     folders = folders_in(tmp_path_factory.mktemp("state"))
