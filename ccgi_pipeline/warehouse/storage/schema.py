@@ -182,8 +182,11 @@ PIPELINE_TABLE_COMMENTS: Mapping[str, str] = {
 """What the rows of each of the pipeline's own tables are."""
 
 INTERNAL = "internal"
-"""The schema of the pipeline's own tables. Those of the feeds, and views for analysts, are in
-``main``, which is what a reader of the warehouse sees first."""
+"""The schema of most of the pipeline's own tables. Those of the feeds, and views for analysts, are
+in ``main``, which is what a reader of the warehouse sees first."""
+
+_FOR_READERS = frozenset({"child_links"})
+"""The pipeline's own tables that stay in ``main``: whoever reads the feeds needs them too."""
 
 TRACKING_COLUMNS = {
     "_sender": "VARCHAR",
@@ -216,7 +219,8 @@ def all_tables() -> dict[str, Mapping[str, str]]:
 
 def qualify_table(table: str) -> str:
     """Returns a table's name with its schema, as views need it: ``internal.claims``."""
-    return f"{INTERNAL if table in PIPELINE_TABLES else 'main'}.{table}"
+    internal = table in PIPELINE_TABLES and table not in _FOR_READERS
+    return f"{INTERNAL if internal else 'main'}.{table}"
 
 
 def set_search_path(connection: duckdb.DuckDBPyConnection) -> None:
@@ -246,7 +250,8 @@ def missing_table_statements(connection: duckdb.DuckDBPyConnection) -> list[str]
     statements = []
     if INTERNAL not in schemas.values():
         statements.append(f"CREATE SCHEMA IF NOT EXISTS {INTERNAL}")
-    moving = [table for table in PIPELINE_TABLES if schemas.get(table) == "main"]
+    own = PIPELINE_TABLES.keys() - _FOR_READERS
+    moving = [table for table in PIPELINE_TABLES if table in own and schemas.get(table) == "main"]
     if moving:
         # A warehouse of an older version: its views name the tables at their former place, and
         # are made again when they are missing.
