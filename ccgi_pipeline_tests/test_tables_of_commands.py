@@ -33,6 +33,7 @@ from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.summary import NightStart, summarize_night
 from ccgi_pipeline.warehouse.load.claims import read_claims
 from ccgi_pipeline.warehouse.storage.connection import open_warehouse
+from ccgi_pipeline_tests.docs.test_commands import PROFILES
 from ccgi_pipeline_tests.files import as_bytes, good_lines
 from ccgi_pipeline_tests.gnupg_peer import gnupg_peer
 from ccgi_pipeline_tests.nightly.inboxes import (
@@ -57,16 +58,6 @@ pytestmark = pytest.mark.slow  # test_display shows the same of the function tha
 MONDAY = date(2026, 11, 16)
 TUESDAY = MONDAY + timedelta(days=1)
 CLAIMED, LEARNER = "9000000001", "9000000002"
-PROFILES = f"""
-[sftp.reports]  # nothing listens there: deliveries are prepared, and wait
-host = "127.0.0.1"
-port = 1
-user = "pipeline"
-host_keys = ["SHA256:{"A" * 43}"]
-outbox = "/districts"
-[defaults.delivery]
-server = "reports"
-"""
 STRICTER = f'[districts.{HAYWARD}.severities]\nTR-STU-AGE = "error"\n'
 """A setting that keeps a line out, and is taken back before the commands run."""
 

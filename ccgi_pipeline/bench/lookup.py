@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
-import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +21,7 @@ import duckdb
 import polars as pl
 import pyarrow.parquet as pq
 
+from ccgi_pipeline.bench.local_ports import find_free_port, wait_for_server
 from ccgi_pipeline.bench.memory import read_memory
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.ssid_lookup.client_registry import ClientRegistry, ClientScope
@@ -38,7 +38,6 @@ _MISS_EVERY = 10
 _SPAWN = multiprocessing.get_context("spawn")
 
 _PROBES = 100_000
-_START_SECONDS = 60
 _SECONDS_TO_STOP = 15
 
 
@@ -248,33 +247,18 @@ def _issue_token(folder: Path) -> str:
 @contextmanager
 def _run_service(folder: Path) -> Iterator[tuple[int, int]]:
     """Runs one worker in a process of its own; returns its port and process id."""
-    with socket.socket() as free:
-        free.bind((_HOST, 0))
-        port = free.getsockname()[1]
+    port = find_free_port(_HOST)
     process = _SPAWN.Process(
         target=serve, args=(ServiceSettings(folder), _HOST, port), kwargs={"plain_http": True}
     )
     process.start()
     try:
-        _wait_for(port)
+        wait_for_server(_HOST, port)
         assert process.pid is not None  # noqa: S101 - it has been started
         yield port, process.pid
     finally:
         process.terminate()
         process.join(_SECONDS_TO_STOP)
-
-
-def _wait_for(port: int) -> None:
-    ends = time.monotonic() + _START_SECONDS
-    while time.monotonic() < ends:
-        try:
-            socket.create_connection((_HOST, port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    msg = "the service did not start"
-    raise PermanentError(msg)
 
 
 def _build_request(request: LookupRequest, token: str) -> bytes:

@@ -11,9 +11,7 @@ import base64
 import json
 import os
 import secrets
-import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,14 +23,13 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import polars as pl
 
-from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.bench.local_ports import find_free_port, wait_for_server
 from ccgi_pipeline.ssid_lookup.server import make_self_signed
 
 SPAWN = get_context("spawn")
 _HOST = "localhost"
 _BASE = "/ims/oneroster/v1p1"
 _TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
-_START_SECONDS = 60
 _AT_ONCE = 100_000
 """Records that are made at once, so that memory is not the larger the more there are."""
 
@@ -193,16 +190,14 @@ def _enrollment(number: pl.Expr, users: int, classes: int) -> pl.Expr:
 def serve_roster(folder: Path, roster: Path) -> Iterator[RunningServer]:
     """Serves a roster in a process of its own until the end of the block; certificate included."""
     made = make_self_signed(folder)
-    with socket.socket() as free:
-        free.bind((_HOST, 0))
-        port: int = free.getsockname()[1]
+    port = find_free_port(_HOST)
     client, secret = "bench", secrets.token_urlsafe(16)
     process = SPAWN.Process(
         target=_serve, args=(roster, port, made.certificate, made.key, (client, secret))
     )
     process.start()
     try:
-        _wait_for(port)
+        wait_for_server(_HOST, port)
         yield RunningServer(
             url=f"https://{_HOST}:{port}{_BASE}",
             token_url=f"https://{_HOST}:{port}{_TOKEN_PATH}",
@@ -214,19 +209,6 @@ def serve_roster(folder: Path, roster: Path) -> Iterator[RunningServer]:
     finally:
         process.terminate()
         process.join()
-
-
-def _wait_for(port: int) -> None:
-    ends = time.monotonic() + _START_SECONDS
-    while time.monotonic() < ends:
-        try:
-            socket.create_connection((_HOST, port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    msg = "the server of the roster did not start"
-    raise PermanentError(msg)
 
 
 def _serve(

@@ -17,9 +17,9 @@ from ccgi_pipeline.cli.check_serve import CheckCommand
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
     FAILURE,
+    FAMILY,
     NOTHING,
     SUCCESS,
-    Family,
     date_option,
     echo,
     fold,
@@ -39,7 +39,7 @@ def _name_unfinished(files: Sequence[Path]) -> None:
 
 @click.command(cls=CheckCommand, epilog=EXAMPLE.format("ccgi check ToSend/ --family transcript"))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--family", type=Family(), help="The family of the files [recognised by itself].")
+@click.option("--family", type=FAMILY, help="The family of the files [recognised by itself].")
 @click.option(
     "--warehouse",
     type=click.Path(file_okay=False, exists=True, path_type=Path),

@@ -95,19 +95,22 @@ class Sender(click.ParamType[str]):
 _CD_DIGITS = 7
 
 
-class Family(click.ParamType[str]):
-    """The name of a family; the declarations are imported only when one is given."""
+class Listed(click.ParamType[str]):
+    """A name of a list of declarations, which ``read`` imports only when it is needed."""
 
-    name = "family"
+    def __init__(self, name: str, read: Callable[[], Iterable[str]]) -> None:
+        self.name = name
+        self._read = read
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
-        """Returns the name if there is such a family."""
-        from ccgi_pipeline.feeds.registry import FAMILIES
-
-        if value not in FAMILIES:
-            self.fail(f"there is no family {value!r}; there are {', '.join(FAMILIES)}", param, ctx)
+        """Returns the name if it is in the list."""
+        names = [*self._read()]
+        if value not in names:
+            self.fail(
+                f"there is no {self.name} {value!r}; there are {', '.join(names)}", param, ctx
+            )
         return str(value)
 
     def shell_complete(
@@ -116,12 +119,20 @@ class Family(click.ParamType[str]):
         param: click.Parameter,  # noqa: ARG002
         incomplete: str,
     ) -> list[CompletionItem]:
-        """Completes the name of a family."""
+        """Completes a name of the list."""
         from click.shell_completion import CompletionItem
 
-        from ccgi_pipeline.feeds.registry import FAMILIES
+        return [CompletionItem(name) for name in self._read() if name.startswith(incomplete)]
 
-        return [CompletionItem(name) for name in FAMILIES if name.startswith(incomplete)]
+
+def _read_families() -> Iterable[str]:
+    from ccgi_pipeline.feeds.registry import FAMILIES
+
+    return FAMILIES
+
+
+FAMILY = Listed("family", _read_families)
+"""The name of a family."""
 
 
 def today() -> date:

@@ -5,55 +5,27 @@ Belongs here: its arguments.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, echo
-
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
+from ccgi_pipeline.cli.common import EXAMPLE, FOLDER, Listed, echo
 
 _FORMS = ("markdown", "json", "odcs", "frictionless", "html")
 
 
-class _Contract(click.ParamType[str]):
-    """The name of a contract; the declarations are imported only when one is given."""
+def _read_contracts() -> Iterable[str]:
+    from ccgi_pipeline.dictionary.contracts import CONTRACTS
 
-    name = "contract"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Returns the name if there is such a contract."""
-        from ccgi_pipeline.dictionary.contracts import CONTRACTS
-
-        if value not in CONTRACTS:
-            self.fail(
-                f"there is no contract {value!r}; there are {', '.join(CONTRACTS)}", param, ctx
-            )
-        return str(value)
-
-    def shell_complete(
-        self,
-        ctx: click.Context,  # noqa: ARG002 - click's signature
-        param: click.Parameter,  # noqa: ARG002
-        incomplete: str,
-    ) -> list[CompletionItem]:
-        """Completes the name of a contract."""
-        from click.shell_completion import CompletionItem
-
-        from ccgi_pipeline.dictionary.contracts import CONTRACTS
-
-        return [CompletionItem(name) for name in CONTRACTS if name.startswith(incomplete)]
+    return CONTRACTS
 
 
 @click.command(epilog=EXAMPLE.format("ccgi dictionary --format odcs --contract transcript"))
 @click.option("--format", "form", type=click.Choice(_FORMS), default="markdown", show_default=True)
 @click.option(
     "--contract",
-    type=_Contract(),
+    type=Listed("contract", _read_contracts),
     help="One contract only: a family, with its version where there are several.",
 )
 @click.option("--out", type=FOLDER, help="Write the files into this folder.")

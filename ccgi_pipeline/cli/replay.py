@@ -18,7 +18,7 @@ import click
 from ccgi_pipeline.cli.common import (
     EXAMPLE,
     FAILURE,
-    Family,
+    FAMILY,
     Sender,
     echo,
     night_date_option,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.command(epilog=EXAMPLE.format("ccgi replay --district 3367173"))
 @warehouse_option()
 @click.option("--district", type=Sender(), help="Drops of this sender only, by CD code.")
-@click.option("--family", type=Family(), help="Drops of this family only.")
+@click.option("--family", type=FAMILY, help="Drops of this family only.")
 @click.option("--drop", default="", help="The beginning of a drop's id.")
 @click.option("--apply", "apply_", is_flag=True, help="Do it. Without this, nothing is changed.")
 @click.option("--by", default="", help="Your name. Needed with --apply.")

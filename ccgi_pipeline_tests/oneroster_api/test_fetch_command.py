@@ -1,4 +1,4 @@
-"""The command, the sensor and what is told of fetches, with a real server."""
+"""Tests of `ccgi fetch`, its sensor, its status and its notices against a real server."""
 
 from __future__ import annotations
 
