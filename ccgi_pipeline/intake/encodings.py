@@ -151,9 +151,9 @@ _CUT_OFF = ("unexpected end of data", "truncated data")
 
 def _normalize_line_ends(body: bytes) -> tuple[bytes, bool]:
     r"""Returns the body with ``\n`` line ends, and whether its line ends were mixed or bare CR."""
-    returns = body.count(b"\r")
-    if not returns:
+    if b"\r" not in body:
         return body, False
+    returns = body.count(b"\r")
     pairs, feeds = body.count(b"\r\n"), body.count(b"\n")
     bare_returns, bare_feeds = returns - pairs, feeds - pairs
     odd = bare_returns > 0 or (pairs > 0 and bare_feeds > 0)

@@ -18,6 +18,7 @@ import polars as pl
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.registry import FEEDS, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.intake import byte_scans
 from ccgi_pipeline.intake.damage import find_damage, leave_out_unknown_letters
 from ccgi_pipeline.intake.encodings import decode
 from ccgi_pipeline.intake.findings import (
@@ -136,8 +137,7 @@ def read(
         and not repeated.any()
         and not records["extra"].any()
     )
-    untouched = text.body[text.body.index(b"\n") + 1 :] if as_received and records.height else None
-    cells = parse_cells(records, header, untouched)
+    cells = parse_cells(records, header, text.body if as_received else None, lines_above=1)
     damaged = find_damage(text.body, records["text"], cells, header.feed)
     if text.has_unknown_letters:
         cells, unknown = leave_out_unknown_letters(cells, header.feed)
@@ -262,7 +262,7 @@ def split_lines(body: bytes) -> pl.DataFrame:
     The CSV parser is the fastest line splitter: with a separator that does not occur, a line is one
     cell. The number of lines is compared with the number of line feeds, so none can be lost.
     """
-    expected = body.count(b"\n") + (not body.endswith(b"\n") and bool(body))
+    expected = byte_scans.count_lines(body)
     separator = None
     if len(body) > _SMALL:
         separator = next((mark for mark in _LINE_SEPARATORS if mark.encode() not in body), None)
@@ -582,33 +582,29 @@ def _join_records(
     return joined, taken
 
 
-def _may_have_padding(content: bytes | None) -> bool:
-    """Returns whether a cell may begin or end with white space.
-
-    Line ends do not count; a tab may be a separator, and characters beyond ASCII may be blank.
-    """
-    return content is None or not content.isascii() or any(sign in content for sign in _BLANKS)
-
-
-_BLANKS = (b" ", b"\t", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\x1f")
-
-
-def parse_cells(records: pl.DataFrame, header: Header, untouched: bytes | None) -> pl.DataFrame:
+def parse_cells(
+    records: pl.DataFrame, header: Header, untouched: bytes | None, lines_above: int = 0
+) -> pl.DataFrame:
     """Parses the records into the feed's columns as text; stripped, and null where blank.
 
-    ``untouched`` are the file's bytes below its header if every line is one record. They are parsed
-    directly, which avoids joining the records again.
+    ``untouched`` are the file's bytes if every line is one record, but for ``lines_above``. They
+    are parsed directly, which avoids joining the records again.
     """
     names = [f"cell{position}" for position in range(len(header.columns))]
     feed = header.feed
     blank = ["", *feed.blank_words]
     found = {name: cell for cell, name in zip(names, header.columns, strict=True) if name}
     text = records["text"]
-    quoted = feed.quote is not None and bool(text.str.contains(feed.quote, literal=True).any())
+    quoted = (
+        feed.quote is not None
+        and (untouched is None or feed.quote.encode() in untouched)
+        and bool(text.str.contains(feed.quote, literal=True).any())
+    )
     separator = re.escape(header.separator)
+    blank_sign = rf"[^\S{separator}]"
     padded = quoted or (
-        _may_have_padding(untouched)
-        and text.str.contains(rf"(?:^|{separator})\s|\s(?:{separator}|$)").any()
+        (untouched is None or byte_scans.may_have_padding(untouched, header.separator))
+        and text.str.contains(rf"(?:^|{separator}){blank_sign}|{blank_sign}(?:{separator}|$)").any()
     )
     if records.is_empty():
         cells = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
@@ -616,6 +612,7 @@ def parse_cells(records: pl.DataFrame, header: Header, untouched: bytes | None) 
         cells = pl.read_csv(
             text.str.join("\n").item().encode() if untouched is None else untouched,
             has_header=False,
+            skip_lines=0 if untouched is None else lines_above,
             separator=header.separator,
             quote_char=feed.quote if quoted else None,
             infer_schema=False,
