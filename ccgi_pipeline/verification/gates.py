@@ -235,9 +235,9 @@ class _LineJudgment:
         failures = failures.join(self._absent_columns(feed), on=[FILE, "column"], how="anti")
         lines = typed.lines
         if feed.knows_profile:
-            lines = lines.join(self._facts, on=SENDER, how="left", maintain_order="left")
+            lines = _beside(lines, self._facts, SENDER)
         if feed.may_be_changes:
-            lines = lines.join(self._sets.facts, on=FILE, how="left", maintain_order="left")
+            lines = _beside(lines, self._sets.facts, FILE)
             failures = _with_free_codes(feed, failures, lines)
         self._typed[feed.name] = ValidationResult(lines, failures.drop(FILE))
         self.lookup.add(feed, lines)
@@ -251,6 +251,10 @@ class _LineJudgment:
         }
         if not frames:
             return None
+        if len(frames) == 1:
+            ((number, frame),) = frames.items()
+            sender = pl.lit(self._senders[number]).alias(SENDER)
+            return frame.select(pl.lit(number, dtype=pl.UInt32).alias(FILE), sender, pl.all())
         senders = pl.Series(SENDER, [self._senders[number] for number in frames], dtype=pl.String)
         places = np.repeat(np.arange(len(frames)), [frame.height for frame in frames.values()])
         return pl.concat(frames.values()).select(
@@ -273,7 +277,9 @@ class _LineJudgment:
         """The records with another form of dates beside them, where a sender's profile has one."""
         if not feed.may_be_changes:
             return records
-        american = self._sets.senders_with_american_dates(records[SENDER].unique())
+        american = self._sets.senders_with_american_dates(
+            records.select(pl.col(SENDER).unique()).to_series()
+        )
         if not american:
             return records
         form = pl.when(pl.col(SENDER).is_in(american)).then(pl.lit("%m/%d/%Y"))
@@ -332,6 +338,19 @@ class _LineJudgment:
         return weighed.filter(pl.col("severity") == Severity.ERROR)[ROW]
 
 
+def _beside(lines: pl.DataFrame, facts: pl.DataFrame, on: str) -> pl.DataFrame:
+    """The ``lines`` with the facts of their file or sender; ``facts`` has a row for each.
+
+    Where all lines are of one, its facts are not copied for each line.
+    """
+    named = lines.select(pl.col(on).unique()).to_series()
+    present = facts.filter(pl.col(on).is_in(named.implode()))
+    if present.height == 1:
+        row = present.drop(on)
+        return lines.with_columns(pl.lit(fact).first().alias(fact.name) for fact in row)
+    return lines.join(facts, on=on, how="left", maintain_order="left")
+
+
 def _with_free_codes(feed: FeedSpec, failures: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     """The failures; of codes that the edition of a file leaves to the sender by another rule."""
     for name, declared in feed.columns.items():
@@ -357,7 +376,8 @@ def _file_outcomes(
     """One row of ``FILES_SCHEMA`` for each file."""
     accepted: dict[int, int] = {}
     for lines in judged.accepted.values():
-        accepted.update(lines.group_by(FILE).agg(pl.col(SPAN).sum()).iter_rows())
+        spans = lines.select(FILE, SPAN).group_by(FILE)
+        accepted.update(spans.agg(pl.col(SPAN).sum()).iter_rows())
     keyed = dict(accepted)
     for keys in judged.kept_keys.values():
         for number, lines in keys.group_by(FILE).agg(pl.col(SPAN).sum()).rows():

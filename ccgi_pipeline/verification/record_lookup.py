@@ -113,7 +113,7 @@ class RecordLookup:
 
     def seen(self, feed: str, columns: tuple[str, ...], lines: pl.DataFrame) -> pl.DataFrame:
         """Finds what the senders of ``lines`` send of ``feed`` now, or else sent before."""
-        senders = lines[SENDER].unique().to_list()
+        senders = lines.select(pl.col(SENDER).unique()).to_series().to_list()
         if feed == CALENDAR:
             return calendars(self._profiles, senders)
         now = self._senders_of_full_sets(FEEDS_BY_NAME[feed])

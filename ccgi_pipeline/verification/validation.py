@@ -20,6 +20,7 @@ import polars as pl
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.feeds.columns import TIMESTAMP_SHAPE, ColumnType, Requirement
 from ccgi_pipeline.feeds.registry import COMPARISONS
+from ccgi_pipeline.feeds.repeated_rows import find_repeated_rows
 from ccgi_pipeline.feeds.rules import Across, Relation, Rule, Scope
 from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER, FeedSpec
 from ccgi_pipeline.verification.missing_records import MISSING_SCHEMA, items_of
@@ -90,7 +91,7 @@ def validate(
     ]
     rejected = severe(pl.concat(failures), lines)
     # A line that is not loaded does not stand in the way of its own correction further down.
-    repeated = _repeated_keys(feed, lines.filter(~pl.col(ROW).is_in(rejected.implode())))
+    repeated = _repeated_keys(feed, _without(lines, rejected))
     if feed.repeats_told_by:
         told = pl.concat(failures).filter(pl.col("rule") == feed.repeats_told_by)
         repeated = repeated.join(told, on=ROW, how="anti")
@@ -99,6 +100,10 @@ def validate(
         pl.concat([*failures, repeated]),
         _missing(feed, lines, pl.concat(failures)),
     )
+
+
+def _without(lines: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    return lines if rows.is_empty() else lines.filter(~pl.col(ROW).is_in(rows.implode()))
 
 
 def _missing(feed: FeedSpec, lines: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
@@ -318,16 +323,13 @@ def _answer(rule: Rule, on: date) -> pl.Expr:
 
 
 def _repeated_keys(feed: FeedSpec, lines: pl.DataFrame) -> pl.DataFrame:
-    """Lines whose key an earlier line of the same file has.
-
-    Hashes pick the lines to compare: comparing whole keys costs three times as much.
-    """
+    """Lines whose key an earlier line of the same file has."""
     required = [n for n in feed.keys if feed.columns[n].requirement is Requirement.REQUIRED]
     keyed = lines.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in required))
-    key = pl.struct(FILE, *key_of(feed))
-    suspects = keyed.filter(key.hash().is_duplicated())
-    repeated = suspects.filter(~key.is_first_distinct())
-    return _failures(repeated[ROW], feed.repeated_key_id, feed.keys[-1])
+    by_keys = feed.unique_id is None or not keyed["_by_id"].any()
+    key = keyed.select(FILE, *([*feed.keys] if by_keys else key_of(feed)))
+    repeated = keyed[ROW].filter(find_repeated_rows(key))
+    return _failures(repeated, feed.repeated_key_id, feed.keys[-1])
 
 
 def named_key(feed: FeedSpec) -> list[pl.Expr]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ccgi_pipeline.intake import byte_scans
@@ -20,6 +20,7 @@ def _has_padding(text: str, separator: str) -> bool:
     return any(re.search(r"^\s|\s\Z", cell) for cell in cells)
 
 
+@settings(deadline=None)
 @given(text=_TEXTS, separator=st.sampled_from([",", "\t"]), piece=_PIECES)
 def test_no_padding_is_overlooked(text: str, separator: str, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -31,6 +32,7 @@ def test_no_padding_is_overlooked(text: str, separator: str, piece: int) -> None
         assert not may_have
 
 
+@settings(deadline=None)
 @given(text=_TEXTS, piece=_PIECES)
 def test_lines_are_counted(text: str, piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

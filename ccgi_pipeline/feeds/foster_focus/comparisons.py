@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from ccgi_pipeline.feeds.repeated_rows import find_repeated_rows
 from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER
 
 CHILD = ("SystemID", "SISLocalID")
@@ -38,6 +39,11 @@ def answered(lines: pl.DataFrame, answer: pl.Expr) -> pl.Series:
     return lines.select(answer.alias("answer")).to_series()
 
 
+def unanswered(lines: pl.DataFrame) -> pl.Series:
+    """No answer for any line."""
+    return pl.repeat(None, lines.height, dtype=pl.Boolean, eager=True)
+
+
 def told_by(other: pl.DataFrame) -> pl.Expr:
     """Whether the line's sender sends the other extract at all."""
     return pl.col(SENDER).is_in(other[SENDER].unique().implode())
@@ -50,6 +56,8 @@ def is_among(
     other_keys: Sequence[str | pl.Expr] | None = None,
 ) -> pl.Series:
     """Whether the line's keys occur among the other lines of its sender."""
+    if other.is_empty():
+        return unanswered(lines)
     here = _keyed(lines, keys)
     there = _keyed(other, other_keys or keys).unique()
     names = here.columns
@@ -75,11 +83,14 @@ def _keyed(frame: pl.DataFrame, keys: Sequence[str | pl.Expr]) -> pl.DataFrame:
     )
 
 
-def told_once(lines: pl.DataFrame, at_fault: pl.Expr, keys: Sequence[str]) -> pl.Series:
-    """False at the first line at fault of each of ``keys`` in a file, true elsewhere."""
-    marked = lines.select(FILE, *keys, at_fault.fill_null(value=False).alias("at_fault"))
-    first = pl.col("at_fault") & (pl.col("at_fault").cum_sum().over(FILE, *keys) == 1)
-    return marked.select(~first).to_series()
+def told_once(lines: pl.DataFrame, at_fault: pl.Series, keys: Sequence[str]) -> pl.Series:
+    """False at the first line at fault of each of ``keys`` in a file, true elsewhere.
+
+    A null in ``at_fault`` is no fault.
+    """
+    faults = lines.select(ROW, FILE, *keys).filter(at_fault)
+    first = faults.unique([FILE, *keys], keep="first", maintain_order=True)
+    return ~lines[ROW].is_in(first[ROW].implode())
 
 
 def repeats(lines: pl.DataFrame, keys: Sequence[str | pl.Expr]) -> pl.Series:
@@ -91,9 +102,8 @@ def repeats(lines: pl.DataFrame, keys: Sequence[str | pl.Expr]) -> pl.Series:
             for number, key in enumerate(keys)
         ),
     )
-    names = [name for name in keyed.columns if name != FILE]
-    whole = pl.all_horizontal(pl.col(name).is_not_null() for name in names)
-    return keyed.select(pl.struct(pl.all()).is_first_distinct() | ~whole).to_series()
+    blank = keyed.select(pl.any_horizontal(pl.exclude(FILE).is_null())).to_series()
+    return ~find_repeated_rows(keyed) | blank
 
 
 def enrolled_on(lines: pl.DataFrame, history: pl.DataFrame, day: str) -> pl.DataFrame:
@@ -102,6 +112,8 @@ def enrolled_on(lines: pl.DataFrame, history: pl.DataFrame, day: str) -> pl.Data
     One row a pair: ``_row`` of the line, then the enrollment's ``Grade``, ``SISSchoolCode`` and
     ``SchoolCDSCode`` as ``then_...``.
     """
+    if history.is_empty():
+        lines = lines.clear()  # a join of many lines with none takes its time
     joined = lines.select(ROW, SENDER, *CHILD, pl.col(day).alias("day")).join(
         history.select(
             SENDER,

@@ -86,11 +86,7 @@ def in_demographics(prefix: str, feed: str) -> Rule:
                 lines_of=feed,
                 column="SISLocalID",
                 sees={DEM: CHILD},
-                holds=lambda lines, seen: told_once(
-                    lines.with_columns(missing=~is_among(lines, seen[DEM])),
-                    pl.col("missing"),
-                    CHILD,
-                ),
+                holds=lambda lines, seen: told_once(lines, ~is_among(lines, seen[DEM]), CHILD),
             ),
         ),
     )

@@ -27,6 +27,7 @@ from ccgi_pipeline.feeds.foster_focus.comparisons import (
     school_year,
     told_by,
     told_once,
+    unanswered,
 )
 from ccgi_pipeline.feeds.foster_focus.extracts import SpecialEducation
 from ccgi_pipeline.feeds.foster_focus.standard_tests import normalised_test
@@ -135,14 +136,12 @@ def _enrolled_are_present(lines: pl.DataFrame, seen: Seen) -> pl.Series:
 
 
 def _someone_is_enrolled(lines: pl.DataFrame, _: Seen) -> pl.Series:
-    nobody = ~_enrolled.any().over(FILE)
-    return told_once(lines.with_columns(nobody=nobody), pl.col("nobody"), ())
+    return told_once(lines, answered(lines, ~_enrolled.any().over(FILE)), ())
 
 
 def _those_who_left_are_present(lines: pl.DataFrame, seen: Seen) -> pl.Series:
     left = ~_enrolled.any().over(FILE, *CHILD) & (school_year("ExitDate") == _this_year)
-    missing = ~is_among(lines, seen[DEM])
-    return told_once(lines.with_columns(missing=missing), left & pl.col("missing"), CHILD)
+    return told_once(lines, answered(lines, left & ~is_among(lines, seen[DEM])), CHILD)
 
 
 def _has_an_enrollment_this_year(lines: pl.DataFrame, seen: Seen) -> pl.Series:
@@ -224,7 +223,7 @@ def _year_is_in_the_history(year: str) -> Across:
         missing = is_among(lines, seen[ENR]) & answered(
             lines, here & (pl.col(year) < _this_year) & ~pl.col(ROW).is_in(then)
         )
-        return told_once(lines.with_columns(missing=missing), pl.col("missing"), (*CHILD, year))
+        return told_once(lines, missing, (*CHILD, year))
 
     return Across(
         lines_of=GPA if year == "SchoolYear" else TRN,
@@ -237,12 +236,9 @@ def _year_is_in_the_history(year: str) -> Across:
 def _attended_school_is_in_the_history(lines: pl.DataFrame, seen: Seen) -> pl.Series:
     history = seen[ENR].filter(_overlaps_this_year())
     school = (*CHILD, "SchoolCDSCode")
-    missing = (
-        is_among(lines, seen[ENR])
-        & ~is_among(lines, history, school)
-        & answered(lines, school_year("SchoolDate") == _this_year)
-    )
-    return told_once(lines.with_columns(missing=missing), pl.col("missing"), school)
+    missing = lines.filter(is_among(lines, seen[ENR]) & ~is_among(lines, history, school))
+    missing = missing.filter(school_year("SchoolDate") == _this_year)
+    return told_once(lines, lines[ROW].is_in(missing[ROW].implode()), school)
 
 
 _twelfth = grade("Grade") == "12"
@@ -345,7 +341,8 @@ def _by_the_day_in_elementary_school(lines: pl.DataFrame, seen: Seen) -> pl.Seri
     by_day = pl.col(ROW).is_in(elementary[ROW].unique().implode()) | pl.col("SISSchoolCode").is_in(
         pl.col("_self_contained")
     )
-    return told_once(lines, (pl.col("PeriodsEnrolled") != 1) & by_day, (*CHILD, "SISSchoolCode"))
+    at_fault = answered(lines, (pl.col("PeriodsEnrolled") != 1) & by_day)
+    return told_once(lines, at_fault, (*CHILD, "SISSchoolCode"))
 
 
 def _enrolled_school_is_attended(lines: pl.DataFrame, seen: Seen) -> pl.Series:
@@ -437,6 +434,8 @@ def _each_absence_has_its_exception(lines: pl.DataFrame, seen: Seen) -> pl.Serie
 
 
 def _each_missed_period_has_its_entry(lines: pl.DataFrame, seen: Seen) -> pl.Series:
+    if seen[ATX].is_empty():
+        return unanswered(lines)
     entries = seen[ATX].group_by(SENDER, *_ITS_DAY).agg(pl.len().alias("entries"))
     counted = lines.join(
         entries,
@@ -537,7 +536,7 @@ def _tests_of_the_system_are_there(lines: pl.DataFrame, _: Seen) -> pl.Series:
         pl.col("test").drop_nulls().unique().alias("there"), pl.col("_tests").first()
     )
     lacking = there.filter(pl.col("_tests").list.set_difference("there").list.len() > 0)[FILE]
-    return told_once(lines, pl.col(FILE).is_in(lacking.implode()), ())
+    return told_once(lines, lines[FILE].is_in(lacking.implode()), ())
 
 
 TEST_SCORES = (
@@ -739,7 +738,7 @@ def _suspension_has_its_event(lines: pl.DataFrame, seen: Seen) -> pl.Series:
         & pl.col(ROW).is_in(away[ROW].implode())
         & ~pl.col(ROW).is_in(explained.implode()),
     )
-    return told_once(lines.with_columns(missing=missing), pl.col("missing"), CHILD)
+    return told_once(lines, missing, CHILD)
 
 
 BEHAVIOR = (
