@@ -7,6 +7,7 @@ for what is missing. Does not belong here: the rules of years (subjects) and ave
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -21,6 +22,7 @@ from ccgi_pipeline.eligibility.subjects import (
     Units,
     add_kind_columns,
     count_subject_years,
+    mark_made_up_parts,
     select_earned_units,
     sum_in_progress,
 )
@@ -89,48 +91,70 @@ def evaluate_all(
         average["gpa_points"].cast(pl.Int64),
         average["gpa_units"].cast(pl.Int64),
         *(_column(f"in_progress_{area}", under_way[area]) for area in AREAS),
-        pl.Series("has_lines", _have_lines(known, count)),
+        pl.Series("has_lines", _mark_students(known, count)),
     )
+    seniors: Flags = (measured["grade"] >= _LAST_YEAR).fill_null(value=False).to_numpy()
+    went_on = _mark_students(numbered.filter(pl.col("grade") >= _LAST_YEAR), count)
     # Only lines up to the end of grade 11 count for its years; later repeats do not.
-    early = drop_superseded_attempts(numbered.filter(pl.col("grade") < _LAST_YEAR))
-    if_passed = _assume_passed(stands)
-    return pl.concat(
-        _evaluate_system(stands, early, if_passed, measured, system) for system in systems
+    before = _select_students(numbered, went_on).filter(pl.col("grade") < _LAST_YEAR)
+    attempts = _Attempts(
+        now=mark_made_up_parts(stands),
+        before_last_year=mark_made_up_parts(drop_superseded_attempts(before)),
+        went_on=went_on,
+        if_passed=mark_made_up_parts(_assume_passed(_select_students(stands, seniors))),
+        seniors=seniors,
     )
+    return pl.concat(_evaluate_system(attempts, measured, system) for system in systems)
 
 
-def _evaluate_system(
-    stands: pl.DataFrame,
-    early: pl.DataFrame,
-    if_passed: pl.DataFrame,
-    measured: pl.DataFrame,
-    system: System,
-) -> pl.DataFrame:
-    """Returns the results in one system.
+@dataclass(frozen=True, slots=True)
+class _Attempts:
+    """The attempts that count ``now``, and those that count in two other cases.
 
-    ``early``: the attempts that count at the end of grade 11. ``if_passed``: those that would count
-    if all work in progress were passed.
+    ``before_last_year``: those that counted at the end of grade 11, only of the students who
+    ``went_on`` (have later lines); the others' are those of now. ``if_passed``: those that would
+    count if all work in progress were passed, only of the ``seniors``, whose status depends on it.
     """
+
+    now: pl.DataFrame
+    before_last_year: pl.DataFrame
+    went_on: Flags
+    if_passed: pl.DataFrame
+    seniors: Flags
+
+
+def _evaluate_system(attempts: _Attempts, measured: pl.DataFrame, system: System) -> pl.DataFrame:
+    """Returns the results in one system."""
     certified: Flags = measured["certified"].to_numpy()
 
     def subjects_of(courses: pl.DataFrame) -> Subjects:
         return count_subject_years(select_earned_units(courses, system), certified, system)
 
-    now = subjects_of(stands)
+    now = subjects_of(attempts.now)
+    years_before = now.years
+    if system.before_last_year:
+        of_those = subjects_of(attempts.before_last_year).years
+        years_before = np.where(attempts.went_on, of_those, years_before)
+    hoped = subjects_of(attempts.if_passed).all_complete & attempts.seniors
     results = measured.with_columns(
         pl.lit(system.name).alias("system"),
         *(_column(f"years_{area}", now.units[area]) for area in AREAS),
         _column("years", now.years),
         *(pl.Series(f"complete_{area}", now.complete[area]) for area in AREAS),
         *(pl.Series(_lacking_column(words), flags) for words, flags in _list_lacking(now)),
-        _column("before_last_year", subjects_of(early).years),
+        _column("before_last_year", years_before),
         pl.Series("complete", now.all_complete),
-        pl.Series("hoped", subjects_of(if_passed).all_complete),
+        pl.Series("hoped", hoped),
     )
     results = results.with_columns(
         _status(system).alias("status"), _reasons(system, now, results).alias("reasons")
     )
     return results.select(pl.col(name).cast(dtype) for name, dtype in RESULTS_SCHEMA.items())
+
+
+def _select_students(courses: pl.DataFrame, chosen: Flags) -> pl.DataFrame:
+    """Returns the courses of the students who are ``chosen`` (by number)."""
+    return courses.filter(pl.Series(chosen[courses["student"].to_numpy()]))
 
 
 def _assume_passed(courses: pl.DataFrame) -> pl.DataFrame:
@@ -155,10 +179,9 @@ def _remaining_units(courses: pl.DataFrame) -> pl.DataFrame:
     """Returns the units that courses in progress still add this school year (by ``number``)."""
     course = ["student", "course", "school_year"]
     under_way = (
-        courses.filter(
-            pl.col("in_progress")
-            & ~pl.col("summer")
-            & pl.col("part").str.contains(_BEFORE_THE_LAST_PART)
+        courses.filter(pl.col("in_progress") & ~pl.col("summer"))
+        .filter(
+            pl.col("part").str.contains(_BEFORE_THE_LAST_PART)
             & (pl.col("kind").fill_null("") != _HALF_A_YEAR_LONG)
         )
         .sort(*course, "order", "part", "number")
@@ -178,9 +201,10 @@ def _column(name: str, units: Units) -> pl.Series:
     return pl.Series(name, units.astype(np.int64))
 
 
-def _have_lines(courses: pl.DataFrame, students: int) -> Flags:
+def _mark_students(courses: pl.DataFrame, students: int) -> Flags:
+    """Returns which of the students (by number) have any of the courses."""
     found: Flags = np.zeros(students, dtype=np.bool_)
-    found[courses["student"].unique().to_numpy()] = True
+    found[courses["student"].to_numpy()] = True
     return found
 
 
@@ -243,14 +267,15 @@ def _reasons(system: System, now: Subjects, measured: pl.DataFrame) -> pl.Expr:
     ]
     if system.before_last_year:
         found.append(_early_reason(system))
-    listed = pl.concat_list(found).list.drop_nulls()
-    return (
+    text = (
         pl.when(~pl.col("has_lines"))
-        .then(pl.concat_list(pl.lit("No A-G course is in the course history.")))
+        .then(pl.lit("No A-G course is in the course history."))
         .when(pl.col("grade").is_null())
-        .then(pl.concat_list(pl.lit("The grade level is not one of grades 1 to 12.")))
-        .otherwise(listed)
+        .then(pl.lit("The grade level is not one of grades 1 to 12."))
+        .otherwise(pl.concat_str(found, separator="\n", ignore_nulls=True))
     )
+    # Splitting takes a fifth of the time of joining lists. An empty text has one part: no reason.
+    return text.str.split("\n").list.slice((text == "").cast(pl.Int8))
 
 
 def _list_lacking(now: Subjects) -> list[tuple[str, Flags]]:

@@ -14,7 +14,11 @@ import polars as pl
 from ccgi_pipeline.eligibility.attempts import drop_superseded_attempts
 from ccgi_pipeline.eligibility.averages import compute_averages
 from ccgi_pipeline.eligibility.evaluation import evaluate
-from ccgi_pipeline.eligibility.subjects import add_kind_columns, select_earned_units
+from ccgi_pipeline.eligibility.subjects import (
+    add_kind_columns,
+    mark_made_up_parts,
+    select_earned_units,
+)
 from ccgi_pipeline.eligibility.systems import YEAR, System
 
 
@@ -41,7 +45,7 @@ def explain(
     (result,) = evaluate(courses, students, system).rows(named=True)
     numbered = add_kind_columns(courses).with_row_index("number")
     stands = drop_superseded_attempts(numbered)
-    earned = select_earned_units(stands, system).select("number", "earned")
+    earned = select_earned_units(mark_made_up_parts(stands), system).select("number", "earned")
     points = (
         compute_averages(stands.with_columns(pl.col("number").cast(pl.String).alias("student")))
         .with_columns(pl.col("student").cast(pl.UInt32).alias("number"))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from ccgi_pipeline.eligibility.courses import add_kinds, find_unread
+from ccgi_pipeline.eligibility.systems import AREAS
 
 COURSES_SCHEMA: Mapping[str, pl.DataType] = {
     "student": pl.String(),
@@ -78,21 +79,24 @@ def from_transcripts(lines: pl.DataFrame) -> pl.DataFrame:
     the course catalog. Lines without an area, of other grades or with other marks count for nothing
     and are left out.
     """
-    college = _taken_at_a_college()
-    honors = pl.col("AcademicIndicator").str.to_uppercase().is_in(_HONORS)
+    lines = lines.filter(pl.col("SubjectArea").is_in(list(AREAS)))  # the others are many
+    college = _taken_at_a_college(lines)
+    honors = _is_one_of(
+        lines, "AcademicIndicator", pl.col("AcademicIndicator").str.to_uppercase().is_in(_HONORS)
+    )
     return _courses(
         lines.select(
             "student",
             pl.col("LocalCourseID").alias("course"),
             *_named(lines),
             pl.col("Term").alias("term"),
-            _part().alias("part"),
+            _part(lines).alias("part"),
             pl.col("GradeLevel").alias("grade"),
             (pl.col("SchoolYear").str.head(4).cast(pl.Int32) + 1).alias("school_year"),
             pl.col("CreditsAttempted").cast(pl.Float64).alias("credits"),
             pl.col("CourseGrade").alias("mark"),
             pl.col("IsWorkInProgress").fill_null(value=False).alias("in_progress"),
-            (honors.fill_null(value=False) | college).alias("honors"),
+            (honors | college).alias("honors"),
             college.alias("college"),
         )
     )
@@ -122,26 +126,43 @@ def _named(lines: pl.DataFrame) -> tuple[pl.Expr, ...]:
 
 def _counts() -> pl.Expr:
     """Returns whether a line of ``grade`` and ``area`` counts."""
-    return pl.col("area").is_in(list("ABCDEFG")) & (
+    return pl.col("area").is_in(list(AREAS)) & (
         pl.col("grade").is_between(9, 12)
         | (pl.col("grade").is_in([7, 8]) & pl.col("area").is_in(_EARLY_AREAS))
     )
 
 
-def _part() -> pl.Expr:
+def _part(lines: pl.DataFrame) -> pl.Expr:
     """Returns the part of a course: of a line in summer or without a term the curriculum's part."""
     says_no_part = pl.col("Term").is_null() | pl.col("Term").is_in(_NO_PART)
-    of_curriculum = _numbered_part(pl.col("CourseCurriculumTerm"))
+    words = lines.select(pl.col("CourseCurriculumTerm").unique().drop_nulls())
+    parts = words.select(_numbered_part(pl.col("CourseCurriculumTerm"))).to_series()
+    of_curriculum = pl.col("CourseCurriculumTerm").replace_strict(
+        words.to_series(), parts, default=None, return_dtype=pl.String
+    )
     return pl.coalesce(pl.when(says_no_part).then(of_curriculum), "Term", "TermDescription")
 
 
-def _taken_at_a_college() -> pl.Expr:
+def _taken_at_a_college(lines: pl.DataFrame) -> pl.Expr:
     """Returns whether the indicator says so or, where it says nothing, the institution's name."""
     indicator = pl.col("DualEnrollmentIndicator").str.strip_chars().str.to_uppercase()
     institution = pl.col("CourseInstitutionName").str.strip_chars().str.to_uppercase()
     named = institution.str.contains(_COLLEGE) & ~institution.str.contains(_NO_COLLEGE)
-    said = pl.when(indicator != "").then(indicator.is_in(_YES))
-    return pl.coalesce(said, named).fill_null(value=False)
+    silent = pl.col("DualEnrollmentIndicator").is_null() | _is_one_of(
+        lines, "DualEnrollmentIndicator", indicator == ""
+    )
+    return _is_one_of(lines, "DualEnrollmentIndicator", indicator.is_in(_YES)) | (
+        silent & _is_one_of(lines, "CourseInstitutionName", named)
+    )
+
+
+def _is_one_of(lines: pl.DataFrame, column: str, holds: pl.Expr) -> pl.Expr:
+    """Returns whether ``holds`` is true of a cell; false if it is blank.
+
+    Each value is examined once, however many lines have it: the words of a history are few.
+    """
+    words = lines.select(pl.col(column).unique()).filter(holds).to_series()
+    return pl.col(column).is_in(words.implode()).fill_null(value=False)
 
 
 def is_certified(certificate: pl.Expr) -> pl.Expr:

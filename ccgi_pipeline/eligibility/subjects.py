@@ -116,31 +116,41 @@ _NEEDED = (
 """The columns that counting years needs; long texts are left out."""
 
 
+def mark_made_up_parts(courses: pl.DataFrame) -> pl.DataFrame:
+    """Adds ``made_up``: whether the part was not passed, but a later part of the course was."""
+    numbered = pl.col("part").str.extract(r"^([STQH])[1-6]$")
+    course = ("student", "course", "school_year", "term")
+    not_passed = (
+        courses.filter(~pl.col("passed") & ~pl.col("in_progress"))
+        .select("number", *course[:-1], "part", numbered.alias("term"))
+        .drop_nulls("term")
+    )
+    last = (
+        courses.lazy()
+        .filter("passed")
+        .select(*course[:-1], "part")
+        .join(not_passed.lazy(), on=course[:-1], how="semi")
+        .with_columns(numbered.alias("term"))
+        .group_by(course)
+        .agg(pl.col("part").str.tail(1).max().alias("last_passed"))
+        .collect()
+    )
+    made_up = not_passed.join(last, on=course).filter(
+        pl.col("part").str.tail(1) < pl.col("last_passed")
+    )["number"]
+    return courses.with_columns(pl.col("number").is_in(made_up.implode()).alias("made_up"))
+
+
 def select_earned_units(courses: pl.DataFrame, system: System) -> pl.DataFrame:
-    """Returns the needed columns of ``courses``, with ``earned``.
+    """Returns the needed columns of ``courses`` (with ``made_up``), and ``earned``.
 
     A course is earned if it was passed, or if a passed later part validates it.
     """
     validates = pl.col("area").is_in(system.second_part_validates) | pl.col("kind").is_in(
         system.second_part_validates
     )
-    course = ("student", "course", "school_year", "term")
-    numbered = pl.col("part").str.extract(r"^([STQH])[1-6]$")
-    not_passed = courses.filter(~pl.col("passed") & ~pl.col("in_progress") & validates)
-    not_passed = not_passed.with_columns(numbered.alias("term")).drop_nulls("term")
-    last = (
-        courses.filter("passed")
-        .join(not_passed, on=["student", "course", "school_year"], how="semi")
-        .with_columns(numbered.alias("term"))
-        .group_by(course)
-        .agg(pl.col("part").str.tail(1).max().alias("last_passed"))
-    )
-    made_up = not_passed.join(last, on=course).filter(
-        pl.col("part").str.tail(1) < pl.col("last_passed")
-    )["number"]
-    return courses.select(
-        *_NEEDED, (pl.col("passed") | pl.col("number").is_in(made_up.implode())).alias("earned")
-    )
+    earned = pl.col("passed") | (pl.col("made_up") & validates.fill_null(value=False))
+    return courses.select(*_NEEDED, earned.alias("earned"))
 
 
 def count_subject_years(courses: pl.DataFrame, certified: Flags, system: System) -> Subjects:
@@ -150,11 +160,9 @@ def count_subject_years(courses: pl.DataFrame, certified: Flags, system: System)
     student whether a certificate stands for the years of area E.
     """
     students = len(certified)
-    earning = courses.filter("earned")
     late_esl = (pl.col("column") == _COLUMNS["B", "esl"]) & (pl.col("grade") == _LAST_GRADE)
-    earning = earning.filter(~late_esl)
-    earned = _sum_by_column(earning, students)
-    passed = _sum_by_column(earning.filter("passed"), students) > 0
+    earning = courses.lazy().filter(pl.col("earned") & ~late_esl)
+    earned, passed = _sum_by_column(earning, students)
 
     def of(area: str, *kinds: str | None) -> Units:
         total: Units = earned[:, [_COLUMNS[area, kind] for kind in kinds]].sum(axis=1)
@@ -214,15 +222,19 @@ def _complete(units: Units, area: str, lacking: list[tuple[str, Flags]]) -> Flag
     return there
 
 
-def _sum_by_column(courses: pl.DataFrame, students: int) -> Units:
-    """Returns units by student and column."""
+def _sum_by_column(courses: pl.LazyFrame, students: int) -> tuple[Units, Flags]:
+    """Returns units by student and column, and where units of passed courses are among them."""
     cell = pl.col("student").cast(pl.Int64) * len(_COLUMNS) + pl.col("column")
-    counted = np.bincount(
-        courses.select(cell).to_series().to_numpy(),
-        weights=courses["units"].to_numpy(),
-        minlength=students * len(_COLUMNS),
-    )
-    return counted.astype(np.int32).reshape(students, len(_COLUMNS))
+    counted = courses.select(cell.alias("cell"), "units", "passed").collect()
+
+    def summed(courses: pl.DataFrame) -> npt.NDArray[np.float64]:
+        return np.bincount(
+            courses["cell"].to_numpy(),
+            weights=courses["units"].to_numpy(),
+            minlength=students * len(_COLUMNS),
+        ).reshape(students, len(_COLUMNS))
+
+    return summed(counted).astype(np.int32), summed(counted.filter("passed")) > 0
 
 
 def _beyond(units: Units, area: str) -> Units:
@@ -299,7 +311,7 @@ class _ChosenOption:
     beyond: Units
 
 
-def _languages(courses: pl.DataFrame, students: int) -> _ChosenOption:
+def _languages(courses: pl.LazyFrame, students: int) -> _ChosenOption:
     """Chooses each student's language with most units; higher levels validate lower ones."""
     levels = courses.group_by("student", "language", "level").agg(
         pl.col("units").cast(pl.Int32).sum(), pl.col("passed").any()
@@ -323,11 +335,12 @@ def _languages(courses: pl.DataFrame, students: int) -> _ChosenOption:
         .with_columns(
             ((pl.col("top").fill_null(1) - 1).clip(0) * YEAR + pl.col("not_below")).alias("total")
         )
+        .collect()
     )
     return _choose(languages, "language", students, _WANTED["E"])
 
 
-def _arts(courses: pl.DataFrame, students: int, *, one: bool) -> _ChosenOption:
+def _arts(courses: pl.LazyFrame, students: int, *, one: bool) -> _ChosenOption:
     """Counts all of the arts, or only each student's discipline with most units."""
     name = pl.col("discipline") if one else pl.lit(None, dtype=pl.String).alias("discipline")
     disciplines = (
@@ -335,6 +348,7 @@ def _arts(courses: pl.DataFrame, students: int, *, one: bool) -> _ChosenOption:
         .group_by("student", "discipline")
         .agg(pl.col("units").sum().alias("earned"))
         .with_columns(pl.col("earned").alias("total"))
+        .collect()
     )
     return _choose(disciplines, "discipline", students, _WANTED["F"])
 

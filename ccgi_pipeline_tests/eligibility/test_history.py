@@ -6,6 +6,9 @@ in test_course_names, what courses are good for by the worked cases.
 
 from __future__ import annotations
 
+from itertools import product
+from random import Random
+
 import polars as pl
 import pytest
 
@@ -44,15 +47,37 @@ def _line(**cells: object) -> Course:
 
 
 def _read(**cells: object) -> list[Course]:
+    return _read_all(_line(**cells))
+
+
+def _read_all(*lines: Course) -> list[Course]:
     text = dict.fromkeys(
         ("SubjectArea", "Term", "TermDescription", "GradeLevel", "CourseGrade", "SchoolYear",
          "AcademicIndicator", "DualEnrollmentIndicator", "TranscriptAbbreviation",
          "CourseCurriculumTerm", "CourseInstitutionName", "StateCourseCode"), pl.String
     )  # fmt: skip
     overrides = {**text, "CreditsAttempted": pl.Float64}
-    return from_transcripts(pl.DataFrame([_line(**cells)], schema_overrides=overrides)).rows(
-        named=True
-    )
+    return from_transcripts(pl.DataFrame([*lines], schema_overrides=overrides)).rows(named=True)
+
+
+def test_a_line_is_read_alike_alone_and_among_others():
+    words: dict[str, tuple[str | None, ...]] = {
+        "SubjectArea": ("C", "G", "X", "", None),
+        "DualEnrollmentIndicator": ("Y", " yes ", "N", "", " ", None),
+        "CourseInstitutionName": ("Chabot College", " chabot college ", "College Park High", None),
+        "AcademicIndicator": ("AP", "h", "CP", None),
+        "CourseCurriculumTerm": ("Semester 2", "q3", "full", None),
+        "Term": ("S1", "SS", "SP", None),
+    }
+    columns = list(words.values())
+    lines = [
+        _line(**dict(zip(words, cells, strict=True)), LocalCourseID=f"C{number}")
+        for number, cells in enumerate(product(*columns))
+        if number % 7 == 0
+    ]
+    chance = Random(3)  # noqa: S311 - test data needs no cryptography
+    some = chance.sample(lines, 200)
+    assert _read_all(*some) == [course for line in some for course in _read_all(line)]
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,9 @@ HISTORY_QUERIES = (
     f"""
     SELECT _sender || StateID AS student,
         {", ".join(quote_identifier(name) for name in COURSE_COLUMNS)}, StateCourseCode
-    FROM (SELECT * FROM lake.transcript_course_grade WHERE {_THEIRS}) LEFT JOIN (
+    FROM (
+        SELECT * FROM lake.transcript_course_grade WHERE {_THEIRS} AND SubjectArea IS NOT NULL
+    ) LEFT JOIN (
         SELECT _sender, CDSCode, CourseNumber AS LocalCourseID, StateCourseCode
         FROM lake.transcript_course_catalog WHERE {_THEIRS} AND StateCourseCode IS NOT NULL
     ) USING (_sender, CDSCode, LocalCourseID)
