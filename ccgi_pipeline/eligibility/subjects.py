@@ -227,14 +227,15 @@ def _sum_by_column(courses: pl.LazyFrame, students: int) -> tuple[Units, Flags]:
     cell = pl.col("student").cast(pl.Int64) * len(_COLUMNS) + pl.col("column")
     counted = courses.select(cell.alias("cell"), "units", "passed").collect()
 
-    def summed(courses: pl.DataFrame) -> npt.NDArray[np.float64]:
-        return np.bincount(
+    def summed(courses: pl.DataFrame) -> Units:
+        units = np.bincount(
             courses["cell"].to_numpy(),
             weights=courses["units"].to_numpy(),
             minlength=students * len(_COLUMNS),
-        ).reshape(students, len(_COLUMNS))
+        )
+        return units.astype(np.int32).reshape(students, len(_COLUMNS))
 
-    return summed(counted).astype(np.int32), summed(counted.filter("passed")) > 0
+    return summed(counted), summed(counted.filter("passed")) > 0
 
 
 def _beyond(units: Units, area: str) -> Units:
