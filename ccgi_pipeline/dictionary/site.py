@@ -33,7 +33,7 @@ from ccgi_pipeline.reports.spec import COMMON_RULES
 from ccgi_pipeline.verification import addresses, labels
 from ccgi_pipeline.verification.causes.declaration import Cause
 from ccgi_pipeline.verification.causes.registry import CAUSES
-from ccgi_pipeline.verification.causes.rule_kinds import KIND_OF_RULE
+from ccgi_pipeline.verification.causes.rule_kinds import kind_of_rule
 
 
 def render_site() -> Iterator[tuple[str, str]]:
@@ -174,7 +174,7 @@ def _places(feeds: list[FeedSpec], column: str | None) -> Iterator[sis_locations
 
 
 def _may_explain(cause: Cause, rule: Rule) -> bool:
-    return not {rule.id, KIND_OF_RULE.get(rule.id)}.isdisjoint(cause.kinds)
+    return not {rule.id, kind_of_rule(rule.id)}.isdisjoint(cause.kinds)
 
 
 def _facts_of_cause(cause: Cause) -> dict[str, Any]:

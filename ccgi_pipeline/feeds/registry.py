@@ -6,7 +6,7 @@ Belongs here: what is true of the declarations taken together. A new family is o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ccgi_pipeline.feeds import (
     calpads_identity,
@@ -74,11 +74,35 @@ FAMILY_OF_STRAYS = next(family.name for family in FAMILIES.values() if family.an
 EVENT_FEEDS = tuple(feed for feed in FEEDS if feed.event_time is not None)
 """What students did and when, as reports read it."""
 
-RULES: Mapping[str, Rule] = {
-    **{rule.id: rule for rule in FILE_RULES},
-    **{rule.id: rule for family in FAMILIES.values() for rule in family.rules},
-    **{rule.id: rule for feed in FEEDS for rule in feed.all_rules.values()},
-}
+
+class _Rules(Mapping[str, Rule]):
+    """All rules by id. Those of columns are made when one is asked for, with others of its feed."""
+
+    def __init__(self) -> None:
+        self._declared: Mapping[str, Rule] = {
+            **{rule.id: rule for rule in FILE_RULES},
+            **{rule.id: rule for family in FAMILIES.values() for rule in family.rules},
+            **{rule.id: rule for feed in FEEDS for rule in feed.rules},
+        }
+
+    def __getitem__(self, rule_id: str) -> Rule:
+        if rule_id in self._declared:
+            return self._declared[rule_id]
+        for feed in FEEDS:
+            if rule_id.startswith(f"{feed.prefix}-") and rule_id in feed.column_rules:
+                return feed.column_rules[rule_id]
+        raise KeyError(rule_id)
+
+    def __iter__(self) -> Iterator[str]:
+        of_feeds = (rule for feed in FEEDS for rule in feed.all_rules)
+        of_families = (rule.id for family in FAMILIES.values() for rule in family.rules)
+        return iter(dict.fromkeys((*(rule.id for rule in FILE_RULES), *of_families, *of_feeds)))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+RULES: Mapping[str, Rule] = _Rules()
 
 COMPARISONS: Mapping[str, tuple[tuple[Rule, Across], ...]] = {
     feed.name: tuple(

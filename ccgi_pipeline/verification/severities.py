@@ -5,8 +5,9 @@ Belongs here: the severity of a finding. Does not belong here: what follows from
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import polars as pl
 
@@ -15,22 +16,26 @@ from ccgi_pipeline.feeds.rules import Rule, Severity
 from ccgi_pipeline.feeds.spec import SENDER
 from ccgi_pipeline.profiles import Profiles
 
-_USUAL = {rule.id: str(rule.severity) for rule in RULES.values()}
-_STRICT = {
-    family.name: {
-        rule.id: str(rule.strict)
-        for rule in (*family.rules, *(r for feed in family.feeds for r in feed.all_rules.values()))
-        if rule.strict is not None
-    }
-    for family in FAMILIES.values()
-}
-"""By family the rules that weigh otherwise to a sender who is held to the letter."""
 _OWN_SCHEMA = {SENDER: pl.String, "rule": pl.String, "own": pl.String}
 
 
-def usual() -> pl.Expr:
-    """The severity that the column ``rule`` has by its declaration."""
-    return pl.col("rule").replace_strict(_USUAL, return_dtype=pl.String).alias("severity")
+def weigh_usually(found: pl.DataFrame) -> pl.DataFrame:
+    """``found`` (``rule`` and more) with the ``severity`` that rules have by their declaration."""
+    return found.with_columns(_looked_up(found, lambda rule: str(rule.severity)).alias("severity"))
+
+
+def _looked_up(found: pl.DataFrame, fact: Callable[[Rule], str | None]) -> pl.Expr:
+    """A fact of the rule in each row of ``found``."""
+    facts = {rule: fact(RULES[rule]) for rule in found["rule"].unique()}
+    return pl.col("rule").replace_strict(facts, return_dtype=pl.String)
+
+
+@cache
+def _strict_rules(family: str) -> Mapping[str, str]:
+    """The rules of a family that weigh otherwise to a sender who is held to the letter."""
+    spec = FAMILIES[family]
+    rules = (*spec.rules, *(rule for feed in spec.feeds for rule in feed.all_rules.values()))
+    return {rule.id: str(rule.strict) for rule in rules if rule.strict is not None}
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,9 @@ class Severities:
 
     def weigh(self, found: pl.DataFrame) -> pl.DataFrame:
         """``found`` (``rule``, ``_sender`` and more) with the column ``severity``."""
-        severity = usual()
+        severity = _looked_up(found, lambda rule: str(rule.severity))
         for family in sorted({family for _, family in self.strict}):
-            rules = _STRICT[family]
+            rules = _strict_rules(family)
             senders = sorted(sender for sender, strict in self.strict if strict == family)
             is_strict = pl.col(SENDER).is_in(senders) & pl.col("rule").is_in(list(rules))
             to_the_letter = pl.col("rule").replace_strict(

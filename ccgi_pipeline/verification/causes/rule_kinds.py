@@ -7,10 +7,14 @@ here: the rules (feeds).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+
+import polars as pl
 
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.registry import FEEDS, RULES
 from ccgi_pipeline.feeds.rules import Hint
+from ccgi_pipeline.feeds.spec import FeedSpec
 
 BLANK, FORM, CODE, LENGTH, REPEATED = "blank", "form", "code", "length", "repeated"
 SEPARATOR = "separator"
@@ -27,22 +31,45 @@ enumeration for one of that enumeration only."""
 _OF_COLUMNS = {"REQ": BLANK, "TYPE": FORM, "FORM": FORM, "CODE": CODE, "LEN": LENGTH}
 
 
-def _kinds() -> dict[str, str]:
-    kinds: dict[str, str] = {}
+def kinds_of_rules(findings: pl.DataFrame) -> pl.Expr:
+    """Returns for each of the ``findings`` the kind of its rule."""
+    kinds = {rule: kind_of_rule(rule) for rule in findings["rule"].unique()}
+    return pl.col("rule").replace_strict(kinds, return_dtype=pl.String)
+
+
+@cache
+def kind_of_rule(rule_id: str) -> str:
+    """Returns the kind of a rule; one without a kind is its own kind."""
+    rule = RULES.get(rule_id)
+    if rule is None:
+        return rule_id
+    if rule.hint:
+        return str(rule.hint)
+    kind = rule_id
     for feed in FEEDS:
-        for name in feed.columns:
-            kinds |= {feed.column_rule_id(of, name): kind for of, kind in _OF_COLUMNS.items()}
-            kinds[feed.blank_rule_id(name)] = BLANK
-        kinds[feed.repeated_key_id] = REPEATED
-        if feed.repeats_told_by:
-            kinds[feed.repeats_told_by] = REPEATED
-        if feed.headers:
-            kinds[feed.headers.separator.id] = SEPARATOR
-            kinds[feed.headers.absent.id] = file_rules.COLUMN_ABSENT.id
-            kinds[feed.headers.unknown.id] = file_rules.COLUMN_UNKNOWN.id
-    kinds |= {rule.id: str(rule.hint) for rule in RULES.values() if rule.hint}
-    return {rule: kind for rule, kind in kinds.items() if rule in RULES}
+        kind = _of_headers(feed).get(rule_id, kind)
+        # Only a feed whose rule this may be has its columns made.
+        if rule_id.startswith(f"{feed.prefix}-"):
+            kind = _of_columns(feed).get(rule_id, kind)
+    return kind
 
 
-KIND_OF_RULE: Mapping[str, str] = _kinds()
-"""The kind of each rule that has one; any other rule is its own kind."""
+def _of_headers(feed: FeedSpec) -> Mapping[str, str]:
+    if feed.headers is None:
+        return {}
+    return {
+        feed.headers.separator.id: SEPARATOR,
+        feed.headers.absent.id: file_rules.COLUMN_ABSENT.id,
+        feed.headers.unknown.id: file_rules.COLUMN_UNKNOWN.id,
+    }
+
+
+def _of_columns(feed: FeedSpec) -> Mapping[str, str]:
+    kinds: dict[str, str] = {}
+    for name in feed.columns:
+        kinds |= {feed.column_rule_id(of, name): kind for of, kind in _OF_COLUMNS.items()}
+        kinds[feed.blank_rule_id(name)] = BLANK
+    kinds[feed.repeated_key_id] = REPEATED
+    if feed.repeats_told_by:
+        kinds[feed.repeats_told_by] = REPEATED
+    return kinds

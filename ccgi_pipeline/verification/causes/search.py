@@ -16,7 +16,7 @@ from ccgi_pipeline.intake.reader import Reading
 from ccgi_pipeline.verification.causes.declaration import Cause
 from ccgi_pipeline.verification.causes.judged_file import KIND, JudgedFile
 from ccgi_pipeline.verification.causes.registry import CAUSES
-from ccgi_pipeline.verification.causes.rule_kinds import KIND_OF_RULE, OF_CELLS
+from ccgi_pipeline.verification.causes.rule_kinds import OF_CELLS, kinds_of_rules
 from ccgi_pipeline.verification.drop_files import FileToVerify
 
 CAUSES_SCHEMA = {FILE: pl.UInt32, "cause": pl.String, "evidence": pl.String}
@@ -50,7 +50,7 @@ def explain_findings(
     causes: list[tuple[int, str, str]] = []
     if not tried:
         return unexplained, pl.DataFrame(schema=CAUSES_SCHEMA)
-    kind = pl.col("rule").replace_strict(KIND_OF_RULE, default=pl.col("rule")).alias(KIND)
+    kind = kinds_of_rules(findings).alias(KIND)
     numbered = findings.with_row_index(_NUMBER)
     by_file = (
         numbered.filter(pl.col(FILE).is_in(list(tried)))
@@ -88,7 +88,7 @@ def _causes_to_try(
     counted = (
         findings.group_by(FILE, "rule")
         .agg(pl.len(), pl.col("line").is_not_null().any().alias("of_lines"))
-        .with_columns(pl.col("rule").replace_strict(KIND_OF_RULE, default=pl.col("rule")))
+        .with_columns(kinds_of_rules(findings))
         .filter(pl.col("rule").is_in(list(_BY_KIND)))
     )
     found: dict[int, dict[str, Cause]] = {}

@@ -22,7 +22,7 @@ from ccgi_pipeline.intake.findings import EXPLAINED_SCHEMA
 from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.outcomes import Verdict, Verification
-from ccgi_pipeline.verification.severities import usual
+from ccgi_pipeline.verification.severities import weigh_usually
 from ccgi_pipeline.warehouse.load import approvals, claims
 from ccgi_pipeline.warehouse.load.drop_records import (
     append_rows,
@@ -214,7 +214,7 @@ def record_outcome(
 
 def _complete(found: pl.DataFrame) -> pl.DataFrame:
     """Returns findings with severity and cause, which the findings of the load do not have yet."""
-    weighed = found if "severity" in found.columns else found.with_columns(usual())
+    weighed = found if "severity" in found.columns else weigh_usually(found)
     if "cause" not in weighed.columns:
         weighed = weighed.with_columns(pl.lit(None, dtype=pl.String).alias("cause"))
     schema = {"_file": pl.UInt32, **EXPLAINED_SCHEMA}

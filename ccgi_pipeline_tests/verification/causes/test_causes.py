@@ -24,7 +24,7 @@ from ccgi_pipeline.feeds.transcript import STUDENT
 from ccgi_pipeline.intake.reader import read
 from ccgi_pipeline.verification.causes.codes import digits_of
 from ccgi_pipeline.verification.causes.registry import CAUSES, CAUSES_BY_ID
-from ccgi_pipeline.verification.causes.rule_kinds import KIND_OF_RULE
+from ccgi_pipeline.verification.causes.rule_kinds import kind_of_rule
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline_tests.files import as_bytes, good_lines, good_set, usual_name, verified, zipped
 from ccgi_pipeline_tests.verification.causes.samples import SAMPLES, Sample, name_of
@@ -61,7 +61,7 @@ def test_a_cause_is_found_where_it_happened_and_no_other_is(id_: str) -> None:
     assert found_in(verification) == [id_]
     told = verification.findings.filter(pl.col("cause") == id_)
     assert told.height >= CAUSES_BY_ID[id_].least
-    kinds = {KIND_OF_RULE.get(rule, rule) for rule in told["rule"]}
+    kinds = {kind_of_rule(rule) for rule in told["rule"]}
     assert kinds & set(CAUSES_BY_ID[id_].kinds)
 
 
@@ -205,11 +205,13 @@ def test_every_cause_has_its_entry_in_the_dictionary() -> None:
 
 
 def test_no_cause_names_an_unknown_kind_of_finding() -> None:
-    known = {KIND_OF_RULE.get(rule, rule) for rule in RULES}
+    known = {kind_of_rule(rule) for rule in RULES}
     for cause in CAUSES:
         assert set(cause.kinds) <= known, cause.id
 
 
 def test_kinds_are_plain_text() -> None:
-    kinds = {kind for cause in CAUSES for kind in cause.kinds} | set(KIND_OF_RULE.values())
+    kinds = {kind for cause in CAUSES for kind in cause.kinds} | {
+        kind_of_rule(rule) for rule in RULES
+    }
     assert [kind for kind in kinds if type(kind) is not str] == []
