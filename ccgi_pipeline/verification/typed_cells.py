@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import polars as pl
 
 from ccgi_pipeline.feeds.columns import Column, ColumnType, without_commas
-from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 
 _DATE_SHAPES = {
     "%m/%d/%Y": r"^[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}$",
@@ -46,21 +47,36 @@ def typed_lines(feed: FeedSpec, records: pl.DataFrame) -> pl.DataFrame:
     if FORM_OF_SENDER in records.columns:
         return records.with_columns(
             pl.coalesce(typed(declared), _date_of_sender(declared))
-            if declared.type is ColumnType.DATE
+            if _is_date(declared)
             else typed(declared)
             for declared in columns
         ).drop(FORM_OF_SENDER)
     if not feed.one_date_form:
         return records.with_columns(typed(declared) for declared in columns)
-    formed = records.with_columns(_date_form(columns).over("_file").alias(_FORM_OF_FILE))
+    form = _date_form(columns)
+    if records.select(pl.col(FILE).n_unique()).item() == 1 and _have_the_same_forms(columns):
+        of_file = records.select(form).item()
+        return records.with_columns(
+            typed(replace(declared, formats=(of_file,)) if _is_date(declared) else declared)
+            for declared in columns
+        )
+    formed = records.with_columns(form.over(FILE).alias(_FORM_OF_FILE))
     return formed.with_columns(typed(declared, one_form=True) for declared in columns).drop(
         _FORM_OF_FILE
     )
 
 
+def _is_date(declared: Column) -> bool:
+    return declared.type is ColumnType.DATE
+
+
+def _have_the_same_forms(columns: Sequence[Column]) -> bool:
+    return len({declared.formats for declared in columns if _is_date(declared)}) == 1
+
+
 def _date_form(columns: Sequence[Column]) -> pl.Expr:
     """The form in which most dates of a file are written."""
-    dates = [declared for declared in columns if declared.type is ColumnType.DATE]
+    dates = [declared for declared in columns if _is_date(declared)]
     forms = dict.fromkeys(form for declared in dates for form in declared.formats)
     counts = [
         pl.sum_horizontal(
@@ -81,7 +97,7 @@ def _date_form(columns: Sequence[Column]) -> pl.Expr:
 
 def typed(declared: Column, *, one_form: bool = False) -> pl.Expr:
     """The column's typed values; ``one_form``: dates only in the form of their file."""
-    if one_form and declared.type is ColumnType.DATE:
+    if one_form and _is_date(declared):
         return _date(declared, of_file=True).alias(declared.name)
     return _PARSERS[declared.type](declared).alias(declared.name)
 

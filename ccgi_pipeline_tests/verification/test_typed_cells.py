@@ -11,11 +11,15 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ccgi_pipeline.feeds.columns import Column, ColumnType
+from ccgi_pipeline.feeds.foster_focus import ENROLLMENT_HISTORY
 from ccgi_pipeline.feeds.platform import GOALS
+from ccgi_pipeline.feeds.spec import FILE
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE, STUDENT
-from ccgi_pipeline.verification.typed_cells import typed
+from ccgi_pipeline.verification.typed_cells import typed, typed_lines
 
 _AMERICAN = STUDENT.columns["DateOfBirth"]
 _EITHER = replace(_AMERICAN, formats=("%m/%d/%Y", "%Y-%m-%d"))
@@ -112,3 +116,22 @@ def test_a_cell_out_of_form_is_no_value(column: Column, cell: str):
 @pytest.mark.parametrize("column", [_AMERICAN, _TIME, _CREDITS, _FLAG, _WHOLE])
 def test_a_blank_cell_is_no_value(column: Column):
     assert _value(column, None) is None
+
+
+_DATES = st.none() | st.sampled_from(["2026-09-01", "9/2/2026", "09/03/2026", "26-09-01", "soon"])
+
+
+@settings(deadline=None)
+@given(cells=st.lists(st.tuples(_DATES, _DATES), min_size=1, max_size=6))
+def test_the_dates_of_a_file_are_the_same_alone_and_among_others(
+    cells: list[tuple[str | None, str | None]],
+) -> None:
+    blank = pl.DataFrame(schema=dict.fromkeys(ENROLLMENT_HISTORY.columns, pl.String))
+    dated = pl.DataFrame(
+        cells, schema={"EntryDate": pl.String, "ExitDate": pl.String}, orient="row"
+    )
+    first = pl.concat([blank, dated], how="diagonal").with_columns(pl.lit(1).alias(FILE))
+    alone = typed_lines(ENROLLMENT_HISTORY, first)
+    other = first.with_columns(pl.lit(2).alias(FILE), EntryDate=pl.lit("9/2/2026"))
+    together = typed_lines(ENROLLMENT_HISTORY, pl.concat([first, other]))
+    assert together.head(len(cells)).equals(alone)
