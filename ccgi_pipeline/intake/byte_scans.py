@@ -10,17 +10,27 @@ from collections.abc import Iterator
 
 import numpy as np
 
-_PIECE = 1 << 18
+_PIECE = 1 << 17
 """Bytes that a processor keeps close at hand."""
 _LINE_FEED = ord("\n")
-_FIRST_SIGN, _SIGNS = ord("!"), 94
+_FIRST_SIGN, _SIGNS = np.uint8(ord("!")), 94
 """The visible signs of ASCII; every other byte may be a blank, or a part of one."""
+
+
+def count(content: bytes, sign: str) -> int:
+    """Counts a sign of ASCII; where it is frequent, this is faster than ``bytes.count``."""
+    mark = ord(sign)
+    # Memory that is asked for anew for each piece would take most of the time.
+    found = np.empty(_PIECE, dtype=bool)
+    return sum(
+        int(np.count_nonzero(np.equal(piece, mark, out=found[: len(piece)])))
+        for piece in _pieces(content)
+    )
 
 
 def count_lines(content: bytes) -> int:
     """Counts the physical lines, also a last one without an end."""
-    feeds = sum(int(np.count_nonzero(piece == _LINE_FEED)) for piece in _pieces(content))
-    return feeds + bool(content and not content.endswith(b"\n"))
+    return count(content, "\n") + bool(content and not content.endswith(b"\n"))
 
 
 def may_have_padding(content: bytes, separator: str) -> bool:
@@ -29,21 +39,28 @@ def may_have_padding(content: bytes, separator: str) -> bool:
     Characters beyond ASCII may be white space.
     """
     mark = ord(separator)
-    blank, _ = _blanks_and_ends(_scanned(content[:1] + content[-1:]), mark)
+    memory = np.empty((3, _PIECE + 1), dtype=np.uint8)
+    blank, _ = _blanks_and_ends(_scanned(content[:1] + content[-1:]), mark, memory)
     if blank.any():
         return True
     for piece in _pieces(content, overlap=1):
-        blank, ends = _blanks_and_ends(piece, mark)
+        blank, ends = _blanks_and_ends(piece, mark, memory)
         if blank.any() and (blank[1:] & ends[:-1] | blank[:-1] & ends[1:]).any():
             return True
     return False
 
 
-def _blanks_and_ends(piece: np.ndarray, mark: int) -> tuple[np.ndarray, np.ndarray]:
+def _blanks_and_ends(
+    piece: np.ndarray, mark: int, memory: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns which bytes may be white space in a cell, and which end a cell."""
-    ends = (piece == mark) | (piece == _LINE_FEED)
+    shifted = memory[0, : len(piece)]
+    ends, other = memory[1:, : len(piece)].view(bool)
+    np.equal(piece, mark, out=ends)
+    ends |= np.equal(piece, _LINE_FEED, out=other)
     # Bytes below the first sign wrap around to large numbers.
-    return ((piece - np.uint8(_FIRST_SIGN)) >= _SIGNS) > ends, ends
+    np.greater_equal(np.subtract(piece, _FIRST_SIGN, out=shifted), _SIGNS, out=other)
+    return np.greater(other, ends, out=other), ends
 
 
 def _pieces(content: bytes, overlap: int = 0) -> Iterator[np.ndarray]:

@@ -127,17 +127,17 @@ def read(
         findings.append(Finding(file_rules.HEADER_ONLY))
     if form.quote is None and b'"' in text.body:
         findings.extend(_find_quoted_cells(lines, form))
-    ends_open = not text.body.endswith(b"\n") and lines.height > 0
-    records, unreadable = _sort_lines(
-        lines, form, ends_open=ends_open and lines.item(-1, LINE) == last_line
-    )
-    as_received = (
-        records.height == lines.height
-        and not sorted_out.count
-        and not repeated.any()
-        and not records["extra"].any()
-    )
-    cells = parse_cells(records, header, text.body if as_received else None, lines_above=1)
+    as_received = not sorted_out.count and not repeated.any()
+    cells = _parse_regular_lines(text.body, lines, form) if as_received else None
+    if cells is not None:
+        records, unreadable = _as_records(lines, pl.col("text"), extra=False), no_line_unreadable()
+    else:
+        ends_open = not text.body.endswith(b"\n") and lines.height > 0
+        records, unreadable = _sort_lines(
+            lines, form, ends_open=ends_open and lines.item(-1, LINE) == last_line
+        )
+        as_received &= records.height == lines.height and not records["extra"].any()
+        cells = parse_cells(records, header, text.body if as_received else None, lines_above=1)
     damaged = find_damage(text.body, records["text"], cells, header.feed)
     if text.has_unknown_letters:
         cells, unknown = leave_out_unknown_letters(cells, header.feed)
@@ -590,39 +590,99 @@ def parse_cells(
     ``untouched`` are the file's bytes if every line is one record, but for ``lines_above``. They
     are parsed directly, which avoids joining the records again.
     """
-    names = [f"cell{position}" for position in range(len(header.columns))]
     feed = header.feed
-    blank = ["", *feed.blank_words]
-    found = {name: cell for cell, name in zip(names, header.columns, strict=True) if name}
     text = records["text"]
     quoted = (
         feed.quote is not None
         and (untouched is None or feed.quote.encode() in untouched)
         and bool(text.str.contains(feed.quote, literal=True).any())
     )
-    separator = re.escape(header.separator)
-    blank_sign = rf"[^\S{separator}]"
-    padded = quoted or (
-        (untouched is None or byte_scans.may_have_padding(untouched, header.separator))
-        and text.str.contains(rf"(?:^|{separator}){blank_sign}|{blank_sign}(?:{separator}|$)").any()
-    )
-    if records.is_empty():
-        cells = pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    if untouched is None:
+        untouched, lines_above = (text.str.join("\n").item() or "").encode(), 0
+        padded = quoted or _has_padding(text, header)
     else:
-        cells = pl.read_csv(
-            text.str.join("\n").item().encode() if untouched is None else untouched,
-            has_header=False,
-            skip_lines=0 if untouched is None else lines_above,
-            separator=header.separator,
-            quote_char=feed.quote if quoted else None,
-            infer_schema=False,
-            new_columns=names,
-            null_values=blank,
-        )
+        padded = quoted or _may_have_padding(text, header, untouched)
+    cells = pl.DataFrame(schema=_cells_schema(header))
+    if not records.is_empty():
+        quote = feed.quote if quoted else None
+        cells = _split_cells(untouched, header, lines_above, quote=quote)
     if cells.height != records.height:
         msg = f"parsed {cells.height} of {records.height} records"
         raise AssertionError(msg)
+    return _named_cells(cells, records, header, padded=padded)
+
+
+def _parse_regular_lines(body: bytes, lines: pl.DataFrame, form: LineFormat) -> pl.DataFrame | None:
+    """Parses the ``lines`` below a file's header as ``parse_cells`` does.
+
+    None if not every line is one record of plain cells, or if that cannot be told from the cells:
+    a line has as many cells as it should if they are as long as the line.
+    """
+    header = form.header
+    separators = form.cells - 1
+    if (
+        lines.is_empty()
+        or lines.item(0, "text").count(form.separator) != separators
+        or header.feed.blank_words
+        or b"\x00" in body
+        or (form.quote is not None and form.quote.encode() in body)
+        or byte_scans.count(body, form.separator) != separators * (lines.height + 1)
+    ):
+        return None
+    cells = _split_cells(body, header, lines_above=1, ragged=True)
+    if cells.height != lines.height:
+        return None
+    length = pl.sum_horizontal(pl.all().str.len_bytes()) + separators
+    if not (cells.select(length).to_series() == lines["text"].str.len_bytes()).all():
+        return None
+    records = _as_records(lines, pl.col("text"), extra=False)
+    padded = _may_have_padding(lines["text"], header, body)
+    return _named_cells(cells, records, header, padded=padded)
+
+
+def _split_cells(
+    content: bytes,
+    header: Header,
+    lines_above: int,
+    *,
+    quote: str | None = None,
+    ragged: bool = False,
+) -> pl.DataFrame:
+    """Splits lines into cells; ``ragged``: cells too many are dropped instead of refused."""
+    return pl.read_csv(
+        content,
+        has_header=False,
+        skip_lines=lines_above,
+        separator=header.separator,
+        quote_char=quote,
+        schema=_cells_schema(header),
+        null_values=["", *header.feed.blank_words],
+        truncate_ragged_lines=ragged,
+    )
+
+
+def _cells_schema(header: Header) -> dict[str, type[pl.DataType]]:
+    return {f"cell{position}": pl.String for position in range(len(header.columns))}
+
+
+def _may_have_padding(text: pl.Series, header: Header, untouched: bytes) -> bool:
+    return byte_scans.may_have_padding(untouched, header.separator) and _has_padding(text, header)
+
+
+def _has_padding(text: pl.Series, header: Header) -> bool:
+    """Returns whether a cell begins or ends with white space."""
+    separator = re.escape(header.separator)
+    blank = rf"[^\S{separator}]"
+    return bool(text.str.contains(rf"(?:^|{separator}){blank}|{blank}(?:{separator}|$)").any())
+
+
+def _named_cells(
+    cells: pl.DataFrame, records: pl.DataFrame, header: Header, *, padded: bool
+) -> pl.DataFrame:
+    """Returns the cells of ``records`` as the feed's columns, stripped if one is ``padded``."""
+    found = {name: cell for cell, name in zip(cells.columns, header.columns, strict=True) if name}
     if padded:
+        blank = ["", *header.feed.blank_words]
         stripped = pl.all().str.strip_chars()
         cells = cells.select(stripped.replace(blank, [None] * len(blank)))
     return cells.select(
@@ -632,6 +692,6 @@ def parse_cells(
             pl.col(found[name]).alias(name)
             if name in found
             else pl.lit(None, dtype=pl.String).alias(name)
-            for name in feed.columns
+            for name in header.feed.columns
         ),
     )

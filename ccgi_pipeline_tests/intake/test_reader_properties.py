@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from ccgi_pipeline.feeds.foster_focus import ATTENDANCE_PERIODS
 from ccgi_pipeline.feeds.oneroster import ENROLLMENTS
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, STUDENT, TEST_GRADE
-from ccgi_pipeline.intake import batch_reader
+from ccgi_pipeline.intake import batch_reader, reader
 from ccgi_pipeline.intake.batch_reader import FileToRead, read_batch
 from ccgi_pipeline.intake.reader import LINE, SPAN, Reading, read
 from ccgi_pipeline_tests.files import as_bytes, good_file, good_lines, usual_name
@@ -195,13 +196,67 @@ def test_whatever_stands_in_the_cells_it_is_the_same_read_together_and_alone(
 def _assert_same(asked: list[FileToRead]) -> None:
     together = read_batch(asked)
     for one, reading in zip(asked, together, strict=True):
-        alone = read(one.content, one.file_name, one.candidates, one.edition)
-        for part in ("feed", "encoding", "lines", "unreadable", "edition", "left_alone"):
-            assert getattr(reading, part) == getattr(alone, part)
-        assert_frame_equal(reading.findings, alone.findings)
-        assert (reading.records is None) == (alone.records is None)
-        if reading.records is not None and alone.records is not None:
-            assert_frame_equal(reading.records, alone.records)
+        _assert_equal(reading, read(one.content, one.file_name, one.candidates, one.edition))
+
+
+def _assert_equal(reading: Reading, other: Reading) -> None:
+    for part in ("feed", "encoding", "lines", "unreadable", "edition", "left_alone"):
+        assert getattr(reading, part) == getattr(other, part)
+    assert_frame_equal(reading.findings, other.findings)
+    assert (reading.records is None) == (other.records is None)
+    if reading.records is not None and other.records is not None:
+        assert_frame_equal(reading.records, other.records)
+
+
+def _read_line_by_line(content: bytes, feed: FeedSpec) -> Reading:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "_parse_regular_lines", lambda *_: None)
+        return read(content, usual_name(feed), FAMILIES[feed.family].feeds)
+
+
+@settings(PROFILE, max_examples=120)
+@given(
+    changes=st.lists(CHANGES, max_size=1),
+    feed=st.sampled_from([TEST_GRADE, COURSE_CATALOG, ENROLLMENTS, ATTENDANCE_PERIODS]),
+)
+def test_lines_are_read_at_once_as_they_are_line_by_line(
+    changes: list[list[Change]], feed: FeedSpec
+):
+    content = mutated(good_file(feed), changes[0] if changes else [])
+    reading = read(content, usual_name(feed), FAMILIES[feed.family].feeds)
+    _assert_equal(reading, _read_line_by_line(content, feed))
+
+
+_ODD_CELLS = st.lists(st.sampled_from([0, 0, -1, 1, 2]), min_size=1, max_size=6)
+"""By line, how many cells it has too many."""
+
+
+@settings(PROFILE, max_examples=120)
+@given(
+    surplus=st.one_of(_ODD_CELLS, _ODD_CELLS.map(lambda odd: [*odd, *(-more for more in odd)])),
+    cells=st.lists(st.sampled_from(["", "a", "é", " b", "NULL", "\t", "x y"]), min_size=7),
+    end=st.sampled_from([b"", b"\n"]),
+)
+def test_lines_with_cells_too_many_or_too_few_are_told_apart_at_once(
+    surplus: list[int], cells: list[str], end: bytes
+):
+    feed, width = COURSE_CATALOG, len(_COLUMNS)
+    lines = [",".join(_COLUMNS)]
+    for number, more in enumerate(surplus):
+        lines.append(",".join(cells[(number + at) % len(cells)] for at in range(width + more)))
+    content = "\n".join(lines).encode() + end
+    reading = read(content, usual_name(feed), FAMILIES[feed.family].feeds)
+    _assert_equal(reading, _read_line_by_line(content, feed))
+
+
+@pytest.mark.parametrize("feed", [COURSE_CATALOG, ENROLLMENTS, ATTENDANCE_PERIODS])
+def test_a_good_file_is_read_at_once(feed: FeedSpec, monkeypatch: pytest.MonkeyPatch):
+    def line_by_line(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(reader, "_sort_lines", line_by_line)
+    content = as_bytes(feed, good_lines(feed, 4), quoting=csv.QUOTE_MINIMAL)
+    assert read(content, usual_name(feed), FAMILIES[feed.family].feeds).lines == 4
 
 
 def test_good_files_of_one_form_are_not_read_one_by_one(monkeypatch: pytest.MonkeyPatch):
