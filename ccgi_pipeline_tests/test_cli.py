@@ -334,6 +334,18 @@ print(*sys.modules)
     assert "ccgi_pipeline.feeds" not in imported
 
 
+def test_a_night_without_servers_loads_no_library_that_talks_to_servers() -> None:
+    run = """
+import sys
+import ccgi_pipeline.definitions, ccgi_pipeline.runtime.night_run
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", run], capture_output=True, check=True, text=True)
+    imported = set(done.stdout.split())
+    assert "ccgi_pipeline.defs.delivery" in imported
+    assert not imported & {"httpx", "paramiko", "altair", "vl_convert"}
+
+
 def test_generating_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         arguments = ("--districts", "2", "--students", "40", "--date", "2026-11-22")

@@ -7,9 +7,12 @@ on an instance and fails when a new version changes one; the linter forbids priv
 elsewhere. Does not belong here: what the values mean.
 """
 
-from collections.abc import Collection, Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
@@ -25,7 +28,12 @@ from dagster._core.scheduler.instigation import (
     SensorInstigatorData,
     TickStatus,
 )
+from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._serdes import ConfigurableClassData
 from dagster_shared.error import SerializableErrorInfo
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.event import listen
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,69 @@ class StepTimes:
     outcome: str | None
     began: float | None
     ended: float | None
+
+
+# --- storage --------------------------------------------------------------------------------------
+
+
+class EventLogStorage(SqliteEventLogStorage):
+    """Dagster's event log in SQLite, with one engine and connection for each database.
+
+    Dagster makes an engine for each statement: SQLAlchemy then compiles each statement anew, and
+    SQLite empties its log into the database. ``dagster.yaml`` of a warehouse names this class.
+    """
+
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        """Opens the event log in the folder ``base_dir``."""
+        self._engines: dict[tuple[int, str], Engine] = {}
+        super().__init__(base_dir, inst_data)
+
+    @classmethod
+    def from_config_value(
+        cls,
+        inst_data: ConfigurableClassData | None,
+        config_value: Any,  # noqa: ANN401 - two of Dagster's classes declare it differently
+    ) -> "EventLogStorage":
+        """Returns the event log that ``dagster.yaml`` describes."""
+        return cls(config_value["base_dir"], inst_data)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        with self._db_lock:
+            engine = self._open_engine(shard)
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.connect() as connection, connection.begin():
+                yield connection
+
+    def _open_engine(self, shard: str) -> Engine:
+        key = (os.getpid(), shard)  # a child process must not use its parent's connection
+        if key not in self._engines:
+            if len(self._engines) >= _MAX_ENGINES:
+                self._close_engines()
+            waiting = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
+            engine = create_engine(
+                self.conn_string_for_shard(shard), pool_size=1, connect_args=waiting
+            )
+            # A power failure may lose the last events; no step of a night depends on them.
+            listen(engine, "connect", lambda opened, _: opened.execute("PRAGMA synchronous=NORMAL"))
+            self._engines[key] = engine
+        return self._engines[key]
+
+    def _close_engines(self) -> None:
+        for (process, _), engine in self._engines.items():
+            engine.dispose(close=process == os.getpid())
+        self._engines.clear()
+
+    def dispose(self) -> None:
+        """Closes the databases."""
+        super().dispose()
+        self._close_engines()
+
+
+_MAX_ENGINES = 16
+"""Each run has a database of its own, and a web server looks into many."""
 
 
 # --- daemon and sensors ---------------------------------------------------------------------------

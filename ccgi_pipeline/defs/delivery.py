@@ -5,6 +5,7 @@ The profiles say what is sent to which server; if they name none, nothing is sen
 """
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -17,9 +18,11 @@ from ccgi_pipeline.defs.reports import asset_name
 from ccgi_pipeline.defs.resources import NightDate, NightFolders
 from ccgi_pipeline.defs.ssid_lookup import DOWNLOAD
 from ccgi_pipeline.delivery.ledger import DeliveryState
-from ccgi_pipeline.delivery.upload import DeliveryOutcome
 from ccgi_pipeline.nightly.deliver import deliver_outbox, has_pending_deliveries
 from ccgi_pipeline.reports.registry import REPORTS
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.delivery.upload import DeliveryOutcome
 
 DELIVERIES, ALL_SENT, AS_SENT = "deliveries", "everything_was_sent", "nothing_sent_was_changed"
 
@@ -84,7 +87,7 @@ def deliveries(
     )
 
 
-def _judge_all_sent(outcomes: Sequence[DeliveryOutcome]) -> dg.AssetCheckResult:
+def _judge_all_sent(outcomes: "Sequence[DeliveryOutcome]") -> dg.AssetCheckResult:
     failed = [outcome for outcome in outcomes if outcome.why or outcome.waiting]
     red = any(outcome.permanent or outcome.missing for outcome in failed)
     return dg.AssetCheckResult(
@@ -95,7 +98,7 @@ def _judge_all_sent(outcomes: Sequence[DeliveryOutcome]) -> dg.AssetCheckResult:
     )
 
 
-def _describe_failure(outcome: DeliveryOutcome) -> str:
+def _describe_failure(outcome: "DeliveryOutcome") -> str:
     missing = f"{outcome.missing} files are no longer in the outbox (ccgi rebuild makes them)"
     parts = [f"{outcome.waiting} files wait", *outcome.why, *([missing] if outcome.missing else [])]
     return "; ".join(parts)

@@ -46,7 +46,7 @@ from ccgi_pipeline.intake.sources import (
     read_checksum_lists,
 )
 from ccgi_pipeline.intake.zip_files import SIZE_LIMIT, is_zip
-from ccgi_pipeline.sftp.faults import SftpMissingError
+from ccgi_pipeline.sftp.errors import SftpMissingError
 
 
 @dataclass(frozen=True, slots=True)

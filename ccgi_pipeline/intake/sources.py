@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ccgi_pipeline.common.errors import PermanentError, PipelineError, TransientError
 from ccgi_pipeline.common.failpoints import failpoint
@@ -36,8 +36,9 @@ from ccgi_pipeline.intake.listed_files import (
     open_listed_file,
 )
 from ccgi_pipeline.profiles import Profiles, SftpServer
-from ccgi_pipeline.sftp.connection import Connection, RemoteFile, connect
-from ccgi_pipeline.sftp.servers import SftpAccount, read_credentials
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.sftp.connection import Connection, RemoteFile
 
 
 class Source(Protocol):
@@ -335,6 +336,10 @@ def open_inboxes(inbox: Path, profiles: Profiles) -> Iterator[Inboxes]:
 @contextmanager
 def connect_to_server(name: str, server: SftpServer) -> Iterator[Connection]:
     """Connects to a server of the profiles, with the secrets of the environment."""
+    # paramiko takes a quarter of a second to load, and many installations have no server.
+    from ccgi_pipeline.sftp.connection import connect  # noqa: PLC0415
+    from ccgi_pipeline.sftp.servers import SftpAccount, read_credentials  # noqa: PLC0415
+
     at = SftpAccount(
         name=name,
         host=server.host,

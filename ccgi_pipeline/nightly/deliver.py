@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.delivery.ledger import ledger_exists, open_ledger
-from ccgi_pipeline.delivery.servers import deliver_to_all_servers
-from ccgi_pipeline.delivery.upload import DeliveryOutcome
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import read_profiles
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.delivery.upload import DeliveryOutcome
 
 
 @value_free
@@ -25,6 +27,9 @@ def deliver_outbox(folders: PipelinePaths, on: date) -> list[DeliveryOutcome]:
     profiles = read_profiles(folders.warehouse)
     if not profiles.sftp:
         return []
+    # What connects to servers takes a quarter of a second to load.
+    from ccgi_pipeline.delivery.servers import deliver_to_all_servers  # noqa: PLC0415
+
     return deliver_to_all_servers(folders.warehouse, folders.outbox, profiles, on)
 
 

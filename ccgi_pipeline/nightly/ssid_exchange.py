@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import date
+from typing import TYPE_CHECKING
 
 import duckdb
 import polars as pl
@@ -25,10 +26,12 @@ from ccgi_pipeline.reports.college_download import (
 )
 from ccgi_pipeline.reports.outbox import OutboxFile, sha256_of
 from ccgi_pipeline.ssid_lookup.backlog import Backlog
-from ccgi_pipeline.ssid_lookup.batch import BatchOutcome, LookupPace, look_up_all
 from ccgi_pipeline.ssid_lookup.settings import open_lookup_client, read_hourly_limit
 from ccgi_pipeline.warehouse.load import application_ssids
 from ccgi_pipeline.warehouse.queries import applications
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.ssid_lookup.batch import BatchOutcome
 
 
 @value_free
@@ -46,6 +49,11 @@ def ask_for_ssids(
     with closing(backlog):
         outcome = None
         if lookup is not None:
+            from ccgi_pipeline.ssid_lookup.batch import (  # noqa: PLC0415 - slow to load
+                LookupPace,
+                look_up_all,
+            )
+
             pace = LookupPace(hourly_limit=read_hourly_limit(), patience=0)
             with closing(lookup):
                 outcome = look_up_all(waiting, lookup, backlog, pace)

@@ -4,6 +4,7 @@ Belongs here: its folder and its settings, and what is done with an instance apa
 """
 
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from ccgi_pipeline.common.environment import INBOX, OUTBOX, WAREHOUSE, read_vari
 from ccgi_pipeline.common.errors import PermanentError, library_errors, to_pipeline_error
 from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.defs.code_location import own_runs
-from ccgi_pipeline.defs.dagster_internals import fail_run, touch_storage
+from ccgi_pipeline.defs.dagster_internals import EventLogStorage, fail_run, touch_storage
 from ccgi_pipeline.defs.district_partitions import delete_partition
 from ccgi_pipeline.defs.heartbeat import check_health
 from ccgi_pipeline.monitoring.alerts.types import Alert
@@ -42,6 +43,15 @@ storage:
 """
 
 
+_IN_FILES = f"""
+event_log_storage:
+  module: {EventLogStorage.__module__}
+  class: {EventLogStorage.__name__}
+  config:
+    base_dir: "{{home}}/history/runs"
+"""
+
+
 class DagsterStorageError(PermanentError):
     """The address of the database for Dagster's runs cannot be used: correct it."""
 
@@ -55,8 +65,7 @@ def prepare_dagster_home(warehouse: Path) -> Path:
     home = warehouse / "dagster"
     settings = PROJECT_ROOT / "dagster.yaml"
     written = settings.read_text() if settings.exists() else ""
-    if _use_database():
-        written += _ON_POSTGRESQL
+    written += _ON_POSTGRESQL if _use_database() else _IN_FILES
     if not (home / _COMPLETE).exists():
         _make_storage(home, written)
     _write_settings(home, written)
@@ -70,7 +79,7 @@ _COMPLETE = "storage.complete"
 def _write_settings(home: Path, settings: str) -> None:
     # Several machines may share the folder: none may read half a file.
     part = home / f"dagster.yaml.{os.getpid()}.part"
-    part.write_text(settings)
+    part.write_text(settings.replace("{home}", json.dumps(str(home.absolute()))[1:-1]))
     part.replace(home / "dagster.yaml")
 
 

@@ -24,13 +24,8 @@ from typing import BinaryIO
 
 import paramiko  # type: ignore[import-untyped]
 
-from ccgi_pipeline.sftp.faults import (
-    MISSING,
-    Operation,
-    SftpPermanentError,
-    SftpTransientError,
-    to_sftp_error,
-)
+from ccgi_pipeline.sftp.errors import SftpPermanentError, SftpTransientError
+from ccgi_pipeline.sftp.faults import MISSING, Operation, to_sftp_error
 from ccgi_pipeline.sftp.protocol import (
     LIMITS,
     NO_ATTRIBUTES,

@@ -1,8 +1,8 @@
-"""The errors of SFTP connections, each as a transient or a permanent pipeline error.
+"""Translates errors of SFTP connections into transient or permanent pipeline errors.
 
-Belongs here: the error types, and which error of paramiko, of the socket or of the server becomes
-which. A permanent error must never look like a transient one: a wrong password that looked like
-"nothing new today" would be noticed only after weeks.
+Belongs here: which error of paramiko, of the socket or of the server becomes which. A permanent
+error must never look like a transient one: a wrong password that looked like "nothing new today"
+would be noticed only after weeks. Does not belong here: the error types (errors).
 
 No message repeats the words of a library or a server, because they may quote the name of a file,
 which may contain a student's name.
@@ -15,23 +15,13 @@ from enum import StrEnum
 
 import paramiko  # type: ignore[import-untyped]
 
-from ccgi_pipeline.common.errors import PermanentError, TransientError
+from ccgi_pipeline.sftp.errors import (
+    SftpError,
+    SftpMissingError,
+    SftpPermanentError,
+    SftpTransientError,
+)
 from ccgi_pipeline.sftp.protocol import GarbledError, RefusedError, StatusCode
-
-
-class SftpTransientError(TransientError):
-    """The server or the network fails for now: try again later."""
-
-
-class SftpPermanentError(PermanentError):
-    """The server refuses until somebody acts."""
-
-
-class SftpMissingError(SftpPermanentError):
-    """There is no such file or folder: the path is wrong, or somebody removed the file."""
-
-
-SftpError = SftpTransientError | SftpPermanentError
 
 
 class Operation(StrEnum):

@@ -20,7 +20,8 @@ import paramiko  # type: ignore[import-untyped]
 from paramiko.buffered_pipe import BufferedPipe, PipeTimeout  # type: ignore[import-untyped]
 
 from ccgi_pipeline.common.errors import PipelineError
-from ccgi_pipeline.sftp.faults import Operation, SftpPermanentError, to_sftp_error
+from ccgi_pipeline.sftp.errors import SftpPermanentError
+from ccgi_pipeline.sftp.faults import Operation, to_sftp_error
 from ccgi_pipeline.sftp.protocol import SftpSession
 from ccgi_pipeline.sftp.servers import Credentials, SftpAccount, fingerprint
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ccgi_pipeline.common.errors import PermanentError
-from ccgi_pipeline.ssid_lookup.client import LookupClient
 from ccgi_pipeline.ssid_lookup.client_registry import ClientScope
+
+if TYPE_CHECKING:
+    from ccgi_pipeline.ssid_lookup.client import LookupClient
 
 ADDRESS, CLIENT = "CCGI_LOOKUP_ADDRESS", "CCGI_LOOKUP_CLIENT"
 SECRET, CERTIFICATE = "CCGI_LOOKUP_SECRET", "CCGI_LOOKUP_CERTIFICATE"
@@ -40,6 +43,9 @@ def open_lookup_client(
     if missing:
         msg = f"set {', '.join(missing)} too: address, client and secret of the look-up"
         raise ExchangeError(msg)
+    # The client takes a third of a second to load, and many installations have no service.
+    from ccgi_pipeline.ssid_lookup.client import LookupClient  # noqa: PLC0415
+
     certificate = environment.get(CERTIFICATE)
     return LookupClient(
         environment[ADDRESS],

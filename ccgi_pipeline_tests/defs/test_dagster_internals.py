@@ -4,10 +4,12 @@ When a new version of Dagster makes a test here fail, ``defs/dagster_internals.p
 and nothing else.
 """
 
+import multiprocessing
 import pkgutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,10 +28,13 @@ from dagster._core.scheduler.instigation import (
     TickData,
     TickStatus,
 )
+from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._daemon.types import DaemonHeartbeat
 from dagster_shared.error import SerializableErrorInfo
 
 from ccgi_pipeline.defs.dagster_internals import (
+    _MAX_ENGINES,
+    EventLogStorage,
     RootCause,
     Switch,
     execute_job,
@@ -43,6 +48,7 @@ from ccgi_pipeline.defs.dagster_internals import (
     read_tick_errors,
     read_unpassed_partitions,
 )
+from ccgi_pipeline.runtime.dagster_instance import prepare_dagster_home
 
 PROJECT = Path(__file__).parents[2]
 SENSOR = "new_files"
@@ -306,3 +312,60 @@ def test_the_linter_refuses_private_parts_of_dagster_outside_their_module() -> N
     assert len(PRIVATE) > 10
     assert len(refused("ccgi_pipeline/defs/reports.py")) == len(PRIVATE)
     assert refused("ccgi_pipeline/defs/dagster_internals.py") == []
+
+
+# --- storage --------------------------------------------------------------------------------------
+
+
+def _materialize(name: str) -> dg.AssetsDefinition:
+    @dg.asset(name=name)
+    def asset() -> None: ...
+
+    return asset
+
+
+@pytest.fixture
+def in_files(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.from_config(str(prepare_dagster_home(tmp_path))) as instance:
+        yield instance
+
+
+def test_events_lie_where_dagsters_own_class_finds_them_at_once(
+    in_files: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    assert type(in_files.event_log_storage) is EventLogStorage
+    run = dg.materialize([_materialize("roster")], instance=in_files).run_id
+    beside = SqliteEventLogStorage(str(tmp_path / "dagster" / "history" / "runs"))
+    stored = beside.get_records_for_run(run).records
+    assert stored == in_files.event_log_storage.get_records_for_run(run).records
+    assert beside.get_latest_materialization_events([dg.AssetKey("roster")]) != {}
+
+
+def test_the_databases_of_many_runs_are_not_all_kept_open(in_files: dg.DagsterInstance) -> None:
+    storage = in_files.event_log_storage
+    assert isinstance(storage, EventLogStorage)
+    for number in range(20):
+        storage.get_records_for_run(f"run-{number}")
+        assert len(storage._engines) <= _MAX_ENGINES
+
+
+def test_a_closed_event_log_leaves_no_log_of_sqlite_behind(tmp_path: Path) -> None:
+    home = prepare_dagster_home(tmp_path)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        dg.materialize([_materialize("roster")], instance=instance)
+        assert [*home.rglob("*.db-wal")]
+    assert not [*home.rglob("*.db-wal")]
+
+
+def test_a_child_process_opens_connections_of_its_own(in_files: dg.DagsterInstance) -> None:
+    storage = in_files.event_log_storage
+    assert isinstance(storage, EventLogStorage)
+    mine = storage._open_engine("index")
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(storage._open_engine, "index").result() is mine
+    fork = multiprocessing.get_context("fork")
+    answers = fork.Queue()
+    child = fork.Process(target=lambda: answers.put(storage._open_engine("index") is mine))
+    child.start()
+    assert answers.get(timeout=60) is False
+    child.join()

@@ -18,7 +18,7 @@ import pytest
 
 from ccgi_pipeline.sftp import connection as connections
 from ccgi_pipeline.sftp.connection import Connection, RemoteFile, connect
-from ccgi_pipeline.sftp.faults import SftpMissingError, SftpPermanentError, SftpTransientError
+from ccgi_pipeline.sftp.errors import SftpMissingError, SftpPermanentError, SftpTransientError
 from ccgi_pipeline_tests.sftp.openssh import ACCOUNT, ROOT, OpenSsh, openssh
 
 

@@ -23,7 +23,7 @@ from ccgi_pipeline.sftp.district_keys import (
     parse_public_keys,
     replace_keys,
 )
-from ccgi_pipeline.sftp.faults import SftpPermanentError, SftpTransientError
+from ccgi_pipeline.sftp.errors import SftpPermanentError, SftpTransientError
 from ccgi_pipeline.sftp.servers import Credentials, fingerprint
 from ccgi_pipeline_tests.sftp.openssh import ACCOUNT, ROOT, OpenSsh, openssh
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.sftp.connection import connect
 from ccgi_pipeline.sftp.district_passwords import make_password
-from ccgi_pipeline.sftp.faults import SftpTransientError
+from ccgi_pipeline.sftp.errors import SftpTransientError
 from ccgi_pipeline.sftp.servers import Credentials, SftpAccount
 from ccgi_pipeline_tests.sftp.districts_host import (
     WRONG_PASSWORDS,

@@ -9,7 +9,7 @@ from io import BytesIO
 import pytest
 
 from ccgi_pipeline.sftp.connection import Connection
-from ccgi_pipeline.sftp.faults import SftpTransientError
+from ccgi_pipeline.sftp.errors import SftpTransientError
 from ccgi_pipeline.sftp.protocol import (
     GarbledError,
     MessageType,

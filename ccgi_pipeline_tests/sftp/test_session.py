@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ccgi_pipeline.sftp.connection import Connection, connect
-from ccgi_pipeline.sftp.faults import SftpPermanentError, SftpTransientError
+from ccgi_pipeline.sftp.errors import SftpPermanentError, SftpTransientError
 from ccgi_pipeline.sftp.servers import Credentials, SftpAccount, fingerprint
 from ccgi_pipeline.sftp.session import _Socket
 from ccgi_pipeline_tests.sftp.faulty_server import PASSWORD, Fault, FaultyServer, Login

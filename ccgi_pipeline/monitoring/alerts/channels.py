@@ -19,8 +19,6 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
-
 from ccgi_pipeline.common.environment import read_variable
 from ccgi_pipeline.common.errors import PermanentError, TransientError
 from ccgi_pipeline.monitoring.alerts.store import AlertStore, open_alert_store
@@ -133,6 +131,8 @@ def _connect(settings: NoticeSettings) -> Iterator[smtplib.SMTP]:
 
 
 def _post_to_webhook(url: str, installation: str, notices: Sequence[Notice]) -> None:
+    import httpx  # noqa: PLC0415 - it takes a third of a second to load, and few nights send one
+
     try:
         message = format_webhook_message(notices, installation)
         # The status says all: of a page that follows it, however long, nothing is read.
