@@ -26,7 +26,7 @@ from ccgi_pipeline.feeds.transcript import CLAIMED, CONTESTED, STUDENT
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
 from ccgi_pipeline.intake.reader import LINE
 from ccgi_pipeline.verification.outcomes import Verdict, Verification
-from ccgi_pipeline.warehouse.storage.schema import columns_by_table, transaction
+from ccgi_pipeline.warehouse.storage.schema import table_exists, transaction
 
 OPERATOR, BY_REGISTER, FIRST, SAME_NIGHT = "operator", "register", "first", "same night"
 """What decides whether a district sees the student (``claims.basis``)."""
@@ -377,7 +377,7 @@ def read_claims(connection: duckdb.DuckDBPyConnection, claim: str = "") -> list[
 
     A warehouse of an older version has none until the next night.
     """
-    if "claims" not in columns_by_table(connection, "lake"):
+    if not table_exists(connection, "claims"):
         return []
     differs = ", ".join(
         f"min({value}) OVER same IS DISTINCT FROM max({value}) OVER same AS {name}"

@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.districts import DIRECTORY_SCHEMA, directory, districts
-from ccgi_pipeline.warehouse.storage.schema import columns_by_table
+from ccgi_pipeline.warehouse.storage.schema import table_exists
 
 
 def read_directory(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
@@ -36,7 +36,7 @@ def read_outbox_folders(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 
     A warehouse of an older version remembers none until the next night.
     """
-    if "outbox_folders" not in columns_by_table(connection, "lake"):
+    if not table_exists(connection, "outbox_folders"):
         return pl.DataFrame(schema={"cd": pl.String, "folder": pl.String, "current": pl.Boolean})
     return connection.sql("SELECT cd, folder, current FROM lake.outbox_folders ORDER BY ALL").pl()
 

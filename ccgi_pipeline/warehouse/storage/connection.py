@@ -46,13 +46,12 @@ from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
 from ccgi_pipeline.warehouse.storage.schema import (
     INTERNAL,
     all_tables,
-    columns_by_table,
     create_missing_tables,
     missing_table_statements,
     qualify_table,
     quote_identifier,
     quote_literal,
-    schemas_by_table,
+    read_tables,
     set_search_path,
     transaction,
 )
@@ -346,8 +345,7 @@ def _create_views_over_snapshot(connection: duckdb.DuckDBPyConnection) -> None:
     """
     connection.execute("ATTACH ':memory:' AS lake")
     connection.execute(f"CREATE SCHEMA lake.{INTERNAL}")
-    present = columns_by_table(connection, _EARLIER_STATE)
-    schemas = schemas_by_table(connection, _EARLIER_STATE)
+    present = read_tables(connection, _EARLIER_STATE)
     with transaction(connection):
         for table, typed in all_tables().items():
             here = f"lake.{qualify_table(table)}"
@@ -359,11 +357,11 @@ def _create_views_over_snapshot(connection: duckdb.DuckDBPyConnection) -> None:
                 continue
             columns = ", ".join(
                 quote_identifier(name)
-                if name in present[table]
+                if name in present[table].columns
                 else f"NULL::{kind} AS {quote_identifier(name)}"
                 for name, kind in typed.items()
             )
             connection.execute(
                 f"CREATE VIEW {here} AS SELECT {columns} "
-                f"FROM {_EARLIER_STATE}.{schemas[table]}.{table}"
+                f"FROM {_EARLIER_STATE}.{present[table].schema}.{table}"
             )

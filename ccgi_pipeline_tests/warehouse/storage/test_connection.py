@@ -36,7 +36,7 @@ from ccgi_pipeline.warehouse.storage.schema import (
     PIPELINE_TABLES,
     create_missing_tables,
     quote_identifier,
-    schemas_by_table,
+    read_tables,
     transaction,
 )
 from ccgi_pipeline.warehouse.storage.writers import exclusive_writer
@@ -341,7 +341,9 @@ def test_a_warehouse_of_an_older_version_gets_its_own_tables_moved_into_their_sc
     with open_warehouse(tmp_path, read_only=True) as connection:
         assert connection.execute("SELECT drop_id FROM receipts").fetchall() == [("drop",)]
     with write_warehouse(tmp_path) as connection:
-        assert {*schemas_by_table(connection, "lake").items()} == {
+        assert {
+            (name, table.schema) for name, table in read_tables(connection, "lake").items()
+        } == {
             *((table, "internal") for table in own),
             ("child_links", "main"),
             *((feed.name, "main") for feed in FEEDS),
