@@ -19,8 +19,8 @@ from ccgi_pipeline.warehouse.load.drop_records import read_drops_to_load_again
 from ccgi_pipeline.warehouse.queries import health as health_queries
 from ccgi_pipeline.warehouse.queries.quarantine import has_replays_without_receipt
 from ccgi_pipeline.warehouse.storage.connection import (
+    open_upgraded_warehouse,
     open_warehouse,
-    upgrade_tables,
     warehouse_exists,
 )
 
@@ -29,6 +29,7 @@ from ccgi_pipeline.warehouse.storage.connection import (
 class NightSummary:
     """What a night did, in counts.
 
+    ``last_drop``: the position of the drop that was loaded last.
     ``unreachable``: what could not be fetched from an inbox, and what to do about it. ``strays``:
     files in the inbox that belong to no sender. ``unfinished``: those with a temporary name, which
     wait until they are renamed. ``not_due``: groups of reports that were not written, because the
@@ -37,6 +38,7 @@ class NightSummary:
     """
 
     night: date
+    last_drop: int
     districts: int
     students: int
     verdicts: list[tuple[str, str, int]]
@@ -71,8 +73,7 @@ def read_night_start(folders: PipelinePaths) -> NightStart:
     """
     if not warehouse_exists(folders.warehouse):
         return NightStart()
-    upgrade_tables(folders.warehouse)
-    with open_warehouse(folders.warehouse, read_only=True) as connection:
+    with open_upgraded_warehouse(folders.warehouse) as connection:
         news = (
             has_new_files(connection, folders)
             or read_drops_to_load_again(connection)
@@ -83,23 +84,18 @@ def read_night_start(folders: PipelinePaths) -> NightStart:
 
 
 @value_free
-def read_last_position(folders: PipelinePaths) -> int:
-    """Returns the position of the drop that was loaded last."""
-    with open_warehouse(folders.warehouse, read_only=True) as connection:
-        return health_queries.read_last_position(connection)
-
-
-@value_free
 def summarize_night(folders: PipelinePaths, on: date, before: NightStart) -> NightSummary:
     """Counts what the drops since ``before`` brought, and the outbox's files of ``on``."""
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         counts = health_queries.count_since(connection, before.last_drop)
+        last_drop = health_queries.read_last_position(connection)
         cds = health_queries.read_districts_with_roster(connection)
     cadence = read_cadence(folders.warehouse, read_profiles(folders.warehouse), cds, on)
     made = [entry.name for entry in folders.outgoing.files_on(on)]
     listing = scan_folder(folders.inbox)
     return NightSummary(
         night=on,
+        last_drop=last_drop,
         strays=sum(file.sender == NO_SENDER for file in listing.files),
         unfinished=sum(not file.name.startswith((".", "~")) for file in listing.unfinished),
         reports=sum(name.endswith(("_Agg.csv", "_Detail.csv")) for name in made),

@@ -26,7 +26,6 @@ from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.summary import (
     NightStart,
     NightSummary,
-    read_last_position,
     read_night_start,
     summarize_night,
 )
@@ -76,10 +75,9 @@ def _run_night(folders: PipelinePaths, on: date) -> NightSummary:
                 for s in failures
             ]
             raise NightFailedError("\n".join(failed) or "a blocking check failed")
-    _save_fingerprint(folders, on)
-    return replace(
-        summarize_night(folders, on, before), unreachable=_list_unreachable(result.all_events)
-    )
+    summary = summarize_night(folders, on, before)
+    _save_fingerprint(folders, on, summary.last_drop)
+    return replace(summary, unreachable=_list_unreachable(result.all_events))
 
 
 def _list_unreachable(events: Iterable[dg.DagsterEvent]) -> tuple[str, ...]:
@@ -115,15 +113,17 @@ _FINGERPRINT_FILE = "reported.sha256"
 
 def _is_unchanged(folders: PipelinePaths, on: date, before: NightStart) -> bool:
     saved = folders.warehouse / _FINGERPRINT_FILE
-    return saved.exists() and saved.read_text() == _compute_fingerprint(folders, on, before)
+    return saved.exists() and saved.read_text() == _compute_fingerprint(
+        folders, on, before.last_drop
+    )
 
 
-def _save_fingerprint(folders: PipelinePaths, on: date) -> None:
-    fingerprint = _compute_fingerprint(folders, on, NightStart(read_last_position(folders)))
+def _save_fingerprint(folders: PipelinePaths, on: date, last_drop: int) -> None:
+    fingerprint = _compute_fingerprint(folders, on, last_drop)
     (folders.warehouse / _FINGERPRINT_FILE).write_text(fingerprint)
 
 
-def _compute_fingerprint(folders: PipelinePaths, on: date, before: NightStart) -> str:
+def _compute_fingerprint(folders: PipelinePaths, on: date, last_drop: int) -> str:
     """Hashes all that the reports of ``on`` depend on, with code and settings, and their files."""
     package = Path(__file__).parents[1]
     files = [
@@ -135,7 +135,7 @@ def _compute_fingerprint(folders: PipelinePaths, on: date, before: NightStart) -
         *((entry.path, entry.stat()) for entry in folders.outgoing.files_on(on)),
         *((str(path), path.stat()) for path in folders.warehouse.glob(PROFILES)),
     ]
-    digest = hashlib.sha256(f"{on} {before.last_drop}".encode())
+    digest = hashlib.sha256(f"{on} {last_drop}".encode())
     for path, stat in sorted(files):
         digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="replace"))
     return digest.hexdigest()

@@ -153,12 +153,22 @@ def read_snapshot_id(connection: duckdb.DuckDBPyConnection) -> int:
 
 def upgrade_tables(folder: Path) -> None:
     """Brings the tables of an older version up to date; only for the exclusive writer."""
-    with open_warehouse(folder, read_only=True) as connection:
-        lacking = missing_table_statements(connection)
-    if lacking:
-        with open_warehouse(folder) as connection:
-            create_missing_tables(connection)
-        refresh_reader_copy(folder)
+    open_upgraded_warehouse(folder).close()
+
+
+def open_upgraded_warehouse(folder: Path) -> duckdb.DuckDBPyConnection:
+    """Returns a connection for reading, with all tables of this version.
+
+    Only for the exclusive writer.
+    """
+    connection = open_warehouse(folder, read_only=True)
+    if not missing_table_statements(connection):
+        return connection
+    connection.close()
+    with open_warehouse(folder) as writing:
+        create_missing_tables(writing)
+    refresh_reader_copy(folder)
+    return open_warehouse(folder, read_only=True)
 
 
 def attach_warehouse(
