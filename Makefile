@@ -5,7 +5,7 @@ BIN := .venv/bin
 # a quarter of a second sooner.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run check test test-rest test-all ui setup setup-test tools lint types locks docs pictures clean
+.PHONY: run check test test-rest test-all ui setup setup-test setup-peers tools lint types locks docs pictures clean
 
 # Tests of pure rooms: no night, server or browser. docs/developing.md has the tiers.
 FAST := $(addprefix ccgi_pipeline_tests/,common eligibility encryption feeds intake verification \
@@ -60,6 +60,14 @@ tools:
 	$(BIN)/pip install -qq --disable-pip-version-check --require-hashes -r requirements-test.lock
 	touch $@
 
+## Installs the tools beside which `ccgi bench peers` measures ours, into .venv-peers.
+setup-peers: setup .venv-peers/ready
+
+.venv-peers/ready: requirements-peers.lock
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install -qq --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
 lint:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -90,6 +98,9 @@ locks: setup-test
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-strip-extras \
 	  --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	  --extra test -c requirements.lock -o requirements-test.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --no-strip-extras \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  -c requirements.lock -o requirements-peers.lock requirements-peers.in
 
 clean:
-	rm -rf .venv data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers data .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,20 +1,22 @@
-"""The time and memory of ``ccgi`` commands, each run in a process of its own.
+"""The time and memory of commands, each run in a process of its own.
 
 A process of its own counts the imports, and its memory is the command's alone. Does not belong
-here: what is measured (``night``, ``components``).
+here: what is measured (``night``, ``components``, ``peers``).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 _KIBIBYTE, _MEBIBYTE = 1 << 10, 1 << 20
 _BETWEEN_SAMPLES = 0.05
@@ -22,17 +24,65 @@ _BETWEEN_SAMPLES = 0.05
 
 
 def time_command(*arguments: str | Path) -> tuple[float, float]:
-    """Runs a ``ccgi`` command; returns its seconds, and the peak memory (MiB) of all children."""
+    """Runs a ``ccgi`` command; returns its seconds and its peak memory (MiB).
+
+    Raises:
+        subprocess.CalledProcessError: the command failed.
+    """
+    command = [CCGI, *arguments]
+    used = measure_process(command)
+    if used.exit_status:
+        raise subprocess.CalledProcessError(used.exit_status, command)
+    return used.seconds, used.peak_mib
+
+
+CCGI = Path(sys.executable).with_name("ccgi")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUsage:
+    """What a process that has ended took: seconds, seconds of all its threads, peak memory."""
+
+    seconds: float
+    processor_seconds: float
+    peak_mib: float
+    exit_status: int
+
+
+def measure_process(
+    command: Sequence[str | Path],
+    output: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> ProcessUsage:
+    """Runs a command to its end; what it prints goes into ``output``, its errors nowhere.
+
+    A small process of Python runs it and reads what it took: Linux counts to a process's peak what
+    its parent held when it was started, and this process may hold much.
+    """
+    with TemporaryDirectory() as folder, Path(output or os.devnull).open("wb") as printed:
+        usage = Path(folder) / "usage.json"
+        subprocess.run(
+            [sys.executable, "-m", __name__, usage, *command],
+            check=True,
+            stdout=printed,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **(variables or {})},
+        )
+        return ProcessUsage(**json.loads(usage.read_text()))
+
+
+def _measure_child(usage: Path, command: Sequence[str]) -> None:
     started = time.perf_counter()
-    subprocess.run(
-        [Path(sys.executable).with_name("ccgi"), *arguments],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    status = subprocess.run(command, check=False).returncode
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / _KIBIBYTE
-    return seconds, peak
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    measured = ProcessUsage(
+        seconds=seconds,
+        processor_seconds=used.ru_utime + used.ru_stime,
+        peak_mib=used.ru_maxrss / _KIBIBYTE,
+        exit_status=status,
+    )
+    usage.write_text(json.dumps(asdict(measured)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +136,7 @@ def _sample(process: subprocess.Popen[str], samples: list[tuple[float, float]]) 
         except (OSError, IndexError):
             return  # the process has ended, or the system has no /proc
         time.sleep(_BETWEEN_SAMPLES)
+
+
+if __name__ == "__main__":
+    _measure_child(Path(sys.argv[1]), sys.argv[2:])

@@ -55,20 +55,28 @@ def insert_figures(page: str, nights: Sequence[_Figures]) -> str:
 
     Raises ValueError if the marks are missing.
     """
-    before, begins, rest = page.partition(BEGINS)
-    _, ends, after = rest.partition(ENDS)
-    if not begins or not ends:
-        msg = f"the page has no place for the figures: {BEGINS} and {ENDS}"
-        raise ValueError(msg)
     largest = nights[-1]
     tables = [
         f"Measured on {largest['cores']} cores and {_number(largest, 'memory_gib'):.0f} GiB.",
-        _format_table(_NIGHT_COLUMNS, [_build_night_row(night) for night in nights]),
+        format_table(_NIGHT_COLUMNS, [_build_night_row(night) for night in nights]),
         _describe_growth(nights),
         f"Stage by stage, {_describe_size(largest)} (seconds):",
-        _format_table(_STAGE_COLUMNS, [*_build_stage_rows(largest)]),
+        format_table(_STAGE_COLUMNS, [*_build_stage_rows(largest)]),
     ]
-    return f"{before}{BEGINS}\n" + "\n\n".join(filter(None, tables)) + f"\n{ENDS}{after}"
+    return insert_between(page, BEGINS, ENDS, "\n\n".join(filter(None, tables)))
+
+
+def insert_between(page: str, begins: str, ends: str, text: str) -> str:
+    """Returns the page with ``text`` between two marks.
+
+    Raises ValueError if the marks are missing.
+    """
+    before, first, rest = page.partition(begins)
+    _, last, after = rest.partition(ends)
+    if not first or not last:
+        msg = f"the page has no place for the figures: {begins} and {ends}"
+        raise ValueError(msg)
+    return f"{before}{begins}\n{text}\n{ends}{after}"
 
 
 _NIGHT_COLUMNS = (
@@ -132,8 +140,9 @@ _SMALL = 0.002
 """Stages with a smaller share of the night are left out."""
 
 
-def _format_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [names, ["---", *["---:"] * (len(names) - 1)], *rows]
+def format_table(names: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
+    """Returns a table in Markdown; all columns but the first ``words`` are numbers."""
+    lines = [names, [*["---"] * words, *["---:"] * (len(names) - words)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -54,15 +54,18 @@ def bench_night(
     type=FOLDER,
     default=Path("docs/benchmarks"),
     show_default=True,
-    help="The folder with the figures night-*.json that bench night --format json prints.",
+    help="The folder with the figures that --format json prints: night-*.json of bench night, "
+    "and peers.json of bench peers if it is there.",
 )
 def bench_page(page: Path, figures: Path) -> None:
     """Writes the measured figures and their chart into PAGE."""
     from ccgi_pipeline.bench import page as pages
+    from ccgi_pipeline.bench.peers import tables
 
     try:
         nights = pages.read_figures(figures)
-        page.write_text(pages.insert_figures(page.read_text(), nights))
+        text = pages.insert_figures(page.read_text(), nights)
+        page.write_text(tables.insert_comparison(text, figures))
     except ValueError as wrong:
         raise click.ClickException(str(wrong)) from None
     (figures / pages.PICTURE).write_text(pages.draw_picture(nights))
@@ -91,6 +94,41 @@ def bench_check(family: str, lines: int, data: Path, form: str, on: date | None)
         echo(json.dumps(asdict(figures), indent=2))
     else:
         echo(components.format_check(figures))
+
+
+@bench.command("peers", epilog=EXAMPLE.format("ccgi bench peers --students 50000"))
+@click.option("--students", default=50_000, show_default=True, help="Students of one district.")
+@click.option(
+    "--slow-students",
+    default=10_000,
+    show_default=True,
+    help="Students for tools that would take minutes.",
+)
+@click.option(
+    "--peers",
+    type=FOLDER,
+    default=Path(".venv-peers"),
+    show_default=True,
+    help="The environment with the other tools, which make setup-peers makes.",
+)
+@click.option("--data", type=FOLDER, default=Path("data/bench-peers"), show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@date_option
+def bench_peers(
+    students: int, slow_students: int, peers: Path, data: Path, form: str, on: date | None
+) -> None:
+    """Measures ccgi check beside other validators: speed, memory, and which faults each finds."""
+    from ccgi_pipeline.bench.peers import comparison, tables
+
+    try:
+        with progress_bars():
+            compared = comparison.compare_tools(data, peers, students, slow_students, on or today())
+    except (FileNotFoundError, ModuleNotFoundError) as missing:
+        raise click.ClickException(str(missing)) from None
+    figures = asdict(compared)
+    echo(json.dumps(figures, indent=2) if form == "json" else tables.format_comparison(figures))
 
 
 @bench.command("fetch", epilog=EXAMPLE.format("ccgi bench fetch --users 100000"))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner
 
-from ccgi_pipeline.bench import page
+from ccgi_pipeline.bench import command_timing, page
 from ccgi_pipeline.cli import main
 
 _PROJECT = Path(__file__).parents[2]
@@ -118,3 +119,15 @@ def test_the_benchmark_page_shows_the_figures_that_lie_beside_it():
     parts = _parts_of(page.draw_picture(nights))
     assert len(parts) > 50
     assert parts == _parts_of((folder / page.PICTURE).read_text())
+
+
+def test_the_memory_of_a_command_is_its_own_alone(tmp_path: Path):
+    held = bytearray(300 << 20)
+    printed = tmp_path / "printed"
+    command = [sys.executable, "-c", "print('said'); raise SystemExit(3)"]
+    used = command_timing.measure_process(command, output=printed)
+    assert len(held) > used.peak_mib * 2**20 > 2**20
+    assert used.peak_mib < 100
+    assert used.exit_status == 3
+    assert used.processor_seconds > 0
+    assert printed.read_text() == "said\n"
