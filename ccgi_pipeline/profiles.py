@@ -95,6 +95,7 @@ Weekday = Literal[
 ]  # fmt: skip
 WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
 """The days of the week, in the order of ``date.weekday``."""
+HousekeepingDay = Literal[Weekday, "never"]
 Cadence = Literal["day", "week"]
 CadenceOutside = Literal["week", "none"]
 ReceivedForm = Literal["optional", "required"]
@@ -511,6 +512,21 @@ class PagesSettings(SettingsTable):
         return warehouse / (self.folder or "pages")
 
 
+class HousekeepingSettings(SettingsTable):
+    """How long former states are kept, and when files are merged (docs/operating.md)."""
+
+    weekday: HousekeepingDay = "sunday"
+    """The day on which housekeeping begins by itself, at four o'clock in California; "never" leaves
+    it to `ccgi housekeeping`. If it is missed, the next day makes it up."""
+    keep_snapshots_days: int = Field(default=400, ge=1)
+    """Files of the outbox can be made again for this many days after their night. More days need
+    more room on the disk."""
+    merge_files: bool = True
+    """Whether small files of the tables are merged."""
+    keep_runs_days: int | None = Field(default=None, ge=30)
+    """Dagster's records of older runs are deleted. Without it they all stay."""
+
+
 class DistrictProfile(SettingsTable):
     """The settings of one district."""
 
@@ -551,6 +567,7 @@ class Profiles(SettingsTable):
     heartbeat: HeartbeatSettings = Field(default_factory=HeartbeatSettings)
     openpgp: OpenPgpSettings = Field(default_factory=OpenPgpSettings)
     pages: PagesSettings = Field(default_factory=PagesSettings)
+    housekeeping: HousekeepingSettings = Field(default_factory=HousekeepingSettings)
     sftp: Mapping[ServerName, SftpServer] = Field(default_factory=dict)
     """SFTP servers, by a name of the operator's choice."""
     foster_focus: FosterFocusSettings = Field(default_factory=FosterFocusSettings)

@@ -19,6 +19,8 @@ COMMANDS = [
     ["audit", "verify"],
     ["heartbeat", "--outbox", "."],
     ["replay"],
+    ["housekeeping"],
+    ["housekeeping", "--dry-run"],
     ["rebuild", "--delivery", "3f2a", "--out", "made"],
     ["explain", "1234567890"],
     ["purge", "--district", "3367173", "--outbox", ".", "--inbox", "."],

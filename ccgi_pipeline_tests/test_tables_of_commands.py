@@ -204,6 +204,7 @@ COMMANDS: dict[str, Callable[[State], str]] = {
     "folders list": lambda s: ccgi("folders", "list", *s.warehouse),
     "hold list": lambda s: ccgi("hold", "list", *s.warehouse),
     "hold show": lambda s: ccgi("hold", "show", s.drop, *s.warehouse),
+    "housekeeping": lambda s: ccgi("housekeeping", "--dry-run", *s.warehouse),
     "keys list": lambda s: ccgi("keys", "list", *s.warehouse),
     "keys show": lambda s: ccgi("keys", "show", s.key, *s.warehouse),
     "lookup": _lookup,

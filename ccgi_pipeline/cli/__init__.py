@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "generate": "Writes synthetic drops of every family.",
     "heartbeat": "Checks the daemon, sensor, nights, deliveries and disks.",
     "hold": "Shows and answers drops that wait for an operator.",
+    "housekeeping": "Lets old states expire and merges small files of the tables.",
     "keys": "Manages OpenPGP keys: districts' and the installation's own.",
     "lookup": "Serves, asks and analyses the SSID Data Lookup.",
     "notices": "Shows and tests the notices to the operator.",

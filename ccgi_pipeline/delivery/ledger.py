@@ -226,6 +226,13 @@ class DeliveryLedger:
         )
         return [_parse_made(row) for row in rows]
 
+    def read_snapshots(self, since: date) -> set[int]:
+        """Returns the snapshots of the warehouse that files of nights from ``since`` on are of."""
+        rows = self.database.execute(
+            "SELECT DISTINCT snapshot FROM made WHERE night >= ?", [since.isoformat()]
+        )
+        return {snapshot for (snapshot,) in rows}
+
     def find_made(self, path: str, sha256: str | None = None) -> MadeFile | None:
         """Returns the file of this path and content; without ``sha256``, the newest of the path."""
         rows = self.database.execute(

@@ -46,6 +46,7 @@ class Act(StrEnum):
     TRACED = "report row traced"
     EXPORTED = "rows exported"
     PURGED = "records purged"
+    HOUSEKEPT = "former states expired"
     MOVED = "warehouse moved"
     LOOKED_UP = "SSIDs looked up"
     ENROLLMENTS_SENT = "enrollments sent"

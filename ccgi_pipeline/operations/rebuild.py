@@ -27,7 +27,7 @@ from ccgi_pipeline.delivery.ledger import FileKind, MadeFile
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
-from ccgi_pipeline.profiles import Profiles, profiles_from
+from ccgi_pipeline.profiles import Profiles, profiles_from, read_profiles
 from ccgi_pipeline.reports.college_download import COLUMNS, render_download
 from ccgi_pipeline.reports.outbox import render_report_files, sha256_of
 from ccgi_pipeline.reports.queries import (
@@ -40,7 +40,11 @@ from ccgi_pipeline.reports.spreadsheets import SUFFIX, render_spreadsheets
 from ccgi_pipeline.verification.receipts import format_child_match_csv
 from ccgi_pipeline.warehouse.queries import applications
 from ccgi_pipeline.warehouse.queries import receipts as receipt_queries
-from ccgi_pipeline.warehouse.storage.connection import open_warehouse, warehouse_exists
+from ccgi_pipeline.warehouse.storage.connection import (
+    SnapshotGoneError,
+    open_warehouse,
+    warehouse_exists,
+)
 
 SPECS = {spec.name: spec for spec in REPORTS}
 
@@ -105,8 +109,22 @@ def open_past_warehouse(
         msg = f"there is no warehouse in {warehouse}"
         raise NotRebuiltError(msg)
     profiles = _profiles(warehouse, made.settings)
-    with open_warehouse(warehouse, snapshot=made.snapshot) as connection:
+    with _open_snapshot(warehouse, made) as connection:
         yield connection, profiles
+
+
+def _open_snapshot(warehouse: Path, made: MadeFile) -> duckdb.DuckDBPyConnection:
+    """Opens the state that a file was made from. Raises SnapshotGoneError, which says why."""
+    try:
+        return open_warehouse(warehouse, snapshot=made.snapshot)
+    except SnapshotGoneError as gone:
+        days = read_profiles(warehouse).housekeeping.keep_snapshots_days
+        msg = (
+            f"{made.path} of {made.night} cannot be made again: {gone}. Housekeeping keeps the "
+            f"states of the last {days} days (keep_snapshots_days in [housekeeping] of {PROFILES})."
+            " A backup from that time has the state"
+        )
+        raise SnapshotGoneError(msg) from None
 
 
 def _profiles(warehouse: Path, settings: str) -> Profiles:

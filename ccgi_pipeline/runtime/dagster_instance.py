@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, time
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,11 +17,11 @@ import dagster as dg
 
 from ccgi_pipeline.common.environment import INBOX, OUTBOX, WAREHOUSE, read_variable
 from ccgi_pipeline.common.errors import PermanentError, library_errors, to_pipeline_error
-from ccgi_pipeline.common.time_zone import CALIFORNIA
 from ccgi_pipeline.defs.code_location import own_runs
 from ccgi_pipeline.defs.dagster_internals import EventLogStorage, fail_run, touch_storage
 from ccgi_pipeline.defs.district_partitions import delete_partition
 from ccgi_pipeline.defs.heartbeat import check_health
+from ccgi_pipeline.defs.housekeeping import delete_old_runs, delete_runs_before
 from ccgi_pipeline.monitoring.alerts.types import Alert
 from ccgi_pipeline.monitoring.health import FROM_OUTSIDE
 from ccgi_pipeline.nightly.paths import PipelinePaths
@@ -170,21 +170,14 @@ def delete_runs(warehouse: Path, selection: PurgeSelection) -> int:
         if selection.district:
             delete_partition(instance, selection.district)
             return 0
-        begins = datetime.combine(selection.before or date.min, time(), CALIFORNIA)
-        before = instance.get_run_records(filters=own_runs(created_before=begins))
-        old = [record.dagster_run.run_id for record in before]
-        for run_id in old:
-            instance.delete_run(run_id)
-        # Dagster keeps the newest event of each asset apart from its run.
-        instance.wipe_assets(
-            [
-                record.asset_entry.asset_key
-                for record in instance.get_asset_records()
-                if (newest := record.asset_entry.last_materialization_record)
-                and newest.run_id in old
-            ]
-        )
-        return len(old)
+        return delete_runs_before(instance, selection.before or date.min)
+
+
+def delete_old_runs_of(folders: PipelinePaths, today: date) -> int:
+    """Deletes the runs that are older than the settings say; returns how many."""
+    home = prepare_dagster_home(folders.warehouse)
+    with translate_errors(folders), dg.DagsterInstance.from_config(str(home)) as instance:
+        return delete_old_runs(instance, folders, today)
 
 
 @contextmanager

@@ -333,19 +333,20 @@ def test_no_warehouse_of_the_chart_has_anything_of_anothers() -> None:
 # --- systemd --------------------------------------------------------------------------------------
 
 
-def test_the_nights_of_systemd_are_told_folders_that_they_may_write_and_no_secret() -> None:
+@pytest.mark.parametrize("name", ["night", "housekeeping"])
+def test_the_units_of_systemd_are_told_folders_that_they_may_write_and_no_secret(name: str) -> None:
     folder = PROJECT / "deploy" / "systemd"
     variables = dict(
         line.split("=", 1)
         for line in (folder / "alameda.env").read_text().splitlines()
         if line and not line.startswith("#")
     )
-    unit = (folder / "ccgi-night@.service").read_text()
+    unit = (folder / f"ccgi-{name}@.service").read_text()
     (writable,) = re.findall(r"(?m)^ReadWritePaths=(.*)$", unit)
-    for name in ("CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE"):
-        assert variables[name].startswith(f"{writable.replace('%i', 'alameda')}/")
+    for place in ("CCGI_INBOX", "CCGI_OUTBOX", "CCGI_WAREHOUSE"):
+        assert variables[place].startswith(f"{writable.replace('%i', 'alameda')}/")
     assert read_server(variables).database == "ccgi_alameda"
-    assert not [name for name in variables if re.search("PASSWORD|SECRET", name)]
+    assert not [variable for variable in variables if re.search("PASSWORD|SECRET", variable)]
     given = re.findall(r"(CCGI_\w+_FILE)=%d/(\w+)", unit)
     assert {file for _, file in given} == set(re.findall(r"(?m)^LoadCredential=(\w+):", unit))
-    assert (folder / "ccgi-night@.timer").exists()
+    assert (folder / f"ccgi-{name}@.timer").exists()

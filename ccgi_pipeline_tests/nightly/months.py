@@ -12,7 +12,7 @@ import hashlib
 import io
 import random
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
@@ -175,10 +175,12 @@ class Month:
             self.sent.append(Sent(sender, feed, sha256, loaded, content, kept_out))
 
 
-def run_month(folders: PipelinePaths) -> Month:
-    """Thirty nights."""
+def run_month(
+    folders: PipelinePaths, nights: int = NIGHTS, after: Callable[[int], None] = lambda _: None
+) -> Month:
+    """Thirty nights, or the first ``nights`` of them; ``after`` is called after each of them."""
     month = Month(folders)
-    for number in range(NIGHTS):
+    for number in range(nights):
         on = FIRST + timedelta(days=number)
         _send(month, number, on)
         _run(folders, on)
@@ -189,6 +191,7 @@ def run_month(folders: PipelinePaths) -> Month:
                 "platform/late/goals.csv", platform.GOALS, as_bytes(platform.GOALS, goals), on
             )
             _run(folders, on)
+        after(number)
     return month
 
 

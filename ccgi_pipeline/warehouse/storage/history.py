@@ -1,7 +1,7 @@
 """The former states of a warehouse, and their removal.
 
 Belongs here: leaving only the newest snapshot, its files and its statistics. Does not belong here:
-which rows are deleted before (load.erasure).
+which rows are deleted before (load.erasure), letting single states expire (housekeeping).
 """
 
 from __future__ import annotations
