@@ -125,10 +125,10 @@ def feed_by_name(file_name: str, candidates: Iterable[FeedSpec] = FEEDS) -> Feed
     """
     stem = folded_stem(file_name)
     fitting = [
-        (len(fold(known)), feed)
+        (len(known), feed)
         for feed in candidates
-        for known in feed.stems
-        if stem.endswith(fold(known))
+        for known in feed.folded_stems
+        if stem.endswith(known)
     ]
     longest = max((length for length, _ in fitting), default=0)
     named = {feed.name: feed for length, feed in fitting if length == longest}

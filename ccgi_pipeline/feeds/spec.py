@@ -158,6 +158,11 @@ class FeedSpec:
         }
 
     @cached_property
+    def folded_stems(self) -> tuple[str, ...]:
+        """The stems in the form in which names are compared."""
+        return tuple(map(fold, self.stems))
+
+    @cached_property
     def columns_by_folded_name(self) -> Mapping[str, Column]:
         """The columns by the form in which headers are compared, former names included."""
         former = {

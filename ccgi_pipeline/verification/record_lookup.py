@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import polars as pl
 
 from ccgi_pipeline.feeds.columns import ColumnType
@@ -214,8 +213,12 @@ class RecordLookup:
 
 def numbers_of_rows(frames: Mapping[int, pl.DataFrame]) -> pl.Series:
     """The number of its file for each row of ``frames``, one after the other."""
-    heights = [frame.height for frame in frames.values()]
-    return pl.Series(FILE, np.repeat(np.array([*frames], dtype=np.uint32), heights))
+    heights = {number: frame.height for number, frame in frames.items() if frame.height}
+    counted = pl.DataFrame(
+        {FILE: [*heights], "height": [*heights.values()]},
+        schema={FILE: pl.UInt32, "height": pl.UInt32},
+    )
+    return counted.select(pl.col(FILE).repeat_by("height").explode()).to_series()
 
 
 def with_identity(feed: FeedSpec, columns: tuple[str, ...]) -> tuple[str, ...]:
