@@ -1,8 +1,9 @@
 """Reads a file strictly: every physical line becomes part of one record, or one finding.
 
 Belongs here: gate 1. General CSV parsers lose lines silently on stray quotes, short rows and
-damaged ends. This reader first splits the file into lines and checks each as one string, so that
-the CSV parser only gets lines that it cannot misread. All values stay text. Does not belong here:
+damaged ends. This reader splits the file into lines and checks each as one string, so that the CSV
+parser only gets lines that it cannot misread; or it compares the cells with the lines afterwards,
+which is quicker where no line has a quotation mark. All values stay text. Does not belong here:
 types and rules of a feed's columns (verification).
 """
 

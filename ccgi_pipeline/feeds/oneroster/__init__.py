@@ -75,7 +75,7 @@ def _feed(  # noqa: PLR0913 - what makes one file differ from the next
             *own_rules,
             *(
                 (rules.grades_rule(prefix), rules.agreed_grades_rule(prefix))
-                if "grades" in model.to_schema().columns
+                if hasattr(model, "grades")
                 else ()
             ),
         ),
