@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import pandera.polars as pa
 
@@ -302,6 +302,7 @@ class FamilySpec:
             raise ValueError(msg)
 
 
+@lru_cache(maxsize=10_000)
 def fold(header: str) -> str:
     """The form in which a header is compared: letters and digits only, lower case."""
     return "".join(character for character in header.lower() if character.isalnum())

@@ -139,10 +139,12 @@ def number_drops(connection: duckdb.DuckDBPyConnection, drops: Sequence[Drop]) -
 
 def delete_drops(connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]) -> None:
     """Deletes what an earlier night recorded about drops that are loaded again."""
+    ids = {"ids": list(drop_ids)}
+    recorded = "drop_id IN (SELECT unnest($ids))"
+    if connection.execute(f"SELECT 1 FROM drops WHERE {recorded} LIMIT 1", ids).fetchone() is None:
+        return  # all of them are new, and each delete takes time
     for table in ("drops", "drop_files", "files", "ledger", "findings", "causes", "receipts"):
-        connection.execute(
-            f"DELETE FROM {table} WHERE list_contains($ids, drop_id)", {"ids": list(drop_ids)}
-        )
+        connection.execute(f"DELETE FROM {table} WHERE {recorded}", ids)
 
 
 Answer = tuple[str, date, str]

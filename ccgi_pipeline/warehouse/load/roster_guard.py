@@ -20,6 +20,7 @@ from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
 from ccgi_pipeline.profiles import GuardProfile, Profiles
 from ccgi_pipeline.verification.outcomes import Verification, nothing_known
 from ccgi_pipeline.warehouse.load.kept_records import find_kept_records
+from ccgi_pipeline.warehouse.load.upsert import has_records
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 
 LOSSES_SCHEMA = {
@@ -169,6 +170,8 @@ def _find_losses(
     files = verification.files.filter((pl.col("feed") == feed.name) & counts)
     if files.is_empty():
         return
+    if not has_records(connection, feed, files[SENDER]):
+        return  # nothing can be lost
     keys = [quote_identifier(name) for name in feed.keys]
     present = _present_keys(feed, verification, files)
     complete = verification.files.filter("complete")[FILE]
@@ -191,12 +194,14 @@ def _find_losses(
             """
         ).pl()
         first = files.sort(FILE).unique(SENDER, keep="first", maintain_order=True)
+        by_sender = counted.partition_by(SENDER, as_dict=True)
         losses = [
             _DropLoss(file["drop"], file[FILE], feed, place, would_end, active, EMPTY)
             for file in first.iter_rows(named=True)
+            if (of_sender := by_sender.get((file[SENDER],))) is not None
             for place, would_end, active in _excessive_losses(
                 feed,
-                counted.filter(pl.col(SENDER) == file[SENDER]),
+                of_sender,
                 unread=_count_unread(files.filter(pl.col(SENDER) == file[SENDER])),
                 settings=profiles.of(file[SENDER]).guard,
             )
@@ -228,6 +233,8 @@ def _find_gains(
     accepted = verification.accepted.get(feed.name)
     if files.is_empty() or accepted is None:
         return
+    if not has_records(connection, feed, files[SENDER]):
+        return  # they are first rosters
     keys = [quote_identifier(name) for name in feed.keys]
     sent = accepted.filter(pl.col(FILE).is_in(files[FILE].implode())).select(SENDER, *feed.keys)
     connection.register("present", sent.unique().to_arrow())
@@ -374,8 +381,10 @@ def _leave_out_held(verification: Verification, losses: list[_DropLoss]) -> Guar
     files = verification.files
     of_held = pl.col("drop").is_in(held)
     numbers = frozenset(files.filter(of_held)[FILE])
-    others = ~pl.col(FILE).is_in(sorted(numbers))
-    accepted = {name: lines.filter(others) for name, lines in verification.accepted.items()}
+    accepted = verification.accepted
+    if numbers:
+        others = ~pl.col(FILE).is_in(sorted(numbers))
+        accepted = {name: lines.filter(others) for name, lines in accepted.items()}
     fates = files.filter(of_held & (pl.col("accepted") > 0)).select(
         FILE, pl.lit("held").alias("fate"), pl.col("accepted").cast(pl.Int64).alias("lines")
     )

@@ -157,14 +157,18 @@ def _load_group(  # noqa: PLR0913, PLR0917 - the arguments of load_feed and the 
 ) -> FeedLoad:
     """Loads the lines of senders whose records have the same kind of key."""
     lines = verification.accepted[feed.name]
-    lines = lines.filter(pl.col("_file").is_in(files["_file"].implode()))
-    connection.register("received_lines", lines.to_arrow())
-    connection.register("received_as", files.to_arrow())
+    if not lines["_file"].unique().is_in(files["_file"].implode()).all():
+        lines = lines.filter(pl.col("_file").is_in(files["_file"].implode()))
     ended, corrections, kept = _NOTHING.ended, _NOTHING.corrections, _NOTHING.kept
+    repeats = _may_repeat(feed, lines, files, verification)
+    known = has_records(connection, feed, files["_sender"])
+    is_first = not known and not repeats
+    # Texts in the form of polars need no copy, but Arrow cannot filter them: only to insert all.
+    form = pl.CompatLevel.newest() if is_first else pl.CompatLevel.oldest()
+    connection.register("received_lines", lines.to_arrow(compat_level=form))
+    connection.register("received_as", files.to_arrow())
     try:
-        repeats = _may_repeat(feed, lines, files, verification)
-        known = _has_records(connection, feed)
-        if not known and not repeats:
+        if is_first:
             # There is nothing to compare with: the first load of a state needs no sort and no join.
             fates = _insert_all(connection, feed, lines)
         else:
@@ -257,22 +261,24 @@ def _columns(feed: FeedSpec) -> list[str]:
 _RECEIVED = "received_lines AS line JOIN received_as USING (_file, _sender)"
 
 
-def _has_records(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> bool:
-    """Returns whether the table has records of any of the senders."""
-    return (
-        connection.execute(
-            f"SELECT 1 FROM {feed.name} SEMI JOIN received_as USING (_sender) LIMIT 1"
-        ).fetchone()
-        is not None
+def has_records(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, senders: pl.Series) -> bool:
+    """Returns whether the feed's table has records of any of the senders."""
+    # Senders are loaded in their order, so files of others are left out by their range.
+    found = connection.execute(
+        f"SELECT 1 FROM {feed.name} WHERE _sender BETWEEN $first AND $last "
+        "AND _sender IN (SELECT unnest($senders)) LIMIT 1",
+        {"first": senders.min(), "last": senders.max(), "senders": senders.unique().to_list()},
     )
+    return found.fetchone() is not None
 
 
 def _insert_all(
     connection: duckdb.DuckDBPyConnection, feed: FeedSpec, lines: pl.DataFrame
 ) -> pl.DataFrame:
+    # An outer join filters no line.
     connection.execute(
-        f"INSERT INTO {feed.name} ({', '.join(_columns(feed))}) "
-        f"SELECT {_record(feed)} FROM {_RECEIVED}"
+        f"INSERT INTO {feed.name} ({', '.join(_columns(feed))}) SELECT {_record(feed)} "
+        "FROM received_lines AS line LEFT JOIN received_as USING (_file, _sender)"
     )
     return (
         lines.group_by("_file")

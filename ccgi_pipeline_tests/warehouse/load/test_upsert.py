@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Sequence
 
 import duckdb
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from ccgi_pipeline.verification.drop_files import files_to_verify
 from ccgi_pipeline.verification.gates import verify
 from ccgi_pipeline.verification.offline_check import shipped_knowledge
 from ccgi_pipeline.warehouse.load.ledger import load_drops
+from ccgi_pipeline.warehouse.load.upsert import has_records
 from ccgi_pipeline_tests.files import ON
 from ccgi_pipeline_tests.warehouse.model import (
     APPLICATION,
@@ -288,3 +290,20 @@ def test_one_load_takes_no_two_drops_of_a_sender(connection: duckdb.DuckDBPyConn
 def test_both_feeds_have_the_lifecycle_that_they_stand_for():
     assert FEEDS_BY_NAME[STUDENT.name].lifecycle == "snapshot"
     assert FEEDS_BY_NAME[APPLICATION.name].lifecycle == "upsert"
+
+
+def test_records_are_those_of_the_senders_and_of_no_sender_between_them(
+    connection: duckdb.DuckDBPyConnection,
+):
+    first, between, last, after = (f"{next(_FRESH):07d}" for _ in range(4))
+    _load(connection, [drop_of(STUDENT.name, sender, _ROSTER) for sender in (first, last)])
+
+    def known(*senders: str) -> bool:
+        return has_records(connection, STUDENT, pl.Series(senders))
+
+    assert known(first)
+    assert known(between, last)
+    assert known(last, after)
+    assert not known(between)
+    assert not known(after, between)
+    assert not has_records(connection, APPLICATION, pl.Series([first, last]))
