@@ -21,6 +21,7 @@ import dagster as dg
 from ccgi_pipeline.bench import timed_night
 from ccgi_pipeline.bench.command_timing import ProcessRun, run_process
 from ccgi_pipeline.bench.floors import measure_floors, measure_mib
+from ccgi_pipeline.bench.memory import measure_machine_memory
 from ccgi_pipeline.common.progress import ProgressCounter, report_progress
 from ccgi_pipeline.encryption.keys import KEY, generate_key
 from ccgi_pipeline.feeds.registry import FAMILIES
@@ -109,7 +110,7 @@ def bench_night(
     return NightFigures(
         measured=date.today().isoformat(),  # noqa: DTZ011 - the day on this machine's clock
         cores=os.cpu_count() or 0,
-        memory_gib=_measure_memory() / _GIBIBYTE,
+        memory_gib=measure_machine_memory() / _GIBIBYTE,
         districts=districts,
         students=students,
         received_files=received[0],
@@ -242,11 +243,6 @@ def _name_stage(step: str) -> str:
 
 def _count_files(folder: Path) -> tuple[int, float]:
     return sum(path.is_file() for path in folder.rglob("*")), measure_mib(folder)
-
-
-def _measure_memory() -> int:
-    """Returns the memory of this machine in bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def format_figures(figures: NightFigures) -> str:

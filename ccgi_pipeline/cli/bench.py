@@ -47,6 +47,36 @@ def bench_night(
     echo(json.dumps(asdict(figures), indent=2) if form == "json" else night.format_figures(figures))
 
 
+@bench.command("year", epilog=EXAMPLE.format("ccgi bench year --nights 60"))
+@click.option("--districts", default=2, show_default=True)
+@click.option("--students", default=500, show_default=True)
+@click.option("--nights", default=365, show_default=True)
+@click.option(
+    "--keep-days", default=120, show_default=True, help="Days for which former states are kept."
+)
+@click.option("--data", type=FOLDER, default=Path("data/bench-year"), show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def bench_year(
+    districts: int, students: int, nights: int, keep_days: int, data: Path, form: str
+) -> None:
+    """Measures time and files by night over a year, with housekeeping and without."""
+    from ccgi_pipeline.bench import year
+
+    first = date(today().year, 7, 1)
+    with progress_bars():
+        figures = year.bench_year(
+            data,
+            districts=districts,
+            students=students,
+            nights=nights,
+            keep_days=keep_days,
+            first=first,
+        )
+    echo(json.dumps(asdict(figures)) if form == "json" else year.format_year(figures))
+
+
 @bench.command("page", epilog=EXAMPLE.format("ccgi bench page docs/benchmarks.md"))
 @click.argument("page", type=click.Path(dir_okay=False, exists=True, path_type=Path))
 @click.option(
@@ -54,21 +84,26 @@ def bench_night(
     type=FOLDER,
     default=Path("docs/benchmarks"),
     show_default=True,
-    help="The folder with the figures that --format json prints: night-*.json of bench night, "
-    "and peers.json of bench peers if it is there.",
+    help="The folder with the figures that --format json prints: night-*.json of bench night, and "
+    "peers.json of bench peers and year.json of bench year if they are there.",
 )
 def bench_page(page: Path, figures: Path) -> None:
-    """Writes the measured figures and their chart into PAGE."""
+    """Writes the measured figures and their charts into PAGE."""
     from ccgi_pipeline.bench import page as pages
+    from ccgi_pipeline.bench import year_page
     from ccgi_pipeline.bench.peers import tables
 
+    year = year_page.read_year(figures)
     try:
         nights = pages.read_figures(figures)
         text = pages.insert_figures(page.read_text(), nights)
-        page.write_text(tables.insert_comparison(text, figures))
+        text = tables.insert_comparison(text, figures)
+        page.write_text(text if year is None else year_page.insert_year(text, year))
     except ValueError as wrong:
         raise click.ClickException(str(wrong)) from None
     (figures / pages.PICTURE).write_text(pages.draw_picture(nights))
+    if year is not None:
+        (figures / year_page.PICTURE).write_text(year_page.draw_year(year))
 
 
 @bench.command("check", epilog=EXAMPLE.format("ccgi bench check --family oneroster"))
