@@ -88,6 +88,7 @@ ConsentMeaning = Literal["consent", "opt_out"]
 PercentOf = Literal["grade", "school"]
 OptOutScope = Literal["exports", "details", "counts"]
 """What a parent's opt-out covers; each covers what stands before it, too."""
+UnchangedReports = Literal["link", "copy", "anew"]
 Residency = Literal["resident", "nonresident"]
 SmtpTls = Literal["starttls", "tls", "none"]
 Weekday = Literal[
@@ -131,7 +132,7 @@ _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class ReportSettings(SettingsTable):
-    """What the reports of all districts count, and whom they leave out."""
+    """What the reports of all districts count, whom they leave out, and how unchanged ones stay."""
 
     percent_of: PercentOf = "grade"
     """The students that a percentage counts: of the school and grade, or of the whole school."""
@@ -145,6 +146,9 @@ class ReportSettings(SettingsTable):
     """Month and day on which a new application year for financial aid begins."""
     admission_year_starts: MonthAndDay = "07-01"
     """Month and day on which a new application year for admission to college begins."""
+    unchanged: UnchangedReports = "link"
+    """What tonight's file of an unchanged report is: the former file's bytes under another name
+    ("link"), a copy of them ("copy"), or made anew like all others ("anew")."""
 
 
 class FosterFocusSettings(SettingsTable):

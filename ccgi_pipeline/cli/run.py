@@ -142,7 +142,11 @@ def _print_summary(told: NightSummary, outbox: Path) -> None:
         console.print(f"[bold red]Not fetched:[/bold red] {escape(escape_unprintable(why))}")
     for state in told.not_due:
         console.print(f"Not due: {state.describe()}", highlight=False)
-    console.print(f"\n{told.reports:,} report files of {told.night}, {told.receipts:,} receipts")
+    made = f" ({told.reports - told.unchanged:,} made, {told.unchanged:,} unchanged)"
+    console.print(
+        f"\n{told.reports:,} report files of {told.night}{made if told.unchanged else ''}, "
+        f"{told.receipts:,} receipts"
+    )
     console.print(
         f"Reports and receipts: {escape(str(outbox))}{os.sep}<DistrictName>{os.sep}",
         highlight=False,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.common.failpoints import failpoint
@@ -69,6 +70,9 @@ class MadeFile:
     ``part`` are the report and its file (Agg or Detail), or the receipt and its format.
     ``snapshot`` is the snapshot of the warehouse, ``settings`` the SHA-256 of the profiles in
     force, which are in the archive. ``rows``: data rows of a report; None if they were not counted.
+    ``basis``: the digest of all that a report shows; empty if none was computed. ``size`` and
+    ``mtime_ns`` are the file's own as it was written. ``since``: the night that wrote these bytes,
+    an earlier one if the file was carried over.
     """
 
     path: str
@@ -81,6 +85,10 @@ class MadeFile:
     snapshot: int
     settings: str
     rows: int | None = None
+    basis: str = ""
+    size: int | None = None
+    mtime_ns: int | None = None
+    since: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +136,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS made (
     path TEXT NOT NULL, sha256 TEXT NOT NULL, owner TEXT NOT NULL, kind TEXT NOT NULL,
     name TEXT NOT NULL, part TEXT NOT NULL, night TEXT NOT NULL, snapshot INTEGER NOT NULL,
-    settings TEXT NOT NULL, rows INTEGER, PRIMARY KEY (path, sha256)
+    settings TEXT NOT NULL, rows INTEGER, basis TEXT NOT NULL DEFAULT '', size INTEGER,
+    mtime_ns INTEGER, since TEXT, PRIMARY KEY (path, sha256)
 );
 CREATE INDEX IF NOT EXISTS made_nights ON made (night);
 CREATE INDEX IF NOT EXISTS made_reports ON made (kind, owner, name, part, night);
@@ -150,7 +159,11 @@ CREATE INDEX IF NOT EXISTS changes_of_deliveries ON changes_of_state (id);
 _DELIVERY = (
     "id, server, remote, path, sha256, owner, night, state, size, mtime, atime, recipients, cipher"
 )
-_MADE = "path, sha256, owner, kind, name, part, night, snapshot, settings, rows"
+MADE = (
+    "path, sha256, owner, kind, name, part, night, snapshot, settings, rows, "
+    "basis, size, mtime_ns, since"
+)
+"""The columns of a record that ``parse_made`` reads, in its order."""
 
 
 @contextmanager
@@ -180,7 +193,10 @@ def _add_missing_columns(database: sqlite3.Connection) -> None:
 
 _ADDED_COLUMNS = {
     "deliveries": ("recipients TEXT NOT NULL DEFAULT ''", "cipher TEXT"),
-    "made": ("rows INTEGER",),
+    "made": (
+        *("rows INTEGER", "basis TEXT NOT NULL DEFAULT ''"),
+        *("size INTEGER", "mtime_ns INTEGER", "since TEXT"),
+    ),
 }
 """By table, the columns that the first version did not have."""
 
@@ -204,11 +220,14 @@ class DeliveryLedger:
         """Records files of the outbox; a file that was made again replaces its former record."""
         with failpoint("delivery: made noted"), transaction(self.database):
             self.database.executemany(
-                f"INSERT OR REPLACE INTO made ({_MADE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT OR REPLACE INTO made ({MADE}) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (
                         *(file.path, file.sha256, file.owner, str(file.kind), file.name, file.part),
                         *(file.night.isoformat(), file.snapshot, file.settings, file.rows),
+                        *(file.basis, file.size, file.mtime_ns),
+                        file.since.isoformat() if file.since else None,
                     )
                     for file in made
                 ],
@@ -220,11 +239,11 @@ class DeliveryLedger:
         Both conditions use an index, so the time does not grow with the number of nights.
         """
         rows = self.database.execute(
-            f"SELECT {_MADE} FROM made WHERE night = ? AND NOT EXISTS (SELECT 1 FROM made AS later "
+            f"SELECT {MADE} FROM made WHERE night = ? AND NOT EXISTS (SELECT 1 FROM made AS later "
             "WHERE later.path = made.path AND later.rowid > made.rowid) ORDER BY rowid",
             [night.isoformat()],
         )
-        return [_parse_made(row) for row in rows]
+        return [parse_made(row) for row in rows]
 
     def read_snapshots(self, since: date) -> set[int]:
         """Returns the snapshots of the warehouse that files of nights from ``since`` on are of."""
@@ -236,20 +255,20 @@ class DeliveryLedger:
     def find_made(self, path: str, sha256: str | None = None) -> MadeFile | None:
         """Returns the file of this path and content; without ``sha256``, the newest of the path."""
         rows = self.database.execute(
-            f"SELECT {_MADE} FROM made WHERE path = ? AND (? IS NULL OR sha256 = ?) "
+            f"SELECT {MADE} FROM made WHERE path = ? AND (? IS NULL OR sha256 = ?) "
             "ORDER BY rowid DESC LIMIT 1",
             [path, sha256, sha256],
         ).fetchall()
-        return _parse_made(rows[0]) if rows else None
+        return parse_made(rows[0]) if rows else None
 
     def find_report(self, owner: str, name: str, part: str, night: date | None) -> MadeFile | None:
         """Returns the newest file of a report for ``owner``, of ``night`` or of any night."""
         rows = self.database.execute(
-            f"SELECT {_MADE} FROM made WHERE owner = ? AND kind = ? AND name = ? AND part = ? "
+            f"SELECT {MADE} FROM made WHERE owner = ? AND kind = ? AND name = ? AND part = ? "
             "AND (? IS NULL OR night = ?) ORDER BY night DESC, rowid DESC LIMIT 1",
             [owner, str(FileKind.REPORT), name, part, *[night.isoformat() if night else None] * 2],
         ).fetchall()
-        return _parse_made(rows[0]) if rows else None
+        return parse_made(rows[0]) if rows else None
 
     def read_nights_of_reports(
         self, files: Iterable[tuple[str, str, str]], on: date
@@ -528,10 +547,17 @@ class DeliveryLedger:
         ]
 
 
-def _parse_made(row: tuple[str, str, str, str, str, str, str, int, str, int | None]) -> MadeFile:
-    names = [name.strip() for name in _MADE.split(",")]
-    values: dict[str, object] = dict(zip(names, row, strict=True))
-    return MadeFile(**{**values, "night": date.fromisoformat(row[6])})  # type: ignore[arg-type]
+def parse_made(row: Sequence[Any]) -> MadeFile:
+    """Returns the record with the columns ``MADE``."""
+    values = dict(zip(MADE.split(", "), row, strict=True))
+    since = values["since"]
+    return MadeFile(
+        **{
+            **values,
+            "night": date.fromisoformat(values["night"]),
+            "since": date.fromisoformat(since) if since else None,
+        }
+    )
 
 
 def _now() -> str:

@@ -1,6 +1,6 @@
 """The newest files of reports and the deliveries of each night, as the ledger counts them.
 
-Belongs here: what the pages show of the ledger. Does not belong here: its tables (ledger).
+Belongs here: what reports and pages read of the ledger. Does not belong here: its tables (ledger).
 """
 
 from __future__ import annotations
@@ -8,8 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
-from ccgi_pipeline.delivery.ledger import ARRIVED, UNDER_WAY, DeliveryLedger, FileKind
+from ccgi_pipeline.delivery.ledger import (
+    ARRIVED,
+    MADE,
+    UNDER_WAY,
+    DeliveryLedger,
+    FileKind,
+    MadeFile,
+    parse_made,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +36,25 @@ class NewestReport:
 def read_newest_reports(
     ledger: DeliveryLedger, files: Iterable[tuple[str, str, str]], on: date
 ) -> list[NewestReport]:
-    """Returns the newest file until ``on`` of each of ``files`` (owner, report, part).
+    """Returns the newest file until ``on`` of each of ``files`` (owner, report, part)."""
+    rows = _select_newest(ledger, "owner, name, part, path, night, rows", files, on)
+    return [
+        NewestReport(owner, name, part, path, date.fromisoformat(night), height)
+        for owner, name, part, path, night, height in rows
+    ]
 
-    Each is found by one look into the index, so the time does not grow with the number of nights.
-    """
+
+def read_newest_records(
+    ledger: DeliveryLedger, files: Iterable[tuple[str, str, str]], on: date
+) -> list[MadeFile]:
+    """Returns the records of the files of ``read_newest_reports``."""
+    return [parse_made(row) for row in _select_newest(ledger, MADE, files, on)]
+
+
+def _select_newest(
+    ledger: DeliveryLedger, columns: str, files: Iterable[tuple[str, str, str]], on: date
+) -> list[tuple[Any, ...]]:
+    """Each file is found by one look into the index: the number of nights does not count."""
     database = ledger.database
     database.execute(
         "CREATE TEMP TABLE IF NOT EXISTS asked_reports (owner TEXT, name TEXT, part TEXT)"
@@ -39,8 +63,9 @@ def read_newest_reports(
     try:
         database.execute("DELETE FROM asked_reports")
         database.executemany("INSERT INTO asked_reports VALUES (?, ?, ?)", files)
-        rows = database.execute(
-            "SELECT asked.owner, asked.name, asked.part, made.path, made.night, made.rows "
+        chosen = ", ".join(f"made.{column}" for column in columns.split(", "))
+        return database.execute(
+            f"SELECT {chosen} "
             "FROM asked_reports AS asked CROSS JOIN made ON made.rowid = ("
             "SELECT rowid FROM made WHERE kind = ? AND owner = asked.owner AND name = asked.name "
             "AND part = asked.part AND night <= ? ORDER BY night DESC, rowid DESC LIMIT 1)",
@@ -48,10 +73,17 @@ def read_newest_reports(
         ).fetchall()
     finally:
         database.execute("ROLLBACK")
-    return [
-        NewestReport(owner, name, part, path, date.fromisoformat(night), height)
-        for owner, name, part, path, night, height in rows
-    ]
+
+
+def count_unchanged_reports(ledger: DeliveryLedger, night: date) -> int:
+    """Returns how many of a night's reports have the bytes of an earlier night; no spreadsheets."""
+    row = ledger.database.execute(
+        "SELECT count(*) FROM made WHERE night = ? AND kind = ? AND since < night "
+        "AND rows IS NOT NULL AND NOT EXISTS (SELECT 1 FROM made AS later "
+        "WHERE later.path = made.path AND later.rowid > made.rowid)",
+        [night.isoformat(), str(FileKind.REPORT)],
+    ).fetchone()
+    return int(row[0])
 
 
 def count_deliveries_by_night(ledger: DeliveryLedger, since: date) -> list[tuple[date, int, int]]:

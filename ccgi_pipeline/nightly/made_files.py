@@ -6,8 +6,9 @@ same bytes can be made again. Does not belong here: making it again (operations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 
 import duckdb
 
@@ -41,11 +42,13 @@ def record_made_files(
     on: date,
     files: Sequence[tuple[FileKind, str, str, OutboxFile]],
     settings: str | None = None,
+    bases: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Records the snapshot of the warehouse and the settings from which files were made.
 
     ``files``: each with its kind, and the name and part by which it can be made again.
     ``settings``: the SHA-256 of the profiles that were used; of those in force if not given.
+    ``bases``: by owner, the basis of its files (``reports.basis``).
     """
     if settings is None:
         _, settings = archived_profiles(folders)
@@ -62,6 +65,10 @@ def record_made_files(
             snapshot=snapshot,
             settings=settings,
             rows=file.rows,
+            basis=bases.get(file.owner, ""),
+            size=file.size,
+            mtime_ns=file.mtime_ns,
+            since=file.since or on,
         )
         for kind, name, part, file in files
     ]

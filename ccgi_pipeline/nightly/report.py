@@ -6,7 +6,7 @@ Belongs here: which files are written for whom. Does not belong here: the rows o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -21,6 +21,7 @@ from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.delivery.ledger import FileKind, ledger_exists, open_ledger
 from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.unchanged_reports import FormerReports, carry_over_reports
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.reports.analyst_views import refresh_analyst_views
 from ccgi_pipeline.reports.cadence import (
@@ -30,7 +31,7 @@ from ccgi_pipeline.reports.cadence import (
     find_due_reports,
     summarize_cadence,
 )
-from ccgi_pipeline.reports.outbox import Outbox, OutboxFile, write_report
+from ccgi_pipeline.reports.outbox import OutboxFile, write_report
 from ccgi_pipeline.reports.queries import (
     build_sent_aggregate_rows,
     count_students_in_cells,
@@ -46,12 +47,17 @@ from ccgi_pipeline.warehouse.load.outbox_folders import remember_folders
 
 @dataclass(frozen=True, slots=True)
 class WrittenReport:
-    """One part of a report for all districts: its rows, and how many files they are in."""
+    """One part of a report for all districts: its rows, and how many files they are in.
+
+    ``unchanged``: those of the files that have the bytes of an earlier night. ``aggregate``: the
+    rows of the files that were made tonight, if they are aggregates.
+    """
 
     file: str
     rows: int
     files: int
     aggregate: pl.DataFrame | None = None
+    unchanged: int = 0
 
 
 @value_free
@@ -118,40 +124,52 @@ def write_reports(
 ) -> list[WrittenReport]:
     """Builds one report for those of the districts ``named`` for which it is due.
 
-    Writes its files.
+    Writes its files. A report that shows what its newest files show is not made again: those files
+    get tonight's names as well.
     """
-    written: list[WrittenReport] = []
     named = report_districts(spec, named)
     if named.is_empty():
         return [WrittenReport(file, 0, 0) for file in spec.files]
     profiles, settings = archived_profiles(folders)
     step = ProgressCounter(f"writing {spec.title}", named.height * len(spec.files))
-    create_detail_table(connection, spec)
+    former = FormerReports.read(connection, folders, spec, named, profiles, on)
+    carried = carry_over_reports(connection, folders, spec, named, on, former, profiles, settings)
+    for _ in range(len(carried) * len(spec.files)):
+        step.advance()
+    named = named.filter(~pl.col("cd").is_in(carried.keys()))
+    cds = named["cd"].to_list()
+    if cds:
+        create_detail_table(connection, spec, cds=cds)
+    written: list[WrittenReport] = []
     for file in spec.files:
-        rows, aggregate = 0, None
+        aggregate = None
+        files = [parts[file] for parts in carried.values()]
+        rows = sum(one.rows or 0 for one in files)
         made: list[OutboxFile] = []
         sheets: list[OutboxFile] = []
-        if file == "Agg":
-            theirs = pl.col("cd").is_in(named["cd"].implode())
-            aggregate = build_sent_aggregate_rows(connection, spec, profiles, REPORTS).drop("place")
-            aggregate = aggregate.filter(theirs)
-            parts = iter([(named, aggregate)])
-        else:
+        parts: Iterable[tuple[pl.DataFrame, pl.DataFrame]] = ()
+        if cds and file == "Agg":
+            aggregate = build_sent_aggregate_rows(connection, spec, profiles, REPORTS, cds)
+            aggregate = aggregate.drop("place").filter(pl.col("cd").is_in(cds))
+            parts = [(named, aggregate)]
+        elif cds:
             parts = read_detail_batches(connection, spec, named)
-        write = partial(_write_part, folders.outgoing, profiles, spec, file, on, step.advance)
-        for height, files, more in prefetch(write, parts):
+        write = partial(_write_part, former, profiles, spec, file, on, step.advance)
+        for height, reports, spreadsheets in prefetch(write, parts):
             rows += height
-            made += files
-            sheets += more
-        written.append(WrittenReport(file, rows, len(made), aggregate))
+            made += reports
+            sheets += spreadsheets
+        files += made
+        unchanged = sum(one.since is not None and one.since < on for one in files)
+        written.append(WrittenReport(file, rows, len(files), aggregate, unchanged))
         recorded = [(FileKind.REPORT, spec.name, file, one) for one in made]
         recorded += [(FileKind.REPORT, spec.name, spreadsheet_part(file), one) for one in sheets]
-        record_made_files(connection, folders, on, recorded, settings)
+        record_made_files(connection, folders, on, recorded, settings, former.bases)
     return written
 
 
 def _write_part(  # noqa: PLR0913, PLR0917 - as write_report
-    outbox: Outbox,
+    former: FormerReports,
     profiles: Profiles,
     spec: ReportSpec,
     file: str,
@@ -161,9 +179,11 @@ def _write_part(  # noqa: PLR0913, PLR0917 - as write_report
 ) -> tuple[int, list[OutboxFile], list[OutboxFile]]:
     """Writes a part of a report; returns how many rows it has, its files, and its spreadsheets."""
     named, rows = part
-    made = write_report(outbox, spec, file, rows, named, on, progress)
+    made = write_report(former.outbox, spec, file, rows, named, on, progress, former.files)
     wanted = [profiles.of(cd).delivery.spreadsheets for cd in named["cd"]]
-    sheets = write_spreadsheets(outbox, spec, file, rows, named.filter(wanted), on)
+    sheets = write_spreadsheets(
+        former.outbox, spec, file, rows, named.filter(wanted), on, former.files
+    )
     return rows.height, made, sheets
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from ccgi_pipeline.common.errors import value_free
+from ccgi_pipeline.delivery.ledger import ledger_exists, open_ledger
+from ccgi_pipeline.delivery.made_reports import count_unchanged_reports
 from ccgi_pipeline.intake.inbox import NO_SENDER, scan_folder
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import has_new_files
@@ -34,7 +36,8 @@ class NightSummary:
     files in the inbox that belong to no sender. ``unfinished``: those with a temporary name, which
     wait until they are renamed. ``not_due``: groups of reports that were not written, because the
     districts' cadence does not ask for them tonight. ``kept``: records that stay active because
-    lines could not be read.
+    lines could not be read. ``unchanged``: those of ``reports`` that have the bytes of an earlier
+    night.
     """
 
     night: date
@@ -52,6 +55,7 @@ class NightSummary:
     unfinished: int = 0
     unreachable: tuple[str, ...] = ()
     not_due: tuple[CadenceState, ...] = ()
+    unchanged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +105,13 @@ def summarize_night(folders: PipelinePaths, on: date, before: NightStart) -> Nig
         reports=sum(name.endswith(("_Agg.csv", "_Detail.csv")) for name in made),
         receipts=sum(name.endswith(".json") for name in made),
         not_due=tuple(state for state in cadence if not state.due),
+        unchanged=_count_unchanged(folders, on),
         **counts,
     )
+
+
+def _count_unchanged(folders: PipelinePaths, on: date) -> int:
+    if not ledger_exists(folders.warehouse):
+        return 0
+    with open_ledger(folders.warehouse) as ledger:
+        return count_unchanged_reports(ledger, on)

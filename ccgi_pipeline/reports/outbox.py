@@ -1,18 +1,24 @@
 """Writes reports and receipts into the outbox, one file per district and report.
 
 Belongs here: paths, file names, CSV (RFC 4180, UTF-8, CRLF). A file appears complete or not at all,
-and is not written again if it would not change. Does not belong here: what the rows are (queries).
+and is not written again if it would not change. Files of several nights may be names of the same
+bytes, so nothing writes into a file that is there. Does not belong here: what the rows are
+(queries).
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -22,13 +28,39 @@ from ccgi_pipeline.common.owner_only import mend_folder
 from ccgi_pipeline.reports.spec import ReportSpec
 
 _UNFINISHED = ".writing"
+_NO_LINKS = frozenset(
+    {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+)
+"""Errors by which a file system says that it does not link a file: that file is copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxFile:
+    """A file of the outbox: its relative path, its district, the SHA-256 of its content.
+
+    ``rows``: data rows of a report. ``size`` and ``mtime_ns`` are those of the file as it was
+    written; None if nobody asks whether it stayed so. ``since``: the night that wrote these bytes;
+    None for tonight.
+    """
+
+    path: str
+    owner: str
+    sha256: str
+    rows: int | None = None
+    size: int | None = None
+    mtime_ns: int | None = None
+    since: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """The folder from which districts' reports and receipts are delivered."""
+    """The folder from which districts' reports and receipts are delivered.
+
+    ``copies``: whether a file that is carried over gets bytes of its own.
+    """
 
     root: Path
+    copies: bool = False
 
     def write(self, path: Path, content: bytes) -> bool:
         """Writes a file (``path`` is relative) atomically; returns whether it changed."""
@@ -42,6 +74,67 @@ class Outbox:
         with failpoint("outbox: written"):
             unfinished.replace(final)
         return True
+
+    def put(
+        self,
+        path: Path,
+        owner: str,
+        content: bytes,
+        rows: int | None = None,
+        former: OutboxFile | None = None,
+    ) -> OutboxFile:
+        """Writes a file, or carries ``former`` over if that has the same content; returns it."""
+        sha256 = sha256_of(content)
+        if former is not None and former.sha256 == sha256:
+            carried = self.carry_over([(former, path)])
+            if carried:
+                return carried[0]
+        self.write(path, content)
+        stat = (self.root / path).stat()
+        return OutboxFile(path.as_posix(), owner, sha256, rows, stat.st_size, stat.st_mtime_ns)
+
+    def carry_over(self, files: Sequence[tuple[OutboxFile, Path]]) -> list[OutboxFile]:
+        """Gives files another name as well, and returns them; none unless all are as written.
+
+        The new name belongs to the same bytes, unless the file system refuses that or ``copies``.
+        """
+        root = f"{self.root}{os.sep}"  # texts: a state has tens of thousands of files
+        if not all(_is_as_written(f"{root}{file.path}", file) for file, _ in files):
+            return []
+        try:
+            return [self._carry_over(root, file, path) for file, path in files]
+        except FileNotFoundError:  # somebody removed it just now
+            return []
+
+    def _carry_over(self, root: str, file: OutboxFile, path: Path) -> OutboxFile:
+        target = path.as_posix()
+        if target == file.path:
+            return file
+        if self._link(f"{root}{file.path}", f"{root}{target}"):
+            return replace(file, path=target)
+        stat = (self.root / path).stat()
+        return replace(file, path=target, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
+
+    def _link(self, source: str, target: str) -> bool:
+        """Makes ``target`` a name of the same bytes; returns False if it became a copy instead."""
+        if not self.copies:
+            try:
+                with failpoint("outbox: linked"):
+                    _make_link(source, target)
+            except FileExistsError:
+                if Path(source).samefile(target):
+                    return True  # by this night, before it was killed
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+            else:
+                return True
+        unfinished = self.unfinished() / Path(target).name
+        _copy(Path(source), unfinished)
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        with failpoint("outbox: copied"):
+            unfinished.replace(target)
+        return False
 
     def unfinished(self) -> Path:
         """Returns the folder of files that are being written; it exists."""
@@ -73,17 +166,34 @@ class Outbox:
                 mend_folder(folder)
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxFile:
-    """A file of the outbox: its relative path, its district, the SHA-256 of its content.
+def _is_as_written(path: str, file: OutboxFile) -> bool:
+    """Returns whether a file has the size and the time with which it was written."""
+    try:
+        stat = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return (stat.st_size, stat.st_mtime_ns) == (file.size, file.mtime_ns)
 
-    ``rows``: data rows of a report.
-    """
 
-    path: str
-    owner: str
-    sha256: str
-    rows: int | None = None
+def _make_link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileNotFoundError:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+        os.link(source, target, follow_symlinks=False)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies the bytes; a file system that can share them between files does so."""
+    with source.open("rb") as read, target.open("wb") as written:
+        if sys.platform == "linux":
+            with suppress(OSError):
+                while os.copy_file_range(read.fileno(), written.fileno(), _AT_ONCE):
+                    pass
+        shutil.copyfileobj(read, written)  # what the kernel did not copy
+
+
+_AT_ONCE = 1 << 30
 
 
 def report_path(spec: ReportSpec, folder: str, file: str, on: date) -> Path:
@@ -99,17 +209,18 @@ def write_report(  # noqa: PLR0913, PLR0917 - the rows, whose they are, and wher
     named: pl.DataFrame,
     on: date,
     progress: Callable[[], None] = lambda: None,
+    former: Mapping[tuple[str, str], OutboxFile] = MappingProxyType({}),
 ) -> list[OutboxFile]:
     """Writes and returns one file for each district of ``named`` that gets this report.
 
     ``rows`` are the rows of all districts (``cd`` first); a district without rows gets the header.
+    ``former``: by CD code and part, the newest file that was written before.
     """
     written = []
     for cd, folder, content in render_report_files(spec, rows, named):
         path = report_path(spec, folder, file, on)
-        outbox.write(path, content)
         height = content.count(b"\n") - 1  # no cell has a line break: _split_by_district
-        written.append(OutboxFile(path.as_posix(), cd, sha256_of(content), height))
+        written.append(outbox.put(path, cd, content, height, former.get((cd, file))))
         progress()
     return written
 

@@ -20,13 +20,13 @@ from ccgi_pipeline.feeds.codes import RACE_CATEGORY, race_group
 from ccgi_pipeline.feeds.columns import CodeSet
 from ccgi_pipeline.feeds.platform import APPLICATION_STATUS, MODULE_STATUS
 from ccgi_pipeline.feeds.registry import EVENT_FEEDS
-from ccgi_pipeline.profiles import Profiles, ReportSettings
+from ccgi_pipeline.profiles import Profiles, ReportSettings, SmallCells
 from ccgi_pipeline.reports.column_policies import Output, leaves_out_opted_out
 from ccgi_pipeline.reports.spec import PLACE, ReportSpec, shipped_query
 from ccgi_pipeline.reports.suppression import MARKS, find_hidden_places, suppress_small_cells
 from ccgi_pipeline.warehouse.queries.directory import name_senders
 from ccgi_pipeline.warehouse.queries.opt_outs import OPTED_OUT_BY_DISTRICT
-from ccgi_pipeline.warehouse.storage.schema import quote_identifier
+from ccgi_pipeline.warehouse.storage.schema import quote_identifier, quote_literal
 
 _YEARS_IN_WORDS = (
     f"years_in_words(units) AS rtrim(rtrim(printf('%.2f', units / {YEAR}.0), '0'), '.')"
@@ -40,6 +40,10 @@ AREAS_NOT_COMPLETE = (
 """The macro that lists the letters of the areas, from a row of the evaluation."""
 ELIGIBILITY = "eligibility"
 """The view with the evaluated course histories."""
+LEFT_OUT = "left_out_of_details"
+"""The table of the students (``cd``, ``SSID``) who are in no detail file."""
+DIGESTS = "report_digests"
+"""The table in which ``basis`` keeps the digests of what the views show."""
 
 
 def create_report_views(
@@ -54,7 +58,7 @@ def create_report_views(
     for feed in EVENT_FEEDS:
         connection.execute(
             f"CREATE OR REPLACE TEMP VIEW {feed.view} AS "
-            f"SELECT * FROM lake.{feed.name} "
+            f"SELECT * EXCLUDE (_drop, _line) FROM lake.{feed.name} "
             f"WHERE OccurredAt < TIMESTAMP '{until:%Y-%m-%d %H:%M:%S}'"
         )
     create_macros(connection, settings)
@@ -83,6 +87,9 @@ def create_report_views(
         "CREATE OR REPLACE TEMP TABLE report_views AS SELECT $made_for AS made_for",
         {"made_for": _describe_views(on, settings)},
     )
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {DIGESTS} (source TEXT, cd TEXT, digest TEXT)"
+    )
     return named
 
 
@@ -106,10 +113,10 @@ def _describe_views(on: date, settings: ReportSettings) -> str:
 
 
 def _create_roster(connection: duckdb.DuckDBPyConnection, settings: ReportSettings) -> None:
-    """Creates ``roster`` and ``left_out_of_details``."""
+    """Creates ``roster`` and the table of those who are left out of details."""
     for name, query in (
         ("roster", roster_query(settings)),
-        ("left_out_of_details", left_out_query(settings)),
+        (LEFT_OUT, left_out_query(settings)),
     ):
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
 
@@ -170,15 +177,38 @@ def read_detail_rows(connection: duckdb.DuckDBPyConnection, spec: ReportSpec) ->
 
 
 def create_detail_table(
-    connection: duckdb.DuckDBPyConnection, spec: ReportSpec, columns: Sequence[str] = ()
+    connection: duckdb.DuckDBPyConnection,
+    spec: ReportSpec,
+    columns: Sequence[str] = (),
+    cds: Sequence[str] | None = None,
 ) -> None:
     """Creates the temporary table ``detail`` with the detail rows of all districts.
 
-    ``columns``: only these, where the rows are only counted; a state's details are large.
+    ``columns``: only these, where the rows are only counted; a state's details are large. ``cds``:
+    the districts whose rows are wanted. The table may have those of others, too.
     """
     query = spec.query.read_text()
     chosen = ", ".join(map(quote_identifier, columns)) or "*"
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE detail AS SELECT {chosen} FROM ({query})")
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE detail AS {_restrict_relations(connection, cds)}"
+        f"SELECT {chosen} FROM ({query})"
+    )
+
+
+def _restrict_relations(connection: duckdb.DuckDBPyConnection, cds: Sequence[str] | None) -> str:
+    """Returns the WITH clause that hides other districts' students and events from a query.
+
+    It stands before the query and uses the names that the query reads. Nothing is hidden if ``cds``
+    are many: reading everything once is faster then.
+    """
+    found = connection.execute("SELECT count(*) FROM district_names").fetchone()
+    if cds is None or found is None or 2 * len(cds) > found[0]:
+        return ""
+    theirs = ", ".join(map(quote_literal, cds))
+    relations = {"roster": f"FROM temp.main.roster WHERE cd IN ({theirs})"}
+    for feed in EVENT_FEEDS:
+        relations[feed.view] = f"FROM temp.main.{feed.view} SEMI JOIN roster USING (SSID)"
+    return f"WITH {', '.join(f'{name} AS ({query})' for name, query in relations.items())} "
 
 
 def read_detail_batches(
@@ -208,7 +238,7 @@ def _read_detail(
     theirs = "true" if cds is None else "cd BETWEEN $first AND $last AND list_contains($cds, cd)"
     rows = connection.execute(
         f"SELECT cd, cds_code, {printed} FROM (SELECT * FROM detail {district_filter(spec)}) "
-        f"ANTI JOIN left_out_of_details USING (cd, SSID) WHERE {theirs}",
+        f"ANTI JOIN {LEFT_OUT} USING (cd, SSID) WHERE {theirs}",
         None if cds is None else {"cds": list(cds), "first": min(cds), "last": max(cds)},
     ).pl()
     own = [column.name for column in spec.columns]
@@ -228,17 +258,19 @@ def build_sent_aggregate_rows(
     spec: ReportSpec,
     profiles: Profiles,
     reports: Sequence[ReportSpec],
+    cds: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """Returns ``build_aggregate_rows`` without the small cells that districts' profiles hide.
 
-    ``reports`` are all reports, because a report hides counts that another one would reveal. The
-    last column, ``place``, is the row's position in its district before rows were left out, from 0.
+    ``reports`` are all reports, because a report hides counts that another one would reveal.
+    ``cds`` as in ``create_detail_table``. The last column, ``place``, is the row's position in its
+    district before rows were left out, from 0.
     """
     groups = _query_groups(connection, spec, profiles.reports)
     rows = _format_rows(groups, spec, profiles.reports).with_columns(
         pl.int_range(pl.len()).over("cd").alias("place")
     )
-    modes = {cd: profiles.of(cd).delivery.small_cells for cd in rows["cd"].unique()}
+    modes = {cd: find_small_cells_rule(profiles, cd) for cd in rows["cd"].unique()}
     marks = {cd: MARKS[mode] for cd, mode in modes.items() if mode in MARKS}
     if not marks:
         return rows
@@ -246,15 +278,20 @@ def build_sent_aggregate_rows(
     others = [other for other in reports if other.name == spec.tables.linked_to]
     if others:
         (other,) = others
-        create_detail_table(connection, other)
+        create_detail_table(connection, other, cds=cds)
         their_groups = _query_groups(connection, other, profiles.reports)
         their_rows = _format_rows(their_groups, other, profiles.reports)
         places = _measure_places(connection, their_groups)
         linked = find_hidden_places(their_rows, places, other.tables)
-        create_detail_table(connection, spec)  # callers need the detail of this report
+        create_detail_table(connection, spec, cds=cds)  # callers need the detail of this report
     return suppress_small_cells(
         rows, _measure_places(connection, groups), spec.tables, marks, linked
     )
+
+
+def find_small_cells_rule(profiles: Profiles, cd: str) -> SmallCells:
+    """Returns all that the rows of a report depend on in a district's profile (``basis``)."""
+    return profiles.of(cd).delivery.small_cells
 
 
 def _measure_places(connection: duckdb.DuckDBPyConnection, groups: pl.DataFrame) -> pl.DataFrame:

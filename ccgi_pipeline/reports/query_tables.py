@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import duckdb
 
@@ -32,13 +33,29 @@ def feeds_used(spec: ReportSpec) -> list[str]:
 @functools.cache
 def find_table_names(query: str) -> frozenset[str]:
     """Returns every table, view or common table expression that a SELECT reads."""
+    return frozenset(
+        str(node["table_name"])
+        for node in walk_nodes(parse_query(query))
+        if node.get("type") == "BASE_TABLE"
+    )
+
+
+@functools.cache
+def find_common_tables(query: str) -> frozenset[str]:
+    """Returns the names of the common table expressions of a SELECT."""
+    defined = (node.get("cte_map", {}).get("map", ()) for node in walk_nodes(parse_query(query)))
+    return frozenset(str(one["key"]) for of_node in defined for one in of_node)
+
+
+def parse_query(query: str) -> dict[str, Any]:
+    """Returns the tree of a SELECT. Raises PermanentError if it is none."""
     with _parser().cursor() as parser:
         row = parser.execute("SELECT json_serialize_sql($query)", {"query": query}).fetchone()
-    tree = json.loads(row[0]) if row else {}
+    tree: dict[str, Any] = json.loads(row[0]) if row else {}
     if tree.get("error", True):
         msg = "a report's query could not be parsed"
         raise PermanentError(msg)
-    return frozenset(_find_base_tables(tree))
+    return tree
 
 
 @functools.cache
@@ -47,12 +64,12 @@ def _parser() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-def _find_base_tables(tree: object) -> Iterator[str]:
+def walk_nodes(tree: object) -> Iterator[dict[str, Any]]:
+    """Yields every node of a parsed query."""
     if isinstance(tree, dict):
-        if tree.get("type") == "BASE_TABLE":
-            yield str(tree["table_name"])
+        yield tree
         for part in tree.values():
-            yield from _find_base_tables(part)
+            yield from walk_nodes(part)
     elif isinstance(tree, list):
         for part in tree:
-            yield from _find_base_tables(part)
+            yield from walk_nodes(part)

@@ -139,7 +139,8 @@ class ReportSpec:
     """One report: its folder, its columns and its query.
 
     ``query`` is a SQL file that selects the rows of the detail file for every student of every
-    roster: ``cd``, the student columns, then ``columns``. ``rules`` say the same in words: with
+    roster: ``cd``, the student columns, then ``columns``. A row depends on its own student's events
+    and its own district only (``basis``). ``rules`` say the same in words: with
     ``COMMON_RULES`` and the columns' descriptions they are enough to compute every cell. The
     aggregate counts distinct students by
     school, ``dimensions`` and grade. ``labels`` are words that the aggregate prints instead of the

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 
 import polars as pl
 
 from ccgi_pipeline.common.spreadsheet_files import open_spreadsheet
-from ccgi_pipeline.reports.outbox import Outbox, OutboxFile, report_path, sha256_of
+from ccgi_pipeline.reports.outbox import Outbox, OutboxFile, report_path
 from ccgi_pipeline.reports.spec import COUNTS, ReportSpec
 
 SUFFIX = ".xlsx"
@@ -29,22 +30,33 @@ def spreadsheet_part(file: str) -> str:
     return f"{file}{SUFFIX}"
 
 
-def write_spreadsheets(
+def part_path(spec: ReportSpec, folder: str, part: str, on: date) -> Path:
+    """Returns the path of a district's report or spreadsheet, by the name of its part."""
+    file = part.removesuffix(SUFFIX)
+    path = report_path(spec, folder, file, on)
+    return path if part == file else path.with_suffix(SUFFIX)
+
+
+def write_spreadsheets(  # noqa: PLR0913, PLR0917 - as write_report
     outbox: Outbox,
     spec: ReportSpec,
     file: str,
     rows: pl.DataFrame,
     named: pl.DataFrame,
     on: date,
+    former: Mapping[tuple[str, str], OutboxFile] = MappingProxyType({}),
 ) -> list[OutboxFile]:
-    """Writes and returns a spreadsheet for each district of ``named``; ``rows`` as printed."""
+    """Writes and returns a spreadsheet for each district of ``named``; ``rows`` as printed.
+
+    ``former`` as in ``write_report``.
+    """
     written: list[OutboxFile] = []
     if named.is_empty():
         return written
     for cd, folder, content in render_spreadsheets(spec, rows, named, outbox.unfinished()):
-        path = report_path(spec, folder, file, on).with_suffix(SUFFIX)
-        outbox.write(path, content)
-        written.append(OutboxFile(path.as_posix(), cd, sha256_of(content)))
+        part = spreadsheet_part(file)
+        path = part_path(spec, folder, part, on)
+        written.append(outbox.put(path, cd, content, former=former.get((cd, part))))
     return written
 
 

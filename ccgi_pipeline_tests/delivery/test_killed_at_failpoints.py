@@ -60,6 +60,7 @@ MILESTONES = (
     "inbox: downloaded",
     "inbox: removed",
     "outbox: begun",
+    "outbox: linked",
     "outbox: written",
     "receipts: noted",
     "staging: batch forgotten",

@@ -3,6 +3,9 @@
 To add one: write ``<name>.sql`` here (see ``../sql`` for what it may use), add a ``ReportSpec``
 to ``NONSTANDARD`` with ``folder=nonstandard_folder("<name>")``, ``query=customized_query(...)`` and
 ``only_for`` the districts that get it. Nothing else needs to change.
+
+The query may read of the platform's events only those of the row's student, and of the evaluation
+only those of the row's district: a report is made again when these change, not when others' do.
 """
 
 from __future__ import annotations
