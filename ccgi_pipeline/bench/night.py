@@ -57,7 +57,7 @@ class NightFigures:
 
     ``start_s``: until the first function of the pipeline ran. ``orchestration_s``: all that was not
     the pipeline's own work, the start included. ``again_s``: the same night once more.
-    ``next_day_s``: the night of the next day, without new files. ``changed_s``: the night of the
+    ``next_day_s``: a night of a later day, without new files. ``changed_s``: the night of the
     day after, with new files of one district in a hundred.
     """
 
@@ -102,8 +102,10 @@ def bench_night(
         step.advance()
         shutil.rmtree(folder / "floor")
         received, written = _count_files(folders.inbox), _count_files(folders.outbox)
-        next_day, _ = _run_night(folders, on + timedelta(days=1))
-        later = on + timedelta(days=2)
+        # The files have events of the next morning, which are that day's news.
+        _run_night(folders, on + timedelta(days=1))
+        next_day, _ = _run_night(folders, on + timedelta(days=2))
+        later = on + timedelta(days=3)
         _replace_some_drops(folder, districts, students, later)
         changed, _ = _run_night(folders, later)
     floor = sum(least.values())

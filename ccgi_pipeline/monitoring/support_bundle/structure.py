@@ -54,7 +54,7 @@ _NAMES = {name for kind in SettingsTable.__subclasses__() for name in kind.model
 _OPEN_TEXTS = re.compile(r"[a-z_]{1,20}[0-9]{0,2}|\d{2}-\d{2}")
 _OPEN_SETTINGS = {
     *("small_cells", "daily_reporting", "legacy_reporting", "weekday", "outside"),
-    *("percent_of", "bulk", "mode", "dates", "year_starts"),
+    *("percent_of", "bulk", "mode", "dates", "year_starts", "unchanged"),
 }
 """Settings whose values are words of the project: of all other texts only the length is shown."""
 
