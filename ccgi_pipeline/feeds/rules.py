@@ -32,13 +32,19 @@ class Across:
     ``sees`` names the feeds to compare with, and the columns of them that are needed: what the
     sender sends of them now, or sent before if it sends none. ``holds`` is given the lines and
     those frames (each with ``_sender`` and the profile's facts) and answers for each line; null
-    where nothing can be said. A finding points at ``column``.
+    where nothing can be said. A finding points at ``column``. ``looks_at``: the columns that it
+    needs of all lines of a file at once, besides ``_file``, ``_sender`` and ``_row``; if nothing is
+    said, all of them. Empty if it judges each line by itself, so that the lines of a large file
+    need not lie in memory together. ``concerns``: only lines for which this is true can fail, or
+    make others fail.
     """
 
     lines_of: str
     column: str
     holds: Callable[[pl.DataFrame, Mapping[str, pl.DataFrame]], pl.Series]
     sees: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    looks_at: tuple[str, ...] | None = None
+    concerns: pl.Expr | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,11 +179,18 @@ class Archive:
         return start[:length]
 
     def read_pieces(self, sha256: str) -> Iterator[bytes]:
-        """Yields the content with this hash in pieces. Raises ArchiveDamagedError."""
+        """Yields the content with this hash in pieces.
+
+        Raises ArchiveDamagedError, of an archive without a key only after the last piece.
+        """
         with self.path(sha256).open("rb") as file:
             if self.key is None:
+                digest = hashlib.sha256()
                 while piece := file.read(_CHUNK):
+                    digest.update(piece)
                     yield piece
+                if digest.hexdigest() != sha256:
+                    raise _damaged(sha256)
                 return
             try:
                 yield from read_pieces(file, self.key)

@@ -7,11 +7,12 @@ headers, feeds.
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass
 
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.intake.findings import Finding
-from ccgi_pipeline.intake.letters import UNKNOWN_LETTER, read_letters
+from ccgi_pipeline.intake.letters import UNKNOWN_LETTER, Letters, read_letters
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -39,14 +40,11 @@ def decode(content: bytes) -> Text:
     UTF-8 is told line by line: what is UTF-8 stays, the rest is read by its letters (``letters``).
     """
     findings: list[Finding] = []
-    encoding = ""
     has_unknown = False
-    for mark, marked_encoding in _BYTE_ORDER_MARKS:
-        if content.startswith(mark):
-            encoding, content = marked_encoding, content[len(mark) :]
-            findings.append(Finding(file_rules.BYTE_ORDER_MARK))
-            break
-    encoding = encoding or _detect_utf16(content) or "utf-8"
+    mark, encoding = detect_encoding(content)
+    if mark:
+        content = content[mark:]
+        findings.append(Finding(file_rules.BYTE_ORDER_MARK))
     body: bytes | None
     if encoding != "utf-8":
         findings.append(Finding(file_rules.UTF16))
@@ -55,29 +53,44 @@ def decode(content: bytes) -> Text:
         body = content
     else:
         body = _decode(content, "utf-8")
-        if body is None and not _is_binary(content):
+        if body is None and not is_binary(content):
             body, encoding, of_letters = _decode_letters(content)
             findings += of_letters
             has_unknown = UNKNOWN_LETTER.encode() in body
     if body is None:
         unknown = encoding if encoding.startswith("utf-16") else "unknown"
         return Text(None, unknown, (Finding(file_rules.ENCODING),))
-    while body.startswith(codecs.BOM_UTF8):
-        body = body.removeprefix(codecs.BOM_UTF8)
     body, odd = _normalize_line_ends(body)
     if odd:
         findings.append(Finding(file_rules.LINE_ENDS))
-    if body.endswith(_END_OF_FILE) and not body.endswith(b"\n" + _END_OF_FILE):
-        body = body.rstrip(_END_OF_FILE)
-        findings.append(Finding(file_rules.LITTER, detail="the sign Ctrl-Z behind the last line"))
-    return Text(body, encoding, tuple(findings), has_unknown)
+    if body.endswith(END_OF_FILE) and not body.endswith(b"\n" + END_OF_FILE):
+        body = body.rstrip(END_OF_FILE)
+        findings.append(END_OF_FILE_FOUND)
+    return Text(strip_marks(body), encoding, tuple(findings), has_unknown)
 
 
-_END_OF_FILE = b"\x1a"
+END_OF_FILE = b"\x1a"
 """DOS ends files with this sign."""
+END_OF_FILE_FOUND = Finding(file_rules.LITTER, detail="the sign Ctrl-Z behind the last line")
+"""What is said of such a sign that stands on the last line itself."""
 
 
-def _is_binary(content: bytes) -> bool:
+def detect_encoding(beginning: bytes) -> tuple[int, str]:
+    """Returns the length of the byte order mark, and the encoding: utf-8 or utf-16.
+
+    ``beginning``: the content, or so much of it that the encoding shows (``SAMPLE``).
+    """
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if beginning.startswith(mark):
+            return len(mark), encoding
+    return 0, _detect_utf16(beginning) or "utf-8"
+
+
+SAMPLE = _SAMPLE + len(codecs.BOM_UTF8)
+"""Bytes of a file's beginning in which the kind of its encoding shows."""
+
+
+def is_binary(content: bytes) -> bool:
     """Returns whether the content is no text: it has many control characters."""
     sample = content[:_SAMPLE]
     return sum(sign in _CONTROL_SIGNS for sign in sample) > _FEW * len(sample)
@@ -92,7 +105,20 @@ def _decode_letters(content: bytes) -> tuple[bytes, str, list[Finding]]:
     body, odd = _normalize_line_ends(content)
     letters = read_letters(body)
     findings = [Finding(file_rules.LINE_ENDS)] if odd else []
-    findings += [Finding(file_rules.SURROGATES, line=line) for line in letters.surrogates]
+    findings += describe_letters(letters)
+    return letters.text.encode(), encoding_of(letters), findings
+
+
+def encoding_of(letters: Letters) -> str:
+    """Returns the encoding of a file with such letters."""
+    if letters.mixed or letters.surrogates:
+        return "utf-8"
+    return letters.encoding if letters.lines else "unknown"
+
+
+def describe_letters(letters: Letters) -> list[Finding]:
+    """Returns what is said of a file with such letters."""
+    findings = [Finding(file_rules.SURROGATES, line=line) for line in letters.surrogates]
     if letters.mixed:
         name = _NAMES[letters.encoding]
         findings += [
@@ -106,10 +132,7 @@ def _decode_letters(content: bytes) -> tuple[bytes, str, list[Finding]]:
         else:
             name = _NAMES[letters.encoding]
             findings.append(Finding(file_rules.OLD_ENCODING, detail=f"{name}; {lines}"))
-    encoding = letters.encoding if letters.lines else "unknown"
-    if letters.mixed or letters.surrogates:
-        encoding = "utf-8"
-    return letters.text.encode(), encoding, findings
+    return findings
 
 
 _NAMES = {
@@ -147,6 +170,17 @@ def _decode(content: bytes, encoding: str) -> bytes | None:
 _LONGEST_LETTER = 4
 _CUT_OFF = ("unexpected end of data", "truncated data")
 """Python's reasons for a letter whose last bytes are missing."""
+
+
+def strip_marks(lines: bytes) -> bytes:
+    """Returns lines without the byte order marks at their beginnings: files were joined there."""
+    if lines.startswith(codecs.BOM_UTF8) or _JOINED in lines:
+        return _MARKS.sub(b"", lines)
+    return lines
+
+
+_JOINED = b"\n" + codecs.BOM_UTF8
+_MARKS = re.compile(b"^(?:" + codecs.BOM_UTF8 + b")+", re.MULTILINE)
 
 
 def _normalize_line_ends(body: bytes) -> tuple[bytes, bool]:

@@ -47,44 +47,73 @@ class Letters:
     surrogates: tuple[int, ...]
 
 
+class LetterSurvey:
+    """Reads the letters of a file in pieces of whole lines, which end with line feeds.
+
+    First all pieces are looked at (``add``), because all their words tell the encoding together;
+    then each is read.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[_Word] = Counter()
+        self._mixed = False
+        self._decided: tuple[str, dict[_Word, str]] | None = None
+
+    def add(self, content: bytes) -> None:
+        """Looks at a piece."""
+        text, _ = _join_surrogates(content, 1)
+        self._mixed |= re.search("[^\x00-\x7f\ud800-\udfff]", text) is not None
+        self._counts.update(word for _, word in _words(text))
+
+    def read(self, content: bytes, line: int = 1) -> Letters:
+        """Reads a piece that was looked at; ``line`` is the number of its first line."""
+        if self._decided is None:
+            self._decided = _decide(self._counts, mixed=self._mixed)
+        encoding, readings = self._decided
+        text, surrogates = _join_surrogates(content, line)
+        parts: list[str] = []
+        lines: list[int] = []
+        end, counted = 0, 0
+        for start, word in _words(text):
+            line += text.count("\n", counted, start)
+            counted = start
+            if UNKNOWN_LETTER not in readings[word]:
+                lines.append(line)
+            parts += [text[end:start], readings[word]]
+            end = start + len(word.letters)
+        parts.append(text[end:])
+        return Letters(
+            "".join(parts),
+            encoding,
+            self._mixed,
+            tuple(dict.fromkeys(lines)),
+            tuple(dict.fromkeys(surrogates)),
+        )
+
+
 def read_letters(content: bytes) -> Letters:
     """Reads ``content``, whose lines end with line feeds, and which is not all UTF-8."""
+    survey = LetterSurvey()
+    survey.add(content)
+    return survey.read(content)
+
+
+def _join_surrogates(content: bytes, line: int) -> tuple[str, list[int]]:
+    """Returns the text with halves of letters joined, and the lines (from ``line``) of those."""
     text = content.decode("utf-8", "surrogateescape")
     surrogates: list[int] = []
 
     def joined(found: re.Match[str]) -> str:
-        surrogates.append(text.count("\n", 0, found.start()) + 1)
+        surrogates.append(text.count("\n", 0, found.start()) + line)
         halves = found.group().encode("utf-8", "surrogateescape").decode("utf-8", "surrogatepass")
         return halves.encode("utf-16", "surrogatepass").decode("utf-16")
 
-    text = _SURROGATES.sub(joined, text)
-    mixed = re.search("[^\x00-\x7f\ud800-\udfff]", text) is not None
-    words = _words(text)
-    counts = Counter(word for _, word in words)
-    encoding, readings = _decide(counts, mixed=mixed)
-    parts: list[str] = []
-    lines: list[int] = []
-    end, line, counted = 0, 1, 0
-    for start, word in words:
-        line += text.count("\n", counted, start)
-        counted = start
-        if UNKNOWN_LETTER not in readings[word]:
-            lines.append(line)
-        parts += [text[end:start], readings[word]]
-        end = start + len(word.letters)
-    parts.append(text[end:])
-    return Letters(
-        "".join(parts),
-        encoding,
-        mixed,
-        tuple(dict.fromkeys(lines)),
-        tuple(dict.fromkeys(surrogates)),
-    )
+    return _SURROGATES.sub(joined, text), surrogates
 
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """A word with bytes that are no UTF-8, and the signs before and after it."""
+    """A word with bytes that are no UTF-8, and the signs of its line before and after it."""
 
     before: str
     letters: str
@@ -102,8 +131,9 @@ def _words(text: str) -> list[tuple[int, _Word]]:
         start = bad.start() - len(before.group() if before else "")
         after = _LETTERS_AFTER.match(text, bad.end(), bad.end() + _NEAR)
         end = after.end() if after else bad.end()
-        word = _Word(text[start - 1 : start] if start else "", text[start:end], text[end : end + 2])
-        found.append((start, word))
+        before_it = text[start - 1 : start].strip("\n") if start else ""
+        after_it = text[end : end + 2].partition("\n")[0]
+        found.append((start, _Word(before_it, text[start:end], after_it)))
     return found
 
 

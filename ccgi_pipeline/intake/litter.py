@@ -73,24 +73,36 @@ def _is_litter() -> pl.Expr:
 
 @dataclass(frozen=True, slots=True)
 class SortedOut:
-    """``lines`` that may hold records, ``count`` how many were passed over, and ``findings``."""
+    """``lines`` that may hold records, and those that were passed over (``_line``, ``blank``)."""
 
     lines: pl.DataFrame
-    count: int
-    findings: tuple[Finding, ...]
+    passed_over: pl.DataFrame
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is said of the lines that were passed over."""
+        return find_litter(self.passed_over)
 
 
 def sort_out_litter(lines: pl.DataFrame, suspects: pl.Series) -> SortedOut:
     """Passes over the lines that hold no record; ``suspects`` are those of ``may_be_litter``."""
     suspects = suspects.fill_null(value=True)
     if not suspects.any():
-        return SortedOut(lines, 0, ())
+        return SortedOut(lines, pl.DataFrame(schema=_PASSED_OVER))
     looked_at = lines.filter(suspects).with_columns(
         blank=_is_blank(), litter=_is_litter().fill_null(value=True)
     )
     passed_over = looked_at.filter(pl.col("blank") | pl.col("litter"))
     kept = lines.join(passed_over, on="_line", how="anti", maintain_order="left")
-    return SortedOut(kept, passed_over.height, tuple(_findings(passed_over)))
+    return SortedOut(kept, passed_over.select(*_PASSED_OVER))
+
+
+_PASSED_OVER = {"_line": pl.UInt32, "blank": pl.Boolean}
+
+
+def find_litter(passed_over: pl.DataFrame) -> list[Finding]:
+    """Returns what is said of a file's lines that were passed over (``_line``, ``blank``)."""
+    return [*_findings(passed_over)] if passed_over.height else []
 
 
 def _findings(passed_over: pl.DataFrame) -> Iterator[Finding]:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import Rows
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.registry import FEEDS, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec
@@ -60,17 +62,17 @@ class Reading:
 
     ``lines`` counts the physical data lines, without header and blank lines. ``records`` holds the
     feed's columns as text with ``_line`` and ``_span``; the spans of its rows and ``unreadable``
-    add up to ``lines``. ``findings`` is a frame of ``FINDINGS_SCHEMA``. ``edition`` is the version
-    of the file that its header shows, if it shows one. ``left_alone`` counts the lines of a file
-    that no feed needs. ``columns`` are the header's, None where the feed has no such column.
-    ``unread_lines`` shows what unreadable lines hold (``UNREAD_SCHEMA``): their records exist,
-    though nothing of them is loaded.
+    add up to ``lines``; those of a large file are packed. ``findings`` is a frame of
+    ``FINDINGS_SCHEMA``. ``edition`` is the version of the file that its header shows, if it shows
+    one. ``left_alone`` counts the lines of a file that no feed needs. ``columns`` are the header's,
+    None where the feed has no such column. ``unread_lines`` shows what unreadable lines hold
+    (``UNREAD_SCHEMA``): their records exist, though nothing of them is loaded.
     """
 
     feed: FeedSpec | None
     encoding: str
     lines: int
-    records: pl.DataFrame | None
+    records: Rows | None
     unreadable: int
     findings: pl.DataFrame
     edition: str = ""
@@ -94,27 +96,27 @@ def read(
     findings = list(text.findings)
     if text.body is None:
         lines_below_header = max(0, len(content.splitlines()) - 1)
-        return _unreadable_file(named, text.encoding, lines_below_header, findings)
+        return unreadable_file(named, text.encoding, lines_below_header, findings)
     lines = split_lines(text.body)
     last_line = lines.item(-1, LINE) if lines.height else 0
     sorted_out = sort_out_litter(lines, lines.select(may_be_litter()).to_series())
     lines = sorted_out.lines
     if lines.is_empty():
-        return _unreadable_file(named, text.encoding, 0, [*findings, Finding(file_rules.EMPTY)])
+        return unreadable_file(named, text.encoding, 0, [*findings, Finding(file_rules.EMPTY)])
     findings.extend(sorted_out.findings)
     number, first = lines.item(0, LINE), lines.item(0, "text")
     header = parse_header(number, first, named, candidates, edition)
     if header is None:
         rule = file_rules.UNRECOGNISED if named is None else file_rules.HEADER
         line = None if named is None else lines.item(0, LINE)
-        return _unreadable_file(
+        return unreadable_file(
             named, text.encoding, lines.height, [*findings, Finding(rule, line=line)]
         )
     lines = lines.slice(1)
     header = _fit_header(header, lines)
     findings.extend(header.findings)
     if header.fatal:
-        nothing = _unreadable_file(header.feed, text.encoding, lines.height, findings)
+        nothing = unreadable_file(header.feed, text.encoding, lines.height, findings)
         return replace(nothing, edition=header.edition)
     form = LineFormat.of_header(header)
     repeated = lines.select(form.may_repeat_header()).to_series()
@@ -127,16 +129,16 @@ def read(
     if lines.is_empty():
         findings.append(Finding(file_rules.HEADER_ONLY))
     if form.quote is None and b'"' in text.body:
-        findings.extend(_find_quoted_cells(lines, form))
-    as_received = not sorted_out.count and not repeated.any()
+        findings.extend(QuotedCells.count(lines, form).findings())
+    as_received = sorted_out.passed_over.is_empty() and not repeated.any()
     cells = _parse_regular_lines(text.body, lines, form) if as_received else None
     if cells is not None:
         records, unreadable = _as_records(lines, pl.col("text"), extra=False), no_line_unreadable()
     else:
         ends_open = not text.body.endswith(b"\n") and lines.height > 0
-        records, unreadable = _sort_lines(
-            lines, form, ends_open=ends_open and lines.item(-1, LINE) == last_line
-        )
+        ends_open = ends_open and lines.item(-1, LINE) == last_line
+        found = sort_lines(lines, form, ends_open=ends_open)
+        records, unreadable = found.records, found.unreadable
         as_received &= records.height == lines.height and not records["extra"].any()
         cells = parse_cells(records, header, text.body if as_received else None, lines_above=1)
     damaged = find_damage(text.body, records["text"], cells, header.feed)
@@ -152,7 +154,7 @@ def read(
         findings=collect_findings(findings, records, unreadable, damaged),
         edition=header.edition,
         columns=header.columns,
-        unread_lines=_split_unreadable(lines, unreadable, header.separator),
+        unread_lines=split_unreadable(lines, unreadable, header.separator),
     )
 
 
@@ -165,31 +167,54 @@ def may_have_quoted_cells(body: bytes, separator: str) -> bool:
     return body.startswith(b'"') or b'\n"' in body or separator.encode() + b'"' in body
 
 
-def _find_quoted_cells(lines: pl.DataFrame, form: LineFormat) -> Iterator[Finding]:
-    """Yields one finding of a file that has no quotation marks, if cells have them around."""
-    text = lines["text"]
-    ends = rf"(?:^|{re.escape(form.separator)})"
-    cell = rf'{ends}"[^"{re.escape(form.separator)}]*"(?:{re.escape(form.separator)}|$)'
-    number = int(text.str.contains(cell).sum())
-    begin = int(text.str.starts_with('"').sum())
-    if begin and begin >= _NEARLY_ALL * lines.height:
-        yield Finding(file_rules.QUOTED_CELLS, detail=_number_of_lines(begin))
-    elif number:
-        yield Finding(file_rules.SOME_QUOTED_CELLS, detail=_number_of_lines(number))
+@dataclass(frozen=True, slots=True)
+class QuotedCells:
+    """How many of some lines have cells in quotation marks, and how many begin with one."""
+
+    lines: int
+    with_cells: int
+    beginning: int
+
+    @classmethod
+    def count(cls, lines: pl.DataFrame, form: LineFormat) -> QuotedCells:
+        """Counts them in lines of a file that has no quotation marks by its specification."""
+        text = lines["text"]
+        ends = rf"(?:^|{re.escape(form.separator)})"
+        cell = rf'{ends}"[^"{re.escape(form.separator)}]*"(?:{re.escape(form.separator)}|$)'
+        number = int(text.str.contains(cell).sum())
+        return cls(lines.height, number, int(text.str.starts_with('"').sum()))
+
+    def __add__(self, other: QuotedCells) -> QuotedCells:
+        """Returns the counts of both together."""
+        return QuotedCells(
+            self.lines + other.lines,
+            self.with_cells + other.with_cells,
+            self.beginning + other.beginning,
+        )
+
+    def findings(self) -> Iterator[Finding]:
+        """Yields one finding of a file with such cells."""
+        if self.beginning and self.beginning >= _NEARLY_ALL * self.lines:
+            yield Finding(file_rules.QUOTED_CELLS, detail=_number_of_lines(self.beginning))
+        elif self.with_cells:
+            yield Finding(file_rules.SOME_QUOTED_CELLS, detail=_number_of_lines(self.with_cells))
 
 
 def _fit_header(header: Header, lines: pl.DataFrame) -> Header:
     """Returns the header without blank cells at its end, unless most lines have those cells too."""
     if not header.blank_end:
         return header
-    cells = pl.col("text").str.count_matches(header.separator, literal=True) + 1
-    wide = lines.select((cells >= len(header.columns)).sum()).item()
+    wide = count_wide_lines(header, lines)
     return header if 2 * wide > lines.height else without_blank_end(header)
 
 
-def _split_unreadable(
-    lines: pl.DataFrame, unreadable: pl.DataFrame, separator: str
-) -> pl.DataFrame:
+def count_wide_lines(header: Header, lines: pl.DataFrame) -> int:
+    """Counts the lines that have as many cells as the header, or more."""
+    cells = pl.col("text").str.count_matches(header.separator, literal=True) + 1
+    return int(lines.select((cells >= len(header.columns)).sum()).item())
+
+
+def split_unreadable(lines: pl.DataFrame, unreadable: pl.DataFrame, separator: str) -> pl.DataFrame:
     """Returns the unreadable lines split at each separator: a frame of ``UNREAD_SCHEMA``."""
     if unreadable.is_empty():
         return pl.DataFrame(schema=UNREAD_SCHEMA)
@@ -248,9 +273,10 @@ def detect_feed(
     return header.feed if header else None
 
 
-def _unreadable_file(
+def unreadable_file(
     feed: FeedSpec | None, encoding: str, lines: int, findings: list[Finding]
 ) -> Reading:
+    """Returns the reading of a file none of whose lines can be read."""
     return Reading(feed, encoding, lines, None, lines, findings_frame(findings))
 
 
@@ -330,15 +356,67 @@ _BEGINNING = 6
 """Characters of the header by which its repetitions are looked for."""
 
 
-def _sort_lines(
-    lines: pl.DataFrame, form: LineFormat, *, ends_open: bool
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+@dataclass(frozen=True, slots=True)
+class SurplusCount:
+    """How many of some whole lines have how many blank cells beyond the header's last column."""
+
+    lines: int = 0
+    by_surplus: Mapping[int, int] = field(default_factory=dict)
+
+    def __add__(self, other: SurplusCount) -> SurplusCount:
+        """Returns the counts of both together."""
+        both = Counter(self.by_surplus)
+        both.update(other.by_surplus)
+        return SurplusCount(self.lines + other.lines, both)
+
+    def usual(self, header: Header) -> int:
+        """Returns how many blank cells nearly all lines have too many.
+
+        Fewer lines prove nothing: where a cell with a comma was split in two and the last cell is
+        blank, the line looks the same, and its cells stand in the wrong columns.
+        """
+        if not self.by_surplus:
+            return 0
+        common, count = max(self.by_surplus.items(), key=lambda found: (found[1], -found[0]))
+        witnesses = count + (header.dropped == common)
+        return common if count >= _NEARLY_ALL * self.lines and witnesses > 1 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class SortedLines:
+    """Records, and unreadable lines: ``_line``, ``lines`` (how many), ``rule`` and ``detail``.
+
+    ``surplus``: the counts that decide on blank cells too many. ``ragged``: how many lines have
+    another number of cells. ``waits_from``: the first line that is not decided, because it may be
+    one record with lines of the next piece.
+    """
+
+    records: pl.DataFrame
+    unreadable: pl.DataFrame
+    surplus: SurplusCount
+    ragged: int = 0
+    waits_from: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PieceOfFile:
+    """Tells that lines are a piece of a file: its surplus, its ragged lines before the piece.
+
+    ``goes_on``: more lines follow.
+    """
+
+    surplus: int
+    ragged: int
+    goes_on: bool
+
+
+def sort_lines(
+    lines: pl.DataFrame, form: LineFormat, *, ends_open: bool, piece: PieceOfFile | None = None
+) -> SortedLines:
     """Sorts ``lines`` into records and unreadable lines.
 
-    Unreadable lines have the columns ``_line``, ``lines`` (how many), ``rule`` and ``detail``.
-
     ``ends_open``: the file's last line has no line end. If that line is unreadable for what it
-    lacks, the file was cut off there.
+    lacks, the file was cut off there. ``piece``: the lines are a piece of a file, else all of it.
     """
     has_quote = pl.col("text").str.contains(form.quote, literal=True) if form.quote else pl.lit(0)
     damage = pl.when(pl.col("text").str.contains("\x00", literal=True)).then(
@@ -351,19 +429,26 @@ def _sort_lines(
     )
     if _is_regular(lines, form):
         # This is true of most files, and saves most of the time that a small file takes.
-        return _as_records(lines, pl.col("text"), extra=False), no_line_unreadable()
+        records = _as_records(lines, pl.col("text"), extra=False)
+        return SortedLines(records, no_line_unreadable(), SurplusCount(lines.height))
     damaged = lines.filter(pl.col("rule").is_not_null())
     whole = _count_cells(lines.filter(pl.col("rule").is_null()), form)
-    surplus = _common_surplus(whole, form)
+    surplus = _count_surplus(whole, form).usual(form.header) if piece is None else piece.surplus
     plain, ragged = _sort_plain_lines(whole.filter(~pl.col("quoted")), form, surplus)
-    quoted = _sort_quoted_lines(whole, form, surplus)
+    goes_on = piece is not None and piece.goes_on
+    quoted = _sort_quoted_lines(whole, form, surplus, goes_on=goes_on)
+    decided = pl.lit(value=True)
+    if quoted.waits_from is not None:
+        decided = pl.col(LINE) < quoted.waits_from
     taken = pl.col(LINE).is_in(quoted.taken)
-    ragged = pl.concat([ragged, quoted.ragged]).filter(~taken)
+    ragged = pl.concat([ragged, quoted.ragged]).filter(~taken, decided).sort(LINE)
     unreadable = pl.concat(
         [
             _unreadable(damaged, pl.lit(file_rules.NUL.id)),
             _unreadable(
-                ragged, pl.lit(file_rules.FIELDS.id), describe_surplus(ragged, form.header)
+                ragged,
+                pl.lit(file_rules.FIELDS.id),
+                describe_surplus(ragged, form.header, piece.ragged if piece else 0),
             ),
             _unreadable(quoted.broken.filter(~taken), pl.lit(file_rules.QUOTES.id)),
         ]
@@ -378,7 +463,13 @@ def _sort_lines(
             .alias("rule")
         )
     records = pl.concat([plain.filter(~taken), quoted.records])
-    return records.sort(LINE), unreadable.sort(LINE)
+    return SortedLines(
+        records.filter(decided).sort(LINE),
+        unreadable.filter(decided).sort(LINE),
+        _count_surplus(whole.filter(decided), form),
+        ragged.height,
+        quoted.waits_from,
+    )
 
 
 def _is_regular(lines: pl.DataFrame, form: LineFormat) -> bool:
@@ -443,25 +534,15 @@ def _count_cells(lines: pl.DataFrame, form: LineFormat) -> pl.DataFrame:
     )
 
 
-def _common_surplus(lines: pl.DataFrame, form: LineFormat) -> int:
-    """Returns how many blank cells nearly all lines have beyond the header's last column.
-
-    Fewer lines prove nothing: where a cell with a comma was split in two and the last cell is
-    blank, the line looks the same, and its cells stand in the wrong columns.
-    """
+def _count_surplus(lines: pl.DataFrame, form: LineFormat) -> SurplusCount:
     surplus = (pl.col("cells").cast(pl.Int64) - form.cells).alias("surplus")
     found = (
         lines.select(surplus, "blank_end")
         .filter((pl.col("surplus") > 0) & (pl.col("blank_end") >= pl.col("surplus")))
         .group_by("surplus")
         .len()
-        .sort("len", "surplus", descending=[True, False])
     )
-    if found.is_empty():
-        return 0
-    common, count = found.row(0)
-    witnesses = count + (form.header.dropped == common)
-    return int(common) if count >= _NEARLY_ALL * lines.height and witnesses > 1 else 0
+    return SurplusCount(lines.height, dict(found.iter_rows()))
 
 
 def _blank_cells(form: LineFormat, count: int) -> str:
@@ -509,15 +590,21 @@ def _sort_plain_lines(
 
 @dataclass(frozen=True, slots=True)
 class _QuotedLines:
-    """Sorted lines with quotes; ``taken`` are lines that belong to a record begun above them."""
+    """Sorted lines with quotes; ``taken`` are lines that belong to a record begun above them.
+
+    ``waits_from``: as of ``SortedLines``.
+    """
 
     records: pl.DataFrame
     ragged: pl.DataFrame
     broken: pl.DataFrame
     taken: list[int]
+    waits_from: int | None = None
 
 
-def _sort_quoted_lines(whole: pl.DataFrame, form: LineFormat, surplus: int) -> _QuotedLines:
+def _sort_quoted_lines(
+    whole: pl.DataFrame, form: LineFormat, surplus: int, *, goes_on: bool
+) -> _QuotedLines:
     """Sorts the lines with quotes into records, ragged lines and lines whose quotes do not match.
 
     A quoted cell may hold line breaks: a line that is no record by itself is joined with the lines
@@ -536,18 +623,21 @@ def _sort_quoted_lines(whole: pl.DataFrame, form: LineFormat, surplus: int) -> _
     trims = closed & _has_surplus(form, surplus)
     trimmed = _without_surplus(other.filter(trims), form, surplus)
     ragged, broken = other.filter(closed & ~trims), other.filter(~closed)
-    joined, taken = _join_records(whole, broken[LINE].to_list(), form)
+    joined, taken, waits_from = _join_records(whole, broken[LINE].to_list(), form, goes_on=goes_on)
     started = [start for start, *_ in joined]
     records = [single, trimmed, pl.DataFrame(joined, schema=_RECORD_SCHEMA, orient="row")]
     broken = broken.filter(~pl.col(LINE).is_in([*started, *taken]))
     records = [frame.filter(~pl.col(LINE).is_in(taken)) for frame in records]
-    return _QuotedLines(pl.concat(records), ragged, broken, taken)
+    return _QuotedLines(pl.concat(records), ragged, broken, taken, waits_from)
 
 
 def _join_records(
-    whole: pl.DataFrame, starts: list[int], form: LineFormat
-) -> tuple[list[tuple[int, int, str, bool]], list[int]]:
-    """Joins lines to records with line breaks in them; tries each of ``starts`` as first line."""
+    whole: pl.DataFrame, starts: list[int], form: LineFormat, *, goes_on: bool
+) -> tuple[list[tuple[int, int, str, bool]], list[int], int | None]:
+    """Joins lines to records with line breaks in them; tries each of ``starts`` as first line.
+
+    If more lines follow (``goes_on``), the third result is the first start that may need them.
+    """
     pattern = re.compile(form.quoted_line().replace(r"\z", r"\Z"))
     in_text = re.compile(rf"{re.escape(form.separator)}[^\S\t]")
     joined: list[tuple[int, int, str, bool]] = []
@@ -565,9 +655,11 @@ def _join_records(
         numbers: list[int] = []
         parts: list[str] = []
         quotes, alike = 0, 0
+        ended = False
         for number, text in whole.slice(first, _LONGEST_RECORD).select(LINE, "text").iter_rows():
             if len(parts) > 1 and (looks_like_record(parts[-1]) or pattern.search(parts[-1])):
-                break  # a record stands between the quotes
+                ended = True  # a record stands between the quotes
+                break
             numbers.append(number)
             parts.append(text)
             quotes += text.count(form.quote or "")
@@ -579,8 +671,11 @@ def _join_records(
                 if alike < len(parts):
                     joined.append((start, len(parts), record, False))
                     taken.extend(numbers[1:])
+                ended = True
                 break
-    return joined, taken
+        if goes_on and not ended and len(parts) < _LONGEST_RECORD:
+            return joined, taken, start
+    return joined, taken, None
 
 
 def parse_cells(

@@ -26,11 +26,14 @@ _FORMS = {
 }
 
 
-def describe_surplus(ragged: pl.DataFrame, header: Header) -> pl.Series:
-    """Returns for each line how many cells it has, and where the surplus probably is."""
+def describe_surplus(ragged: pl.DataFrame, header: Header, before: int = 0) -> pl.Series:
+    """Returns for each line how many cells it has, and where the surplus probably is.
+
+    ``before``: how many such lines the file has before these.
+    """
     width = len(header.columns)
     details = []
-    for number, (text, cells) in enumerate(ragged.select("text", "cells").iter_rows()):
+    for number, (text, cells) in enumerate(ragged.select("text", "cells").iter_rows(), before):
         detail = f"{cells} cells, the header has {width}"
         if cells > width and number < _MOST_EXPLAINED:
             detail += _place_in_words(_split(text, header), header)

@@ -79,7 +79,11 @@ def _verify_drops(
     def content_of(_: InboxFile, sha256: str) -> bytes:
         return archive.read(sha256)
 
-    limit = SizeLimit(profiles.intake.largest_drop, lambda _, sha256: archive.size(sha256))
+    limit = SizeLimit(
+        profiles.intake.largest_drop,
+        lambda _, sha256: archive.size(sha256),
+        lambda _, sha256: archive.read_pieces(sha256),
+    )
     knowledge = ReferenceLookup(connection, {drop.sender for drop in drops if drop.correction})
 
     def read(batch: Sequence[Drop]) -> _Opened:

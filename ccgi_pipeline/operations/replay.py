@@ -24,6 +24,7 @@ from ccgi_pipeline.common.errors import (
     library_errors,
     value_free,
 )
+from ccgi_pipeline.common.packed_frames import unpacked
 from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
@@ -159,7 +160,11 @@ class _Replay:
         def content_of(_: InboxFile, sha256: str) -> bytes:
             return archive.read(sha256)
 
-        limit = SizeLimit(profiles.intake.largest_drop, lambda _, sha256: archive.size(sha256))
+        limit = SizeLimit(
+            profiles.intake.largest_drop,
+            lambda _, sha256: archive.size(sha256),
+            lambda _, sha256: archive.read_pieces(sha256),
+        )
 
         # Without a day: what came before a key was retired, or a form was agreed, is read all the
         # same; whether it should be is what the operator decides with a replay.
@@ -236,7 +241,7 @@ class _Replay:
         if accepted is None:
             columns = {name: declared.dtype for name, declared in feed.columns.items()}
             return pl.DataFrame(schema=columns)
-        return accepted
+        return unpacked(accepted)
 
 
 def _of_drop(verification: Verification, drop: str) -> Verification:

@@ -20,6 +20,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.common.errors import value_free
+from ccgi_pipeline.common.packed_frames import unpacked
 from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
 from ccgi_pipeline.feeds.calpads_identity import FEED as IDENTITIES
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
@@ -74,7 +75,7 @@ def read_accepted_lines(
             refused.lines += int(verified.files["rejected"].sum())
             refused.rules.update(verified.findings["rule"].to_list())
             if feed.name in verified.accepted:
-                yield verified.accepted[feed.name].select([*feed.columns])
+                yield unpacked(verified.accepted[feed.name]).select([*feed.columns])
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ import pandera.polars as pa
 import polars as pl
 
 from ccgi_pipeline.common.errors import PermanentError, value_free
+from ccgi_pipeline.common.packed_frames import unpacked
 from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
 from ccgi_pipeline.feeds import sources
 from ccgi_pipeline.feeds.columns import Code, CodeSet, Requirement, column
@@ -121,7 +122,7 @@ def read_enrollments(path: Path) -> EnrollmentFile:
         wanted = f"its first line must be {','.join(FIELDS)}"
         msg = f"{path.name} has no enrollments that could be read: {wanted}. {' '.join(told)}"
         raise EnrollmentFileError(msg.strip())
-    records = reading.records
+    records = unpacked(reading.records)
     validated = validate_cells(FEED, records)
     numbers = records[LINE].rename("line")
     sent = records.select(pl.col(LINE).alias("line"), *FIELDS)

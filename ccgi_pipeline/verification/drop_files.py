@@ -6,7 +6,7 @@ be as wholes (oneroster_sets), what lines must be (validation).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -22,9 +22,19 @@ from ccgi_pipeline.intake.batch_reader import SMALL, FileToRead, read_batch
 from ccgi_pipeline.intake.findings import Finding, findings_frame
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.openpgp_messages import OpenedFile
+from ccgi_pipeline.intake.piece_reader import (
+    PIECE_BYTES,
+    LargeFile,
+    count_lines_in_pieces,
+    read_in_pieces,
+)
 from ccgi_pipeline.intake.reader import Reading, count_lines, read
 from ccgi_pipeline.intake.zip_files import is_zip, read_members
 from ccgi_pipeline.profiles import Profiles
+
+PiecesOf = Callable[[InboxFile, str], Iterator[bytes]]
+LARGE = 128 << 20
+"""Bytes of a file that is read in pieces: more than a night verifies together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +42,8 @@ class FileToVerify:
     """One file of a drop. ``number`` tells the files of one verification apart, in load order.
 
     ``path`` is where the sender put it, a zip's member behind its zip; ``in_folder``: the member
-    lies in a folder of the zip; ``unpacked``: its bytes. ``why_refused``: what the refusal says
+    lies in a folder of the zip; ``unpacked``: its bytes. ``pieces``: reads a large file, which does
+    not lie in memory as a whole. ``why_refused``: what the refusal says
     besides. ``told``: findings of its opening. ``content_name``: its name without the ending of its
     encryption. ``correction``: it holds some of many
     lines, and is no full set. ``sent_at``: the digits of the time in its name or folder, if any.
@@ -45,6 +56,7 @@ class FileToVerify:
     path: str
     content: Callable[[], bytes]
     refused: Rule | None = None
+    pieces: LargeFile | None = None
     why_refused: str | None = None
     told: tuple[Finding, ...] = ()
     content_name: str = ""
@@ -63,12 +75,22 @@ class FileToVerify:
 class SizeLimit:
     """How many bytes a drop may have, its zips opened, and how to know the size of a received file.
 
-    A drop is verified and loaded whole, in ten times its size of memory: one that is too large
-    would take the night from all others.
+    One drop that fills the disk would take the night from all others. ``pieces_of``: reads a
+    received file piece by piece; one of more than ``large`` bytes is read so, in pieces of about
+    ``piece`` bytes.
     """
 
     bytes: float
     size_of: Callable[[InboxFile, str], int]
+    pieces_of: PiecesOf | None = None
+    large: int = LARGE
+    piece: int = PIECE_BYTES
+
+    def pieces(self, file: InboxFile, sha256: str) -> LargeFile | None:
+        """Returns how to read a received file in pieces; None for one that is read whole."""
+        if self.pieces_of is None or self.size_of(file, sha256) <= self.large:
+            return None
+        return LargeFile(partial(self.pieces_of, file, sha256), self.piece)
 
 
 Messages = Callable[[InboxFile, str], OpenedFile | None]
@@ -100,7 +122,7 @@ def files_to_verify(
                 for number, (file, _) in enumerate(drop.files, len(files))
             ]
             continue
-        theirs = _opened(drop, len(files), content_of, messages)
+        theirs = _opened(drop, len(files), content_of, limit, messages)
         # Lines of what is left alone are counted, which takes little.
         to_read = sum(file.unpacked for file in theirs if not _is_left_alone(file))
         if limit and to_read > limit.bytes - size:
@@ -116,6 +138,7 @@ def _opened(
     drop: Drop,
     first: int,
     content_of: Callable[[InboxFile, str], bytes],
+    limit: SizeLimit | None,
     messages: Messages,
 ) -> list[FileToVerify]:
     """The files of one drop, numbered from ``first``."""
@@ -143,6 +166,7 @@ def _opened(
                 told=message.told if message else (),
                 correction=file.correction,
                 sent_at=time_in_name(file.shown),
+                pieces=limit.pieces(file, sha256) if limit and message is None else None,
             )
         )
     return files
@@ -226,18 +250,22 @@ _TOGETHER = 32 << 20
 
 
 def _file_to_read(file: FileToVerify, profiles: Profiles, edition: str) -> FileToRead | Reading:
-    """Returns the arguments of the reader; a reading for a file that is not read."""
+    """Returns the arguments of the reader; the reading of a file that is large, or not read."""
     if file.refused is not None:
         refusal = findings_frame([Finding(file.refused, detail=file.why_refused)])
         return Reading(None, "", 0, None, 0, refusal)
     if _is_left_alone(file):
+        if file.pieces is not None:
+            return count_lines_in_pieces(file.pieces.read)
         return count_lines(file.content())
-    candidates = feeds_of(file.family)
+    name, candidates = file.name, feeds_of(file.family)
     named = _named_by_profile(file, profiles)
     if named is not None:
         # Without the profile, its own name means nothing, or another feed.
-        return FileToRead(file.content(), named.stems[0], [named], edition)
-    return FileToRead(file.content(), file.name, candidates, edition)
+        name, candidates = named.stems[0], (named,)
+    if file.pieces is not None:
+        return read_in_pieces(file.pieces, name, candidates, edition)
+    return FileToRead(file.content(), name, candidates, edition)
 
 
 def _is_left_alone(file: FileToVerify) -> bool:

@@ -7,15 +7,16 @@ which records lines are compared (record_lookup).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from itertools import chain
 
 import numpy as np
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import PackedFrame, Rows, frames_of
 from ccgi_pipeline.feeds import file_rules
-from ccgi_pipeline.feeds.columns import Requirement
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS
 from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER, FeedSpec, Lifecycle
@@ -42,9 +43,21 @@ from ccgi_pipeline.verification.record_lookup import RecordLookup, numbers_of_ro
 from ccgi_pipeline.verification.repeated_files import decide_repeated_files
 from ccgi_pipeline.verification.rule_steps import find_faults_by_steps
 from ccgi_pipeline.verification.severities import Severities
-from ccgi_pipeline.verification.typed_cells import FORM_OF_SENDER, typed_lines
+from ccgi_pipeline.verification.typed_cells import (
+    FORM_OF_FILE,
+    FORM_OF_SENDER,
+    date_form_of,
+    typed_lines,
+)
 from ccgi_pipeline.verification.unread_lines import MOST_LINES, find_unread_lines
-from ccgi_pipeline.verification.validation import ValidationResult, validate, validate_cells
+from ccgi_pipeline.verification.validation import (
+    TypedLines,
+    ValidationResult,
+    is_required,
+    places_in,
+    validate,
+    validate_cells,
+)
 
 
 def refuse_drops(drops: Sequence[Drop]) -> Verification:
@@ -214,43 +227,82 @@ class _LineJudgment:
         self._on = on
         self._profiles = profiles
         self._facts = facts(profiles, set(self._senders.values()), on)
-        self._typed: dict[str, ValidationResult] = {}
+        self._typed: dict[str, TypedLines] = {}
         self.lookup = RecordLookup(files, sets, known, profiles, self._facts)
         self.missing = MissingRecords(severities)
         self.removed: dict[int, int] = {}
-        self.accepted: dict[str, pl.DataFrame] = {}
+        self.accepted: dict[str, Rows] = {}
         self.kept_keys: dict[str, pl.DataFrame] = {}
         self.unread: dict[str, pl.DataFrame] = {}
         self.findings: list[pl.DataFrame] = []
 
     def type_cells(self, feed: FeedSpec) -> None:
         """Types all lines of ``feed`` in one pass, without those that may not be kept."""
-        records = self._records(feed)
-        if records is None:
+        absent = self._absent_columns(feed)
+        failures: list[pl.DataFrame] = []
+
+        def typed_pieces() -> Iterator[pl.DataFrame]:
+            first = 0
+            for records in self._records(feed):
+                typed = self._type_piece(feed, self._without_police(feed, records), first, absent)
+                first += typed.lines.height
+                failures.append(typed.failures)
+                yield typed.lines
+
+        pieces = typed_pieces()
+        first = next(pieces, None)
+        if first is None:
             return
-        records = self._without_police(feed, records)
-        typed = validate_cells(feed, self._with_date_forms(feed, records))
+        second = next(pieces, None)
+        several = None if second is None else PackedFrame.pack(chain([first, second], pieces))
+        rows: Rows = first if several is None else several
+        self._typed[feed.name] = TypedLines(rows, failures)
+        self.lookup.add(feed, rows)
+
+    def _type_piece(
+        self, feed: FeedSpec, records: pl.DataFrame, first: int, absent: pl.DataFrame
+    ) -> ValidationResult:
+        """Types a piece of the lines of ``feed``; ``absent``: columns that files do not have."""
+        typed = validate_cells(feed, self._with_date_forms(feed, records), first)
         # A column that the file does not have is reported once, not once a line.
-        failures = typed.failures.with_columns(typed.lines[FILE].gather(typed.failures[ROW]))
-        failures = failures.join(self._absent_columns(feed), on=[FILE, "column"], how="anti")
+        places = places_in(typed.lines, typed.failures[ROW])
+        failures = typed.failures.with_columns(typed.lines[FILE].gather(places))
+        failures = failures.join(absent, on=[FILE, "column"], how="anti")
         lines = typed.lines
         if feed.knows_profile:
             lines = _beside(lines, self._facts, SENDER)
         if feed.may_be_changes:
             lines = _beside(lines, self._sets.facts, FILE)
             failures = _with_free_codes(feed, failures, lines)
-        self._typed[feed.name] = ValidationResult(lines, failures.drop(FILE))
-        self.lookup.add(feed, lines)
+        return ValidationResult(lines, failures.drop(FILE))
 
-    def _records(self, feed: FeedSpec) -> pl.DataFrame | None:
-        """The text records of all files of ``feed``, in the order of the files."""
-        frames = {
-            number: reading.records
-            for number, reading in self._sets.readings.items()
-            if reading.feed is feed and reading.records is not None
-        }
-        if not frames:
-            return None
+    def _records(self, feed: FeedSpec) -> Iterator[pl.DataFrame]:
+        """Yields the text records of all files of ``feed``: all small ones, pieces of large ones.
+
+        Beside those of a large file stands what only all its lines tell.
+        """
+        small: dict[int, pl.DataFrame] = {}
+        large: dict[int, PackedFrame] = {}
+        for number, reading in self._sets.readings.items():
+            if reading.feed is feed and isinstance(reading.records, PackedFrame):
+                large[number] = reading.records
+            elif reading.feed is feed and isinstance(reading.records, pl.DataFrame):
+                small[number] = reading.records
+        if small:
+            yield self._numbered(small)
+        for number, records in large.items():
+            form = None
+            if feed.one_date_form:
+                police = self._mentions_police(feed)
+                kept = pl.lit(value=True) if police is None else ~police
+                pieces = (frame.filter(kept) for frame in records.frames())
+                form = pl.lit(date_form_of(feed, pieces), dtype=pl.String).alias(FORM_OF_FILE)
+            for frame in records.frames():
+                numbered = self._numbered({number: frame})
+                yield numbered if form is None else numbered.with_columns(form)
+
+    def _numbered(self, frames: Mapping[int, pl.DataFrame]) -> pl.DataFrame:
+        """Returns the text records of files, with number and sender, in the order of the files."""
         if len(frames) == 1:
             ((number, frame),) = frames.items()
             sender = pl.lit(self._senders[number]).alias(SENDER)
@@ -262,16 +314,23 @@ class _LineJudgment:
         )
 
     def _without_police(self, feed: FeedSpec, records: pl.DataFrame) -> pl.DataFrame:
-        words = self._profiles.foster_focus.police_words
-        if not feed.police_columns or not words:
+        mentioned = self._mentions_police(feed)
+        if mentioned is None:
             return records
-        mentioned = mentions_police(feed.police_columns, words)
         removed = records.filter(mentioned)
-        self.removed.update(removed.group_by(FILE).agg(pl.col(SPAN).sum()).iter_rows())
+        for number, lines in removed.group_by(FILE).agg(pl.col(SPAN).sum()).iter_rows():
+            self.removed[number] = self.removed.get(number, 0) + lines
         # Other files may be about the same day: a finding that no incident explains it would be
         # untrue, and a hint at what was removed.
         self.lookup.add_removed(feed, typed_lines(feed, removed))
         return records.filter(~mentioned)
+
+    def _mentions_police(self, feed: FeedSpec) -> pl.Expr | None:
+        """Matches lines of ``feed`` that may not be kept; None if there can be none."""
+        words = self._profiles.foster_focus.police_words
+        return (
+            mentions_police(feed.police_columns, words) if feed.police_columns and words else None
+        )
 
     def _with_date_forms(self, feed: FeedSpec, records: pl.DataFrame) -> pl.DataFrame:
         """The records with another form of dates beside them, where a sender's profile has one."""
@@ -293,49 +352,73 @@ class _LineJudgment:
         return found.filter(absent).select(FILE, "column")
 
     def judge(self, feed: FeedSpec) -> None:
-        """Judges all lines of ``feed`` in one pass."""
-        if feed.name not in self._typed:
+        """Judges all lines of ``feed``."""
+        typed = self._typed.pop(feed.name, None)
+        if typed is None:
             return
-        judgement = validate(
-            feed,
-            self._typed[feed.name],
-            self.lookup.related,
-            self.lookup.seen,
-            self._error_rows,
-            self._on,
+        judgment = validate(
+            feed, typed, self.lookup.related, self.lookup.seen, self._error_rows, self._on
         )
-        lines = judgement.lines
-        errors = self._error_rows(judgement.failures, lines).unique()
+        pieces = zip(frames_of(typed.lines), judgment.failures, strict=True)
+        errors = [self._error_rows(failures, lines).unique() for lines, failures in pieces]
         if any(relation.replaces for relation in feed.relations) or feed.may_be_changes:
-            self.missing.add(feed, lines, judgement.missing, errors)
-        of_files = {*FACTS_SCHEMA, *SET_FACTS_SCHEMA} - {SENDER, FILE}
-        lines = lines.drop([*of_files], strict=False)
-        self.accepted[feed.name] = lines.filter(~pl.col(ROW).is_in(errors.implode())).drop(ROW)
-        told = judgement.failures.join(judgement.missing, on=[ROW, "rule"], how="anti")
+            self.missing.add(feed, typed.lines, judgment.missing, pl.concat(errors))
+        kept_keys: list[pl.DataFrame] = []
+        keyless: list[pl.DataFrame] = []
+
+        def accepted() -> Iterator[pl.DataFrame]:
+            for frame, failures, rows in zip(
+                frames_of(typed.lines), judgment.failures, errors, strict=True
+            ):
+                self._tell(frame, failures.join(judgment.missing, on=[ROW, "rule"], how="anti"))
+                of_files = {*FACTS_SCHEMA, *SET_FACTS_SCHEMA} - {SENDER, FILE}
+                lines = frame.drop([*of_files], strict=False)
+                rejected, loaded = _split_rows(lines, rows)
+                unreadable = _key_is_unreadable(feed)
+                kept_keys.append(
+                    rejected.filter(~unreadable).select(FILE, SENDER, SPAN, *feed.keys)
+                )
+                keyless.append(rejected.filter(unreadable))
+                yield loaded.drop(ROW)
+
+        self.accepted[feed.name] = (
+            PackedFrame.pack(accepted())
+            if isinstance(typed.lines, PackedFrame)
+            else next(accepted())
+        )
+        if feed.lifecycle is Lifecycle.SNAPSHOT or feed.decides_links:
+            self.kept_keys[feed.name] = pl.concat(kept_keys)
+            if feed.lifecycle is Lifecycle.SNAPSHOT:
+                self.unread[feed.name] = find_unread_lines(
+                    feed, self._sets.readings, self._senders, pl.concat(keyless)
+                )
+
+    def _tell(self, lines: pl.DataFrame, failures: pl.DataFrame) -> None:
+        """Makes findings of the failures of a piece of the lines."""
+        places = places_in(lines, failures[ROW])
         self.findings.append(
-            told.select(
-                lines[FILE].gather(told[ROW]).alias(FILE),
+            failures.select(
+                lines[FILE].gather(places).alias(FILE),
                 "rule",
-                lines[LINE].gather(told[ROW]).alias("line"),
+                lines[LINE].gather(places).alias("line"),
                 "column",
                 pl.lit(None, dtype=pl.String).alias("detail"),
             )
         )
-        if feed.lifecycle is Lifecycle.SNAPSHOT or feed.decides_links:
-            rejected = lines.filter(pl.col(ROW).is_in(errors.implode()))
-            unreadable = _key_is_unreadable(feed)
-            keyless, keyed = rejected.filter(unreadable), rejected.filter(~unreadable)
-            self.kept_keys[feed.name] = keyed.select(FILE, SENDER, SPAN, *feed.keys)
-            if feed.lifecycle is Lifecycle.SNAPSHOT:
-                self.unread[feed.name] = find_unread_lines(
-                    feed, self._sets.readings, self._senders, keyless
-                )
 
     def _error_rows(self, failures: pl.DataFrame, lines: pl.DataFrame) -> pl.Series:
         """The rows of ``lines`` that a failure keeps out."""
-        senders = lines[SENDER].gather(failures[ROW]).alias(SENDER)
+        senders = lines[SENDER].gather(places_in(lines, failures[ROW])).alias(SENDER)
         weighed = self._severities.weigh(failures.with_columns(senders))
         return weighed.filter(pl.col("severity") == Severity.ERROR)[ROW]
+
+
+def _split_rows(lines: pl.DataFrame, rows: pl.Series) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Returns the lines that are among ``rows``, and the others."""
+    if rows.is_empty():
+        return lines.clear(), lines
+    among = pl.col(ROW).is_in(rows.implode())
+    return lines.filter(among), lines.filter(~among)
 
 
 def _beside(lines: pl.DataFrame, facts: pl.DataFrame, on: str) -> pl.DataFrame:
@@ -355,7 +438,7 @@ def _with_free_codes(feed: FeedSpec, failures: pl.DataFrame, lines: pl.DataFrame
     """The failures; of codes that the edition of a file leaves to the sender by another rule."""
     for name, declared in feed.columns.items():
         if declared.codes_in and not failures.is_empty():
-            edition = lines["_edition"].gather(failures[ROW])
+            edition = lines["_edition"].gather(places_in(lines, failures[ROW]))
             is_free = ~edition.is_in(list(declared.codes_in))
             is_form = failures["rule"] == feed.column_rule_id("FORM", name)
             told = pl.Series([feed.column_rule_id("AGREED", name)])
@@ -375,9 +458,10 @@ def _file_outcomes(
 ) -> pl.DataFrame:
     """One row of ``FILES_SCHEMA`` for each file."""
     accepted: dict[int, int] = {}
-    for lines in judged.accepted.values():
-        spans = lines.select(FILE, SPAN).group_by(FILE)
-        accepted.update(spans.agg(pl.col(SPAN).sum()).iter_rows())
+    for typed in judged.accepted.values():
+        for lines in frames_of(typed, [FILE, SPAN]):
+            for number, count in lines.group_by(FILE).agg(pl.col(SPAN).sum()).iter_rows():
+                accepted[number] = accepted.get(number, 0) + count
     keyed = dict(accepted)
     for keys in judged.kept_keys.values():
         for number, lines in keys.group_by(FILE).agg(pl.col(SPAN).sum()).rows():
@@ -421,5 +505,5 @@ def _file_outcomes(
 
 
 def _key_is_unreadable(feed: FeedSpec) -> pl.Expr:
-    required = [n for n in feed.keys if feed.columns[n].requirement is Requirement.REQUIRED]
+    required = [name for name in feed.keys if is_required(feed, name)]
     return pl.any_horizontal(pl.col(name).is_null() for name in required)

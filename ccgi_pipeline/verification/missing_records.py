@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import Rows, frames_of
 from ccgi_pipeline.feeds.rules import Relation, Severity
 from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER, FeedSpec
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
@@ -35,6 +36,39 @@ def items_of(relation: Relation, lines: pl.DataFrame) -> pl.DataFrame:
     return items.with_columns(pl.col("item").str.strip_chars()).filter(pl.col("item") != "")
 
 
+def _places(feed: FeedSpec, lines: Rows, dependent: pl.Series, rejected: pl.Series) -> pl.DataFrame:
+    """The place and key of lines: of a large file only lines that matter for missing records.
+
+    Those are the ``dependent`` and the ``rejected`` ones, and others with a key of the latter.
+    """
+    columns = [ROW, SENDER, FILE, LINE, feed.keys[0]]
+    named = pl.col(feed.keys[0]).alias("key")
+    if isinstance(lines, pl.DataFrame):
+        return lines.select(*columns[:-1], named)
+    concerned = pl.concat([dependent, rejected]).unique()
+    if concerned.is_empty():
+        return next(lines.frames(columns)).clear().select(*columns[:-1], named)
+    is_concerned = pl.col(ROW).is_in(concerned.implode())
+    kept_out = (
+        pl.concat(
+            frame.filter(pl.col(ROW).is_in(rejected.implode())) for frame in lines.frames(columns)
+        )
+        .select(SENDER, feed.keys[0])
+        .unique()
+    )
+    return pl.concat(
+        pl.concat(
+            [
+                frame.filter(is_concerned),
+                frame.filter(~is_concerned).join(
+                    kept_out.unique(), on=kept_out.columns, how="semi"
+                ),
+            ]
+        )
+        for frame in lines.frames(columns)
+    ).select(*columns[:-1], named)
+
+
 class MissingRecords:
     """Collects the lines that depend on records which are missing or were kept out."""
 
@@ -45,13 +79,12 @@ class MissingRecords:
         self._told: list[pl.DataFrame] = [pl.DataFrame(schema=_TOLD)]
         self._feeds: list[str] = []
 
-    def add(
-        self, feed: FeedSpec, lines: pl.DataFrame, missing: pl.DataFrame, rejected: pl.Series
-    ) -> None:
+    def add(self, feed: FeedSpec, lines: Rows, missing: pl.DataFrame, rejected: pl.Series) -> None:
         """Adds a judged feed: its lines, those that miss something, the rows kept out."""
         number = len(self._feeds)
         self._feeds.append(feed.name)
-        places = lines.select(ROW, SENDER, FILE, LINE, key=feed.keys[0])
+        inherited = self._inherited(feed, lines)
+        places = _places(feed, lines, pl.concat([missing[ROW], inherited[ROW]]), rejected)
         direct = missing.join(places, on=ROW).with_columns(
             root=pl.concat_str(pl.lit("missing"), SENDER, "target", "item", separator="\n"),
         )
@@ -72,7 +105,6 @@ class MissingRecords:
         own = alone.join(direct, on=ROW, how="anti").with_columns(
             root=pl.concat_str(pl.lit("line"), FILE, LINE, separator="\n")
         )
-        inherited = self._inherited(feed, lines)
         hanging = [frame.select(ROW, "root") for frame in (direct, inherited)]
         on_others = pl.concat(hanging).unique().join(places, on=ROW)
         passed_on = (
@@ -90,18 +122,16 @@ class MissingRecords:
         if not found.is_empty():
             self._hanging[feed.name] = found
 
-    def _inherited(self, feed: FeedSpec, lines: pl.DataFrame) -> pl.DataFrame:
+    def _inherited(self, feed: FeedSpec, lines: Rows) -> pl.DataFrame:
         """Finds lines that refer to a record which is wrong, or depends on a missing one."""
         found = [pl.DataFrame(schema={ROW: pl.UInt32, "root": pl.String})]
         for relation in feed.relations:
             above = self._hanging.get(relation.target)
             if above is not None and relation.target_is is None:
-                named = items_of(relation, lines)
-                found.append(
-                    named.join(above, left_on=[SENDER, "item"], right_on=[SENDER, "key"]).select(
-                        ROW, "root"
-                    )
-                )
+                for piece in frames_of(lines, [ROW, SENDER, relation.column]):
+                    named = items_of(relation, piece)
+                    hanging = named.join(above, left_on=[SENDER, "item"], right_on=[SENDER, "key"])
+                    found.append(hanging.select(ROW, "root"))
         return pl.concat(found)
 
     def findings(self) -> pl.DataFrame:

@@ -101,7 +101,11 @@ def check(  # noqa: PLR0913 - all but the first two are named
         found = [_as_received(path, family, sender, messages) for path in _plain_files(paths)]
         drops = group_drops([(file, file.path) for file in found])
         profiles = profiles or Profiles()
-        limit = SizeLimit(profiles.intake.largest_drop, lambda f, _: Path(f.path).stat().st_size)
+        limit = SizeLimit(
+            profiles.intake.largest_drop,
+            lambda file, _: Path(file.path).stat().st_size,
+            lambda file, _: _read_pieces(Path(file.path)),
+        )
         files = files_to_verify(
             drops, lambda file, _: Path(file.path).read_bytes(), limit, messages
         )

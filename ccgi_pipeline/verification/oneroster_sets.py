@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import Rows, frames_of
 from ccgi_pipeline.feeds import file_rules, oneroster
 from ccgi_pipeline.feeds.oneroster import package_rules
 from ccgi_pipeline.feeds.oneroster.header_rules import FOREIGN
@@ -327,7 +328,8 @@ def _property(feed: FeedSpec) -> str:
     return f"{PROPERTIES_OF_FILES}{feed.stems[0]}"
 
 
-def _filled_lines(records: pl.DataFrame) -> int:
+def _filled_lines(records: Rows) -> int:
     """How many lines have what only changes have."""
     both = pl.col("status").is_not_null() & pl.col("dateLastModified").is_not_null()
-    return int(records.select(both.sum()).item())
+    frames = frames_of(records, ["status", "dateLastModified"])
+    return sum(int(frame.select(both.sum()).item()) for frame in frames)

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import Rows, distinct
 from ccgi_pipeline.feeds.registry import FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
@@ -55,7 +56,8 @@ class Verification:
 
     ``files``: a frame of ``FILES_SCHEMA``. ``findings``: ``EXPLAINED_SCHEMA`` with ``_file`` first.
     ``causes``: what probably happened to files as wholes (``CAUSES_SCHEMA``).
-    ``accepted``: per feed its typed lines with ``_file``, ``_sender``, ``_line``, ``_span``.
+    ``accepted``: per feed its typed lines with ``_file``, ``_sender``, ``_line``, ``_span``; packed
+    if a file of the feed is large.
     ``kept_keys``: per snapshot feed (and of foster youth) the keys of lines that were rejected
     yet name a record: that record is not gone. ``unread``: per snapshot feed the lines of which it
     is not known whose they are (``unread_schema``); each may be a missing record's.
@@ -64,14 +66,17 @@ class Verification:
     files: pl.DataFrame
     findings: pl.DataFrame
     causes: pl.DataFrame
-    accepted: Mapping[str, pl.DataFrame]
+    accepted: Mapping[str, Rows]
     kept_keys: Mapping[str, pl.DataFrame]
     unread: Mapping[str, pl.DataFrame]
 
     def named(self, feed: str, columns: tuple[str, ...]) -> pl.DataFrame:
-        """The senders and cells of columns in lines that were accepted or name a record."""
+        """The senders and cells of columns in lines that were accepted or name a record.
+
+        Of a large file each combination stands once.
+        """
         found = [
-            frame.select(SENDER, *columns)
+            distinct(frame, [SENDER, *columns])
             for frames in (self.accepted, self.kept_keys)
             if (frame := frames.get(feed)) is not None and set(columns) <= set(frame.columns)
         ]

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import map_rows
 from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.feeds.foster_focus import ENROLLMENT_HISTORY
 from ccgi_pipeline.feeds.spec import SENDER
@@ -25,18 +27,23 @@ def apply_profile_overrides(
     """``verification``, with consent and closing dates (as of ``on``) as profiles have them."""
     accepted = dict(verification.accepted)
     if STUDENT.name in accepted:
-        accepted[STUDENT.name] = _with_consent(accepted[STUDENT.name], profiles)
+        accepted[STUDENT.name] = map_rows(
+            accepted[STUDENT.name], partial(_with_consent, profiles=profiles)
+        )
     if ENROLLMENT_HISTORY.name in accepted:
-        accepted[ENROLLMENT_HISTORY.name] = _with_closing_dates(
-            accepted[ENROLLMENT_HISTORY.name], profiles, on
+        accepted[ENROLLMENT_HISTORY.name] = map_rows(
+            accepted[ENROLLMENT_HISTORY.name],
+            partial(_with_closing_dates, profiles=profiles, on=on),
         )
     for feed in oneroster.FEEDS:
         if feed.name in accepted and "password" in feed.columns:
             # Nobody here has a use for one: what is not kept cannot leak.
-            accepted[feed.name] = accepted[feed.name].with_columns(
-                password=pl.lit(None, dtype=pl.String)
-            )
+            accepted[feed.name] = map_rows(accepted[feed.name], _without_passwords)
     return replace(verification, accepted=accepted)
+
+
+def _without_passwords(users: pl.DataFrame) -> pl.DataFrame:
+    return users.with_columns(password=pl.lit(None, dtype=pl.String))
 
 
 def _with_consent(students: pl.DataFrame, profiles: Profiles) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import Rows, distinct, unpacked
 from ccgi_pipeline.feeds.columns import ColumnType
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.rules import Relation, Rule
@@ -43,17 +44,19 @@ class RecordLookup:
         self._known = known
         self._profiles = profiles
         self._facts = facts
-        self._lines: dict[str, pl.DataFrame] = {}
-        self._removed: dict[str, pl.DataFrame] = {}
+        self._lines: dict[str, Rows] = {}
+        self._removed: dict[str, Rows] = {}
         self._unanswered: list[tuple[int, str]] = []
 
-    def add(self, feed: FeedSpec, lines: pl.DataFrame) -> None:
+    def add(self, feed: FeedSpec, lines: Rows) -> None:
         """Adds the typed lines of all files of a feed."""
         self._lines[feed.name] = lines
 
     def add_removed(self, feed: FeedSpec, lines: pl.DataFrame) -> None:
         """Adds lines that are not kept, and are there to be compared with."""
-        self._removed[feed.name] = lines
+        before = self._removed.get(feed.name)
+        added = lines if before is None else pl.concat([unpacked(before), lines])
+        self._removed[feed.name] = added
 
     def related(self, relation: Relation, lines: pl.DataFrame) -> pl.DataFrame:
         """Finds the counterparts of ``lines``: a relation's columns, line by line."""
@@ -61,7 +64,7 @@ class RecordLookup:
         if relation.target == FILES_OF_DROP:
             return relation_column(relation, lines, [self._names_in_drops(lines[FILE].unique())])
         before = self._known(relation.target, columns, None)
-        now = self._lines.get(relation.target)
+        now = self._sent_now(relation)
         unreadable = self._unreadable_records(relation).select(before.columns)
         if not relation.replaces:
             targets = [before, unreadable]
@@ -86,6 +89,15 @@ class RecordLookup:
             (number, relation.target) for number in lines[FILE].filter(unknown).unique()
         ]
         return related
+
+    def _sent_now(self, relation: Relation) -> pl.DataFrame | None:
+        """Finds what is sent now of the target: the columns that a relation may need."""
+        rows = self._lines.get(relation.target)
+        if rows is None:
+            return None
+        target = FEEDS_BY_NAME[relation.target]
+        gone = target.gone[:1] if target.gone else ()
+        return distinct(rows, (SENDER, *relation.target_columns, *target.keys, *gone))
 
     def nothing_sent_findings(self) -> pl.DataFrame:
         """Finds drops that refer to a feed of which nothing was ever sent: one for each feed."""
@@ -116,11 +128,10 @@ class RecordLookup:
         if feed == CALENDAR:
             return calendars(self._profiles, senders)
         now = self._senders_of_full_sets(FEEDS_BY_NAME[feed])
-        frames = [
-            of_feed[feed].select(SENDER, *columns)
-            for of_feed in (self._lines, self._removed)
-            if feed in of_feed
+        sent = [
+            rows for rows in (self._lines.get(feed), self._removed.get(feed)) if rows is not None
         ]
+        frames = [distinct(rows, (SENDER, *columns)) for rows in sent]
         before = set(senders) - set(now)
         corrected = before & self._senders_of_corrections(FEEDS_BY_NAME[feed])
         if before - corrected:
@@ -193,7 +204,8 @@ class RecordLookup:
         """Finds what ``senders`` sent of ``feed`` before, without records that they correct now."""
         by_id = self._facts.select(SENDER, "_by_id")
         key = named_key(feed)
-        now = self._lines[feed.name].drop("_by_id", strict=False)
+        unique_id = (feed.unique_id,) if feed.unique_id else ()
+        now = distinct(self._lines[feed.name], (SENDER, *feed.keys, *unique_id))
         corrected = now.join(by_id, on=SENDER, how="left").select(SENDER, *key)
         known = self._known(feed.name, with_identity(feed, columns), senders)
         before = known.join(by_id, on=SENDER, how="left").with_columns(key)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import unpacked
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.rules import Rule
@@ -140,7 +141,7 @@ def _decide(files: Sequence[FileToVerify], decided: RepeatedFiles) -> None:
 
 def _records(file: FileToVerify, decided: RepeatedFiles) -> pl.DataFrame:
     records = decided.readings[file.number].records
-    return pl.DataFrame() if records is None else records.drop(LINE, SPAN)
+    return pl.DataFrame() if records is None else unpacked(records).drop(LINE, SPAN)
 
 
 def _share(file: FileToVerify, other: FileToVerify, decided: RepeatedFiles) -> float:

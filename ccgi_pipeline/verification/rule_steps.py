@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import Rows, distinct, frames_of, unpacked
 from ccgi_pipeline.eligibility.history import find_unread_lines
 from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.feeds.spec import FILE, SENDER
@@ -17,7 +18,7 @@ from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, COURSE_GRADE
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
 from ccgi_pipeline.intake.reader import LINE
 
-Accepted = Mapping[str, pl.DataFrame]
+Accepted = Mapping[str, Rows]
 """The accepted lines of each feed."""
 
 _FAULTS_SCHEMA = {FILE: pl.UInt32, "line": pl.UInt32, "lines": pl.UInt32}
@@ -56,15 +57,19 @@ def find_unread_course_names(accepted: Accepted) -> pl.DataFrame:
     A name counts once for each area that it has in a file. State course codes are those of the
     catalog that was sent with it.
     """
-    lines = accepted[COURSE_GRADE.name].drop_nulls("TranscriptAbbreviation")
-    names = lines.select(_NAMED).unique()
+    rows = accepted[COURSE_GRADE.name]
+    names = distinct(rows, _NAMED).drop_nulls("TranscriptAbbreviation").unique()
     names = names.filter(find_unread_lines(names))
     if names.is_empty():
         return pl.DataFrame(schema=_FAULTS_SCHEMA)
-    unread = lines.join(names, on=_NAMED, how="semi", maintain_order="left")
+    columns = [FILE, SENDER, LINE, "CDSCode", "LocalCourseID", *_NAMED]
+    unread = pl.concat(
+        frame.join(names, on=_NAMED, how="semi", maintain_order="left")
+        for frame in frames_of(rows, columns)
+    )
     catalog = accepted.get(COURSE_CATALOG.name)
     if catalog is not None:
-        codes = catalog.select(SENDER, "CDSCode", "CourseNumber", "StateCourseCode")
+        codes = unpacked(catalog).select(SENDER, "CDSCode", "CourseNumber", "StateCourseCode")
         codes = codes.unique([SENDER, "CDSCode", "CourseNumber"], keep="last", maintain_order=True)
         unread = unread.join(
             codes,

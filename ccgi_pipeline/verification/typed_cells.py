@@ -7,7 +7,8 @@ here: what a value may be (validation).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -25,7 +26,8 @@ _DATE_SHAPES = {
 BLANK_ITEM = r"^\s*,|,\s*(?:,|$)"
 """A list with an item that is blank."""
 
-_FORM_OF_FILE = "_date_form"
+FORM_OF_FILE = "_date_form"
+"""A column beside the records of a piece of a file: the form in which most of its dates are."""
 FORM_OF_SENDER = "_dates"
 """A column beside the records of senders whose profile names another form of dates."""
 
@@ -53,16 +55,18 @@ def typed_lines(feed: FeedSpec, records: pl.DataFrame) -> pl.DataFrame:
         ).drop(FORM_OF_SENDER)
     if not feed.one_date_form:
         return records.with_columns(typed(declared) for declared in columns)
-    form = _date_form(columns)
-    if records.select(pl.col(FILE).n_unique()).item() == 1 and _have_the_same_forms(columns):
-        of_file = records.select(form).item()
-        return records.with_columns(
-            typed(replace(declared, formats=(of_file,)) if _is_date(declared) else declared)
-            for declared in columns
-        )
-    formed = records.with_columns(form.over(FILE).alias(_FORM_OF_FILE))
+    formed = records
+    if FORM_OF_FILE not in records.columns:
+        form = _date_form(columns)
+        if records.select(pl.col(FILE).n_unique()).item() == 1 and _have_the_same_forms(columns):
+            of_file = records.select(form).item()
+            return records.with_columns(
+                typed(replace(declared, formats=(of_file,)) if _is_date(declared) else declared)
+                for declared in columns
+            )
+        formed = records.with_columns(form.over(FILE).alias(FORM_OF_FILE))
     return formed.with_columns(typed(declared, one_form=True) for declared in columns).drop(
-        _FORM_OF_FILE
+        FORM_OF_FILE
     )
 
 
@@ -76,23 +80,37 @@ def _have_the_same_forms(columns: Sequence[Column]) -> bool:
 
 def _date_form(columns: Sequence[Column]) -> pl.Expr:
     """The form in which most dates of a file are written."""
-    dates = [declared for declared in columns if _is_date(declared)]
-    forms = dict.fromkeys(form for declared in dates for form in declared.formats)
-    counts = [
-        pl.sum_horizontal(
-            pl.col(declared.name).str.contains(_DATE_SHAPES[form]).sum() for declared in dates
-        ).alias(form)
-        for form in forms
-    ]
-    names = list(forms)
-    if not dates:
+    counts = _count_date_forms(columns)
+    names = list(counts)
+    if not names:
         return pl.lit(None, dtype=pl.String)
     chosen: pl.Expr = pl.lit(names[0])
-    most = counts[0]
-    for name, count in zip(names[1:], counts[1:], strict=True):
-        chosen = pl.when(count > most).then(pl.lit(name)).otherwise(chosen)
-        most = pl.max_horizontal(most, count)
+    most = counts[names[0]]
+    for name in names[1:]:
+        chosen = pl.when(counts[name] > most).then(pl.lit(name)).otherwise(chosen)
+        most = pl.max_horizontal(most, counts[name])
     return chosen
+
+
+def _count_date_forms(columns: Iterable[Column]) -> dict[str, pl.Expr]:
+    dates = [declared for declared in columns if _is_date(declared)]
+    forms = dict.fromkeys(form for declared in dates for form in declared.formats)
+    return {
+        form: pl.sum_horizontal(
+            pl.col(declared.name).str.contains(_DATE_SHAPES[form]).sum() for declared in dates
+        )
+        for form in forms
+    }
+
+
+def date_form_of(feed: FeedSpec, pieces: Iterable[pl.DataFrame]) -> str | None:
+    """Returns the form in which most dates of one file are written; ``pieces``: its records."""
+    counts = _count_date_forms(feed.columns.values())
+    found: Counter[str] = Counter()
+    for records in pieces if counts else ():
+        here = records.select(count.alias(form) for form, count in counts.items())
+        found.update(here.row(0, named=True))
+    return max(counts, key=lambda form: found[form], default=None)
 
 
 def typed(declared: Column, *, one_form: bool = False) -> pl.Expr:
@@ -145,7 +163,7 @@ def _date(declared: Column, *, of_file: bool = False) -> pl.Expr:
 
     def written_in(form: str) -> pl.Expr:
         shaped = text.str.contains(_DATE_SHAPES[form])
-        return shaped & (pl.col(_FORM_OF_FILE) == form) if of_file else shaped
+        return shaped & (pl.col(FORM_OF_FILE) == form) if of_file else shaped
 
     return pl.coalesce(
         pl.when(written_in(form)).then(text).str.to_date(form, strict=False)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import frames_of
 from ccgi_pipeline.feeds.columns import ColumnType
 from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
 from ccgi_pipeline.intake.reader import LINE, Reading
@@ -90,7 +91,9 @@ def _readable_columns(feed: FeedSpec) -> list[str]:
 def _of_records(feed: FeedSpec, reading: Reading, keyless: pl.DataFrame) -> pl.DataFrame:
     """Returns lines with the right number of cells, whose key is blank or wrong."""
     assert reading.records is not None  # noqa: S101 - the caller left other readings out
-    texts = reading.records.join(keyless, on=LINE, how="semi").sort(LINE)
+    texts = pl.concat(
+        frame.join(keyless, on=LINE, how="semi") for frame in frames_of(reading.records)
+    ).sort(LINE)
     typed = keyless.sort(LINE)
     shown = pl.sum_horizontal(
         pl.col(name).is_not_null().cast(pl.UInt8) for name in feed.descriptions

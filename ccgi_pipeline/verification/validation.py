@@ -9,15 +9,17 @@ leave this module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 import pandera.polars as pa
 import polars as pl
 
 from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.common.packed_frames import PackedFrame, Rows, distinct, frames_of
 from ccgi_pipeline.feeds.columns import TIMESTAMP_SHAPE, ColumnType, Requirement
 from ccgi_pipeline.feeds.registry import COMPARISONS
 from ccgi_pipeline.feeds.repeated_rows import find_repeated_rows
@@ -34,13 +36,34 @@ class ValidationResult:
     """Lines of one feed, typed, with every cell left out that failed its own rule.
 
     ``failures`` has a row (``_row``, ``rule``, ``column``) for each rule that a line breaks;
-    ``_row`` counts the lines of ``lines`` from 0. ``missing``: for those that break it by naming
-    what is not there, which record of which feed that is (``MISSING_SCHEMA``).
+    ``_row`` counts all lines of the feed from 0.
     """
 
     lines: pl.DataFrame
     failures: pl.DataFrame
-    missing: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MISSING_SCHEMA))
+
+
+@dataclass(frozen=True, slots=True)
+class TypedLines:
+    """The typed lines of a feed, packed if they are many, and the failures of their cells.
+
+    ``failures`` has a frame for each piece of ``lines`` (``frames_of``).
+    """
+
+    lines: Rows
+    failures: Sequence[pl.DataFrame]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """All failures of a feed's lines, a frame for each piece of them.
+
+    ``missing``: for those that name what is not there, which record of which feed that is
+    (``MISSING_SCHEMA``).
+    """
+
+    failures: Sequence[pl.DataFrame]
+    missing: pl.DataFrame
 
 
 class RuleJudgmentError(PermanentError):
@@ -58,48 +81,69 @@ Seen = Callable[[str, tuple[str, ...], pl.DataFrame], pl.DataFrame]
 
 def validate(
     feed: FeedSpec,
-    typed_lines: ValidationResult,
+    typed: TypedLines,
     related: Related,
     seen: Seen,
     severe: Severe,
     on: date,
-) -> ValidationResult:
-    """Judges the ``typed_lines`` of one feed as of the date ``on``.
+) -> Judgment:
+    """Judges the ``typed`` lines of one feed as of the date ``on``.
 
     Where the feed's rules need the profile, its facts stand beside the lines (``facts``).
     """
-    own = typed_lines.lines.columns
-    lines = typed_lines.lines.hstack(
-        [
-            column
-            for relation in feed.relations
-            for column in related(relation, typed_lines.lines).get_columns()
+    comparisons = _Comparisons(feed, typed.lines, seen)
+    failures: list[pl.DataFrame] = []
+    missing: list[pl.DataFrame] = [pl.DataFrame(schema=MISSING_SCHEMA)]
+    keys = _Keys(feed)
+    for lines, of_cells in zip(frames_of(typed.lines), typed.failures, strict=True):
+        with_relations = lines.hstack(
+            [
+                column
+                for relation in feed.relations
+                for column in related(relation, lines).get_columns()
+            ]
+        )
+        compared = comparisons.answer(with_relations)
+        found = _judge_piece(feed, with_relations, of_cells, compared, on)
+        failures.append(found)
+        missing.append(_missing(feed, with_relations, found))
+        # A line that is not loaded does not stand in the way of its own correction further down.
+        rejected = severe(found, lines)
+        keys.add(_without(lines, rejected))
+    repeated = keys.repeated(typed.lines)
+    if not repeated.is_empty():
+        failures = [
+            pl.concat([found, _repeated_here(feed, repeated, found, lines[ROW])])
+            for found, lines in zip(failures, frames_of(typed.lines, [ROW]), strict=True)
         ]
-    )
-    compared = lines.select(
-        ROW, *(_comparison(name, across, lines, seen) for name, (_, across) in _comparisons(feed))
-    )
+    return Judgment(failures, pl.concat(missing))
+
+
+def _judge_piece(
+    feed: FeedSpec,
+    lines: pl.DataFrame,
+    of_cells: pl.DataFrame,
+    compared: pl.DataFrame,
+    on: date,
+) -> pl.DataFrame:
+    """Returns the failures of a piece of the lines, but for keys that stand in another line."""
     of_lines = validate_lines(feed, lines, on)
     # A cell that its own rule refused is no blank.
     of_blanks = [rule.id for rule in feed.all_rules.values() if rule.of_blank]
     told = of_lines.filter(pl.col("rule").is_in(of_blanks))
-    told = told.join(typed_lines.failures, on=[ROW, "column"], how="semi")
-    failures = [
-        typed_lines.failures,
-        of_lines.join(told, on=[ROW, "rule"], how="anti"),
-        _failed_comparisons(feed, compared),
-    ]
-    rejected = severe(pl.concat(failures), lines)
-    # A line that is not loaded does not stand in the way of its own correction further down.
-    repeated = _repeated_keys(feed, _without(lines, rejected))
-    if feed.repeats_told_by:
-        told = pl.concat(failures).filter(pl.col("rule") == feed.repeats_told_by)
-        repeated = repeated.join(told, on=ROW, how="anti")
-    return ValidationResult(
-        lines.select(own),
-        pl.concat([*failures, repeated]),
-        _missing(feed, lines, pl.concat(failures)),
+    told = told.join(of_cells, on=[ROW, "column"], how="semi")
+    return pl.concat(
+        [
+            of_cells,
+            of_lines.join(told, on=[ROW, "rule"], how="anti"),
+            _failed_comparisons(feed, compared),
+        ]
     )
+
+
+def places_in(lines: pl.DataFrame, rows: pl.Series) -> pl.Series:
+    """Returns where ``rows`` (``_row``) stand in ``lines``, a piece of the lines of a feed."""
+    return rows if rows.is_empty() else rows - lines.item(0, ROW)
 
 
 def _without(lines: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
@@ -112,7 +156,8 @@ def _missing(feed: FeedSpec, lines: pl.DataFrame, failures: pl.DataFrame) -> pl.
     for rule in feed.rules:
         broken = failures.filter(pl.col("rule") == rule.id)
         if rule.missing is not None and not broken.is_empty():
-            item = lines[_missing_item(rule.missing)].gather(broken[ROW]).alias("item")
+            named = lines[_missing_item(rule.missing)]
+            item = named.gather(places_in(lines, broken[ROW])).alias("item")
             target = pl.lit(rule.missing.target).alias("target")
             found.append(broken.select(ROW, "rule", target, item))
     return pl.concat(found)
@@ -121,9 +166,12 @@ def _missing(feed: FeedSpec, lines: pl.DataFrame, failures: pl.DataFrame) -> pl.
 # --- gate 2: cells ----------------------------------------------------------------------------
 
 
-def validate_cells(feed: FeedSpec, records: pl.DataFrame) -> ValidationResult:
-    """Types the text ``records`` of a feed, and finds the column rules that they break."""
-    parsed = typed_lines(feed, records.with_row_index(ROW))
+def validate_cells(feed: FeedSpec, records: pl.DataFrame, first: int = 0) -> ValidationResult:
+    """Types the text ``records`` of a feed, and finds the column rules that they break.
+
+    ``first``: the ``_row`` of the first of them.
+    """
+    parsed = typed_lines(feed, records.with_row_index(ROW, first))
     unparsed = _unparsed(feed, records, parsed)
     suspects = parsed.filter(~pl.all_horizontal(cell_expectations(feed)))
     failures = pl.concat([unparsed, _pandera_failures(feed.schema, suspects, feed)])
@@ -295,6 +343,51 @@ def _comparisons(feed: FeedSpec) -> list[tuple[str, tuple[Rule, Across]]]:
     return [(f"{number}", pair) for number, pair in enumerate(COMPARISONS[feed.name])]
 
 
+class _Comparisons:
+    """Compares the lines of a feed: those of a large file piece by piece, as far as possible."""
+
+    def __init__(self, feed: FeedSpec, rows: Rows, seen: Seen) -> None:
+        self._named = _comparisons(feed)
+        self._seen = seen
+        self._failing: dict[str, pl.Series] = {}
+        if isinstance(rows, PackedFrame) and self._named:
+            self._seen = _for_senders(seen, distinct(rows, [SENDER]))
+            for name, (_, across) in self._named:
+                if across.looks_at is None or across.looks_at:
+                    lines = _concerned(across, rows)
+                    holds = _comparison(name, across, lines, self._seen)
+                    self._failing[name] = lines[ROW].filter(~holds)
+
+    def answer(self, lines: pl.DataFrame) -> pl.DataFrame:
+        """Returns ``_row`` and the boolean columns of a piece of the lines."""
+        return lines.select(
+            ROW,
+            *(
+                ~pl.col(ROW).is_in(self._failing[name].implode()).alias(name)
+                if name in self._failing
+                else _comparison(name, across, lines, self._seen)
+                for name, (_, across) in self._named
+            ),
+        )
+
+
+def _concerned(across: Across, rows: PackedFrame) -> pl.DataFrame:
+    """Returns what a comparison needs of all lines of a large file, in one frame."""
+    columns = [*dict.fromkeys([FILE, SENDER, ROW, *(across.looks_at or rows.columns)])]
+    concerns = pl.lit(value=True) if across.concerns is None else across.concerns
+    return pl.concat(frame.filter(concerns) for frame in rows.frames(columns))
+
+
+def _for_senders(seen: Seen, senders: pl.DataFrame) -> Seen:
+    """Returns a ``seen`` of all these senders, which looks up everything once."""
+
+    @cache
+    def found(feed: str, columns: tuple[str, ...]) -> pl.DataFrame:
+        return seen(feed, columns, senders)
+
+    return lambda feed, columns, _: found(feed, columns)
+
+
 def _comparison(name: str, across: Across, lines: pl.DataFrame, seen: Seen) -> pl.Series:
     others = {feed: seen(feed, columns, lines) for feed, columns in across.sees.items()}
     return across.holds(lines, others).fill_null(value=True).alias(name)
@@ -322,14 +415,54 @@ def _answer(rule: Rule, on: date) -> pl.Expr:
     return rule.passes(on).fill_null(value=True).alias(rule.id)
 
 
-def _repeated_keys(feed: FeedSpec, lines: pl.DataFrame) -> pl.DataFrame:
-    """Lines whose key an earlier line of the same file has."""
-    required = [n for n in feed.keys if feed.columns[n].requirement is Requirement.REQUIRED]
-    keyed = lines.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in required))
-    by_keys = feed.unique_id is None or not keyed["_by_id"].any()
-    key = keyed.select(FILE, *([*feed.keys] if by_keys else key_of(feed)))
-    repeated = keyed[ROW].filter(find_repeated_rows(key))
-    return _failures(repeated, feed.repeated_key_id, feed.keys[-1])
+class _Keys:
+    """Finds lines whose key an earlier line of the same file has.
+
+    Of all lines only the hashes of their keys are kept; they pick the lines to compare.
+    """
+
+    def __init__(self, feed: FeedSpec) -> None:
+        self._feed = feed
+        self._hashed: list[pl.DataFrame] = []
+
+    def add(self, lines: pl.DataFrame) -> None:
+        """Adds a piece of the lines, without those that are not loaded."""
+        required = [name for name in self._feed.keys if is_required(self._feed, name)]
+        keyed = lines.filter(pl.all_horizontal(pl.col(name).is_not_null() for name in required))
+        hashes = self._keys(keyed).hash_rows().alias("hash")
+        self._hashed.append(keyed.select(ROW, hashes))
+
+    def repeated(self, rows: Rows) -> pl.Series:
+        """Returns the ``_row`` of such lines; ``rows`` are all lines of the feed."""
+        hashed = pl.concat(self._hashed)
+        in_order = hashed["hash"].sort()
+        several = in_order.filter(in_order == in_order.shift()).unique()
+        if several.is_empty():
+            return hashed[ROW].clear()
+        suspects = hashed[ROW].filter(hashed["hash"].is_in(several.implode())).implode()
+        lines = pl.concat(frame.filter(pl.col(ROW).is_in(suspects)) for frame in frames_of(rows))
+        return lines[ROW].filter(find_repeated_rows(self._keys(lines)))
+
+    def _keys(self, lines: pl.DataFrame) -> pl.DataFrame:
+        by_keys = self._feed.unique_id is None or not lines["_by_id"].any()
+        return lines.select(FILE, *(self._feed.keys if by_keys else key_of(self._feed)))
+
+
+def is_required(feed: FeedSpec, name: str) -> bool:
+    """Returns whether a column of the feed must be filled."""
+    return feed.columns[name].requirement is Requirement.REQUIRED
+
+
+def _repeated_here(
+    feed: FeedSpec, repeated: pl.Series, failures: pl.DataFrame, rows: pl.Series
+) -> pl.DataFrame:
+    """Returns the failures of those of ``rows`` that repeat a key, unless another rule tells it."""
+    here = repeated.filter(repeated.is_in(rows.implode()))
+    found = _failures(here, feed.repeated_key_id, feed.keys[-1])
+    if feed.repeats_told_by:
+        told = failures.filter(pl.col("rule") == feed.repeats_told_by)
+        found = found.join(told, on=ROW, how="anti")
+    return found
 
 
 def named_key(feed: FeedSpec) -> list[pl.Expr]:

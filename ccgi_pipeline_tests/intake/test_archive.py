@@ -82,6 +82,8 @@ def test_damaged_content_is_never_handed_out(archive: Archive, source: Path):
     with pytest.raises(ArchiveDamagedError) as refused:
         archive.read(path.name)
     assert "0000000002" not in str(refused.value)
+    with pytest.raises(ArchiveDamagedError):
+        list(archive.read_pieces(path.name))
 
 
 def test_damaged_content_is_mended_when_the_same_file_comes_again(archive: Archive, source: Path):

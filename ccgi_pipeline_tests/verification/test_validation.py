@@ -22,6 +22,7 @@ from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER, FeedSpec
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, COURSE_GRADE, STUDENT
 from ccgi_pipeline.verification.typed_cells import typed_lines
 from ccgi_pipeline.verification.validation import (
+    TypedLines,
     cell_expectations,
     relation_column,
     validate,
@@ -178,10 +179,10 @@ def _as_usual(failures: pl.DataFrame, _: pl.DataFrame) -> pl.Series:
 
 
 def _judged(feed: FeedSpec, records: pl.DataFrame) -> list[tuple[int, str]]:
-    judged = validate(
-        feed, validate_cells(feed, records), _everything_known, _nothing_seen, _as_usual, ON
-    )
-    return judged.failures.select(ROW, "rule").rows()
+    cells = validate_cells(feed, records)
+    typed = TypedLines(cells.lines, [cells.failures])
+    judged = validate(feed, typed, _everything_known, _nothing_seen, _as_usual, ON)
+    return pl.concat(judged.failures).select(ROW, "rule").rows()
 
 
 def _found(feed: FeedSpec, lines: list[Line]) -> list[tuple[int, str]]:

@@ -527,7 +527,15 @@ ENROLLMENT_RULES = (
         text="A line above makes another teacher the class's primary one at the same time.",
         fix="Designate one primary teacher for a class and time.",
         source=SPECIFICATION,
-        across=(Across(lines_of=ENROLLMENTS, column="primary", holds=_is_the_only_primary),),
+        across=(
+            Across(
+                lines_of=ENROLLMENTS,
+                column="primary",
+                holds=_is_the_only_primary,
+                looks_at=("primary", "role", "status", "classSourcedId", "beginDate", "endDate"),
+                concerns=pl.col("primary"),
+            ),
+        ),
     ),
     Rule(
         id="OR-ENR-TERM",
@@ -545,6 +553,7 @@ ENROLLMENT_RULES = (
                     SESSIONS: ("sourcedId", "startDate", "endDate"),
                 },
                 holds=_lies_within_its_terms,
+                looks_at=(),
             ),
         ),
     ),

@@ -127,25 +127,23 @@ def _is_pgp(file: JudgedFile) -> bool:
 
 
 def _find_zeros(file: JudgedFile) -> Found | None:
-    content = file.content
-    zeros = content.count(0)
-    if not content or zeros < len(content):
+    zeros = sum(part.count(0) for part in file.parts())
+    if not zeros or zeros < file.size:
         return None
-    return Found(f"All {len(content):,} bytes of the file are zero.", _EVERYTHING)
+    return Found(f"All {zeros:,} bytes of the file are zero.", _EVERYTHING)
 
 
 def _find_empty(file: JudgedFile) -> Found | None:
-    content = file.content
-    if content.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00\x1a"):
+    if any(part.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00\x1a") for part in file.parts()):
         return None
-    size = "The file has 0 bytes" if not content else "The file has blank lines only"
+    size = "The file has blank lines only" if file.size else "The file has 0 bytes"
     return Found(f"{size}.", _EVERYTHING)
 
 
 def _find_utf16(file: JudgedFile) -> Found | None:
     kinds = [file_rules.UTF16.id, file_rules.BYTE_ORDER_MARK.id]
     return Found(
-        f"All {number_of(len(file.content), 'byte')} of the file are UTF-16, two for each letter.",
+        f"All {number_of(file.size, 'byte')} of the file are UTF-16, two for each letter.",
         pl.col(KIND).is_in(kinds),
     )
 

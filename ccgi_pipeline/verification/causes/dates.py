@@ -11,6 +11,7 @@ from datetime import date
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import frames_of
 from ccgi_pipeline.feeds.columns import ColumnType
 from ccgi_pipeline.verification.causes.declaration import AS_IT_COMES, Cause, Found, by_tool
 from ccgi_pipeline.verification.causes.judged_file import (
@@ -87,8 +88,12 @@ def _find_earlier_year(file: JudgedFile) -> Found | None:
         for name in days
         for form in feed.columns[name].formats
     ]
-    newest = records.select(pl.max_horizontal(dates).max()).item()
-    if newest is None or newest >= date(starts, _JULY, 1):
+    newest = (
+        pl.concat(frame.select(pl.max_horizontal(dates).max()) for frame in frames_of(records))
+        .to_series()
+        .max()
+    )
+    if not isinstance(newest, date) or newest >= date(starts, _JULY, 1):
         return None
     return Found(
         f"No date in {number_of(file.lines, 'line')} lies in the school year "

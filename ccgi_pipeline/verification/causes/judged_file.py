@@ -6,22 +6,25 @@ most files are asked little. Does not belong here: any particular cause.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import Rows, frames_of
 from ccgi_pipeline.feeds.columns import Column
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake.encodings import decode
 from ccgi_pipeline.intake.reader import LINE, Reading
+from ccgi_pipeline.intake.text_pieces import ReadPieces, split_at_line_ends
 
 KIND = "kind"
 """The column of findings with the kind of their rule."""
 _BEGINNING = 1 << 16
 """Bytes in which the kind of a file and the form of its lines show."""
+_PART = 8 << 20
 SEVERAL = 2
 """So many findings at least show a pattern."""
 _HALF = 0.5
@@ -49,7 +52,10 @@ class WrongCells:
 
 @dataclass(frozen=True)
 class JudgedFile:
-    """A file with its reading and its findings (with ``kind``), as of the date ``on``."""
+    """A file with its reading and its findings (with ``kind``), as of the date ``on``.
+
+    ``read_pieces``: reads the bytes of a large file piece by piece.
+    """
 
     name: str
     sender: str
@@ -57,6 +63,7 @@ class JudgedFile:
     findings: pl.DataFrame
     on: date
     read_content: Callable[[], bytes]
+    read_pieces: ReadPieces | None = None
 
     @property
     def feed(self) -> FeedSpec | None:
@@ -76,7 +83,24 @@ class JudgedFile:
     @cached_property
     def beginning(self) -> bytes:
         """The file's first bytes."""
-        return self.content[:_BEGINNING]
+        begun = b""
+        for part in self.parts():
+            begun += part[:_BEGINNING]
+            if len(begun) >= _BEGINNING:
+                break
+        return begun[:_BEGINNING]
+
+    @cached_property
+    def size(self) -> int:
+        """The number of its bytes."""
+        return sum(map(len, self.parts()))
+
+    def parts(self) -> Iterator[bytes]:
+        """Yields the file's bytes: a small file's all at once, a large one's in whole lines."""
+        if self.read_pieces is None:
+            yield self.content
+        else:
+            yield from split_at_line_ends(self.read_pieces(), _PART)
 
     @cached_property
     def text(self) -> Sequence[str]:
@@ -85,7 +109,7 @@ class JudgedFile:
         if body is None:
             return []
         lines = body.decode(errors="replace").split("\n")
-        if len(self.content) > _BEGINNING:
+        if self.size > _BEGINNING:
             lines.pop()
         return [line for line in lines if line.strip("\ufeff \t\x00\x1a")]
 
@@ -127,12 +151,15 @@ class JudgedFile:
         return {}
 
 
-def _cells(records: pl.DataFrame, name: str, lines: pl.Series) -> pl.DataFrame:
+def _cells(records: Rows, name: str, lines: pl.Series) -> pl.DataFrame:
     """Returns the filled cells of a column in these lines."""
-    places = records.select(pl.col(LINE).alias("line"), pl.col(name).alias("cell"))
-    if len(lines) < records.height:
-        places = places.filter(pl.col("line").is_in(lines.implode()))
-    return places.drop_nulls("cell")
+    found = []
+    for frame in frames_of(records, [LINE, name]):
+        places = frame.select(pl.col(LINE).alias("line"), pl.col(name).alias("cell"))
+        if len(lines) < records.height:
+            places = places.filter(pl.col("line").is_in(lines.implode()))
+        found.append(places.drop_nulls("cell"))
+    return pl.concat(found)
 
 
 def are_most(some: int, among: int) -> bool:

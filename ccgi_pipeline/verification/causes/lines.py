@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import frames_of
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.intake.reader import LINE
 from ccgi_pipeline.verification.causes.declaration import Cause, Found, by_tool
@@ -116,9 +117,11 @@ def _passed_over(file: JudgedFile, *rules: str) -> int:
 
 
 def _lines_like(file: JudgedFile, pattern: str) -> int:
-    body = file.content.decode("utf-8", errors="replace")
-    lines = pl.Series(body.replace("\r\n", "\n").split("\n"))
-    return int(lines.str.contains(pattern).sum())
+    count = 0
+    for part in file.parts():
+        lines = pl.Series(part.decode("utf-8", errors="replace").replace("\r\n", "\n").split("\n"))
+        count += int(lines.str.contains(pattern).sum())
+    return count
 
 
 _BLANK_ROW = r'^[\s"]*[,;^|\t][\s",;^|]*$'
@@ -184,7 +187,7 @@ def _find_cut_off(file: JudgedFile) -> Found | None:
     known = not short.is_empty() and short.item(0, "cells") is not None
     return Found(
         f"Line {told.item(0, 'line'):,}, the last one, ends{cells if known else ''} without a line "
-        f"end; the file has {len(file.content):,} bytes.",
+        f"end; the file has {file.size:,} bytes.",
         pl.col(KIND) == _TRUNCATED,
     )
 
@@ -204,10 +207,15 @@ def _keyed(file: JudgedFile) -> pl.DataFrame | None:
     records, feed = file.reading.records, file.feed
     if records is None or feed is None or not file.has(REPEATED):
         return None
-    filled = records.drop_nulls(list(feed.keys)[:1])
-    return filled.group_by(list(feed.keys)).agg(
-        pl.len().alias("times"),
-        pl.struct(list(feed.columns)).n_unique().alias("kinds"),
+    keys = list(feed.keys)
+    filled = pl.concat(
+        frame.drop_nulls(keys[:1]).select(
+            *keys, pl.struct(list(feed.columns)).hash().alias("cells")
+        )
+        for frame in frames_of(records)
+    )
+    return filled.group_by(keys).agg(
+        pl.len().alias("times"), pl.col("cells").n_unique().alias("kinds")
     )
 
 
@@ -237,7 +245,10 @@ def _find_joined_rows(file: JudgedFile) -> Found | None:
     if told < SEVERAL or not are_most(several.height, keyed.filter(pl.col("times") > 1).height):
         return None
     rest = [name for name in feed.columns if name not in feed.keys]
-    rows = records.join(several.select(feed.keys), on=list(feed.keys), how="semi")
+    keys = list(feed.keys)
+    rows = pl.concat(
+        frame.join(several.select(keys), on=keys, how="semi") for frame in frames_of(records)
+    )
     kinds = rows.group_by(list(feed.keys)).agg(pl.col(rest).n_unique() > 1).select(rest).sum()
     differing = [name for name in rest if kinds.item(0, name)]
     if not 0 < len(differing) <= _FEW_COLUMNS:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import frames_of
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.verification.causes.declaration import AS_IT_COMES, Cause, Found, by_tool
 from ccgi_pipeline.verification.causes.judged_file import (
@@ -78,7 +79,8 @@ def _find_quoted_cells(file: JudgedFile) -> Found | None:
     quoted = 0
     if records is not None and file.feed is not None:
         begins = pl.col(list(file.feed.columns)).str.starts_with('"').sum()
-        quoted = int(records.select(begins).sum_horizontal().item()) if records.height else 0
+        counts = [frame.select(begins).sum_horizontal().sum() for frame in frames_of(records)]
+        quoted = sum(map(int, counts))
     return Found(
         f"{number_of(quoted)} in {number_of(file.lines, 'line')} begin with one.", explains
     )

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import frames_of, map_rows
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, FEEDS, link_rules
 from ccgi_pipeline.feeds.foster_focus.comparisons import CHILD
 from ccgi_pipeline.feeds.foster_focus_cps import FEED as CHILDREN
@@ -71,12 +73,12 @@ def link_children(
         if feed.name not in accepted:
             continue
         lines = accepted[feed.name]
-        accepted[feed.name] = lines.join(
-            with_child, on=STUDENT_COLUMNS, how="semi", maintain_order="left"
-        )
-        lost = lines.join(with_child, on=STUDENT_COLUMNS, how="anti").group_by(
-            FILE, maintain_order=True
-        )
+        accepted[feed.name] = map_rows(lines, partial(_linked, with_child))
+        columns = [FILE, SPAN, *STUDENT_COLUMNS]
+        lost = pl.concat(
+            frame.join(with_child, on=STUDENT_COLUMNS, how="anti")
+            for frame in frames_of(lines, columns)
+        ).group_by(FILE, maintain_order=True)
         fates.append(
             lost.agg(
                 pl.lit("unmatched").alias("fate"), pl.col(SPAN).sum().cast(pl.Int64).alias("lines")
@@ -134,6 +136,10 @@ def record_links(connection: duckdb.DuckDBPyConnection, linked: LinkResult) -> N
         )
         connection.unregister("answered")
         append_rows(connection, table, rows)
+
+
+def _linked(with_child: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    return lines.join(with_child, on=STUDENT_COLUMNS, how="semi", maintain_order="left")
 
 
 def _senders_with_demographics(verification: Verification) -> list[str]:

@@ -20,6 +20,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.common.packed_frames import frames_of
 from ccgi_pipeline.feeds.calpads_identity import FEED as REGISTER
 from ccgi_pipeline.feeds.spec import FILE, SENDER
 from ccgi_pipeline.feeds.transcript import CLAIMED, CONTESTED, STUDENT
@@ -47,7 +48,10 @@ def find_claim_findings(
     rules = _read_rules(connection) if lines is not None else None
     if lines is None or rules is None or rules.is_empty():
         return pl.DataFrame(schema={FILE: pl.UInt32, **FINDINGS_SCHEMA})
-    found = lines.join(rules, left_on=[SENDER, "StateID"], right_on=[SENDER, "SSID"])
+    found = pl.concat(
+        frame.join(rules, left_on=[SENDER, "StateID"], right_on=[SENDER, "SSID"])
+        for frame in frames_of(lines, [FILE, SENDER, LINE, "StateID"])
+    )
     return found.select(
         FILE,
         "rule",

@@ -16,10 +16,12 @@ from datetime import date
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import Rows, distinct, frames_of
 from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.feeds.spec import SENDER, FeedSpec, Lifecycle
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline.warehouse.load.kept_records import KEPT_SCHEMA, find_kept_records
+from ccgi_pipeline.warehouse.storage.registered_rows import register_rows
 from ccgi_pipeline.warehouse.storage.schema import TRACKING_COLUMNS, quote_identifier
 
 
@@ -157,15 +159,14 @@ def _load_group(  # noqa: PLR0913, PLR0917 - the arguments of load_feed and the 
 ) -> FeedLoad:
     """Loads the lines of senders whose records have the same kind of key."""
     lines = verification.accepted[feed.name]
-    if not lines["_file"].unique().is_in(files["_file"].implode()).all():
+    with_lines = distinct(lines, ["_file"])["_file"].unique()
+    if not with_lines.is_in(files["_file"].implode()).all():
         lines = lines.filter(pl.col("_file").is_in(files["_file"].implode()))
     ended, corrections, kept = _NOTHING.ended, _NOTHING.corrections, _NOTHING.kept
     repeats = _may_repeat(feed, lines, files, verification)
     known = has_records(connection, feed, files["_sender"])
     is_first = not known and not repeats
-    # Texts in the form of polars need no copy, but Arrow cannot filter them: only to insert all.
-    form = pl.CompatLevel.newest() if is_first else pl.CompatLevel.oldest()
-    connection.register("received_lines", lines.to_arrow(compat_level=form))
+    register_rows(connection, "received_lines", lines, filtered=not is_first)
     connection.register("received_as", files.to_arrow())
     try:
         if is_first:
@@ -177,9 +178,7 @@ def _load_group(  # noqa: PLR0913, PLR0917 - the arguments of load_feed and the 
             _stage_lines(connection, feed, key, repeats=repeats)
             _decide_fates(connection, feed, key, overtaken)
             if overtaken is not None:
-                _keep_repeated_records(
-                    connection, feed, lines.with_columns(_by_id=key.by_id), overtaken
-                )
+                _keep_repeated_records(connection, feed, key, lines, overtaken)
             fates = connection.sql(
                 "SELECT _file, fate, sum(_span)::BIGINT AS lines FROM decided "
                 "GROUP BY ALL ORDER BY ALL"
@@ -227,13 +226,14 @@ def _select_files(feed: FeedSpec, verification: Verification) -> pl.DataFrame:
 
 
 def _may_repeat(
-    feed: FeedSpec, lines: pl.DataFrame, files: pl.DataFrame, verification: Verification
+    feed: FeedSpec, lines: Rows, files: pl.DataFrame, verification: Verification
 ) -> bool:
     """Returns whether two lines may have one key; ranking all lines is slow and seldom needed."""
     told_by = [feed.repeated_key_id, *filter(None, [feed.repeats_told_by])]
     found = verification.findings["rule"].is_in(told_by).any()
     within_a_file = feed.repeated_key is not Severity.ERROR and found
-    senders = files.filter(pl.col("_file").is_in(lines["_file"].unique().implode()))["_sender"]
+    with_lines = distinct(lines, ["_file"])["_file"].unique()
+    senders = files.filter(pl.col("_file").is_in(with_lines.implode()))["_sender"]
     return within_a_file or bool(senders.is_duplicated().any())
 
 
@@ -272,16 +272,15 @@ def has_records(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, senders: 
     return found.fetchone() is not None
 
 
-def _insert_all(
-    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, lines: pl.DataFrame
-) -> pl.DataFrame:
+def _insert_all(connection: duckdb.DuckDBPyConnection, feed: FeedSpec, lines: Rows) -> pl.DataFrame:
     # An outer join filters no line.
     connection.execute(
         f"INSERT INTO {feed.name} ({', '.join(_columns(feed))}) SELECT {_record(feed)} "
         "FROM received_lines AS line LEFT JOIN received_as USING (_file, _sender)"
     )
     return (
-        lines.group_by("_file")
+        pl.concat(frames_of(lines, ["_file", "_span"]))
+        .group_by("_file")
         .agg(pl.lit("inserted").alias("fate"), pl.col("_span").sum().alias("lines"))
         .sort("_file")
     )
@@ -358,7 +357,8 @@ def _decide_fates(
 def _keep_repeated_records(
     connection: duckdb.DuckDBPyConnection,
     feed: FeedSpec,
-    lines: pl.DataFrame,
+    key: Key,
+    lines: Rows,
     overtaken: Overtaken,
 ) -> None:
     """Leaves records alone that a later drop repeated unchanged, which the record does not show."""
@@ -367,7 +367,8 @@ def _keep_repeated_records(
         return
     place = ["_file", "_line"]
     updated = updated.cast({name: lines.schema[name] for name in place})
-    named = overtaken.named(feed, lines.join(updated, on=place, how="semi"))
+    again = pl.concat(frame.join(updated, on=place, how="semi") for frame in frames_of(lines))
+    named = overtaken.named(feed, again.with_columns(_by_id=key.by_id))
     connection.register("named_later", named.select(place).to_arrow())
     connection.execute(
         "UPDATE decided SET fate = 'superseded' WHERE (_file, _line) IN (FROM named_later)"

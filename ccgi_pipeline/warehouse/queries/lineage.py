@@ -15,6 +15,7 @@ from functools import cached_property
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import unpacked
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import Drop
@@ -243,7 +244,7 @@ def _text_of(
             [drop], lambda _, sha256: archive.read(sha256), messages=received.open
         )[number - 1]
         records = read(opened.content(), opened.name, [feed]).records
-    return None if records is None else records.filter(pl.col(LINE).is_in([*lines]))
+    return None if records is None else unpacked(records).filter(pl.col(LINE).is_in([*lines]))
 
 
 def read_cells(archive: Archive, file: SentFile, lines: Sequence[int]) -> dict[int, dict[str, str]]:

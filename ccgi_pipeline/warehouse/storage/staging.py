@@ -9,6 +9,7 @@ they are sealed. The next night overwrites what a stopped night leaves.
 
     staging/drops.json                          received drops
     staging/<family>/batch-<number>/            verified drops, deleted when they are loaded
+        <part>/<feed>.parquet                   lines; a large file's in a folder, piece by piece
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Final, Self
 import polars as pl
 
 from ccgi_pipeline.common.failpoints import failpoint
+from ccgi_pipeline.common.packed_frames import PackedFrame, Rows
 from ccgi_pipeline.encryption.keys import KeyPurpose, load_keys
 from ccgi_pipeline.encryption.sealed_files import seal, unseal
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
@@ -77,8 +79,8 @@ class Staging:
         folder = self.root / family / f"batch-{number:05d}"
         for kind in _BY_FEED:
             (folder / kind).mkdir(parents=True)
-            for feed, frame in getattr(verified, kind).items():
-                self._save_frame(folder / kind / f"{feed}.parquet", frame)
+            for feed, rows in getattr(verified, kind).items():
+                self._save_rows(folder / kind / feed, rows)
         with failpoint("staging: batch written"):
             self._save_frame(folder / "files.parquet", verified.files)
             self._save_frame(folder / "findings.parquet", verified.findings)
@@ -95,12 +97,34 @@ class Staging:
             files=self._read_frame(folder / "files.parquet"),
             findings=self._read_frame(folder / "findings.parquet"),
             causes=self._read_frame(folder / "causes.parquet"),
-            **{kind: self._read_frames(folder / kind) for kind in _BY_FEED},
+            accepted={
+                path.stem: self._read_rows(path) for path in sorted((folder / "accepted").iterdir())
+            },
+            kept_keys=self._read_frames(folder / "kept_keys"),
+            unread=self._read_frames(folder / "unread"),
         )
         return self._read_drops(folder / "drops.json"), verified
 
     def _read_frames(self, folder: Path) -> dict[str, pl.DataFrame]:
-        return {path.stem: self._read_frame(path) for path in sorted(folder.glob("*.parquet"))}
+        return {path.stem: self._read_frame(path) for path in sorted(folder.iterdir())}
+
+    def _save_rows(self, path: Path, rows: Rows) -> None:
+        """Writes rows to a file, or packed rows to a folder of files."""
+        if isinstance(rows, pl.DataFrame):
+            self._save_frame(path.with_suffix(".parquet"), rows)
+            return
+        path.mkdir()
+        for number, piece in enumerate(rows.pieces):
+            sealed = piece if self.key is None else seal(piece, self.key)
+            (path / f"{number:05d}.parquet").write_bytes(sealed)
+
+    def _read_rows(self, path: Path) -> Rows:
+        if path.is_file():
+            return self._read_frame(path)
+        pieces = [piece.read_bytes() for piece in sorted(path.iterdir())]
+        if self.key is not None:
+            pieces = [unseal(piece, self.key) for piece in pieces]
+        return PackedFrame.of_pieces(pieces)
 
     def _save_frame(self, path: Path, frame: pl.DataFrame) -> None:
         if self.key is None:

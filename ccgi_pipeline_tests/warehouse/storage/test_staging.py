@@ -6,11 +6,13 @@ Belongs here: the round trip through files, and that nothing of a stopped night 
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from polars.testing import assert_frame_equal
 
+from ccgi_pipeline.common.packed_frames import PackedFrame, unpacked
 from ccgi_pipeline.encryption.sealed_files import SealBrokenError
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops
 from ccgi_pipeline.verification.drop_files import files_to_verify
@@ -34,7 +36,7 @@ def _assert_same(one: Verification, other: Verification) -> None:
     assert sorted(one.accepted) == sorted(other.accepted)
     assert sorted(one.kept_keys) == sorted(other.kept_keys)
     for feed, frame in one.accepted.items():
-        assert_frame_equal(frame, other.accepted[feed])
+        assert_frame_equal(unpacked(frame), unpacked(other.accepted[feed]))
     for feed, frame in one.kept_keys.items():
         assert_frame_equal(frame, other.kept_keys[feed])
 
@@ -61,6 +63,22 @@ def test_a_batch_comes_out_as_it_went_in(tmp_path: Path):
     (folder,) = staging.list_batches("transcript")
     staged_drops, staged = staging.read_batch(folder)
     assert staged_drops == drops
+    _assert_same(staged, verification)
+
+
+@pytest.mark.parametrize("key", [None, secrets.token_bytes(32)], ids=["plain", "sealed"])
+def test_packed_lines_come_out_packed(tmp_path: Path, key: bytes | None):
+    staging = Staging(tmp_path / "staging", key)
+    drops, verification = _received("transcript", DISTRICT)
+    packed = {
+        feed: PackedFrame.pack(frame[at : at + 2] for at in range(0, max(1, frame.height), 2))
+        for feed, rows in verification.accepted.items()
+        for frame in [unpacked(rows)]
+    }
+    staging.save_batch("transcript", drops, replace(verification, accepted=packed))
+    (folder,) = staging.list_batches("transcript")
+    _, staged = staging.read_batch(folder)
+    assert staged.accepted == packed
     _assert_same(staged, verification)
 
 
