@@ -135,7 +135,8 @@ def _digest_query(source: str) -> str:
         return f"SELECT _sender, {rows} FROM {name} GROUP BY _sender"
     if source in _EVENTS:
         # The record's hash is kept beside it: most columns of the events need not be read.
-        rows = "count(*) || ' ' || sum(hash(_hash, _active, _sender)::HUGEINT)"
+        kept = "_active, _sender, _drop, _line"
+        rows = f"count(*) || ' ' || sum(hash(_hash, {kept})::HUGEINT)"
         return (
             f"SELECT cd, {rows} FROM {name} JOIN (SELECT cd, SSID FROM {ROSTER}) USING (SSID) "
             "GROUP BY cd"

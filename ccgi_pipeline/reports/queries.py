@@ -58,7 +58,7 @@ def create_report_views(
     for feed in EVENT_FEEDS:
         connection.execute(
             f"CREATE OR REPLACE TEMP VIEW {feed.view} AS "
-            f"SELECT * EXCLUDE (_drop, _line) FROM lake.{feed.name} "
+            f"SELECT * FROM lake.{feed.name} "
             f"WHERE OccurredAt < TIMESTAMP '{until:%Y-%m-%d %H:%M:%S}'"
         )
     create_macros(connection, settings)
