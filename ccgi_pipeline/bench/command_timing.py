@@ -89,11 +89,13 @@ def _measure_child(usage: Path, command: Sequence[str]) -> None:
 class ProcessRun:
     """A process that has ended: its start (Unix time), seconds and memory.
 
-    ``samples``: Unix times and MiB; empty where the system has no ``/proc``.
+    ``processor_s``: seconds of processor time, of all its threads and children. ``samples``: Unix
+    times and MiB; empty where the system has no ``/proc``.
     """
 
     began: float
     seconds: float
+    processor_s: float
     samples: Sequence[tuple[float, float]]
 
     def peak(self, since: float, until: float) -> float:
@@ -107,7 +109,7 @@ def run_process(
     on_line: Callable[[str], None],
 ) -> ProcessRun:
     """Runs a module of the project; calls ``on_line`` with each line that it prints."""
-    began, started = time.time(), time.perf_counter()
+    began, started, used = time.time(), time.perf_counter(), _read_processor_time()
     samples: list[tuple[float, float]] = []
     with subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -124,7 +126,13 @@ def run_process(
         sampler.join()
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)
-    return ProcessRun(began, seconds, samples)
+    return ProcessRun(began, seconds, _read_processor_time() - used, samples)
+
+
+def _read_processor_time() -> float:
+    """Returns the processor time of all children of this process that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _sample(process: subprocess.Popen[str], samples: list[tuple[float, float]]) -> None:

@@ -56,12 +56,19 @@ def insert_figures(page: str, nights: Sequence[_Figures]) -> str:
     Raises ValueError if the marks are missing.
     """
     largest = nights[-1]
+    ordinary = [f"{night['name']}" for night in _list_of(largest, "ordinary")]
     tables = [
         f"Measured on {largest['cores']} cores and {_number(largest, 'memory_gib'):.0f} GiB.",
         format_table(_NIGHT_COLUMNS, [_build_night_row(night) for night in nights]),
         _describe_growth(nights),
+        "Ordinary nights in seconds, and in percent of the first:",
+        format_table(
+            ["students", "first", *ordinary], [_build_ordinary_row(night) for night in nights]
+        ),
         f"Stage by stage, {_describe_size(largest)} (seconds):",
         format_table(_STAGE_COLUMNS, [*_build_stage_rows(largest)]),
+        "Its ordinary nights, stage by stage (seconds):",
+        format_table(["stage", "first", *ordinary], [*_build_ordinary_stage_rows(largest)]),
     ]
     return insert_between(page, BEGINS, ENDS, "\n\n".join(filter(None, tables)))
 
@@ -81,16 +88,14 @@ def insert_between(page: str, begins: str, ends: str, text: str) -> str:
 
 _NIGHT_COLUMNS = (
     *("students", "districts", "received MiB", "night s", "floor s", "ratio"),
-    *("orchestration", "peak GiB", "again s", "next day s", "1 % anew s"),
+    *("orchestration", "processor s", "peak GiB"),
 )
 _STAGE_COLUMNS = ("stage", "seconds", "of it our work", "floor", "ratio", "peak GiB")
 
 
 def _build_night_row(night: _Figures) -> list[str]:
     seconds = _number(night, "night_s")
-
-    def share(name: str) -> str:
-        return f"{_number(night, name):,.1f} ({_number(night, name) / seconds:.1%})"
+    orchestration = _number(night, "orchestration_s")
 
     return [
         f"{_number(night, 'students'):,.0f}",
@@ -99,10 +104,35 @@ def _build_night_row(night: _Figures) -> list[str]:
         f"{seconds:,.1f}",
         f"{_number(night, 'floor_s'):,.1f}",
         f"{_number(night, 'ratio'):.1f}",
-        share("orchestration_s"),
+        f"{orchestration:,.1f} ({orchestration / seconds:.1%})",
+        f"{_number(night, 'processor_s'):,.1f}",
         f"{_number(night, 'peak_mib') / 1024:.1f}",
-        *(share(name) for name in ("again_s", "next_day_s", "changed_s")),
     ]
+
+
+def _build_ordinary_row(night: _Figures) -> list[str]:
+    """Returns the ordinary nights of a state, each with its share of the first night."""
+    first = _number(night, "night_s")
+    return [
+        f"{_number(night, 'students'):,.0f}",
+        f"{first:,.1f}",
+        *(
+            f"{_number(ordinary, 'seconds'):,.1f} ({_number(ordinary, 'seconds') / first:.1%})"
+            for ordinary in _list_of(night, "ordinary")
+        ),
+    ]
+
+
+def _build_ordinary_stage_rows(night: _Figures) -> Iterator[list[str]]:
+    """Yields the stages of the first and the ordinary nights; small ones are left out."""
+    nights = [_seconds_by_stage(one, "seconds") for one in (night, *_list_of(night, "ordinary"))]
+    for stage in nights[0]:
+        if max(of_night.get(stage, 0.0) for of_night in nights[1:]) >= _SHOWN:
+            yield [stage, *(f"{of_night.get(stage, 0.0):,.1f}" for of_night in nights)]
+
+
+_SHOWN = 0.05
+"""Seconds of a stage below which the ordinary nights are not shown."""
 
 
 def _describe_growth(nights: Sequence[_Figures]) -> str:
@@ -122,7 +152,7 @@ def compute_exponent(smaller: _Figures, larger: _Figures) -> float:
 
 
 def _build_stage_rows(night: _Figures) -> Iterator[list[str]]:
-    for stage in _stages(night):
+    for stage in _list_of(night, "stages"):
         seconds, floor = _number(stage, "seconds"), _number(stage, "floor_s")
         if max(seconds, floor) < _number(night, "night_s") * _SMALL:
             continue
@@ -155,9 +185,15 @@ def _number(figures: _Figures, name: str) -> float:
     return float(str(figures[name]))
 
 
-def _stages(night: _Figures) -> list[dict[str, object]]:
-    stages = night["stages"]
-    return stages if isinstance(stages, list) else []
+def _seconds_by_stage(night: _Figures, kind: str) -> dict[str, float]:
+    """Returns the ``seconds``, ``work_s`` or ``floor_s`` of a night's stages."""
+    return {str(stage["name"]): _number(stage, kind) for stage in _list_of(night, "stages")}
+
+
+def _list_of(night: _Figures, name: str) -> list[dict[str, object]]:
+    """Returns the stages or the ordinary nights of the figures."""
+    found = night[name]
+    return found if isinstance(found, list) else []
 
 
 # --- the picture ------------------------------------------------------------------------------
@@ -209,8 +245,8 @@ def draw_picture(nights: Sequence[_Figures]) -> str:
 
 def _build_parts(night: _Figures) -> list[dict[str, object]]:
     """Returns the parts of a night's bar, and of its floor's, with where each begins and ends."""
-    works = _sum_by_group({str(s["name"]): _number(s, "work_s") for s in _stages(night)})
-    least = _sum_by_group({str(s["name"]): _number(s, "floor_s") for s in _stages(night)})
+    works = _sum_by_group(_seconds_by_stage(night, "work_s"))
+    least = _sum_by_group(_seconds_by_stage(night, "floor_s"))
     orchestration = {_ORCHESTRATION: _number(night, "orchestration_s")}
     return [
         *_chain_parts(night, _NIGHT, {**works, **orchestration}),

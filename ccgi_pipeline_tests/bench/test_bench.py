@@ -53,6 +53,21 @@ def test_the_floor_is_that_of_the_stages(night: dict[str, object]):
 
 
 @pytest.mark.slow
+def test_ordinary_nights_are_measured_by_stage(night: dict[str, object]):
+    ordinary = {one["name"]: one for one in night["ordinary"]}
+    assert [*ordinary] == ["again", "next day", "1 % anew", "10 % anew"]
+    for one in ordinary.values():
+        assert math.isclose(sum(stage["seconds"] for stage in one["stages"]), one["seconds"])
+        assert one["processor_s"] > 0
+    loads = {
+        name
+        for name, one in ordinary.items()
+        if any(stage["name"] == "transcript" for stage in one["stages"])
+    }
+    assert loads == {"1 % anew", "10 % anew"}
+
+
+@pytest.mark.slow
 def test_a_night_has_a_peak_of_memory(night: dict[str, object]):
     assert night["peak_mib"] == max(stage["peak_mib"] for stage in night["stages"])
     assert night["peak_mib"] > 100
@@ -65,13 +80,20 @@ def _measured(folder: Path, students: int, seconds: float) -> None:
     ]
     figures = {
         **dict.fromkeys(("cores", "memory_gib", "districts", "received_mib", "peak_mib"), 2),
-        **dict.fromkeys(("again_s", "next_day_s", "changed_s"), 3),
         "students": students,
         "night_s": seconds,
         "floor_s": 4,
         "ratio": seconds / 4,
         "orchestration_s": seconds / 5,
+        "processor_s": seconds * 1.5,
         "stages": stages,
+        "ordinary": [
+            {
+                "name": "next day",
+                "seconds": seconds / 10,
+                "stages": [{"name": "transcript", "seconds": seconds / 20}],
+            }
+        ],
     }
     (folder / f"night-{students}.json").write_text(json.dumps(figures))
 
@@ -90,6 +112,8 @@ def test_the_page_shows_the_figures_between_its_marks_and_draws_them(tmp_path: P
     assert text.index("| 100 |") < text.index("| 1,000 |")
     assert f"{math.log(20) / math.log(10):.2f} from 100 to 1,000 students" in text
     assert "| transcript | 5.0 | 4.0 | 1.0 | 5.0 | 0.0 |" in text
+    assert "| 1,000 | 20.0 | 2.0 (10.0%) |" in text
+    assert "| transcript | 5.0 | 1.0 |" in text
     assert "transcripts: 400.0 s" in _parts_of((tmp_path / page.PICTURE).read_text())
 
 
