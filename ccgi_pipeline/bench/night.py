@@ -56,8 +56,8 @@ class Stage:
 class OrdinaryNight:
     """A night after the first one: its seconds by stage.
 
-    ``name``: ``again`` (the same night once more), ``next day`` (a later day without news), or the share
-    of the districts that sent everything anew, each on a day of its own.
+    ``name``: ``again`` (the same night once more), ``next day`` (a later day without news), or the
+    share of the districts that sent everything anew, each on a day of its own.
     """
 
     name: str
