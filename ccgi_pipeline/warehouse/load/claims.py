@@ -27,7 +27,11 @@ from ccgi_pipeline.feeds.transcript import CLAIMED, CONTESTED, STUDENT
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
 from ccgi_pipeline.intake.reader import LINE
 from ccgi_pipeline.verification.outcomes import Verdict, Verification
-from ccgi_pipeline.warehouse.storage.schema import table_exists, transaction
+from ccgi_pipeline.warehouse.storage.schema import (
+    drop_temporary_tables,
+    table_exists,
+    transaction,
+)
 
 OPERATOR, BY_REGISTER, FIRST, SAME_NIGHT = "operator", "register", "first", "same night"
 """What decides whether a district sees the student (``claims.basis``)."""
@@ -121,8 +125,9 @@ def update_claims(
             told = _read_rules(connection).join(known, on=[SENDER, "SSID", "rule"], how="anti")
             _add_findings(connection, told, on)
     finally:
-        for table in ("several", "new_shared", "listings", "register", "judged", "new_claims"):
-            connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+        drop_temporary_tables(
+            connection, "several", "new_shared", "listings", "register", "judged", "new_claims"
+        )
 
 
 def _find_shared(connection: duckdb.DuckDBPyConnection, before: int | None) -> None:
@@ -315,7 +320,7 @@ def _add_findings(connection: duckdb.DuckDBPyConnection, told: pl.DataFrame, on:
                 f"WHERE verdict = '{Verdict.ACCEPTED}' AND {same}"
             )
     finally:
-        connection.execute("DROP TABLE IF EXISTS temp.told_drops")
+        drop_temporary_tables(connection, "told_drops")
         connection.unregister("told")
 
 

@@ -19,7 +19,11 @@ from ccgi_pipeline.feeds.registry import DISTRICT_FAMILIES, FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import FeedSpec, KeptWhile, Lifecycle
 from ccgi_pipeline.verification.outcomes import Verdict
 from ccgi_pipeline.warehouse.load.roster_guard import DISCARDED
-from ccgi_pipeline.warehouse.storage.schema import quote_identifier, transaction
+from ccgi_pipeline.warehouse.storage.schema import (
+    drop_temporary_tables,
+    quote_identifier,
+    transaction,
+)
 
 ROSTER = "transcript_student"
 
@@ -77,8 +81,7 @@ def mark_rows_to_purge(
     try:
         yield
     finally:
-        connection.execute("DROP TABLE purged_drops")
-        connection.execute("DROP TABLE purged_students")
+        drop_temporary_tables(connection, "purged_drops", "purged_students")
 
 
 def _sent_by_district(feed: FeedSpec) -> str:

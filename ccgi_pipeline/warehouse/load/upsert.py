@@ -22,7 +22,11 @@ from ccgi_pipeline.feeds.spec import SENDER, FeedSpec, Lifecycle
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline.warehouse.load.kept_records import KEPT_SCHEMA, find_kept_records
 from ccgi_pipeline.warehouse.storage.registered_rows import register_rows
-from ccgi_pipeline.warehouse.storage.schema import TRACKING_COLUMNS, quote_identifier
+from ccgi_pipeline.warehouse.storage.schema import (
+    TRACKING_COLUMNS,
+    drop_temporary_tables,
+    quote_identifier,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +204,7 @@ def _load_group(  # noqa: PLR0913, PLR0917 - the arguments of load_feed and the 
                 )
                 ended = _end_missing(connection, feed, key, kept_keys, on)
     finally:
-        for table in ("staged", "decided"):
-            connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+        drop_temporary_tables(connection, "staged", "decided")
         connection.unregister("received_lines")
         connection.unregister("received_as")
     return FeedLoad(
@@ -462,5 +465,5 @@ def _end_missing(
             )
     finally:
         connection.unregister("kept_keys")
-        connection.execute("DROP TABLE IF EXISTS temp.ended")
+        drop_temporary_tables(connection, "ended")
     return counted

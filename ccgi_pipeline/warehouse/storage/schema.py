@@ -7,7 +7,7 @@ Does not belong here: rows (load, queries).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -341,6 +341,17 @@ def _is_attached(connection: duckdb.DuckDBPyConnection, database: str) -> bool:
         "SELECT 1 FROM duckdb_databases() WHERE database_name = ?", [database]
     ).fetchone()
     return found is not None
+
+
+def drop_temporary_tables(connection: duckdb.DuckDBPyConnection, *tables: str) -> None:
+    """Drops those of these temporary tables that exist.
+
+    Within a transaction that has failed it does nothing: its end drops them, and the error that
+    made it fail must be the one that is told.
+    """
+    with suppress(duckdb.TransactionException):
+        for table in tables:
+            connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
 @contextmanager

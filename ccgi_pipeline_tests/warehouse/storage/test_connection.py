@@ -35,6 +35,7 @@ from ccgi_pipeline.warehouse.storage.locks import WarehouseBusyError
 from ccgi_pipeline.warehouse.storage.schema import (
     PIPELINE_TABLES,
     create_missing_tables,
+    drop_temporary_tables,
     quote_identifier,
     read_tables,
     transaction,
@@ -367,3 +368,20 @@ def test_a_snapshot_that_is_not_there_is_named(tmp_path: Path, *, expired: bool)
         gone += 1000
     with pytest.raises(SnapshotGoneError, match=f"snapshot {gone}"):
         open_warehouse(tmp_path, snapshot=gone)
+
+
+def test_what_made_a_transaction_fail_is_told_when_temporary_tables_are_dropped(tmp_path: Path):
+    def fail(connection: duckdb.DuckDBPyConnection) -> None:
+        with transaction(connection):
+            connection.execute("CREATE TEMP TABLE staged AS SELECT 'x' AS line")
+            try:
+                connection.execute("SELECT line::INTEGER FROM staged").fetchall()
+            finally:
+                drop_temporary_tables(connection, "staged", "decided")
+
+    with write_warehouse(tmp_path) as connection:
+        with pytest.raises(duckdb.ConversionException):
+            fail(connection)
+        connection.execute("CREATE TEMP TABLE staged AS SELECT 1 AS line")
+        drop_temporary_tables(connection, "staged", "decided")
+        connection.execute("CREATE TEMP TABLE staged AS SELECT 2 AS line")
