@@ -6,10 +6,8 @@ whole file (33 MiB) to verify it, and would do so for two extensions in each con
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
@@ -25,9 +23,6 @@ def connect(config: Mapping[str, str] | None = None) -> duckdb.DuckDBPyConnectio
 
     DuckDB verifies no signatures in it; ``load_extension`` does.
     """
-    if find_spec("pandas") is None:
-        # DuckDB looks for pandas at every statement with values: a tenth of a millisecond each.
-        sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
     return duckdb.connect(":memory:", config={**(config or {}), **VERIFIED_HERE})
 
 

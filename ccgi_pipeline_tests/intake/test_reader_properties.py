@@ -254,7 +254,7 @@ def test_a_good_file_is_read_at_once(feed: FeedSpec, monkeypatch: pytest.MonkeyP
     def line_by_line(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(reader, "_sort_lines", line_by_line)
+    monkeypatch.setattr(reader, "sort_lines", line_by_line)
     content = as_bytes(feed, good_lines(feed, 4), quoting=csv.QUOTE_MINIMAL)
     assert read(content, usual_name(feed), FAMILIES[feed.family].feeds).lines == 4
 
