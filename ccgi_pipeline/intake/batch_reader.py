@@ -15,20 +15,17 @@ import polars as pl
 
 from ccgi_pipeline.feeds.registry import FEEDS, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.intake.cell_parser import parse_cells
 from ccgi_pipeline.intake.damage import find_damage
 from ccgi_pipeline.intake.encodings import decode
 from ccgi_pipeline.intake.headers import Header, parse_header
 from ccgi_pipeline.intake.litter import may_be_litter
-from ccgi_pipeline.intake.reader import (
+from ccgi_pipeline.intake.reader import Reading, collect_findings, may_have_quoted_cells, read
+from ccgi_pipeline.intake.record_lines import (
     LINE,
     SPAN,
     LineFormat,
-    Reading,
-    collect_findings,
-    may_have_quoted_cells,
     no_line_unreadable,
-    parse_cells,
-    read,
     split_lines,
 )
 

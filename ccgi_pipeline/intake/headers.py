@@ -16,6 +16,8 @@ from ccgi_pipeline.feeds.registry import feed_by_header
 from ccgi_pipeline.feeds.spec import FeedSpec, fold
 from ccgi_pipeline.intake.findings import Finding
 
+csv.field_size_limit(1 << 30)  # a long cell is a finding of its column's rule, not a failure
+
 
 @dataclass(frozen=True, slots=True)
 class Header:

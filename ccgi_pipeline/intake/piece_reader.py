@@ -18,25 +18,27 @@ from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.registry import FEEDS, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake import byte_scans
+from ccgi_pipeline.intake.cell_parser import parse_cells
 from ccgi_pipeline.intake.damage import find_damage, leave_out_unknown_letters
 from ccgi_pipeline.intake.findings import Finding, findings_frame
 from ccgi_pipeline.intake.headers import Header, parse_header, without_blank_end
 from ccgi_pipeline.intake.litter import find_litter, may_be_litter, sort_out_litter
 from ccgi_pipeline.intake.reader import (
-    LINE,
     UNREAD_SCHEMA,
-    LineFormat,
-    PieceOfFile,
     QuotedCells,
     Reading,
-    SurplusCount,
     collect_findings,
     count_wide_lines,
-    parse_cells,
-    sort_lines,
-    split_lines,
     split_unreadable,
     unreadable_file,
+)
+from ccgi_pipeline.intake.record_lines import (
+    LINE,
+    LineFormat,
+    PieceOfFile,
+    SurplusCount,
+    sort_lines,
+    split_lines,
 )
 from ccgi_pipeline.intake.text_pieces import (
     PiecedText,

@@ -25,7 +25,8 @@ from ccgi_pipeline.feeds.columns import Code, CodeSet, Requirement, column
 from ccgi_pipeline.feeds.file_rules import FILE_RULES
 from ccgi_pipeline.feeds.rules import Rule, Severity
 from ccgi_pipeline.feeds.spec import ROW, FeedSpec, Lifecycle
-from ccgi_pipeline.intake.reader import LINE, Reading, read
+from ccgi_pipeline.intake.reader import Reading, read
+from ccgi_pipeline.intake.record_lines import LINE
 from ccgi_pipeline.ssid_lookup.contract import ContractField
 from ccgi_pipeline.ssid_lookup.enrollments import ENROLLMENT_FIELDS, EnrollmentStatus
 from ccgi_pipeline.verification.validation import validate_cells

@@ -12,7 +12,8 @@ import re
 import polars as pl
 
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
-from ccgi_pipeline.intake.reader import LINE, read
+from ccgi_pipeline.intake.reader import read
+from ccgi_pipeline.intake.record_lines import LINE
 
 CELLS_SCHEMA = {"line": pl.UInt32, "column": pl.String, "value": pl.String}
 

@@ -22,7 +22,8 @@ from ccgi_pipeline.feeds.rules import Severity
 from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER, FeedSpec, Lifecycle
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA, WEIGHED_SCHEMA, findings_frame
 from ccgi_pipeline.intake.inbox import Drop
-from ccgi_pipeline.intake.reader import LINE, SPAN, Reading
+from ccgi_pipeline.intake.reader import Reading
+from ccgi_pipeline.intake.record_lines import LINE, SPAN
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.causes.search import explain_findings
 from ccgi_pipeline.verification.drop_files import FileToVerify, file_of_drop, read_files

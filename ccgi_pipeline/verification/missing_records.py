@@ -15,7 +15,7 @@ from ccgi_pipeline.common.packed_frames import Rows, frames_of
 from ccgi_pipeline.feeds.rules import Relation, Severity
 from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER, FeedSpec
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
-from ccgi_pipeline.intake.reader import LINE
+from ccgi_pipeline.intake.record_lines import LINE
 from ccgi_pipeline.verification.severities import Severities
 
 MISSING_SCHEMA = {ROW: pl.UInt32, "rule": pl.String, "target": pl.String, "item": pl.String}

@@ -20,7 +20,8 @@ from ccgi_pipeline.feeds.oneroster.rules import PROPERTIES_OF_FILES
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 from ccgi_pipeline.intake.findings import Finding, findings_frame
-from ccgi_pipeline.intake.reader import LINE, Reading
+from ccgi_pipeline.intake.reader import Reading
+from ccgi_pipeline.intake.record_lines import LINE
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.drop_files import FileToVerify, read_files
 

@@ -18,7 +18,8 @@ from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.rules import Rule
 from ccgi_pipeline.feeds.spec import FILE
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
-from ccgi_pipeline.intake.reader import LINE, SPAN, Reading
+from ccgi_pipeline.intake.reader import Reading
+from ccgi_pipeline.intake.record_lines import LINE, SPAN
 from ccgi_pipeline.verification.drop_files import FileToVerify
 
 _SAME_THING = 0.5

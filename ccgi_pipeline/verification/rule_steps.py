@@ -16,7 +16,7 @@ from ccgi_pipeline.feeds.registry import FEEDS
 from ccgi_pipeline.feeds.spec import FILE, SENDER
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, COURSE_GRADE
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
-from ccgi_pipeline.intake.reader import LINE
+from ccgi_pipeline.intake.record_lines import LINE
 
 Accepted = Mapping[str, Rows]
 """The accepted lines of each feed."""

@@ -14,7 +14,8 @@ import polars as pl
 from ccgi_pipeline.common.packed_frames import frames_of
 from ccgi_pipeline.feeds.columns import ColumnType
 from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
-from ccgi_pipeline.intake.reader import LINE, Reading
+from ccgi_pipeline.intake.reader import Reading
+from ccgi_pipeline.intake.record_lines import LINE
 
 MOST_LINES = 1000
 """Unread lines of one file that are compared with missing records; with more of them a file tells

@@ -20,7 +20,8 @@ from ccgi_pipeline.feeds import foster_focus
 from ccgi_pipeline.feeds.columns import ColumnType
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.spec import FeedSpec
-from ccgi_pipeline.intake.reader import LINE, SPAN, read
+from ccgi_pipeline.intake.reader import read
+from ccgi_pipeline.intake.record_lines import LINE, SPAN
 from ccgi_pipeline.verification.outcomes import Verification
 from ccgi_pipeline_tests.files import (
     Line,

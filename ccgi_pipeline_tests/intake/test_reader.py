@@ -15,7 +15,8 @@ from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, MANIFEST, STUDENT, TEST_GRADE
 from ccgi_pipeline.intake.batch_reader import FileToRead, read_batch
-from ccgi_pipeline.intake.reader import LINE, Reading, detect_feed, read
+from ccgi_pipeline.intake.reader import Reading, detect_feed, read
+from ccgi_pipeline.intake.record_lines import LINE
 from ccgi_pipeline_tests.files import as_bytes, good_file, good_lines, usual_name
 
 NAME = "TestGrade.csv"

@@ -21,7 +21,8 @@ from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.feeds.transcript import COURSE_CATALOG, STUDENT, TEST_GRADE
 from ccgi_pipeline.intake import batch_reader, reader
 from ccgi_pipeline.intake.batch_reader import FileToRead, read_batch
-from ccgi_pipeline.intake.reader import LINE, SPAN, Reading, read
+from ccgi_pipeline.intake.reader import Reading, read
+from ccgi_pipeline.intake.record_lines import LINE, SPAN
 from ccgi_pipeline_tests.files import as_bytes, good_file, good_lines, usual_name
 from ccgi_pipeline_tests.intake.changes import CHANGES, PROFILE, Change, mutated
 
@@ -210,7 +211,7 @@ def _assert_equal(reading: Reading, other: Reading) -> None:
 
 def _read_line_by_line(content: bytes, feed: FeedSpec) -> Reading:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "_parse_regular_lines", lambda *_: None)
+        patch.setattr(reader, "parse_regular_lines", lambda *_: None)
         return read(content, usual_name(feed), FAMILIES[feed.family].feeds)
 
 

@@ -17,7 +17,8 @@ from ccgi_pipeline.common.packed_frames import Rows, frames_of
 from ccgi_pipeline.feeds.columns import Column
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake.encodings import decode
-from ccgi_pipeline.intake.reader import LINE, Reading
+from ccgi_pipeline.intake.reader import Reading
+from ccgi_pipeline.intake.record_lines import LINE
 from ccgi_pipeline.intake.text_pieces import ReadPieces, split_at_line_ends
 
 KIND = "kind"

@@ -10,7 +10,7 @@ import polars as pl
 
 from ccgi_pipeline.common.packed_frames import frames_of
 from ccgi_pipeline.feeds import file_rules
-from ccgi_pipeline.intake.reader import LINE
+from ccgi_pipeline.intake.record_lines import LINE
 from ccgi_pipeline.verification.causes.declaration import Cause, Found, by_tool
 from ccgi_pipeline.verification.causes.judged_file import (
     KIND,

@@ -19,7 +19,7 @@ from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, FEEDS, link_rules
 from ccgi_pipeline.feeds.foster_focus.comparisons import CHILD
 from ccgi_pipeline.feeds.foster_focus_cps import FEED as CHILDREN
 from ccgi_pipeline.feeds.spec import FILE, SENDER
-from ccgi_pipeline.intake.reader import LINE, SPAN
+from ccgi_pipeline.intake.record_lines import LINE, SPAN
 from ccgi_pipeline.profiles import FosterFocusSettings
 from ccgi_pipeline.verification.child_match import FIELDS, child_match
 from ccgi_pipeline.verification.outcomes import Verification

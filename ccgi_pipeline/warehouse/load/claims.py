@@ -25,7 +25,7 @@ from ccgi_pipeline.feeds.calpads_identity import FEED as REGISTER
 from ccgi_pipeline.feeds.spec import FILE, SENDER
 from ccgi_pipeline.feeds.transcript import CLAIMED, CONTESTED, STUDENT
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
-from ccgi_pipeline.intake.reader import LINE
+from ccgi_pipeline.intake.record_lines import LINE
 from ccgi_pipeline.verification.outcomes import Verdict, Verification
 from ccgi_pipeline.warehouse.storage.schema import (
     drop_temporary_tables,

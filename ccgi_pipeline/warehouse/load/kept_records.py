@@ -15,7 +15,7 @@ from ccgi_pipeline.feeds.columns import ColumnType
 from ccgi_pipeline.feeds.file_rules import KEPT
 from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
-from ccgi_pipeline.intake.reader import LINE
+from ccgi_pipeline.intake.record_lines import LINE
 from ccgi_pipeline.verification.unread_lines import form_of, unread_schema
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
 

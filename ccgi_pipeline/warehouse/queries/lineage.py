@@ -19,8 +19,9 @@ from ccgi_pipeline.common.packed_frames import unpacked
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import Drop
-from ccgi_pipeline.intake.reader import LINE, read
+from ccgi_pipeline.intake.reader import read
 from ccgi_pipeline.intake.received_files import open_received_files
+from ccgi_pipeline.intake.record_lines import LINE
 from ccgi_pipeline.verification.drop_files import files_to_verify
 from ccgi_pipeline.verification.typed_cells import typed_lines
 from ccgi_pipeline.warehouse.queries.drops import read_received_drops
