@@ -214,7 +214,7 @@ def _run_night(folders: PipelinePaths, on: date) -> tuple[ProcessRun, list[Stage
     )
     times_of_calls = [(begins, ends) for _, begins, ends in json.loads(times.read_text())]
     times.unlink()
-    steps = _read_steps(folders) if len(times_of_calls) > 1 else []
+    steps = [step for step in _read_steps(folders) if step[1] >= run.began]  # none if nothing ran
     first = times_of_calls[0][0]
     stages = [Stage("start", first - run.began, 0.0, run.peak(run.began, first), 0.0)]
     for name, begins, ends in steps:
