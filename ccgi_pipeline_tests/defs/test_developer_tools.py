@@ -31,7 +31,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project as somebody has just cloned it."""
     copy = tmp_path_factory.mktemp("checkout") / "project"
     ignored = (".git", ".venv", "data", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
-    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(*ignored))
+    of_other_tests = ".tmp_dagster_home_*"  # a command of Dagster's that another process tests
+    shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns(*ignored, of_other_tests))
     author = ("-c", "user.name=A. Name", "-c", "user.email=a.name@example.org")
     for command in (("init", "-q"), ("add", "-A"), (*author, "commit", "-qm", "all of it")):
         subprocess.run(["git", *command], cwd=copy, check=True)
