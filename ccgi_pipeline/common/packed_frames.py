@@ -1,4 +1,4 @@
-"""Frames that are too large to lie open in memory: pieces of rows, each packed as Parquet.
+"""Frames that are too large for memory: pieces of rows, each packed as Parquet.
 
 Belongs here: packing, and giving back pieces or columns. A large file's lines take a tenth of the
 memory so. Does not belong here: what the rows are.
@@ -98,11 +98,11 @@ def _pack(frame: pl.DataFrame) -> bytes:
 
 
 Rows = pl.DataFrame | PackedFrame
-"""Rows that lie open in memory, as nearly all do, or packed."""
+"""Rows as a plain frame, as nearly all are, or packed."""
 
 
 def frames_of(rows: Rows, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-    """Yields the rows in pieces that lie open; only some ``columns``, if given."""
+    """Yields the rows as plain frames, piece by piece; only some ``columns``, if given."""
     if isinstance(rows, PackedFrame):
         yield from rows.frames(columns)
     else:
@@ -110,7 +110,7 @@ def frames_of(rows: Rows, columns: Sequence[str] | None = None) -> Iterator[pl.D
 
 
 def unpacked(rows: Rows) -> pl.DataFrame:
-    """Returns the rows as one frame that lies open, however many they are."""
+    """Returns the rows as one plain frame, however many they are."""
     return rows if isinstance(rows, pl.DataFrame) else rows.select(*rows.columns)
 
 

@@ -56,7 +56,7 @@ def keep_warehouse_small(
     description="Keeps the warehouse as small and as quick as its rows.",
 )
 def housekeeping_job() -> None:
-    """Has one step."""
+    """Runs the housekeeping of one warehouse."""
     keep_warehouse_small()
 
 

@@ -61,7 +61,7 @@ def fetch_due_rosters(
     description="Fetches the rosters of districts whose profile names a OneRoster API, if due.",
 )
 def fetch_rosters_job() -> None:
-    """Has one step."""
+    """Runs the fetches that are due."""
     fetch_due_rosters()
 
 

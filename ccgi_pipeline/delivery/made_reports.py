@@ -54,7 +54,7 @@ def read_newest_records(
 def _select_newest(
     ledger: DeliveryLedger, columns: str, files: Iterable[tuple[str, str, str]], on: date
 ) -> list[tuple[Any, ...]]:
-    """Each file is found by one look into the index: the number of nights does not count."""
+    """Selects each newest file by one index look-up, however many nights there are."""
     database = ledger.database
     database.execute(
         "CREATE TEMP TABLE IF NOT EXISTS asked_reports (owner TEXT, name TEXT, part TEXT)"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 _PIECE = 1 << 17
-"""Bytes that a processor keeps close at hand."""
+"""Bytes; so much fits into a processor's cache."""
 _LINE_FEED = ord("\n")
 _FIRST_SIGN, _SIGNS = np.uint8(ord("!")), 94
 """The visible signs of ASCII; every other byte may be a blank, or a part of one."""

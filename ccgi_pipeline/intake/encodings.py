@@ -117,7 +117,7 @@ def encoding_of(letters: Letters) -> str:
 
 
 def describe_letters(letters: Letters) -> list[Finding]:
-    """Returns what is said of a file with such letters."""
+    """Returns the finding's words about a file with such letters."""
     findings = [Finding(file_rules.SURROGATES, line=line) for line in letters.surrogates]
     if letters.mixed:
         name = _NAMES[letters.encoding]

@@ -80,7 +80,7 @@ class SortedOut:
 
     @property
     def findings(self) -> list[Finding]:
-        """What is said of the lines that were passed over."""
+        """Returns the findings about the lines that were passed over."""
         return find_litter(self.passed_over)
 
 
@@ -101,7 +101,7 @@ _PASSED_OVER = {"_line": pl.UInt32, "blank": pl.Boolean}
 
 
 def find_litter(passed_over: pl.DataFrame) -> list[Finding]:
-    """Returns what is said of a file's lines that were passed over (``_line``, ``blank``)."""
+    """Returns the findings about lines that were passed over (``_line``, ``blank``)."""
     return [*_findings(passed_over)] if passed_over.height else []
 
 

@@ -105,7 +105,7 @@ def count_lines_in_pieces(read: ReadPieces) -> Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Decisions:
-    """What only the whole file can tell. ``surplus``: blank cells that nearly all lines have."""
+    """What only the whole file shows. ``surplus``: blank cells that nearly all lines have."""
 
     drops_blank_end: bool
     surplus: int = 0
@@ -133,7 +133,7 @@ class _FilledLines:
 
     @property
     def litter(self) -> list[Finding]:
-        """What is said of the lines that were passed over, once all pieces were read."""
+        """Returns the findings about lines that were passed over, once all pieces were read."""
         return find_litter(pl.concat(self._passed_over))
 
 
@@ -157,7 +157,7 @@ class _Attempt:
 
     @property
     def decisions(self) -> _Decisions:
-        """What the counts of the whole file decide."""
+        """Returns what the counts of the whole file decide."""
         drops = self._header.blank_end > 0 and 2 * self._wide <= self._below_header
         if self._fitted.fatal:
             return _Decisions(drops, self._assumed)

@@ -1,4 +1,4 @@
-"""Sorts the physical lines of a file into records, and lines that no record can be made of.
+"""Sorts the physical lines of a file into records and unreadable lines.
 
 Belongs here: splitting lines, the number of cells of each, surplus blank cells, records that go on
 over several lines. A line is looked at as one string. Does not belong here: the values of cells
@@ -105,7 +105,7 @@ _BEGINNING = 6
 
 @dataclass(frozen=True, slots=True)
 class SurplusCount:
-    """How many of some whole lines have how many blank cells beyond the header's last column."""
+    """Counts whole lines by how many blank cells they have beyond the header's last column."""
 
     lines: int = 0
     by_surplus: Mapping[int, int] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class SurplusCount:
         return SurplusCount(self.lines + other.lines, both)
 
     def usual(self, header: Header) -> int:
-        """Returns how many blank cells nearly all lines have too many.
+        """Returns how many surplus blank cells nearly all lines have; 0 if they have none.
 
         Fewer lines prove nothing: where a cell with a comma was split in two and the last cell is
         blank, the line looks the same, and its cells stand in the wrong columns.

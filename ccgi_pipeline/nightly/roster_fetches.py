@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import polars as pl
+
 from ccgi_pipeline.common.errors import PermanentError, PipelineError, TransientError
 from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.feeds import oneroster
@@ -96,8 +98,7 @@ def find_doubted_districts(folders: PipelinePaths) -> set[str]:
             newest = read_newest_drops(connection)
     except TransientError:
         return {*read_profiles(folders.warehouse).api_districts}
-    return {
-        sender
-        for sender, family, verdict in newest.select("sender", "family", "verdict").iter_rows()
-        if family == oneroster.NAME and verdict in {Verdict.REJECTED, Verdict.HELD}
-    }
+    doubted = newest.filter(
+        pl.col("verdict").is_in([Verdict.REJECTED, Verdict.HELD]), family=oneroster.NAME
+    )
+    return {*doubted["sender"]}

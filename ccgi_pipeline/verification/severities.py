@@ -1,4 +1,4 @@
-"""How much a broken rule weighs, and to whom: a district's profile may say otherwise than the rule.
+"""The severities of findings: a district's profile may change the one that a rule declares.
 
 Belongs here: the severity of a finding. Does not belong here: what follows from it (gates).
 """
@@ -20,19 +20,19 @@ _OWN_SCHEMA = {SENDER: pl.String, "rule": pl.String, "own": pl.String}
 
 
 def weigh_usually(found: pl.DataFrame) -> pl.DataFrame:
-    """``found`` (``rule`` and more) with the ``severity`` that rules have by their declaration."""
+    """Returns ``found`` (``rule`` and more) with the ``severity`` that each rule declares."""
     return found.with_columns(_looked_up(found, lambda rule: str(rule.severity)).alias("severity"))
 
 
 def _looked_up(found: pl.DataFrame, fact: Callable[[Rule], str | None]) -> pl.Expr:
-    """A fact of the rule in each row of ``found``."""
+    """Returns a fact of the rule in each row of ``found``."""
     facts = {rule: fact(RULES[rule]) for rule in found["rule"].unique()}
     return pl.col("rule").replace_strict(facts, return_dtype=pl.String)
 
 
 @cache
 def _strict_rules(family: str) -> Mapping[str, str]:
-    """The rules of a family that weigh otherwise to a sender who is held to the letter."""
+    """Returns the rules of a family that have another severity for a strict sender."""
     spec = FAMILIES[family]
     rules = (*spec.rules, *(rule for feed in spec.feeds for rule in feed.all_rules.values()))
     return {rule.id: str(rule.strict) for rule in rules if rule.strict is not None}
@@ -50,7 +50,7 @@ class Severities:
 
     @classmethod
     def of_profiles(cls, profiles: Profiles, senders: Iterable[str]) -> Severities:
-        """As the profiles of ``senders`` have them."""
+        """Returns the severities that the profiles of ``senders`` set."""
         known = {sender: profiles.of(sender) for sender in senders}
         rows = [
             (sender, rule, severity)
@@ -66,7 +66,7 @@ class Severities:
         return cls(strict, pl.DataFrame(rows, schema=_OWN_SCHEMA, orient="row"))
 
     def weigh(self, found: pl.DataFrame) -> pl.DataFrame:
-        """``found`` (``rule``, ``_sender`` and more) with the column ``severity``."""
+        """Returns ``found`` (``rule``, ``_sender`` and more) with the column ``severity``."""
         severity = _looked_up(found, lambda rule: str(rule.severity))
         for family in sorted({family for _, family in self.strict}):
             rules = _strict_rules(family)
@@ -83,6 +83,6 @@ class Severities:
         return joined.with_columns(pl.coalesce("own", "severity").alias("severity")).drop("own")
 
     def of(self, rule: Rule, sender: str) -> Severity:
-        """The severity of one rule to one sender."""
+        """Returns the severity of one rule for one sender."""
         found = pl.DataFrame({"rule": [rule.id], SENDER: [sender]})
         return Severity(self.weigh(found).item(0, "severity"))

@@ -151,7 +151,7 @@ def _without(lines: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
 
 
 def _missing(feed: FeedSpec, lines: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
-    """What it is that lines name and nobody has."""
+    """Returns the records that lines name and that nobody has."""
     found = [pl.DataFrame(schema=MISSING_SCHEMA)]
     for rule in feed.rules:
         broken = failures.filter(pl.col("rule") == rule.id)
@@ -183,7 +183,7 @@ def validate_cells(feed: FeedSpec, records: pl.DataFrame, first: int = 0) -> Val
 
 
 def _unparsed(feed: FeedSpec, records: pl.DataFrame, parsed: pl.DataFrame) -> pl.DataFrame:
-    """Cells that hold something of which the parser could make nothing."""
+    """Returns the cells that are filled but could not be parsed."""
     failures = [pl.DataFrame(schema=FAILURES_SCHEMA)]
     for name, declared in feed.columns.items():
         if declared.type is not ColumnType.STRING:
@@ -194,7 +194,7 @@ def _unparsed(feed: FeedSpec, records: pl.DataFrame, parsed: pl.DataFrame) -> pl
 
 
 def _misspelt(feed: FeedSpec, records: pl.DataFrame, parsed: pl.DataFrame) -> pl.DataFrame:
-    """Cells that were understood, though the specification has them otherwise."""
+    """Returns the cells that could be parsed but are not written as the specification asks."""
     failures = [pl.DataFrame(schema=FAILURES_SCHEMA)]
     for name, declared in feed.columns.items():
         if declared.exact:
@@ -228,7 +228,7 @@ def _failures(rows: pl.Series, rule_id: str, column: str | None) -> pl.DataFrame
 def _pandera_failures(
     schema: pa.DataFrameSchema, suspects: pl.DataFrame, feed: FeedSpec
 ) -> pl.DataFrame:
-    """What pandera finds wrong with ``suspects``, by row and rule id; no value comes along."""
+    """Returns what pandera finds wrong with ``suspects``, by row and rule id, without values."""
     if suspects.is_empty():
         return pl.DataFrame(schema=FAILURES_SCHEMA)
     try:
@@ -254,7 +254,7 @@ def _pandera_failures(
 
 
 def _without_consequences(feed: FeedSpec, failures: pl.DataFrame) -> pl.DataFrame:
-    """One rule a cell: what is of the wrong type is neither blank nor too long nor no code."""
+    """Keeps one rule for each cell: one of the wrong type is not also called too long."""
     order = {
         feed.column_rule_id(kind, name): rank
         for name in feed.columns
@@ -285,7 +285,7 @@ def _without_gone(feed: FeedSpec, failures: pl.DataFrame, parsed: pl.DataFrame) 
 
 
 def _without_failed_cells(parsed: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
-    """Cells that failed their own rule become null: the rules that follow shall not see them."""
+    """Makes cells null that failed their own rule, so that later rules do not see them."""
     return parsed.with_columns(
         pl.when(~pl.col(ROW).is_in(failed[ROW].implode())).then(pl.col(str(name))).alias(str(name))
         for (name,), failed in failures.group_by("column", maintain_order=True)
@@ -302,7 +302,7 @@ _EXPECTATIONS: Mapping[str, Callable[[pl.Expr, Mapping[str, Any]], pl.Expr]] = {
 
 
 def cell_expectations(feed: FeedSpec) -> list[pl.Expr]:
-    """What pandera will ask of each cell, as expressions that are true where it will be content."""
+    """Returns what pandera will ask of each cell, as expressions that are true for good cells."""
     expectations = []
     for name, declared in feed.schema.columns.items():
         cell = pl.col(name)
@@ -318,7 +318,7 @@ def cell_expectations(feed: FeedSpec) -> list[pl.Expr]:
 
 
 def validate_lines(feed: FeedSpec, lines: pl.DataFrame, on: date) -> pl.DataFrame:
-    """The rules across cells and files that the typed ``lines`` break."""
+    """Returns the rules across cells and files that the typed ``lines`` break."""
     rules = [rule for rule in feed.all_rules.values() if rule.passes is not None]
     if not rules:
         return pl.DataFrame(schema=FAILURES_SCHEMA)
@@ -332,7 +332,7 @@ def validate_lines(feed: FeedSpec, lines: pl.DataFrame, on: date) -> pl.DataFram
 
 
 def _all_true(names: list[str]) -> pa.DataFrameSchema:
-    """A schema that asks each of the boolean columns to be true, and names the column if not."""
+    """Returns a schema that demands true in each of the boolean columns."""
     return pa.DataFrameSchema(
         {name: pa.Column(pl.Boolean, pa.Check.eq(value=True, error=name)) for name in names}
     )
@@ -491,7 +491,7 @@ def _missing_item(relation: Relation) -> str:
 def relation_column(
     relation: Relation, lines: pl.DataFrame, targets: Iterable[pl.DataFrame]
 ) -> pl.DataFrame:
-    """True for each of ``lines`` whose counterpart is in one of ``targets``.
+    """Returns a column that is true for each of ``lines`` whose counterpart is in ``targets``.
 
     A target has the column ``target_column`` and, unless the relation spans the state, the column
     of its scope (``_sender`` or ``_file``).
@@ -519,7 +519,7 @@ def relation_column(
 def named_records(
     relation: Relation, lines: pl.DataFrame, target: pl.DataFrame, senders: pl.Series
 ) -> pl.DataFrame:
-    """Whether all records that a line names are in ``target``, and the first that is not.
+    """Returns whether ``target`` has all records that a line names, and the first that it lacks.
 
     Null for lines of whom nothing of the target is known at all: of others than ``senders``.
     """

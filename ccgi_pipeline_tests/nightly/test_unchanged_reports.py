@@ -1,4 +1,4 @@
-"""Reports that do not change get tonight's names; the outbox has what a full night would write.
+"""Tests that the outbox is the same whether unchanged reports are linked or written anew.
 
 Belongs here: nights in a row over real folders, what their files share, and nights that find files
 edited, removed or half done. Does not belong here: what a report depends on (reports.test_basis),

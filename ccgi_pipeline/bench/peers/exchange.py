@@ -1,4 +1,4 @@
-"""What the benchmark and the processes of the tools tell each other, as lines of JSON.
+"""The messages between the benchmark and the tools' processes, as lines of JSON.
 
 Belongs here: the task, the answer, and the loop that every tool's process runs. Only the standard
 library is imported: other tools run where the project's libraries are not installed.

@@ -21,7 +21,7 @@ class Outcome(StrEnum):
     ELSEWHERE = "elsewhere"
     """Something was found, but not at the fault's line."""
     REFUSED = "refused"
-    """The file could not be read, so that none of its lines was judged."""
+    """The tool could not read the file and judged none of its lines."""
     CRASHED = "crashed"
     """The tool gave up with an error of its own."""
     MISSED = "missed"
@@ -36,7 +36,7 @@ class Judged:
 
 
 def judge_answer(answer: Answer, planted: PlantedFault, of_good: Answer) -> Judged:
-    """Judges an answer about a set with a fault; what the tool finds in the good set is no find.
+    """Judges a tool's answer about a faulty set, less what the tool finds in the good set.
 
     That a file cannot be read is a find where the fault is that it is gone.
     """
