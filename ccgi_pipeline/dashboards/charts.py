@@ -5,7 +5,7 @@ each chart as a table, too. Colours are those of the page's style, so one pictur
 and paper. Does not belong here: which figures are drawn (district_page, state_page).
 
 Altair and Vega-Lite's compiler take most of the time of a drawing (17 ms; Vega alone 5 to 9 ms).
-So each kind of chart is compiled once, and each drawing only puts its own figures in.
+So each kind of chart is compiled once and kept, and a drawing only puts its own figures in.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ WIDTH, HEIGHT = 330, 120
 """Of a chart in pixels: two stand side by side on a desk, and one fills a telephone."""
 
 
-def _draw(kind: str, points: Points) -> str:
-    """Returns the picture of ``points`` by the template of a kind."""
+def _draw(template: Mapping[str, Any], points: Points) -> str:
+    """Returns the picture of ``points`` by the template of their kind."""
     import vl_convert  # noqa: PLC0415 - it takes long to load, and few nights draw nothing
 
-    template = _template(kind)
     data = [
         {**source, "values": [*points]} if source["name"] == _SOURCE else source
         for source in template["data"]
@@ -54,12 +53,12 @@ _SOURCE = "figures"
 
 
 @cache
-def _template(kind: str) -> dict[str, Any]:
-    """Returns the Vega specification of a kind of chart, without figures."""
+def _compile(kind: str) -> str:
+    """Returns the Vega specification of a kind of chart as JSON, without figures."""
     import vl_convert  # noqa: PLC0415
 
     spec: dict[str, Any] = _KINDS[kind]()
-    return dict(vl_convert.vegalite_to_vega(spec))
+    return json.dumps(vl_convert.vegalite_to_vega(spec))
 
 
 def _base(*, width: int = WIDTH, height: int = HEIGHT) -> Any:  # noqa: ANN401 - Altair's own
@@ -167,14 +166,18 @@ LEAST_POINTS = 2
 class ChartCache:
     """Pictures by what they show, so that a night draws only those that change.
 
-    ``known``: the pictures of earlier nights by their keys. ``used``: those of this night.
+    ``known``: the pictures of earlier nights by their keys. ``used``: those of this night. Among
+    both are the compiled templates of the kinds that were drawn.
     """
 
     def __init__(self, known: Mapping[str, str] | None = None) -> None:
         """Begins with the pictures of earlier nights."""
         self.known = dict(known or {})
-        self.used: dict[str, str] = {}
+        self.used = {
+            key: self.known[key] for kind in _KINDS if (key := _template_key(kind)) in self.known
+        }
         self.drawn = 0
+        self._templates: dict[str, Any] = {}
 
     def draw(self, kind: str, points: Points) -> str:
         """Returns the SVG of a chart; empty if there are too few points."""
@@ -184,10 +187,19 @@ class ChartCache:
         if key not in self.used:
             picture = self.known.get(key)
             if picture is None:
-                picture = _draw(kind, points)
+                picture = _draw(self._read_template(kind), points)
                 self.drawn += 1
             self.used[key] = picture
         return self.used[key]
+
+    def _read_template(self, kind: str) -> Mapping[str, Any]:
+        if kind not in self._templates:
+            key = _template_key(kind)
+            if key not in self.used:
+                self.used[key] = _compile(kind)
+            self._templates[kind] = json.loads(self.used[key])
+        template: Mapping[str, Any] = self._templates[kind]
+        return template
 
     def keep(self, kind: str, points: Points) -> None:
         """Keeps the picture of a chart for the next night, where the page stays as it is."""
@@ -204,8 +216,12 @@ def _key(kind: str, points: Points) -> str | None:
     return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
+def _template_key(kind: str) -> str:
+    return f"template of {kind}, {_code()}"
+
+
 @cache
 def _code() -> str:
-    """Returns what identifies the drawing: this module and the version of the renderer."""
+    """Returns what identifies the drawing: this module and the versions of the libraries."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
-    return f"{digest.hexdigest()[:16]} {version('vl-convert-python')}"
+    return f"{digest.hexdigest()[:16]} {version('vl-convert-python')} {version('altair')}"

@@ -16,12 +16,12 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from ccgi_pipeline.dashboards.funnel_cache import read_current_funnels
 from ccgi_pipeline.delivery.ledger import ledger_exists, open_ledger
 from ccgi_pipeline.delivery.made_reports import NewestReport, read_newest_reports
 from ccgi_pipeline.intake.inbox import is_cd_code
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import Profiles, month_and_day
-from ccgi_pipeline.reports.funnels import read_funnels
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.suppression import GUARD, LARGEST_SMALL, MARKS
 from ccgi_pipeline.warehouse.queries import trends
@@ -76,7 +76,7 @@ def read_district_facts(
     since = min((_year_before(profiles, cd, on) for cd in cds), default=on)
     lines = split_rows(trends.read_lines_by_night(connection, since), "sender")
     outcomes = split_rows(trends.read_newest_outcomes(connection), "drop_id")
-    funnel = split_rows(read_funnels(connection, profiles), "cd")
+    funnel = split_rows(read_current_funnels(connection, folders.warehouse, profiles), "cd")
     reports = _read_reports(folders, cds, on)
     return [
         DistrictFacts(

@@ -10,6 +10,7 @@ a reader cannot tell which, so neither can the page: such a count is null.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ import polars as pl
 from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
 from ccgi_pipeline.eligibility.evaluation import MEETS, ON_TRACK
 from ccgi_pipeline.profiles import Profiles
+from ccgi_pipeline.reports.basis import compute_bases
 from ccgi_pipeline.reports.queries import build_sent_aggregate_rows, create_detail_table
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import PLACE, ReportColumn, ReportSpec, Tables, shipped_query
@@ -77,15 +79,27 @@ def count_roster_students(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame
     ).pl()
 
 
-def read_funnels(connection: duckdb.DuckDBPyConnection, profiles: Profiles) -> pl.DataFrame:
-    """Returns the counts of all districts by school and grade; ``create_report_views`` came first.
+def compute_funnel_bases(
+    connection: duckdb.DuckDBPyConnection, profiles: Profiles, cds: Sequence[str]
+) -> dict[str, str]:
+    """Returns by CD code a digest of all that the counts depend on (``basis``)."""
+    specs = {step.report.name: step.report for step in STEPS}.values()
+    bases = [compute_bases(connection, spec, profiles, REPORTS, cds) for spec in specs]
+    return {cd: hashlib.sha256("".join(of[cd] for of in bases).encode()).hexdigest() for cd in cds}
+
+
+def read_funnels(
+    connection: duckdb.DuckDBPyConnection, profiles: Profiles, cds: Sequence[str]
+) -> pl.DataFrame:
+    """Returns the counts of districts by school and grade; ``create_report_views`` came first.
 
     Columns: ``cd``, ``School``, ``Grade Level``, ``students``, and each of ``STEPS``. A count is
     null where the district's aggregates do not show it.
     """
-    places = connection.sql(
+    places = connection.execute(
         'SELECT cd, School, "Grade Level", count(*)::BIGINT AS students '
-        "FROM roster GROUP BY ALL ORDER BY ALL"
+        "FROM roster WHERE list_contains($cds, cd) GROUP BY ALL ORDER BY ALL",
+        {"cds": [*cds]},
     ).pl()
     places = sanitize_cells(places, ["School", "Grade Level"])  # as the aggregates print them
     hiding = [cd for cd in places["cd"].unique() if profiles.of(cd).delivery.small_cells in MARKS]
@@ -94,7 +108,7 @@ def read_funnels(connection: duckdb.DuckDBPyConnection, profiles: Profiles) -> p
     rows_of: dict[str, pl.DataFrame] = {}
     for step in STEPS:
         if step.report.name not in rows_of:
-            rows_of[step.report.name] = _read_shown_rows(connection, step.report, profiles)
+            rows_of[step.report.name] = _read_shown_rows(connection, step.report, profiles, cds)
         shown = _count_step(rows_of[step.report.name], step)
         counted = counted.join(
             shown, on=[*_KEYS], how="left", nulls_equal=True, maintain_order="left"
@@ -110,12 +124,18 @@ def read_funnels(connection: duckdb.DuckDBPyConnection, profiles: Profiles) -> p
 
 
 def _read_shown_rows(
-    connection: duckdb.DuckDBPyConnection, spec: ReportSpec, profiles: Profiles
+    connection: duckdb.DuckDBPyConnection,
+    spec: ReportSpec,
+    profiles: Profiles,
+    cds: Sequence[str],
 ) -> pl.DataFrame:
-    """Returns the rows of an aggregate as districts get them; counts only, without percentages."""
+    """Returns the rows of an aggregate as districts get them; counts only, without percentages.
+
+    Rows of other districts than ``cds`` may be among them.
+    """
     chosen = ("cd", "cds_code", "SSID", *PLACE, "Grade Level", *spec.dimensions)
-    create_detail_table(connection, spec, chosen)
-    return build_sent_aggregate_rows(connection, spec, profiles, REPORTS)
+    create_detail_table(connection, spec, chosen, cds)
+    return build_sent_aggregate_rows(connection, spec, profiles, REPORTS, cds)
 
 
 def _count_step(rows: pl.DataFrame, step: FunnelStep) -> pl.DataFrame:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 from click.testing import CliRunner
 
 from ccgi_pipeline.cli import main
-from ccgi_pipeline.dashboards import publication
+from ccgi_pipeline.dashboards import charts, funnel_cache, publication
+from ccgi_pipeline.dashboards.funnel_cache import read_current_funnels
 from ccgi_pipeline.dashboards.publication import (
     PagesOutcome,
     write_district_pages,
@@ -190,7 +193,7 @@ def test_the_views_of_the_reports_are_made_once_for_a_night(
 def test_a_funnel_counts_as_the_reports_do(night: PipelinePaths):
     with open_warehouse(night.warehouse, read_only=True) as connection:
         create_report_views(connection, ON, Profiles().reports)
-        funnel = read_funnels(connection, Profiles()).filter(pl.col("cd") == HAYWARD)
+        funnel = read_funnels(connection, Profiles(), [HAYWARD]).filter(pl.col("cd") == HAYWARD)
         details = {
             spec.name: read_detail_rows(connection, spec).filter(pl.col("cd") == HAYWARD)
             for spec in REPORTS
@@ -212,6 +215,63 @@ def test_a_funnel_counts_as_the_reports_do(night: PipelinePaths):
 
 
 # --- a second night -------------------------------------------------------------------------------
+
+
+def _count_again(
+    folders: PipelinePaths, monkeypatch: pytest.MonkeyPatch, on: date = TUESDAY
+) -> list[str]:
+    """Returns the districts that were counted; what was kept of the others is right."""
+    asked: list[str] = []
+
+    def count(
+        connection: duckdb.DuckDBPyConnection, profiles: Profiles, cds: Sequence[str]
+    ) -> pl.DataFrame:
+        asked.extend(cds)
+        return read_funnels(connection, profiles, cds)
+
+    monkeypatch.setattr(funnel_cache, "read_funnels", count)
+    with open_warehouse(folders.warehouse, read_only=True) as connection:
+        named = create_report_views(connection, on, Profiles().reports)
+        current = read_current_funnels(connection, folders.warehouse, Profiles())
+        assert current.equals(read_funnels(connection, Profiles(), named["cd"].to_list()))
+    return asked
+
+
+def test_only_districts_whose_counts_may_have_changed_are_counted(
+    later: PipelinePaths, monkeypatch: pytest.MonkeyPatch
+):
+    assert _count_again(later, monkeypatch) == []
+    put_roster(later.inbox, HAYWARD, students(SENIORS[:39], HAYWARD_HIGH, "12"), "20261123")
+    load_and_answer(later, TUESDAY)
+    assert _count_again(later, monkeypatch) == [HAYWARD]
+    put_events(later.inbox, [event("account_registrations", FEW[5], AccountType="Partner")])
+    load_and_answer(later, TUESDAY)
+    assert _count_again(later, monkeypatch) == [PALM_SPRINGS]
+    assert _count_again(later, monkeypatch) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no Parquet", None])
+def test_counts_that_cannot_be_read_are_made_again(
+    later: PipelinePaths, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+):
+    kept = later.warehouse / "funnels.parquet"
+    if content is None:
+        pl.read_parquet(kept).drop("applied").write_parquet(kept)
+    else:
+        kept.write_bytes(content)
+    assert _count_again(later, monkeypatch) == [HAYWARD, PALM_SPRINGS]
+
+
+def test_a_district_without_a_roster_has_no_counts_any_more(later: PipelinePaths):
+    path = later.warehouse / "funnels.parquet"
+    kept = pl.read_parquet(path)
+    gone = kept.filter(cd=HAYWARD).with_columns(cd=pl.lit("1964733"))
+    pl.concat([kept, gone]).write_parquet(path)
+    with open_warehouse(later.warehouse, read_only=True) as connection:
+        create_report_views(connection, TUESDAY, Profiles().reports)
+        current = read_current_funnels(connection, later.warehouse, Profiles())
+    assert {*current["cd"]} == {HAYWARD, PALM_SPRINGS}
+    assert pl.read_parquet(path).equals(kept)
 
 
 def test_a_night_without_news_writes_no_page_again(later: PipelinePaths):
@@ -254,6 +314,18 @@ def test_pictures_are_drawn_once(later: PipelinePaths):
     assert pages_of(later, TUESDAY) == PagesOutcome(
         pages=2, written=4, drawn=0, size=sum(_sizes(later))
     )
+
+
+def test_a_kind_of_chart_is_compiled_once(later: PipelinePaths, monkeypatch: pytest.MonkeyPatch):
+    put_roster(later.inbox, HAYWARD, students(SENIORS[:39], HAYWARD_HIGH, "12"), "20261123")
+    load_and_answer(later, TUESDAY)
+    assert pages_of(later, TUESDAY).drawn > 0
+    monkeypatch.setattr(charts, "_compile", None)
+    put_roster(later.inbox, HAYWARD, students(SENIORS[:38], HAYWARD_HIGH, "12"), "20261124")
+    load_and_answer(later, WEDNESDAY)
+    outcome = pages_of(later, WEDNESDAY)
+    assert outcome.drawn > 0
+    assert not outcome.failed
 
 
 def _sizes(folders: PipelinePaths) -> list[int]:
@@ -356,7 +428,7 @@ def test_what_the_report_of_applications_hides_is_hidden_in_the_funnel(hiding: P
             {"defaults": {"delivery": {"small_cells": "california_10"}}}
         )
         create_report_views(connection, ON, profiles.reports)
-        funnel = read_funnels(connection, profiles).filter(pl.col("cd") == HAYWARD)
+        funnel = read_funnels(connection, profiles, [HAYWARD]).filter(pl.col("cd") == HAYWARD)
     (row,) = funnel.rows(named=True)
     assert row["applied"] is None
     assert row["aid_submitted"] == 18
