@@ -177,15 +177,15 @@ def _describe_reports(facts: DistrictFacts) -> Iterable[dict[str, Any]]:
         _, spec = _SPECS[report.name]
         shown = by_name.setdefault(
             report.name,
-            {"title": spec.title, "folder": "/".join(spec.folder), "night": report.night,
+            {"title": spec.title, "folder": "/".join(spec.folder), "since": report.since,
              "rows": {}},
         )  # fmt: skip
-        shown["night"] = max(shown["night"], report.night)
+        shown["since"] = max(shown["since"], report.since)
         # The rows of a detail file are students: their number is a count that may be hidden.
         hidden = facts.hides and report.part == "Detail"
         shown["rows"][report.part] = None if hidden else report.rows
     for shown in by_name.values():
-        yield {**shown, "night": labels.day(shown["night"])}
+        yield {**shown, "since": labels.day(shown["since"])}
 
 
 def _describe_funnel(facts: DistrictFacts) -> dict[str, Any] | None:

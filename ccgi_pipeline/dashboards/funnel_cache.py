@@ -42,13 +42,14 @@ def read_current_funnels(
     known = _read_kept(warehouse)
     current = pl.DataFrame({"cd": [*bases], _BASIS: [*bases.values()]}, schema_overrides=_KEYS)
     same = known.join(current, on=["cd", _BASIS], how="semi")
-    missing = [cd for cd in cds if cd not in {*same["cd"]}]
+    counted = {*same["cd"]}
+    missing = [cd for cd in cds if cd not in counted]
     if not missing and same.height == known.height:
         return same.drop(_BASIS)
     found = same
     if missing:
-        counted = read_funnels(connection, profiles, missing).join(current, on="cd")
-        found = pl.concat([same, counted.select(pl.col(n).cast(t) for n, t in _SCHEMA.items())])
+        rows = read_funnels(connection, profiles, missing).join(current, on="cd")
+        found = pl.concat([same, rows.select(pl.col(n).cast(t) for n, t in _SCHEMA.items())])
         found = found.sort("cd", maintain_order=True)
     content = io.BytesIO()
     found.write_parquet(content)

@@ -23,13 +23,12 @@ from ccgi_pipeline.delivery.ledger import (
 
 @dataclass(frozen=True, slots=True)
 class NewestReport:
-    """The newest file of one report for one district; ``rows`` as in MadeFile."""
+    """The newest file of one report for one district; ``rows`` and ``since`` as in MadeFile."""
 
     owner: str
     name: str
     part: str
-    path: str
-    night: date
+    since: date
     rows: int | None
 
 
@@ -37,53 +36,44 @@ def read_newest_reports(
     ledger: DeliveryLedger, files: Iterable[tuple[str, str, str]], on: date
 ) -> list[NewestReport]:
     """Returns the newest file until ``on`` of each of ``files`` (owner, report, part)."""
-    rows = _select_newest(ledger, "owner, name, part, path, night, rows", files, on)
+    columns = "owner, name, part, coalesce(since, night), rows"
+    rows = _select_newest(ledger, columns, FileKind.REPORT, files, on)
     return [
-        NewestReport(owner, name, part, path, date.fromisoformat(night), height)
-        for owner, name, part, path, night, height in rows
+        NewestReport(owner, name, part, date.fromisoformat(since), height)
+        for owner, name, part, since, height in rows
     ]
 
 
 def read_newest_records(
-    ledger: DeliveryLedger, files: Iterable[tuple[str, str, str]], on: date
+    ledger: DeliveryLedger, kind: FileKind, files: Iterable[tuple[str, str, str]], on: date
 ) -> list[MadeFile]:
-    """Returns the records of the files of ``read_newest_reports``."""
-    return [parse_made(row) for row in _select_newest(ledger, MADE, files, on)]
+    """Returns the newest record until ``on`` of each of ``files`` (owner, name, part)."""
+    return [parse_made(row) for row in _select_newest(ledger, MADE, kind, files, on)]
 
 
 def _select_newest(
-    ledger: DeliveryLedger, columns: str, files: Iterable[tuple[str, str, str]], on: date
+    ledger: DeliveryLedger,
+    columns: str,
+    kind: FileKind,
+    files: Iterable[tuple[str, str, str]],
+    on: date,
 ) -> list[tuple[Any, ...]]:
     """Selects each newest file by one index look-up, however many nights there are."""
     database = ledger.database
-    database.execute(
-        "CREATE TEMP TABLE IF NOT EXISTS asked_reports (owner TEXT, name TEXT, part TEXT)"
-    )
+    database.execute("CREATE TEMP TABLE IF NOT EXISTS asked (owner TEXT, name TEXT, part TEXT)")
     database.execute("BEGIN")
     try:
-        database.execute("DELETE FROM asked_reports")
-        database.executemany("INSERT INTO asked_reports VALUES (?, ?, ?)", files)
-        chosen = ", ".join(f"made.{column}" for column in columns.split(", "))
+        database.execute("DELETE FROM asked")
+        database.executemany("INSERT INTO asked VALUES (?, ?, ?)", files)
         return database.execute(
-            f"SELECT {chosen} "
-            "FROM asked_reports AS asked CROSS JOIN made ON made.rowid = ("
-            "SELECT rowid FROM made WHERE kind = ? AND owner = asked.owner AND name = asked.name "
-            "AND part = asked.part AND night <= ? ORDER BY night DESC, rowid DESC LIMIT 1)",
-            [str(FileKind.REPORT), on.isoformat()],
+            f"SELECT {columns} FROM made WHERE rowid IN ("
+            "SELECT (SELECT rowid FROM made WHERE kind = ? AND owner = asked.owner "
+            "AND name = asked.name AND part = asked.part AND night <= ? "
+            "ORDER BY night DESC, rowid DESC LIMIT 1) FROM asked)",
+            [str(kind), on.isoformat()],
         ).fetchall()
     finally:
         database.execute("ROLLBACK")
-
-
-def count_unchanged_reports(ledger: DeliveryLedger, night: date) -> int:
-    """Returns how many of a night's reports have the bytes of an earlier night; no spreadsheets."""
-    row = ledger.database.execute(
-        "SELECT count(*) FROM made WHERE night = ? AND kind = ? AND since < night "
-        "AND rows IS NOT NULL AND NOT EXISTS (SELECT 1 FROM made AS later "
-        "WHERE later.path = made.path AND later.rowid > made.rowid)",
-        [night.isoformat(), str(FileKind.REPORT)],
-    ).fetchone()
-    return int(row[0])
 
 
 def count_deliveries_by_night(ledger: DeliveryLedger, since: date) -> list[tuple[date, int, int]]:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import duckdb
 
-from ccgi_pipeline.delivery.ledger import FileKind, MadeFile, open_ledger
+from ccgi_pipeline.delivery.ledger import FileKind, MadeFile, ledger_exists, open_ledger
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.profiles import Profiles, profiles_from
@@ -74,3 +74,11 @@ def record_made_files(
     ]
     with open_ledger(folders.warehouse) as ledger:
         ledger.record_made(made)
+
+
+def list_made_files(folders: PipelinePaths, on: date) -> list[MadeFile]:
+    """Returns the newest record of each file that a night put into the outbox."""
+    if not ledger_exists(folders.warehouse):
+        return []
+    with open_ledger(folders.warehouse) as ledger:
+        return ledger.list_made(on)

@@ -20,8 +20,13 @@ from ccgi_pipeline.feeds.foster_focus import link_rules
 from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.report import sweep_outbox
-from ccgi_pipeline.reports.outbox import OutboxFile, sha256_of
-from ccgi_pipeline.verification.receipts import format_child_match_csv
+from ccgi_pipeline.nightly.unchanged_reports import (
+    as_written,
+    open_outbox,
+    read_former_records,
+)
+from ccgi_pipeline.reports.outbox import OutboxFile, sha256_of, split_by_district
+from ccgi_pipeline.verification.receipts import build_child_match_rows
 from ccgi_pipeline.warehouse.load.drop_records import record_receipts
 from ccgi_pipeline.warehouse.load.outbox_folders import remember_folders
 from ccgi_pipeline.warehouse.queries import receipts as receipt_queries
@@ -71,22 +76,25 @@ def write_child_match(
 
     Returns how many students have no child, and how many have flags that disagree, by rule.
     """
-    rows = receipt_queries.read_unmatched_students(connection, on)
+    cds, students = receipt_queries.read_unmatched_students(connection, on)
     if only is not None:
-        rows = [row for row in rows if row.cd == only]
-    senders = pl.Series("cd", [row.cd for row in rows], dtype=pl.String)
-    named = name_senders(connection, senders)
+        cds = [cd for cd in cds if cd == only]
+        students = students.filter(cd=only)
+    named = name_senders(connection, pl.Series("cd", cds, dtype=pl.String))
     remember_folders(connection, named, on)
     folder_of = dict(named.select("cd", "folder").iter_rows())
+    profiles, settings = archived_profiles(folders)
+    outbox = open_outbox(folders, profiles)
+    asked = [(cd, "", "") for cd in cds]
+    records = read_former_records(folders, profiles, FileKind.CHILD_MATCH, asked, on)
+    former = {made.owner: as_written(made) for made in records}
     made = []
-    for row in rows:
+    for cd, content in split_by_district(build_child_match_rows(students), cds):
         name = f"{on:%Y%m%d}_foster_focus_child_match.csv"
-        path = Path(folder_of[row.cd], "_receipts", name)
-        content = format_child_match_csv(row.students)
-        folders.outgoing.write(path, content)
-        file = OutboxFile(f"{path}", row.cd, sha256_of(content))
+        path = Path(folder_of[cd], "_receipts", name)
+        file = outbox.put(path, cd, content, former=former.get(cd))
         made.append((FileKind.CHILD_MATCH, "", "", file))
     sweep_outbox(folders)
-    record_made_files(connection, folders, on, made)
-    reasons = [student.rule for row in rows for student in row.students]
-    return {rule.id: reasons.count(rule.id) for rule in (*link_rules.REASONS, *link_rules.FLAGS)}
+    record_made_files(connection, folders, on, made, settings)
+    reasons = dict(students.group_by("rule").len().iter_rows())
+    return {rule.id: reasons.get(rule.id, 0) for rule in (*link_rules.REASONS, *link_rules.FLAGS)}

@@ -7,7 +7,7 @@ bytes (reports.outbox), writing the other reports (report).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Self
@@ -50,23 +50,41 @@ class FormerReports:
         on: date,
     ) -> Self:
         """Computes the bases of the districts ``named``, and reads their newest records."""
-        how = profiles.reports.unchanged
-        outbox = replace(folders.outgoing, copies=how == "copy")
-        if how == "anew":
+        outbox = open_outbox(folders, profiles)
+        if profiles.reports.unchanged == "anew":
             return cls(outbox)
         cds = named["cd"].to_list()
         bases = compute_bases(connection, spec, profiles, REPORTS, cds)
-        if not ledger_exists(folders.warehouse):
-            return cls(outbox, bases)
         asked = [(cd, spec.name, part) for cd in cds for part in list_parts(spec, profiles, cd)]
-        with open_ledger(folders.warehouse) as ledger:
-            records = read_newest_records(ledger, asked, on)
+        records = read_former_records(folders, profiles, FileKind.REPORT, asked, on)
         return cls(outbox, bases, {(made.owner, made.part): made for made in records})
 
     @property
     def files(self) -> dict[tuple[str, str], OutboxFile]:
         """The newest files, by CD code and part."""
-        return {of: _as_written(made) for of, made in self.records.items()}
+        return {of: as_written(made) for of, made in self.records.items()}
+
+
+def open_outbox(folders: PipelinePaths, profiles: Profiles) -> Outbox:
+    """Returns the outbox, which copies unchanged files if the settings say so."""
+    return replace(folders.outgoing, copies=profiles.reports.unchanged == "copy")
+
+
+def read_former_records(
+    folders: PipelinePaths,
+    profiles: Profiles,
+    kind: FileKind,
+    files: Iterable[tuple[str, str, str]],
+    on: date,
+) -> list[MadeFile]:
+    """Returns the newest record until ``on`` of each of ``files`` (owner, name, part).
+
+    Returns none if the settings say that all files are made anew.
+    """
+    if profiles.reports.unchanged == "anew" or not ledger_exists(folders.warehouse):
+        return []
+    with open_ledger(folders.warehouse) as ledger:
+        return read_newest_records(ledger, kind, files, on)
 
 
 def list_parts(spec: ReportSpec, profiles: Profiles, cd: str) -> list[str]:
@@ -75,7 +93,8 @@ def list_parts(spec: ReportSpec, profiles: Profiles, cd: str) -> list[str]:
     return [*spec.files, *map(spreadsheet_part, sheets)]
 
 
-def _as_written(made: MadeFile) -> OutboxFile:
+def as_written(made: MadeFile) -> OutboxFile:
+    """Returns the file of a record."""
     return OutboxFile(
         made.path, made.owner, made.sha256, made.rows, made.size, made.mtime_ns, made.since
     )
@@ -101,7 +120,7 @@ def carry_over_reports(  # noqa: PLR0913, PLR0917 - as write_reports
     for cd, folder in named.select("cd", "folder").iter_rows():
         parts = list_parts(spec, profiles, cd)
         records = [former.records.get((cd, part)) for part in parts]
-        same = [_as_written(made) for made in records if made and made.basis == former.bases[cd]]
+        same = [as_written(made) for made in records if made and made.basis == former.bases[cd]]
         if len(same) < len(parts):
             continue
         paths = [part_path(spec, folder, part, on) for part in parts]

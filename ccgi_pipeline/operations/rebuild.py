@@ -29,7 +29,7 @@ from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.profiles import FILE_NAME as PROFILES
 from ccgi_pipeline.profiles import Profiles, profiles_from, read_profiles
 from ccgi_pipeline.reports.college_download import COLUMNS, render_download
-from ccgi_pipeline.reports.outbox import render_report_files, sha256_of
+from ccgi_pipeline.reports.outbox import render_report_files, sha256_of, split_by_district
 from ccgi_pipeline.reports.queries import (
     build_sent_aggregate_rows,
     create_report_views,
@@ -37,7 +37,7 @@ from ccgi_pipeline.reports.queries import (
 )
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spreadsheets import SUFFIX, render_spreadsheets
-from ccgi_pipeline.verification.receipts import format_child_match_csv
+from ccgi_pipeline.verification.receipts import build_child_match_rows
 from ccgi_pipeline.warehouse.queries import applications
 from ccgi_pipeline.warehouse.queries import receipts as receipt_queries
 from ccgi_pipeline.warehouse.storage.connection import (
@@ -175,11 +175,9 @@ def _contents(
     if FileKind.REPORT in kinds:
         yield from _reports(connection, profiles, on, wanted)
     if FileKind.CHILD_MATCH in kinds:
-        for district in receipt_queries.read_unmatched_students(connection, on):
-            yield (
-                _Key(FileKind.CHILD_MATCH, "", "", district.cd),
-                format_child_match_csv(district.students),
-            )
+        cds, students = receipt_queries.read_unmatched_students(connection, on)
+        for cd, content in split_by_district(build_child_match_rows(students), cds):
+            yield _Key(FileKind.CHILD_MATCH, "", "", cd), content
     if FileKind.RECEIPT in kinds:
         yield from _receipts(connection, profiles, archive, wanted)
     if FileKind.DOWNLOAD in kinds:

@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -142,19 +142,6 @@ class Outbox:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def files_on(self, on: date) -> Iterator[os.DirEntry[str]]:
-        """Yields the reports and receipts of that day, in no order."""
-        day = f"{on:%Y%m%d}"
-        folders = [str(self.root)] if self.root.is_dir() else []
-        # A state has a hundred thousand files, and ``Path.glob`` takes five times as long.
-        while folders:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    elif f"_{day}_" in entry.name or entry.name.startswith(f"{day}_"):
-                        yield entry
-
     def remove_unfinished_files(self) -> None:
         """Removes the files that an interrupted night left unfinished."""
         shutil.rmtree(self.root / _UNFINISHED, ignore_errors=True)
@@ -219,7 +206,7 @@ def write_report(  # noqa: PLR0913, PLR0917 - the rows, whose they are, and wher
     written = []
     for cd, folder, content in render_report_files(spec, rows, named):
         path = report_path(spec, folder, file, on)
-        height = content.count(b"\n") - 1  # no cell has a line break: _split_by_district
+        height = content.count(b"\n") - 1  # no cell has a line break: split_by_district
         written.append(outbox.put(path, cd, content, height, former.get((cd, file))))
         progress()
     return written
@@ -229,15 +216,17 @@ def render_report_files(
     spec: ReportSpec, rows: pl.DataFrame, named: pl.DataFrame
 ) -> Iterator[tuple[str, str, bytes]]:
     """Yields CD code, folder and content for each district of ``named`` that gets this report."""
-    header, of_districts = _split_by_district(rows)
-    for cd, folder in named.select("cd", "folder").iter_rows():
-        if spec.only_for is not None and cd not in spec.only_for:
-            continue
-        yield cd, folder, header + of_districts.get(cd, b"")
+    folders = {
+        cd: folder
+        for cd, folder in named.select("cd", "folder").iter_rows()
+        if spec.only_for is None or cd in spec.only_for
+    }
+    for cd, content in split_by_district(rows, folders):
+        yield cd, folders[cd], content
 
 
-def _split_by_district(rows: pl.DataFrame) -> tuple[bytes, dict[str, memoryview]]:
-    """Returns the header, and the lines of each district; ``rows`` are grouped by ``cd``.
+def split_by_district(rows: pl.DataFrame, cds: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Yields the file of each district; ``rows`` are grouped by ``cd``, which no file has.
 
     All rows are written at once and then cut apart, which is faster than a thousand small writes.
     """
@@ -255,8 +244,10 @@ def _split_by_district(rows: pl.DataFrame) -> tuple[bytes, dict[str, memoryview]
     if len(set(districts)) != len(districts):
         msg = "the rows are not grouped by district"
         raise AssertionError(msg)
-    cut = zip(districts, starts, ends, strict=False)
-    return content[: line_ends[0]], {cd: lines[start:end] for cd, start, end in cut}
+    places = {cd: (begin, end) for cd, begin, end in zip(districts, starts, ends, strict=False)}
+    for cd in cds:
+        begin, end = places.get(cd, (0, 0))
+        yield cd, content[: line_ends[0]] + lines[begin:end]
 
 
 def sha256_of(content: bytes) -> str:

@@ -256,22 +256,6 @@ def format_receipt_json(
     return (json.dumps(receipt, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-@dataclass(frozen=True, slots=True)
-class StudentWithoutChild:
-    """A student who is linked to no child of Foster Focus, and why (``rule``, an id).
-
-    Or a student whose flag as a foster youth differs between two files of the district.
-    ``line`` is that of the demographics extract; None if the student was not in the last one.
-    ``field`` names the field in which a child differs who is nearly the student.
-    """
-
-    system_id: str
-    local_id: str
-    line: int | None
-    rule: str
-    field: str | None
-
-
 _CHILD_MATCH_COLUMNS = (
     "SystemID",
     "SISLocalID",
@@ -283,23 +267,22 @@ _CHILD_MATCH_COLUMNS = (
 )
 
 
-def format_child_match_csv(students: Iterable[StudentWithoutChild]) -> bytes:
-    """The child match report of one district: one row a student."""
-    return _csv(
-        _CHILD_MATCH_COLUMNS,
-        (
-            (
-                student.system_id,
-                student.local_id,
-                str(student.line or ""),
-                student.rule,
-                RULES[student.rule].text,
-                student.field or "",
-                RULES[student.rule].fix,
-            )
-            for student in students
-        ),
+def build_child_match_rows(students: pl.DataFrame) -> pl.DataFrame:
+    """Returns the rows of districts' child match reports as they are printed, one a student.
+
+    ``students`` has ``cd``, ``SystemID``, ``SISLocalID``, ``line`` (that of the demographics
+    extract; null if the student was not in the last one), ``rule`` (why no child of Foster Focus is
+    linked, or how two files of the district disagree), and ``field`` (the one in which a child
+    differs who is nearly the student).
+    """
+    rule = pl.col("rule")
+    rows = students.with_columns(
+        pl.col("line").cast(pl.String),
+        reason=rule.replace_strict({id_: told.text for id_, told in RULES.items()}),
+    ).with_columns(
+        rule.replace_strict({id_: told.fix for id_, told in RULES.items()}).alias("what to change")
     )
+    return sanitize_cells(rows.select("cd", *_CHILD_MATCH_COLUMNS), _CHILD_MATCH_COLUMNS)
 
 
 _CSV_COLUMNS = ("file", "line", "column", "severity", "rule", "what is wrong", "what to change")

@@ -77,7 +77,7 @@ def district(seed: int = 1, **facts: object) -> DistrictFacts:
         "sizes": sizes,
         "lines": lines,
         "reports": [
-            NewestReport("3367173", spec.name, file, "", ON, 40)
+            NewestReport("3367173", spec.name, file, ON, 40)
             for spec in REPORTS
             if spec.only_for is None
             for file in spec.files

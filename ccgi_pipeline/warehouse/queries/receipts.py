@@ -30,7 +30,6 @@ from ccgi_pipeline.verification.receipt_html import render_duplicate, render_rec
 from ccgi_pipeline.verification.receipts import (
     FIRST_LINES,
     FileReport,
-    StudentWithoutChild,
     format_receipt_csv,
     format_receipt_json,
 )
@@ -288,34 +287,25 @@ def _file_reports(
     return reports
 
 
-@dataclass(frozen=True, slots=True)
-class UnmatchedStudents:
-    """The students of one district who have no child in Foster Focus, or whose flags disagree."""
-
-    cd: str
-    students: tuple[StudentWithoutChild, ...]
-
-
 def read_unmatched_students(
     connection: duckdb.DuckDBPyConnection, on: date
-) -> list[UnmatchedStudents]:
-    """Returns for each district that ever sent foster youth its students without a child.
+) -> tuple[list[str], pl.DataFrame]:
+    """Returns the districts that ever sent foster youth, and their students without a child.
 
-    After them come students of whom only one file of the district says that they are foster youth.
+    The students' columns are those of ``build_child_match_rows``. After those without a child come
+    students of whom only one file of the district says that they are foster youth.
     """
-    rows = connection.execute(
-        f"""
-        SELECT senders.sender, "SystemID", "SISLocalID", line, rule, field
-        FROM (SELECT DISTINCT sender FROM drops WHERE family IN ({_LINKED})) AS senders
-        LEFT JOIN unmatched ON unmatched._sender = senders.sender
+    cds = connection.execute(
+        f"SELECT DISTINCT sender FROM drops WHERE family IN ({_LINKED}) ORDER BY 1"
+    ).fetchall()
+    unmatched = connection.execute(
+        """
+        SELECT _sender AS cd, "SystemID", "SISLocalID", line, rule, field FROM unmatched
         ORDER BY ALL
         """
-    ).fetchall()
-    by_district: dict[str, list[StudentWithoutChild]] = {}
-    for cd, system_id, *student in rows:
-        students = by_district.setdefault(cd, [])
-        if system_id is not None:
-            students.append(StudentWithoutChild(system_id, *student))
-    for cd, system_id, local_id, rule in read_disagreeing_flags(connection, on).iter_rows():
-        by_district[cd].append(StudentWithoutChild(system_id, local_id, None, rule, None))
-    return [UnmatchedStudents(cd, tuple(students)) for cd, students in by_district.items()]
+    ).pl()
+    disagreeing = read_disagreeing_flags(connection, on).rename(
+        {"sender": "cd", "system_id": "SystemID", "local_id": "SISLocalID"}
+    )
+    students = pl.concat([unmatched, disagreeing], how="diagonal")
+    return [cd for (cd,) in cds], students.sort("cd", maintain_order=True)
