@@ -29,6 +29,7 @@ from ccgi_pipeline.feeds.transcript import COURSE_GRADE
 from ccgi_pipeline.monitoring.alerts.store import open_alert_store
 from ccgi_pipeline.monitoring.alerts.types import Alert, AlertKind
 from ccgi_pipeline.nightly.deliver import deliver_outbox
+from ccgi_pipeline.nightly.made_files import list_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.summary import NightStart, summarize_night
 from ccgi_pipeline.warehouse.load.claims import read_claims
@@ -184,7 +185,12 @@ def _lookup(state: State) -> str:
 
 def _summary(state: State) -> str:
     """The end of ``ccgi run``, without Dagster."""
-    told = summarize_night(state.folders, TUESDAY, NightStart(last_drop=0, quiet=False))
+    told = summarize_night(
+        state.folders,
+        TUESDAY,
+        NightStart(last_drop=0, quiet=False),
+        list_made_files(state.folders, TUESDAY),
+    )
     with redirect_stdout(StringIO()) as shown:
         run._print_summary(told, state.folders.outbox)
     return shown.getvalue()

@@ -142,13 +142,18 @@ def sorted_listing(
 ) -> Listing:
     """Sorts files into a listing by their names; the others are senders of unreadable folders."""
     files, unfinished, checksums = [], [], []
+    folders: dict[str, tuple[bool, bool]] = {}  # a state has many files in few folders
     for file in sorted(found):
-        *folders, name = PurePosixPath(file.path).parts
-        if any(map(is_litter, [*folders, name])) or is_marker(name):
+        folder, _, name = file.path.rpartition("/")
+        if folder not in folders:
+            parts = folder.split("/") if folder else []
+            folders[folder] = any(map(is_litter, parts)), any(map(is_unfinished_folder, parts))
+        in_litter, in_unfinished = folders[folder]
+        if in_litter or is_litter(name) or is_marker(name):
             continue
-        if is_unfinished(name) or any(map(is_unfinished_folder, folders)):
+        if in_unfinished or is_unfinished(name):
             unfinished.append(file)
-        elif is_checksums(file.name):
+        elif is_checksums(name):
             checksums.append(file)
         else:
             files.append(file)
@@ -180,7 +185,9 @@ def _walk(inbox: Path, locked: list[str], faulty: list[str]) -> Iterator[InboxFi
     ``locked`` gets the sender of each folder that may not be read, ``faulty`` that of each folder
     that cannot be read for another reason: a sender's folder never ends the scan of the others.
     """
-    waiting = [(inbox, 0)]
+    root = str(inbox)  # texts: a state has tens of thousands of files
+    beginning = len(f"{root.rstrip(os.sep)}{os.sep}")
+    waiting = [(root, 0)]
     while waiting:
         folder, depth = waiting.pop()
         try:
@@ -190,26 +197,25 @@ def _walk(inbox: Path, locked: list[str], faulty: list[str]) -> Iterator[InboxFi
                         if is_unfinished_folder(entry.name):
                             continue
                         if depth < DEPTH_LIMIT:
-                            waiting.append((Path(entry.path), depth + 1))
+                            waiting.append((entry.path, depth + 1))
                         else:
-                            faulty.append(sender_of(folder.relative_to(inbox).as_posix()))
+                            faulty.append(sender_of(folder[beginning:].replace(os.sep, "/")))
                     elif entry.is_file(follow_symlinks=False):
-                        yield _inbox_file(entry, inbox)
+                        path = entry.path[beginning:].replace(os.sep, "/")
+                        yield InboxFile(path, *sender_and_family(path), _stamp_of(entry))
         except (FileNotFoundError, NotADirectoryError):
             continue  # nobody has sent anything yet, or the folder was removed during the scan
         except PermissionError:
-            locked.append(sender_of(folder.relative_to(inbox).as_posix()))
+            locked.append(sender_of(folder[beginning:].replace(os.sep, "/")))
         except OSError:
-            faulty.append(sender_of(folder.relative_to(inbox).as_posix()))
+            faulty.append(sender_of(folder[beginning:].replace(os.sep, "/")))
 
 
-def _inbox_file(entry: os.DirEntry[str], inbox: Path) -> InboxFile:
-    path = Path(entry.path).relative_to(inbox).as_posix()
+def _stamp_of(entry: os.DirEntry[str]) -> str:
     try:
-        stamp = make_stamp(entry.stat(follow_symlinks=False))
+        return make_stamp(entry.stat(follow_symlinks=False))
     except FileNotFoundError:
-        stamp = _GONE
-    return InboxFile(path, *sender_and_family(path), stamp)
+        return _GONE
 
 
 def sender_of(folder: str) -> str:
@@ -219,7 +225,7 @@ def sender_of(folder: str) -> str:
 
 def sender_and_family(path: str) -> tuple[str, str]:
     """Returns sender and family of a path; NO_SENDER if it lies in no sender's folder."""
-    parts = PurePosixPath(path).parts
+    parts = path.split("/")
     sender = parts[0]
     if len(parts) > 1 and sender in STATEWIDE_SENDERS:
         return sender, STATEWIDE_SENDERS[sender]

@@ -5,12 +5,12 @@ Does not belong here: printing them (cli), the queries (warehouse.queries.health
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from ccgi_pipeline.common.errors import value_free
-from ccgi_pipeline.delivery.ledger import ledger_exists, open_ledger
-from ccgi_pipeline.delivery.made_reports import count_unchanged_reports
+from ccgi_pipeline.delivery.ledger import FileKind, MadeFile
 from ccgi_pipeline.intake.inbox import NO_SENDER, scan_folder
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import has_new_files
@@ -88,30 +88,25 @@ def read_night_start(folders: PipelinePaths) -> NightStart:
 
 
 @value_free
-def summarize_night(folders: PipelinePaths, on: date, before: NightStart) -> NightSummary:
-    """Counts what the drops since ``before`` brought, and the outbox's files of ``on``."""
+def summarize_night(
+    folders: PipelinePaths, on: date, before: NightStart, made: Sequence[MadeFile]
+) -> NightSummary:
+    """Counts what the drops since ``before`` brought, and the files that the night has ``made``."""
     with open_warehouse(folders.warehouse, read_only=True) as connection:
         counts = health_queries.count_since(connection, before.last_drop)
         last_drop = health_queries.read_last_position(connection)
         cds = health_queries.read_districts_with_roster(connection)
     cadence = read_cadence(folders.warehouse, read_profiles(folders.warehouse), cds, on)
-    made = [entry.name for entry in folders.outgoing.files_on(on)]
+    reports = [one for one in made if one.kind == FileKind.REPORT and one.rows is not None]
     listing = scan_folder(folders.inbox)
     return NightSummary(
         night=on,
         last_drop=last_drop,
         strays=sum(file.sender == NO_SENDER for file in listing.files),
         unfinished=sum(not file.name.startswith((".", "~")) for file in listing.unfinished),
-        reports=sum(name.endswith(("_Agg.csv", "_Detail.csv")) for name in made),
-        receipts=sum(name.endswith(".json") for name in made),
+        reports=len(reports),
+        receipts=sum(one.path.endswith(".json") for one in made),
         not_due=tuple(state for state in cadence if not state.due),
-        unchanged=_count_unchanged(folders, on),
+        unchanged=sum(one.since is not None and one.since < on for one in reports),
         **counts,
     )
-
-
-def _count_unchanged(folders: PipelinePaths, on: date) -> int:
-    if not ledger_exists(folders.warehouse):
-        return 0
-    with open_ledger(folders.warehouse) as ledger:
-        return count_unchanged_reports(ledger, on)

@@ -6,9 +6,10 @@ anything to do at all.
 
 import functools
 import hashlib
+import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import date
 from importlib.util import find_spec
@@ -24,10 +25,11 @@ from ccgi_pipeline.defs.code_location import LOCATION
 from ccgi_pipeline.defs.dagster_internals import execute_job
 from ccgi_pipeline.defs.drops import SERVERS_ANSWER
 from ccgi_pipeline.defs.heartbeat import find_failed_steps
+from ccgi_pipeline.delivery.ledger import MadeFile
 from ccgi_pipeline.nightly.deliver import has_pending_deliveries
+from ccgi_pipeline.nightly.made_files import list_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.summary import (
-    NightStart,
     NightSummary,
     read_night_start,
     summarize_night,
@@ -61,8 +63,9 @@ def _run_night(folders: PipelinePaths, on: date) -> NightSummary:
         home = prepare_dagster_home(folders.warehouse)
         before = read_night_start(folders)
         waits = has_pending_deliveries(folders.warehouse)
-        if before.quiet and not waits and _is_unchanged(folders, on, before):
-            return summarize_night(folders, on, before)
+        made = list_made_files(folders, on)
+        if before.quiet and not waits and _is_unchanged(folders, on, before.last_drop, made):
+            return summarize_night(folders, on, before, made)
     config = configure_night(on.isoformat()).to_config_dict()  # type: ignore[no-untyped-call]
     config["loggers"] = {"console": {"config": {"log_level": "CRITICAL"}}}
     selection = DAILY_ASSETS if before.quiet else ()
@@ -79,8 +82,10 @@ def _run_night(folders: PipelinePaths, on: date) -> NightSummary:
                 for s in failures
             ]
             raise NightFailedError("\n".join(failed) or "a blocking check failed")
-    summary = summarize_night(folders, on, before)
-    _save_fingerprint(folders, on, summary.last_drop)
+    made = list_made_files(folders, on)
+    summary = summarize_night(folders, on, before, made)
+    fingerprint = _compute_fingerprint(folders, on, summary.last_drop, made)
+    (folders.warehouse / _FINGERPRINT_FILE).write_text(fingerprint)
     return replace(summary, unreachable=_list_unreachable(result.all_events))
 
 
@@ -132,19 +137,18 @@ _FINGERPRINT_FILE = "reported.sha256"
 """A file of the warehouse folder: the fingerprint of the last night."""
 
 
-def _is_unchanged(folders: PipelinePaths, on: date, before: NightStart) -> bool:
+def _is_unchanged(
+    folders: PipelinePaths, on: date, last_drop: int, made: Iterable[MadeFile]
+) -> bool:
     saved = folders.warehouse / _FINGERPRINT_FILE
     return saved.exists() and saved.read_text() == _compute_fingerprint(
-        folders, on, before.last_drop
+        folders, on, last_drop, made
     )
 
 
-def _save_fingerprint(folders: PipelinePaths, on: date, last_drop: int) -> None:
-    fingerprint = _compute_fingerprint(folders, on, last_drop)
-    (folders.warehouse / _FINGERPRINT_FILE).write_text(fingerprint)
-
-
-def _compute_fingerprint(folders: PipelinePaths, on: date, last_drop: int) -> str:
+def _compute_fingerprint(
+    folders: PipelinePaths, on: date, last_drop: int, made: Iterable[MadeFile]
+) -> str:
     """Hashes all that the reports of ``on`` depend on, with code and settings, and their files."""
     package = Path(__file__).parents[1]
     files = [
@@ -153,10 +157,14 @@ def _compute_fingerprint(folders: PipelinePaths, on: date, last_drop: int) -> st
             for path in package.rglob("*")
             if path.suffix in {".py", ".sql", ".jinja", ".css", ".js", ".tsv"}
         ),
-        *((entry.path, entry.stat()) for entry in folders.outgoing.files_on(on)),
         *((str(path), path.stat()) for path in folders.warehouse.glob(PROFILES)),
     ]
     digest = hashlib.sha256(f"{on} {last_drop}".encode())
     for path, stat in sorted(files):
         digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="replace"))
+    root = f"{folders.outbox}{os.sep}"
+    for file in made:
+        with suppress(OSError):
+            stat = os.lstat(f"{root}{file.path}")
+            digest.update(f"{file.path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()

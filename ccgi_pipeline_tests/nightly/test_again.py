@@ -101,7 +101,7 @@ def test_a_night_without_news_loads_nothing_and_touches_no_file(first_night: Pip
     assert run_night(first_night) == []
     assert lake_rows(first_night.warehouse) == rows
     assert _stamps(first_night.outbox) == stamps
-    assert summarize_night(first_night, ON, before).fates == []
+    assert summarize_night(first_night, ON, before, ()).fates == []
 
 
 def test_files_with_new_stamps_and_old_content_are_no_news(state: Copy):
@@ -267,12 +267,12 @@ def test_the_same_bytes_of_two_senders_are_two_drops(odd_night: PipelinePaths):
 
 
 def test_files_in_no_senders_folder_are_told_to_the_operator(odd_night: PipelinePaths):
-    assert summarize_night(odd_night, ON, NightStart()).strays == 2
+    assert summarize_night(odd_night, ON, NightStart(), ()).strays == 2
 
 
 def test_files_with_temporary_names_are_told_to_the_operator(odd_night: PipelinePaths):
     # The two that editors make are nobody's upload.
-    assert summarize_night(odd_night, ON, NightStart()).unfinished == 2
+    assert summarize_night(odd_night, ON, NightStart(), ()).unfinished == 2
 
 
 @pytest.mark.parametrize("name", _UNFINISHED)

@@ -56,8 +56,10 @@ def test_events_of_students_outside_the_rosters_are_kept_counted_and_in_no_repor
     run_night(folders, reports=OF_APPLICATIONS)
     assert len(lake_rows(folders.warehouse)[_APPLICATIONS.name]) == 3
     with open_warehouse(folders.warehouse, read_only=True) as connection:
-        assert health_queries.count_events_outside_rosters(connection, _APPLICATIONS) == 2
-    assert summarize_night(folders, ON, before).events_outside_rosters == 2
+        assert health_queries.count_events_outside_rosters(connection, [_APPLICATIONS]) == {
+            _APPLICATIONS.name: 2
+        }
+    assert summarize_night(folders, ON, before, ()).events_outside_rosters == 2
     reports = bytes_below(folders.outbox)
     assert any(_HERE.encode() in content for content in reports.values())
     assert not any(_NOBODYS.encode() in content for content in reports.values())
