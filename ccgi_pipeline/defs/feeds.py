@@ -4,7 +4,7 @@ Belongs here: assets and checks made from the feeds' declarations. All districts
 step together; what one district did wrong is in the ledger, and never stops another.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -147,37 +147,57 @@ def _build_loading(family: str) -> dg.AssetsDefinition:
         connection, folders = warehouse.connection, warehouse.folders
         loaded = load_family(connection, folders, family, night.of(context))
         ledger = pl.concat([health_queries.NO_FATES, *(batch.ledger for batch in loaded)])
-        unbalanced = health_queries.count_unbalanced_files(warehouse.connection)
-        broken = health_queries.count_broken_rules(warehouse.connection)
+        changed = frozenset().union(*(batch.senders for batch in loaded))
+        unbalanced = health_queries.count_unbalanced_files(connection)
+        broken = health_queries.count_broken_rules(connection)
+        outside = health_queries.count_events_outside_rosters(connection, feeds)
         for feed in feeds:
-            yield from _record_load(
-                warehouse,
-                feed,
+            state = LoadState(
                 ledger.filter(pl.col("feed") == feed.name),
+                changed,
                 unbalanced.get(feed.name, 0),
                 broken.filter(pl.col("feed") == feed.name).drop("feed"),
+                outside.get(feed.name),
             )
+            yield from _record_load(warehouse, feed, state)
 
     return load
 
 
+@dataclass(frozen=True, slots=True)
+class LoadState:
+    """What is counted for all feeds of a family together, of one of them.
+
+    ``ledger``: ``feed``, ``fate``, ``lines`` of tonight. ``changed``: the senders that were loaded.
+    ``unbalanced``: files whose fates do not add up to their lines. ``broken``: rules that the
+    newest files break. ``outside``: events of students outside the rosters, if it has events.
+    """
+
+    ledger: pl.DataFrame
+    changed: Collection[str]
+    unbalanced: int
+    broken: pl.DataFrame
+    outside: int | None
+
+
 def _record_load(
-    warehouse: Warehouse,
-    feed: FeedSpec,
-    ledger: pl.DataFrame,
-    unbalanced: int,
-    broken: pl.DataFrame,
+    warehouse: Warehouse, feed: FeedSpec, state: LoadState
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
     """Yields the counts and checks that the UI shows of a feed after its load; never a value."""
     connection = warehouse.connection
-    fates = dict(ledger.group_by("fate").agg(pl.col("lines").sum()).sort("fate").iter_rows())
+    by_fate = state.ledger.group_by("fate").agg(pl.col("lines").sum()).sort("fate")
+    fates = dict(by_fate.iter_rows())
     rows = health_queries.count_active_records(connection, feed)
     yield dg.MaterializeResult(
         asset_key=asset_key(feed.name),
         metadata={
             "dagster/row_count": rows,
             "lines received": sum(fates.values()),
-            **_count_outside_rosters(warehouse, feed),
+            **(
+                {}
+                if state.outside is None
+                else {"events of students outside the rosters": state.outside}
+            ),
             **{f"lines {fate}": lines for fate, lines in fates.items()},
         },
     )
@@ -185,14 +205,15 @@ def _record_load(
     faults = health_queries.find_table_faults(
         connection,
         feed,
-        changed=not ledger.is_empty(),
-        profiles=read_profiles(warehouse.folders.warehouse),
+        state.changed,
+        read_profiles(warehouse.folders.warehouse),
     )
     yield result(
         check_name=TABLE_IS_SOUND,
-        passed=not unbalanced and not faults,
-        metadata={"files whose ledger does not add up": unbalanced, "faults": faults},
+        passed=not state.unbalanced and not faults,
+        metadata={"files whose ledger does not add up": state.unbalanced, "faults": faults},
     )
+    broken = state.broken
     errors = broken.filter(pl.col("severity") == "error")
     yield result(
         check_name=RULES_ARE_MET,
@@ -291,13 +312,6 @@ TABLE_CHECKS: Mapping[str, TableCheck] = {
     ),
 }
 """The checks by the names that feeds declare in ``FeedSpec.checks``."""
-
-
-def _count_outside_rosters(warehouse: Warehouse, feed: FeedSpec) -> dict[str, int]:
-    if feed.event_time is None:
-        return {}
-    events = health_queries.count_events_outside_rosters(warehouse.connection, feed)
-    return {"events of students outside the rosters": events}
 
 
 def build_count_table(rows: pl.DataFrame) -> dg.TableMetadataValue:

@@ -13,7 +13,7 @@ import polars as pl
 from ccgi_pipeline.common.packed_frames import Rows, distinct, unpacked
 from ccgi_pipeline.feeds.columns import ColumnType
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME
-from ccgi_pipeline.feeds.rules import Relation, Rule
+from ccgi_pipeline.feeds.rules import Relation, Rule, Scope
 from ccgi_pipeline.feeds.spec import CALENDAR, FILE, FILES_OF_DROP, SENDER, FeedSpec
 from ccgi_pipeline.intake.findings import FINDINGS_SCHEMA
 from ccgi_pipeline.intake.reader import Reading
@@ -44,6 +44,8 @@ class RecordLookup:
         self._known = known
         self._profiles = profiles
         self._facts = facts
+        self._senders = sorted({file.sender for file in files})
+        self._before: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = {}
         self._lines: dict[str, Rows] = {}
         self._removed: dict[str, Rows] = {}
         self._unanswered: list[tuple[int, str]] = []
@@ -63,7 +65,7 @@ class RecordLookup:
         columns = relation.target_columns
         if relation.target == FILES_OF_DROP:
             return relation_column(relation, lines, [self._names_in_drops(lines[FILE].unique())])
-        before = self._known(relation.target, columns, None)
+        before = self._known_before(relation)
         now = self._sent_now(relation)
         unreadable = self._unreadable_records(relation).select(before.columns)
         if not relation.replaces:
@@ -89,6 +91,15 @@ class RecordLookup:
             (number, relation.target) for number in lines[FILE].filter(unknown).unique()
         ]
         return related
+
+    def _known_before(self, relation: Relation) -> pl.DataFrame:
+        """Returns the known records among which a relation looks for its counterpart."""
+        asked = relation.target, relation.target_columns
+        if relation.scope is Scope.STATE:
+            return self._known(*asked, None)
+        if asked not in self._before:  # several rules look up the same columns
+            self._before[asked] = self._known(*asked, self._senders)
+        return self._before[asked]
 
     def _sent_now(self, relation: Relation) -> pl.DataFrame | None:
         """Finds what is sent now of the target: the columns that a relation may need."""

@@ -50,10 +50,14 @@ class LedgerError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What a load did, in counts: lines per feed and fate (``feed``, ``fate``, ``lines``)."""
+    """What a load did, in counts: lines per feed and fate (``feed``, ``fate``, ``lines``).
+
+    ``senders``: whose drops were loaded.
+    """
 
     ledger: pl.DataFrame
     drops: int
+    senders: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,7 @@ def load_drops(
         remember_files(connection, [(file, sha, d.id) for d in drops for file, sha in d.files])
         keep_receipts(connection, answered)
     counted = ledger.group_by("feed", "fate").agg(pl.col("lines").sum()).sort("feed", "fate")
-    return LoadResult(counted, len(drops))
+    return LoadResult(counted, len(drops), frozenset(drop.sender for drop in drops))
 
 
 def load_files(

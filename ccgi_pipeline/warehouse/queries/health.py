@@ -6,7 +6,7 @@ no student's data. Does not belong here: whether the catalog can be read (storag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import TypedDict
@@ -91,13 +91,27 @@ def count_rosters(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     return (int(found[0]), int(found[1])) if found else (0, 0)
 
 
-def count_events_outside_rosters(connection: duckdb.DuckDBPyConnection, feed: FeedSpec) -> int:
-    """Counts the events of students who are in no district's roster; they are in no report."""
-    return _count(
-        connection,
-        f"SELECT count(*) FROM lake.{feed.name} WHERE SSID NOT IN "
-        "(SELECT StateID FROM lake.transcript_student WHERE _active)",
-    )
+def count_events_outside_rosters(
+    connection: duckdb.DuckDBPyConnection, feeds: Iterable[FeedSpec]
+) -> dict[str, int]:
+    """Counts by feed the events of students who are in no district's roster.
+
+    They are in no report. Of feeds that have no events nothing is counted.
+    """
+    counted = {feed.name: 0 for feed in feeds if feed.event_time is not None}
+    if counted:
+        events = " UNION ALL ".join(
+            f"SELECT '{name}' AS feed, SSID FROM lake.{name}" for name in counted
+        )
+        outside = connection.execute(
+            f"""
+            SELECT feed, count(*) FROM ({events}) ANTI JOIN (
+                SELECT StateID AS SSID FROM lake.transcript_student WHERE _active
+            ) USING (SSID) GROUP BY feed
+            """
+        ).fetchall()
+        counted.update(outside)
+    return counted
 
 
 def count_unbalanced_files(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -122,11 +136,13 @@ def count_unbalanced_files(connection: duckdb.DuckDBPyConnection) -> dict[str, i
 def find_table_faults(
     connection: duckdb.DuckDBPyConnection,
     feed: FeedSpec,
-    *,
-    changed: bool,
+    changed: Collection[str] = (),
     profiles: Profiles | None = None,
 ) -> list[str]:
-    """Returns what is wrong with the feed's table; ``changed``: its keys are checked too."""
+    """Returns what is wrong with the feed's table.
+
+    ``changed``: the senders whose records changed; their keys are checked, too.
+    """
     wanted = feed_table_columns(feed)
     present = dict(
         connection.execute(
@@ -139,31 +155,32 @@ def find_table_faults(
         if present.get(name, "").replace(" ", "") != kind.replace(" ", "")
     ]
     if changed:
-        repeated = _repeated_keys(connection, feed, profiles or Profiles())
+        repeated = _repeated_keys(connection, feed, changed, profiles or Profiles())
         if repeated:
             faults.append(f"{repeated} keys occur more than once")
     return faults
 
 
 def _repeated_keys(
-    connection: duckdb.DuckDBPyConnection, feed: FeedSpec, profiles: Profiles
+    connection: duckdb.DuckDBPyConnection,
+    feed: FeedSpec,
+    senders: Collection[str],
+    profiles: Profiles,
 ) -> int:
     """Returns how many keys belong to more than one record, by each sender's kind of key."""
-    by_unique_id: list[str] = []
-    if feed.unique_id is not None:
-        rows = connection.execute(f"SELECT DISTINCT _sender FROM lake.{feed.name}").fetchall()
-        by_unique_id = profiles.with_permanent_ids(sender for (sender,) in rows)
-    groups = [(Key.of_columns(feed), "NOT list_contains($senders, _sender)")]
+    by_unique_id = [] if feed.unique_id is None else profiles.with_permanent_ids(senders)
+    by_columns = sorted({*senders}.difference(by_unique_id))
+    groups = [(Key.of_columns(feed), by_columns)] if by_columns else []
     if by_unique_id:
-        groups.append((Key.of_unique_id(feed), "list_contains($senders, _sender)"))
+        groups.append((Key.of_unique_id(feed), by_unique_id))
     return sum(
         _count_groups(
             connection,
-            f"lake.{feed.name} AS record WHERE {senders}",
+            f"lake.{feed.name} AS record WHERE list_contains($senders, _sender)",
             f"_sender, {', '.join(key.of('record'))}",
-            senders=by_unique_id,
+            senders=of_key,
         )
-        for key, senders in groups
+        for key, of_key in groups
     )
 
 
@@ -381,7 +398,7 @@ def count_since(connection: duckdb.DuckDBPyConnection, position: int) -> NightCo
             (rule, severity, lines, RULES[rule].text) for rule, severity, lines in findings
         ],
         "events_outside_rosters": sum(
-            count_events_outside_rosters(connection, feed) for feed in EVENT_FEEDS
+            count_events_outside_rosters(connection, EVENT_FEEDS).values()
         ),
         "kept": read_kept_records(connection),
     }
