@@ -1,6 +1,6 @@
 """DuckDB's extensions, loaded from their installed packages: nothing is downloaded.
 
-Belongs here: loading an extension, and verifier its signature once in a process. DuckDB reads the
+Belongs here: loading an extension, and verifying its signature once in a process. DuckDB reads the
 whole file (33 MiB) to verify it, and would do so for two extensions in each connection.
 """
 
