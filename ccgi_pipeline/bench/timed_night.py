@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 from types import ModuleType
 
+from ccgi_pipeline.common.garbage_collection import collect_rarely
 from ccgi_pipeline.common.progress import observe_progress
 from ccgi_pipeline.dashboards import publication
 from ccgi_pipeline.nightly import (
@@ -51,6 +52,7 @@ _SECONDS_BETWEEN_LINES = 0.2
 
 def main() -> None:
     """Runs the night. Arguments: inbox, outbox, warehouse, date, and the file for the times."""
+    collect_rarely()
     inbox, outbox, warehouse, on, times = sys.argv[1:]
     times_of_calls: list[tuple[str, float, float]] = []
     _install_stopwatch(times_of_calls)

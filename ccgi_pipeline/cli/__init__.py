@@ -10,7 +10,6 @@ their functions, so that the help of one command is quick, too.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ccgi_pipeline.common.errors import UnexpectedError, to_pipeline_error
+from ccgi_pipeline.common.garbage_collection import collect_rarely
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -57,11 +57,6 @@ COMMANDS: Mapping[str, str] = {
 """Each command's name and the first sentence of its help."""
 
 
-_OBJECTS_BETWEEN_COLLECTIONS = 200_000
-"""More than libraries make. Python's default of 700 takes a tenth of the time in which a night's
-libraries are imported."""
-
-
 class _Commands(click.Group):
     """Commands that are imported when called, and end with a message instead of a traceback.
 
@@ -97,7 +92,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Runs the command; what it raises as a pipeline error ends it with the message alone."""
-        gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+        collect_rarely()
         try:
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort):

@@ -23,7 +23,6 @@ from ccgi_pipeline.cli.common import (
     date_option,
     echo,
     fold,
-    keep_imports,
     today,
 )
 
@@ -84,7 +83,6 @@ def check(  # noqa: PLR0913 - one for each option
     from ccgi_pipeline.profiles import profiles_in, read_profiles
     from ccgi_pipeline.verification import offline_check, receipts
 
-    keep_imports()
     missing = [path for path in paths if not path.exists()]
     for path in missing:
         echo(f"{path}: no such file or folder", err=True)

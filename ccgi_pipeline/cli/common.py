@@ -5,7 +5,6 @@ Belongs here: how the command line looks and behaves everywhere. Does not belong
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import sys
@@ -341,16 +340,6 @@ class _PlainProgress:
     def __call__(self, step: str, done: int, total: int) -> None:
         if total and done == total:
             click.echo(f"{step}: {done}", err=True)
-
-
-def keep_imports() -> None:
-    """Spares the garbage collector all that exists so far: a command calls it once it has imported.
-
-    Libraries stay until the process ends. To look through them then takes a fifth of a second, a
-    fourth of what a short command takes.
-    """
-    if not gc.get_freeze_count():
-        gc.freeze()
 
 
 def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
