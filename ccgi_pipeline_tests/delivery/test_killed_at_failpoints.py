@@ -89,13 +89,13 @@ class Before:
     undisturbed: Outcome
     passed: Counter[str]
 
-    def copied_to(self, below: str, root: Path) -> PipelinePaths:
+    def copied_to(self, below: str, root: Path, unchanged: str = "link") -> PipelinePaths:
         """The same state over again, with folders of its own on the server."""
         for kind in ("outbox", "warehouse"):
             shutil.copytree(self.folders.inbox.parent / kind, root / kind)
         shutil.copytree(self.server.files / "before", self.server.files / below, symlinks=True)
         folders = folders_in(root, self.folders.inbox)
-        _settings(folders, self.server, below)
+        _settings(folders, self.server, below, unchanged)
         return folders
 
 
@@ -142,10 +142,13 @@ def _but_for_stamps(
     return {**rows, "received_files": sorted(files)}
 
 
-def _settings(folders: PipelinePaths, server: OpenSsh, below: str) -> None:
+def _settings(
+    folders: PipelinePaths, server: OpenSsh, below: str, unchanged: str = "link"
+) -> None:
     # Fewer files than usual: each is another round of the same milestones.
     sent = 'send = ["daily reporting", "_receipts"]\n'
     own = f"{sent}[districts.{HAYWARD}.delivery]\nremove_taken = true\n"
+    own += f'[reports]\nunchanged = "{unchanged}"\n'
     use_server(folders, server, below, own)
 
 
@@ -200,6 +203,18 @@ def test_a_night_killed_at_a_milestone_and_run_again_comes_to_the_same(
     count = 1 if side == "before" else before.passed[name] // 2 + 1
     assert _killed(folders, name, side, count)
     _finish(before, folders, below)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_night_killed_while_it_copies_unchanged_reports_comes_to_the_same(
+    before: Before, tmp_path: Path, side: str
+) -> None:
+    below = f"copied-{side}"
+    folders = before.copied_to(below, tmp_path / "state", unchanged="copy")
+    assert _killed(folders, "outbox: copied", side, 3)
+    _finish(before, folders, below)
+    assert {path.stat().st_nlink for path in folders.outbox.rglob("*.csv")} == {1}
 
 
 def _killed(folders: PipelinePaths, name: str, side: str, count: int) -> bool:

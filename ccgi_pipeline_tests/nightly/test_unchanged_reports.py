@@ -25,6 +25,7 @@ from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.transcript import COURSE_GRADE
 from ccgi_pipeline.nightly.evaluate import evaluate_eligibility
 from ccgi_pipeline.nightly.load import load_family
+from ccgi_pipeline.nightly.made_files import list_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.receive import WaitMode, receive_drops
 from ccgi_pipeline.nightly.report import open_reports, sweep_outbox, write_reports
@@ -140,7 +141,7 @@ def test_a_night_without_news_makes_no_new_bytes(folders: PipelinePaths):
     assert all(after[one.path] and sha256_of(after[one.path]) == one.sha256 for one in made)
     for one, content in rebuild_files(folders.warehouse, made):
         check_rebuilt(one, content)
-    told = summarize_night(folders, TOMORROW, NightStart())
+    told = summarize_night(folders, TOMORROW, NightStart(), list_made_files(folders, TOMORROW))
     assert (told.reports, told.unchanged) == (len(before), len(before))
     assert {(folders.outbox / path).stat().st_mode & 0o777 for path in after} == {0o600}
 
@@ -312,7 +313,7 @@ _MANY = {
     *("fafsa_applications", "favorites", "csu_eligibility_and_applied"),
 }
 MANY = [spec for spec in REPORTS if spec.name in _MANY]
-NIGHTS = 30
+NIGHTS = 60
 
 
 @dataclass
