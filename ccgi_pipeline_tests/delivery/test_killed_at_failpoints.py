@@ -142,9 +142,7 @@ def _but_for_stamps(
     return {**rows, "received_files": sorted(files)}
 
 
-def _settings(
-    folders: PipelinePaths, server: OpenSsh, below: str, unchanged: str = "link"
-) -> None:
+def _settings(folders: PipelinePaths, server: OpenSsh, below: str, unchanged: str = "link") -> None:
     # Fewer files than usual: each is another round of the same milestones.
     sent = 'send = ["daily reporting", "_receipts"]\n'
     own = f"{sent}[districts.{HAYWARD}.delivery]\nremove_taken = true\n"
@@ -182,11 +180,14 @@ def test_the_undisturbed_night_passes_every_milestone_and_no_other(before: Befor
     assert not [path for path in before.undisturbed.on_server if path.endswith(".part")]
 
 
-def test_a_night_killed_at_each_milestone_in_turn_comes_to_the_same(
+def test_a_night_killed_in_each_part_in_turn_comes_to_the_same(
     before: Before, tmp_path: Path
 ) -> None:
     folders = before.copied_to("in_turn", tmp_path / "state")
+    firsts: dict[str, str] = {}
     for name in before.passed:  # in the order in which a night passes them
+        firsts.setdefault(name.partition(":")[0], name)
+    for name in firsts.values():
         assert _killed(folders, name, "before", 1), name
     _finish(before, folders, "in_turn")
 

@@ -111,7 +111,7 @@ def _with_events(  # noqa: C901 - kind after kind
     return b"\n".join(changed)
 
 
-@settings(PROFILE, max_examples=100)
+@settings(PROFILE, max_examples=60)
 @given(
     feed=st.sampled_from(_FEEDS),
     count=st.integers(1, 14),

@@ -19,6 +19,7 @@ from ccgi_pipeline.feeds import foster_focus, foster_focus_cps
 from ccgi_pipeline.feeds.foster_focus import DEMOGRAPHICS, ENROLLMENT_HISTORY
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.nightly.paths import PipelinePaths
+from ccgi_pipeline.nightly.respond import write_child_match
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.warehouse.load import approvals
 from ccgi_pipeline.warehouse.load.drop_records import read_remembered_files
@@ -123,6 +124,22 @@ def test_the_child_match_report_names_each_student_and_the_reason(linked: Pipeli
         (local_id(5), "7", "FF-MATCH-NONE", ""),
     ]
     assert all(row["reason"] and row["what to change"] for row in _match_report(linked))
+
+
+@pytest.mark.parametrize(("unchanged", "names"), [("link", 2), ("copy", 1), ("anew", 1)])
+def test_a_child_match_report_that_stays_the_same_needs_no_other_bytes(
+    linked: PipelinePaths, tmp_path: Path, unchanged: str, names: int
+):
+    for name in ("inbox", "outbox", "warehouse"):
+        shutil.copytree(getattr(linked, name), tmp_path / name)
+    folders = folders_in(tmp_path)
+    _profile(folders, f'[reports]\nunchanged = "{unchanged}"\n')
+    with writing(folders) as connection:
+        write_child_match(connection, folders, TOMORROW)
+    reports = [*folders.outbox.rglob("*_child_match.csv")]
+    assert len(reports) == 2
+    assert [path.stat().st_nlink for path in reports] == [names, names]
+    assert _match_report(folders, TOMORROW) == _match_report(folders)
 
 
 # --- flags that disagree ------------------------------------------------------------------------

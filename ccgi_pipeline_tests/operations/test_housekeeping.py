@@ -203,7 +203,6 @@ def test_every_kind_of_warehouse_keeps_what_it_had_in_fewer_files(tmp_path: Path
     assert len(states) > len(after)
     assert result.after.live_files < before.live_files / 1.5
     assert result.after.waiting == 0
-    assert badly_rebuilt(folders.warehouse) == []
     assert faults(folders) == []
     again = keep_house(folders, last, AT_ONCE)
     assert (again.removed, again.before.live_files) == (0, again.after.live_files)

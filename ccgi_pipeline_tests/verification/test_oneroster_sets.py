@@ -18,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ccgi_pipeline.cli import main
+from ccgi_pipeline.feeds import oneroster
 from ccgi_pipeline.feeds.oneroster.package_rules import LEFT_ALONE_FILES
+from ccgi_pipeline.feeds.rules import Scope
 from ccgi_pipeline.feeds.spec import FILE
 from ccgi_pipeline.profiles import IntakeSettings, Profiles
 from ccgi_pipeline.verification.offline_check import check
@@ -553,6 +555,27 @@ def test_a_delta_file_may_refer_to_what_was_sent_before():
     )  # fmt: skip
     sent = _only("enrollments", changes("enrollments"), "delta")
     assert told(judged(sent, known=known)) == []
+
+
+def test_records_are_looked_up_of_the_senders_alone_but_for_those_of_the_state():
+    inner = knowing(orgs=lines_of("orgs"))
+    asked: list[tuple[str, tuple[str, ...], tuple[str, ...] | None]] = []
+
+    def known(feed: str, columns: tuple[str, ...], senders: Sequence[str] | None) -> pl.DataFrame:
+        asked.append((feed, columns, None if senders is None else (*senders,)))
+        return inner(feed, columns, senders)
+
+    assert told(judged(_only("enrollments", changes("enrollments"), "delta"), known=known)) != []
+    assert {senders for _, _, senders in asked} == {(DISTRICT,)}
+    assert len(asked) == len({*asked})
+    asked.clear()
+    judged(roster(), known=known)
+    assert {feed for feed, _, senders in asked if senders is None} <= {
+        relation.target
+        for feed in oneroster.FEEDS
+        for relation in feed.relations
+        if relation.scope is Scope.STATE
+    }
 
 
 def test_a_delta_file_that_refers_to_what_nobody_ever_sent_is_told():
