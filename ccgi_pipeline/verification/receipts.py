@@ -8,6 +8,8 @@ of a district that asks for them has the cells of the first lines.) Does not bel
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from ccgi_pipeline.common.display import escape_unprintable, shorten
-from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
+from ccgi_pipeline.common.spreadsheet_cells import sanitize_cell, sanitize_cells
 from ccgi_pipeline.feeds.file_rules import FAULT
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, RULES
 from ccgi_pipeline.feeds.rules import Severity
@@ -333,9 +335,12 @@ def _with_cells(file: FileReport, findings: pl.DataFrame) -> pl.DataFrame:
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """A CSV file in which no cell is a formula to a spreadsheet."""
-    frame = pl.DataFrame([*rows], schema=dict.fromkeys(columns, pl.String), orient="row")
-    return sanitize_cells(frame, columns).write_csv(line_terminator="\r\n").encode()
+    """Returns a CSV file (RFC 4180) in which no cell is a formula to a spreadsheet."""
+    content = io.StringIO(newline="")
+    writer = csv.writer(content, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows(map(sanitize_cell, row) for row in rows)
+    return content.getvalue().encode()
 
 
 _RULES_IN_TEXT = 20
