@@ -11,13 +11,14 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import polars as pl
-import xlsxwriter
-from xlsxwriter.utility import xl_range
 
 from ccgi_pipeline.common.errors import PermanentError
+
+if TYPE_CHECKING:
+    import xlsxwriter
 
 MAX_ROWS = 1_048_576
 """The rows of a sheet, with its header; what is more goes on in another sheet."""
@@ -70,6 +71,8 @@ class SpreadsheetWriter:
         title = self._title if self.sheets == 1 else f"{self._title} ({self.sheets})"
         self._sheet = self._workbook.add_worksheet(title)
         self._sheet.freeze_panes(1, 0)
+        from xlsxwriter.utility import xl_range  # noqa: PLC0415 - as in open_spreadsheet
+
         cells = xl_range(0, 0, MAX_ROWS - 1, len(self._columns) - 1)
         self._sheet.ignore_errors({"number_stored_as_text": cells})
         lengths = rows.select(pl.col(self._columns).str.len_chars().max()).row(0)
@@ -104,6 +107,8 @@ def open_spreadsheet(
     ``folder``: where rows are until then, in files that only their owner can read. ``numbers``:
     columns whose cells are numbers, where they can be read as one; every other cell is text.
     """
+    import xlsxwriter  # noqa: PLC0415 - it takes long to load, and few districts want spreadsheets
+
     options = {"constant_memory": True, "tmpdir": str(folder)}
     with xlsxwriter.Workbook(target, options) as workbook:
         workbook.set_properties({"created": _MADE})
