@@ -137,7 +137,7 @@ def faults(folders: PipelinePaths) -> list[str]:
 def test_at_random_nights_it_changes_no_table_no_report_and_no_kept_state(
     tmp_path: Path, seed: int
 ) -> None:
-    nights = 10
+    nights = 7
     chance = random.Random(seed)  # noqa: S311 - no secret
     chosen = {number for number in range(nights) if chance.random() < 0.4} | {nights - 1}
     plain, kept = folders_in(tmp_path / "plain"), folders_in(tmp_path / "kept")
