@@ -248,6 +248,7 @@ def test_help_version_and_completion_import_no_command_and_no_library(
         "ccgi_pipeline.cli",
         "ccgi_pipeline.common",
         "ccgi_pipeline.common.errors",
+        "ccgi_pipeline.common.garbage_collection",
         "ccgi_pipeline.common.owner_only",
     }
     assert not imported & _LIBRARIES

@@ -22,8 +22,8 @@ PROMISES = {
     "nights in Dagster": "defs/test_night_in_dagster.py::",
     "a warehouse among others": "defs/test_code_location.py::"
     "test_all_that_a_named_warehouse_has_in_dagster_bears_its_name",
-    "a kill at each failpoint": "delivery/test_killed_at_failpoints.py::"
-    "test_a_night_killed_at_each_milestone_in_turn",
+    "a kill in each part of a night": "delivery/test_killed_at_failpoints.py::"
+    "test_a_night_killed_in_each_part_in_turn",
     "encrypted deliveries": "delivery/test_encrypted_delivery.py::"
     "test_a_key_that_cannot_be_used_stops_its_district_and_nobody_else",
     "messages of GnuPG": "encryption/test_gnupg.py::"
