@@ -238,7 +238,8 @@ def draw_picture(nights: Sequence[_Figures]) -> str:
     sums = base.mark_text(align="left", dx=5).encode(
         x="max(ends):Q", text=alt.Text("max(ends):Q", format=".1f"), **rows
     )
-    picture = alt.layer(bars, sums).configure(background="white", font="sans-serif")
+    # Browsers' fonts are wider than those by which the picture is laid out.
+    picture = alt.layer(bars, sums).configure(background="white", font="sans-serif", padding=24)
     picture = picture.configure_view(stroke=None)
     return str(vl_convert.vegalite_to_svg(json.dumps(picture.to_dict()))) + "\n"
 
