@@ -284,10 +284,10 @@ class _LineJudgment:
         """
         small: dict[int, pl.DataFrame] = {}
         large: dict[int, PackedFrame] = {}
-        for number, reading in self._sets.readings.items():
-            if reading.feed is feed and isinstance(reading.records, PackedFrame):
+        for number, reading in self._sets.readings_of(feed).items():
+            if isinstance(reading.records, PackedFrame):
                 large[number] = reading.records
-            elif reading.feed is feed and isinstance(reading.records, pl.DataFrame):
+            elif reading.records is not None:
                 small[number] = reading.records
         if small:
             yield self._numbered(small)
@@ -346,9 +346,7 @@ class _LineJudgment:
         return records.with_columns(form.alias(FORM_OF_SENDER))
 
     def _absent_columns(self, feed: FeedSpec) -> pl.DataFrame:
-        found = _reader_findings(
-            {number: read for number, read in self._sets.readings.items() if read.feed is feed}
-        )
+        found = _reader_findings(self._sets.readings_of(feed))
         absent = pl.col("rule") == file_rules.COLUMN_ABSENT.id
         return found.filter(absent).select(FILE, "column")
 
@@ -391,7 +389,7 @@ class _LineJudgment:
             self.kept_keys[feed.name] = pl.concat(kept_keys)
             if feed.lifecycle is Lifecycle.SNAPSHOT:
                 self.unread[feed.name] = find_unread_lines(
-                    feed, self._sets.readings, self._senders, pl.concat(keyless)
+                    feed, self._sets.readings_of(feed), self._senders, pl.concat(keyless)
                 )
 
     def _tell(self, lines: pl.DataFrame, failures: pl.DataFrame) -> None:

@@ -71,6 +71,10 @@ class OneRosterSets:
             for drop, files in self._drops.items()
         }
         self._read_again()
+        self._numbers: dict[str, list[int]] = {}
+        for number, reading in self.readings.items():
+            if reading.feed is not None:
+                self._numbers.setdefault(reading.feed.name, []).append(number)
         self._foreign = {drop for drop, files in self._drops.items() if self._is_foreign(files)}
         for drop in self._drops:
             self._take(drop)
@@ -85,6 +89,10 @@ class OneRosterSets:
         """What is wrong with the drops, with ``_file`` first."""
         numbers = pl.Series(FILE, [number for number, _ in self._found], dtype=pl.UInt32)
         return findings_frame(found for _, found in self._found).select(numbers, pl.all())
+
+    def readings_of(self, feed: FeedSpec) -> dict[int, Reading]:
+        """Returns the readings of the files of a feed, by number."""
+        return {number: self.readings[number] for number in self._numbers.get(feed.name, ())}
 
     def refuse(self, numbers: Iterable[int]) -> None:
         """Keeps every line of these files out."""
@@ -135,7 +143,10 @@ class OneRosterSets:
         self._found += [(file.number, found) for found in findings]
 
     def _file_of(self, drop: Sequence[FileToVerify], feed: FeedSpec) -> FileToVerify | None:
-        return next((file for file in drop if self.readings[file.number].feed is feed), None)
+        by_feed = {
+            read.name: file for file in reversed(drop) if (read := self.readings[file.number].feed)
+        }
+        return by_feed.get(feed.name)
 
     def _manifest(self, drop: Sequence[FileToVerify]) -> tuple[dict[str, str], dict[str, int]]:
         """What the manifest says by property, and on which line it says so."""

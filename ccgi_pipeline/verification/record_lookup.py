@@ -163,8 +163,8 @@ class RecordLookup:
         return sorted(
             {
                 self._files[number].sender
-                for number, reading in self._sets.readings.items()
-                if reading.feed is feed and _has_records(reading) and number not in partial
+                for number, reading in self._sets.readings_of(feed).items()
+                if _has_records(reading) and number not in partial
             }
         )
 
@@ -172,8 +172,8 @@ class RecordLookup:
         """Finds senders who send lines of ``feed`` now that could not be read."""
         return {
             self._files[number].sender
-            for number, reading in self._sets.readings.items()
-            if reading.feed is feed and reading.unreadable
+            for number, reading in self._sets.readings_of(feed).items()
+            if reading.unreadable
         }
 
     def _unreadable_records(self, relation: Relation) -> pl.DataFrame:
@@ -184,8 +184,8 @@ class RecordLookup:
         """
         target, column = FEEDS_BY_NAME[relation.target], relation.target_column
         found = [nothing_known(relation.target, relation.target_columns)]
-        for number, reading in self._sets.readings.items():
-            if reading.feed is not target or reading.columns[:1] != (column,):
+        for number, reading in self._sets.readings_of(target).items():
+            if reading.columns[:1] != (column,):
                 continue
             if target.columns[column].type is not ColumnType.STRING:
                 continue
@@ -202,11 +202,9 @@ class RecordLookup:
     def _senders_of_corrections(self, feed: FeedSpec) -> set[str]:
         """Finds senders who correct lines of ``feed`` now."""
         return {
-            file.sender
-            for number, file in self._files.items()
-            if file.correction
-            and (reading := self._sets.readings[number]).feed is feed
-            and _has_records(reading)
+            self._files[number].sender
+            for number, reading in self._sets.readings_of(feed).items()
+            if self._files[number].correction and _has_records(reading)
         }
 
     def _uncorrected(

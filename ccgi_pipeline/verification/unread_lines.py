@@ -47,14 +47,12 @@ def find_unread_lines(
 ) -> pl.DataFrame:
     """Returns the lines of ``feed`` that are no record, or whose key cannot be read.
 
-    ``readings``: of all files, by number. ``keyless``: rejected typed lines without a whole key,
-    with ``_file`` and ``_line``. The result has the columns of ``unread_schema``.
+    ``readings``: of the feed's files, by number. ``keyless``: rejected typed lines without a whole
+    key, with ``_file`` and ``_line``. The result has the columns of ``unread_schema``.
     """
     schema = unread_schema(feed)
     of_feed = {
-        number: reading
-        for number, reading in readings.items()
-        if reading.feed is feed and reading.records is not None
+        number: reading for number, reading in readings.items() if reading.records is not None
     }
     found = [pl.DataFrame(schema=schema)]
     for number in sorted({*keyless[FILE].unique()} & of_feed.keys()):

@@ -168,11 +168,10 @@ def _find_title_lines(file: JudgedFile) -> Found | None:
 def _find_other_feed(file: JudgedFile) -> Found | None:
     if file.feed is None:
         return None
-    others = [feed for feed in FEEDS if feed is not file.feed]
     first = _first(file)
     for separator in _NAMES:
         cells = _split(first, separator)
-        fit = _fit(cells, others)
+        fit = _fit(cells, FEEDS)
         own = _fit(cells, [file.feed])
         if fit and fit.share >= _MOST and fit.share > (own.share if own else 0):
             return Found(
