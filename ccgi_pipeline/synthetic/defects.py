@@ -6,7 +6,7 @@ here: faults of whole files, and finding them (intake and verification).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,9 +109,8 @@ def plant(
 
 def _repeatable(feed: FeedSpec) -> pl.Expr:
     """Whether a line can come twice, and no rule but that about keys fires."""
-    if feed is oneroster.ENROLLMENTS:
-        return pl.col("role").eq_missing(_STUDENT)  # two primary teachers are another fault
-    return pl.repeat(feed.repeated_key is Severity.ERROR, pl.len(), dtype=pl.Boolean)
+    all_or_none = pl.repeat(feed.repeated_key is Severity.ERROR, pl.len(), dtype=pl.Boolean)
+    return _REPEATABLE.get(feed.name, all_or_none)
 
 
 def _flags(length: int, positions: Integers) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -150,10 +149,8 @@ def _faults(feed: FeedSpec, mark: str) -> Iterator[Fault]:
             yield Fault(
                 wrong_form, declared.name, _filled(declared), cell.str.replace(pattern, form)
             )
-    if feed is oneroster.USERS:
-        yield from _faults_of_users(mark)
-    elif feed is oneroster.ENROLLMENTS:
-        yield from _faults_of_enrollments(mark)
+    if feed.name in _OWN_FAULTS:
+        yield from _OWN_FAULTS[feed.name](mark)
 
 
 def _filled(declared: Column) -> pl.Expr:
@@ -224,3 +221,14 @@ def _faults_of_enrollments(mark: str) -> Iterator[Fault]:
     yield _to_nowhere("OR-ENR-REF-schoolSourcedId", mark)
     yield _to_nowhere("OR-ENR-REF-userSourcedId", mark)
     yield from _status("OR-ENR")
+
+
+_OWN_FAULTS: Mapping[str, Callable[[str], Iterator[Fault]]] = {
+    oneroster.USERS.name: _faults_of_users,
+    oneroster.ENROLLMENTS.name: _faults_of_enrollments,
+}
+"""By feed, the faults that do not follow from its declared columns."""
+_REPEATABLE: Mapping[str, pl.Expr] = {
+    oneroster.ENROLLMENTS.name: pl.col("role").eq_missing(_STUDENT),
+}
+"""By feed, which lines can come twice, if not all: two primary teachers are another fault."""
