@@ -238,7 +238,6 @@ def configure_connection(connection: duckdb.DuckDBPyConnection, where: Warehouse
     connection.execute(f"SET memory_limit = '{_MEMORY}'")
     connection.execute(f"SET temp_directory = {quote_literal(where.folder / 'spill')}")
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")  # it would print among a command's output
     connection.execute(f"SET disabled_optimizers = '{_OPTIMIZERS_LEFT_OUT}'")
     if (threads := read_threads()) is not None:
         connection.execute(f"SET threads = {threads}")

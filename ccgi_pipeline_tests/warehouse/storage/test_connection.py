@@ -185,11 +185,6 @@ def test_a_reader_cannot_write(tmp_path: Path):
         reader.execute("INSERT INTO receipts VALUES ('d', DATE '2026-11-22')")
 
 
-def test_duckdb_prints_no_progress_of_its_own(connection: duckdb.DuckDBPyConnection):
-    shown = connection.execute("SELECT current_setting('enable_progress_bar')").fetchone()
-    assert shown == (False,)
-
-
 @pytest.mark.parametrize("feed", FEEDS, ids=lambda feed: feed.name)
 def test_a_feeds_table_has_the_columns_that_its_declaration_says(
     connection: duckdb.DuckDBPyConnection, feed: FeedSpec
