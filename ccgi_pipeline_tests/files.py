@@ -26,6 +26,7 @@ from ccgi_pipeline.feeds.columns import Column, ColumnType
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.rules import Scope
 from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops, is_cd_code
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.verification.drop_files import SizeLimit, files_to_verify
@@ -297,8 +298,8 @@ def verified(
 ) -> Verification:
     """What verification makes of ``sent`` on the night ``ON``."""
     drops = delivered(sent, family, sender)
-    limit = SizeLimit((profiles or Profiles()).intake.largest_drop, lambda _, name: len(sent[name]))
-    files = files_to_verify(drops, lambda _, name: sent[name], limit)
+    limit = SizeLimit((profiles or Profiles()).intake.largest_drop)
+    files = files_to_verify(drops, lambda _, name: Content.of_bytes(sent[name]), limit)
     return verify(files, ON, known, profiles)
 
 
@@ -310,7 +311,9 @@ def verified_together(
     The directory knows the school of each of them and nothing else.
     """
     drops = [drop for sender, sent in by_sender.items() for drop in delivered(sent, family, sender)]
-    files = files_to_verify(drops, lambda file, name: by_sender[file.sender][name])
+    files = files_to_verify(
+        drops, lambda file, name: Content.of_bytes(by_sender[file.sender][name])
+    )
 
     def known(feed: str, columns: tuple[str, ...], senders: Sequence[str] | None) -> pl.DataFrame:
         if feed != "cde_directory":

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.dashboards import page_files
+from ccgi_pipeline.common.atomic_files import write_file
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.reports.funnels import STEPS, compute_funnel_bases, read_funnels
 
@@ -53,7 +53,7 @@ def read_current_funnels(
         found = found.sort("cd", maintain_order=True)
     content = io.BytesIO()
     found.write_parquet(content)
-    page_files.write_file(warehouse / _FILE, content.getvalue())
+    write_file(warehouse / _FILE, content.getvalue())
     return found.drop(_BASIS)
 
 

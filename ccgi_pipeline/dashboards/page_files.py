@@ -21,6 +21,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from ccgi_pipeline.common.atomic_files import write_file
 from ccgi_pipeline.dashboards.charts import ChartCache
 from ccgi_pipeline.verification import labels
 
@@ -91,14 +92,6 @@ def read_digest(path: Path) -> str | None:
         if found:
             return found[1].decode()
     return None
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Writes a file of the state's folder: it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
 
 
 def read_charts(warehouse: Path, pages: str) -> dict[str, str]:

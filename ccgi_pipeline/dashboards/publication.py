@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from ccgi_pipeline.common.atomic_files import write_file
 from ccgi_pipeline.common.errors import describe_without_values, library_errors, value_free
 from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.common.progress import ProgressCounter
@@ -29,7 +30,7 @@ from ccgi_pipeline.delivery.ledger import FileKind
 from ccgi_pipeline.nightly.made_files import archived_profiles, record_made_files
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.profiles import Profiles
-from ccgi_pipeline.reports.funnels import count_roster_students
+from ccgi_pipeline.reports.digests import count_roster_students
 from ccgi_pipeline.reports.outbox import OutboxFile, sha256_of
 from ccgi_pipeline.reports.queries import ensure_report_views
 from ccgi_pipeline.warehouse.load.outbox_folders import remember_folders
@@ -159,7 +160,7 @@ class _DistrictPages:
             content = page_files.render_page(
                 "district.html.jinja", page.digest, **values, state=True, scripted=False
             )
-            page_files.write_file(self._state_path(page.facts), content)
+            write_file(self._state_path(page.facts), content)
             self._count(content)
         if not page.for_district:
             return None
@@ -211,6 +212,6 @@ def write_state_page(
     content = page_files.render_page(
         "state.html.jinja", digest, page=shown, **pictures, scripted=True
     )
-    page_files.write_file(path, content)
+    write_file(path, content)
     page_files.save_charts(folders.warehouse, "state", charts)
     return PagesOutcome(pages=1, written=1, size=len(content), drawn=charts.drawn)

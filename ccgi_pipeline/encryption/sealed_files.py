@@ -72,22 +72,69 @@ def read_pieces(file: BinaryIO, key: bytes) -> Iterator[bytes]:
 
     A missing end is noticed only after the last piece.
     """
-    header = file.read(_HEADER_BYTES)
-    if len(header) < _HEADER_BYTES or not header.startswith(_FORM):
-        msg = "the file is not a sealed file, or its beginning is damaged"
-        raise SealBrokenError(msg)
-    cipher = _cipher(key, header[len(_FORM) :])
+    cipher = _read_header(file, key)
     number, piece = 0, file.read(_PIECE + _TAG_BYTES)
     while True:
         following = file.read(_PIECE + _TAG_BYTES)
-        try:
-            yield cipher.decrypt(_nonce(number, last=not following), piece, None)
-        except (InvalidTag, ValueError):
-            msg = "a sealed file was changed or cut off, or another key sealed it"
-            raise SealBrokenError(msg) from None
+        yield _decrypt(cipher, number, piece, last=not following)
         if not following:
             return
         number, piece = number + 1, following
+
+
+class SealedReader(io.RawIOBase):
+    """Reads a sealed file from any place; ``file`` is closed with it.
+
+    Only the pieces that are asked for are checked, and the one that was asked for last is kept.
+    Raises SealBrokenError.
+    """
+
+    def __init__(self, file: BinaryIO, key: bytes) -> None:
+        super().__init__()
+        self._file = file
+        self._cipher = _read_header(file, key)
+        sealed_size = file.seek(0, io.SEEK_END)
+        self._size = plain_size(sealed_size)
+        self._last = max(0, sealed_size - _HEADER_BYTES - 1) // (_PIECE + _TAG_BYTES)
+        self._place, self._number, self._piece = 0, -1, b""
+
+    def readable(self) -> bool:
+        """Returns True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Returns True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves to a place of the content, and returns it."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        if start + offset < 0:
+            msg = "a place before the beginning of a file"
+            raise ValueError(msg)
+        self._place = start + offset
+        return self._place
+
+    def readinto(self, buffer: object) -> int:
+        """Reads up to the end of a piece."""
+        into = memoryview(buffer).cast("B")  # type: ignore[arg-type] # whatever has bytes
+        if self._place >= self._size:
+            return 0
+        number, start = divmod(self._place, _PIECE)
+        if number != self._number:
+            self._file.seek(_HEADER_BYTES + number * (_PIECE + _TAG_BYTES))
+            sealed = self._file.read(_PIECE + _TAG_BYTES)
+            self._piece = _decrypt(self._cipher, number, sealed, last=number == self._last)
+            self._number = number
+        read = self._piece[start : start + len(into)]
+        into[: len(read)] = read
+        self._place += len(read)
+        return len(read)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+        super().close()
 
 
 def seal(content: bytes | memoryview, key: bytes) -> bytes:
@@ -108,6 +155,22 @@ def plain_size(sealed_size: int) -> int:
     """Returns how many bytes of content a sealed file of ``sealed_size`` bytes holds."""
     pieces = -(-(sealed_size - _HEADER_BYTES) // (_PIECE + _TAG_BYTES))
     return max(0, sealed_size - _HEADER_BYTES - pieces * _TAG_BYTES)
+
+
+def _read_header(file: BinaryIO, key: bytes) -> AESGCM:
+    header = file.read(_HEADER_BYTES)
+    if len(header) < _HEADER_BYTES or not header.startswith(_FORM):
+        msg = "the file is not a sealed file, or its beginning is damaged"
+        raise SealBrokenError(msg)
+    return _cipher(key, header[len(_FORM) :])
+
+
+def _decrypt(cipher: AESGCM, number: int, piece: bytes, *, last: bool) -> bytes:
+    try:
+        return cipher.decrypt(_nonce(number, last=last), piece, None)
+    except (InvalidTag, ValueError):
+        msg = "a sealed file was changed or cut off, or another key sealed it"
+        raise SealBrokenError(msg) from None
 
 
 def _cipher(key: bytes, salt: bytes) -> AESGCM:

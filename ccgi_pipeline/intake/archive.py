@@ -12,7 +12,9 @@ import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Self, cast
 
@@ -21,10 +23,12 @@ from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.encryption.keys import KeyPurpose, load_keys
 from ccgi_pipeline.encryption.sealed_files import (
     SealBrokenError,
+    SealedReader,
     SealedWriter,
     plain_size,
     read_pieces,
 )
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.listed_files import open_listed_file
 
 _CHUNK = 1 << 20
@@ -160,17 +164,28 @@ class Archive:
             raise _damaged(sha256)
         return content
 
+    def content(self, sha256: str) -> Content:
+        """Returns the ways to read the content with this hash; each may raise ArchiveDamagedError.
+
+        ``open`` reads an archived file without a key once more, to prove it.
+        """
+        read, read_pieces = partial(self.read, sha256), partial(self.read_pieces, sha256)
+        return Content(self.size(sha256), read, read_pieces, partial(self._open, sha256))
+
+    def _open(self, sha256: str) -> BinaryIO:
+        path = self.path(sha256)
+        if self.key is None:
+            for _ in self.read_pieces(sha256):
+                pass
+            return path.open("rb")
+        return io.BufferedReader(_ArchiveReader(path, self.key))
+
     def files(self) -> list[Path]:
         """Returns the paths of all archived files."""
         return sorted(path for path in self.root.glob("*/*") if path.is_file())
 
     def read_start(self, sha256: str, length: int) -> bytes:
-        """Returns the first ``length`` bytes of the content with this hash; -1 means all.
-
-        Raises ArchiveDamagedError.
-        """
-        if length < 0:
-            return self.read(sha256)
+        """Returns the first ``length`` bytes of the content. Raises ArchiveDamagedError."""
         start = b""
         for piece in self.read_pieces(sha256):
             start += piece
@@ -201,6 +216,27 @@ class Archive:
         """Removes the files that an interrupted ``store`` left."""
         for part in self.root.glob(".part-*"):
             part.unlink()
+
+
+class _ArchiveReader(SealedReader):
+    """Reads a sealed file of the archive from any place. Raises ArchiveDamagedError."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        self._sha256 = path.name
+        with self._tells_damage():
+            super().__init__(path.open("rb"), key)
+
+    def readinto(self, buffer: object) -> int:
+        """Reads up to the end of a piece."""
+        with self._tells_damage():
+            return super().readinto(buffer)
+
+    @contextmanager
+    def _tells_damage(self) -> Iterator[None]:
+        try:
+            yield
+        except SealBrokenError:
+            raise _damaged(self._sha256) from None
 
 
 def _damaged(sha256: str) -> ArchiveDamagedError:

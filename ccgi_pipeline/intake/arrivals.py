@@ -332,8 +332,8 @@ def _with_family(file: InboxFile, received: ReceivedFiles, sha256: str) -> Inbox
         return file
     if is_zip(file.content_name) and received.archive.size(sha256) > SIZE_LIMIT:
         return file  # a zip must be read to its end before its members are known
-    read = partial(received.read_start, file, sha256)
-    return replace(file, family=detect_family(read, file.content_name, file.sender))
+    content = received.content(file, sha256)
+    return replace(file, family=detect_family(content, file.content_name, file.sender))
 
 
 def _select_set_members(
@@ -366,8 +366,8 @@ def _select_set_members(
 
 def _feed_name(file: InboxFile, sha256: str, received: ReceivedFiles) -> str | None:
     """Returns the name of the feed that the file's name or header says; None if neither does."""
-    read = partial(received.read_start, file, sha256)
-    feed = detect_feed_of(read, file.content_name, file.family)
+    content_of = partial(received.content, file, sha256)
+    feed = detect_feed_of(content_of, file.content_name, file.family)
     return feed.name if feed else None
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import codecs
 import io
 import logging
+import os
 import tempfile
 import threading
 import weakref
@@ -37,6 +38,7 @@ from ccgi_pipeline.encryption.openpgp import (
 from ccgi_pipeline.encryption.openpgp_keys import KeyRing, StoredKey
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.rules import Rule
+from ccgi_pipeline.intake.contents import EMPTY, Content
 from ccgi_pipeline.intake.findings import Finding
 from ccgi_pipeline.intake.zip_files import RATIO_FROM, RATIO_LIMIT
 from ccgi_pipeline.profiles import OpenPgpProfile, Profiles
@@ -66,14 +68,13 @@ class SentFile:
 class OpenedFile:
     """What became of a file that is encrypted, or should have been.
 
-    ``refused``: why it is not read; ``told``: further findings for its sender. ``content`` returns
-    the bytes, and ``size`` is their number; both are empty if the file is refused.
+    ``refused``: why it is not read; ``told``: further findings for its sender. ``content`` is empty
+    if the file is refused.
     """
 
     refused: Finding | None = None
     told: tuple[Finding, ...] = ()
-    content: Callable[[], bytes] = bytes
-    size: int = 0
+    content: Content = EMPTY
 
 
 _RULES: dict[MessageFault, Rule] = {
@@ -142,10 +143,9 @@ class MessageOpener:
             return _refuse(file_rules.FAULT)
         largest = self._profiles.intake.largest_drop
         limit = min(largest, max(RATIO_FROM, sent.size * RATIO_LIMIT))
-        content = _Content(self._folder, self._seal)
-        status = home.decrypt(sent.pieces(), content.writer, limit)
-        if status.fault is None:
-            content.finish()
+        opened = _MessageContent(self._folder, self._seal)
+        status = home.decrypt(sent.pieces(), opened.writer, limit)
+        content = opened.finish() if status.fault is None else EMPTY
         return self._judge_message(sent, status, content, policy)
 
     def _judge_plain(self, policy: OpenPgpProfile) -> OpenedFile | None:
@@ -179,7 +179,7 @@ class MessageOpener:
             return self._home
 
     def _judge_message(
-        self, sent: SentFile, status: MessageStatus, content: _Content, policy: OpenPgpProfile
+        self, sent: SentFile, status: MessageStatus, content: Content, policy: OpenPgpProfile
     ) -> OpenedFile:
         if status.fault is MessageFault.OWN_FAULT:
             _LOG.error("an encrypted file could not be opened: check the passphrase of the keys")
@@ -196,7 +196,7 @@ class MessageOpener:
             if why is not None:
                 return _refuse(file_rules.PGP_SIGNATURE, why)
         told = tuple(self._tell(sent, status, used, policy))
-        return OpenedFile(None, told, content.read, content.size)
+        return OpenedFile(None, told, content)
 
     def _describe_keys(self, status: MessageStatus) -> str | None:
         """Returns which keys the message names, and which are the installation's, by their ids."""
@@ -267,52 +267,99 @@ def _refuse(rule: Rule, detail: str | None = None) -> OpenedFile:
     return OpenedFile(Finding(rule, detail=detail))
 
 
-class _Content:
+class _MessageContent:
     """The content of a message, in memory or in a file without a name, until nobody needs it."""
 
     def __init__(self, folder: Path, seal: bytes | None) -> None:
         file = tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=str(folder))  # noqa: SIM115
         weakref.finalize(self, file.close)
-        self._file, self._seal = cast("BinaryIO", file), seal
-        self._sealer = _open_sealer(self._file, seal) if seal else None
-        self.writer = _Counter(self._sealer or self._file)
-        self._lock = threading.Lock()
+        self._file, self._seal = file, seal
+        self._sealer = _open_sealer(cast("BinaryIO", file), seal) if seal else None
+        self.writer = _Counter(self._sealer or cast("BinaryIO", file))
 
-    @property
-    def size(self) -> int:
-        """The number of bytes."""
-        return self.writer.count
-
-    def finish(self) -> None:
-        """Ends the writing."""
+    def finish(self) -> Content:
+        """Ends the writing, and returns what was written."""
         if self._sealer is not None:
             self._sealer.finish()
-
-    def read(self) -> bytes:
-        """Returns the content."""
-        return self.read_start(-1)
-
-    def read_start(self, length: int) -> bytes:
-        """Returns the first ``length`` bytes; -1 means all."""
-        with self._lock:
+        size = self.writer.count
+        if size <= _IN_MEMORY:
             self._file.seek(0)
-            if self._seal is None:
-                return self._file.read(length)
-            from ccgi_pipeline.encryption.sealed_files import read_pieces  # noqa: PLC0415
+            written = self._file.read()
+            return Content.of_bytes(_unseal(written, self._seal) if self._seal else written)
+        self._file.flush()
+        return Content(size, self._read, self._read_pieces, self._open)
 
-            whole = io.BytesIO()
-            for piece in read_pieces(self._file, self._seal):
-                whole.write(piece)
-                if 0 <= length <= whole.tell():
-                    break
-            return whole.getvalue()[: None if length < 0 else length]
+    def _open(self) -> BinaryIO:
+        # Others read the same file at the same time: each from a place of its own.
+        plain = io.BufferedReader(_PlacedReader(self))
+        return plain if self._seal is None else _open_unsealed(plain, self._seal)
+
+    def _read(self) -> bytes:
+        with self._open() as file:
+            return file.read()
+
+    def _read_pieces(self) -> Iterator[bytes]:
+        with self._open() as file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+    def fileno(self) -> int:
+        """Returns the number of the open file."""
+        return self._file.fileno()
+
+
+_PIECE = 1 << 20
+
+
+class _PlacedReader(io.RawIOBase):
+    """Reads an open file from a place of its own, and keeps its owner as long."""
+
+    def __init__(self, owner: _MessageContent) -> None:
+        super().__init__()
+        self._owner, self._place = owner, 0
+
+    def readable(self) -> bool:
+        """Returns True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Returns True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves to a place of the file, and returns it."""
+        end = os.fstat(self._owner.fileno()).st_size
+        self._place = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: end}[whence] + offset
+        return self._place
+
+    def readinto(self, buffer: object) -> int:
+        """Reads what there is."""
+        into = memoryview(buffer).cast("B")  # type: ignore[arg-type] # whatever has bytes
+        read = os.pread(self._owner.fileno(), len(into), self._place)
+        into[: len(read)] = read
+        self._place += len(read)
+        return len(read)
+
+
+# Sealing takes its time to import, and `ccgi check` never needs it.
 
 
 def _open_sealer(file: BinaryIO, seal: bytes) -> SealedWriter:
-    # It takes its time to import, and `ccgi check` never needs it.
     from ccgi_pipeline.encryption.sealed_files import SealedWriter  # noqa: PLC0415
 
     return SealedWriter(file, seal)
+
+
+def _open_unsealed(file: BinaryIO, seal: bytes) -> BinaryIO:
+    from ccgi_pipeline.encryption.sealed_files import SealedReader  # noqa: PLC0415
+
+    return io.BufferedReader(SealedReader(file, seal))
+
+
+def _unseal(sealed: bytes, seal: bytes) -> bytes:
+    from ccgi_pipeline.encryption.sealed_files import unseal  # noqa: PLC0415
+
+    return unseal(sealed, seal)
 
 
 class _Counter:

@@ -19,6 +19,7 @@ from ccgi_pipeline.feeds.registry import FEEDS, feed_by_name
 from ccgi_pipeline.feeds.spec import FeedSpec
 from ccgi_pipeline.intake import byte_scans
 from ccgi_pipeline.intake.cell_parser import parse_cells
+from ccgi_pipeline.intake.contents import ReadPieces
 from ccgi_pipeline.intake.damage import find_damage, leave_out_unknown_letters
 from ccgi_pipeline.intake.findings import Finding, findings_frame
 from ccgi_pipeline.intake.headers import Header, parse_header, without_blank_end
@@ -42,7 +43,6 @@ from ccgi_pipeline.intake.record_lines import (
 )
 from ccgi_pipeline.intake.text_pieces import (
     PiecedText,
-    ReadPieces,
     count_line_ends,
     decode_pieces,
 )

@@ -16,6 +16,7 @@ from ccgi_pipeline.encryption.keys import KeyPurpose, load_keys
 from ccgi_pipeline.encryption.openpgp import BEGINNING
 from ccgi_pipeline.encryption.openpgp_key_store import read_key_ring
 from ccgi_pipeline.intake.archive import Archive
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.inbox import InboxFile
 from ccgi_pipeline.intake.openpgp_messages import MessageOpener, OpenedFile, SentFile
 from ccgi_pipeline.profiles import Profiles
@@ -32,20 +33,21 @@ class ReceivedFiles:
         """Returns an encrypted file opened or refused; None for a plain file that may be one."""
         return self.opener.open(self._sent(file.sender, file.content_name, sha256))
 
-    def read_start(self, file: InboxFile, sha256: str, length: int) -> bytes:
-        """Returns the first bytes of what the file holds; -1 means all; none if it is refused."""
+    def as_sent(self, _: InboxFile, sha256: str) -> Content:
+        """Returns what was sent, decrypted or not."""
+        return self.archive.content(sha256)
+
+    def content(self, file: InboxFile, sha256: str) -> Content:
+        """Returns what the file holds, decrypted; nothing if it is refused."""
         opened = self.open(file, sha256)
-        if opened is None:
-            return self.archive.read_start(sha256, length)
-        content = opened.content()
-        return content if length < 0 else content[:length]
+        return self.archive.content(sha256) if opened is None else opened.content
 
     def read_clear(self, sha256: str) -> bytes:
         """Returns the content of an archived file; an unopened message is returned as it is."""
         opened = self.opener.open(self._sent("", "", sha256))
         if opened is None or opened.refused is not None:
             return self.archive.read(sha256)
-        return opened.content()
+        return opened.content.read()
 
     def _sent(self, sender: str, name: str, sha256: str) -> SentFile:
         return SentFile(

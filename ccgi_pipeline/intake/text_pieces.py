@@ -8,11 +8,12 @@ cells, headers, feeds.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
 from ccgi_pipeline.feeds import file_rules
+from ccgi_pipeline.intake.contents import ReadPieces
 from ccgi_pipeline.intake.encodings import (
     END_OF_FILE,
     END_OF_FILE_FOUND,
@@ -25,9 +26,6 @@ from ccgi_pipeline.intake.encodings import (
 )
 from ccgi_pipeline.intake.findings import Finding
 from ccgi_pipeline.intake.letters import UNKNOWN_LETTER, Letters, LetterSurvey
-
-ReadPieces = Callable[[], Iterator[bytes]]
-"""Reads a file's bytes from the beginning, in pieces of any size."""
 
 
 @dataclass(frozen=True, slots=True)

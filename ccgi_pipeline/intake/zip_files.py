@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import io
 import lzma
+import math
 import re
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
 from ccgi_pipeline.feeds import file_rules
 from ccgi_pipeline.feeds.file_dates import time_in_name
 from ccgi_pipeline.feeds.rules import Rule
+from ccgi_pipeline.intake.contents import EMPTY, Content
 from ccgi_pipeline.intake.file_names import is_litter
 
 MEMBER_LIMIT = 200
@@ -57,14 +61,14 @@ def is_in_corrections(path: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file to read: its name without folders, and its bytes or the rule that refuses it.
+    """One file to read: its name without folders, and its content or the rule that refuses it.
 
     ``in_folder``: it lies in a folder of its zip. ``correction``: in a folder for corrections.
     ``sent_at``: the digits of the time in its name or folder, if any.
     """
 
     name: str
-    content: bytes = field(repr=False, default=b"")
+    content: Content = EMPTY
     refused: Rule | None = None
     in_folder: bool = False
     correction: bool = False
@@ -76,15 +80,19 @@ def is_zip(file_name: str) -> bool:
     return file_name.lower().endswith(".zip")
 
 
-def read_members(file_name: str, content: bytes) -> list[Member]:
-    """Returns the members of a received file, in the order of the zip."""
+def read_members(file_name: str, content: Content, most: float = math.inf) -> list[Member]:
+    """Returns the members of a received file, in the order of the zip.
+
+    Of a zip that unpacks to more than ``most`` bytes, no member is held in memory: each is unpacked
+    again whenever it is read.
+    """
     if not is_zip(file_name):
         return [Member(file_name, content)]
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as package:
-            if _has_overlaps(content, package.infolist()):
+        with content.open() as packed, zipfile.ZipFile(packed) as package:
+            if _has_overlaps(packed, package.infolist()):
                 return [Member(file_name, refused=file_rules.ZIP_BROKEN)]
-            return _zip_members(file_name, package, len(content))
+            return _zip_members(file_name, package, content, most)
     except _BROKEN:
         return [Member(file_name, refused=file_rules.ZIP_BROKEN)]
 
@@ -93,33 +101,37 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 """An entry's header in front of its bytes: signature, then the lengths of its name and extra."""
 
 
-def _has_overlaps(content: bytes, entries: Sequence[zipfile.ZipInfo]) -> bool:
+def _has_overlaps(packed: BinaryIO, entries: Sequence[zipfile.ZipInfo]) -> bool:
     """Returns whether two entries share packed bytes, so that a small zip unpacks to any size."""
     ended = 0
     for start, size in sorted((entry.header_offset, entry.compress_size) for entry in entries):
         if start < ended:
             return True
-        _, name, extra = _LOCAL_HEADER.unpack_from(content, start)
+        packed.seek(start)
+        _, name, extra = _LOCAL_HEADER.unpack(packed.read(_LOCAL_HEADER.size))
         ended = start + _LOCAL_HEADER.size + name + extra + size
     return False
 
 
-def _zip_members(file_name: str, package: zipfile.ZipFile, packed: int) -> list[Member]:
+def _zip_members(
+    file_name: str, package: zipfile.ZipFile, content: Content, most: float
+) -> list[Member]:
     entries = [
         entry
         for entry in package.infolist()
         if not _is_folder(entry) and not any(map(is_litter, _path(entry).parts))
     ]
-    room = min(SIZE_LIMIT, max(RATIO_FROM, packed * RATIO_LIMIT))
+    room = min(SIZE_LIMIT, max(RATIO_FROM, content.size * RATIO_LIMIT))
     claimed = [entry.file_size for entry in entries if entry.file_size <= _limit_of(entry)]
     if len(entries) > MEMBER_LIMIT or sum(claimed) > room:
         return [Member(file_name, refused=file_rules.ZIP_TOO_LARGE)]
     if not entries:
         return [Member(file_name, refused=file_rules.EMPTY)]
+    whole = content if sum(claimed) > most else None
     members = []
     for entry in entries:
-        members.append(_zip_member(package, entry, room))
-        room -= len(members[-1].content)
+        members.append(_zip_member(package, entry, room, whole))
+        room -= members[-1].content.size
     return members
 
 
@@ -132,7 +144,10 @@ def _path(entry: zipfile.ZipInfo) -> PurePosixPath:
     return PurePosixPath(entry.filename.replace("\\", "/"))
 
 
-def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> Member:
+def _zip_member(
+    package: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int, read_again: Content | None
+) -> Member:
+    """Returns one member; if ``read_again`` is given, it is unpacked from there when it is read."""
     path = _path(entry)
     refused: Rule | None = None
     leads_out = path.is_absolute() or ".." in path.parts or ":" in entry.filename
@@ -143,10 +158,10 @@ def _zip_member(package: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> 
     elif entry.flag_bits & 1:
         refused = file_rules.ZIP_ENCRYPTED
     if refused is None:
-        content = _unpack(package, entry, room)
+        content = _unpack(package, entry, room, read_again)
         if content is None:
             refused = file_rules.ZIP_TOO_LARGE
-        elif content.startswith(b"PK\x03\x04"):
+        elif content.read_start(len(_ZIP_BEGINNING)) == _ZIP_BEGINNING:
             refused = file_rules.ZIP_NESTED
         else:
             return Member(
@@ -164,8 +179,13 @@ def _limit_of(entry: zipfile.ZipInfo) -> int:
     return min(SIZE_LIMIT, max(RATIO_FROM, entry.compress_size * RATIO_LIMIT))
 
 
-def _unpack(package: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> bytes | None:
-    """Returns the entry's bytes, or None as soon as there are too many for its packed size.
+_ZIP_BEGINNING = b"PK\x03\x04"
+
+
+def _unpack(
+    package: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int, read_again: Content | None
+) -> Content | None:
+    """Returns the entry's content, or None as soon as there is too much for its packed size.
 
     ``room``: how many bytes the other entries have left to it.
 
@@ -175,9 +195,25 @@ def _unpack(package: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> byte
     if entry.file_size > limit:
         return None
     unpacked = io.BytesIO()
+    size = 0
+    for chunk in _read_entry(package, entry):
+        size += len(chunk)
+        if size > limit:
+            return None
+        if read_again is None:
+            unpacked.write(chunk)
+    if read_again is None:
+        return Content.of_bytes(unpacked.getvalue())
+    return Content.of_pieces(size, partial(_unpack_again, read_again, entry))
+
+
+def _read_entry(package: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
     with package.open(entry) as packed:
         while chunk := packed.read(_CHUNK):  # never more at once, whatever the entry claims
-            unpacked.write(chunk)
-            if unpacked.tell() > limit:
-                return None
-    return unpacked.getvalue()
+            yield chunk
+
+
+def _unpack_again(content: Content, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yields the bytes of an entry that was found sound."""
+    with content.open() as packed, zipfile.ZipFile(packed) as package:
+        yield from _read_entry(package, entry)

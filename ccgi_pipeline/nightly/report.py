@@ -24,6 +24,7 @@ from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.unchanged_reports import FormerReports, carry_over_reports
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.reports.analyst_views import refresh_analyst_views
+from ccgi_pipeline.reports.basis import prepare_bases
 from ccgi_pipeline.reports.cadence import (
     CadenceState,
     NightsWritten,
@@ -76,6 +77,8 @@ def open_reports(
     folders.outgoing.mend()
     profiles, _ = archived_profiles(folders)
     named = create_report_views(connection, on, profiles.reports)
+    if profiles.reports.unchanged != "anew":
+        prepare_bases(connection, folders.warehouse, profiles, reports)
     remember_folders(connection, named, on)
     named = named if only is None else named.filter(pl.col("cd") == only)
     cds = named["cd"].to_list()

@@ -16,7 +16,7 @@ import polars as pl
 from ccgi_pipeline.common.errors import library_errors, value_free
 from ccgi_pipeline.common.prefetch import prefetch
 from ccgi_pipeline.common.progress import ProgressCounter
-from ccgi_pipeline.intake.inbox import Drop, InboxFile
+from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.intake.reader import Reading
 from ccgi_pipeline.intake.received_files import ReceivedFiles, open_received_files
 from ccgi_pipeline.nightly.batches import (
@@ -76,18 +76,11 @@ def _verify_drops(
     step = ProgressCounter(f"verifying {family}", sum(len(drop.files) for drop in drops))
     outcomes = []
 
-    def content_of(_: InboxFile, sha256: str) -> bytes:
-        return archive.read(sha256)
-
-    limit = SizeLimit(
-        profiles.intake.largest_drop,
-        lambda _, sha256: archive.size(sha256),
-        lambda _, sha256: archive.read_pieces(sha256),
-    )
+    limit = SizeLimit(profiles.intake.largest_drop)
     knowledge = ReferenceLookup(connection, {drop.sender for drop in drops if drop.correction})
 
     def read(batch: Sequence[Drop]) -> _Opened:
-        files = files_to_verify(batch, content_of, limit, received.open)
+        files = files_to_verify(batch, received.as_sent, limit, received.open)
         return files, read_files(files, profiles, progress=step.advance)
 
     def read_ahead(batch: list[Drop]) -> tuple[list[Drop], _Opened | None]:

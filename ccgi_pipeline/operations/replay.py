@@ -29,7 +29,7 @@ from ccgi_pipeline.common.progress import ProgressCounter
 from ccgi_pipeline.feeds.registry import FAMILIES
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 from ccgi_pipeline.intake.archive import Archive
-from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop, InboxFile
+from ccgi_pipeline.intake.inbox import UNKNOWN_FAMILY, Drop
 from ccgi_pipeline.intake.received_files import open_received_files
 from ccgi_pipeline.nightly.batches import bisect_failures, cut_batches
 from ccgi_pipeline.nightly.reference_lookup import ReferenceLookup
@@ -155,23 +155,15 @@ class _Replay:
     @contextmanager
     def _make_judge(self) -> Iterator[Callable[[Sequence[Drop]], Verification]]:
         """Gives a function that judges drops by today's rules, settings and records."""
-        knowledge, profiles, archive = ReferenceLookup(self.connection), self.profiles, self.archive
-
-        def content_of(_: InboxFile, sha256: str) -> bytes:
-            return archive.read(sha256)
-
-        limit = SizeLimit(
-            profiles.intake.largest_drop,
-            lambda _, sha256: archive.size(sha256),
-            lambda _, sha256: archive.read_pieces(sha256),
-        )
+        knowledge, profiles = ReferenceLookup(self.connection), self.profiles
+        limit = SizeLimit(profiles.intake.largest_drop)
 
         # Without a day: what came before a key was retired, or a form was agreed, is read all the
         # same; whether it should be is what the operator decides with a replay.
-        with open_received_files(archive, profiles) as received:
+        with open_received_files(self.archive, profiles) as received:
 
             def judged(drops: Sequence[Drop]) -> Verification:
-                files = files_to_verify(drops, content_of, limit, received.open)
+                files = files_to_verify(drops, received.as_sent, limit, received.open)
                 verification = verify(files, self.on, knowledge.known, profiles)
                 return apply_profile_overrides(verification, profiles, self.on)
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
 from math import ceil, inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +24,7 @@ from ccgi_pipeline.encryption.duckdb_spill import encrypt_spill
 from ccgi_pipeline.feeds.calpads_identity import FEED as IDENTITIES
 from ccgi_pipeline.feeds.cccapply import APPLICATIONS
 from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.nightly.ssid_exchange import collect_answers
 from ccgi_pipeline.ssid_lookup.backlog import Backlog
 from ccgi_pipeline.ssid_lookup.batch import LookupPace, look_up_all
@@ -68,9 +68,8 @@ def read_accepted_lines(
     """
     for path in paths:
         for piece in _pieces(path):
-            file = FileToVerify(
-                0, "", "", feed.family, f"{feed.stems[0]}.csv", partial(bytes, piece)
-            )
+            content = Content.of_bytes(piece)
+            file = FileToVerify(0, "", "", feed.family, f"{feed.stems[0]}.csv", content)
             verified = verify([file], on)
             refused.lines += int(verified.files["rejected"].sum())
             refused.rules.update(verified.findings["rule"].to_list())

@@ -2,14 +2,11 @@
 
 Belongs here: what a report depends on. Its query says which tables it reads; of the roster, of the
 platform's events and of the course evaluation only the district's own rows count. Does not belong
-here: what is done with an unchanged basis (nightly.unchanged_reports).
+here: what is done with an unchanged basis (nightly.unchanged_reports), the
+digests of its sources (digests).
 
 The day itself is no part of it. A query reads the day nowhere (a test says so): time changes a
 report only where the views end at the day, and then another event is in the digest.
-
-A digest is the number of rows and the sum of their hashes of 64 bits, so the order of rows does not
-count. Two states of a district's rows that differ have the same one by chance once in 10^19 nights.
-Who chose rows on purpose for it could only keep old rows in the reports of the own district.
 """
 
 from __future__ import annotations
@@ -24,16 +21,14 @@ from pathlib import Path
 import duckdb
 
 import ccgi_pipeline
-from ccgi_pipeline.feeds.registry import EVENT_FEEDS
 from ccgi_pipeline.profiles import Profiles
-from ccgi_pipeline.reports.queries import DIGESTS, ELIGIBILITY, LEFT_OUT, find_small_cells_rule
+from ccgi_pipeline.reports.digests import EVENT_VIEWS, read_digests, refresh_digests
+from ccgi_pipeline.reports.queries import LEFT_OUT, ROSTER, find_small_cells_rule
 from ccgi_pipeline.reports.query_tables import find_common_tables, find_table_names
 from ccgi_pipeline.reports.spec import ReportSpec
 from ccgi_pipeline.reports.suppression import MARKS
-from ccgi_pipeline.warehouse.storage.schema import all_tables, quote_identifier
+from ccgi_pipeline.warehouse.storage.schema import all_tables
 
-ROSTER = "roster"
-_EVENTS = frozenset(feed.view for feed in EVENT_FEEDS)
 _LIBRARIES = ("duckdb", "polars", "numpy", "xlsxwriter")
 """The libraries that make the rows and the bytes of files."""
 
@@ -52,6 +47,17 @@ def _digest_code() -> str:
 
 # Computed when the code is loaded: where files change later, this process still has the old code.
 _CODE = _digest_code()
+
+
+def prepare_bases(
+    connection: duckdb.DuckDBPyConnection,
+    warehouse: Path,
+    profiles: Profiles,
+    reports: Iterable[ReportSpec],
+) -> None:
+    """Finds the digests of all that ``reports`` read; keeps them in the warehouse's folder."""
+    sources = sorted({source for spec in reports for source in list_sources(spec)})
+    refresh_digests(connection, warehouse, profiles.reports, sources, _CODE)
 
 
 def compute_bases(
@@ -93,7 +99,7 @@ def _describe(
         f"{spec.query.read_text()}"
         for spec in specs
     ]
-    return "\n".join([*words, *sources]), [_read_digests(connection, it) for it in sources]
+    return "\n".join([*words, *sources]), [read_digests(connection, it) for it in sources]
 
 
 _NOT_IN_WORDS = ("query", "only_for")
@@ -103,42 +109,7 @@ _NOT_IN_WORDS = ("query", "only_for")
 def list_sources(spec: ReportSpec) -> list[str]:
     """Lists the tables and views that a report's rows are made of."""
     query = spec.query.read_text()
-    declared = {*all_tables(), *_EVENTS}
+    declared = {*all_tables(), *EVENT_VIEWS}
     names = find_table_names(query)
     read = {name for name in names if name in declared or name not in find_common_tables(query)}
     return sorted({ROSTER, LEFT_OUT, *read})
-
-
-def _read_digests(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str | None, str]:
-    """Returns the digests of a source by CD code; one without a code is that of every district.
-
-    They are computed for the first report that asks, and kept until the views are made again.
-    """
-    kept = f"SELECT cd, digest FROM {DIGESTS} WHERE source = $source"
-    found = connection.execute(kept, {"source": source}).fetchall()
-    if not found:
-        connection.execute(
-            f"INSERT INTO {DIGESTS} SELECT $source, * FROM ({_digest_query(source)}) "
-            "UNION ALL SELECT $source, '', ''",  # also an empty source is computed once only
-            {"source": source},
-        )
-        found = connection.execute(kept, {"source": source}).fetchall()
-    return dict(found)
-
-
-def _digest_query(source: str) -> str:
-    name = quote_identifier(source)
-    rows = f"count(*) || ' ' || sum(hash({name})::HUGEINT)"
-    if source in {ROSTER, LEFT_OUT}:
-        return f"SELECT cd, {rows} FROM {name} GROUP BY cd"
-    if source == ELIGIBILITY:
-        return f"SELECT _sender, {rows} FROM {name} GROUP BY _sender"
-    if source in _EVENTS:
-        # The record's hash is kept beside it: most columns of the events need not be read.
-        kept = "_active, _sender, _drop, _line"
-        rows = f"count(*) || ' ' || sum(hash(_hash, {kept})::HUGEINT)"
-        return (
-            f"SELECT cd, {rows} FROM {name} JOIN (SELECT cd, SSID FROM {ROSTER}) USING (SSID) "
-            "GROUP BY cd"
-        )
-    return f"SELECT NULL, coalesce({rows}, '') FROM {name}"

@@ -21,7 +21,11 @@ from ccgi_pipeline.common.spreadsheet_cells import sanitize_cells
 from ccgi_pipeline.eligibility.evaluation import MEETS, ON_TRACK
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.reports.basis import compute_bases
-from ccgi_pipeline.reports.queries import build_sent_aggregate_rows, create_detail_table
+from ccgi_pipeline.reports.queries import (
+    build_sent_aggregate_rows,
+    create_detail_table,
+    hold_roster,
+)
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import PLACE, ReportColumn, ReportSpec, Tables, shipped_query
 from ccgi_pipeline.reports.suppression import COUNT, GUARD, LARGEST_SMALL, MARKS
@@ -72,13 +76,6 @@ STEPS = (
 _KEYS = ("cd", "School", "Grade Level")
 
 
-def count_roster_students(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """Returns ``cd`` and ``students`` of each roster as the reports count it."""
-    return connection.sql(
-        "SELECT cd, count(*)::BIGINT AS students FROM roster GROUP BY cd ORDER BY cd"
-    ).pl()
-
-
 def compute_funnel_bases(
     connection: duckdb.DuckDBPyConnection, profiles: Profiles, cds: Sequence[str]
 ) -> dict[str, str]:
@@ -96,6 +93,7 @@ def read_funnels(
     Columns: ``cd``, ``School``, ``Grade Level``, ``students``, and each of ``STEPS``. A count is
     null where the district's aggregates do not show it.
     """
+    hold_roster(connection)
     places = connection.execute(
         'SELECT cd, School, "Grade Level", count(*)::BIGINT AS students '
         "FROM roster WHERE list_contains($cds, cd) GROUP BY ALL ORDER BY ALL",

@@ -43,7 +43,10 @@ ELIGIBILITY = "eligibility"
 LEFT_OUT = "left_out_of_details"
 """The table of the students (``cd``, ``SSID``) who are in no detail file."""
 DIGESTS = "report_digests"
-"""The table in which ``basis`` keeps the digests of what the views show."""
+"""The table of the digests of what the views show (``digests``)."""
+ROSTER = "roster"
+"""The view of the students of every roster."""
+_HELD_ROSTER = "roster_rows"
 
 
 def create_report_views(
@@ -82,7 +85,9 @@ def create_report_views(
         connection.register("new_rows", frame.to_arrow())
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM new_rows")
         connection.unregister("new_rows")
-    _create_roster(connection, settings)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {ROSTER} AS {roster_query(settings)}")
+    connection.execute(f"DROP TABLE IF EXISTS temp.main.{_HELD_ROSTER}")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {LEFT_OUT} AS {left_out_query(settings)}")
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE report_views AS SELECT $made_for AS made_for",
         {"made_for": _describe_views(on, settings)},
@@ -112,13 +117,15 @@ def _describe_views(on: date, settings: ReportSettings) -> str:
     return f"{on} {settings.model_dump_json()}"
 
 
-def _create_roster(connection: duckdb.DuckDBPyConnection, settings: ReportSettings) -> None:
-    """Creates ``roster`` and the table of those who are left out of details."""
-    for name, query in (
-        ("roster", roster_query(settings)),
-        (LEFT_OUT, left_out_query(settings)),
-    ):
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+def hold_roster(connection: duckdb.DuckDBPyConnection) -> None:
+    """Holds the rows of the roster, if they are not yet: many queries read them.
+
+    For a million students that takes two seconds, and a night on which nothing came needs no rows.
+    """
+    there = "SELECT 1 FROM duckdb_tables() WHERE temporary AND table_name = $name"
+    if connection.execute(there, {"name": _HELD_ROSTER}).fetchone() is None:
+        connection.execute(f"CREATE TEMP TABLE {_HELD_ROSTER} AS FROM {ROSTER}")
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {ROSTER} AS FROM {_HELD_ROSTER}")
 
 
 def race_categories() -> list[tuple[str, str, str]]:
@@ -187,6 +194,7 @@ def create_detail_table(
     ``columns``: only these, where the rows are only counted; a state's details are large. ``cds``:
     the districts whose rows are wanted. The table may have those of others, too.
     """
+    hold_roster(connection)
     query = spec.query.read_text()
     chosen = ", ".join(map(quote_identifier, columns)) or "*"
     connection.execute(

@@ -11,15 +11,16 @@ import re
 
 import polars as pl
 
+from ccgi_pipeline.common.packed_frames import frames_of
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
-from ccgi_pipeline.intake.reader import read
 from ccgi_pipeline.intake.record_lines import LINE
+from ccgi_pipeline.verification.drop_files import FileToVerify, read_file
 
 CELLS_SCHEMA = {"line": pl.UInt32, "column": pl.String, "value": pl.String}
 
 
-def read_cells(places: pl.DataFrame, content: bytes, name: str, feed: str) -> pl.DataFrame:
-    """The cells (``CELLS_SCHEMA``) at ``places`` (``line``, ``column``) of a file of ``feed``.
+def read_cells(places: pl.DataFrame, file: FileToVerify, feed: str) -> pl.DataFrame:
+    """Returns the cells (``CELLS_SCHEMA``) at ``places`` (``line``, ``column``) of a file.
 
     A place that the file does not have, or that names no column, is left out; a blank is null.
     """
@@ -27,11 +28,14 @@ def read_cells(places: pl.DataFrame, content: bytes, name: str, feed: str) -> pl
     none = pl.DataFrame(schema=CELLS_SCHEMA)
     if wanted.is_empty():
         return none
-    records = read(content, name, [FEEDS_BY_NAME[feed]]).records
+    records = read_file(file, FEEDS_BY_NAME[feed]).records
     if records is None:
         return none
     columns = sorted(set(wanted["column"]) & set(records.columns))
-    lines = records.filter(pl.col(LINE).is_in(wanted["line"].implode())).select(LINE, *columns)
+    lines = pl.concat(
+        frame.filter(pl.col(LINE).is_in(wanted["line"].implode()))
+        for frame in frames_of(records, [LINE, *columns])
+    )
     by_cell = lines.unpivot(index=LINE, variable_name="column", value_name="value")
     found = by_cell.with_columns(pl.col(LINE).cast(pl.UInt32).alias("line"))
     return (

@@ -6,9 +6,9 @@ be as wholes (oneroster_sets), what lines must be (validation).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
@@ -19,6 +19,7 @@ from ccgi_pipeline.feeds.registry import FAMILIES, feed_by_name, feeds_of, folde
 from ccgi_pipeline.feeds.rules import Rule
 from ccgi_pipeline.feeds.spec import FeedSpec, fold
 from ccgi_pipeline.intake.batch_reader import SMALL, FileToRead, read_batch
+from ccgi_pipeline.intake.contents import EMPTY, Content
 from ccgi_pipeline.intake.findings import Finding, findings_frame
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.intake.openpgp_messages import OpenedFile
@@ -32,9 +33,8 @@ from ccgi_pipeline.intake.reader import Reading, count_lines, read
 from ccgi_pipeline.intake.zip_files import is_zip, read_members
 from ccgi_pipeline.profiles import Profiles
 
-PiecesOf = Callable[[InboxFile, str], Iterator[bytes]]
 LARGE = 128 << 20
-"""Bytes of a file that is read in pieces: more than a night verifies together."""
+"""Bytes of a drop whose files are read in pieces: more than a night verifies together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,11 @@ class FileToVerify:
     """One file of a drop. ``number`` tells the files of one verification apart, in load order.
 
     ``path`` is where the sender put it, a zip's member behind its zip; ``in_folder``: the member
-    lies in a folder of the zip; ``unpacked``: its bytes. ``pieces``: reads a large file, which does
-    not lie in memory as a whole. ``why_refused``: what the refusal says
-    besides. ``told``: findings of its opening. ``content_name``: its name without the ending of its
-    encryption. ``correction``: it holds some of many
-    lines, and is no full set. ``sent_at``: the digits of the time in its name or folder, if any.
+    lies in a folder of the zip; ``unpacked``: its bytes. ``piece``: the bytes of a piece if it is
+    read in pieces; 0 if it is read whole. ``why_refused``: what the refusal says besides.
+    ``told``: findings of its opening. ``content_name``: its name without the ending of its
+    encryption. ``correction``: it holds some of many lines, and is no full set. ``sent_at``: the
+    digits of the time in its name or folder, if any.
     """
 
     number: int
@@ -54,9 +54,9 @@ class FileToVerify:
     sender: str
     family: str
     path: str
-    content: Callable[[], bytes]
+    content: Content
     refused: Rule | None = None
-    pieces: LargeFile | None = None
+    piece: int = 0
     why_refused: str | None = None
     told: tuple[Finding, ...] = ()
     content_name: str = ""
@@ -73,26 +73,21 @@ class FileToVerify:
 
 @dataclass(frozen=True, slots=True)
 class SizeLimit:
-    """How many bytes a drop may have, its zips opened, and how to know the size of a received file.
+    """How many bytes a drop may have, its zips opened, and how many may lie in memory.
 
-    One drop that fills the disk would take the night from all others. ``pieces_of``: reads a
-    received file piece by piece; one of more than ``large`` bytes is read so, in pieces of about
-    ``piece`` bytes.
+    One drop that fills the disk would take the night from all others. Of a drop with more than
+    ``large`` bytes, each file with more than ``piece`` is read in pieces of about so many.
     """
 
     bytes: float
-    size_of: Callable[[InboxFile, str], int]
-    pieces_of: PiecesOf | None = None
-    large: int = LARGE
+    large: float = LARGE
     piece: int = PIECE_BYTES
 
-    def pieces(self, file: InboxFile, sha256: str) -> LargeFile | None:
-        """Returns how to read a received file in pieces; None for one that is read whole."""
-        if self.pieces_of is None or self.size_of(file, sha256) <= self.large:
-            return None
-        return LargeFile(partial(self.pieces_of, file, sha256), self.piece)
 
+NO_LIMIT = SizeLimit(math.inf)
 
+ContentOf = Callable[[InboxFile, str], Content]
+"""Returns what a received file holds, as it was sent."""
 Messages = Callable[[InboxFile, str], OpenedFile | None]
 """Opens an encrypted file, or refuses it; None for a plain file that may be one."""
 
@@ -103,11 +98,11 @@ def no_messages(_: InboxFile, __: str) -> None:
 
 def files_to_verify(
     drops: Sequence[Drop],
-    content_of: Callable[[InboxFile, str], bytes],
-    limit: SizeLimit | None = None,
+    content_of: ContentOf,
+    limit: SizeLimit = NO_LIMIT,
     messages: Messages = no_messages,
 ) -> list[FileToVerify]:
-    """The files of ``drops`` in order, zips opened; ``content_of`` reads a file's bytes.
+    """Returns the files of ``drops`` in order, zips opened.
 
     ``messages`` opens encrypted files, before anything else is done with them.
 
@@ -115,19 +110,25 @@ def files_to_verify(
     """
     files: list[FileToVerify] = []
     for drop in drops:
-        size = sum(limit.size_of(*received) for received in drop.files) if limit else 0
-        if limit and size > limit.bytes:
+        contents = [content_of(*received) for received in drop.files]
+        size = sum(content.size for content in contents)
+        if size > limit.bytes:
             files += [
                 file_of_drop(drop, number, file.shown, refused=file_rules.TOO_LARGE)
                 for number, (file, _) in enumerate(drop.files, len(files))
             ]
             continue
-        theirs = _opened(drop, len(files), content_of, limit, messages)
+        theirs = _opened(drop, len(files), contents, limit, messages)
         # Lines of what is left alone are counted, which takes little.
         to_read = sum(file.unpacked for file in theirs if not _is_left_alone(file))
-        if limit and to_read > limit.bytes - size:
+        if to_read > limit.bytes - size:
             theirs = [
                 file_of_drop(drop, file.number, file.path, refused=file_rules.TOO_LARGE)
+                for file in theirs
+            ]
+        elif sum(file.content.size for file in theirs) > limit.large:
+            theirs = [
+                replace(file, piece=limit.piece) if file.content.size > limit.piece else file
                 for file in theirs
             ]
         files += theirs
@@ -137,22 +138,22 @@ def files_to_verify(
 def _opened(
     drop: Drop,
     first: int,
-    content_of: Callable[[InboxFile, str], bytes],
-    limit: SizeLimit | None,
+    contents: Sequence[Content],
+    limit: SizeLimit,
     messages: Messages,
 ) -> list[FileToVerify]:
-    """The files of one drop, numbered from ``first``."""
+    """Returns the files of one drop, numbered from ``first``."""
     files: list[FileToVerify] = []
-    for file, sha256 in drop.files:
+    for (file, sha256), received in zip(drop.files, contents, strict=True):
         message = messages(file, sha256)
         number = first + len(files)
         if message is not None and message.refused is not None:
             refused = file_of_drop(drop, number, file.shown, refused=message.refused.rule)
             files.append(replace(refused, why_refused=message.refused.detail))
             continue
-        content = message.content if message else partial(content_of, file, sha256)
+        content = message.content if message else received
         if is_zip(file.content_name):
-            members = _zip_members(drop, number, file, content())
+            members = _zip_members(drop, number, file, content, limit)
             if message and members:
                 members[0] = replace(members[0], told=message.told)
             files += members
@@ -162,28 +163,28 @@ def _opened(
             replace(
                 opened,
                 content_name=file.content_name,
-                unpacked=message.size if message else 0,
+                unpacked=content.size if message else 0,
                 told=message.told if message else (),
                 correction=file.correction,
                 sent_at=time_in_name(file.shown),
-                pieces=limit.pieces(file, sha256) if limit and message is None else None,
             )
         )
     return files
 
 
-def _zip_members(drop: Drop, first: int, file: InboxFile, content: bytes) -> list[FileToVerify]:
-    """The files of a zip, numbered from ``first``."""
+def _zip_members(
+    drop: Drop, first: int, file: InboxFile, content: Content, limit: SizeLimit
+) -> list[FileToVerify]:
+    """Returns the files of a zip, numbered from ``first``."""
     files: list[FileToVerify] = []
-    for member in read_members(file.content_name, content):
+    for member in read_members(file.content_name, content, limit.large):
         name = escape_unprintable(member.name)
         path = f"{file.shown}/{name}" if member.name != file.content_name else file.shown
-        content_of_member = partial(_same, member.content)
-        opened = file_of_drop(drop, first + len(files), path, content_of_member, member.refused)
+        opened = file_of_drop(drop, first + len(files), path, member.content, member.refused)
         files.append(
             replace(
                 opened,
-                unpacked=len(member.content),
+                unpacked=member.content.size,
                 in_folder=member.in_folder,
                 correction=file.correction or member.correction,
                 sent_at=member.sent_at or time_in_name(file.name),
@@ -192,15 +193,11 @@ def _zip_members(drop: Drop, first: int, file: InboxFile, content: bytes) -> lis
     return files
 
 
-def _same(content: bytes) -> bytes:
-    return content
-
-
 def file_of_drop(
     drop: Drop,
     number: int,
     path: str,
-    content: Callable[[], bytes] = bytes,
+    content: Content = EMPTY,
     refused: Rule | None = None,
 ) -> FileToVerify:
     """A file of ``drop`` under its number in the verification."""
@@ -245,6 +242,13 @@ def read_files(
     return {file.number: readings[file.number] for file in files}
 
 
+def read_file(file: FileToVerify, feed: FeedSpec) -> Reading:
+    """Reads one file as a file of ``feed``."""
+    if file.piece:
+        return read_in_pieces(LargeFile(file.content.read_pieces, file.piece), file.name, [feed])
+    return read(file.content.read(), file.name, [feed])
+
+
 _TOGETHER = 32 << 20
 """Bytes of small files that are read together: many enough, and no burden to hold."""
 
@@ -255,17 +259,18 @@ def _file_to_read(file: FileToVerify, profiles: Profiles, edition: str) -> FileT
         refusal = findings_frame([Finding(file.refused, detail=file.why_refused)])
         return Reading(None, "", 0, None, 0, refusal)
     if _is_left_alone(file):
-        if file.pieces is not None:
-            return count_lines_in_pieces(file.pieces.read)
-        return count_lines(file.content())
+        if file.piece:
+            return count_lines_in_pieces(file.content.read_pieces)
+        return count_lines(file.content.read())
     name, candidates = file.name, feeds_of(file.family)
     named = _named_by_profile(file, profiles)
     if named is not None:
         # Without the profile, its own name means nothing, or another feed.
         name, candidates = named.stems[0], (named,)
-    if file.pieces is not None:
-        return read_in_pieces(file.pieces, name, candidates, edition)
-    return FileToRead(file.content(), name, candidates, edition)
+    if file.piece:
+        large = LargeFile(file.content.read_pieces, file.piece)
+        return read_in_pieces(large, name, candidates, edition)
+    return FileToRead(file.content.read(), name, candidates, edition)
 
 
 def _is_left_alone(file: FileToVerify) -> bool:

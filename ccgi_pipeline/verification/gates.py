@@ -64,7 +64,7 @@ from ccgi_pipeline.verification.validation import (
 def refuse_drops(drops: Sequence[Drop]) -> Verification:
     """Verifies drops on which the pipeline's own code failed: nothing is loaded, all answered."""
     files = [
-        file_of_drop(drop, number, file.shown, bytes, file_rules.FAULT)
+        file_of_drop(drop, number, file.shown, refused=file_rules.FAULT)
         for number, (drop, file) in enumerate((d, file) for d in drops for file, _ in d.files)
     ]
     return verify(files, date.min)

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
-from io import BytesIO
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -21,6 +19,7 @@ from ccgi_pipeline.encryption.openpgp import BEGINNING
 from ccgi_pipeline.encryption.openpgp_keys import KeyRing
 from ccgi_pipeline.feeds.registry import FAMILIES, FEEDS_BY_NAME, STATEWIDE_SENDERS
 from ccgi_pipeline.feeds.spec import FILE, SENDER
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.file_names import (
     is_litter,
     is_marker,
@@ -101,14 +100,8 @@ def check(  # noqa: PLR0913 - all but the first two are named
         found = [_as_received(path, family, sender, messages) for path in _plain_files(paths)]
         drops = group_drops([(file, file.path) for file in found])
         profiles = profiles or Profiles()
-        limit = SizeLimit(
-            profiles.intake.largest_drop,
-            lambda file, _: Path(file.path).stat().st_size,
-            lambda file, _: _read_pieces(Path(file.path)),
-        )
-        files = files_to_verify(
-            drops, lambda file, _: Path(file.path).read_bytes(), limit, messages
-        )
+        limit = SizeLimit(profiles.intake.largest_drop)
+        files = files_to_verify(drops, _as_sent, limit, messages)
         verified = verify(files, on, known or shipped_knowledge, profiles, progress)
         if verified.files.is_empty():
             return CheckResult(Verdict.REJECTED, ())
@@ -123,12 +116,11 @@ def _open_messages(ring: KeyRing) -> Iterator[Messages]:
     opener = MessageOpener(ring, Path(gettempdir()))
 
     def opened(file: InboxFile, _: str) -> OpenedFile | None:
-        path = Path(file.path)
-        with path.open("rb") as beginning:
-            start = beginning.read(BEGINNING)
-        size = path.stat().st_size
-        pieces = partial(_read_pieces, path)
-        return opener.open(SentFile(file.sender, file.content_name, "", size, start, pieces))
+        sent = _as_sent(file)
+        start = sent.read_start(BEGINNING)
+        return opener.open(
+            SentFile(file.sender, file.content_name, "", sent.size, start, sent.read_pieces)
+        )
 
     try:
         yield opened
@@ -136,13 +128,8 @@ def _open_messages(ring: KeyRing) -> Iterator[Messages]:
         opener.close()
 
 
-def _read_pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            yield piece
-
-
-_PIECE = 1 << 20
+def _as_sent(file: InboxFile, _: str = "") -> Content:
+    return Content.of_path(Path(file.path))
 
 
 def _with_values(verified: Verification, files: Sequence[FileToVerify]) -> pl.DataFrame:
@@ -152,8 +139,7 @@ def _with_values(verified: Verification, files: Sequence[FileToVerify]) -> pl.Da
     cells = [
         read_cells(
             findings.filter(pl.col(FILE) == file.number),
-            file.content(),
-            file.name,
+            file,
             feeds[file.number],
         ).select(pl.lit(file.number, dtype=pl.UInt32).alias(FILE), pl.all())
         for file in files
@@ -225,11 +211,8 @@ def _as_received(
 def _detect_family(file: InboxFile, messages: Messages) -> str:
     """The family that the file's content says."""
     opened = messages(file, "")
-    if opened is not None:
-        content = BytesIO(opened.content())
-        return detect_family(content.read, file.content_name, file.sender)
-    with Path(file.path).open("rb") as plain:
-        return detect_family(plain.read, file.content_name, file.sender)
+    content = _as_sent(file) if opened is None else opened.content
+    return detect_family(content, file.content_name, file.sender)
 
 
 def _reports(verified: Verification) -> Iterator[FileReport]:

@@ -255,7 +255,29 @@ def format_receipt_json(
 ) -> bytes:
     """The receipt of a drop: ``head`` (drop, verdict, ...) and its files."""
     receipt = {**head, "files": [describe_file(file, dictionary) for file in files]}
-    return (json.dumps(receipt, indent=2, ensure_ascii=False) + "\n").encode()
+    return (_format_json(receipt) + "\n").encode()
+
+
+def _format_json(value: object, margin: str = "\n", levels: int = 4) -> str:
+    """Returns JSON with a line for each member of an object or list, to so many levels.
+
+    What lies deeper, such as a finding, is one line: most of a receipt is written at once.
+    """
+    inner = f"{margin}  "
+    parts: Iterable[str]
+    if levels and value and isinstance(value, dict):
+        parts = (
+            f"{_one_line(key)}: {_format_json(member, inner, levels - 1)}"
+            for key, member in value.items()
+        )
+        return f"{{{inner}{f',{inner}'.join(parts)}{margin}}}"
+    if levels and value and isinstance(value, list):
+        parts = (_format_json(member, inner, levels - 1) for member in value)
+        return f"[{inner}{f',{inner}'.join(parts)}{margin}]"
+    return _one_line(value)
+
+
+_one_line = json.JSONEncoder(ensure_ascii=False).encode
 
 
 _CHILD_MATCH_COLUMNS = (

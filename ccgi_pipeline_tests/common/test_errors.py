@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from ccgi_pipeline.common.errors import PermanentError, UnexpectedError, value_free
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.inbox import Drop, InboxFile
 from ccgi_pipeline.nightly.batches import bisect_failures
 from ccgi_pipeline.verification.drop_files import files_to_verify
@@ -54,7 +55,7 @@ def test_a_drop_at_which_our_code_fails_costs_no_other_drop_its_verification() -
     def verified(batch: Sequence[Drop]) -> Verification:
         if any(drop.id == at_fault for drop in batch):
             raise ValueError(CANARY)
-        return verify(files_to_verify(batch, lambda *_: b"not a header\n"), ON)
+        return verify(files_to_verify(batch, lambda *_: Content.of_bytes(b"not a header\n")), ON)
 
     parts = list(bisect_failures([_drop(number) for number in range(8)], verified))
     assert [drop.id for part, _ in parts for drop in part] == [f"drop-{n}" for n in range(8)]

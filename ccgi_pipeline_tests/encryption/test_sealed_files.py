@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ccgi_pipeline.encryption.sealed_files import (
     SealBrokenError,
+    SealedReader,
     SealedWriter,
     plain_size,
     read_pieces,
@@ -19,6 +22,7 @@ from ccgi_pipeline.encryption.sealed_files import (
     unseal,
 )
 from ccgi_pipeline.intake.archive import Archive, ArchiveDamagedError
+from ccgi_pipeline.intake.contents import Content
 
 KEY = secrets.token_bytes(32)
 PIECE = 1 << 20
@@ -144,7 +148,6 @@ def test_the_beginning_and_the_size_of_an_archived_file_are_those_of_its_content
         assert archive.size(sha256) == 2 * PIECE + 5
         assert archive.read_start(sha256, 100) == source.read_bytes()[:100]
         assert archive.read_start(sha256, PIECE + 100) == source.read_bytes()[: PIECE + 100]
-        assert archive.read_start(sha256, -1) == source.read_bytes()
 
 
 def test_reading_a_sealed_file_takes_no_second_copy_of_it_in_memory(tmp_path: Path):
@@ -158,6 +161,66 @@ def test_reading_a_sealed_file_takes_no_second_copy_of_it_in_memory(tmp_path: Pa
     tracemalloc.stop()
     assert len(content) == 64 * PIECE
     assert peak < 80 * PIECE
+
+
+_PLACES = st.tuples(st.sampled_from([0, 1, 2]), st.integers(-3 * PIECE, 3 * PIECE))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.sampled_from([0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE - 7]),
+    steps=st.lists(st.tuples(_PLACES, st.integers(0, PIECE + 5)), max_size=8),
+)
+def test_a_sealed_file_is_read_from_any_place_as_a_plain_one_is(
+    size: int, steps: list[tuple[tuple[int, int], int]]
+):
+    content = (bytes(range(251)) * (size // 251 + 1))[:size]
+    plain = io.BytesIO(content)
+    sealed = io.BufferedReader(SealedReader(io.BytesIO(seal(content, KEY)), KEY))
+    for (whence, offset), length in steps:
+        origin = {0: 0, 1: plain.tell(), 2: size}[whence]
+        assert sealed.seek(max(-origin, offset), whence) == plain.seek(max(-origin, offset), whence)
+        assert sealed.read(length) == plain.read(length)
+
+
+def test_a_reader_notices_a_changed_piece_and_a_missing_end():
+    sealed = bytearray(seal(bytes(3 * PIECE), KEY))
+    cut_off = SealedReader(io.BytesIO(bytes(sealed[: HEADER + 2 * (PIECE + TAG)])), KEY)
+    cut_off.seek(PIECE)
+    with pytest.raises(SealBrokenError):
+        cut_off.read(1)
+    sealed[HEADER + PIECE + TAG + 5] ^= 1
+    changed = SealedReader(io.BytesIO(bytes(sealed)), KEY)
+    assert changed.read(10) == bytes(10)
+    changed.seek(PIECE)
+    with pytest.raises(SealBrokenError):
+        changed.read(1)
+
+
+@pytest.mark.parametrize("key", [None, KEY], ids=["plain", "sealed"])
+def test_an_archived_file_is_opened_at_any_place_unless_it_is_damaged(
+    tmp_path: Path, key: bytes | None
+):
+    archive = Archive(tmp_path / "archive", key)
+    source = tmp_path / "received.csv"
+    source.write_bytes(secrets.token_bytes(2 * PIECE + 5))
+    sha256 = archive.store(source)
+    content = archive.content(sha256)
+    assert content.size == 2 * PIECE + 5
+    assert _read_end(content) == source.read_bytes()[-9:]
+    path = archive.path(sha256)
+    path.chmod(0o600)
+    with path.open("r+b") as stored:
+        stored.seek(-30, io.SEEK_END)
+        stored.write(b"x")
+    with pytest.raises(ArchiveDamagedError):
+        _read_end(content)
+
+
+def _read_end(content: Content) -> bytes:
+    with content.open() as file:
+        file.seek(-9, io.SEEK_END)
+        return file.read()
 
 
 def test_pieces_are_given_one_by_one():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import stat
@@ -14,13 +15,15 @@ from pathlib import Path
 import pytest
 
 from ccgi_pipeline.encryption import keys as encryption_keys
+from ccgi_pipeline.encryption.openpgp import BEGINNING
+from ccgi_pipeline.encryption.openpgp_key_store import read_key_ring
 from ccgi_pipeline.encryption.openpgp_keys import KeyUse
 from ccgi_pipeline.feeds.file_rules import FILE_RULES
 from ccgi_pipeline.intake import openpgp_messages
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.file_names import is_unfinished, strip_openpgp_ending
 from ccgi_pipeline.intake.inbox import InboxFile
-from ccgi_pipeline.intake.openpgp_messages import OpenedFile
+from ccgi_pipeline.intake.openpgp_messages import MessageOpener, OpenedFile, SentFile
 from ccgi_pipeline.intake.received_files import open_received_files
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline_tests.encryption import forged_messages
@@ -74,9 +77,9 @@ class Site:
                 SEEN.update(found.rule.id for found in opened.told)
                 if opened.refused:
                     SEEN.add(opened.refused.rule.id)
-                    assert opened.content() == b""
+                    assert opened.content.read() == b""
                 else:
-                    assert opened.size == len(opened.content())
+                    assert opened.content.size == len(opened.content.read())
         assert archive.read(sha256) == content
         return opened
 
@@ -136,8 +139,32 @@ def test_a_message_is_opened_whatever_its_name(site: Site):
         for name in ("users.csv.pgp", "users.csv", "users.csv.asc"):
             opened = site.open(message, name)
             assert opened is not None
-            assert opened.content() == CONTENT
+            assert opened.content.read() == CONTENT
             assert [found.rule.id for found in opened.told] == ["FILE-PGP-OPENED"]
+
+
+@pytest.mark.parametrize("seal", [None, bytes(range(32))], ids=["plain", "sealed"])
+@pytest.mark.parametrize("repeats", [10, 4_000], ids=["in memory", "on disk"])
+def test_a_content_is_read_in_several_places_at_once(
+    site: Site, tmp_path: Path, seal: bytes | None, repeats: int
+):
+    expected = CONTENT * repeats
+    opener = MessageOpener(read_key_ring(site.warehouse), tmp_path, seal)
+    message = site.encrypt(expected)
+    sent = SentFile("", "users.csv", "", len(message), message[:BEGINNING], lambda: iter([message]))
+    opened = opener.open(sent)
+    opener.close()
+    assert opened is not None
+    content = opened.content
+    assert content.size == len(expected)
+    assert content.read() == expected
+    assert list(tmp_path.iterdir()) == []
+    with content.open() as one, content.open() as other:
+        one.seek(-100, io.SEEK_END)
+        assert other.read(50) == expected[:50]
+        assert one.read() == expected[-100:]
+        assert other.read(50) == expected[50:100]
+    assert b"".join(content.read_pieces()) == expected
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
@@ -147,7 +174,7 @@ def test_armor_that_powershell_redirected_into_a_file_is_opened(site: Site, enco
     message = (begins + armored.replace("\n", "\r\n")).encode(encoding)
     opened = site.open(message, "users.csv.asc")
     assert opened is not None
-    assert opened.content() == CONTENT * 50
+    assert opened.content.read() == CONTENT * 50
     assert site.open("a,b\n1,2\n".encode("utf-16"), "users.csv") is None
 
 
@@ -250,7 +277,7 @@ def test_former_keys_are_told_until_their_day_and_refused_after_it(site: Site):
     assert site.refusal(message, on=date(2026, 11, 23)) == "FILE-PGP-RETIRED-KEY"
     opened = site.open(message, on=None)  # whoever reads the archive again has no such day
     assert opened is not None
-    assert opened.content() == CONTENT
+    assert opened.content.read() == CONTENT
 
 
 def test_without_an_intake_key_an_encrypted_file_says_so(site: Site, tmp_path: Path):
@@ -287,8 +314,8 @@ def test_large_contents_go_to_the_disk_sealed_and_without_a_name(
     with open_received_files(archive, Profiles(), ON) as received:
         opened = received.open(file, sha256)
         assert opened is not None
-        assert opened.content() == CONTENT
-        assert received.read_start(file, sha256, 9) == CONTENT[:9]
+        assert opened.content.read() == CONTENT
+        assert received.content(file, sha256).read_start(9) == CONTENT[:9]
         held = [bytes_of_descriptor(link) for link in nameless_files(site.warehouse)]
         assert held
         assert not any(b"Canary" in content for content in held)

@@ -7,7 +7,9 @@ loose files are is tested with verification.
 from __future__ import annotations
 
 import io
+import math
 import stat
+import tracemalloc
 import zipfile
 from collections.abc import Mapping
 
@@ -15,6 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ccgi_pipeline.feeds import file_rules
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.zip_files import MEMBER_LIMIT, Member, is_zip, read_members
 from ccgi_pipeline_tests.intake.changes import PROFILE
 
@@ -39,15 +43,19 @@ def _entry(name: str, mode: int) -> zipfile.ZipInfo:
     return entry
 
 
+def _members(content: bytes) -> list[Member]:
+    return read_members(NAME, Content.of_bytes(content))
+
+
 def _refusals(content: bytes) -> list[tuple[str, str | None]]:
     return [
-        (member.name, member.refused.id if member.refused else None)
-        for member in read_members(NAME, content)
+        (member.name, member.refused.id if member.refused else None) for member in _members(content)
     ]
 
 
 def test_a_plain_file_is_itself():
-    assert read_members("StudentTemplate.csv", b"abc") == [Member("StudentTemplate.csv", b"abc")]
+    content = Content.of_bytes(b"abc")
+    assert read_members("StudentTemplate.csv", content) == [Member("StudentTemplate.csv", content)]
 
 
 @pytest.mark.parametrize("name", ["package.zip", "PACKAGE.ZIP", "a/b.Zip"])
@@ -59,13 +67,54 @@ def test_a_zip_is_known_by_its_name(name: str):
     "compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
 )
 def test_a_good_zip_gives_its_files_in_its_order(compression: int):
-    expected = [Member(name, content) for name, content in GOOD.items()]
-    assert read_members(NAME, _zip(GOOD, compression)) == expected
+    members = _members(_zip(GOOD, compression))
+    assert [(member.name, member.content.read()) for member in members] == [*GOOD.items()]
+
+
+@pytest.mark.parametrize(
+    "compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_members_that_are_not_held_in_memory_are_those_that_are(compression: int):
+    large = {"Large.csv": b"".join(b"%010d,%d\n" % (n, n * n) for n in range(100_000))}
+    content = Content.of_bytes(_zip({**GOOD, **large}, compression))
+    held = read_members(NAME, content)
+    unpacked_again = read_members(NAME, content, most=1000)
+    for one, other in zip(held, unpacked_again, strict=True):
+        assert (one.name, one.content.size) == (other.name, other.content.size)
+        assert b"".join(other.content.read_pieces()) == one.content.read()
+        assert other.content.read() == one.content.read()
+        assert other.content.read_start(7) == one.content.read()[:7]
+
+
+@pytest.mark.parametrize("most", [0.0, math.inf])
+def test_a_zip_is_refused_in_the_same_way_whether_it_is_held_in_memory_or_not(most: float):
+    content = bytearray(_zip({"StudentTemplate.csv": bytes(range(256)) * 40}))
+    content[60:80] = bytes([0xFF]) * 20
+    inner = _zip({"Inside.csv": _zip(GOOD)})
+    (damaged,) = read_members(NAME, Content.of_bytes(bytes(content)), most)
+    (nested,) = read_members(NAME, Content.of_bytes(inner), most)
+    assert damaged.refused is file_rules.ZIP_BROKEN
+    assert nested.refused is file_rules.ZIP_NESTED
+
+
+def test_no_member_lies_in_memory_of_a_zip_that_unpacks_to_more_than_is_allowed():
+    content = Content.of_bytes(_zip({f"{name}.csv": bytes(15 << 20) for name in "ab"}))
+    tracemalloc.start()
+    try:
+        members = read_members(NAME, content, most=1 << 20)
+        sizes = [sum(map(len, member.content.read_pieces())) for member in members]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sizes == [15 << 20, 15 << 20]
+    assert peak < 8 << 20
 
 
 def test_folders_in_a_zip_are_passed_through():
     content = _zip({"drop/": b"", "drop/inner/StudentTemplate.csv": b"x"})
-    assert read_members(NAME, content) == [Member("StudentTemplate.csv", b"x", in_folder=True)]
+    (member,) = _members(content)
+    assert (member.name, member.content.read()) == ("StudentTemplate.csv", b"x")
+    assert member.in_folder
 
 
 @pytest.mark.parametrize(
@@ -139,7 +188,7 @@ def test_members_that_together_claim_to_be_small_are_counted_as_they_come_out():
     lying = honest.replace((15 << 20).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
     refused = [refusal for _, refusal in _refusals(lying)]
     assert set(refused) <= {None, "FILE-ZIP-TOO-LARGE", "FILE-ZIP-BROKEN"}
-    assert sum(len(member.content) for member in read_members(NAME, lying)) <= 16 << 20
+    assert sum(member.content.size for member in _members(lying)) <= 16 << 20
 
 
 @pytest.mark.parametrize("shift", [0, 1, 10])
@@ -165,7 +214,7 @@ def test_a_zip_of_more_files_than_any_package_has_is_refused_as_a_whole():
 
 def test_a_zip_of_as_many_files_as_are_allowed_is_read():
     content = _zip({f"{number}.csv": b"x" for number in range(MEMBER_LIMIT)})
-    assert len(read_members(NAME, content)) == MEMBER_LIMIT
+    assert len(_members(content)) == MEMBER_LIMIT
 
 
 @pytest.mark.parametrize(
@@ -191,11 +240,11 @@ def test_a_zip_whose_content_is_damaged_is_refused_and_nothing_fails(compression
 
 def test_a_member_without_a_name_is_refused_and_nothing_fails():
     content = _zip(GOOD).replace(b"StudentTemplate.csv", b"\x00tudentTemplate.csv")
-    assert any(member.refused for member in read_members(NAME, content))
+    assert any(member.refused for member in _members(content))
 
 
 def test_a_zip_without_files_is_answered():
-    refused = read_members(NAME, _zip({}))
+    refused = _members(_zip({}))
     assert [member.name for member in refused] == [NAME]
     assert refused[0].refused is not None
 
@@ -214,5 +263,5 @@ def test_no_change_of_a_good_zip_makes_opening_it_fail(
     content = bytearray(_zip({**GOOD, **large}, compression))
     for place, octet in places:
         content[place % len(content)] = octet
-    for member in read_members(NAME, bytes(content)):
-        assert member.refused is not None or isinstance(member.content, bytes)
+    for member in _members(bytes(content)):
+        assert member.refused is not None or isinstance(member.content.read(), bytes)

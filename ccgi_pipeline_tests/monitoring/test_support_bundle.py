@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from ccgi_pipeline.cli import main
 from ccgi_pipeline.defs.recorded_runs import read_last_runs
 from ccgi_pipeline.feeds.transcript import STUDENT
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.monitoring.support_bundle import structure
 from ccgi_pipeline.monitoring.support_bundle.bundle import UnknownDropError, build_support_bundle
 from ccgi_pipeline.monitoring.support_bundle.file_shapes import count_cell_shapes, describe_shape
@@ -111,7 +112,7 @@ def test_a_cell_is_told_by_the_kinds_of_its_characters(cell: str, told: str) -> 
 
 def test_header_names_that_nobody_declared_are_counted() -> None:
     header = [*STUDENT.columns, "Maria Lopez", "555-0100"]
-    told = describe_shape(as_bytes(STUDENT, ROSTER, header=header), STUDENT)
+    told = describe_shape(Content.of_bytes(as_bytes(STUDENT, ROSTER, header=header)), STUDENT)
     assert told["header cells of unknown name"] == 2
     assert told["header"] == [*STUDENT.columns]
     assert "Lopez" not in json.dumps(told)
@@ -120,14 +121,14 @@ def test_header_names_that_nobody_declared_are_counted() -> None:
 def test_a_pupils_line_in_place_of_the_header_is_told_by_its_count_alone() -> None:
     content = as_bytes(STUDENT, ROSTER, header=[])
     for feed in (STUDENT, None):
-        told = describe_shape(content, feed)
+        told = describe_shape(Content.of_bytes(content), feed)
         assert told["header"] == []
         assert "1000000001" not in json.dumps(told)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xff\xfe\x00", b"\x81\x8d", b'"a'])
 def test_any_bytes_have_a_shape(content: bytes) -> None:
-    assert describe_shape(content, None)["bytes"] == len(content)
+    assert describe_shape(Content.of_bytes(content), None)["bytes"] == len(content)
 
 
 def test_of_an_error_only_words_of_our_own_are_told() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
 from ccgi_pipeline.intake.archive import Archive
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.nightly.reference_lookup import ReferenceLookup
 from ccgi_pipeline.operations import replay as replay_operation
@@ -102,7 +103,9 @@ def _history(warehouse: Path, settings: str) -> None:
                 for sha256, content in contents.items():
                     archive.path(sha256).parent.mkdir(parents=True, exist_ok=True)
                     archive.path(sha256).write_bytes(content)
-                files = files_to_verify(drops, lambda _, sha256, of=contents: of[sha256])
+                files = files_to_verify(
+                    drops, lambda _, sha256, of=contents: Content.of_bytes(of[sha256])
+                )
                 on = ON + timedelta(days=night)
                 verified = verify(files, on, ReferenceLookup(connection).known, profiles)
                 load_drops(connection, drops, verified, on, profiles)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from ccgi_pipeline.feeds.transcript import STUDENT
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.verification.cells import as_shown, read_cells
-from ccgi_pipeline_tests.files import as_bytes, good_lines, usual_name
+from ccgi_pipeline.verification.drop_files import files_to_verify
+from ccgi_pipeline_tests.files import as_bytes, delivered, good_lines, usual_name
 
 NAME = usual_name(STUDENT)
 PLACES = {"line": pl.UInt32, "column": pl.String}
@@ -15,7 +20,12 @@ PLACES = {"line": pl.UInt32, "column": pl.String}
 
 def _cells(content: bytes, *places: tuple[int | None, str | None]) -> list[tuple[object, ...]]:
     frame = pl.DataFrame(places, schema=PLACES, orient="row")
-    return read_cells(frame, content, NAME, STUDENT.name).rows()
+    drops = delivered({NAME: content}, "transcript")
+    (file,) = files_to_verify(drops, lambda *_: Content.of_bytes(content))
+    whole = read_cells(frame, file, STUDENT.name)
+    in_pieces = read_cells(frame, replace(file, piece=100), STUDENT.name)
+    assert_frame_equal(whole, in_pieces)
+    return whole.rows()
 
 
 def test_a_place_has_its_cell():

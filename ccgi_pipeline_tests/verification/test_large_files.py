@@ -18,6 +18,7 @@ from ccgi_pipeline.common.packed_frames import PackedFrame, unpacked
 from ccgi_pipeline.feeds.columns import ColumnType
 from ccgi_pipeline.feeds.foster_focus import BEHAVIOR, DEMOGRAPHICS
 from ccgi_pipeline.feeds.registry import FAMILIES
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.verification.drop_files import SizeLimit, files_to_verify
 from ccgi_pipeline.verification.gates import verify
@@ -53,15 +54,16 @@ def _judged(
 ) -> tuple[list[Drop], Verification]:
     """The drop and its verification, every file in pieces of ``piece`` bytes or none."""
     drops = delivered(sent, family)
-    limit = SizeLimit(
-        1e9,
-        lambda _, name: len(sent[name]),
-        lambda _, name: (sent[name][at : at + 64] for at in range(0, len(sent[name]), 64)),
-        large=0 if piece else 1 << 30,
-        piece=piece or 1,
-    )
-    files = files_to_verify(drops, lambda _, name: sent[name], limit)
+    limit = SizeLimit(1e9, large=0 if piece else 1 << 30, piece=piece or 1)
+    files = files_to_verify(drops, lambda _, name: _in_parts(sent[name]), limit)
     return drops, verify(files, ON, shipped_knowledge)
+
+
+def _in_parts(sent: bytes) -> Content:
+    """A content that comes 64 bytes at a time."""
+    return Content.of_pieces(
+        len(sent), lambda: (sent[at : at + 64] for at in range(0, len(sent), 64))
+    )
 
 
 def _assert_same(whole: Verification, pieces: Verification) -> None:

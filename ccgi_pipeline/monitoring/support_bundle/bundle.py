@@ -81,15 +81,13 @@ def describe_drop_shapes(
     )
     archive = Archive.of(warehouse)
     with open_received_files(archive) as received:
-        files = files_to_verify(
-            [drops[identity]], lambda _, sha256: archive.read(sha256), messages=received.open
-        )
+        files = files_to_verify([drops[identity]], received.as_sent, messages=received.open)
         return [
             {"file": number, "feed": feeds.get(number)}
             | (
                 {"refused by": file.refused.id}
                 if file.refused
-                else describe_shape(file.content(), FEEDS_BY_NAME.get(feeds.get(number) or ""))
+                else describe_shape(file.content, FEEDS_BY_NAME.get(feeds.get(number) or ""))
             )
             for number, file in enumerate(files, start=1)
         ]

@@ -13,20 +13,31 @@ from typing import Any
 import polars as pl
 
 from ccgi_pipeline.feeds.spec import FeedSpec, fold
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.encodings import decode
 
 RARE = 11
 """The fewest lines whose shape is shown: CDE hides smaller counts, too."""
+MOST_BYTES = 64 << 20
+"""Bytes of a file that are described."""
 _SHAPES_TOLD = 20
 """How many shapes of a column are shown, the most frequent first."""
 _SEPARATORS = (",", "^", "\t", ";", "|")
 _OTHER = "other"
 
 
-def describe_shape(content: bytes, feed: FeedSpec | None) -> dict[str, Any]:
-    """Returns the shape of a file; ``feed`` is what it was recognised as, if it was."""
-    text = decode(content)
-    told: dict[str, Any] = {"bytes": len(content), "encoding": text.encoding}
+def describe_shape(content: Content, feed: FeedSpec | None) -> dict[str, Any]:
+    """Returns the shape of a file; ``feed`` is what it was recognised as, if it was.
+
+    Of a file larger than ``MOST_BYTES``, only the first lines are described.
+    """
+    beginning = content.read_start(MOST_BYTES)
+    if content.size > len(beginning):
+        beginning = beginning[: beginning.rfind(b"\n") + 1] or beginning
+    text = decode(beginning)
+    told: dict[str, Any] = {"bytes": content.size, "encoding": text.encoding}
+    if content.size > len(beginning):
+        told |= {"bytes described": len(beginning)}
     if text.body is None:
         return told
     lines = pl.Series(text.body.decode(errors="replace").split("\n"), dtype=pl.String)

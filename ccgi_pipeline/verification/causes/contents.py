@@ -6,7 +6,6 @@ Does not belong here: a text whose columns are separated or named in another way
 
 from __future__ import annotations
 
-import io
 import re
 import zipfile
 from collections.abc import Callable
@@ -58,7 +57,7 @@ def _members(file: JudgedFile) -> tuple[str, ...]:
     if not file.beginning.startswith(b"PK"):
         return ()
     try:
-        with zipfile.ZipFile(io.BytesIO(file.content)) as package:
+        with file.content.open() as packed, zipfile.ZipFile(packed) as package:
             return tuple(package.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return ("",)  # half a zip
@@ -87,7 +86,10 @@ def _is_open_document(file: JudgedFile, kind: bytes) -> bool:
 
 
 def _is_word(file: JudgedFile) -> bool:
-    return "WordDocument".encode("utf-16-le") in file.content[-_TAIL:] + file.beginning
+    with file.content.open() as document:
+        document.seek(max(0, file.size - _TAIL))
+        tail = document.read()
+    return "WordDocument".encode("utf-16-le") in tail + file.beginning
 
 
 _TAIL = 1 << 16

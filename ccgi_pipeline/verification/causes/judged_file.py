@@ -6,7 +6,7 @@ most files are asked little. Does not belong here: any particular cause.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -16,10 +16,11 @@ import polars as pl
 from ccgi_pipeline.common.packed_frames import Rows, frames_of
 from ccgi_pipeline.feeds.columns import Column
 from ccgi_pipeline.feeds.spec import FeedSpec
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.encodings import decode
 from ccgi_pipeline.intake.reader import Reading
 from ccgi_pipeline.intake.record_lines import LINE
-from ccgi_pipeline.intake.text_pieces import ReadPieces, split_at_line_ends
+from ccgi_pipeline.intake.text_pieces import split_at_line_ends
 
 KIND = "kind"
 """The column of findings with the kind of their rule."""
@@ -55,7 +56,7 @@ class WrongCells:
 class JudgedFile:
     """A file with its reading and its findings (with ``kind``), as of the date ``on``.
 
-    ``read_pieces``: reads the bytes of a large file piece by piece.
+    ``is_large``: it does not fit into memory, and ``parts`` yields it piece by piece.
     """
 
     name: str
@@ -63,8 +64,8 @@ class JudgedFile:
     reading: Reading
     findings: pl.DataFrame
     on: date
-    read_content: Callable[[], bytes]
-    read_pieces: ReadPieces | None = None
+    content: Content
+    is_large: bool = False
 
     @property
     def feed(self) -> FeedSpec | None:
@@ -77,31 +78,25 @@ class JudgedFile:
         return self.reading.lines
 
     @cached_property
-    def content(self) -> bytes:
-        """The file's bytes."""
-        return self.read_content()
-
-    @cached_property
     def beginning(self) -> bytes:
         """The file's first bytes."""
-        begun = b""
-        for part in self.parts():
-            begun += part[:_BEGINNING]
-            if len(begun) >= _BEGINNING:
-                break
-        return begun[:_BEGINNING]
+        return self.content.read_start(_BEGINNING)
 
-    @cached_property
+    @property
     def size(self) -> int:
         """The number of its bytes."""
-        return sum(map(len, self.parts()))
+        return self.content.size
 
     def parts(self) -> Iterator[bytes]:
         """Yields the file's bytes: a small file's all at once, a large one's in whole lines."""
-        if self.read_pieces is None:
-            yield self.content
+        if self.is_large:
+            yield from split_at_line_ends(self.content.read_pieces(), _PART)
         else:
-            yield from split_at_line_ends(self.read_pieces(), _PART)
+            yield self._whole
+
+    @cached_property
+    def _whole(self) -> bytes:
+        return self.content.read()
 
     @cached_property
     def text(self) -> Sequence[str]:

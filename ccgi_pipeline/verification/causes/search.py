@@ -62,8 +62,10 @@ def explain_findings(
         if file.number not in tried or file.refused is not None:
             continue  # of what was refused unopened there is nothing to look at
         left = by_file[file.number,]
-        reading, read = readings[file.number], file.pieces.read if file.pieces else None
-        judged = JudgedFile(file.name, file.sender, reading, left, on, file.content, read)
+        reading = readings[file.number]
+        judged = JudgedFile(
+            file.name, file.sender, reading, left, on, file.content, is_large=bool(file.piece)
+        )
         kinds = set(left[KIND].unique())
         for cause in tried[file.number]:
             found = None if kinds.isdisjoint(cause.kinds) else cause.find(judged)

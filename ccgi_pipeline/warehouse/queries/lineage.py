@@ -15,14 +15,13 @@ from functools import cached_property
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.common.packed_frames import unpacked
+from ccgi_pipeline.common.packed_frames import frames_of
 from ccgi_pipeline.feeds.spec import FILE, FeedSpec
 from ccgi_pipeline.intake.archive import Archive
 from ccgi_pipeline.intake.inbox import Drop
-from ccgi_pipeline.intake.reader import read
 from ccgi_pipeline.intake.received_files import open_received_files
 from ccgi_pipeline.intake.record_lines import LINE
-from ccgi_pipeline.verification.drop_files import files_to_verify
+from ccgi_pipeline.verification.drop_files import files_to_verify, read_file
 from ccgi_pipeline.verification.typed_cells import typed_lines
 from ccgi_pipeline.warehouse.queries.drops import read_received_drops
 from ccgi_pipeline.warehouse.storage.schema import quote_identifier
@@ -241,11 +240,11 @@ def _text_of(
 ) -> pl.DataFrame | None:
     """Returns lines of the drop's file with this number as they were received, cell by cell."""
     with open_received_files(archive) as received:
-        opened = files_to_verify(
-            [drop], lambda _, sha256: archive.read(sha256), messages=received.open
-        )[number - 1]
-        records = read(opened.content(), opened.name, [feed]).records
-    return None if records is None else unpacked(records).filter(pl.col(LINE).is_in([*lines]))
+        opened = files_to_verify([drop], received.as_sent, messages=received.open)[number - 1]
+        records = read_file(opened, feed).records
+    if records is None:
+        return None
+    return pl.concat(frame.filter(pl.col(LINE).is_in([*lines])) for frame in frames_of(records))
 
 
 def read_cells(archive: Archive, file: SentFile, lines: Sequence[int]) -> dict[int, dict[str, str]]:

@@ -198,9 +198,7 @@ def _with_cells(
     try:
         drops = [*read_received_drops(connection, [receipt.drop_id]).values()]
         with open_received_files(archive) as received:
-            opened = files_to_verify(
-                drops, lambda _, sha256: archive.read(sha256), messages=received.open
-            )
+            opened = files_to_verify(drops, received.as_sent, messages=received.open)
             return [
                 _with_cells_of(report, opened[place] if place < len(opened) else None)
                 for place, report in enumerate(reports)
@@ -215,7 +213,7 @@ def _with_cells_of(report: FileReport, file: FileToVerify | None) -> FileReport:
     if report.feed is None or file is None or file.path != report.path:
         return report  # not recognised, or not known any more which file it was
     first = report.findings.filter(pl.int_range(pl.len()).over("rule") < FIRST_LINES)
-    cells = read_cells(first, file.content(), file.name, report.feed)
+    cells = read_cells(first, file, report.feed)
     shown = {(line, column): as_shown(column, value) for line, column, value in cells.iter_rows()}
     return replace(report, cells=shown)
 

@@ -186,6 +186,8 @@ INTERNAL = "internal"
 """The schema of most of the pipeline's own tables. Those of the feeds, and views for analysts, are
 in ``main``, which is what a reader of the warehouse sees first."""
 
+_METADATA = "__ducklake_metadata_lake"
+"""The catalog of DuckLake's own tables."""
 _FOR_READERS = frozenset({"child_links"})
 """The pipeline's own tables that stay in ``main``: whoever reads the feeds needs them too."""
 
@@ -296,6 +298,29 @@ def table_exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     return True
 
 
+def read_table_versions(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Returns for each table of the lake a text that is another one whenever its rows are.
+
+    It names the files that hold the rows; also housekeeping changes it. Nothing is returned where
+    the lake's catalog is not at hand.
+    """
+    if not _is_attached(connection, _METADATA):
+        return {}
+    files = " UNION ALL ".join(
+        f"SELECT table_id, '{kind}' AS kind, {kind}_file_id AS id "
+        f"FROM {_METADATA}.ducklake_{kind}_file WHERE end_snapshot IS NULL"
+        for kind in ("data", "delete")
+    )
+    rows = connection.execute(
+        f"""
+        SELECT named.table_name, md5(string_agg(kind || id, ' ' ORDER BY kind, id))
+        FROM ({files}) JOIN {_METADATA}.ducklake_table AS named USING (table_id)
+        WHERE named.end_snapshot IS NULL GROUP BY ALL
+        """
+    ).fetchall()
+    return dict(rows)
+
+
 class ExistingTable(NamedTuple):
     """A table that a catalog has: its schema, and the names of its columns."""
 
@@ -319,13 +344,12 @@ def _list_columns(
     DuckLake's own tables are asked where they are at hand: ``duckdb_columns()`` prepares the query
     of every view, which takes longer than all else that opening a warehouse does.
     """
-    metadata = "__ducklake_metadata_lake"
-    if catalog == "lake" and _is_attached(connection, metadata):
+    if catalog == "lake" and _is_attached(connection, _METADATA):
         query = f"""
             SELECT schema_name, table_name, column_name
-            FROM {metadata}.ducklake_column AS declared
-            JOIN {metadata}.ducklake_table AS of_table USING (table_id)
-            JOIN {metadata}.ducklake_schema AS schema USING (schema_id)
+            FROM {_METADATA}.ducklake_column AS declared
+            JOIN {_METADATA}.ducklake_table AS of_table USING (table_id)
+            JOIN {_METADATA}.ducklake_schema AS schema USING (schema_id)
             WHERE declared.end_snapshot IS NULL AND of_table.end_snapshot IS NULL
                 AND schema.end_snapshot IS NULL AND parent_column IS NULL
         """

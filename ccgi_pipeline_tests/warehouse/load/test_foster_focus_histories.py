@@ -19,6 +19,7 @@ import duckdb
 import pytest
 
 from ccgi_pipeline.feeds import foster_focus, foster_focus_cps
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, drop_id
 from ccgi_pipeline.profiles import DistrictProfile, FosterFocusProfile, Profiles
 from ccgi_pipeline.verification.drop_files import files_to_verify
@@ -179,7 +180,9 @@ def _load(
     profiles: Profiles,
 ) -> None:
     contents = {sha256: content for _, files in drops for sha256, content in files.items()}
-    files = files_to_verify([drop for drop, _ in drops], lambda _, sha256: contents[sha256])
+    files = files_to_verify(
+        [drop for drop, _ in drops], lambda _, sha256: Content.of_bytes(contents[sha256])
+    )
     verified = verify(files, ON, profiles=profiles)
     load_drops(connection, [drop for drop, _ in drops], verified, ON, profiles)
 

@@ -16,6 +16,7 @@ import pytest
 
 from ccgi_pipeline.feeds.registry import FEEDS, FEEDS_BY_NAME
 from ccgi_pipeline.feeds.spec import FeedSpec, Lifecycle
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.inbox import InboxFile, group_drops
 from ccgi_pipeline.profiles import DistrictProfile, GuardProfile, Profiles
 from ccgi_pipeline.verification.drop_files import files_to_verify
@@ -51,7 +52,7 @@ def _load(
             path = f"{sender}/{family}/{usual_name(feed)}"
             received.append((InboxFile(path, sender, family, ""), sha256))
         drops = group_drops(received)
-        files = files_to_verify(drops, lambda _, sha256, of=contents: of[sha256])
+        files = files_to_verify(drops, lambda _, sha256, of=contents: Content.of_bytes(of[sha256]))
         verified = verify(files, night, nothing_known, _UNGUARDED)
         load_drops(connection, drops, verified, night, _UNGUARDED)
 

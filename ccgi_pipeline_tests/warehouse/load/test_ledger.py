@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from ccgi_pipeline.intake.arrivals import ReceivedDrops
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.verification.drop_files import files_to_verify
 from ccgi_pipeline.verification.gates import verify
@@ -46,7 +47,7 @@ def _verified(
         received.append(drop_of(STUDENT.name, other_sender, plans[-1]))
     drops = [drop for drop, _ in received]
     contents = {id_: content for _, held in received for id_, content in held.items()}
-    files = files_to_verify(drops, lambda _, id_: contents[id_])
+    files = files_to_verify(drops, lambda _, id_: Content.of_bytes(contents[id_]))
     return drops, verify(files, ON, shipped_knowledge)
 
 

@@ -20,6 +20,7 @@ import duckdb
 import pytest
 
 from ccgi_pipeline.feeds.oneroster import MANIFEST, USERS
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, drop_id
 from ccgi_pipeline.profiles import DistrictProfile, GuardProfile, Profiles
 from ccgi_pipeline.verification.drop_files import files_to_verify
@@ -192,7 +193,7 @@ def _nights(connection: duckdb.DuckDBPyConnection) -> Iterator[Night]:
         made = [_drop(cd, _files(plan, night)) for cd, plan in plans.items()]
         contents = {sha: content for _, files in made for sha, content in files.items()}
         drops = [drop for drop, _ in made]
-        files = files_to_verify(drops, lambda _, sha256, of=contents: of[sha256])
+        files = files_to_verify(drops, lambda _, sha256, of=contents: Content.of_bytes(of[sha256]))
         verified = verify(files, on, profiles=profiles)
         load_drops(connection, drops, verified, on, profiles)
         outcomes = {cd: district.take(plans[cd]) for cd, district in districts.items()}

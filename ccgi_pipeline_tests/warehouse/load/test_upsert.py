@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.verification.drop_files import files_to_verify
 from ccgi_pipeline.verification.gates import verify
@@ -131,7 +132,7 @@ def _load(
     """Verifies and loads drops of several senders together, as a night does."""
     drops = [drop for drop, _ in received]
     contents = dict(itertools.chain.from_iterable(held.items() for _, held in received))
-    files = files_to_verify(drops, lambda _, content_id: contents[content_id])
+    files = files_to_verify(drops, lambda _, content_id: Content.of_bytes(contents[content_id]))
     load_drops(connection, drops, verify(files, ON, shipped_knowledge), ON)
 
 

@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 
 from ccgi_pipeline.common.packed_frames import PackedFrame, unpacked
 from ccgi_pipeline.encryption.sealed_files import SealBrokenError
+from ccgi_pipeline.intake.contents import Content
 from ccgi_pipeline.intake.inbox import Drop, InboxFile, group_drops
 from ccgi_pipeline.verification.drop_files import files_to_verify
 from ccgi_pipeline.verification.gates import verify
@@ -27,7 +28,9 @@ def _received(family: str, sender: str) -> tuple[list[Drop], Verification]:
     sent = good_set(family)
     files = [(InboxFile(f"{sender}/{family}/{n}", sender, family, "stamp"), n) for n in sent]
     drops = group_drops(files)
-    return drops, verify(files_to_verify(drops, lambda _, name: sent[name]), ON, shipped_knowledge)
+    return drops, verify(
+        files_to_verify(drops, lambda _, name: Content.of_bytes(sent[name])), ON, shipped_knowledge
+    )
 
 
 def _assert_same(one: Verification, other: Verification) -> None:
