@@ -304,7 +304,7 @@ def read_table_versions(connection: duckdb.DuckDBPyConnection) -> dict[str, str]
     It names the files that hold the rows; also housekeeping changes it. Nothing is returned where
     the lake's catalog is not at hand.
     """
-    if not _is_attached(connection, _METADATA):
+    if not _has_own_catalog(connection):
         return {}
     files = " UNION ALL ".join(
         f"SELECT table_id, '{kind}' AS kind, {kind}_file_id AS id "
@@ -344,7 +344,7 @@ def _list_columns(
     DuckLake's own tables are asked where they are at hand: ``duckdb_columns()`` prepares the query
     of every view, which takes longer than all else that opening a warehouse does.
     """
-    if catalog == "lake" and _is_attached(connection, _METADATA):
+    if catalog == "lake" and _has_own_catalog(connection):
         query = f"""
             SELECT schema_name, table_name, column_name
             FROM {_METADATA}.ducklake_column AS declared
@@ -360,11 +360,13 @@ def _list_columns(
     ).fetchall()
 
 
-def _is_attached(connection: duckdb.DuckDBPyConnection, database: str) -> bool:
-    found = connection.execute(
-        "SELECT 1 FROM duckdb_databases() WHERE database_name = ?", [database]
-    ).fetchone()
-    return found is not None
+def _has_own_catalog(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Returns whether the lake is DuckLake's; its catalog is in no list of databases."""
+    try:
+        connection.execute(f"FROM {_METADATA}.ducklake_table LIMIT 0")
+    except (duckdb.BinderException, duckdb.CatalogException):
+        return False
+    return True
 
 
 def drop_temporary_tables(connection: duckdb.DuckDBPyConnection, *tables: str) -> None:
