@@ -78,9 +78,9 @@ def evaluate_rosters(
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
-    connection.register("results", rows.to_arrow())
+    # DuckDB holds what was registered until the transaction ends, so it finds these by their name.
+    results = rows.to_arrow()  # noqa: F841
     connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM results")
-    connection.unregister("results")
 
 
 def _read_rosters(

@@ -112,52 +112,67 @@ def compare_rosters(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     ``only in OneRoster`` for districts that send both. A student is in both if one of OneRoster's
     ids (``identifier``, ``sourcedId``, ``username``, ``userIds``) is the local id or the SSID.
     """
-    return connection.sql(
-        f"""
-        WITH sis AS (
-            SELECT _sender, sourcedId, any_value("CDSCode") AS school,
-                list_concat(
-                    [any_value(identifier), sourcedId, any_value(username)],
-                    list_transform(
-                        regexp_extract_all(
-                            coalesce(any_value(userIds), ''), '[^:{{}},]+:([^{{}},]+)', 1
-                        ),
-                        lambda id: trim(id)
-                    )
-                ) AS ids
-            FROM lake.oneroster_current_students GROUP BY _sender, sourcedId
-        ),
-        roster AS (
-            SELECT _sender, "StateID", "PrimaryCDSCode" AS school,
-                [ "LocalStudentID", "StateID" ] AS ids
-            FROM lake.{STUDENT.name} WHERE _active
-        ),
-        sis_ids AS (SELECT DISTINCT _sender, sourcedId, unnest(ids) AS id FROM sis),
-        roster_ids AS (SELECT DISTINCT _sender, "StateID", unnest(ids) AS id FROM roster),
-        same AS (
-            SELECT DISTINCT _sender, sourcedId, "StateID"
-            FROM sis_ids JOIN roster_ids USING (_sender, id)
-        ),
-        counted AS (
-            SELECT _sender, school,
-                count(*) FILTER (found) AS agreed, count(*) FILTER (NOT found) AS transcripts,
-                0 AS oneroster
-            FROM (
-                SELECT _sender, school,
-                    (_sender, "StateID") IN (SELECT (_sender, "StateID") FROM same) AS found
-                FROM roster
-            ) GROUP BY ALL
-            UNION ALL
-            SELECT _sender, school, 0, 0, count(*)
-            FROM sis
-            WHERE (_sender, sourcedId) NOT IN (SELECT (_sender, sourcedId) FROM same)
-            GROUP BY ALL
-        )
-        SELECT _sender AS district, coalesce(school, 'unknown') AS school,
-            sum(agreed)::BIGINT AS "in both", sum(transcripts)::BIGINT AS "only in transcripts",
-            sum(oneroster)::BIGINT AS "only in OneRoster"
-        FROM counted
-        WHERE _sender IN (SELECT _sender FROM sis) AND _sender IN (SELECT _sender FROM roster)
-        GROUP BY ALL ORDER BY ALL
-        """
+    sizes = connection.execute(
+        f"SELECT _sender, count(*) AS students FROM lake.{STUDENT.name} WHERE _active "
+        f"AND _sender IN (SELECT _sender FROM lake.{oneroster.USERS.name} WHERE _active) "
+        "GROUP BY ALL ORDER BY ALL"
     ).pl()
+    before = pl.col("students").cum_sum() - pl.col("students")
+    parts = sizes.group_by(before // _STUDENTS_AT_ONCE, maintain_order=True)
+    counted = [
+        connection.execute(_COMPARISON, {"first": part[0], "last": part[-1]}).pl()
+        for part in parts.agg("_sender")["_sender"]
+    ]
+    return pl.concat([pl.DataFrame(schema=_COMPARED), *counted])
+
+
+_STUDENTS_AT_ONCE = 200_000
+"""Students whose ids lie in memory together."""
+_COMPARED = {
+    "district": pl.String,
+    "school": pl.String,
+    "in both": pl.Int64,
+    "only in transcripts": pl.Int64,
+    "only in OneRoster": pl.Int64,
+}
+_COMPARISON = f"""
+    WITH sis AS MATERIALIZED (
+        SELECT _sender, sourcedId, any_value("CDSCode") AS school,
+            list_concat(
+                [any_value(identifier), sourcedId, any_value(username)],
+                list_transform(
+                    regexp_extract_all(
+                        coalesce(any_value(userIds), ''), '[^:{{}},]+:([^{{}},]+)', 1
+                    ),
+                    lambda id: trim(id)
+                )
+            ) AS ids
+        FROM lake.oneroster_current_students WHERE _sender BETWEEN $first AND $last
+        GROUP BY _sender, sourcedId
+    ),
+    roster AS MATERIALIZED (
+        SELECT _sender, "StateID", "PrimaryCDSCode" AS school,
+            [ "LocalStudentID", "StateID" ] AS ids
+        FROM lake.{STUDENT.name} WHERE _active AND _sender BETWEEN $first AND $last
+    ),
+    sis_ids AS MATERIALIZED (SELECT _sender, sourcedId, unnest(ids) AS id FROM sis),
+    roster_ids AS MATERIALIZED (SELECT _sender, "StateID", unnest(ids) AS id FROM roster),
+    in_sis AS (SELECT _sender, "StateID" FROM roster_ids SEMI JOIN sis_ids USING (_sender, id)),
+    in_roster AS (SELECT _sender, sourcedId FROM sis_ids SEMI JOIN roster_ids USING (_sender, id)),
+    counted AS (
+        SELECT _sender, school, count(*) AS agreed, 0 AS transcripts, 0 AS oneroster
+        FROM roster SEMI JOIN in_sis USING (_sender, "StateID") GROUP BY ALL
+        UNION ALL
+        SELECT _sender, school, 0, count(*), 0
+        FROM roster ANTI JOIN in_sis USING (_sender, "StateID") GROUP BY ALL
+        UNION ALL
+        SELECT _sender, school, 0, 0, count(*)
+        FROM sis ANTI JOIN in_roster USING (_sender, sourcedId) GROUP BY ALL
+    )
+    SELECT _sender AS district, coalesce(school, 'unknown') AS school,
+        sum(agreed)::BIGINT AS "in both", sum(transcripts)::BIGINT AS "only in transcripts",
+        sum(oneroster)::BIGINT AS "only in OneRoster"
+    FROM counted
+    WHERE _sender IN (SELECT _sender FROM sis) AND _sender IN (SELECT _sender FROM roster)
+    GROUP BY ALL ORDER BY ALL
+"""

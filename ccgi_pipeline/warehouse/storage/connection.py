@@ -75,7 +75,7 @@ ARCHIVE = "archive"
 CATALOG_GONE, CATALOG_UNREADABLE = "is gone", "cannot be read"
 """What is wrong with a damaged catalog, for ``catalog_damaged_error``."""
 
-_MEMORY = "3GiB"
+_MEMORY = "2GiB"
 """The memory of a connection before it spills to disk. It leaves room for a batch of lines that is
 verified or loaded at the same time, and a night of the whole state fits into a small machine."""
 
