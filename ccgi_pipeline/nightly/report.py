@@ -38,6 +38,7 @@ from ccgi_pipeline.reports.queries import (
     count_students_in_cells,
     create_detail_table,
     create_report_views,
+    forget_detail_table,
     read_detail_batches,
 )
 from ccgi_pipeline.reports.registry import REPORTS
@@ -168,6 +169,7 @@ def write_reports(
         recorded = [(FileKind.REPORT, spec.name, file, one) for one in made]
         recorded += [(FileKind.REPORT, spec.name, spreadsheet_part(file), one) for one in sheets]
         record_made_files(connection, folders, on, recorded, settings, former.bases)
+    forget_detail_table(connection)
     return written
 
 
