@@ -7,7 +7,7 @@ Belongs here: which files are written for whom. Does not belong here: the rows o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,7 @@ from ccgi_pipeline.reports.queries import (
     create_report_views,
     forget_detail_table,
     read_detail_batches,
+    split_districts,
 )
 from ccgi_pipeline.reports.registry import REPORTS
 from ccgi_pipeline.reports.spec import ReportSpec
@@ -51,15 +52,25 @@ from ccgi_pipeline.warehouse.load.outbox_folders import remember_folders
 class WrittenReport:
     """One part of a report for all districts: its rows, and how many files they are in.
 
-    ``unchanged``: those of the files that have the bytes of an earlier night. ``aggregate``: the
+    ``unchanged``: those of the files that have the bytes of an earlier night. ``aggregates``: the
     rows of the files that were made tonight, if they are aggregates.
     """
 
     file: str
     rows: int
     files: int
-    aggregate: pl.DataFrame | None = None
+    aggregates: Sequence[pl.DataFrame] = ()
     unchanged: int = 0
+
+    def __add__(self, other: WrittenReport) -> WrittenReport:
+        """Returns both together: they are of the same file for other districts."""
+        return WrittenReport(
+            self.file,
+            self.rows + other.rows,
+            self.files + other.files,
+            [*self.aggregates, *other.aggregates],
+            self.unchanged + other.unchanged,
+        )
 
 
 @value_free
@@ -141,36 +152,63 @@ def write_reports(
     for _ in range(len(carried) * len(spec.files)):
         step.advance()
     named = named.filter(~pl.col("cd").is_in(carried.keys()))
-    cds = named["cd"].to_list()
-    if cds:
-        create_detail_table(connection, spec, cds=cds)
-    written: list[WrittenReport] = []
-    for file in spec.files:
-        aggregate = None
-        files = [parts[file] for parts in carried.values()]
-        rows = sum(one.rows or 0 for one in files)
-        made: list[OutboxFile] = []
-        sheets: list[OutboxFile] = []
-        parts: Iterable[tuple[pl.DataFrame, pl.DataFrame]] = ()
-        if cds and file == "Agg":
-            aggregate = build_sent_aggregate_rows(connection, spec, profiles, REPORTS, cds)
-            aggregate = aggregate.drop("place").filter(pl.col("cd").is_in(cds))
-            parts = [(named, aggregate)]
-        elif cds:
-            parts = read_detail_batches(connection, spec, named)
-        write = partial(_write_part, former, profiles, spec, file, on, step.advance)
-        for height, reports, spreadsheets in prefetch(write, parts):
-            rows += height
-            made += reports
-            sheets += spreadsheets
-        files += made
-        unchanged = sum(one.since is not None and one.since < on for one in files)
-        written.append(WrittenReport(file, rows, len(files), aggregate, unchanged))
-        recorded = [(FileKind.REPORT, spec.name, file, one) for one in made]
-        recorded += [(FileKind.REPORT, spec.name, spreadsheet_part(file), one) for one in sheets]
-        record_made_files(connection, folders, on, recorded, settings, former.bases)
-    forget_detail_table(connection)
-    return written
+    written = {
+        file: _summarize(file, [parts[file] for parts in carried.values()], on)
+        for file in spec.files
+    }
+    for part in split_districts(connection, named) if named.height else ():
+        create_detail_table(connection, spec, cds=part["cd"].to_list())
+        for file in spec.files:
+            write = partial(_write_part, former, profiles, spec, file, on, step.advance)
+            written[file] += _write_file(
+                connection, folders, spec, file, part, on, former, profiles, settings, write
+            )
+        forget_detail_table(connection)
+    return [*written.values()]
+
+
+def _write_file(  # noqa: PLR0913, PLR0917 - as write_reports
+    connection: duckdb.DuckDBPyConnection,
+    folders: PipelinePaths,
+    spec: ReportSpec,
+    file: str,
+    part: pl.DataFrame,
+    on: date,
+    former: FormerReports,
+    profiles: Profiles,
+    settings: str,
+    write: Callable[[_Batch], tuple[int, list[OutboxFile], list[OutboxFile]]],
+) -> WrittenReport:
+    """Writes one file of a report for the districts of ``part``, and records it."""
+    aggregates: list[pl.DataFrame] = []
+    batches: Iterable[_Batch]
+    if file == "Agg":
+        cds = part["cd"].to_list()
+        rows = build_sent_aggregate_rows(connection, spec, profiles, REPORTS, cds)
+        aggregates = [rows.drop("place").filter(pl.col("cd").is_in(cds))]
+        batches = [(part, aggregates[0])]
+    else:
+        batches = read_detail_batches(connection, spec, part)
+    made: list[OutboxFile] = []
+    sheets: list[OutboxFile] = []
+    height = 0
+    for rows_of_batch, reports, spreadsheets in prefetch(write, batches):
+        height += rows_of_batch
+        made += reports
+        sheets += spreadsheets
+    recorded = [(FileKind.REPORT, spec.name, file, one) for one in made]
+    recorded += [(FileKind.REPORT, spec.name, spreadsheet_part(file), one) for one in sheets]
+    record_made_files(connection, folders, on, recorded, settings, former.bases)
+    return replace(_summarize(file, made, on), rows=height, aggregates=aggregates)
+
+
+_Batch = tuple[pl.DataFrame, pl.DataFrame]
+"""Districts, and the rows of a report for them."""
+
+
+def _summarize(file: str, files: Sequence[OutboxFile], on: date) -> WrittenReport:
+    unchanged = sum(one.since is not None and one.since < on for one in files)
+    return WrittenReport(file, sum(one.rows or 0 for one in files), len(files), (), unchanged)
 
 
 def _write_part(  # noqa: PLR0913, PLR0917 - as write_report
@@ -180,7 +218,7 @@ def _write_part(  # noqa: PLR0913, PLR0917 - as write_report
     file: str,
     on: date,
     progress: Callable[[], None],
-    part: tuple[pl.DataFrame, pl.DataFrame],
+    part: _Batch,
 ) -> tuple[int, list[OutboxFile], list[OutboxFile]]:
     """Writes a part of a report; returns how many rows it has, its files, and its spreadsheets."""
     named, rows = part
@@ -203,7 +241,7 @@ def count_students_in_aggregates(
     connection: duckdb.DuckDBPyConnection, written: Sequence[WrittenReport]
 ) -> int:
     """Returns how many students' SSIDs are in a cell of an aggregate that was just written."""
-    aggregates = [part.aggregate for part in written if part.aggregate is not None]
+    aggregates = [rows for part in written for rows in part.aggregates]
     cells = [frame.select(pl.col(pl.String).exclude("cd")).unpivot() for frame in aggregates]
     return count_students_in_cells(connection, pl.concat(cells)["value"]) if cells else 0
 

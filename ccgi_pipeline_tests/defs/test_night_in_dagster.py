@@ -327,10 +327,10 @@ def test_an_ssid_of_the_roster_is_found_in_an_aggregate_and_other_numbers_are_no
         take_and_load(connection, folders)
         open_reports(connection, folders, ON)
         rows = pl.DataFrame({"cd": [GOOD], "School": ["call 5551234567"], "n": ["1"]})
-        written = [WrittenReport("Agg", 1, 1, rows)]
+        written = [WrittenReport("Agg", 1, 1, [rows])]
         assert count_students_in_aggregates(connection, written) == 0
         leaking = rows.with_columns(pl.lit("No 1000000001").alias("School"))
-        written = [WrittenReport("Agg", 1, 1, leaking)]
+        written = [WrittenReport("Agg", 1, 1, [leaking])]
         assert count_students_in_aggregates(connection, written) == 1
 
 
