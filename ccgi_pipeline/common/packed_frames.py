@@ -85,6 +85,27 @@ class PackedFrame:
         """Returns the rows that meet a condition which looks at one row at a time."""
         return self.map(lambda frame: frame.filter(condition))
 
+    def split_by(self, columns: Sequence[str], parts: int) -> list[PackedFrame]:
+        """Splits the rows into parts; rows that agree in ``columns`` come into the same one.
+
+        In each part they have the order that they have here.
+        """
+        if parts == 1:
+            return [self]
+        number = pl.struct(columns).hash() % parts
+        pieces: list[list[bytes]] = [[] for _ in range(parts)]
+        heights = [0] * parts
+        for frame in self.frames():
+            numbers = frame.select(number).to_series()
+            for part in range(parts):
+                rows = frame.filter(numbers == part)
+                pieces[part].append(_pack(rows))
+                heights[part] += rows.height
+        return [
+            PackedFrame(self.schema, height, packed)
+            for height, packed in zip(heights, pieces, strict=True)
+        ]
+
     def map(self, change: Callable[[pl.DataFrame], pl.DataFrame]) -> PackedFrame:
         """Returns the pieces after a change, which looks at one row at a time."""
         schema = change(pl.DataFrame(schema=self.schema)).schema

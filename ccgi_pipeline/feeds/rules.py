@@ -35,8 +35,9 @@ class Across:
     where nothing can be said. A finding points at ``column``. ``looks_at``: the columns that it
     needs of all lines of a file at once, besides ``_file``, ``_sender`` and ``_row``; if nothing is
     said, all of them. Empty if it judges each line by itself, so that the lines of a large file
-    need not lie in memory together. ``concerns``: only lines for which this is true can fail, or
-    make others fail.
+    need not lie in memory together. ``within``: the columns in which lines must agree to matter to
+    each other, besides ``_sender``; a large file is compared in parts then. ``concerns``: only
+    lines for which this is true can fail, or make others fail.
     """
 
     lines_of: str
@@ -44,6 +45,7 @@ class Across:
     holds: Callable[[pl.DataFrame, Mapping[str, pl.DataFrame]], pl.Series]
     sees: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     looks_at: tuple[str, ...] | None = None
+    within: tuple[str, ...] = ()
     concerns: pl.Expr | None = None
 
 

@@ -352,11 +352,35 @@ class _Comparisons:
         self._failing: dict[str, pl.Series] = {}
         if isinstance(rows, PackedFrame) and self._named:
             self._seen = _for_senders(seen, distinct(rows, [SENDER]))
-            for name, (_, across) in self._named:
-                if across.looks_at is None or across.looks_at:
-                    lines = _concerned(across, rows)
-                    holds = _comparison(name, across, lines, self._seen)
-                    self._failing[name] = lines[ROW].filter(~holds)
+            together = [pair for pair in self._named if _looks_at_others(pair[1][1])]
+            for name, (_, across) in together:
+                if not across.within:
+                    lines = _concerned(across, rows.frames(_needed(across, rows)))
+                    self._failing[name] = self._find_failing(name, across, lines)
+            for within in dict.fromkeys(across.within for _, (_, across) in together):
+                if within:
+                    self._compare_in_parts(
+                        rows, within, [pair for pair in together if pair[1][1].within == within]
+                    )
+
+    def _compare_in_parts(
+        self,
+        rows: PackedFrame,
+        within: tuple[str, ...],
+        named: Sequence[tuple[str, tuple[Rule, Across]]],
+    ) -> None:
+        """Compares lines that may matter to each other, as many at a time as fit into memory."""
+        failing: dict[str, list[pl.Series]] = {name: [] for name, _ in named}
+        parts = -(-len(rows.pieces) // _PIECES_TOGETHER)
+        for part in rows.split_by([SENDER, *within], parts):
+            every = pl.concat(part.frames())
+            for name, (_, across) in named:
+                lines = _concerned(across, [every])
+                failing[name].append(self._find_failing(name, across, lines))
+        self._failing |= {name: pl.concat(found) for name, found in failing.items()}
+
+    def _find_failing(self, name: str, across: Across, lines: pl.DataFrame) -> pl.Series:
+        return lines[ROW].filter(~_comparison(name, across, lines, self._seen))
 
     def answer(self, lines: pl.DataFrame) -> pl.DataFrame:
         """Returns ``_row`` and the boolean columns of a piece of the lines."""
@@ -371,11 +395,23 @@ class _Comparisons:
         )
 
 
-def _concerned(across: Across, rows: PackedFrame) -> pl.DataFrame:
-    """Returns what a comparison needs of all lines of a large file, in one frame."""
-    columns = [*dict.fromkeys([FILE, SENDER, ROW, *(across.looks_at or rows.columns)])]
+_PIECES_TOGETHER = 4
+"""Pieces of a large file whose lines are compared together."""
+
+
+def _looks_at_others(across: Across) -> bool:
+    return across.looks_at is None or bool(across.looks_at)
+
+
+def _needed(across: Across, rows: PackedFrame) -> list[str]:
+    """Returns the columns that a comparison needs."""
+    return [*dict.fromkeys([FILE, SENDER, ROW, *(across.looks_at or rows.columns)])]
+
+
+def _concerned(across: Across, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Returns the lines that a comparison needs, in one frame."""
     concerns = pl.lit(value=True) if across.concerns is None else across.concerns
-    return pl.concat(frame.filter(concerns) for frame in rows.frames(columns))
+    return pl.concat(frame.filter(concerns) for frame in frames)
 
 
 def _for_senders(seen: Seen, senders: pl.DataFrame) -> Seen:

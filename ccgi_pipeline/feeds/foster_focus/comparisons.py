@@ -8,14 +8,18 @@ nothing of the other extract. Does not belong here: any rule.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import polars as pl
 
 from ccgi_pipeline.feeds.repeated_rows import find_repeated_rows
+from ccgi_pipeline.feeds.rules import Across
 from ccgi_pipeline.feeds.spec import FILE, ROW, SENDER
 
 CHILD = ("SystemID", "SISLocalID")
 """A student within one sender; all nine extracts have both."""
+by_child = partial(Across, within=CHILD)
+"""Makes a comparison in which only lines about the same student matter to each other."""
 
 _KINDERGARTEN = {"K": "KN", "0": "KN", "00": "KN", "PK": "PS"}
 HIGH_SCHOOL = ("09", "10", "11", "12")

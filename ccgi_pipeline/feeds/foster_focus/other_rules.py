@@ -15,12 +15,13 @@ from ccgi_pipeline.feeds.columns import CodeSet
 from ccgi_pipeline.feeds.foster_focus.comparisons import (
     CHILD,
     answered,
+    by_child,
     is_among,
     school_year,
     told_once,
 )
 from ccgi_pipeline.feeds.foster_focus.verify_data_meets import DEM, ENR
-from ccgi_pipeline.feeds.rules import Across, Hint, Rule, Severity
+from ccgi_pipeline.feeds.rules import Hint, Rule, Severity
 from ccgi_pipeline.feeds.sources import FOSTER_FOCUS
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
@@ -82,7 +83,7 @@ def in_demographics(prefix: str, feed: str) -> Rule:
         fix="Send only foster youth, and each of them in demographics.",
         source=FOSTER_FOCUS.page(2),
         across=(
-            Across(
+            by_child(
                 lines_of=feed,
                 column="SISLocalID",
                 sees={DEM: CHILD},
@@ -150,7 +151,7 @@ DEMOGRAPHICS = (
         fix="Fill ExitDate, or send the open enrollment.",
         source=f"{FOSTER_FOCUS.page(6)}: ExitDate is required",
         across=(
-            Across(
+            by_child(
                 lines_of=DEM,
                 column="ExitDate",
                 sees={ENR: (*CHILD, "ExitDate")},

@@ -19,6 +19,7 @@ from ccgi_pipeline.feeds.foster_focus.comparisons import (
     HIGH_SCHOOL,
     agrees,
     answered,
+    by_child,
     enrolled_in_year,
     enrolled_on,
     grade,
@@ -159,10 +160,15 @@ DEMOGRAPHICS = (
         "A student who is enrolled is not in the demographics extract, or nobody in it is.",
         "Send every foster youth who is enrolled in demographics.",
         across=(
-            Across(
+            by_child(
                 lines_of=ENR, column="SISLocalID", sees={DEM: CHILD}, holds=_enrolled_are_present
             ),
-            Across(lines_of=DEM, column="ExitDate", holds=_someone_is_enrolled),
+            Across(
+                lines_of=DEM,
+                column="ExitDate",
+                holds=_someone_is_enrolled,
+                looks_at=("ExitDate", "_on"),
+            ),
         ),
     ),
     _rule(
@@ -173,13 +179,13 @@ DEMOGRAPHICS = (
         "Send foster youth who left since the school year began in demographics too, with their "
         "first day of this school year as EntryDate.",
         across=(
-            Across(
+            by_child(
                 lines_of=ENR,
                 column="SISLocalID",
                 sees={DEM: CHILD},
                 holds=_those_who_left_are_present,
             ),
-            Across(
+            by_child(
                 lines_of=DEM,
                 column="EntryDate",
                 holds=lambda lines, _: answered(
@@ -196,7 +202,7 @@ DEMOGRAPHICS = (
         "The student has no enrollment in the current school year.",
         "Take students who are not enrolled this school year out of demographics, or mend dates.",
         across=(
-            Across(
+            by_child(
                 lines_of=DEM,
                 column="ExitDate",
                 sees={ENR: _ENROLLED},
@@ -225,7 +231,7 @@ def _year_is_in_the_history(year: str) -> Across:
         )
         return told_once(lines, missing, (*CHILD, year))
 
-    return Across(
+    return by_child(
         lines_of=GPA if year == "SchoolYear" else TRN,
         column=year,
         sees={ENR: _ENROLLED},
@@ -258,7 +264,7 @@ ENROLLMENT_HISTORY = (
         _ONE_OF_SEVERAL,
         "The student has more than one open enrollment.",
         "Close the enrollments that have ended.",
-        across=(Across(lines_of=ENR, column="ExitDate", holds=_one_open_enrollment),),
+        across=(by_child(lines_of=ENR, column="ExitDate", holds=_one_open_enrollment),),
     ),
     _rule(
         "ENR-3",
@@ -289,7 +295,7 @@ ENROLLMENT_HISTORY = (
         "The student has no line in the enrollment history.",
         "Send the enrollments of every student of demographics.",
         across=(
-            Across(
+            by_child(
                 lines_of=DEM,
                 column="SISLocalID",
                 sees={ENR: CHILD},
@@ -304,7 +310,7 @@ ENROLLMENT_HISTORY = (
         "does not have the enrollment.",
         "Send an enrollment for each school of the year, with the CDS code of that school.",
         across=(
-            Across(
+            by_child(
                 lines_of=ATP,
                 column="SchoolCDSCode",
                 sees={ENR: (*_ENROLLED, "SchoolCDSCode")},
@@ -363,7 +369,7 @@ ATTENDANCE_PERIODS = (
         "before it is missing. Which days are school days, the district's profile says.",
         "Send one line for each student and school day.",
         across=(
-            Across(
+            by_child(
                 lines_of=ATP,
                 column="SchoolDate",
                 sees={CALENDAR: ("SchoolDate",)},
@@ -377,7 +383,7 @@ ATTENDANCE_PERIODS = (
         "The student has no line in the attendance periods.",
         "Send the attendance of every student of demographics.",
         across=(
-            Across(
+            by_child(
                 lines_of=DEM,
                 column="SISLocalID",
                 sees={ATP: CHILD},
@@ -392,7 +398,7 @@ ATTENDANCE_PERIODS = (
         "PeriodsEnrolled is not 1.",
         "Send 1 in PeriodsEnrolled where attendance is taken by day.",
         across=(
-            Across(
+            by_child(
                 lines_of=ATP,
                 column="PeriodsEnrolled",
                 sees={ENR: (*_ENROLLED, "Grade")},
@@ -414,7 +420,7 @@ ATTENDANCE_PERIODS = (
         "The student is enrolled in this school, and no attendance has its CDS code.",
         "Send attendance with the CDS code of the school where it was taken.",
         across=(
-            Across(
+            by_child(
                 lines_of=ENR,
                 column="SchoolCDSCode",
                 sees={ATP: (*CHILD, "SchoolDate", "SchoolCDSCode")},
@@ -475,7 +481,7 @@ ATTENDANCE_EXCEPTIONS = (
         "it.",
         "Send an exception for each absence.",
         across=(
-            Across(
+            by_child(
                 lines_of=ATP,
                 column="PeriodsAttended",
                 sees={ATX: _ITS_DAY},
@@ -490,12 +496,12 @@ ATTENDANCE_EXCEPTIONS = (
         "periods missed.",
         "Send one exception for each missed period, or for the day where attendance is by day.",
         across=(
-            Across(
+            by_child(
                 lines_of=ATX,
                 column="Period",
                 holds=lambda lines, _: repeats(lines, _ITS_PERIOD),
             ),
-            Across(
+            by_child(
                 lines_of=ATP,
                 column="PeriodsAttended",
                 sees={ATX: _ITS_PERIOD},
@@ -508,7 +514,14 @@ ATTENDANCE_EXCEPTIONS = (
         _STILL_USABLE,
         "Period is written in another way than in most lines of the file.",
         "Write periods one way throughout: 1, or Period 1.",
-        across=(Across(lines_of=ATX, column="Period", holds=_period_is_written_one_way),),
+        across=(
+            Across(
+                lines_of=ATX,
+                column="Period",
+                holds=_period_is_written_one_way,
+                looks_at=("Period",),
+            ),
+        ),
     ),
 )
 
@@ -527,7 +540,7 @@ def _agrees(lines_of: str, cell: str, then: Enrollments, when: str) -> Across:
         enrollments = then(lines, seen[ENR], when)
         return agrees(lines, enrollments, compared(cell), compared(f"then_{cell}"))
 
-    return Across(lines_of=lines_of, column=cell, sees={ENR: (*_ENROLLED, cell)}, holds=holds)
+    return by_child(lines_of=lines_of, column=cell, sees={ENR: (*_ENROLLED, cell)}, holds=holds)
 
 
 def _tests_of_the_system_are_there(lines: pl.DataFrame, _: Seen) -> pl.Series:
@@ -570,7 +583,14 @@ TEST_SCORES = (
         "The file has no score of a test that the student system holds. Which tests it holds, the "
         "district's profile says.",
         "Send CST, CMA, CAPA, CAHSEE and CELDT scores as far as your system has them.",
-        across=(Across(lines_of=TST, column="TestType", holds=_tests_of_the_system_are_there),),
+        across=(
+            Across(
+                lines_of=TST,
+                column="TestType",
+                holds=_tests_of_the_system_are_there,
+                looks_at=("TestSubType", "TestType", "TestDescription", "_tests"),
+            ),
+        ),
     ),
 )
 
@@ -601,7 +621,7 @@ SPECIAL_EDUCATION = (
         _NOT_TO_BE_SENT,
         "The student has another line in this file: the first one stands.",
         "Send one line for each student, with the primary disability.",
-        across=(Across(lines_of=SPE, column="SISLocalID", holds=_one_line_each),),
+        across=(by_child(lines_of=SPE, column="SISLocalID", holds=_one_line_each),),
     ),
     _rule(
         "SPE-2",
@@ -609,7 +629,7 @@ SPECIAL_EDUCATION = (
         "The student is not in the demographics extract.",
         "Send only students of demographics.",
         across=(
-            Across(
+            by_child(
                 lines_of=SPE,
                 column="SISLocalID",
                 sees={DEM: CHILD},
@@ -623,7 +643,7 @@ SPECIAL_EDUCATION = (
         "The student has left special education.",
         "Send only students who receive services now.",
         across=(
-            Across(
+            by_child(
                 lines_of=SPE,
                 column="SpecProgXDate",
                 holds=lambda lines, _: answered(lines, _receives_services),
@@ -712,7 +732,7 @@ def _items(column: str) -> pl.Expr:
 
 def _suspensions_have(column: str) -> Across:
     given = ~_suspended | pl.col(column).is_not_null()
-    return Across(lines_of=BEH, column=column, holds=lambda lines, _: answered(lines, given))
+    return by_child(lines_of=BEH, column=column, holds=lambda lines, _: answered(lines, given))
 
 
 def _each_penalty_of_a_day_once(lines: pl.DataFrame, _: Seen) -> pl.Series:
@@ -763,7 +783,7 @@ BEHAVIOR = (
         "Fill EventSchoolCDSCode with the school where the incident happened.",
         column="EventSchoolCDSCode",
         across=(
-            Across(
+            by_child(
                 lines_of=BEH,
                 column="EventSchoolCDSCode",
                 sees={ENR: ("SISSchoolCode", "SchoolCDSCode")},
@@ -784,7 +804,9 @@ BEHAVIOR = (
         _ONE_OF_SEVERAL,
         "The student's penalty of this day stands in another line too.",
         "Send each penalty of a student and day in one line.",
-        across=(Across(lines_of=BEH, column="PenaltyTypeDesc", holds=_each_penalty_of_a_day_once),),
+        across=(
+            by_child(lines_of=BEH, column="PenaltyTypeDesc", holds=_each_penalty_of_a_day_once),
+        ),
     ),
     _rule(
         "BEH-6",
@@ -792,7 +814,7 @@ BEHAVIOR = (
         "The student was absent under a suspension of which the behavior extract has no incident.",
         "Send all incidents of the student, also those of the past.",
         across=(
-            Across(
+            by_child(
                 lines_of=ATX,
                 column="AttendDescript",
                 sees={BEH: (*CHILD, "PenEventDate")},
@@ -877,7 +899,7 @@ TRANSCRIPTS = (
         "Fill SchYear with the year in whose spring the school year ends: 2027 for autumn 2026.",
         column="SchYear",
         across=(
-            Across(
+            by_child(
                 lines_of=TRN,
                 column="SchYear",
                 sees={ENR: (*_ENROLLED, "Grade")},
@@ -905,7 +927,7 @@ TRANSCRIPTS = (
         "The student is in grade 9 to 12 and has no line in the transcripts.",
         "Send the transcripts of every student of grades 9 to 12.",
         across=(
-            Across(
+            by_child(
                 lines_of=DEM,
                 column="SISLocalID",
                 sees={ENR: (*_ENROLLED, "Grade"), TRN: CHILD},
@@ -919,7 +941,7 @@ TRANSCRIPTS = (
         "The school is the one that the student attends now, not the one of the year of the mark.",
         "Send code and CDS code of the school that awarded the credits.",
         across=(
-            Across(
+            by_child(
                 lines_of=TRN,
                 column="SchoolCDSCode",
                 sees={ENR: (*_ENROLLED, "SchoolCDSCode")},
