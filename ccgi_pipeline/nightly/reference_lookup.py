@@ -6,7 +6,8 @@ the warehouse (queries.reference_records), the rules (verification).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,9 @@ import polars as pl
 
 from ccgi_pipeline.common.errors import value_free
 from ccgi_pipeline.feeds.registry import COMPARISONS, FEEDS, FEEDS_BY_NAME
+from ccgi_pipeline.feeds.rules import Scope
 from ccgi_pipeline.feeds.spec import SENDER
+from ccgi_pipeline.intake.inbox import Drop
 from ccgi_pipeline.verification.outcomes import KnownRecords, Verification, nothing_known
 from ccgi_pipeline.verification.record_lookup import with_identity
 from ccgi_pipeline.warehouse.queries.reference_records import read_reference_records
@@ -37,6 +40,14 @@ _LOOKED_UP_COLUMNS = {
 }
 """The feeds and columns that rules look up in other lines."""
 
+_STATE_WIDE = {
+    (relation.target, relation.target_columns)
+    for feed in FEEDS
+    for relation in feed.relations
+    if relation.scope is Scope.STATE
+}
+"""Those of them that rules look up in the lines of all senders, and not of the same one."""
+
 _CORRECTION_COLUMNS = {
     (feed, with_identity(FEEDS_BY_NAME[feed], columns)) for feed, columns in _LOOKED_UP_COLUMNS
 } - _LOOKED_UP_COLUMNS
@@ -46,14 +57,14 @@ _CORRECTION_COLUMNS = {
 class ReferenceLookup:
     """Looks up the warehouse's active records and the lines of the night's earlier batches.
 
-    ``correcting``: senders of corrections, whose earlier lines need more columns remembered.
+    ``drops``: those of the night. Of a sender who has one only, later batches look up nothing.
     """
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, correcting: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, drops: Sequence[Drop] = ()) -> None:
         self._connection = connection
-        self._correcting = sorted(correcting)
+        counts = Counter(drop.sender for drop in drops)
+        self._returning = sorted(sender for sender, count in counts.items() if count > 1)
+        self._corrects = any(drop.correction for drop in drops)
         self._stored: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = {}
         self._learnt: dict[tuple[str, tuple[str, ...]], list[pl.DataFrame]] = {
             looked_up: [] for looked_up in _LOOKED_UP_COLUMNS | _CORRECTION_COLUMNS
@@ -62,11 +73,10 @@ class ReferenceLookup:
     def learn(self, verification: Verification) -> None:
         """Remembers the lines that later batches may refer to."""
         for (feed, columns), frames in self._learnt.items():
-            if (feed, columns) in _LOOKED_UP_COLUMNS:
+            if (feed, columns) in _STATE_WIDE:
                 frames.append(verification.named(feed, columns).unique())
-            elif self._correcting:
-                theirs = pl.col(SENDER).is_in(self._correcting)
-                frames.append(verification.named(feed, columns).filter(theirs).unique())
+            elif self._returning and ((feed, columns) in _LOOKED_UP_COLUMNS or self._corrects):
+                frames.append(verification.named(feed, columns, self._returning).unique())
 
     def known(
         self, feed: str, columns: tuple[str, ...], senders: Sequence[str] | None

@@ -77,7 +77,7 @@ def _verify_drops(
     outcomes = []
 
     limit = SizeLimit(profiles.intake.largest_drop)
-    knowledge = ReferenceLookup(connection, {drop.sender for drop in drops if drop.correction})
+    knowledge = ReferenceLookup(connection, drops)
 
     def read(batch: Sequence[Drop]) -> _Opened:
         files = files_to_verify(batch, received.as_sent, limit, received.open)

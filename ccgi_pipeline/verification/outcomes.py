@@ -70,13 +70,16 @@ class Verification:
     kept_keys: Mapping[str, pl.DataFrame]
     unread: Mapping[str, pl.DataFrame]
 
-    def named(self, feed: str, columns: tuple[str, ...]) -> pl.DataFrame:
+    def named(
+        self, feed: str, columns: tuple[str, ...], senders: Sequence[str] | None = None
+    ) -> pl.DataFrame:
         """The senders and cells of columns in lines that were accepted or name a record.
 
-        Of a large file each combination stands once.
+        Of a large file each combination stands once. ``senders``: only lines of these.
         """
+        theirs = pl.col(SENDER).is_in([*senders or ()])
         found = [
-            distinct(frame, [SENDER, *columns])
+            distinct(frame if senders is None else frame.filter(theirs), [SENDER, *columns])
             for frames in (self.accepted, self.kept_keys)
             if (frame := frames.get(feed)) is not None and set(columns) <= set(frame.columns)
         ]
