@@ -77,7 +77,7 @@ class Verification:
 
         Of a large file each combination stands once. ``senders``: only lines of these.
         """
-        theirs = pl.col(SENDER).is_in([*senders or ()])
+        theirs = pl.col(SENDER).is_in(senders or [])
         found = [
             distinct(frame if senders is None else frame.filter(theirs), [SENDER, *columns])
             for frames in (self.accepted, self.kept_keys)
