@@ -15,6 +15,7 @@ import duckdb
 import polars as pl
 
 from ccgi_pipeline.common.errors import PermanentError
+from ccgi_pipeline.common.failpoints import failpoint
 from ccgi_pipeline.feeds.file_rules import FAULT
 from ccgi_pipeline.feeds.registry import FEEDS_BY_NAME, feeds_of
 from ccgi_pipeline.feeds.spec import FILE, SENDER, FeedSpec
@@ -203,17 +204,30 @@ def record_outcome(
     append_rows(
         connection, "files", files.select("drop_id", "file_number", *columns, "kept", "kept_since")
     )
-    findings = outcome.findings.join(numbers, on=FILE)
-    findings = findings.sort("drop_id", "file_number", maintain_order=True)
-    append_rows(
-        connection, "findings", findings.select("drop_id", "file_number", *EXPLAINED_SCHEMA)
-    )
+    _append_findings(connection, outcome.findings, numbers)
     if not outcome.causes.is_empty():
         causes = outcome.causes.join(numbers, on=FILE, maintain_order="left")
         append_rows(
             connection, "causes", causes.select("drop_id", "file_number", "cause", "evidence")
         )
     return ledger
+
+
+def _append_findings(
+    connection: duckdb.DuckDBPyConnection, findings: pl.DataFrame, numbers: pl.DataFrame
+) -> None:
+    """Appends findings in the order of their drops; SQL adds the long ids of these."""
+    files = numbers.sort("drop_id", "file_number").with_row_index("place")
+    placed = findings.join(files.select(FILE, "place"), on=FILE, maintain_order="left")
+    placed = placed.sort("place", maintain_order=True)
+    # DuckDB holds what was registered until the transaction ends, so it finds these by their names.
+    new_files = files.select("place", "drop_id", "file_number").to_arrow()  # noqa: F841
+    new_findings = placed.select("place", *EXPLAINED_SCHEMA).to_arrow()  # noqa: F841
+    with failpoint("warehouse: findings written"):
+        connection.execute(
+            "INSERT INTO findings BY NAME SELECT new_files.drop_id, new_files.file_number, "
+            "new_findings.* EXCLUDE (place) FROM new_findings JOIN new_files USING (place)"
+        )
 
 
 def _complete(found: pl.DataFrame) -> pl.DataFrame:

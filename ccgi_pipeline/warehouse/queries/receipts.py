@@ -222,7 +222,8 @@ def _file_reports(
     connection: duckdb.DuckDBPyConnection, drop_ids: Sequence[str]
 ) -> dict[str, list[FileReport]]:
     """Returns what became of each file of these drops; four queries serve all drops."""
-    asked = pl.DataFrame({"drop_id": drop_ids}, schema={"drop_id": pl.String}).unique()
+    ids = sorted(set(drop_ids))
+    asked = pl.DataFrame({"drop_id": ids}, schema={"drop_id": pl.String}).with_row_index("place")
     connection.register("asked", asked.to_arrow())
     files = connection.execute(
         """
@@ -240,9 +241,9 @@ def _file_reports(
     ).fetchall()
     findings = connection.execute(
         """
-        SELECT drop_id, file_number, rule, line, "column", detail, severity, cause
-        FROM findings SEMI JOIN asked USING (drop_id)
-        ORDER BY drop_id, file_number, line NULLS FIRST, rule, "column", length(detail), detail
+        SELECT place, file_number, rule, line, "column", detail, severity, cause
+        FROM findings JOIN asked USING (drop_id)
+        ORDER BY place, file_number, line NULLS FIRST, rule, "column", length(detail), detail
         """
     ).pl()
     told = connection.execute(
@@ -257,10 +258,10 @@ def _file_reports(
     fates: dict[tuple[str, int], dict[str, int]] = {}
     for drop_id, number, fate, lines in ledger:
         fates.setdefault((drop_id, number), {})[fate] = lines
-    place = ["drop_id", "file_number"]
-    by_file = findings.cast(dict(EXPLAINED_SCHEMA)).partition_by(  # type: ignore[arg-type]
-        place, as_dict=True, include_key=False, maintain_order=True
-    )
+    by_file = {
+        (ids[file["place"]], file["file_number"]): of_file
+        for file, of_file in _split_by_file(findings)
+    }
     none = pl.DataFrame(schema=EXPLAINED_SCHEMA)
     reports: dict[str, list[FileReport]] = {}
     for drop_id, number, path, family, feed, verdict, encoding, lines, *ended in files:
@@ -283,6 +284,16 @@ def _file_reports(
             )
         )
     return reports
+
+
+def _split_by_file(findings: pl.DataFrame) -> Iterator[tuple[dict[str, int], pl.DataFrame]]:
+    """Yields each file and its findings, which stand together; nothing is copied."""
+    explained = findings.select(pl.col(n).cast(dtype) for n, dtype in EXPLAINED_SCHEMA.items())
+    runs = findings.select(pl.struct("place", "file_number").rle().alias("run")).unnest("run")
+    start = 0
+    for length, file in runs.iter_rows():
+        yield file, explained.slice(start, length)
+        start += length
 
 
 def read_unmatched_students(
