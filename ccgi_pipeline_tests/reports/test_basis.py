@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import get_args
 
 import duckdb
@@ -31,8 +32,8 @@ from ccgi_pipeline.profiles import (
     Profiles,
     ReportSettings,
 )
-from ccgi_pipeline.reports import basis
-from ccgi_pipeline.reports.basis import compute_bases, list_sources
+from ccgi_pipeline.reports import basis, digests
+from ccgi_pipeline.reports.basis import compute_bases, list_sources, prepare_bases
 from ccgi_pipeline.reports.queries import (
     build_sent_aggregate_rows,
     create_detail_table,
@@ -100,6 +101,10 @@ def bases_of(
 ) -> Bases:
     profiles = profiles or Profiles()
     create_report_views(connection, on, profiles.reports)
+    return compute_all(connection, profiles)
+
+
+def compute_all(connection: duckdb.DuckDBPyConnection, profiles: Profiles) -> Bases:
     return {
         (spec.name, cd): of_district
         for spec in REPORTS
@@ -299,6 +304,53 @@ def test_the_code_changes_all_reports(
         monkeypatch.setattr(basis, "_CODE", "another version")
         after = bases_of(connection)
     assert {of for of in before if before[of] != after[of]} == ALL
+
+
+@pytest.mark.slow
+def test_the_digests_of_unchanged_tables_are_not_computed_again(
+    folders: PipelinePaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept digests are those that would be computed, whatever has changed."""
+    computed: set[str] = set()
+    query = digests._digest_query
+
+    def noted(source: str) -> str:
+        computed.add(source)
+        return query(source)
+
+    def prepared(on: date = ON, profiles: Profiles | None = None) -> set[str]:
+        """The sources whose digests were computed, while others were kept."""
+        profiles = profiles or Profiles()
+        with open_warehouse(folders.warehouse, read_only=True) as connection:
+            create_report_views(connection, on, profiles.reports)
+            computed.clear()
+            prepare_bases(connection, tmp_path, profiles, REPORTS)
+            found = {*computed}
+            kept = compute_all(connection, profiles)
+            assert {*computed} == found
+            assert kept == bases_of(connection, profiles, on)
+        return found
+
+    monkeypatch.setattr(digests, "_digest_query", noted)
+    every = prepared()
+    assert {"roster", "eligibility", "favorites"} <= every
+    assert prepared() == set()
+    send_events(folders, EVENT_FEEDS[0], events_of(EVENT_FEEDS[0], OF_HAYWARD[5]))
+    load(folders, "platform")
+    assert prepared() == {EVENT_FEEDS[0].view}
+    tomorrow = ON + timedelta(days=1)
+    later = events_of(EVENT_FEEDS[0], OF_HAYWARD[6], f"{tomorrow}T21:00:00Z")
+    send_events(folders, EVENT_FEEDS[0], later)
+    load(folders, "platform")
+    assert prepared() == {EVENT_FEEDS[0].view}
+    assert EVENT_FEEDS[0].view in prepared(tomorrow)
+    send_roster(folders, {"Gender": "X"})
+    load(folders, "transcript")
+    assert {"roster", *(feed.view for feed in EVENT_FEEDS)} <= prepared()
+    assert prepared(profiles=Profiles(reports=ReportSettings(aid_year_starts="09-01"))) == every
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(b"no Parquet")
+    assert prepared() == every
 
 
 def test_a_table_that_is_no_districts_own_counts_as_a_whole(folders: PipelinePaths) -> None:

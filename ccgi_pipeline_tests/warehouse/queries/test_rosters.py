@@ -145,6 +145,33 @@ def test_students_are_compared_by_school(warehouse: duckdb.DuckDBPyConnection):
     assert rosters.find_disagreeing_schools(covered).height == 1
 
 
+def test_districts_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(rosters, "_STUDENTS_AT_ONCE", 1)
+    with duckdb.connect() as connection:
+        connection.execute("ATTACH ':memory:' AS lake; USE lake")
+        connection.execute(
+            "CREATE TABLE transcript_student AS SELECT cd AS _sender, cd || n AS StateID, "
+            "cd || '00000000' AS PrimaryCDSCode, 'L' || n AS LocalStudentID, true AS _active "
+            "FROM (VALUES ('0100001', 3), ('0100002', 2), ('0100003', 1)) AS sizes (cd, students), "
+            "range(students) AS numbers (n)"
+        )
+        connection.execute(
+            "CREATE TABLE oneroster_users AS SELECT DISTINCT _sender, true AS _active "
+            "FROM transcript_student WHERE _sender <> '0100002'"
+        )
+        connection.execute(
+            "CREATE TABLE oneroster_current_students AS SELECT _sender, 'U' || StateID AS "
+            "sourcedId, PrimaryCDSCode AS CDSCode, LocalStudentID AS identifier, NULL::VARCHAR "
+            "AS username, NULL::VARCHAR AS userIds FROM transcript_student "
+            "WHERE _sender <> '0100002' AND LocalStudentID <> 'L2'"
+        )
+        compared = rosters.compare_rosters(connection)
+    assert compared.rows() == [
+        ("0100001", "010000100000000", 2, 1, 0),
+        ("0100003", "010000300000000", 1, 0, 0),
+    ]
+
+
 def test_the_views_show_who_is_where(warehouse: duckdb.DuckDBPyConnection):
     students = warehouse.execute(
         'SELECT sourcedId, "CDSCode" FROM oneroster_current_students ORDER BY ALL'
