@@ -22,6 +22,7 @@ from ccgi_pipeline.bench import timed_night
 from ccgi_pipeline.bench.command_timing import ProcessRun, run_process
 from ccgi_pipeline.bench.floors import measure_floors, measure_mib
 from ccgi_pipeline.bench.memory import measure_machine_memory
+from ccgi_pipeline.common.errors import PermanentError
 from ccgi_pipeline.common.progress import ProgressCounter, report_progress
 from ccgi_pipeline.encryption.keys import KEY, generate_key
 from ccgi_pipeline.feeds.registry import FAMILIES
@@ -29,6 +30,7 @@ from ccgi_pipeline.intake.inbox import is_cd_code
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.runtime.dagster_instance import prepare_dagster_home
 from ccgi_pipeline.synthetic import generate
+from ccgi_pipeline.warehouse.storage.connection import open_warehouse
 
 _SEED = 1
 _GIBIBYTE = 1 << 30
@@ -108,6 +110,7 @@ def bench_night(
     _generate(folders.inbox, districts, students, on)
     with _encryption_key(generate_key() if encrypted else None):
         night, stages = _run_night(folders, on)
+        _require_all_loaded(folders)
         work = sum(stage.work_s for stage in stages)
         ordinary = [_run_ordinary_night(AGAIN, folders, on)]
         step = ProgressCounter("measuring the floors", 1)
@@ -158,6 +161,18 @@ def _generate(
         only=only,
         progress=step.advance,
     )
+
+
+def _require_all_loaded(folders: PipelinePaths) -> None:
+    """Raises PermanentError if a drop was refused: then the night did less than it should."""
+    with open_warehouse(folders.warehouse, read_only=True) as connection:
+        refused = connection.execute(
+            "SELECT DISTINCT family FROM drops WHERE verdict IN ('rejected', 'held') ORDER BY 1"
+        ).fetchall()
+    if refused:
+        families = ", ".join(family for (family,) in refused)
+        msg = f"not all of the generated files were loaded: see the receipts of {families}"
+        raise PermanentError(msg)
 
 
 def _run_ordinary_night(name: str, folders: PipelinePaths, on: date) -> OrdinaryNight:
