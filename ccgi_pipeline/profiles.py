@@ -252,9 +252,9 @@ class IntakeSettings(SettingsTable):
     quiet_minutes: float = Field(default=5.0, ge=0)
     """A file is complete when its size and time did not change for this long."""
     largest_drop_mb: float = Field(default=2000.0, ge=0)
-    """The most that a sender's files of one family may have together, in megabytes. Ten times that
-    is needed in memory, but for plain files of more than 128 MiB, which are read in pieces. The
-    largest district's transcripts have about 500 MB."""
+    """The most that a sender's files of one family may have together, in megabytes, their zips
+    opened. It guards the disk: what is large is read in pieces. The largest district's transcripts
+    have about 500 MB, what two million students did on the platform 900."""
 
     @property
     def largest_drop(self) -> float:
