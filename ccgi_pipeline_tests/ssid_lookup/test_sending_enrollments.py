@@ -288,8 +288,8 @@ def test_a_batch_that_is_killed_goes_on_where_it_was(named: Service, tmp_path: P
     told = counts(result)
     assert stored_at(named) == cells(lines)
     assert sum(told.values()) == 400
-    assert told["new at the service"] == 400 - there
-    # Those that were under way when it was killed are sent again, and were there.
+    # Those that were under way when it was killed arrive all the same, and are sent again.
+    assert 400 - there - 16 <= told["new at the service"] <= 400 - there
     assert told.get("already there", 0) <= 8 + 8
     assert told["sent by an earlier run, and there since"] >= there - 16
 
