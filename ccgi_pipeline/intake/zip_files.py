@@ -6,6 +6,7 @@ member's name cannot lead out of a folder; a member whose name tries to is refus
 
 from __future__ import annotations
 
+import errno
 import io
 import lzma
 import math
@@ -49,6 +50,8 @@ _BROKEN = (
     struct.error,
 )
 """What the standard library raises for damaged zips, found by damaging them."""
+_OF_ZIPS = (None, errno.EINVAL)
+"""Numbers of an OSError about a damaged zip: it names a place that no file has."""
 CORRECTIONS = "corrections"
 """The folder for files that hold only corrected lines."""
 
@@ -88,13 +91,16 @@ def read_members(file_name: str, content: Content, most: float = math.inf) -> li
     """
     if not is_zip(file_name):
         return [Member(file_name, content)]
-    try:
-        with content.open() as packed, zipfile.ZipFile(packed) as package:
-            if _has_overlaps(packed, package.infolist()):
-                return [Member(file_name, refused=file_rules.ZIP_BROKEN)]
-            return _zip_members(file_name, package, content, most)
-    except _BROKEN:
-        return [Member(file_name, refused=file_rules.ZIP_BROKEN)]
+    with content.open() as packed:
+        try:
+            with zipfile.ZipFile(packed) as package:
+                if _has_overlaps(packed, package.infolist()):
+                    return [Member(file_name, refused=file_rules.ZIP_BROKEN)]
+                return _zip_members(file_name, package, content, most)
+        except _BROKEN as error:
+            if isinstance(error, OSError) and error.errno not in _OF_ZIPS:
+                raise  # the machine's fault, not the zip's
+            return [Member(file_name, refused=file_rules.ZIP_BROKEN)]
 
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")

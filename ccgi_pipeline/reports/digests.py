@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -108,7 +108,7 @@ def refresh_digests(
     tables = read_table_versions(connection)
     if not tables:
         return
-    versions = _describe_versions(connection, settings, asked, [code], tables)
+    versions = _describe_versions(connection, settings, asked, code, tables)
     current = pl.DataFrame([*versions.items()], _SCHEMA_OF_VERSIONS, orient="row")
     known = _read_kept(warehouse).join(current, on=["source", "version"], how="semi")
     connection.register("kept_digests", known.to_arrow())
@@ -140,14 +140,13 @@ def _describe_versions(
     connection: duckdb.DuckDBPyConnection,
     settings: ReportSettings,
     sources: Iterable[str],
-    general: Sequence[str],
+    code: str,
     tables: Mapping[str, str],
 ) -> dict[str, str]:
     """Returns for each source all that its rows depend on, as a digest.
 
     The tables' versions, the names of the districts, the settings and, of events, the end of the
-    day if any happened after it. ``tables``: by name their versions; ``general``: what all depend
-    on besides.
+    day if any happened after it. ``tables``: by name their versions.
     """
     names = connection.execute("SELECT cd, County, District FROM district_names ORDER BY cd").pl()
     directory = connection.execute("SELECT sum(hash(directory)::HUGEINT) FROM directory").fetchone()
@@ -156,7 +155,7 @@ def _describe_versions(
     described = {}
     for source in sources:
         table = EVENT_VIEWS.get(source, source)
-        depends = [*general, settings.model_dump_json(), tables.get(table, "")]
+        depends = [code, settings.model_dump_json(), tables.get(table, "")]
         if source not in tables:
             depends += of_roster
         if source in EVENT_VIEWS:

@@ -6,12 +6,14 @@ loose files are is tested with verification.
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import stat
 import tracemalloc
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -84,6 +86,21 @@ def test_members_that_are_not_held_in_memory_are_those_that_are(compression: int
         assert b"".join(other.content.read_pieces()) == one.content.read()
         assert other.content.read() == one.content.read()
         assert other.content.read_start(7) == one.content.read()[:7]
+
+
+@pytest.mark.parametrize("after", [0, 50, 500])
+def test_a_fault_of_the_disk_is_not_told_to_the_sender(after: int):
+    packed = _zip({"Large.csv": bytes(range(256)) * 40}, zipfile.ZIP_STORED)
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell() <= after:
+                raise OSError(errno.EIO, "the disk does not answer")
+            return super().read(size)
+
+    content = replace(Content.of_bytes(packed), open=lambda: Failing(packed))
+    with pytest.raises(OSError, match="does not answer"):
+        read_members(NAME, content)
 
 
 @pytest.mark.parametrize("most", [0.0, math.inf])
