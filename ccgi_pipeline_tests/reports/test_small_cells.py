@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from ccgi_pipeline.delivery.ledger import FileKind, open_ledger
+from ccgi_pipeline.nightly import report
 from ccgi_pipeline.nightly.paths import PipelinePaths
 from ccgi_pipeline.nightly.report import open_reports, write_reports
 from ccgi_pipeline.operations.rebuild import check_rebuilt, rebuild_files
@@ -235,3 +237,24 @@ def test_a_profile_that_does_not_exist_is_refused(tmp_path: Path, value: str) ->
 
 def test_small_cells_are_shown_by_default(tmp_path: Path) -> None:
     assert read_profiles(tmp_path).of(CD).delivery.small_cells == "none"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("profile", [None, "california_10"])
+def test_reports_that_are_made_for_a_part_of_the_state_at_a_time_are_the_same(
+    state: State, profile: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+    create = report.create_detail_table
+
+    def counted(*given: Any, **named: Any) -> None:  # noqa: ANN401 - as it is
+        nonlocal asked
+        asked += 1
+        create(*given, **named)
+
+    monkeypatch.setattr(report, "create_detail_table", counted)
+    monkeypatch.setattr(queries, "PART_STUDENTS", 1)
+    small = f'[defaults.delivery]\nsmall_cells = "{profile}"\n' if profile else ""
+    made = reports_with(state.folders, f'[reports]\nunchanged = "anew"\n{small}')
+    assert made == (state.by_profile[profile] if profile else state.plain)
+    assert asked == state.named.height * len(AGGREGATES)
