@@ -6,14 +6,12 @@ is counted, and what the counts depend on (reports.funnels).
 
 from __future__ import annotations
 
-import io
-from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.common.atomic_files import write_file
+from ccgi_pipeline.common.kept_frames import keep_frame, read_kept_frame
 from ccgi_pipeline.profiles import Profiles
 from ccgi_pipeline.reports.funnels import STEPS, compute_funnel_bases, read_funnels
 
@@ -39,7 +37,7 @@ def read_current_funnels(
     """
     cds = connection.execute("FROM district_names").pl()["cd"].to_list()
     bases = compute_funnel_bases(connection, profiles, cds)
-    known = _read_kept(warehouse)
+    known = read_kept_frame(warehouse / _FILE, _SCHEMA)
     current = pl.DataFrame({"cd": [*bases], _BASIS: [*bases.values()]}, schema_overrides=_KEYS)
     same = known.join(current, on=["cd", _BASIS], how="semi")
     counted = {*same["cd"]}
@@ -51,19 +49,8 @@ def read_current_funnels(
         rows = read_funnels(connection, profiles, missing).join(current, on="cd")
         found = pl.concat([same, rows.select(pl.col(n).cast(t) for n, t in _SCHEMA.items())])
         found = found.sort("cd", maintain_order=True)
-    content = io.BytesIO()
-    found.write_parquet(content)
-    write_file(warehouse / _FILE, content.getvalue())
+    keep_frame(warehouse / _FILE, found)
     return found.drop(_BASIS)
 
 
 _KEYS = {"cd": pl.String, _BASIS: pl.String}
-
-
-def _read_kept(warehouse: Path) -> pl.DataFrame:
-    """Returns what the last night kept; no rows if there is nothing, or it cannot be read."""
-    with suppress(OSError, pl.exceptions.PolarsError):
-        kept = pl.read_parquet(warehouse / _FILE)
-        if kept.schema == _SCHEMA:
-            return kept
-    return pl.DataFrame(schema=_SCHEMA)

@@ -12,15 +12,13 @@ Who chose rows on purpose for it could only keep old rows in the reports of the 
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 import polars as pl
 
-from ccgi_pipeline.common.atomic_files import write_file
+from ccgi_pipeline.common.kept_frames import keep_frame, read_kept_frame
 from ccgi_pipeline.feeds.registry import EVENT_FEEDS
 from ccgi_pipeline.profiles import ReportSettings
 from ccgi_pipeline.reports.queries import (
@@ -110,7 +108,9 @@ def refresh_digests(
         return
     versions = _describe_versions(connection, settings, asked, code, tables)
     current = pl.DataFrame([*versions.items()], _SCHEMA_OF_VERSIONS, orient="row")
-    known = _read_kept(warehouse).join(current, on=["source", "version"], how="semi")
+    known = read_kept_frame(warehouse / _FILE, _SCHEMA).join(
+        current, on=["source", "version"], how="semi"
+    )
     connection.register("kept_digests", known.to_arrow())
     connection.execute(f"INSERT INTO {DIGESTS} SELECT source, cd, digest FROM kept_digests")
     connection.unregister("kept_digests")
@@ -119,21 +119,10 @@ def refresh_digests(
     for source in asked:
         read_digests(connection, source)
     found = connection.execute(f"FROM {DIGESTS}").pl()
-    content = io.BytesIO()
-    found.join(current, on="source").select(*_SCHEMA).write_parquet(content)
-    write_file(warehouse / _FILE, content.getvalue())
+    keep_frame(warehouse / _FILE, found.join(current, on="source").select(*_SCHEMA))
 
 
 _SCHEMA_OF_VERSIONS = {"source": pl.String, "version": pl.String}
-
-
-def _read_kept(warehouse: Path) -> pl.DataFrame:
-    """Returns what an earlier night kept; no rows if there is nothing, or it cannot be read."""
-    with suppress(OSError, pl.exceptions.PolarsError):
-        kept = pl.read_parquet(warehouse / _FILE)
-        if kept.schema == _SCHEMA:
-            return kept
-    return pl.DataFrame(schema=_SCHEMA)
 
 
 def _describe_versions(

@@ -56,8 +56,8 @@ class Verification:
 
     ``files``: a frame of ``FILES_SCHEMA``. ``findings``: ``EXPLAINED_SCHEMA`` with ``_file`` first.
     ``causes``: what probably happened to files as wholes (``CAUSES_SCHEMA``).
-    ``accepted``: per feed its typed lines with ``_file``, ``_sender``, ``_line``, ``_span``; packed
-    if a file of the feed is large.
+    ``accepted``: per feed its typed lines with ``_file``, ``_sender``, ``_line``, ``_span``; those
+    of a large file are packed.
     ``kept_keys``: per snapshot feed (and of foster youth) the keys of lines that were rejected
     yet name a record: that record is not gone. ``unread``: per snapshot feed the lines of which it
     is not known whose they are (``unread_schema``); each may be a missing record's.
